@@ -2,17 +2,37 @@
 
 claim                                                        oracle
 the demo's rows are the runs they name                       the balanced test split, counts
-the shipped encoder beats its sizes with random weights      the same runs from random weights
+the shipped encoder beats its sizes with random weights,     the same runs from random weights,
+and a bag of words                                           scikit-learn's (test_bag_of_words.py)
+the picture has a row a method; without matplotlib no crash  its pixels; an import that fails
 the description's counts are those of the checkpoint         the tensors in the file
 """
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from safetensors.torch import load_file
+from tqdm import tqdm
 
-from minift.demo import demo
+from minift.data.embedded import load_embedded
+from minift.demo import (
+    METHODS,
+    NOTHING,
+    WITHOUT,
+    WORDS,
+    Row,
+    _bag_of_words,
+    _plot,
+    _without_pretraining,
+    demo,
+    examples,
+    run,
+)
 from minift.describe import describe
+from minift.train.bag_of_words import fit_bag_of_words
+from minift.train.runs import subset
 from tests.tiny import checkpoint
 
 
@@ -21,29 +41,60 @@ def encoder(tmp_path_factory):
     return checkpoint(tmp_path_factory.mktemp("encoder"))
 
 
-def test_the_demo_compares_methods_with_what_one_gets_for_nothing(encoder, capsys):
-    rows = {row.method: row for row in demo(str(encoder), seeds=2)}
+def test_the_demo_compares_methods_with_what_one_gets_for_nothing(encoder, capsys, tmp_path):
+    rows = {row.method: row for row in demo(str(encoder), seeds=2, out=tmp_path)}
     printed = capsys.readouterr().out
-    assert rows["always one label"].test == (0.5,)  # the test split is balanced
-    assert {"head", "bitfit", "full", "full, random weights"} <= set(rows)
-    assert all(len(row.test) == 2 for name, row in rows.items() if name != "always one label")
+    assert rows[NOTHING].test == (0.5,)  # the test split is balanced
+    assert set(rows) == {NOTHING, WORDS, WITHOUT, *METHODS}
+    assert all(len(row.test) == 2 for name, row in rows.items() if name != NOTHING)
+    reviews = load_embedded("reviews")
+    for seed, accuracy in enumerate(rows[WORDS].test):
+        drawn = subset(reviews.train, 100, seed)  # the labels that the other rows had, too
+        assert accuracy == fit_bag_of_words(drawn, reviews.labels).accuracy(reviews.test)
     trained = {name: row.parameters for name, row in rows.items()}
     assert trained["head"] < trained["bitfit"] < trained["freeze:1"] < trained["full"]
     for name, row in rows.items():
         assert f"{row.mean:.3f}" in next(
             x for x in printed.splitlines() if x.startswith(f"{name:<22}")
         )
-    assert printed.count("  minift ") >= 2  # what to try next
+    assert printed.count("  minift ") + printed.count("| minift ") == 3  # what to try next
 
 
-def test_the_shipped_encoder_beats_random_weights_with_no_network(capsys, record_property):
-    rows = {row.method: row for row in demo(seeds=2)}
-    pretrained, control = rows["full"], rows["full, random weights"]
+def test_the_shipped_encoder_beats_random_weights_and_a_bag_of_words_with_no_network(
+    tmp_path, record_property
+):
+    dataset, seeds = examples(), 2
+    random_weights = str(_without_pretraining("tiny", tmp_path))
+    with tqdm(disable=True) as bar:
+        pretrained = run(dataset, "full", "tiny", seeds, bar)
+        control = run(dataset, WITHOUT, random_weights, seeds, bar)
+    words = _bag_of_words(dataset, seeds)
     record_property(
         "measured",
-        f"200 reviews, 2 seeds: full {pretrained.mean:.3f}, random weights {control.mean:.3f}",
+        f"100 reviews, 2 seeds: full {pretrained.mean:.3f}, random weights {control.mean:.3f}, "
+        f"bag of words {words.mean:.3f}",
     )
-    assert min(pretrained.test) > max(control.test)
+    assert min(pretrained.test) > max(*control.test, *words.test)
+
+
+ROWS = [Row(NOTHING, 0, (0.5,), 0.0), Row(WORDS, 3, (0.6, 0.7), 1.0), Row("full", 9, (0.9,), 1.0)]
+
+
+def test_the_picture_has_a_row_a_method(tmp_path):
+    image = pytest.importorskip("matplotlib.image")
+    assert "demo.png" in _plot(ROWS, tmp_path / "new")
+    pixels = image.imread(tmp_path / "new" / "demo.png")[..., :3]
+    blue = (pixels[..., 2] - pixels[..., 0] > 0.3).any(axis=1)
+    assert 0 < blue.sum() < len(blue) / 3  # the one method, in its own row
+    _plot(ROWS[:2], tmp_path)
+    without = image.imread(tmp_path / "demo.png")
+    assert len(without) < len(pixels)
+
+
+def test_without_matplotlib_the_demo_says_how_to_get_the_picture(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert 'pip install "minift[plots]"' in _plot(ROWS, tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_description_counts_the_tensors_of_the_checkpoint(encoder):
