@@ -2,6 +2,8 @@
 
 claim                                                        oracle
 each kind of bad file is refused with its file and line      the words of the message
+tags that break their scheme are repaired by a named policy  entities counted by hand
+a sentence of 5,000 words loses none, from training on       words and entities counted
 a damaged checkpoint is named, tensor by tensor              the words of the message
 a full disk leaves the old checkpoint as it was              the old bytes
 a very long text is answered, not fatal                      the answer
@@ -97,6 +99,83 @@ def test_a_token_line_of_another_width_is_refused_with_its_line(encoder, tmp_pat
     code, error = train(encoder, tmp_path, capsys, "--train", tmp_path / "train.conll")
     assert code == 1
     assert "line 2" in error
+
+
+def sentences(*rows: tuple[str, str]) -> str:
+    return "\n".join("\n".join(f"{w} {t}" for w, t in zip(a.split(), b.split())) + "\n"
+                     for a, b in rows)  # fmt: skip
+
+
+TAGGED = sentences(("Ada saw Oslo", "B-PER O B-LOC"), ("Ben was in Rome", "B-PER O O B-LOC"))
+
+
+@pytest.fixture(scope="module")
+def tagger(encoder, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tagger")
+    (folder / "train.conll").write_text(TAGGED)
+    command = ["train", "--encoder", str(encoder), "--train", str(folder / "train.conll")]
+    assert main([*command, "--epochs", "1", "--out", str(folder / "run")]) == 0
+    return folder / "run"
+
+
+def test_unknown_tags_and_other_widths_at_evaluation_are_refused_with_their_lines(
+    tagger, tmp_path, capsys
+):
+    (tmp_path / "odd.conll").write_text("Ada B-PER\nsaw O\n\nIBM B-ORG\n")
+    assert main(["evaluate", str(tagger), "--data", str(tmp_path / "odd.conll")]) == 1
+    assert 'line 4: the label "B-ORG" is not one of' in capsys.readouterr().err
+    (tmp_path / "odd.conll").write_text("Ada B-PER\nsaw it O\nin O\n")
+    assert main(["evaluate", str(tagger), "--data", str(tmp_path / "odd.conll")]) == 1
+    assert "line 2: 3 columns, expected 2" in capsys.readouterr().err
+
+
+def test_tags_that_break_their_scheme_are_repaired_by_the_policy_that_is_named(
+    encoder, tagger, tmp_path, capsys
+):
+    (tmp_path / "stray.conll").write_text("Ada I-PER\nsaw O\n\nin O\nRome I-LOC\nBen B-PER\n")
+
+    def support(*more) -> tuple[int, str]:
+        command = ["evaluate", str(tagger), "--data", str(tmp_path / "stray.conll")]
+        assert main([*command, "--scheme", "iob2", *more]) == 0
+        said = capsys.readouterr()
+        return json.loads(said.out)["entities"]["strict"]["micro"]["support"], said.err
+
+    count, said = support()
+    assert count == 3
+    assert 'by the policy "begin" (first: line 1, "I-PER" of word 1' in said
+    count, said = support("--invalid-tags", "discard")
+    assert count == 1
+    assert '2 entities break the scheme iob2 and are read as no entities, "O"' in said
+    code, error = train(
+        encoder, tmp_path, capsys, "--train", tmp_path / "stray.conll", "--scheme", "iob2",
+        "--invalid-tags", "error",
+    )  # fmt: skip
+    assert code == 1
+    assert "line 1:" in error
+    assert "line 5:" in error
+
+
+def test_a_sentence_of_5000_words_is_trained_on_scored_and_tagged_whole(encoder, tmp_path, capsys):
+    words = ("Ada saw Oslo and then Ben " * 834).split()[:5000]  # "then" has four pieces
+    tags = ("B-PER O B-LOC O O B-PER " * 834).split()[:5000]
+    path = tmp_path / "train.conll"
+    path.write_text(sentences((" ".join(words), " ".join(tags))))
+    for other_pieces in ("ignore", "continue"):
+        code, _ = train(
+            encoder, tmp_path, capsys, "--train", path, "--dev", path, "--test", path,
+            "--other-pieces", other_pieces, "--out", tmp_path / other_pieces,
+        )  # fmt: skip
+        assert code == 0
+        result = json.loads((tmp_path / other_pieces / "result.json").read_text())
+        # every entity of the sentence counts, those behind the model's 64 positions too
+        gold = sum(tag != "O" for tag in tags)
+        assert result["test_entities"]["conlleval"]["micro"]["support"] == gold
+        (tmp_path / "text.txt").write_text(" ".join(words) + "\n")
+        run = str(tmp_path / other_pieces)
+        assert main(["predict", run, str(tmp_path / "text.txt")]) == 0
+        answer = json.loads(capsys.readouterr().out)
+        assert answer["words"] == words
+        assert len(answer["tags"]) == 5000
 
 
 def test_a_label_in_one_row_only_is_trained_on_and_noted(encoder, tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 claim                                                        oracle
 train, evaluate, predict work from files                     the numbers agree with one another
+both conventions of entity scores stand side by side         result.json; counts of the error list
 predictions are in input order, one line a text              the texts themselves
 entity offsets point at the entity in the text               slicing the text
 bad input ends in one line and exit code 1, never a trace    the words of each message
@@ -13,6 +14,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -119,6 +121,70 @@ def test_predicted_entities_have_offsets_that_cut_them_out_of_the_text(world, ca
     found = {(text[e["start"] : e["end"]], e["type"]) for e in answer["entities"]}
     assert found == {(e["text"], e["type"]) for e in answer["entities"]}
     assert {("Ada", "PER"), ("Oslo", "LOC")} <= found
+    for entity in answer["entities"]:
+        words = answer["words"][entity["start_word"] : entity["end_word"]]
+        assert " ".join(words) == entity["text"]
+
+
+def test_both_conventions_stand_side_by_side_in_what_is_printed_and_kept(world, capsys, tmp_path):
+    result = json.loads((world / "news" / "result.json").read_text())
+    code, out, said = run(
+        capsys, "evaluate", world / "news", "--data", world / "test.conll", "--errors",
+        tmp_path / "errors.jsonl",
+    )  # fmt: skip
+    assert code == 0
+    answer = json.loads(out)
+    assert answer["entities"] == result["test_entities"]
+    assert answer["entities"]["scheme"] == "iob2"
+    for mode in ("conlleval", "strict"):
+        for score in (*answer["entities"][mode]["per_type"].values(),
+                      answer["entities"][mode]["micro"]):  # fmt: skip
+            assert {"precision", "recall", "f1", "support"} <= set(score)
+        assert set(answer["entities"][mode]["per_type"]) == {"LOC", "PER"}
+    micro = answer["entities"]["conlleval"]["micro"]
+    assert micro["f1"] == answer["entity_f1"] == result["test"]
+    assert "entities, scheme iob2" in said
+    assert re.search(r"conlleval +strict", said)
+    listed = [json.loads(line) for line in (tmp_path / "errors.jsonl").read_text().splitlines()]
+    wrong = micro["predicted"] + micro["support"] - 2 * micro["correct"]
+    assert sum((e["gold"] is not None) + (e["predicted"] is not None) for e in listed) == wrong
+    code, _, error = run(
+        capsys, "evaluate", world / "reviews", "--data", world / "test.csv", "--errors", "e.txt"
+    )
+    assert code == 1
+    assert "--errors lists entities" in error
+
+
+def test_other_pieces_change_training_and_not_what_is_asked_in_evaluation(world, capsys, tmp_path):
+    spelled = (world / "train.conll").read_text().replace("Ada\t", "Adalbert\t")  # in pieces
+    (tmp_path / "train.conll").write_text(spelled)
+    for name, more in (("ignore", []), ("continue", ["--other-pieces", "continue"])):
+        code, out, _ = run(
+            capsys, "train", "--train", tmp_path / "train.conll", "--test", world / "test.conll",
+            "--encoder", world / "encoder", "--epochs", 2, "--out", tmp_path / name, *more,
+        )  # fmt: skip
+        assert code == 0
+        assert "conlleval" in out
+    both = [tmp_path / name for name in ("ignore", "continue")]
+    specs = [json.loads((folder / "run.json").read_text())["settings"] for folder in both]
+    assert [spec["other_pieces"] for spec in specs] == ["ignore", "continue"]
+    losses = [(folder / "history.jsonl").read_text() for folder in both]
+    assert (
+        json.loads(losses[0].split("\n")[0])["train_loss"]
+        != (json.loads(losses[1].split("\n")[0])["train_loss"])
+    )
+    _, out, _ = run(capsys, "evaluate", tmp_path / "continue", "--data", world / "test.conll")
+    answer = json.loads(out)
+    assert answer["entity_f1"] == json.loads((both[1] / "result.json").read_text())["test"]
+    assert answer["entities"]["strict"]["micro"]["support"] == sum(
+        tag != "O" for e in news().test for tag in e.tags  # one a word, not one a piece
+    )  # fmt: skip
+    code, _, error = run(
+        capsys, "train", "--train", world / "train.csv", "--encoder", world / "encoder",
+        "--other-pieces", "continue", "--out", tmp_path / "no",
+    )  # fmt: skip
+    assert code == 1
+    assert "is for tagging, not for classification" in error
 
 
 def test_pairs_and_regression_work_from_jsonl(world, capsys, tmp_path):
@@ -171,8 +237,6 @@ BAD = [
 
 @pytest.mark.parametrize("arguments,message", BAD, ids=[" ".join(a) for a, _ in BAD])
 def test_bad_input_ends_in_one_line_that_says_what_to_do(world, capsys, arguments, message):
-    import re
-
     arguments = [a.format(world=world) for a in arguments]
     if arguments[0] == "train" and "--encoder" not in arguments:
         arguments += ["--encoder", str(world / "encoder")]

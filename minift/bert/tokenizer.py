@@ -180,9 +180,7 @@ class Tokenizer:
             "model_max_length": max_length,
             **SPECIAL_TOKENS,
         }
-        token_of = {
-            i: token for token, i in self._backend.get_vocab(with_added_tokens=True).items()
-        }
+        token_of = dict(self.vocabulary())
         lines = [token_of.get(i, f"[unused-id-{i}]") for i in range(self.vocab_size)]
         contents = {
             "tokenizer.json": serialized,
@@ -265,6 +263,11 @@ class Tokenizer:
                 WordWindow([*input_ids, self.sep_id], owned, positions, [*piece_words, -1])
             )
         return windows
+
+    def vocabulary(self) -> list[tuple[int, str]]:
+        """Return (id, piece) of every piece, by id; a few ids may have none."""
+        pieces = self._backend.get_vocab(with_added_tokens=True)
+        return sorted((index, piece) for piece, index in pieces.items())
 
     def tokens(self, ids: Iterable[int]) -> list[str]:
         """Return the piece behind each id, e.g. ["un", "##believ", "##able"].

@@ -16,7 +16,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 
@@ -28,6 +28,8 @@ from minift.compact.store import FILE, Storage, check_storage, load_student, sav
 from minift.compact.student import Student, label_indices, new_student
 from minift.compact.teacher import tag_labels, teacher_logits
 from minift.compact.vocabulary import Vocabulary, Words, build_vocabulary
+from minift.compact.word_vectors import WordVectors, start_from_teacher, whole_words
+from minift.data.entity_report import side_by_side
 from minift.data.examples import Dataset, TaggedExample
 from minift.data.lines import read_text
 from minift.data.metrics import headline
@@ -80,14 +82,17 @@ def distill(
     settings: Distillation | None = None,
     seeds: Seeds | None = None,
     head: Literal["softmax", "crf"] = "softmax",
+    vectors: WordVectors = "teacher",
     word_dropout: float = 0.05,
     min_count: int = 2,
     most_words: int | None = None,
+    teacher_words: int = 0,
     transductive: bool = False,
     storage: Storage = "float32",
     cache: str | Path | None = None,
     teacher_files: str | Path | None = None,
     report: bool = True,
+    command: str | None = None,
     progress: bool = False,
 ) -> tuple[Student, dict[str, Any]]:
     """Teach a student, score it, and keep it.
@@ -100,12 +105,15 @@ def distill(
         settings: of the training; None takes the defaults.
         seeds: the random streams; None means 0.
         head: "softmax" or "crf".
+        vectors: word vectors start as the "teacher" has them (see word_vectors.py), or at "random".
         word_dropout, min_count, most_words: see `TaggerConfig` and `build_vocabulary`.
+        teacher_words: so many words of the teacher's own vocabulary are known, too (`whole_words`).
         transductive: let the words of dev and test into the vocabulary.
         storage: how the weights are stored; the scores are those of the stored student.
         cache: file that keeps what the teacher says.
         teacher_files: folder of the teacher's weights, to compare stored bytes.
         report: write report.json, too (sizes and speeds of both, on test, else on dev).
+        command: what was typed, kept in distill.json and report.json.
         progress: show bars on standard error.
 
     Returns:
@@ -117,6 +125,8 @@ def distill(
     started = time.perf_counter()
     settings, seeds = settings or Distillation(), seeds or Seeds.all(0)
     check_storage(storage)
+    if vectors not in get_args(WordVectors):
+        raise MiniftError(f'vectors must be "teacher" or "random", got {vectors!r}')
     labels = tag_labels(teacher)
     _refuse_unknown_tags(dataset, labels)
     folder = None if out is None else Path(out)
@@ -133,18 +143,22 @@ def distill(
         pool,
         min_count=min_count,
         most_words=most_words,
+        more_words=whole_words(teacher, teacher_words),
         transductive=[e.words for e in (*dataset.dev, *dataset.test)] if transductive else None,
     )
     if folder is not None:
         made = {
             "minift_version": __version__,
+            "command": command,
             "data": dataset.name,
             "labelled": len(labelled),
             "unlabelled": len(pool),
             "head": head,
+            "vectors": vectors,
             "word_dropout": word_dropout,
             "min_count": min_count,
             "most_words": most_words,
+            "teacher_words": teacher_words,
             "transductive": transductive,
             "storage": storage,
             "settings": asdict(settings),
@@ -159,6 +173,8 @@ def distill(
         head=head,
         word_dropout=word_dropout,
     )
+    if vectors == "teacher":
+        start_from_teacher(student, teacher)
     student.model.to(next(teacher.model.parameters()).device)
     # Without a weight for it, the text says which words there are and nothing else.
     read = pool if settings.teacher_weight or settings.pseudo_weight else []
@@ -206,6 +222,8 @@ def distill(
         scored = student.evaluate(examples) if examples and is_labelled(examples) else None
         result[split] = scored and headline("entity_f1", scored.scores)
         result[f"{split}_scores"] = scored and scored.scores
+        gold = [example.tags for example in examples]
+        result[f"{split}_entities"] = scored and side_by_side(gold, scored.predicted)
     result["seconds"] = round(time.perf_counter() - started, 2)
     if folder is not None:
         atomic_write(folder / "result.json", json.dumps(result, indent=2) + "\n")
@@ -217,6 +235,7 @@ def distill(
                 scored[0],
                 teacher_file=teacher_files,
                 student_file=folder / FILE,
+                command=command,
             )
             atomic_write(folder / "report.json", json.dumps(compared, indent=2) + "\n")
     return student, result

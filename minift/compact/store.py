@@ -21,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from minift.bert.weights import without_weights
 from minift.compact.student import Student
 from minift.compact.tagger import Tagger, TaggerConfig
 from minift.compact.vocabulary import Vocabulary
@@ -104,8 +105,7 @@ def load_student(path: str | Path, device: torch.device | str = "cpu") -> Studen
         )
     try:
         vocabulary = Vocabulary.from_dict(about["vocabulary"])
-        with torch.device("meta"):  # no time is spent on weights that the file replaces
-            model = Tagger(TaggerConfig(**about["config"]))
+        model = without_weights(Tagger, TaggerConfig(**about["config"]))
         model.load_state_dict(_unpacked(tensors), assign=True)
     except (KeyError, TypeError, RuntimeError) as error:
         reason = " ".join(str(error).split())  # PyTorch's has several lines

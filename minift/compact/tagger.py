@@ -12,7 +12,8 @@ Differs  - In the authors' code the padding takes part in the maximum and in the
            dropped word keeps its spelling: that is what an unknown word looks like.
          - The convolution runs once for each distinct word of a batch.
          - Word vectors start at random (variance 1 / size), the unknown word's at 0; theirs are
-           pretrained. 20 characters of a word are read, not 12; sentences are never cut.
+           pretrained, and so are those of `distill` (see word_vectors.py).
+         - 20 characters of a word are read, not 12; sentences are never cut.
 Proof    tests/compact/test_tagger.py
 """
 
@@ -109,9 +110,9 @@ class Tagger(nn.Module):
                 part = name.split(".")[0]
                 if part in fans:  # the CRF starts at 0
                     bound = 1 / math.sqrt(fans[part])
-                    parameter.uniform_(-bound, bound, generator=generator)
-            self.word.weight[UNKNOWN_WORD] = 0
-            self.character.weight[PADDING] = 0
+                    nn.init.uniform_(parameter, -bound, bound, generator=generator)
+            nn.init.zeros_(self.word.weight[UNKNOWN_WORD])
+            nn.init.zeros_(self.character.weight[PADDING])
 
     def forward(self, words: Spelled) -> Tensor:
         """Return logits (words, labels)."""

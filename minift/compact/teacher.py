@@ -1,7 +1,8 @@
 """What the teacher says about each word, asked once.
 
 Claim    A student meets the same sentences hundreds of times, the teacher reads each of them
-         once: its logits are kept, one row a *word*, and no gradient ever reaches it.
+         once: its logits are kept, one row a *word*, and no gradient ever reaches it. A kill
+         costs the answers since the file was last written, and the next call goes on there.
 Paper    Izsak, Guskin & Wasserblat (2019), https://arxiv.org/abs/1910.06294.
 Differs  - The teacher's row for a word is that of its first piece, in the window that shows most
            around it; special tokens and other pieces have none. The authors' code of the paper's
@@ -17,6 +18,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 
 import torch
@@ -32,6 +34,7 @@ from minift.files import atomic_directory_write
 from minift.train.evaluate import predict_logits
 from minift.train.runs import FineTuned
 
+PART = 1024  # sentences between two writes of the file
 _TAG = re.compile(r"O|[BI]-.+")
 
 
@@ -65,8 +68,8 @@ def teacher_logits(
     Args:
         teacher: a fine-tuned tagger; it is used in evaluation mode and left as it was.
         sentences: sentences of words, however long.
-        cache: file that keeps the answers; it is read if it holds those of this teacher on
-            these sentences, and otherwise written.
+        cache: file that keeps the answers, written every `PART` sentences. What it holds of
+            this teacher on these sentences is read; anything else in it is replaced.
         progress: show a bar on standard error.
 
     Returns:
@@ -79,17 +82,18 @@ def teacher_logits(
     items = make_items(examples, teacher.tokenizer, "tagging", teacher.labels, longest)
     lengths = [len(words) for words in sentences]
     digest = None if cache is None else _digest(teacher, items)
-    if cache is not None and (kept := _read(Path(cache), digest)) is not None:
-        return list(kept.split(lengths))
-    rows: list[list[Tensor]] = [[] for _ in sentences]
-    for item, logits in zip(items, predict_logits(teacher.model, items, progress=progress)):
-        rows[item.example].append(logits[:, columns])
-    joined = [torch.cat(parts).clone() for parts in rows]  # a plain tensor, fit for autograd
-    if [len(part) for part in joined] != lengths:
+    answers = [] if cache is None else _read(Path(cache), digest, lengths)
+    for at in range(len(answers), len(sentences), PART):  # the same parts, interrupted or not
+        rows: list[list[Tensor]] = [[] for _ in sentences[at : at + PART]]
+        part = [item for item in items if at <= item.example < at + PART]
+        for item, logits in zip(part, predict_logits(teacher.model, part, progress=progress)):
+            rows[item.example - at].append(logits[:, columns])
+        answers += [torch.cat(windows).clone() for windows in rows]  # plain, fit for autograd
+        if cache is not None:
+            _write(Path(cache), torch.cat(answers), digest)
+    if [len(rows) for rows in answers] != lengths:
         raise AssertionError("the teacher's rows are not one a word")
-    if cache is not None:
-        _write(Path(cache), torch.cat(joined), digest)
-    return joined
+    return answers
 
 
 def teacher_tags(teacher: FineTuned, sentences: Sequence[Words]) -> list[list[str]]:
@@ -109,16 +113,19 @@ def _digest(teacher: FineTuned, items: Sequence[Item]) -> str:
     return digest.hexdigest()
 
 
-def _read(cache: Path, digest: str) -> Tensor | None:
-    """Return the answers in the file; None if they are others, or the file is damaged."""
+def _read(cache: Path, digest: str, lengths: Sequence[int]) -> list[Tensor]:
+    """Return the answers in the file, in order; none if they are others, or it is damaged."""
     if not cache.is_file():
-        return None
+        return []
     try:
         with safe_open(cache, framework="pt") as file:
-            fits = (file.metadata() or {}).get("digest") == digest
-            return file.get_tensor("logits") if fits else None
+            if (file.metadata() or {}).get("digest") != digest:
+                return []
+            rows = file.get_tensor("logits")
     except SafetensorError:
-        return None
+        return []
+    answered = list(accumulate(lengths)).index(len(rows)) + 1  # sentences
+    return list(rows.split(lengths[:answered]))
 
 
 def _write(cache: Path, logits: Tensor, digest: str) -> None:

@@ -8,6 +8,8 @@ Differs  - Words come from training and unlabelled text only. The authors' code 
            words of dev and test; `transductive` does that, and the vocabulary remembers it.
          - Any character that was seen has a row, and no character shares the row of the padding;
            theirs knows ASCII letters and six signs, and gives "a" the row of the padding.
+         - A word that is not known as it is written is looked up in lower case: "Oslo" at least
+           as "oslo", which is how an uncased teacher's words are written.
          - The order is by frequency, then by code point, so it does not depend on the order
            of the files, and the first N words are a smaller vocabulary.
 Proof    tests/compact/test_vocabulary.py
@@ -103,8 +105,9 @@ class Vocabulary:
         return {c: row for row, c in enumerate(self.characters, _SPECIAL_CHARACTERS)}
 
     def word_id(self, word: str) -> int:
-        """Return the row of a word."""
-        return self._word_row.get(word, UNKNOWN_WORD)
+        """Return the row of a word, else of the word in lower case, else `UNKNOWN_WORD`."""
+        row = self._word_row
+        return row.get(word) or row.get(word.lower(), UNKNOWN_WORD)
 
     def spell(self, word: str) -> list[int]:
         """Return the rows of a word's first characters; an empty word is one unknown character."""
@@ -165,6 +168,7 @@ def build_vocabulary(
     most_words: int | None = None,
     longest_word: int = 20,
     transductive: Iterable[Words] | None = None,
+    more_words: Iterable[str] = (),
 ) -> Vocabulary:
     """Count words and characters.
 
@@ -175,6 +179,8 @@ def build_vocabulary(
         longest_word: characters that are read of a word.
         transductive: sentences of dev and test to count as well. Scores on them then no longer
             say how well the student does on text nobody has seen; report them as such.
+        more_words: words to know though no sentence has them, behind the counted ones and not
+            counted by `most_words`.
 
     Raises:
         MiniftError: if no word is left.
@@ -191,7 +197,6 @@ def build_vocabulary(
             f"the vocabulary would be empty: none of {len(counts)} different words {wanted}; "
             "lower min_count, or give more text"
         )
+    words = dict.fromkeys([*known[:most_words], *more_words])
     characters = sorted({character for word in counts for character in word})
-    return Vocabulary(
-        tuple(known[:most_words]), tuple(characters), longest_word, transductive is not None
-    )
+    return Vocabulary(tuple(words), tuple(characters), longest_word, transductive is not None)

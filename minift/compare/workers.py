@@ -17,8 +17,6 @@ import ctypes
 import gc
 import math
 import multiprocessing
-import os
-import platform
 import signal
 import sys
 import time
@@ -30,7 +28,6 @@ from pathlib import Path
 
 import torch
 
-from minift import __version__
 from minift.bert.weights import save_pretrained
 from minift.compare.report import Run
 from minift.data.examples import Dataset, Example, TaggedExample
@@ -43,6 +40,7 @@ from minift.data.metrics import (
     majority_baseline,
 )
 from minift.errors import MiniftError
+from minift.machine import machine
 from minift.methods.recipes import recipe
 from minift.train.evaluate import Evaluation
 from minift.train.loop import Diverged, Seeds, Settings
@@ -256,22 +254,6 @@ def gave_up(found: Evaluation, examples: Sequence[Example]) -> bool:
 
 def _tagged(example: Example) -> bool:
     return isinstance(example, TaggedExample)
-
-
-def machine(device: str = "cpu") -> str:
-    """Name what a timing depends on: processor, cores, memory, system, versions."""
-    name = platform.processor() or platform.machine()
-    with contextlib.suppress(OSError, StopIteration):  # Linux
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        name = next(line for line in lines if line.startswith("model name")).split(": ")[1]
-    parts = [name, f"{os.cpu_count()} cores"]
-    with contextlib.suppress(AttributeError, ValueError, OSError):  # not on Windows
-        gigabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-        parts.append(f"{gigabytes:.0f} GB")
-    if device.startswith("cuda"):
-        parts.append(torch.cuda.get_device_name(device))
-    parts += [f"{platform.system()} {platform.release()}", f"Python {platform.python_version()}"]
-    return ", ".join([*parts, f"torch {torch.__version__}", f"minift {__version__}"])
 
 
 def _reset_peak(device: str) -> bool:

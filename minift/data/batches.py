@@ -5,6 +5,10 @@ Claim    Every task has one shape: some tokens of a packed batch are asked, and 
          word; masked language modelling asks the masked positions.
 Differs  - A sentence longer than the model becomes several overlapping windows; each word is
            asked in exactly one of them, so no word is dropped from loss or score.
+         - The other pieces of a word have no label and no loss, as in BERT's own tagger. With
+           `other_pieces="continue"` they are trained to continue the word's entity (B-X -> I-X),
+           each weighing as much as a first piece. What a word is said to be, in evaluation and
+           prediction, is read from its first piece either way.
          - Batches of random order are for training; batches of similar length, limited by
            tokens, are for prediction, and results go back to the order of the input.
 Proof    tests/data/test_batches.py
@@ -15,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -23,6 +28,8 @@ from minift.bert.packing import Packed, Selection, pack
 from minift.bert.tokenizer import Tokenizer
 from minift.data.examples import Example, TaggedExample, Task
 from minift.errors import MiniftError, nearest
+
+OtherPieces = Literal["ignore", "continue"]
 
 UNLABELLED = -100  # class index of a token that nobody labelled; it has no loss and no score
 
@@ -78,6 +85,7 @@ def make_items(
     task: Task,
     labels: Sequence[str],
     max_length: int = 512,
+    other_pieces: OtherPieces = "ignore",
 ) -> list[Item]:
     """Turn examples into model inputs.
 
@@ -88,13 +96,19 @@ def make_items(
         labels: class names or tags, in the order of the logits.
         max_length: longest input in word pieces; longer texts are cut, longer tagged
             sentences become several items.
+        other_pieces: what tagging asks of the pieces of a word behind its first: "ignore" asks
+            nothing; "continue" asks for the tag that continues the word's, for training only.
 
     Raises:
-        MiniftError: if a label is not among `labels`.
+        MiniftError: if a label is not among `labels`, or `other_pieces` does not fit.
     """
+    if other_pieces not in ("ignore", "continue"):
+        raise MiniftError(f'other_pieces must be "ignore" or "continue", got {other_pieces!r}')
     index = {label: number for number, label in enumerate(labels)}
     if task == "tagging":
-        return _word_items(examples, tokenizer, index, max_length)
+        return _word_items(examples, tokenizer, index, max_length, other_pieces == "continue")
+    if other_pieces != "ignore":
+        raise MiniftError(f'other_pieces="{other_pieces}" is for tagging, not for {task}')
     items = []
     encodings = tokenizer.encode(
         [e.text for e in examples], [e.text_b for e in examples], max_length=max_length
@@ -111,25 +125,41 @@ def make_items(
 
 
 def _word_items(
-    examples: Sequence[TaggedExample], tokenizer: Tokenizer, index: dict[str, int], max_length: int
+    examples: Sequence[TaggedExample],
+    tokenizer: Tokenizer,
+    index: dict[str, int],
+    max_length: int,
+    continues: bool,
 ) -> list[Item]:
     items = []
     for number, example in enumerate(examples):
-        if example.tags is None:
-            targets = [UNLABELLED] * len(example.words)
-        else:
-            targets = [_index_of(tag, index, f"sentence {example.id}") for tag in example.tags]
+        where = f"sentence {example.id}"
+        tags = example.tags or [None] * len(example.words)
+        targets = [_index_of(tag, index, where) for tag in tags]
+        rest = [_index_of(_continued(tag), index, where) for tag in tags] if continues else []
         for window in tokenizer.encode_words(example.words, max_length=max_length):
-            if window.words:  # a window may own no word
-                asked = [targets[word] for word in window.words]
-                segments = [0] * len(window.input_ids)
-                items.append(
-                    Item(number, window.input_ids, segments, list(window.word_positions), asked)
-                )
+            if not window.words:  # a window may own no word
+                continue
+            positions = list(window.word_positions)
+            asked = [targets[word] for word in window.words]
+            if continues:
+                first = set(positions)
+                owned = [(p, w) for p, w in enumerate(window.piece_words) if w in window.words]
+                positions = [place for place, _ in owned]
+                asked = [(targets if place in first else rest)[word] for place, word in owned]
+            segments = [0] * len(window.input_ids)
+            items.append(Item(number, window.input_ids, segments, positions, asked))
     return items
 
 
-def _index_of(label: str, index: dict[str, int], where: str) -> int:
+def _continued(tag: str | None) -> str | None:
+    """Return the tag of a piece that continues a word of this tag: B-X and I-X give I-X."""
+    return f"I{tag[1:]}" if tag is not None and tag.startswith("B-") else tag
+
+
+def _index_of(label: str | None, index: dict[str, int], where: str) -> int:
+    if label is None:
+        return UNLABELLED
     if label not in index:
         raise MiniftError(
             f"{where}: label {label!r} is unknown; known are {', '.join(index)}"

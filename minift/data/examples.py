@@ -10,6 +10,7 @@ Proof    tests/data/test_examples.py
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from typing import Literal
 
 Task = Literal["classification", "regression", "tagging"]
@@ -54,6 +55,16 @@ class TaggedExample:
                 f"sentence {self.id}: {len(self.words)} words but {len(self.tags)} tags; "
                 "each word needs exactly one tag"
             )
+
+    def joined(self) -> tuple[str, tuple[tuple[int, int], ...]]:
+        """Return the words joined by blanks, and where each word stands in that text.
+
+        >>> TaggedExample("1", ("in", "Oslo")).joined()
+        ('in Oslo', ((0, 2), (3, 7)))
+        """
+        starts = accumulate((len(word) + 1 for word in self.words), initial=0)
+        offsets = tuple((start, start + len(word)) for start, word in zip(starts, self.words))
+        return " ".join(self.words), offsets
 
 
 Example = TextExample | TaggedExample

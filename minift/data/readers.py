@@ -22,7 +22,7 @@ from typing import get_args
 from minift.data.examples import Dataset, Example, TaggedExample, Task
 from minift.data.lines import Problems, read_text, refuse
 from minift.data.table_files import csv_rows, json_rows, json_sentences, text_examples, tsv_rows
-from minift.data.tags import LETTERS, Scheme, spans
+from minift.data.tags import LETTERS, Invalid, Scheme
 from minift.data.token_files import parse_sentences, tagged_examples
 from minift.errors import MiniftError, nearest
 
@@ -49,12 +49,14 @@ class _Options:
     require_labels: bool
     label_first: bool
     scheme: Scheme | None
+    invalid: Invalid
 
     def __post_init__(self) -> None:
         for name, known in (
             ("format", list(SUFFIXES)),
             ("task", get_args(Task)),
             ("scheme", list(LETTERS)),
+            ("invalid", get_args(Invalid)),
         ):
             value = getattr(self, name)
             if value is not None and value not in known:
@@ -84,7 +86,9 @@ def read_examples(
     require_labels: bool = True,
     label_first: bool = False,
     scheme: Scheme | None = None,
+    invalid: Invalid = "begin",
     labels: Sequence[str] | None = None,
+    notes: list[str] | None = None,
 ) -> tuple[Example, ...]:
     """Read one file.
 
@@ -96,15 +100,23 @@ def read_examples(
         require_labels: a missing label is a fault; otherwise the label is None.
         label_first: in a token file the tag is the first column and the word the last.
         scheme: scheme of the tags; None detects it. Tags come out in IOB2.
+        invalid: what becomes of entities whose tags break the scheme: "error" refuses the file,
+            "begin" keeps each as an entity of its own, as the CoNLL script counts it, "discard"
+            makes their words "O". The last two are counted in a note.
         labels: the labels a model knows; any other is a fault. None allows all.
+        notes: a list that gets what was noticed and need not be mended, if given.
 
     Raises:
         MiniftError: one error for all the faults of the file.
     """
-    options = _Options(format, task, text, text_b, label, require_labels, label_first, scheme)
+    options = _Options(
+        format, task, text, text_b, label, require_labels, label_first, scheme, invalid
+    )
     content = _read(path, options)
     if labels is not None:
         refuse(content.path, _unknown_labels(content, labels))
+    if notes is not None:
+        notes += [f"{content.path.name}: {note}" for note in content.notes]
     return content.examples
 
 
@@ -120,6 +132,7 @@ def read_dataset(
     label: str | None = None,
     label_first: bool = False,
     scheme: Scheme | None = None,
+    invalid: Invalid = "begin",
     name: str | None = None,
 ) -> Dataset:
     """Read up to three files as one data set; arguments as in `read_examples`.
@@ -132,7 +145,7 @@ def read_dataset(
         MiniftError: a faulty file; one class only; a label that training lacks; labels such
             as 2.75 while `task` is None.
     """
-    options = _Options(format, task, text, text_b, label, True, label_first, scheme)
+    options = _Options(format, task, text, text_b, label, True, label_first, scheme, invalid)
     first = _read(train, options)
     if isinstance(first.examples[0], TaggedExample):
         task = "tagging"
@@ -166,7 +179,7 @@ def label_order(train: tuple[Example, ...], task: Task) -> tuple[str, ...]:
     if task == "regression":
         return ()
     if task == "tagging":
-        types = sorted({type_ for example in train for type_, _, _ in spans(example.tags)})
+        types = sorted({tag[2:] for example in train for tag in example.tags if tag != "O"})
         return ("O", *(f"{letter}-{type_}" for type_ in types for letter in "BI"))
     labels = {example.label for example in train}
     integers = all(re.fullmatch(r"[+-]?[0-9]{1,18}", label) for label in labels)
@@ -223,7 +236,9 @@ def _read(path: str | Path, options: _Options) -> _Content:
         else:
             required = options.require_labels
             sentences = json_sentences(columns, rows, problems, require_labels=required)
-        examples, scheme, notes = tagged_examples(sentences, options.scheme, problems)
+        examples, scheme, notes = tagged_examples(
+            sentences, options.scheme, problems, options.invalid
+        )
         lines = [sentence.lines for sentence in sentences]
     else:
         examples = text_examples(

@@ -11,7 +11,7 @@ Claim    IOB1, IOB2 and BIOES say the same thing and convert into each other wit
          of the same type, and that entity is still open; any other tag begins a new one.
 Differs  Tags that break their scheme (I- after O in IOB2) are never repaired in silence: the
          caller chooses "error", "begin" (each begins an entity, as the CoNLL script counts
-         it) or "discard", and `violations` says how many there are. IOB1 with B- where I-
+         it) or "discard", and `violations` says where they are. IOB1 with B- where I-
          would do is accepted: it can mean only one thing.
 Proof    tests/data/test_tags.py
 """
@@ -26,7 +26,6 @@ from minift.errors import MiniftError, nearest
 
 Scheme = Literal["iob1", "iob2", "bioes", "io"]
 Invalid = Literal["error", "begin", "discard"]
-Span = tuple[str, int, int]  # (type, first word, one past the last word)
 
 OUTSIDE = ("O", "0")  # some files write a zero
 UNTYPED = "entity"  # the type of tags that are a bare B, I, O
@@ -90,21 +89,13 @@ def _chunks(tags: Sequence[str], scheme: Scheme) -> list[_Chunk]:
     return chunks
 
 
-def violations(tags: Sequence[str], scheme: Scheme) -> list[str]:
-    """Return one sentence for each entity of `tags` that breaks `scheme`; empty if none does."""
-    return [chunk.fault for chunk in _chunks(tags, scheme) if chunk.fault]
+def violations(tags: Sequence[str], scheme: Scheme) -> list[tuple[int, str]]:
+    """Return (its first word, from 0; what is wrong) of each entity that breaks `scheme`.
 
-
-def spans(tags: Sequence[str]) -> list[Span]:
-    """Return the entities (type, start, end) of IOB2 tags, `end` one past the last word.
-
-    An I- tag that continues nothing begins an entity, so that a model's raw output can be
-    scored as the CoNLL script would.
-
-    >>> spans(["B-PER", "B-PER", "I-PER", "O", "B-creative-work"])
-    [('PER', 0, 1), ('PER', 1, 3), ('creative-work', 4, 5)]
+    >>> violations(["O", "I-PER"], "iob2")
+    [(1, '"I-PER" of word 2 continues no PER entity')]
     """
-    return [(chunk.type, chunk.start, chunk.end) for chunk in _chunks(tags, "iob2")]
+    return [(chunk.start, chunk.fault) for chunk in _chunks(tags, scheme) if chunk.fault]
 
 
 def to_iob2(tags: Sequence[str], scheme: Scheme, invalid: Invalid = "error") -> list[str]:
@@ -142,7 +133,7 @@ def from_iob2(tags: Sequence[str], scheme: Scheme) -> list[str]:
     result = to_iob2(tags, "iob2", invalid="error")
     _chunks([], scheme)  # refuses an unknown scheme
     touched = ("", 0)  # type of the entity before, and where it ended
-    for type_, start, end in spans(tags):
+    for type_, start, end, _ in _chunks(tags, "iob2"):
         if scheme == "io":
             result[start:end] = [type_] * (end - start)
         elif scheme == "iob1" and touched != (type_, start):

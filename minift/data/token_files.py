@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 from minift.data.examples import TaggedExample
 from minift.data.lines import Problems
-from minift.data.tags import Scheme, detect_scheme, to_iob2, violations
+from minift.data.tags import Invalid, Scheme, detect_scheme, to_iob2, violations
 from minift.errors import MiniftError
 
 MOST_COLUMNS = 4
@@ -117,12 +117,15 @@ def _refuse_wrong_columns(sentences: list[Sentence], problems: Problems, label_f
 
 
 def tagged_examples(
-    sentences: list[Sentence], scheme: Scheme | None, problems: Problems
+    sentences: list[Sentence],
+    scheme: Scheme | None,
+    problems: Problems,
+    invalid: Invalid = "begin",
 ) -> tuple[list[TaggedExample], Scheme | None, list[str]]:
     """Turn the tags into IOB2; return (examples, the scheme they were in, notes for the user).
 
-    Entities that break the scheme begin where their first tag stands, as the CoNLL script
-    counts them, and are counted in a note.
+    Entities that break the scheme become what `invalid` says (see `to_iob2`), and are counted
+    in a note; with "error" each is a problem of its line.
     """
     labelled = [sentence for sentence in sentences if sentence.tags is not None]
     notes = []
@@ -137,16 +140,22 @@ def tagged_examples(
         tags = None
         if sentence.tags is not None:
             try:
-                tags = tuple(to_iob2(sentence.tags, scheme, "begin"))
-                broken += [(sentence.lines[0], v) for v in violations(sentence.tags, scheme)]
+                repair = "begin" if invalid == "error" else invalid  # each is named below
+                tags = tuple(to_iob2(sentence.tags, scheme, repair))
+                found = violations(sentence.tags, scheme)
+                broken += [(sentence.lines[word], fault) for word, fault in found]
             except MiniftError:
                 problems += _unknown_tags(sentence, scheme)
         examples.append(TaggedExample(sentence.id, sentence.words, tags))
-    if broken:
+    if broken and invalid == "error":
+        remedy = 'mend the tags, or choose how to read them: invalid="begin" or "discard"'
+        problems += [(line, f"{fault} (scheme {scheme}); {remedy}") for line, fault in broken]
+    elif broken:
         line, first = broken[0]
+        become = {"begin": "entities of their own", "discard": 'no entities, "O"'}[invalid]
         notes.append(
-            f"{len(broken)} entities break the scheme {scheme} and are read as entities "
-            f"of their own (first: sentence at line {line}, {first})"
+            f"{len(broken)} entities break the scheme {scheme} and are read as {become} "
+            f'by the policy "{invalid}" (first: line {line}, {first})'
         )
     if zeros := sum(sentence.tags.count("0") for sentence in labelled):
         notes.append(f'{zeros} tags "0" are read as "O"')

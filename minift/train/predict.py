@@ -57,8 +57,9 @@ def predict(tuned: FineTuned | CanTag, examples: Iterable[Example]) -> Iterator[
     Yields:
         For classification {"text", "label", "scores": {label: probability}}; for regression
         {"text", "label": number}; for tagging {"text", "tags", "words",
-        "entities": [{"start", "end", "type", "text"}]} with offsets in characters of "text".
-        "text_b" is there for pairs.
+        "entities": [{"start", "end", "type", "text", "start_word", "end_word"}]} with offsets
+        in characters of "text" and in "words", from 0, the end not included. "text_b" is there
+        for pairs.
     """
     stream = iter(examples)
     while chunk := list(islice(stream, CHUNK)):
@@ -89,18 +90,16 @@ def _tagged(tuned: CanTag, examples: Sequence[Example]) -> Iterator[dict[str, An
         if isinstance(example, TextExample):
             text, offsets = example.text, sentence.offsets
         else:
-            text = " ".join(sentence.words)
-            ends = [0]
-            for word in sentence.words:
-                ends.append(ends[-1] + len(word) + 1)
-            offsets = tuple((a, a + len(w)) for a, w in zip(ends, sentence.words))
+            text, offsets = sentence.joined()
         entities = [
             {
                 "start": offsets[first][0],
-                "end": offsets[last - 1][1],
+                "end": offsets[end - 1][1],
                 "type": type_,
-                "text": text[offsets[first][0] : offsets[last - 1][1]],
+                "text": text[offsets[first][0] : offsets[end - 1][1]],
+                "start_word": first,
+                "end_word": end,
             }
-            for type_, first, last in spans_conlleval(tags)
+            for type_, first, end in spans_conlleval(tags)
         ]
         yield {"text": text, "entities": entities, "words": list(sentence.words), "tags": tags}

@@ -3,6 +3,7 @@
 claim                                                     oracle
 distill finds what the teacher was trained on             distill.json; the files given to train
 predict reads the student's folder, and it alone          the folder moved away from everything
+one known word, or 5,000 words a sentence, are enough     the student's file; tags counted
 bad input ends in one line and exit code 1, never a       the words of each message
   trace, and nothing is lost
 """
@@ -90,6 +91,37 @@ def test_other_labelled_data_may_be_named_and_need_not_have_every_tag(world, tmp
     assert "student of 2 labelled" in said
 
 
+def test_a_vocabulary_of_one_word_and_a_sentence_of_5000_words_are_taught(world, tmp_path, capsys):
+    long = "Ada saw Oslo and so on " * 833
+    (tmp_path / "long.txt").write_text(f"{long}\nAda saw\n", encoding="utf-8")
+    out = tmp_path / "student"
+    code, said, error = run(
+        capsys, "distill", "--teacher", world / "teacher", "--unlabeled", tmp_path / "long.txt",
+        "--out", out, "--steps=2", "--most-words=1", "--cache", tmp_path / "cache.safetensors",
+    )  # fmt: skip
+    assert code == 0, error
+    assert "and 2 unlabelled" in said
+    assert load_student(out).vocabulary.word_rows == 2
+    code, said, _ = run(capsys, "predict", out, tmp_path / "long.txt")
+    assert code == 0
+    assert [len(json.loads(line)["tags"]) for line in said.splitlines()] == [4998, 2]
+    (tmp_path / "odd.conll").write_text("Ada\tB-PER\n\nIBM\tB-ORG\n")
+    code, _, error = run(capsys, "evaluate", out, "--data", tmp_path / "odd.conll")
+    assert code == 1
+    assert 'line 3: the label "B-ORG" is not one of' in error
+    code, said, _ = run(
+        capsys, "evaluate", out, "--data", world / "test.conll", "--errors", tmp_path / "e.txt"
+    )
+    assert code == 0
+    table = json.loads(said)["entities"]
+    result = json.loads((out / "result.json").read_text())
+    assert table == result["test_entities"]
+    assert (tmp_path / "e.txt").read_text().split(" ")[1:3] == ["entity", "errors,"]
+    report = json.loads((out / "report.json").read_text())
+    assert report["command"].startswith("minift ")
+    assert "torch" in report["machine"]
+
+
 def test_bad_input_ends_in_one_line(world, tmp_path, capsys):
     def refused(*more, unlabeled=world / "text.txt"):
         code, _, error = run(
@@ -109,6 +141,11 @@ def test_bad_input_ends_in_one_line(world, tmp_path, capsys):
     assert "line 2: 3 columns, expected 2" in refused("--train", tmp_path / "wide.conll")
     assert "go with --train" in refused("--labels=3")
     assert "temperature must be positive" in refused("--temperature=0")
+    assert "learning_rate must be positive" in refused("--learning-rate=0")
+    assert "the vocabulary would be empty" in refused("--min-count=9999")
+    assert "cannot keep 0" in (said := refused("--most-words=0")) or "fits in 0" in said
+    (tmp_path / "classes.csv").write_text("text,label\ngood,1\nbad,0\n")
+    assert "tagging needs a token file" in refused("--train", tmp_path / "classes.csv")
     changed = tmp_path / "teacher"
     shutil.copytree(world / "teacher", changed)
     made = json.loads((changed / "run.json").read_text())

@@ -17,12 +17,11 @@ import time
 import pytest
 import torch
 
-from minift.bert.config import BertConfig
-from minift.bert.heads import TokenClassifier
 from minift.compact import report as module
 from minift.compact.report import (
     Speeds,
     alternating_speeds,
+    bert_base,
     compression_report,
     report_text,
     size_of,
@@ -42,8 +41,8 @@ from tests.tiny import checkpoint, news
 
 def test_sizes_of_bert_base_and_a_student_of_25000_words_give_the_papers_36():
     labels = tuple(f"L{n}" for n in range(10))
+    base = bert_base(labels)
     with torch.device("meta"):
-        base = size_of(TokenClassifier(BertConfig(vocab_size=30522, labels=labels)))
         small = size_of(Tagger(TaggerConfig(25_000, 100, 10)))
     tables = (30522 + 512 + 2) * 768
     layers = 12 * (12 * 768**2 + 13 * 768)
@@ -51,6 +50,7 @@ def test_sizes_of_bert_base_and_a_student_of_25000_words_give_the_papers_36():
     assert base.without_embeddings == 2 * 768 + layers + 768 * 10 + 10
     assert small.without_embeddings == 513_882
     assert small.embeddings == 25_000 * 100 + 100 * 16
+    assert base.parameters == base.embeddings + base.without_embeddings == 108_899_338
     assert base.parameters / small.parameters == pytest.approx(36.1, abs=0.1)
     assert base.without_embeddings / small.without_embeddings == pytest.approx(165.5, abs=0.1)
 
@@ -89,7 +89,7 @@ def test_the_report_has_the_promised_keys_and_they_are_what_they_say(world, monk
     monkeypatch.setattr(module, "alternating_speeds", lambda *arguments: speeds)
     report = compression_report(
         teacher, student, examples, teacher_file=folder / "teacher",
-        student_file=folder / "student",
+        student_file=folder / "student", command="minift distill --teacher T",
     )  # fmt: skip
     promised = (
         "teacher_parameters student_parameters compression teacher_f1 student_f1 "
@@ -124,6 +124,15 @@ def test_the_report_has_the_promised_keys_and_they_are_what_they_say(world, monk
     text = report_text(report)
     assert f"{report['student_parameters']:,}" in text
     assert "10.0 times faster" in text
+    assert report["command"] == "minift distill --teacher T"
+    assert f"torch {torch.__version__}" in report["machine"]
+    assert report["machine"] in text
+    # 30,522 + 512 + 2 rows, 12 layers of 768 and 3,072, and this teacher's five labels
+    shapes = (30522 + 512 + 2 + 2) * 768 + 12 * (12 * 768**2 + 13 * 768) + 769 * 5
+    assert report["bert_base_parameters_by_shapes"] == shapes
+    ratio = shapes / report["student_parameters"]
+    assert report["compression_of_bert_base_by_shapes"] == ratio
+    assert "by shapes" in text
 
 
 def test_a_real_report_measures_both_in_one_run(world):

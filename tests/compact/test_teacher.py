@@ -7,6 +7,7 @@ the answers do not depend on batch or mode, and the        single sentences; bit
   teacher stays as it was                                  weights after a student's training
 a label that is no tag is never chosen                     a teacher that always prefers [PAD]
 the file gives what was computed, and nothing else's       the live answers; other weights, words
+a kill costs what the last write did not have              the sentences asked before and after
 """
 
 from __future__ import annotations
@@ -178,3 +179,28 @@ def test_the_file_keeps_the_answers_of_this_teacher_on_these_words(teacher, tmp_
     cache.write_bytes(cache.read_bytes()[:40])  # a damaged file is only a file to write anew
     close(teacher_logits(teacher, SENTENCES, cache)[0], live[0])
     assert len(asked) == 4
+
+
+def test_an_interrupted_file_goes_on_where_it_was_last_written(teacher, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "PART", 2)
+    cache = tmp_path / "teacher.safetensors"
+    many = SENTENCES * 2 + [("Ada",) * 150]  # the last one in several windows
+    live = teacher_logits(teacher, many)
+    asked = []
+    ask = module.predict_logits
+
+    def killed(model, items, **options):
+        asked.append(sorted({item.example for item in items}))
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return ask(model, items, **options)
+
+    monkeypatch.setattr(module, "predict_logits", killed)
+    with pytest.raises(KeyboardInterrupt):
+        teacher_logits(teacher, many, cache)
+    assert asked == [[0, 1], [2, 3], [4, 5]]
+    again = teacher_logits(teacher, many, cache)
+    assert asked[3:] == [[4, 5], [6]]
+    assert all(torch.equal(a, b) for a, b in zip(again, live))
+    assert len(teacher_logits(teacher, many, cache)) == 7
+    assert len(asked) == 5

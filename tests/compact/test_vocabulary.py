@@ -111,6 +111,23 @@ def test_a_long_word_is_cut_behind_the_limit_always_at_the_same_place():
     assert build_vocabulary([["abc"]], min_count=1).longest_word == 20
 
 
+def test_a_word_not_known_as_written_is_looked_up_in_lower_case_and_never_the_other_way():
+    vocabulary = build_vocabulary([["oslo", "Ada", "US", "us"]], min_count=1)
+    assert (
+        vocabulary.word_id("Oslo") == vocabulary.word_id("OSLO") == vocabulary.word_id("oslo") > 0
+    )
+    assert vocabulary.word_id("US") != vocabulary.word_id("us")  # known as written
+    assert vocabulary.word_id("ada") == UNKNOWN_WORD
+
+
+def test_more_words_come_behind_the_counted_ones_once_each():
+    vocabulary = build_vocabulary(
+        [["b", "b", "a"]], min_count=1, most_words=1, more_words=["c", "b", "a", "c"]
+    )
+    assert vocabulary.words == ("b", "c", "a")
+    assert vocabulary.characters == ("a", "b")
+
+
 def test_an_empty_word_is_spelled_as_one_unknown_character():
     assert build_vocabulary([["a"]], min_count=1).spell("") == [UNKNOWN_CHARACTER]
 

@@ -555,14 +555,21 @@ def test_classes_are_those_of_training_sorted_and_integers_by_value(dataset):
 
 
 def test_tags_are_o_and_both_letters_of_each_type_sorted(dataset):
-    got = dataset("a B-Y\nb O\nc B-X\n", "a O\nb I-Y\n", suffix=".bio")
+    got = dataset("a B-Y\nb O\nc B-X\n", "a O\nb I-Y\n", suffix=".bio")  # read as conlleval would
     assert (got.task, got.metric) == ("tagging", "entity_f1")
     assert got.labels == ("O", "B-X", "I-X", "B-Y", "I-Y")
     assert got.dev[0].tags == ("O", "B-Y")
     assert got.notes == (
-        "dev.bio: 1 entities break the scheme iob2 and are read as entities of their own "
-        '(first: sentence at line 1, "I-Y" of word 2 continues no Y entity)',
+        "dev.bio: 1 entities break the scheme iob2 and are read as entities of their own by "
+        'the policy "begin" (first: line 2, "I-Y" of word 2 continues no Y entity)',
     )
+    strict = dataset("a B-Y\nb O\nc B-X\n", "a O\nb I-Y\n", suffix=".bio", invalid="discard")
+    assert strict.dev[0].tags == ("O", "O")
+    assert 'read as no entities, "O" by the policy "discard"' in strict.notes[0]
+    with pytest.raises(MiniftError, match=r'dev.bio: line 2: "I-Y" of word 2.*invalid="begin"'):
+        dataset("a B-Y\nb O\nc B-X\n", "a O\nb I-Y\n", suffix=".bio", invalid="error")
+    with pytest.raises(MiniftError, match=r'unknown invalid "eror".*did you mean "error"'):
+        dataset("a B-Y\nb O\nc B-X\n", suffix=".bio", invalid="eror")
 
 
 def test_regression_has_numbers_and_no_classes(dataset):

@@ -4,7 +4,7 @@ claim                                                    oracle
 IOB1, IOB2 and BIOES round-trip any entities             a plain-loop writer here; hypothesis
 two adjacent entities of a type survive IOB1             worked by hand; the naive rule fails here
 IO merges adjacent entities, and only those              entities that do not touch round-trip
-spans reads valid and invalid sequences                  seqeval, default mode
+invalid="begin" keeps what the CoNLL script counts       seqeval, default mode
 invalid="discard" keeps what a strict reader keeps       seqeval, strict mode
 detection names the scheme a file was written in         the writer
 bad tags are refused in words                            the message
@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import IOB2, IOBES, Entities
 
-from minift.data.tags import detect_scheme, from_iob2, spans, to_iob2, violations
+from minift.data.entities import spans_conlleval as spans
+from minift.data.tags import detect_scheme, from_iob2, to_iob2, violations
 from minift.errors import MiniftError
 
 TYPES = ["PER", "creative-work", "LOC"]
@@ -102,12 +103,14 @@ def test_io_reads_i_tags_too_and_takes_any_other_hyphen_as_part_of_the_type():
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_spans_of_any_sequence_valid_or_not_are_those_of_seqeval(seed):
+def test_begin_keeps_exactly_what_the_conll_script_counts(seed):
     draw = random.Random(seed)
     for _ in range(100):
         tags = draw.choices(["O", "B-X", "I-X", "B-Y-Z", "I-Y-Z"], k=draw.randint(1, 9))
-        assert spans(tags) == [(t, start, end + 1) for t, start, end in get_entities(tags)]
-        assert spans(to_iob2(tags, "iob2", "begin")) == spans(tags)
+        expected = [(t, start, end + 1) for t, start, end in get_entities(tags)]
+        assert spans(to_iob2(tags, "iob2", "begin")) == expected
+        starts = {word for word, _ in violations(tags, "iob2")}
+        assert starts == {start for _, start, _ in expected if tags[start].startswith("I")}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,144 @@
+"""What a tagger got right and wrong, for a person: both conventions side by side, error by error.
+
+Claim    One score hides two choices: what a stray I- means, and what the tagger did instead. So
+         the scores stand in both modes beside each other, with their scheme, and every false
+         positive and false negative is shown in its sentence, with its words and characters.
+Proof    tests/data/test_entity_report.py
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from minift.data.entities import Mode, Span, Tags, entity_errors, entity_scores
+from minift.data.examples import TaggedExample
+from minift.files import atomic_write
+
+MODES: tuple[Mode, ...] = get_args(Mode)
+SCHEME = "iob2"  # what every reader returns
+
+
+def side_by_side(gold: Sequence[Tags], predicted: Sequence[Sequence[str | None]]) -> dict[str, Any]:
+    """Score entities in both modes.
+
+    Args:
+        gold, predicted: as `entity_scores` takes them.
+
+    Returns:
+        {"scheme": "iob2", mode: {"per_type": {type: score}, "micro": score, "macro": score}},
+        each score being the fields of an `EntityScore`; ready for JSON.
+    """
+    report: dict[str, Any] = {"scheme": SCHEME}
+    for mode in MODES:
+        scores = entity_scores(gold, predicted, mode).as_dict()
+        report[mode] = {part: scores[part] for part in ("per_type", "micro", "macro")}
+    return report
+
+
+def side_by_side_text(report: dict[str, Any]) -> str:
+    """Lay out what `side_by_side` returned: a row a type, the two modes beside each other."""
+    types = sorted({type_ for mode in MODES for type_ in report[mode]["per_type"]})
+    nothing = {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0, "predicted": 0}
+    rows = {name: [report[m]["per_type"].get(name, nothing) for m in MODES] for name in types}
+    rows |= {f"{name} average": [report[m][name] for m in MODES] for name in ("micro", "macro")}
+    width = max(map(len, rows))
+    heading = "  ".join(f"{mode:^43}".rstrip().ljust(43) for mode in MODES)
+    lines = [
+        f"entities, scheme {report['scheme']}",
+        f"{'':<{width}}  {heading}".rstrip(),
+        f"{'type':<{width}}" + "  precision  recall      f1   gold  predicted" * 2,
+    ]
+    for name, scores in rows.items():
+        cells = "".join(
+            f"  {s['precision']:9.4f}  {s['recall']:6.4f}  {s['f1']:6.4f}  {s['support']:5d}"
+            f"  {s['predicted']:9d}"
+            for s in scores
+        )
+        lines.append(f"{name:<{width}}{cells}")
+    return "\n".join(lines)
+
+
+def error_list(
+    examples: Sequence[TaggedExample],
+    predicted: Sequence[Sequence[str | None]],
+    mode: Mode = "conlleval",
+) -> Iterator[dict[str, Any]]:
+    """Describe each entity error (see `entity_errors`), sentence by sentence.
+
+    Args:
+        examples: labelled sentences.
+        predicted: tags, sentence by sentence; None for a word that could not be scored.
+        mode: how a stray I- is read.
+
+    Yields:
+        {"kind", "sentence" (its id), "text" (its words joined by blanks), "gold", "predicted"};
+        the last two are None or {"type", "text", "start_word", "end_word", "start", "end"}:
+        words and characters of "text", from 0, the end not included.
+    """
+    joined = [example.joined() for example in examples]
+    for error in entity_errors([example.tags for example in examples], predicted, mode):
+        text, offsets = joined[error.sentence]
+        yield {
+            "kind": error.kind,
+            "sentence": examples[error.sentence].id,
+            "text": text,
+            "gold": _described(error.gold, text, offsets),
+            "predicted": _described(error.predicted, text, offsets),
+        }
+
+
+def _described(
+    span: Span | None, text: str, offsets: Sequence[tuple[int, int]]
+) -> dict[str, Any] | None:
+    if span is None:
+        return None
+    start, end = offsets[span.start][0], offsets[span.end - 1][1]
+    words = {"start_word": span.start, "end_word": span.end}
+    return {"type": span.type, "text": text[start:end], **words, "start": start, "end": end}
+
+
+def write_errors(
+    path: str | Path,
+    examples: Sequence[TaggedExample],
+    predicted: Sequence[Sequence[str | None]],
+    mode: Mode = "conlleval",
+) -> Counter[str]:
+    """Write the error list, as text, or as one JSON object a line if `path` ends in .jsonl.
+
+    Args:
+        path: the file; it is replaced whole.
+        examples, predicted, mode: as `error_list` takes them.
+
+    Returns:
+        How many errors there are of each kind.
+
+    Raises:
+        MiniftError: if the file cannot be written.
+    """
+    errors = list(error_list(examples, predicted, mode))
+    kinds = Counter(error["kind"] for error in errors)
+    if Path(path).suffix == ".jsonl":
+        lines = [json.dumps(error, ensure_ascii=False) for error in errors]
+    else:
+        counts = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+        lines = [f"{len(errors)} entity errors, scheme {SCHEME}, mode {mode}: {counts or 'none'}"]
+        lines += map(_as_text, errors)
+    atomic_write(path, "".join(f"{line}\n" for line in lines))
+    return kinds
+
+
+def _as_text(error: dict[str, Any]) -> str:
+    lines = ["", f"{error['kind']}, sentence {error['sentence']}", f"  {error['text']}"]
+    for side in ("gold", "predicted"):
+        if entity := error[side]:
+            first, last = entity["start_word"] + 1, entity["end_word"]
+            words = f"word {first}" if first == last else f"words {first} to {last}"
+            characters = f"characters {entity['start']} to {entity['end']}"
+            lines.append(
+                f"  {side:<9}  {entity['type']}: {entity['text']}  ({words}, {characters})"
+            )
+    return "\n".join(lines)
