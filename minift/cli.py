@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"minift {minift.__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    def command(name: str, run: Callable, help: str) -> argparse.ArgumentParser:
+    def command(name: str, run: Callable | None, help: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=help, description=help)
         sub.set_defaults(command=run)
         return sub
@@ -80,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     _file_options(train)
     train.add_argument("--encoder", default="minilm", help=_ENCODER_HELP)
     train.add_argument("--method", default="full", help="what learns; see: minift info ENCODER")
+    train.add_argument("--head", choices=["linear", "cnn"], default="linear", help="on the encoder")
     train.add_argument(
         "--labels", type=int, metavar="N", help="train on N examples drawn with --seed"
     )
@@ -95,6 +96,11 @@ def _parser() -> argparse.ArgumentParser:
         choices=["last", "best"],
         help="weights to keep: the last, or those of the best epoch on the development split",
     )
+    train.add_argument(
+        "--other-pieces",
+        choices=["ignore", "continue"],
+        help="tagging: pieces of a word behind its first have no loss, or continue its tag",
+    )
     _device_option(train)
 
     evaluate = command("evaluate", _evaluate, "score a run on labelled data")
@@ -103,6 +109,10 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "--split", choices=["dev", "test"], default="test", help="split of a named set"
     )
+    evaluate.add_argument(
+        "--errors", type=Path, metavar="FILE",
+        help="tagging: write each wrong entity in its sentence, as text or .jsonl",
+    )  # fmt: skip
     _file_options(evaluate)
     _device_option(evaluate)
 
@@ -131,6 +141,10 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, help="folder of the student (default: runs/DATA-student-LABELS-sSEED)"
     )
     distill.add_argument("--head", choices=["softmax", "crf"], default="softmax")
+    distill.add_argument(
+        "--word-vectors", choices=["teacher", "random"], default="teacher",
+        help="what they start from (default: the teacher's table)",
+    )  # fmt: skip
     for name, kind, help in _DISTILLATION:
         distill.add_argument(name, type=kind, help=help)
     distill.add_argument(
@@ -140,6 +154,10 @@ def _parser() -> argparse.ArgumentParser:
         "--min-count", type=int, default=2, help="a rarer word is an unknown one (default 2)"
     )
     distill.add_argument("--most-words", type=int, metavar="N", help="size of the vocabulary")
+    distill.add_argument(
+        "--teacher-words", type=int, default=0, metavar="N",
+        help="words of the teacher's vocabulary that the student knows too (default 0)",
+    )  # fmt: skip
     distill.add_argument(
         "--transductive", action="store_true", help="let words of dev and test into it, too"
     )
@@ -187,6 +205,13 @@ def _parser() -> argparse.ArgumentParser:
     demo = command("demo", _demo, "see what a pretrained encoder buys, in under a minute")
     demo.add_argument("--encoder", default="tiny", help=_ENCODER_HELP)
     demo.add_argument("--seeds", type=int, default=3, help="runs of each method (default 3)")
+
+    from minift.cli_active import add_commands
+
+    add_commands(command("active", None, "label with a model that says what to label next"))
+    demo.add_argument(
+        "--out", type=Path, default=Path("runs/demo"), help="folder of the plot (runs/demo)"
+    )
     return parser
 
 
@@ -195,6 +220,9 @@ _ENCODER_HELP = "a checkpoint folder, a Hugging Face hub id, or a short name (mi
 
 _DISTILLATION = (
     ("--steps", int, "optimizer steps"),
+    ("--learning-rate", float, "of Adam, constant"),
+    ("--batch-size", int, "labelled sentences of a step"),
+    ("--unlabelled-batch-size", int, "sentences without labels of a step"),
     ("--temperature", float, "at which beliefs are compared"),
     ("--label-weight", float, "of gold and pseudo-labels"),
     ("--teacher-weight", float, "of the teacher's beliefs; 0: labels alone"),
@@ -220,6 +248,10 @@ def _file_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--task", choices=["classification", "regression", "tagging"])
     group.add_argument("--label-first", action="store_true", help="token files: TAG WORD")
     group.add_argument("--scheme", choices=["iob1", "iob2", "bioes", "io"], help="of the tags")
+    group.add_argument(
+        "--invalid-tags", choices=["begin", "discard", "error"], default="begin", dest="invalid",
+        help="entities that break the scheme: of their own (as conlleval; default), none, refused",
+    )  # fmt: skip
 
 
 def _device_option(parser: argparse.ArgumentParser) -> None:
@@ -227,7 +259,7 @@ def _device_option(parser: argparse.ArgumentParser) -> None:
 
 
 def _read_options(arguments: argparse.Namespace) -> dict:
-    names = ("format", "text", "text_b", "label", "task", "label_first", "scheme")
+    names = ("format", "text", "text_b", "label", "task", "label_first", "scheme", "invalid")
     return {name: getattr(arguments, name) for name in names}
 
 
@@ -264,13 +296,14 @@ def _train(arguments: argparse.Namespace) -> None:
     dataset = _dataset(arguments)
     chosen = {
         name: getattr(arguments, name)
-        for name in ("epochs", "batch_size", "learning_rate", "keep")
+        for name in ("epochs", "batch_size", "learning_rate", "keep", "other_pieces")
         if getattr(arguments, name) is not None
     }
     if "epochs" in chosen:
         chosen["min_steps"] = 0  # who names the epochs means them
     labels = arguments.labels or len(dataset.train)
-    name = f"{dataset.name}-{method.name}-{labels}-s{arguments.seed}".replace(":", "")
+    cnn = "-cnn" if arguments.head == "cnn" else ""
+    name = f"{dataset.name}-{method.name}{cnn}-{labels}-s{arguments.seed}".replace(":", "")
     out = arguments.out or Path("runs") / name
     if arguments.data is not None:
         source = source_of_name(arguments.data)
@@ -284,6 +317,7 @@ def _train(arguments: argparse.Namespace) -> None:
         labels=arguments.labels,
         seeds=Seeds.all(arguments.seed),
         settings=replace(method.settings, **chosen),
+        head=arguments.head,
         out=out,
         source=source,
         device=_device(arguments.device),
@@ -295,6 +329,8 @@ def _train(arguments: argparse.Namespace) -> None:
 
 def summary(result: dict) -> str:
     """Say in a few lines what a run did; `result` is the content of result.json."""
+    from minift.data.entity_report import side_by_side_text
+
     lines = [
         f"{result['method']} on {result['labels']} labels of {result['data']}: "
         f"{result['trainable_parameters']:,} parameters learned, {result['stopped']}, "
@@ -307,6 +343,8 @@ def summary(result: dict) -> str:
             if f"{split}_majority" in result:
                 line += f"   (always the most frequent label: {result[f'{split}_majority']:.3f})"
             lines.append(line)
+    tables = [result[f"{s}_entities"] for s in ("test", "dev") if result.get(f"{s}_entities")]
+    lines += [side_by_side_text(table) for table in tables[:1]]
     return "\n".join([*lines, *(f"note: {note}" for note in result["notes"])])
 
 
@@ -336,12 +374,15 @@ def _distill(arguments: argparse.Namespace) -> None:
         settings=settings,
         seeds=Seeds.all(arguments.seed),
         head=arguments.head,
+        vectors=arguments.word_vectors,
         min_count=arguments.min_count,
         most_words=arguments.most_words,
+        teacher_words=arguments.teacher_words,
         transductive=arguments.transductive,
         storage=arguments.storage,
         cache=arguments.cache,
         teacher_files=arguments.teacher,
+        command=shlex.join(["minift", *sys.argv[1:]]),
         progress=True,
     )
     print(
@@ -438,20 +479,34 @@ def _compare(arguments: argparse.Namespace) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
+    from minift.data.entity_report import side_by_side, side_by_side_text, write_errors
     from minift.data.named import load_dataset
     from minift.data.readers import read_examples
 
     tuned = _load(arguments.run, _device(arguments.device))
+    if arguments.errors and tuned.task != "tagging":
+        raise MiniftError(f"--errors lists entities; {arguments.run} is for {tuned.task}")
+    notes: list[str] = []
     if Path(arguments.data).suffix:
         options = _read_options(arguments)
         options["task"] = options["task"] or tuned.task
-        examples = read_examples(arguments.data, labels=tuned.labels or None, **options)
+        known = tuned.labels or None
+        examples = read_examples(arguments.data, labels=known, notes=notes, **options)
     else:
         examples = getattr(load_dataset(arguments.data), arguments.split)
         if not examples:
             raise MiniftError(f"{arguments.data} has no labelled {arguments.split} split")
     found = tuned.evaluate(examples, progress=True)
-    print(json.dumps({"examples": len(examples), "loss": found.loss, **found.scores}, indent=2))
+    answer = {"examples": len(examples), "loss": found.loss, **found.scores}
+    if tuned.task == "tagging":
+        answer["entities"] = side_by_side([e.tags for e in examples], found.predicted)
+        print(side_by_side_text(answer["entities"]), file=sys.stderr)
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+    print(json.dumps(answer, indent=2))
+    if arguments.errors:
+        write_errors(arguments.errors, examples, found.predicted)
+        print(f"errors: {arguments.errors}", file=sys.stderr)
 
 
 def _predict(arguments: argparse.Namespace) -> None:
@@ -507,7 +562,7 @@ def _info(arguments: argparse.Namespace) -> None:
 def _demo(arguments: argparse.Namespace) -> None:
     from minift.demo import demo
 
-    demo(arguments.encoder, arguments.seeds)
+    demo(arguments.encoder, arguments.seeds, arguments.out)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from minift.errors import MiniftError, nearest
 from minift.train import loop
 from minift.train.loop import Seeds, Settings, cross_entropy, fine_tune
 from minift.train.recipe import Recipe
-from minift.train.runs import FineTuned, build, subset
+from minift.train.runs import FineTuned, Head, build, subset
 
 SCORES: dict[str, Score] = {
     "least_confidence": acquisition.least_confidence,
@@ -140,6 +140,7 @@ def fit(
     settings: Settings,
     warm: FineTuned | None = None,
     device: torch.device | str = "cpu",
+    head: Head = "linear",
 ) -> FineTuned:
     """Train on the labelled texts, without a validation split.
 
@@ -151,13 +152,16 @@ def fit(
         seeds: the random streams.
         warm: a model to go on with instead of the pretrained weights; it is changed.
         device: where to train.
+        head: of a new model; "cnn" is the paper's.
 
     Raises:
         MiniftError: if nothing is labelled, or the method cannot do without validation.
     """
-    tuned = warm or build(dataset, encoder, seeds, device)
+    tuned = warm or build(dataset, encoder, seeds, device, head)
     longest = tuned.model.config.max_position_embeddings
-    items = make_items(labelled, tuned.tokenizer, dataset.task, dataset.labels, longest)
+    items = make_items(
+        labelled, tuned.tokenizer, dataset.task, dataset.labels, longest, settings.other_pieces
+    )
     loop.select(tuned.model, method.trainable)  # a gradient rule sees what will learn
     fine_tune(
         tuned.model,

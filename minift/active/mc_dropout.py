@@ -30,6 +30,7 @@ from tqdm import tqdm
 from minift.active.masks import derive, keyed_mask, text_keys
 from minift.bert.dropout import Dropout
 from minift.bert.encoder import Attention
+from minift.bert.heads import reads_every_token
 from minift.bert.packing import Computed
 from minift.data.batches import Batch, Item, by_length, make_batch, make_items
 from minift.data.examples import Example, TaggedExample
@@ -128,11 +129,12 @@ class TextMasks:
     Args:
         batch: on the model's device.
         keys: (texts,) of `text_keys`.
-        layers: of the encoder; from its last layer on only the asked tokens have rows.
+        depth: of the lowest site with rows for the asked tokens only: the last layer, or the
+            head of a model whose head reads every token.
     """
 
-    def __init__(self, batch: Batch, keys: Tensor, layers: int):
-        packed, self.keys, self.layers = batch.packed, keys, layers
+    def __init__(self, batch: Batch, keys: Tensor, depth: int):
+        packed, self.keys, self.depth = batch.packed, keys, depth
         self.number = 0  # of the pass
         device = packed.input_ids.device
         counts = torch.tensor(packed.lengths, device=device)
@@ -146,7 +148,7 @@ class TextMasks:
 
     def draw(self, site: Site, values: Tensor) -> Tensor:
         """Return the mask of this pass at `site`, in the shape of `values`."""
-        layout, texts, positions = self.asked if site.depth >= self.layers else self.all
+        layout, texts, positions = self.asked if site.depth >= self.depth else self.all
         keys = derive(derive(self.keys, self.number), site.number)  # (texts,)
         if site.attention is None:  # values: (rows, hidden)
             rows = derive(keys[texts], positions)
@@ -197,7 +199,8 @@ def mc_logits(
         for group in by_length(items, tokens):
             chosen = [items[i] for i in group]
             batch = make_batch(chosen).to(device)
-            masks = TextMasks(batch, text_keys(chosen, seed, consistent).to(device), depth)
+            keys = text_keys(chosen, seed, consistent).to(device)
+            masks = TextMasks(batch, keys, depth + reads_every_token(model))
             packed = batch.packed
             if layers != "all":
                 packed = replace(packed, computed=_prefix(model, batch, below))
@@ -230,7 +233,7 @@ def layers_below(layers: Layers, depth: int) -> int:
 
 def _prefix(model: nn.Module, batch: Batch, below: int) -> Computed:
     """Run the part that does not sample."""
-    if below == len(model.bert.layers):
+    if below == len(model.bert.layers) and not reads_every_token(model):
         return Computed(below, model.bert(batch.packed, batch.wanted))
     return Computed(below, model.bert.hidden_states(batch.packed, below)[-1])
 

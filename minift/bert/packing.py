@@ -114,7 +114,8 @@ class Computed:
 
     Args:
         layers: number of layers it went through; 0 means the embeddings' output.
-        hidden: (tokens, hidden) its output; if all layers are through, (wanted, hidden).
+        hidden: (tokens, hidden) its output; if all layers are through, of the tokens that the
+            head reads.
     """
 
     layers: int

@@ -28,7 +28,13 @@ from torch.overrides import TorchFunctionMode
 
 from minift.bert.config import BertConfig
 from minift.bert.encoder import Bert
-from minift.bert.heads import MaskedLM, SequenceClassifier, TokenClassifier, initialise
+from minift.bert.heads import (
+    ConvClassifier,
+    MaskedLM,
+    SequenceClassifier,
+    TokenClassifier,
+    initialise,
+)
 from minift.bert.hub import resolve
 from minift.bert.tokenizer import Tokenizer
 from minift.errors import MiniftError
@@ -75,7 +81,7 @@ class LoadReport:
     ignored: tuple[str, ...]
 
 
-M = TypeVar("M", Bert, SequenceClassifier, TokenClassifier, MaskedLM)
+M = TypeVar("M", Bert, SequenceClassifier, ConvClassifier, TokenClassifier, MaskedLM)
 
 
 def hf_name(name: str) -> str:
@@ -146,7 +152,7 @@ def load_model(
     """Load a checkpoint into an encoder with the head `model_class`.
 
     Args:
-        model_class: Bert, SequenceClassifier, TokenClassifier or MaskedLM.
+        model_class: Bert, SequenceClassifier, ConvClassifier, TokenClassifier or MaskedLM.
         name_or_path: a folder, a short name or a Hugging Face hub id.
         labels: classes of the head, in the order of the logits; None takes the checkpoint's.
         problem_type: "regression" for one numeric output.
@@ -342,12 +348,12 @@ def _misfit(tensor: Tensor, parameter: Tensor) -> str | None:
 
 
 def save_pretrained(
-    model: Bert | SequenceClassifier | TokenClassifier | MaskedLM,
+    model: Bert | SequenceClassifier | ConvClassifier | TokenClassifier | MaskedLM,
     tokenizer: Tokenizer | None,
     directory: str | Path,
     dtype: torch.dtype | None = None,
 ) -> None:
-    """Write a checkpoint that `transformers` loads with identical logits.
+    """Write a checkpoint that `transformers` loads with identical logits (not the CNN's).
 
     All files are complete before the first replaces an older one, so a full disk or a kill while
     writing leaves the previous checkpoint as it was.

@@ -31,7 +31,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from minift.bert.dropout import set_dropout_generator
-from minift.data.batches import Batch, Item, make_batch, shuffled
+from minift.data.batches import Batch, Item, OtherPieces, make_batch, shuffled
 from minift.errors import MiniftError
 from minift.train.prefix import PrefixCache, prefix_cache, quiet, quiet_prefix
 from minift.train.schedules import Linear, Schedule
@@ -98,6 +98,8 @@ class Settings:
             the frozen prefix is then computed once, not in every epoch (see prefix.py).
         keep: "last" weights, or the "best" epoch's by the validation score. "best" selects on
             the validation split, so report on another one.
+        other_pieces: of tagging: the pieces of a word behind its first have no loss ("ignore"),
+            or learn to continue its tag ("continue"); see `make_items`.
     """
 
     epochs: int = 8
@@ -111,6 +113,7 @@ class Settings:
     min_steps: int = 0
     prefix_dropout: bool = False
     keep: Literal["last", "best"] = "last"
+    other_pieces: OtherPieces = "ignore"
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "accumulate"):

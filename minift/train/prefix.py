@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from minift.bert.encoder import Bert
+from minift.bert.heads import reads_every_token
 from minift.bert.packing import Computed
 from minift.data.batches import Batch, Item, by_length, make_batch
 
@@ -65,7 +66,8 @@ class PrefixCache:
 
     def __init__(self, model: nn.Module, layers: int, items: Sequence[Item]):
         encoder: Bert = model.bert
-        self.whole = layers == len(encoder.layers)  # then only the asked tokens are kept
+        # Above the last layer only the tokens that the head reads are kept.
+        self.whole = layers == len(encoder.layers) and not reads_every_token(model)
         self.layers = layers
         self.states: dict[int, Tensor] = {}  # id of the item -> (tokens, hidden)
         device = next(model.parameters()).device

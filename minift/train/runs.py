@@ -14,16 +14,17 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 
 from minift import __version__
 from minift.bert.config import BertConfig
-from minift.bert.heads import SequenceClassifier, TokenClassifier
+from minift.bert.heads import ConvClassifier, SequenceClassifier, TokenClassifier
 from minift.bert.tokenizer import Tokenizer
 from minift.bert.weights import load_model, load_tokenizer, save_pretrained
 from minift.data.batches import make_items
+from minift.data.entity_report import side_by_side
 from minift.data.examples import Dataset, Example, TaggedExample, Task
 from minift.data.metrics import collapsed, headline
 from minift.errors import MiniftError
@@ -41,6 +42,7 @@ from minift.train.loop import (
 )
 from minift.train.recipe import Recipe
 
+Head = Literal["linear", "cnn"]  # on [CLS] through the pooler, or on all tokens
 REGRESSION_LABEL = ("score",)  # regression has one output, which config.json must name
 
 
@@ -55,7 +57,7 @@ class FineTuned:
         labels: class names or tags in the order of the logits; () for regression.
     """
 
-    model: SequenceClassifier | TokenClassifier
+    model: SequenceClassifier | ConvClassifier | TokenClassifier
     tokenizer: Tokenizer
     task: Task
     labels: tuple[str, ...]
@@ -98,19 +100,38 @@ def subset(examples: Sequence[Example], labels: int | None, seed: int) -> tuple[
 
 
 def build(
-    dataset: Dataset, encoder: str | Path, seeds: Seeds, device: torch.device | str = "cpu"
+    dataset: Dataset,
+    encoder: str | Path,
+    seeds: Seeds,
+    device: torch.device | str = "cpu",
+    head: Head = "linear",
 ) -> FineTuned:
-    """Load a pretrained encoder with a head for the data set."""
-    head = TokenClassifier if dataset.task == "tagging" else SequenceClassifier
+    """Load a pretrained encoder with a head for the data set.
+
+    Raises:
+        MiniftError: if there is no such head for the task, or the encoder cannot be loaded.
+    """
     regression = dataset.task == "regression"
     model, _ = load_model(
-        head,
+        _head_class(dataset.task, head),
         encoder,
         labels=REGRESSION_LABEL if regression else dataset.labels,
         problem_type="regression" if regression else None,
         generator=torch.Generator().manual_seed(seeds.head),
     )
     return FineTuned(model.to(device), load_tokenizer(encoder), dataset.task, dataset.labels)
+
+
+def _head_class(task: Task, head: Head) -> type:
+    if head not in get_args(Head):
+        raise MiniftError(f'a head is "linear" or "cnn", not {head!r}')
+    if task == "tagging" and head == "cnn":
+        raise MiniftError(
+            "the cnn head gives one answer a text, tagging needs one a word; use the linear head"
+        )
+    if task == "tagging":
+        return TokenClassifier
+    return ConvClassifier if head == "cnn" else SequenceClassifier
 
 
 def train(
@@ -121,6 +142,7 @@ def train(
     labels: int | None = None,
     seeds: Seeds,
     settings: Settings | None = None,
+    head: Head = "linear",
     out: str | Path | None = None,
     source: dict[str, Any] | None = None,
     device: torch.device | str = "cpu",
@@ -135,6 +157,7 @@ def train(
         labels: number of training examples to use; None for all.
         seeds: the random streams.
         settings: None takes the method's.
+        head: "linear", or for texts "cnn" (see minift.bert.heads).
         out: run folder to write; None writes nothing.
         source: where the data set came from, kept in run.json (see minift.compact.source).
         device: where to train.
@@ -150,9 +173,11 @@ def train(
     settings = settings or method.settings
     examples = subset(dataset.train, labels, seeds.subset)
     require_two_classes(examples, dataset)
-    tuned = build(dataset, encoder, seeds, device)
+    tuned = build(dataset, encoder, seeds, device, head)
     longest = tuned.model.config.max_position_embeddings
-    items = make_items(examples, tuned.tokenizer, dataset.task, dataset.labels, longest)
+    items = make_items(
+        examples, tuned.tokenizer, dataset.task, dataset.labels, longest, settings.other_pieces
+    )
     dev_items = make_items(dataset.dev, tuned.tokenizer, dataset.task, dataset.labels, longest)
 
     def validate(model) -> tuple[float, float]:
@@ -163,7 +188,7 @@ def train(
     log = (
         None
         if folder is None
-        else _begin(folder, dataset, source, encoder, method, seeds, settings)
+        else _begin(folder, dataset, source, encoder, method, seeds, settings, head)
     )
     select(tuned.model, method.trainable)  # a gradient rule sees what will learn
     rule = method.gradients(tuned.model, items, seeds) if method.gradients else None
@@ -199,7 +224,7 @@ def require_two_classes(examples: Sequence[Example], dataset: Dataset) -> None:
         )
 
 
-def _begin(folder, dataset, source, encoder, method, seeds, settings):
+def _begin(folder, dataset, source, encoder, method, seeds, settings, head):
     """Write run.json, and return the function that appends to history.jsonl."""
     if (folder / "result.json").exists():
         raise MiniftError(
@@ -212,6 +237,7 @@ def _begin(folder, dataset, source, encoder, method, seeds, settings):
         "task": dataset.task,
         "encoder": str(encoder),
         "method": method.name,
+        "head": head,
         "seeds": asdict(seeds),
         "settings": asdict(settings),
     }
@@ -256,6 +282,10 @@ def _result(
             scored = tuned.evaluate(found, progress)
             result[split] = headline(dataset.metric, scored.scores)
             result[f"{split}_scores"] = scored.scores
+            if dataset.task == "tagging":
+                result[f"{split}_entities"] = side_by_side(
+                    [e.tags for e in found], scored.predicted
+                )
             if dataset.task == "classification":
                 guess = Counter(e.label for e in examples).most_common(1)[0][0]
                 result[f"{split}_majority"] = sum(e.label == guess for e in found) / len(found)
@@ -295,7 +325,8 @@ def load_run(folder: str | Path, device: torch.device | str = "cpu") -> FineTune
         raise MiniftError(f"{folder} is no run folder: it has no config.json")
     config = BertConfig.from_json(config_file)
     architectures = json.loads(config_file.read_text(encoding="utf-8")).get("architectures") or []
-    heads = {head.hugging_face_class: head for head in (SequenceClassifier, TokenClassifier)}
+    known = (SequenceClassifier, ConvClassifier, TokenClassifier)
+    heads = {head.hugging_face_class: head for head in known}
     head = next((heads[name] for name in architectures if name in heads), None)
     if head is None:
         raise MiniftError(
