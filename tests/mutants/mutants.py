@@ -64,6 +64,12 @@ METRICS = "tests/data/test_metrics.py::"
 BY_HAND = METRICS + "test_scores_of_five_rows_by_hand"
 LOOP = "tests/train/test_loop.py::"
 EVALUATE = "tests/train/test_evaluate.py::"
+EXCHANGE = "tests/active/test_exchange.py::"
+SPANS = "tests/active/test_exchange_spans.py::"
+TABLES = "tests/active/test_exchange_tables.py::"
+LABEL_STUDIO = "tests/active/test_exchange_labelstudio.py::"
+DOCCANO = "tests/active/test_exchange_doccano.py::"
+ARGILLA = "tests/active/test_exchange_argilla.py::"
 
 
 def _in(file: str, *entries: tuple[str, str, str, str, str]) -> list[Mutant]:
@@ -840,6 +846,381 @@ TRAINING = (
     )
 )
 
+EXCHANGED = (
+    _in(
+        "minift/active/exchange_spans.py",
+        (
+            "an emoji counts one where the browser counts two",
+            "(2 if ord(character) > 0xFFFF else 1)",
+            "1",
+            SPANS + "test_borders_and_utf16_places_are_those_of_the_joined_text",
+            "every entity after an emoji is moved",
+        ),
+        (
+            "a span that cuts a word is bent to take it",
+            "begins.setdefault(start - 1, word)",
+            "begins.update(dict.fromkeys(range(max(0, start - 1), end), word))",
+            SPANS + "test_a_span_is_taken_if_and_only_if_it_begins_and_ends_with_a_word",
+            "what was marked and what is trained on differ, and nobody is told",
+        ),
+        (
+            "what the tool says a span covers is not compared",
+            "if mark.text is not None and",
+            "if False and",
+            LABEL_STUDIO + "test_offsets_of_an_old_version_in_utf16_units_are_noticed_not_taken",
+            "moved spans that fall on other words are taken",
+        ),
+    )
+    + _in(
+        "minift/active/exchange_rows.py",
+        (
+            "a changed text is not noticed",
+            "if given != expected:",
+            "if False:",
+            TABLES + "test_a_text_the_spreadsheet_changed_is_named_with_the_place",
+            "the label of one text is given to another",
+        ),
+        (
+            "a text is taken for its twin",
+            "if len(same) == 1:",
+            "if same:",
+            DOCCANO + "test_without_our_id_the_text_tells_only_if_it_is_the_only_one_of_its_kind",
+            "a label lands on a text nobody looked at",
+        ),
+        (
+            "an answer said before is dropped though another came between",
+            "latest[answer.id] = answer",
+            "latest.setdefault(answer.id, answer)",
+            EXCHANGE
+            + "test_several_answers_to_one_text_are_one_if_equal_and_all_kept_in_order_if_not",
+            "the answer that was taken back counts",
+        ),
+    )
+    + _in(
+        "minift/active/exchange_tables.py",
+        (
+            "a text can become a formula",
+            """return f"'{text}" if _FORMULA.match(text) else text""",
+            "return text",
+            TABLES + "test_no_cell_of_a_written_table_can_become_a_formula",
+            "opening the batch in a spreadsheet runs what somebody wrote in a text",
+        ),
+        (
+            "half a sentence is taken for none",
+            'elif all(tag in (UNTAGGED, "") for tag in tags)',
+            'elif any(tag in (UNTAGGED, "") for tag in tags)',
+            TABLES + "test_a_fault_in_a_sentence_is_named_by_its_line_and_costs_that_sentence",
+            "work is lost in silence",
+        ),
+    )
+    + _in(
+        "minift/active/exchange_labelstudio.py",
+        (
+            "predictions are taken for answers",
+            'row.get("annotations") or []',
+            'row.get("annotations") or row.get("predictions") or []',
+            LABEL_STUDIO + "test_a_json_export_gives_every_annotators_answer_and_no_prediction",
+            "the model is trained on its own guesses",
+        ),
+        (
+            "the oldest of several annotations counts",
+            "    return sorted(\n        records,",
+            "    return list(records) or sorted(\n        records,",
+            LABEL_STUDIO + "test_a_json_min_export_is_read_oldest_first_with_its_own_ids_ignored",
+            "a correction is undone",
+        ),
+        (
+            "labels are not escaped",
+            "value={quoteattr(name)}",
+            "value='{name}'",
+            LABEL_STUDIO
+            + "test_the_configuration_is_valid_xml_that_holds_every_label_and_shows_no_html",
+            "Label Studio refuses the configuration",
+        ),
+    )
+    + _in(
+        "minift/active/exchange_doccano.py",
+        (
+            "guesses are written as labels",
+            '"label": [],',
+            '"label": [] if guess is None else [guess],',
+            DOCCANO + "test_a_line_holds_the_text_our_id_and_the_guess_as_metadata_but_no_label",
+            "guesses nobody looked at come back as answers",
+        ),
+        (
+            "what nobody looked at has no entity",
+            "elif not given:",
+            "elif not given and not isinstance(example, TaggedExample):",
+            DOCCANO + "test_no_span_is_unanswered_an_o_is_no_entity_and_a_comment_sets_aside",
+            "the model learns that there is nothing in unread sentences",
+        ),
+    )
+    + _in(
+        "minift/active/exchange_argilla.py",
+        (
+            "a draft counts",
+            'if row.get("status") == "completed" else UNKNOWN',
+            "",
+            ARGILLA + "test_nested_a_response_without_a_status_counts_only_in_a_completed_record",
+            "what somebody had not decided is trained on",
+        ),
+    )
+)
+
+REPORT = "tests/data/test_entity_report.py::"
+TAGGING = (
+    _in(
+        "minift/data/batches.py",
+        (
+            "other pieces begin an entity of their own",
+            'return f"I{tag[1:]}" if',
+            "return tag if",
+            BATCHES + "test_other_pieces_continue_the_tag_of_their_word_if_asked_for",
+            "a name of four pieces is taught as four names",
+        ),
+        (
+            "pieces that another window owns are trained here too",
+            "if w in window.words]",
+            "if w >= 0]",
+            BATCHES + "test_5000_words_are_asked_once_each_and_their_pieces_at_most_once[continue]",
+            "words near the border of two windows weigh twice",
+        ),
+    )
+    + _in(
+        "minift/data/entity_report.py",
+        (
+            "both columns are the same convention",
+            "entity_scores(gold, predicted, mode).as_dict()",
+            "entity_scores(gold, predicted).as_dict()",
+            REPORT + "test_a_stray_i_tag_is_right_on_one_side_and_a_miss_on_the_other",
+            "the strict score is flattered by stray tags",
+        ),
+        (
+            "the end of an entity is its last word's start",
+            "offsets[span.end - 1][1]",
+            "offsets[span.end - 1][0]",
+            REPORT + "test_each_error_is_told_with_its_sentence_its_words_and_its_characters",
+            "the last word of each entity is cut off in the list",
+        ),
+    )
+    + _in(
+        "minift/data/token_files.py",
+        (
+            "a policy is named and another one used",
+            'repair = "begin" if invalid == "error" else invalid',
+            'repair = "begin"',
+            "tests/data/test_readers.py::test_tags_are_o_and_both_letters_of_each_type_sorted",
+            "who asks for strict reading is scored on stray tags",
+        ),
+    )
+    + _in(
+        "minift/train/predict.py",
+        (
+            "word offsets name the last word, not the one behind it",
+            '"end_word": end,',
+            '"end_word": end - 1,',
+            "tests/train/test_predict.py::"
+            "test_entities_have_words_and_characters_of_the_text_as_it_was_given",
+            "cutting by words loses the last one, cutting by characters does not",
+        ),
+    )
+    + _in(
+        "minift/train/runs.py",
+        (
+            "the choice about other pieces is recorded and not used",
+            "dataset.labels, longest, settings.other_pieces",
+            "dataset.labels, longest",
+            "tests/test_cli.py::"
+            "test_other_pieces_change_training_and_not_what_is_asked_in_evaluation",
+            "a comparison of the two ways compares one with itself",
+        ),
+    )
+    + _in(
+        "minift/compact/teacher.py",
+        (
+            "an interrupted file begins again",
+            "for at in range(len(answers), len(sentences), PART):",
+            "answers = answers if len(answers) == len(sentences) else []\n"
+            "    for at in range(len(answers), len(sentences), PART):",
+            "tests/compact/test_teacher.py::"
+            "test_an_interrupted_file_goes_on_where_it_was_last_written",
+            "hours of a large teacher are lost with a kill",
+        ),
+    )
+    + _in(
+        "minift/compact/store.py",
+        (
+            "the student is built on the meta device with its first weights drawn",
+            'model = without_weights(Tagger, TaggerConfig(**about["config"]))',
+            "import torch as t\n"
+            '        with t.device("meta"):\n'
+            '            model = Tagger(TaggerConfig(**about["config"]))\n'
+            "            model.word.weight.detach().uniform_(-1, 1)",
+            "tests/compact/test_store.py::"
+            "test_a_student_of_20000_words_loads_in_well_under_a_second",
+            "PyTorch's compiler is imported on the way: seconds instead of a tenth",
+        ),
+    )
+)
+
+PROJECT_TESTS = "tests/active/test_project.py::"
+TERMINAL_TESTS = "tests/active/test_terminal.py::"
+PROJECTS = [
+    *_in(
+        "minift/active/score_files.py",
+        (
+            "a killed run goes on in the middle of a chunk",
+            "if len(chunk) == mc_dropout.CHUNK:",
+            "if chunk:",
+            PROJECT_TESTS + "test_a_score_file_cut_anywhere_ends_up_as_if_it_never_was",
+            "the last digits, and with them close choices, depend on when it was killed",
+        ),
+    ),
+    *_in(
+        "minift/active/answers.py",
+        (
+            "what one person said counts as said by all",
+            "[d.label for d in before if d.source == by]",
+            "[d.label for d in before]",
+            PROJECT_TESTS + "test_an_import_is_idempotent_and_corrections_and_conflicts_are_kept",
+            "a second labeller's agreement is not on record",
+        ),
+    ),
+    *_in(
+        "minift/active/rounds.py",
+        (
+            "a batch file is written over",
+            "if not p.exists() or p.read_bytes() == content",
+            "if p",
+            PROJECT_TESTS + "test_texts_that_wait_are_not_asked_again_unless_somebody_says_how",
+            "an hour of labels in a spreadsheet is gone",
+        ),
+        (
+            "a correction does not make another model",
+            "return [*made_by, asdict(project.settings), project.pool, answers]",
+            "return [*made_by, asdict(project.settings), project.pool]",
+            PROJECT_TESTS + "test_nothing_is_trained_anew_while_the_labels_stay",
+            "all rounds are chosen by the model of the first",
+        ),
+    ),
+    *_in(
+        "minift/active/terminal.py",
+        (
+            "undo takes back anybody's answer",
+            "if latest.source != self.by:",
+            "if not latest.source:",
+            TERMINAL_TESTS + "test_undo_never_takes_back_somebody_elses_answer",
+            "one labeller undoes another's work",
+        ),
+        (
+            "control characters are shown as they are",
+            "if unicodedata.category(character) in _HIDDEN or ord(character) in _TURNING:",
+            "if ord(character) in _TURNING:",
+            TERMINAL_TESTS + "test_a_text_cannot_steer_the_terminal_and_a_guess_needs_a_model",
+            "a text of the pool types commands into the terminal",
+        ),
+    ),
+    *_in(
+        "minift/active/pool.py",
+        (
+            "a line is known by its place among the texts kept",
+            "[(number, _cut(TextExample(str(number), line), task)) for number, line in lines]",
+            "[(number, _cut(TextExample(str(number - 1), line), task)) for number, line in lines]",
+            PROJECT_TESTS + "test_every_line_is_in_the_pool_or_named_with_the_reason",
+            "ids do not lead back to the file",
+        ),
+    ),
+]
+
+CONV = "tests/bert/test_conv_head.py::"
+CURVES_TESTS = "tests/active/test_curves.py::"
+FORECAST_TESTS = "tests/active/test_forecast.py::"
+
+CURVES = [
+    *_in(
+        "minift/bert/heads.py",
+        (
+            "a filter reads on into the next text",
+            "parts[ahead].roll(-ahead, 0).masked_fill(outside, 0.0)",
+            "parts[ahead].roll(-ahead, 0)",
+            CONV + "test_logits_and_gradients_equal_padded_convolutions_of_torch[cpu-0-lengths0]",
+            "a text's answer depends on which text comes after it",
+        ),
+        (
+            "the mean of the windows instead of the maximum",
+            "packed.layout.pad(found.relu()).amax(1)",
+            "packed.layout.pad(found.relu()).mean(1)",
+            CONV + "test_logits_and_gradients_equal_padded_convolutions_of_torch[cpu-0-lengths0]",
+            "padding counts, and one telling word is lost in a long text",
+        ),
+    ),
+    *_in(
+        "minift/train/prefix.py",
+        (
+            "the cache keeps [CLS] only for a head that reads all tokens",
+            "layers == len(encoder.layers) and not reads_every_token(model)",
+            "layers == len(encoder.layers)",
+            CONV + "test_training_with_the_prefix_cache_equals_training_without_it[trainable2]",
+            "the CNN over a frozen encoder sees one token a text",
+        ),
+    ),
+    *_in(
+        "minift/active/study.py",
+        (
+            "an unfinished curve enters the test",
+            'for s, c in self.courses[strategy].items() if not c[-1]["query"]}',
+            "for s, c in self.courses[strategy].items()}",
+            CURVES_TESTS + "test_only_seeds_that_both_have_finished_enter_the_whole_curve",
+            "a short curve's low area counts against its strategy",
+        ),
+        (
+            "labels are saved by the last crossing",
+            "first = reached.argmax(1)",
+            "first = len(counts) - 1 - reached[:, ::-1].argmax(1)",
+            CURVES_TESTS + "test_first_reach_is_on_the_lines_between_the_points",
+            "a strategy seems to need all labels for any score",
+        ),
+    ),
+    *_in(
+        "minift/active/curves.py",
+        (
+            "a saving against the whole curve is claimed",
+            "if not (saved.seen and saved.labels * advantage > 0):",
+            "if not saved.seen:",
+            CURVES_TESTS
+            + "test_a_saving_is_not_claimed_where_the_whole_curves_do_not_agree[-0.08-True]",
+            "a strategy that is worse is sold as one that saves labels",
+        ),
+    ),
+    *_in(
+        "minift/active/forecast.py",
+        (
+            "the fold that scores is trained on",
+            "if example.id not in away]",
+            "if away]",
+            FORECAST_TESTS
+            + "test_no_text_is_trained_on_in_the_fold_that_it_scores_and_draws_are_nested",
+            "the curve is that of remembering, and promises nothing more to gain",
+        ),
+        (
+            "a duplicate is on both sides",
+            "groups[_text(example)].append(index)",
+            "groups[(index,)].append(index)",
+            FORECAST_TESTS
+            + "test_no_text_is_trained_on_in_the_fold_that_it_scores_and_draws_are_nested",
+            "repeated texts are scored from memory",
+        ),
+        (
+            "a law that does not fit is as sure as one that does",
+            "drawn = drawn + spread *",
+            "drawn = drawn + 0 *",
+            FORECAST_TESTS
+            + "test_disagreeing_folds_and_a_law_that_does_not_fit_widen_the_interval",
+            "an interval of nothing around a curve that jumps",
+        ),
+    ),
+]
+
 MUTANTS = [
     *ENCODER,
     *HEADS,
@@ -851,4 +1232,8 @@ MUTANTS = [
     *WORDPIECE,
     *SCORES,
     *TRAINING,
+    *TAGGING,
+    *EXCHANGED,
+    *PROJECTS,
+    *CURVES,
 ]
