@@ -148,13 +148,12 @@ def rehearse(
         try:
             chosen = select(tuned.model, method.trainable)
             method.schedule().begin(1, settings[name].epochs)
-            if method.gradients:
-                method.gradients(tuned.model, items, seeds)
+            rule = method.gradients(tuned.model, items, seeds) if method.gradients else None
             if method.scales:
                 method.scales(tuned.model)
         except MiniftError as error:
             raise MiniftError(f'method "{name}": {error}') from error
-        counts[name] = count_trainable(tuned.model, chosen)
+        counts[name] = count_trainable(tuned.model, chosen, rule)
     return counts
 
 

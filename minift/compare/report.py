@@ -47,7 +47,7 @@ class Run:
         epochs, learning_rate, stopped: what happened.
         selection_examples: labelled examples that the run chose by (0: it chose nothing).
         constant: the score on the reporting split of the best constant answer.
-        stored_bytes: of the tensors that learn, which is all that must be kept.
+        stored_bytes: of what learns, 4 a parameter, which is all that must be kept.
         peak_exact: False where the system keeps only the peak of all runs so far.
         wall_seconds: everything, scoring included.
         threads: of PyTorch.
@@ -307,13 +307,14 @@ def page(comparison: Comparison) -> list[Block]:
                 "A failed run predicts the same for every example, or its loss was not finite "
                 "(it then counts with the score of a constant answer). Failed runs are part of "
                 "every mean.",
-                "Trained: parameters of the tensors that learn, head included (see Settings), also "
-                "where a mask holds most of them back (child-d, random-scalars, random-rows).",
+                "Trained: parameters that learn, head included (see Settings); where a mask holds "
+                "the others back (child-d, random-scalars, random-rows), those that it lets move.",
                 "Seconds: loading, training, and validation where the method needs it, mean over "
                 "the seeds; scoring is left out. Peak MB: the largest memory of the process in "
                 "any run, PyTorch and data included"
                 + ("." if one_peak else "; ≤ where the system tells only the peak of all runs.")
-                + " To store: 4 bytes a parameter that learns; the pretrained rest is shared.",
+                + " To store: 4 bytes a parameter that learns (a mask itself takes a bit an element "
+                "more); the pretrained rest is shared.",
             )
         ),
         Heading("Settings"),

@@ -23,7 +23,7 @@ from typing import NamedTuple
 from torch import nn
 
 from minift.errors import MiniftError, nearest
-from minift.train.loop import Trainable
+from minift.train.loop import GradientRule, Trainable
 
 
 class Term(NamedTuple):
@@ -124,12 +124,15 @@ class Count:
         return f"{self.part:<14}{self.trains:>13,} of {self.of:>13,}  {share:>9.4%}"
 
 
-def count_trainable(model: nn.Module, names: Iterable[str]) -> tuple[Count, ...]:
+def count_trainable(
+    model: nn.Module, names: Iterable[str], rule: GradientRule | None = None
+) -> tuple[Count, ...]:
     """Count the scalars that learn, the head apart, because it can outweigh all biases.
 
     Args:
         model: any model with a head; only shapes are read, so it may be on the meta device.
         names: parameters that learn.
+        rule: what fills the `gradients` slot; it may hold elements of them fixed.
 
     Returns:
         Lines for biases, embeddings (the three tables), other weights (matrices and gains), the
@@ -149,7 +152,8 @@ def count_trainable(model: nn.Module, names: Iterable[str]) -> tuple[Count, ...]
         else:
             part = "other weights"
         of[part] += parameter.numel()
-        trains[part] += parameter.numel() if name in chosen else 0
+        learning = rule.learning(name, parameter) if rule else parameter.numel()
+        trains[part] += learning if name in chosen else 0
     head = Count("head", trains.pop("head"), of.pop("head"))
     encoder = Count("encoder", sum(trains.values()), sum(of.values()))
     everything = Count("all", encoder.trains + head.trains, encoder.of + head.of)

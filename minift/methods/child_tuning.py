@@ -80,6 +80,10 @@ class ChildTuningF:
     def after_step(self, parameters: dict[str, nn.Parameter]) -> None:
         """Nothing is left to do."""
 
+    def learning(self, name: str, parameter: nn.Parameter) -> int:
+        """All elements: each is drawn sooner or later."""
+        return parameter.numel()
+
 
 class ChildTuningD:
     """A rule for the `gradients` slot: the same child at every step.
@@ -126,6 +130,10 @@ class ChildTuningD:
                 parameter = parameters[name]
                 torch.where(self.masks[name], parameter, before, out=parameter)
         self._before = {}
+
+    def learning(self, name: str, parameter: nn.Parameter) -> int:
+        """The child's elements; all of a tensor without a mask."""
+        return int(self.masks[name].sum()) if name in self.masks else parameter.numel()
 
 
 def candidates(

@@ -67,6 +67,12 @@ class Elements:
                 parameters[name].copy_(before).put_(chosen, learned)
         self._before.clear()
 
+    def learning(self, name: str, parameter: nn.Parameter) -> int:
+        """The drawn elements; all of the head."""
+        if encoder_suffix(name) is None:
+            return parameter.numel()
+        return len(self.indices.get(name, ()))
+
     def _chosen(self, name: str, parameter: Tensor) -> Tensor:
         chosen = self.indices.get(name, torch.empty(0, dtype=torch.int64))
         return chosen.to(parameter.device)

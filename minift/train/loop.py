@@ -56,6 +56,10 @@ class GradientRule(Protocol):
         """Change the weights in place after the optimizer's step, if that must be."""
         ...
 
+    def learning(self, name: str, parameter: nn.Parameter) -> int:
+        """Return how many elements of a parameter can ever change under this rule."""
+        ...
+
 
 @dataclass(frozen=True)
 class Seeds:

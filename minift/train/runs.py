@@ -32,6 +32,7 @@ from minift.files import atomic_write
 from minift.train.evaluate import Evaluation, evaluate, predict_logits, tags_by_sentence
 from minift.train.loop import (
     Epoch,
+    GradientRule,
     History,
     Seeds,
     Settings,
@@ -206,7 +207,7 @@ def train(
         on_epoch=log,
         progress=progress,
     )
-    result = _result(tuned, dataset, examples, method, seeds, settings, history, progress)
+    result = _result(tuned, dataset, examples, method, seeds, settings, history, rule, progress)
     result["encoder"] = str(encoder)
     result["seconds"] = round(time.perf_counter() - started, 2)
     if folder is not None:
@@ -260,17 +261,22 @@ def _result(
     seeds: Seeds,
     settings: Settings,
     history: History,
+    rule: GradientRule | None,
     progress: bool,
 ) -> dict:
     """Score dev and test, and say in a sentence what happened."""
-    parameters = dict(tuned.model.named_parameters())
+    learning = [
+        rule.learning(name, parameter) if rule else parameter.numel()
+        for name, parameter in tuned.model.named_parameters()
+        if name in history.trained
+    ]
     result = {
         "data": dataset.name,
         "task": dataset.task,
         "method": method.name,
         "seed": seeds.order,
         "labels": len(examples),
-        "trainable_parameters": sum(parameters[name].numel() for name in history.trained),
+        "trainable_parameters": sum(learning),
         "metric": dataset.metric,
     }
     sentences = []

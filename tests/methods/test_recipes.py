@@ -4,6 +4,7 @@ claim                                                        oracle
 each word fills its slot and leaves the others alone         the empty recipe
 words combine in any order                                   the same recipe both ways
 three slots at once train, mask and cool down together       what moved, what was masked, rates
+what a method is said to train is what moves                 elements that changed in a run
 mistakes are answered with the nearest right form            the error's words
 """
 
@@ -14,6 +15,7 @@ import torch
 
 from minift.bert.heads import SequenceClassifier
 from minift.errors import MiniftError
+from minift.methods.bitfit import count_trainable
 from minift.methods.recipes import RATES, WORDS, recipe
 from minift.train.loop import Seeds, Settings, fine_tune, select
 from tests.bert.reference import own_config, randomise
@@ -128,6 +130,23 @@ def test_bitfit_child_tuning_f_and_adaptive_work_together_in_one_run():
     assert max(rates) == pytest.approx(1e-3)
     assert rates[-1] == pytest.approx(1e-3 / (7 * 3))
     assert "not improved" in history.stopped
+
+
+@pytest.mark.parametrize(
+    "name", ["full", "bitfit", "child-f:0.9", "child-d:0.3", "child-d:0.3,random",
+             "random-scalars", "random-rows", "freeze:1+child-d:0.5"],
+)  # fmt: skip
+def test_what_a_method_is_said_to_train_is_what_moves(name):
+    made, own, items = recipe(name), model(), make_items(24)
+    before = weights(own)
+    chosen = select(own, made.trainable)
+    rule = made.gradients(own, items, Seeds.all(0)) if made.gradients else None
+    said = count_trainable(own, chosen, rule)[-1].trains
+    settings = Settings(epochs=2, batch_size=8, learning_rate=1e-2, weight_decay=0.1)
+    fine_tune(own, items, settings, Seeds.all(0), trainable=made.trainable, gradients=rule)
+    moved = sum(int((value != before[key]).sum()) for key, value in weights(own).items())
+    silent = own.bert.embeddings.segment.weight[1].numel()  # no text here has a second part
+    assert said - silent <= moved <= said
 
 
 def test_layerwise_rates_join_child_tuning_because_they_fill_another_slot():
