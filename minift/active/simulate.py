@@ -10,6 +10,7 @@ Proof    tests/active/test_simulate.py
 
     simulation.jsonl   the setup, then one line a round: texts, scores, test score, advice
     curves.csv         strategy, seed, labelled, test, and more columns
+    report.html, .md   curves, differences to random, labels saved, cost (see curves.py)
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from tqdm import tqdm
 from minift import __version__
 from minift.active.acquisition import Aggregate, entropy_of
 from minift.active.advice import Look, advise, kappa
+from minift.active.curves import write_report
 from minift.active.journal import Journal, open_journal
 from minift.active.ledger import Label, State, replay
 from minift.active.loop import (
@@ -50,7 +52,7 @@ from minift.errors import MiniftError
 from minift.files import atomic_write
 from minift.train.loop import Seeds, Settings
 from minift.train.recipe import Recipe
-from minift.train.runs import FineTuned, build, is_labelled, subset
+from minift.train.runs import FineTuned, Head, build, is_labelled, subset
 
 WATCHED = 500  # texts on which models of different rounds are compared, for the advice
 COLUMNS = ("strategy", "seed", "labelled", "test", "round", "words", "imbalance", "uncertainty")
@@ -72,6 +74,7 @@ class Plan:
             method's epochs.
         warm: go on from the last round's weights instead of the pretrained ones.
         balanced: draw the first set with equal classes.
+        head: on the encoder; the paper's is "cnn".
     """
 
     strategies: tuple[str, ...] = ("random", "bald")
@@ -86,6 +89,7 @@ class Plan:
     steps: int | None = None
     warm: bool = False
     balanced: bool = False
+    head: Head = "linear"
 
     def __post_init__(self) -> None:
         for name, least in (("rounds", 0), ("query", 1), ("initial", 1), ("passes", 1)):
@@ -132,13 +136,19 @@ def simulate(
     with open_journal(out / "simulation.jsonl") as journal:
         _begin(journal, setup)
         total = len(plan.strategies) * len(plan.seeds) * (plan.rounds + 1)
-        with tqdm(total=total, unit="round", disable=None if progress else True) as bar:
-            for seed in plan.seeds:
-                for strategy in plan.strategies:
-                    bar.set_postfix_str(f"{strategy}, seed {seed}")
-                    curve = Curve(dataset, encoder, method, plan, settings, strategy, seed, device)
-                    curve.run(journal, out / "curves.csv", bar)
-        return _rounds(journal)
+        try:
+            with tqdm(total=total, unit="round", disable=None if progress else True) as bar:
+                for seed in plan.seeds:
+                    for strategy in plan.strategies:
+                        bar.set_postfix_str(f"{strategy}, seed {seed}")
+                        curve = Curve(
+                            dataset, encoder, method, plan, settings, strategy, seed, device
+                        )
+                        curve.run(journal, out / "curves.csv", bar)
+        finally:  # who interrupts wants to see what there is
+            if rounds := _rounds(journal):
+                write_report(out, rounds, setup)
+        return rounds
 
 
 class Curve:
@@ -196,7 +206,7 @@ class Curve:
         seeds = Seeds.all(self.seed)
         return fit(
             self.dataset, labelled, self.encoder, self.method, seeds, self.settings, warm,
-            self.device,
+            self.device, self.plan.head,
         )  # fmt: skip
 
     def round(
@@ -298,7 +308,7 @@ def _setup(
 ) -> dict:
     """Return everything that rounds of one folder must share."""
     fixed = {k: v for k, v in asdict(plan).items() if k not in ("strategies", "seeds")}
-    model = build(dataset, encoder, Seeds.all(0)).model
+    model = build(dataset, encoder, Seeds.all(0), head=plan.head).model
     layers_below(plan.layers, len(model.bert.layers))  # refuses layers that are not there
     weights = hashlib.sha256()
     for name, parameter in model.named_parameters():
@@ -308,6 +318,9 @@ def _setup(
         "event": "setup",
         "minift_version": __version__,
         "data": dataset.name,
+        "metric": dataset.metric,
+        "test_examples": len(dataset.test),
+        "labels": list(dataset.labels),
         "data_digest": hashlib.sha256(examples).hexdigest()[:16],
         "encoder": str(encoder),
         "encoder_digest": weights.hexdigest()[:16],
@@ -322,7 +335,9 @@ def _begin(journal: Journal, setup: dict) -> None:
     """Write the setup, or compare it with that of the rounds that are there."""
     if not journal.events:
         journal.append(setup)
-    there = journal.events[0]
+    # What older folders do not say: there was one head, and the rest follows from the data.
+    newer = {"head": "linear", **{k: setup[k] for k in ("metric", "test_examples", "labels")}}
+    there = {**newer, **journal.events[0]}
     for key in setup.keys() - {"encoder"}:  # the same weights may lie in another folder
         if there.get(key) != setup[key]:
             raise MiniftError(

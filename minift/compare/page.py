@@ -1,4 +1,4 @@
-"""A page of text, tables and dot plots, as Markdown and as one HTML file.
+"""A page of text, tables, dot plots and curves, as Markdown and as one HTML file.
 
 Claim    The HTML file stands alone (no script, no font, no request), reads on a phone and on a
          dark screen, and shows every text as it is, whatever characters are in it.
@@ -7,6 +7,7 @@ Proof    tests/compare/test_report.py
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -89,7 +90,33 @@ class Plots:
     plots: tuple[Plot, ...]
 
 
-Block = Heading | Paragraph | Code | Bullets | Table | Plots
+@dataclass(frozen=True)
+class Line:
+    """One curve, with its name at its right end.
+
+    Args:
+        name: what it is.
+        points: (x, y) from left to right.
+        band: (low, high) at each point, or () for none.
+        reference: the curve that the others are compared with; drawn dashed and grey.
+    """
+
+    name: str
+    points: tuple[tuple[float, float], ...]
+    band: tuple[tuple[float, float], ...] = ()
+    reference: bool = False
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Curves over one pair of axes; they differ in colour and in their dashes."""
+
+    caption: str
+    lines: tuple[Line, ...]
+    x_name: str
+
+
+Block = Heading | Paragraph | Code | Bullets | Table | Plots | Curves
 
 
 def text_table(table: Table) -> str:
@@ -172,6 +199,13 @@ svg .dot { fill: var(--dot); fill-opacity: .45; }
 svg .cross { stroke: var(--bad); stroke-width: 2; }
 svg .interval { stroke: var(--dot); stroke-width: 3; stroke-opacity: .7; }
 svg .mean { stroke: var(--ink); stroke-width: 3; }
+figure.wide { max-width: 46rem; }
+:root { --c0: #0063a6; --c1: #b94a00; --c2: #00795c; --c3: #9c3f7a; --c4: #7a5c00; }
+@media (prefers-color-scheme: dark) { :root { --c0: #6cb6f0; --c1: #ff9a52; --c2: #3fc9a1;
+  --c3: #ee9acb; --c4: #e0bc4a; } }
+svg .line { fill: none; stroke: currentColor; stroke-width: 2.5; stroke-linejoin: round; }
+svg .band { fill: currentColor; fill-opacity: .13; }
+svg .name { fill: currentColor; font-weight: 600; }
 """
 
 
@@ -191,6 +225,8 @@ def html(blocks: Sequence[Block]) -> str:
             parts.append(f"<ul>{items}</ul>")
         elif isinstance(block, Table):
             parts.append(_html_table(block))
+        elif isinstance(block, Curves):
+            parts.append(_curves(block))
         else:
             figures = "".join(map(_figure, block.plots))
             parts.append(f'<div class="plots">{figures}</div>')
@@ -270,6 +306,86 @@ def _strips(plot: Plot, low: float, high: float, marked: bool) -> str:
         at = x(strip.mean)
         parts.append(f'<line class="mean" x1="{at}" x2="{at}" y1="{y - 8}" y2="{y + 8}"/>')
     return f'viewBox="0 0 {WIDTH} {bottom + 24}">{"".join(parts)}'
+
+
+HEIGHT = 330
+COLOURS = 5
+DASHES = ("none", "10 4", "2 4", "12 4 2 4", "6 3")  # five by five: 25 curves that differ
+
+
+def _curves(block: Curves) -> str:
+    """Return a figure: bands below, then lines, then names at the right, none over another."""
+    ends = [y for line in block.lines for _, y in line.points]
+    ends += [end for line in block.lines for pair in line.band for end in pair]
+    across = [x for line in block.lines for x, _ in line.points]
+    left, right = min(across), max(across)
+    low, high = min(ends), max(ends)
+    room = (high - low) or 1.0
+    low, high = low - 0.04 * room, high + 0.04 * room
+    margin = 16 + 9 * max(len(line.name) for line in block.lines)
+    width = 400 + margin
+
+    def x(value: float) -> float:
+        return 38 + (value - left) / ((right - left) or 1.0) * (width - margin - 38)
+
+    def y(value: float) -> float:
+        return 8 + (high - value) / (high - low) * (HEIGHT - 8)
+
+    parts = []
+    for tick in ticks(low, high, 6):
+        at = f"{y(tick):.1f}"
+        parts.append(f'<line class="grid" x1="38" x2="{width - margin}" y1="{at}" y2="{at}"/>')
+        parts.append(f'<text class="axis" text-anchor="end" x="32" y="{y(tick) + 4:.1f}">{tick:g}')
+        parts.append("</text>")
+    for tick in ticks(left, right, 6) if right > left else [left]:
+        at = f"{x(tick):.1f}"
+        parts.append(f'<text class="axis" text-anchor="middle" x="{at}" y="{HEIGHT + 18}">')
+        parts.append(f"{tick:g}</text>")
+    parts.append(f'<text class="axis" x="{width - margin + 12}" y="{HEIGHT + 18}">')
+    parts.append(f"{escape(block.x_name)}</text>")
+    groups: list[list[str]] = [[], [], []]
+    numbers = itertools.count()
+    places = _apart([y(line.points[-1][1]) for line in block.lines], 18, 8, HEIGHT)
+    for line, place in zip(block.lines, places):
+        if line.reference:
+            colour, dash = "var(--soft)", "5 4"
+        else:
+            number = next(numbers)
+            dash = DASHES[(number + number // COLOURS) % COLOURS]
+            colour = f"var(--c{number % COLOURS})"
+        style = f'style="color: {colour}"'
+        path = "L".join(f"{x(a):.1f} {y(b):.1f}" for a, b in line.points)
+        if line.band:
+            upper = [f"{x(a):.1f} {y(b):.1f}" for (a, _), (_, b) in zip(line.points, line.band)]
+            lower = [f"{x(a):.1f} {y(b):.1f}" for (a, _), (b, _) in zip(line.points, line.band)]
+            area = "L".join(upper + lower[::-1])
+            groups[0].append(f'<path class="band" {style} d="M{area}Z"/>')
+        if len(line.points) == 1:
+            at = f'cx="{x(line.points[0][0]):.1f}" cy="{y(line.points[0][1]):.1f}"'
+            groups[1].append(f'<circle class="band" {style} {at} r="5"/>')
+        groups[1].append(f'<path class="line" {style} stroke-dasharray="{dash}" d="M{path}"/>')
+        end = f'x="{x(line.points[-1][0]) + 8:.1f}" y="{place + 5:.1f}"'
+        groups[2].append(f'<text class="name" {style} {end}>{escape(line.name)}</text>')
+    drawing = "".join(parts + groups[0] + groups[1] + groups[2])
+    caption = escape(block.caption)
+    return (
+        f'<figure class="wide"><figcaption>{caption}</figcaption><svg role="img" '
+        f'aria-label="{caption}" viewBox="0 0 {width} {HEIGHT + 26}">{drawing}</svg></figure>'
+    )
+
+
+def _apart(places: Sequence[float], least: float, top: float, bottom: float) -> list[float]:
+    """Move places apart until neighbours are `least` from each other, and keep their order."""
+    order = sorted(range(len(places)), key=lambda i: places[i])
+    moved, lowest = list(places), top
+    for i in order:
+        lowest = moved[i] = max(places[i], lowest)
+        lowest += least
+    highest = bottom
+    for i in reversed(order):
+        highest = moved[i] = min(moved[i], highest)
+        highest -= least
+    return moved
 
 
 def ticks(low: float, high: float, most: int = 9) -> list[float]:

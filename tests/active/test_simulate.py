@@ -10,6 +10,7 @@ cut at any place of its log it goes on to the same curves,   records of an unbro
 warm or cold
 killed at any moment likewise                                a process that was killed
 another setup is refused                                     error words, bytes
+a report is there at the end and after an interrupt          the files; the rounds that were done
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from pathlib import Path
 
 import pytest
 
+from minift.active import simulate as simulate_module
+from minift.active.journal import open_journal
 from minift.active.loop import class_counts, imbalance, initial_set
 from minift.active.simulate import Plan, simulate
 from minift.errors import MiniftError
@@ -209,6 +212,49 @@ def test_another_setup_is_refused_and_what_is_there_stays(encoder, tmp_path):
     with pytest.raises(MiniftError, match="encoder_digest was"):
         run(other, tmp_path, plan)
     assert (tmp_path / "simulation.jsonl").read_bytes() == before
+
+
+def test_a_report_is_there_at_the_end_and_after_an_interrupt(
+    encoder, unbroken, tmp_path, monkeypatch
+):
+    text = (unbroken[0] / "report.html").read_text(encoding="utf-8")
+    assert "Does asking pay on tiny-reviews?" in text and "not finished yet" not in text
+    done = iter(range(4))
+
+    def fit(*arguments):
+        if next(done, None) is None:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    real = simulate_module.fit
+    monkeypatch.setattr(simulate_module, "fit", fit)
+    with pytest.raises(KeyboardInterrupt):
+        run(encoder, tmp_path)
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "1 of 2 curves are not finished yet" in text
+    monkeypatch.setattr(simulate_module, "fit", real)
+    assert timeless(run(encoder, tmp_path)) == timeless(unbroken[1])
+
+
+def test_the_cnn_head_can_be_simulated_and_is_part_of_the_setup(encoder, tmp_path):
+    plan = replace(SMALL, seeds=(0,), rounds=1, head="cnn", layers="head")
+    cnn = run(encoder, tmp_path, plan, method="head")
+    linear = run(encoder, tmp_path / "linear", replace(plan, head="linear"), method="head")
+    assert [r["test"] for r in cnn] != [r["test"] for r in linear]
+    with pytest.raises(MiniftError, match=r"(head|encoder_digest) was"):
+        run(encoder, tmp_path, replace(plan, head="linear"), method="head")
+
+
+def test_a_folder_from_before_there_was_a_choice_of_heads_goes_on(encoder, tmp_path):
+    plan = replace(SMALL, seeds=(0,), rounds=1)
+    expected = run(encoder, tmp_path / "new", plan)
+    with open_journal(tmp_path / "new" / "simulation.jsonl") as new:
+        setup, first = new.events[:2]
+    with open_journal(tmp_path / "old" / "simulation.jsonl") as old:
+        newer = ("n", "head", "metric", "test_examples", "labels")
+        old.append({k: v for k, v in setup.items() if k not in newer})
+        old.append({k: v for k, v in first.items() if k != "n"})
+    assert timeless(run(encoder, tmp_path / "old", plan)) == timeless(expected)
 
 
 def test_sentences_can_be_simulated_with_a_budget_in_words(encoder, tmp_path):

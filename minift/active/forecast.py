@@ -1,0 +1,305 @@
+"""Is it worth labelling more? What the next labels would bring, and how sure that is.
+
+Claim    From the labelled texts alone: the score at growing sizes by cross-validation, a power
+         law a - b * size^-c through those, and an interval that holds what the folds disagree
+         about and how badly the law fits. Where that says nothing, the answer is "nothing can be
+         said", with the reason.
+Source   Learning curves as inverse power laws: Cortes et al. (1993), "Learning Curves: Asymptotic
+         Values and Rate of Convergence"; for annotation: Figueroa et al. (2012),
+         https://doi.org/10.1186/1472-6947-12-8. Nested draws and weights as here are ours.
+Limits   - Actively chosen labels are no random sample: they are harder than the population, so
+           a cross-validated score on them is not the model's score on new texts, and may rise by
+           more or less than it. Read the gain, not the level.
+         - It forecasts more labels *of the same kind*, with the same method and settings.
+         - Folds share training texts, so the interval is approximate; its coverage is measured
+           in the tests on independent binomial scores.
+Proof    tests/active/test_forecast.py
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from minift.active.loop import fit
+from minift.data.examples import Dataset, Example, TaggedExample
+from minift.data.metrics import headline
+from minift.errors import MiniftError
+from minift.train.loop import Seeds, Settings
+from minift.train.recipe import Recipe
+from minift.train.runs import Head
+
+FEWEST = 40  # labelled texts; a fold of fewer than 10 says nothing
+FOLDS = 4
+SHARES = (0.25, 0.4, 0.63, 1.0)  # of a fold's training texts
+EXPONENTS = np.linspace(0.1, 1.5, 29)  # c of the law; outside, a curve is a line or a step
+DRAWS = 2000
+WIDEST = 0.15  # of the interval, beyond which it is no answer
+FALL = 0.02  # a curve that falls by more, and by more than it rises, follows no such law
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What more labels would bring.
+
+    Args:
+        sizes: numbers of training texts.
+        scores: cross-validated score at each size, the mean over the folds.
+        gain: expected rise of the score, from all labels of today; None if nothing can be said.
+        low, high: its 95% interval, or None.
+        sentence: the answer in words.
+    """
+
+    sizes: tuple[int, ...]
+    scores: tuple[float, ...]
+    gain: float | None
+    low: float | None
+    high: float | None
+    sentence: str
+
+
+def forecast_labels(
+    dataset: Dataset,
+    labelled: Sequence[Example],
+    encoder: str | Path,
+    method: Recipe,
+    settings: Settings,
+    seed: int = 0,
+    *,
+    more: int = 100,
+    progress: bool = False,
+    head: Head = "linear",
+    device: torch.device | str = "cpu",
+) -> Forecast:
+    """Forecast what `more` labels would bring; trains `FOLDS` times `len(SHARES)` models.
+
+    Args:
+        dataset: says what the classes and the metric are; its splits are not read.
+        labelled: all labelled texts, each with its label.
+        encoder, method, settings, head, device: as for `minift.active.loop.fit`.
+        seed: of the folds, of all streams of training, and of the interval.
+        more: labels that would be added.
+        progress: show a bar on standard error.
+
+    Raises:
+        MiniftError: if `more` is less than 1, or training fails.
+    """
+    if more < 1:
+        raise MiniftError(f"more must be at least 1 label, got {more}")
+    if len(labelled) < FEWEST:
+        return _nothing(more, f"there are {len(labelled)} labels, and it takes {FEWEST}")
+    folds = make_folds(labelled, FOLDS, seed)
+    train_sizes = [len(labelled) - len(fold) for fold in folds]
+    sizes = tuple(round(share * min(train_sizes)) for share in SHARES)
+    scores = np.zeros((FOLDS, len(sizes)))
+    with tqdm(total=scores.size, unit="training", disable=None if progress else True) as bar:
+        for number, held in enumerate(folds):
+            away = {labelled[i].id for i in held}
+            rest = [example for example in labelled if example.id not in away]
+            order = np.random.default_rng((seed, number)).permutation(len(rest))
+            for column, size in enumerate(sizes):  # a smaller draw is part of a larger one
+                part = [rest[i] for i in order[:size]]
+                tuned = fit(
+                    dataset, part, encoder, method, Seeds.all(seed), settings, None, device, head
+                )
+                found = tuned.evaluate([labelled[i] for i in held])
+                scores[number, column] = headline(dataset.metric, found.scores)
+                bar.update()
+    constant = 0.0
+    if dataset.task == "classification":
+        counts = Counter(example.label for example in labelled)
+        constant = max(counts.values()) / len(labelled)
+    return judge(sizes, scores, len(labelled), more, seed, constant)
+
+
+def make_folds(labelled: Sequence[Example], folds: int, seed: int) -> list[list[int]]:
+    """Deal the texts out into folds of nearly equal size and class shares.
+
+    Args:
+        labelled: the texts; the same text under two ids is never on both sides.
+        folds: how many.
+        seed: of the order.
+
+    Returns:
+        Indices of each fold, ascending.
+    """
+    groups: dict[tuple, list[int]] = defaultdict(list)
+    for index, example in enumerate(labelled):
+        groups[_text(example)].append(index)
+    shuffled = np.random.default_rng(seed).permutation(len(groups))
+    members = [list(groups.values())[i] for i in shuffled]
+    members.sort(key=lambda group: _class(labelled[group[0]]))  # stable: random within a class
+    found: list[list[int]] = [[] for _ in range(folds)]
+    for turn, group in enumerate(members):
+        found[turn % folds] += group
+    return [sorted(fold) for fold in found]
+
+
+def _text(example: Example) -> tuple:
+    if isinstance(example, TaggedExample):
+        return example.words
+    return example.text, example.text_b
+
+
+def _class(example: Example) -> str:
+    return "" if isinstance(example, TaggedExample) else str(example.label)
+
+
+def judge(
+    sizes: Sequence[int],
+    scores: np.ndarray,
+    now: int,
+    more: int,
+    seed: int = 0,
+    constant: float = 0.0,
+) -> Forecast:
+    """Extrapolate, and say what came out or why nothing can be said.
+
+    Args:
+        sizes: numbers of training texts, ascending.
+        scores: (folds, sizes)
+        now: labels that there are.
+        more: labels that would be added.
+        seed: of the interval.
+        constant: score of always giving the most frequent answer.
+    """
+    means = scores.mean(0)
+    steps = np.diff(means)
+    rises, falls = steps[steps > 0].sum(), -steps[steps < 0].sum()
+    known = tuple(sizes), tuple(means.tolist())
+    if means.max() <= constant + 0.01:
+        why = (
+            f"no model scored clearly above always giving the most frequent answer "
+            f"({100 * constant:.1f} points), so there is no curve to go on from yet"
+        )
+        return _nothing(more, why, *known)
+    if falls > max(rises, FALL):
+        why = (
+            f"from {sizes[0]} to {sizes[-1]} labels the cross-validated score falls "
+            f"({100 * means[0]:.1f} to {100 * means[-1]:.1f} points), which no learning curve "
+            "should; the folds are too small or the training is not stable"
+        )
+        return _nothing(more, why, *known)
+    gain, low, high = extrapolate(sizes, scores, more, seed, now)
+    if high - low > WIDEST:
+        why = (
+            f"the interval is {100 * low:+.0f} to {100 * high:+.0f} points; "
+            "the folds disagree too much"
+        )
+        return _nothing(more, why, *known)
+    half = max(gain - low, high - gain)
+    sentence = (
+        f"next {more} labels: about {100 * gain:+.1f} ± {100 * half:.1f} points "
+        f"(95% interval {100 * low:+.1f} to {100 * high:+.1f}; from {len(scores)}-fold "
+        f"cross-validation on {sizes[0]} to {sizes[-1]} of {now} labels)"
+    )
+    if low < 0.001:
+        sentence += "; it may well be nothing"
+    return Forecast(*known, gain, low, high, sentence)
+
+
+def _nothing(
+    more: int, why: str, sizes: tuple[int, ...] = (), scores: tuple[float, ...] = ()
+) -> Forecast:
+    sentence = f"next {more} labels: nothing can be said, because {why}"
+    return Forecast(sizes, scores, None, None, None, sentence)
+
+
+def extrapolate(
+    sizes: Sequence[int],
+    scores: Sequence[Sequence[float]],
+    more: int,
+    seed: int = 0,
+    now: int | None = None,
+    confidence: float = 0.95,
+) -> tuple[float, float, float]:
+    """Return the expected gain from `more` labels and its interval.
+
+    Args:
+        sizes: numbers of training texts, ascending; at least 3.
+        scores: (folds, sizes), at most 1; at least 3 folds.
+        more: labels that would be added.
+        seed: of the interval.
+        now: labels that there are; None: the largest size.
+        confidence: of the interval.
+
+    Returns:
+        Gain, low, high. A law that only rises gives no gain below 0.
+
+    Raises:
+        MiniftError: if there are too few folds or sizes.
+    """
+    values, at = np.asarray(scores, dtype=np.float64), np.asarray(sizes, dtype=np.float64)
+    if values.ndim != 2 or values.shape[0] < 3 or values.shape[1] != len(at) or len(at) < 3:
+        raise MiniftError(
+            f"got scores of shape {values.shape} at {len(at)} sizes; expected (folds, sizes) with "
+            "at least 3 of each"
+        )
+    now = int(at[-1]) if now is None else now
+    folds = len(values)
+    mean = values.mean(0)
+    laws = fit_laws(at, mean[None])
+    misfit = mean - laws.at(at)[0]
+    generator = np.random.default_rng(seed)
+    # Each draw is a mean of folds that might have been: normal weights on the folds' deviations,
+    # widened to Student's t for so few folds; plus what the law could not follow.
+    weights = generator.normal(size=(DRAWS, folds)) / math.sqrt(folds * (folds - 1))
+    heavy = np.sqrt((folds - 1) / generator.chisquare(folds - 1, size=(DRAWS, 1)))
+    drawn = mean + heavy * (weights @ (values - mean))
+    spread = math.sqrt(float((misfit**2).sum()) / max(1, len(at) - 2))
+    drawn = drawn + spread * generator.normal(size=drawn.shape)
+    gains = fit_laws(at, drawn).gain(now, more)
+    low, high = np.quantile(gains, [0.5 - confidence / 2, 0.5 + confidence / 2])
+    gain = float(laws.gain(now, more)[0])
+    return gain, float(min(low, gain)), float(max(high, gain))
+
+
+@dataclass(frozen=True)
+class Laws:
+    """Scores as laws of the size: limit - height * size^-exponent; each (laws,)."""
+
+    limit: np.ndarray
+    height: np.ndarray
+    exponent: np.ndarray
+
+    def at(self, sizes: np.ndarray) -> np.ndarray:
+        """Return the scores (laws, sizes)."""
+        fall = self.height[:, None] * np.asarray(sizes) ** -self.exponent[:, None]
+        return self.limit[:, None] - fall
+
+    def gain(self, now: int, more: int) -> np.ndarray:
+        """Return the rise (laws,) from `now` to `now + more` labels."""
+        before, after = self.at(np.array([now, now + more])).T
+        return after - before
+
+
+def fit_laws(sizes: np.ndarray, scores: np.ndarray) -> Laws:
+    """Fit a law to each row of `scores` (laws, sizes) by least squares.
+
+    For each exponent on the grid the best limit and height are those of a straight line in
+    size^-exponent; height < 0 and limit > 1 are moved to the bound, where the other has a closed
+    form again. The exponent with the smallest error is taken.
+    """
+    best = np.full(len(scores), math.inf)
+    found = np.zeros((3, len(scores)))
+    for exponent in EXPONENTS:
+        falls = sizes**-exponent
+        centred = falls - falls.mean()
+        height = np.maximum(-(scores @ centred) / (centred @ centred), 0.0)
+        limit = scores.mean(1) + height * falls.mean()
+        over = limit > 1
+        at_bound = np.maximum(((1 - scores) @ falls) / (falls @ falls), 0.0)
+        height = np.where(over, at_bound, height)
+        limit = np.where(over, 1.0, limit)
+        error = ((scores - limit[:, None] + height[:, None] * falls) ** 2).sum(1)
+        better = error < best
+        best = np.where(better, error, best)
+        found = np.where(better, [limit, height, np.full(len(scores), exponent)], found)
+    return Laws(*found)

@@ -1,0 +1,253 @@
+"""The rounds of a simulation as numbers: areas, paired differences, labels saved.
+
+Claim    Each strategy is tested once: the area under its curve minus that of random, seed by
+         seed, so one number a seed. "Labels saved" compares the first label counts at which the
+         two *mean* curves reach a score.
+Paper    Griesshaber et al. (2020), https://arxiv.org/abs/2012.02462, figures 2 and 3, which show
+         the mean of three seeds and claim an advantage without a test.
+Differs  The interval of the labels saved resamples seeds, which with a handful of them is too
+         narrow (see compare/statistics.py); curves.py claims no saving by it alone.
+Proof    tests/active/test_curves.py
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from minift.compare.statistics import (
+    FEWEST,
+    Difference,
+    Interval,
+    holm,
+    paired_difference,
+    summary,
+    t_quantile,
+)
+
+REFERENCE = "random"
+RESAMPLES = 4000
+Course = list[dict]  # the rounds of one strategy and seed, in order
+
+
+@dataclass(frozen=True)
+class Study:
+    """The rounds of a simulation, put in order.
+
+    Args:
+        courses: strategy -> seed -> its rounds; random first.
+        setup: the first event of simulation.jsonl.
+    """
+
+    courses: dict[str, dict[int, Course]]
+    setup: dict
+
+    @property
+    def strategies(self) -> list[str]:
+        """Names, random first."""
+        return list(self.courses)
+
+    @property
+    def others(self) -> list[str]:
+        """The strategies that are compared with random, if that was simulated."""
+        return [s for s in self.courses if s != REFERENCE and REFERENCE in self.courses]
+
+    @property
+    def seeds(self) -> list[int]:
+        """All seeds with a round."""
+        return sorted({seed for courses in self.courses.values() for seed in courses})
+
+    @property
+    def unit(self) -> str:
+        """What a budget counts: the unit of the horizontal axis."""
+        return "words" if self.setup.get("unit") == "words" else "labels"
+
+    @property
+    def metric(self) -> str:
+        """Name of the score."""
+        return self.setup.get("metric", "score")
+
+    @property
+    def rounds(self) -> range:
+        """Numbers of the rounds that some course has."""
+        return range(max(len(c) for courses in self.courses.values() for c in courses.values()))
+
+    def count(self, record: dict) -> int:
+        """Return the place of a round on the horizontal axis."""
+        return record["words" if self.unit == "words" else "labelled"]
+
+    def column(self, strategy: str, number: int, key: str = "test") -> dict[int, float]:
+        """Return seed -> what the round `number` says, of the seeds that have it."""
+        return {
+            seed: course[number][key]
+            for seed, course in self.courses[strategy].items()
+            if number < len(course)
+        }
+
+    def place(self, number: int, strategy: str | None = None) -> float:
+        """Return the mean label (or word) count of a round."""
+        found = [
+            self.count(course[number])
+            for name in ([strategy] if strategy else self.strategies)
+            for course in self.courses[name].values()
+            if number < len(course)
+        ]
+        return sum(found) / len(found)
+
+    def finished(self, strategy: str) -> dict[int, Course]:
+        """Return the courses that have come to their end."""
+        return {s: c for s, c in self.courses[strategy].items() if not c[-1]["query"]}
+
+    def common(self, strategy: str) -> list[int]:
+        """Return the seeds whose courses are finished for `strategy` and for random."""
+        return sorted(self.finished(strategy).keys() & self.finished(REFERENCE).keys())
+
+
+def study(rounds: Sequence[dict], setup: dict) -> Study:
+    """Put the rounds of `simulate` in order."""
+    courses: dict[str, dict[int, Course]] = {}
+    names = dict.fromkeys(record["strategy"] for record in rounds)
+    for name in sorted(names, key=lambda name: name != REFERENCE):  # stable
+        courses[name] = {}
+        for record in sorted(rounds, key=lambda r: (r["seed"], r["round"])):
+            if record["strategy"] == name:
+                courses[name].setdefault(record["seed"], []).append(record)
+    return Study(courses, setup)
+
+
+def area(counts: Sequence[float], scores: Sequence[float]) -> float:
+    """Return the area under a learning curve divided by its width: its mean height."""
+    if counts[-1] == counts[0]:
+        return float(scores[-1])
+    steps = zip(counts, counts[1:], scores, scores[1:])
+    return sum((b - a) * (u + v) / 2 for a, b, u, v in steps) / (counts[-1] - counts[0])
+
+
+def whole_curves(study: Study) -> dict[str, Difference]:
+    """Compare each strategy's area with that of random, over the seeds both have finished."""
+    found = {}
+    for strategy in study.others:
+        areas = [
+            [
+                area([study.count(r) for r in course], [r["test"] for r in course])
+                for course in (study.courses[name][seed] for seed in study.common(strategy))
+            ]
+            for name in (strategy, REFERENCE)
+        ]
+        found[strategy] = paired_difference(*areas)
+    return found
+
+
+def corrected(differences: dict[str, Difference]) -> dict[str, float]:
+    """Return Holm's p-values of the strategies that could be tested."""
+    tested = {name: d.p for name, d in differences.items() if d.p is not None}
+    return dict(zip(tested, holm(list(tested.values()))))
+
+
+def at_each_count(study: Study, strategy: str) -> list[Difference]:
+    """Compare a strategy with random round by round, over the seeds that have the round."""
+    found = []
+    for number in study.rounds:
+        mine, theirs = (study.column(name, number) for name in (strategy, REFERENCE))
+        seeds = sorted(mine.keys() & theirs.keys())
+        found.append(paired_difference([mine[s] for s in seeds], [theirs[s] for s in seeds]))
+    return found
+
+
+def band(scores: Sequence[float], confidence: float = 0.95) -> Interval | None:
+    """Return the t interval of the mean; None for fewer than 3 scores."""
+    if len(scores) < FEWEST:
+        return None
+    found = summary(scores)
+    half = t_quantile(0.5 + confidence / 2, found.n - 1) * found.sd / math.sqrt(found.n)
+    return found.mean - half, found.mean + half
+
+
+@dataclass(frozen=True)
+class Saved:
+    """How many labels a strategy needs less than random for the same score.
+
+    Args:
+        level: the score.
+        needs: first count at which the strategy's mean curve reaches it.
+        random_needs: the same of random; inf if it does not.
+        interval: of the difference, by resampling seeds; None for fewer than 3.
+    """
+
+    level: float
+    needs: float
+    random_needs: float
+    interval: Interval | None
+
+    @property
+    def labels(self) -> float:
+        """Labels saved; negative where the strategy needs more."""
+        return self.random_needs - self.needs
+
+    @property
+    def seen(self) -> bool:
+        """Whether random reaches the level and the interval excludes 0."""
+        reached = math.isfinite(self.labels) and self.interval is not None
+        return reached and not self.interval[0] <= 0 <= self.interval[1]
+
+
+def first_reach(counts: np.ndarray, scores: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """Return where each curve first reaches its level, on straight lines between its points.
+
+    Args:
+        counts: (points,) ascending.
+        scores: (curves, points)
+        levels: (curves,)
+
+    Returns:
+        (curves,) a count; inf where the level is not reached.
+    """
+    reached = scores >= levels[:, None]
+    first = reached.argmax(1)
+    before = np.maximum(first - 1, 0)
+    rows = np.arange(len(scores))
+    below, above = scores[rows, before], scores[rows, first]
+    rise = np.where(above > below, above - below, 1.0)
+    share = np.where(first > 0, (levels - below) / rise, 0.0)
+    found = counts[before] + share * (counts[first] - counts[before])
+    return np.where(reached.any(1), found, math.inf)
+
+
+def labels_saved(study: Study, strategy: str, seed: int = 0) -> tuple[Saved, list[Saved]] | None:
+    """Compare the label counts at equal scores.
+
+    Args:
+        study: the rounds.
+        strategy: compared with random, over the seeds both have finished.
+        seed: of the resampling.
+
+    Returns:
+        At the highest score that both have at their ends; and at what the strategy has at each
+        count but the first. None if no seed is finished.
+    """
+    seeds = study.common(strategy)
+    if not seeds:
+        return None
+    courses = [[study.courses[name][s] for s in seeds] for name in (strategy, REFERENCE)]
+    points = min(len(course) for some in courses for course in some)
+    counts = [np.mean([[study.count(r) for r in c[:points]] for c in some], 0) for some in courses]
+    scores = [np.array([[r["test"] for r in c[:points]] for c in some]) for some in courses]
+    drawn = np.random.default_rng(seed).integers(len(seeds), size=(RESAMPLES, len(seeds)))
+    # Row 0 is the sample itself, the others are resamples.
+    mine, theirs = (np.vstack([x.mean(0), x[drawn].mean(1)]) for x in scores)
+
+    def saved(levels: np.ndarray) -> Saved:
+        needs = first_reach(counts[0], mine, levels)
+        random_needs = first_reach(counts[1], theirs, levels)
+        interval = None
+        if len(seeds) >= FEWEST:
+            draws = np.sort(random_needs[1:] - needs[1:])  # may end with inf, so no interpolation
+            ends = int(0.025 * RESAMPLES), RESAMPLES - 1 - int(0.025 * RESAMPLES)
+            interval = float(draws[ends[0]]), float(draws[ends[1]])
+        return Saved(float(levels[0]), float(needs[0]), float(random_needs[0]), interval)
+
+    at_end = saved(np.minimum(mine[:, -1], theirs[:, -1]))
+    return at_end, [saved(mine[:, point]) for point in range(1, points)]
