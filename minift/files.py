@@ -1,7 +1,7 @@
 """Writing files so that what was there before survives anything.
 
 Claim    After a crash, a kill or a full disk, a file holds either its old content or its new
-         content, never a mixture and never a part.
+         content, never a mixture and never a part. Two processes do not write to one thing.
 Proof    tests/test_files.py
 """
 
@@ -11,8 +11,9 @@ import contextlib
 import errno
 import os
 import shutil
+import socket
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from minift.errors import MiniftError
@@ -79,3 +80,32 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold `path`.lock, which says who holds it; the lock goes with its process.
+
+    Raises:
+        MiniftError: if another process holds it; names that and its machine.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows has no such locks
+        yield
+        return
+    with path.with_name(path.name + ".lock").open("a+", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise MiniftError(
+                f"{path} is in use by {lock.read().strip() or 'another process'}; wait for it "
+                "or end it"
+            ) from None
+        except OSError:  # a file system without locks; as on Windows
+            pass
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        lock.flush()
+        yield

@@ -16,13 +16,13 @@ import contextlib
 import errno
 import json
 import os
-import socket
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from minift.errors import MiniftError
+from minift.files import locked
 
 _CHECK = ', "check": "'
 LOST = "lost"  # event of a line that a person put in the place of a damaged one
@@ -152,7 +152,7 @@ def open_journal(path: str | Path) -> Iterator[Journal]:
         path.open("ab").close()
     except OSError as error:
         raise MiniftError(f"cannot write {path}: {error}") from error
-    with _locked(path), path.open("a+b", buffering=0) as file:
+    with locked(path), path.open("a+b", buffering=0) as file:
         content = path.read_bytes()
         events, torn = parse(content, str(path))
         notes = []
@@ -168,31 +168,6 @@ def open_journal(path: str | Path) -> Iterator[Journal]:
         os.fsync(file.fileno())
         _sync_folder(path.parent)
         yield Journal(path, file, events, notes)
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold `path`.lock, which says who holds it; the lock goes with its process."""
-    try:
-        import fcntl
-    except ImportError:  # Windows: what another process writes is still seen before each append
-        yield
-        return
-    with path.with_name(path.name + ".lock").open("a+", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            raise MiniftError(
-                f"{path} is in use by {lock.read().strip() or 'another process'}; wait for it "
-                "or end it"
-            ) from None
-        except OSError:  # a file system without locks; as on Windows
-            pass
-        lock.truncate(0)
-        lock.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        lock.flush()
-        yield
 
 
 def _sync_folder(folder: Path) -> None:

@@ -313,8 +313,8 @@ def page(comparison: Comparison) -> list[Block]:
                 "the seeds; scoring is left out. Peak MB: the largest memory of the process in "
                 "any run, PyTorch and data included"
                 + ("." if one_peak else "; ≤ where the system tells only the peak of all runs.")
-                + " To store: 4 bytes a parameter that learns (a mask itself takes a bit an element "
-                "more); the pretrained rest is shared.",
+                + " To store: 4 bytes a parameter that learns, and for a mask a bit an element on "
+                "top; the pretrained rest is shared.",
             )
         ),
         Heading("Settings"),

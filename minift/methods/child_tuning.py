@@ -97,6 +97,8 @@ class ChildTuningD:
             default they keep their values.
     """
 
+    generator = None  # the masks were drawn before the first step
+
     def __init__(self, masks: Masks, decay_masked: bool = False):
         self.masks = dict(masks)
         self.decay_masked = decay_masked

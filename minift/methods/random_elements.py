@@ -38,6 +38,7 @@ class Elements:
 
     indices: dict[str, Tensor]
     _before: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False)
+    generator = None  # nothing is drawn during training
 
     @property
     def count(self) -> int:

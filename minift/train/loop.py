@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import torch
@@ -33,6 +33,8 @@ from tqdm import tqdm
 from minift.bert.dropout import set_dropout_generator
 from minift.data.batches import Batch, Item, OtherPieces, make_batch, shuffled
 from minift.errors import MiniftError
+from minift.train.checkpoint import Checkpoints, Place, RunState
+from minift.train.history import Epoch, History
 from minift.train.prefix import PrefixCache, prefix_cache, quiet, quiet_prefix
 from minift.train.schedules import Linear, Schedule
 
@@ -46,7 +48,13 @@ Objective = Callable[[nn.Module, Batch], Tensor]
 
 
 class GradientRule(Protocol):
-    """What the loop asks of the `gradients` slot. Keys are parameter names."""
+    """What the loop asks of the `gradients` slot. Keys are parameter names.
+
+    `generator` is the stream that it draws from at each step, if it does; a resumed run goes on
+    with it.
+    """
+
+    generator: torch.Generator | None
 
     def before_step(self, parameters: dict[str, nn.Parameter]) -> None:
         """Change `.grad` in place, after clipping and before the optimizer reads it."""
@@ -129,56 +137,6 @@ class Settings:
             raise MiniftError(f'keep must be "last" or "best", got {self.keep!r}')
 
 
-@dataclass(frozen=True)
-class Epoch:
-    """One line of history.jsonl.
-
-    Args:
-        epoch: 1 for the first.
-        step: optimizer steps so far.
-        train_loss: mean over the epoch's targets, dropout on.
-        learning_rate: at the epoch's last step.
-        seconds: since the start of training, evaluation included.
-        dev_loss, dev: loss and headline score on the validation split, if there is one.
-    """
-
-    epoch: int
-    step: int
-    train_loss: float
-    learning_rate: float
-    seconds: float
-    dev_loss: float | None = None
-    dev: float | None = None
-
-    def as_dict(self) -> dict:
-        """Return the fields for JSON."""
-        return asdict(self)
-
-
-@dataclass
-class History:
-    """What happened in a run.
-
-    Args:
-        epochs: one record an epoch.
-        stopped: a sentence that says why training ended.
-        examples_per_second: training examples, evaluation not counted.
-        kept_epoch: the epoch whose weights the model now has.
-        best_epoch: the epoch with the highest validation score; 0 without a validation split.
-        weights: the trained parameters after the "last" and, with a validation split, the
-            "best" epoch, whichever of them the model now has.
-        trained: names of the parameters that learned.
-    """
-
-    epochs: list[Epoch] = field(default_factory=list)
-    stopped: str = ""
-    examples_per_second: float = 0.0
-    kept_epoch: int = 0
-    best_epoch: int = 0
-    weights: dict[str, dict[str, Tensor]] = field(default_factory=dict, repr=False)
-    trained: tuple[str, ...] = ()
-
-
 def everything(model: nn.Module) -> list[str]:
     """The `trainable` slot of full fine-tuning: all parameters."""
     return [name for name, _ in model.named_parameters()]
@@ -244,6 +202,7 @@ def fine_tune(
     objective: Objective = cross_entropy,
     validate: Callable[[nn.Module], tuple[float, float]] | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
+    checkpoints: Checkpoints | None = None,
     progress: bool = False,
 ) -> History:
     """Train `model` in place.
@@ -258,7 +217,9 @@ def fine_tune(
         scales: factor on the rate of each parameter, by name, for discriminative rates.
         validate: returns (loss, headline score) on the validation split; called after each
             epoch, with the model in evaluation mode.
-        on_epoch: hears each epoch's record as soon as it is known.
+        on_epoch: hears each epoch's record as soon as it is known; in a run that goes on, first
+            those of the epochs before.
+        checkpoints: where a killed run is taken up, to the same bits, and written meanwhile.
         progress: show a bar on standard error.
 
     Returns:
@@ -285,27 +246,36 @@ def fine_tune(
         cache = prefix_cache(model, parameters, items)
     device = next(model.parameters()).device
     order = torch.Generator().manual_seed(seeds.order)
-    set_dropout_generator(model, torch.Generator(device).manual_seed(seeds.dropout))
+    dropout = torch.Generator(device).manual_seed(seeds.dropout)
+    set_dropout_generator(model, dropout)
 
     steps_per_epoch = -(-len(items) // settings.batch_size)
     epochs = max(settings.epochs, -(-settings.min_steps // steps_per_epoch))
     schedule.begin(steps_per_epoch, epochs)
-    history = History(trained=tuple(parameters))
-    best_score = float("-inf")
-    started, training_seconds, step = time.perf_counter(), 0.0, 0
-    bar = tqdm(total=steps_per_epoch * epochs, unit="step", disable=None if progress else True)
-    for epoch in range(1, epochs + 1):
+    history, place = History(trained=tuple(parameters)), Place()
+    masks = None if checkpoints is None or gradients is None else gradients.generator
+    run = RunState(parameters, optimizer, schedule, order, dropout, masks, history)
+    if checkpoints is not None and (state := checkpoints.load()) is not None:
+        place = run.restore(state)
+        for record in history.epochs if on_epoch else ():
+            on_epoch(record)
+    started = time.perf_counter() - place.seconds
+    bar = tqdm(
+        total=steps_per_epoch * epochs, initial=place.step, unit="step",
+        disable=None if progress else True,
+    )  # fmt: skip
+    for epoch in range(place.epoch, epochs + 1):
         model.train()
         quiet(prefix)
-        began, total_loss, total_count = time.perf_counter(), 0.0, 0
-        for group in shuffled(items, settings.batch_size, order):
-            rate = settings.learning_rate * schedule.factor(step)
+        epoch_order, began = order.get_state(), time.perf_counter()
+        for group in shuffled(items, settings.batch_size, order)[place.done :]:
+            place.rate = settings.learning_rate * schedule.factor(place.step)
             for parameter_group in optimizer.param_groups:
-                parameter_group["lr"] = rate * parameter_group["scale"]
+                parameter_group["lr"] = place.rate * parameter_group["scale"]
             loss, count = backward(model, group, settings.accumulate, objective, cache)
             if not loss < float("inf"):
                 raise Diverged(
-                    f"the loss became {loss} at step {step} (epoch {epoch}); "
+                    f"the loss became {loss} at step {place.step} (epoch {epoch}); "
                     "lower the learning rate or check the training data"
                 )
             if settings.clip:
@@ -316,23 +286,27 @@ def fine_tune(
             if gradients is not None:
                 gradients.after_step(parameters)
             optimizer.zero_grad()
-            step += 1
-            total_loss, total_count = total_loss + loss, total_count + count
             bar.update()
-        training_seconds += time.perf_counter() - began
+            place.add(loss, count, time.perf_counter() - began)
+            began = time.perf_counter()
+            if checkpoints is not None and checkpoints.due:
+                place.seconds = time.perf_counter() - started
+                checkpoints.save(place.step, run.state(place, epoch_order))
 
         model.eval()
         dev_loss, dev = validate(model) if validate else (None, None)
         seconds = time.perf_counter() - started
-        record = Epoch(epoch, step, total_loss / max(1, total_count), rate, seconds, dev_loss, dev)
+        train_loss = place.loss / max(1, place.count)
+        record = Epoch(epoch, place.step, train_loss, place.rate, seconds, dev_loss, dev)
         history.epochs.append(record)
         shown = f"loss {record.train_loss:.3f}" + ("" if dev is None else f", dev {dev:.3f}")
         bar.set_postfix_str(shown)
         if on_epoch:
             on_epoch(record)
-        if dev is not None and dev > best_score:
-            best_score, history.best_epoch = dev, epoch
+        if dev is not None and dev > place.best_score:
+            place.best_score, history.best_epoch = dev, epoch
             history.weights["best"] = copy_of(parameters)
+        place.begin_epoch(epoch + 1)
         if reason := schedule.after_epoch(dev_loss):
             history.stopped = reason
             break
@@ -344,7 +318,7 @@ def fine_tune(
         for name, weights in history.weights[settings.keep].items():
             parameters[name].copy_(weights)
     history.stopped = history.stopped or f"all {epochs} epochs done"
-    history.examples_per_second = len(items) * len(history.epochs) / training_seconds
+    history.examples_per_second = len(items) * len(history.epochs) / place.training_seconds
     return history
 
 

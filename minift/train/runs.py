@@ -8,10 +8,13 @@ Proof    tests/train/test_runs.py
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
+import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -28,7 +31,8 @@ from minift.data.entity_report import side_by_side
 from minift.data.examples import Dataset, Example, TaggedExample, Task
 from minift.data.metrics import collapsed, headline
 from minift.errors import MiniftError
-from minift.files import atomic_write
+from minift.files import atomic_write, locked
+from minift.train.checkpoint import Checkpoints
 from minift.train.evaluate import Evaluation, evaluate, predict_logits, tags_by_sentence
 from minift.train.loop import (
     Epoch,
@@ -147,9 +151,13 @@ def train(
     out: str | Path | None = None,
     source: dict[str, Any] | None = None,
     device: torch.device | str = "cpu",
+    save_every: float = 60.0,
     progress: bool = False,
 ) -> tuple[FineTuned, dict]:
     """Fine-tune, score, and keep the result.
+
+    With `out`, a run that was killed is taken up by the same call, and ends with the same weights
+    and scores, bit for bit on the same machine with the same number of threads.
 
     Args:
         dataset: what to learn and to be scored on.
@@ -162,13 +170,15 @@ def train(
         out: run folder to write; None writes nothing.
         source: where the data set came from, kept in run.json (see minift.compact.source).
         device: where to train.
-        progress: show a bar on standard error.
+        save_every: seconds between two checkpoints in `out`.
+        progress: show a bar on standard error, and say if an earlier run is taken up.
 
     Returns:
         The fine-tuned model and the content of result.json.
 
     Raises:
-        MiniftError: if the input does not fit, or `out` already holds a result.
+        MiniftError: if the input does not fit; if `out` holds a result, or a part of another run,
+            or is in use.
     """
     started = time.perf_counter()
     settings = settings or method.settings
@@ -186,33 +196,32 @@ def train(
         return found.loss, headline(dataset.metric, found.scores)
 
     folder = None if out is None else Path(out)
-    log = (
-        None
-        if folder is None
-        else _begin(folder, dataset, source, encoder, method, seeds, settings, head)
-    )
-    select(tuned.model, method.trainable)  # a gradient rule sees what will learn
-    rule = method.gradients(tuned.model, items, seeds) if method.gradients else None
-    history = fine_tune(
-        tuned.model,
-        items,
-        settings,
-        seeds,
-        trainable=method.trainable,
-        gradients=rule,
-        schedule=method.schedule(),
-        scales=method.scales,
-        objective=squared_error if dataset.task == "regression" else cross_entropy,
-        validate=validate if dataset.dev else None,
-        on_epoch=log,
-        progress=progress,
-    )
-    result = _result(tuned, dataset, examples, method, seeds, settings, history, rule, progress)
-    result["encoder"] = str(encoder)
-    result["seconds"] = round(time.perf_counter() - started, 2)
-    if folder is not None:
-        save_pretrained(tuned.model, tuned.tokenizer, folder)
-        atomic_write(folder / "result.json", json.dumps(result, indent=2) + "\n")
+    spec = _spec(dataset, examples, source, encoder, method, seeds, settings, head)
+    with _open(folder, spec, save_every, progress) as (log, checkpoints):
+        select(tuned.model, method.trainable)  # a gradient rule sees what will learn
+        rule = method.gradients(tuned.model, items, seeds) if method.gradients else None
+        history = fine_tune(
+            tuned.model,
+            items,
+            settings,
+            seeds,
+            trainable=method.trainable,
+            gradients=rule,
+            schedule=method.schedule(),
+            scales=method.scales,
+            objective=squared_error if dataset.task == "regression" else cross_entropy,
+            validate=validate if dataset.dev else None,
+            on_epoch=log,
+            checkpoints=checkpoints,
+            progress=progress,
+        )
+        result = _result(tuned, dataset, examples, method, seeds, settings, history, rule, progress)
+        result["encoder"] = str(encoder)
+        result["seconds"] = round(time.perf_counter() - started, 2)
+        if folder is not None:
+            save_pretrained(tuned.model, tuned.tokenizer, folder)
+            atomic_write(folder / "result.json", json.dumps(result, indent=2) + "\n")
+            checkpoints.delete()
     return tuned, result
 
 
@@ -225,15 +234,22 @@ def require_two_classes(examples: Sequence[Example], dataset: Dataset) -> None:
         )
 
 
-def _begin(folder, dataset, source, encoder, method, seeds, settings, head):
-    """Write run.json, and return the function that appends to history.jsonl."""
-    if (folder / "result.json").exists():
-        raise MiniftError(
-            f"{folder} already holds a finished run; choose another --out or delete the folder"
-        )
+def _spec(
+    dataset: Dataset,
+    examples: Sequence[Example],
+    source: dict[str, Any] | None,
+    encoder: str | Path,
+    method: Recipe,
+    seeds: Seeds,
+    settings: Settings,
+    head: Head,
+) -> dict[str, Any]:
+    """Return the content of run.json: all that decides what a run comes to."""
+    texts = repr([examples, dataset.dev, dataset.labels]).encode("utf-8")
     spec = {
         "minift_version": __version__,
         "data": dataset.name,
+        "data_digest": hashlib.sha256(texts).hexdigest()[:16],
         "source": source,
         "task": dataset.task,
         "encoder": str(encoder),
@@ -242,15 +258,45 @@ def _begin(folder, dataset, source, encoder, method, seeds, settings, head):
         "seeds": asdict(seeds),
         "settings": asdict(settings),
     }
-    atomic_write(folder / "run.json", json.dumps(spec, indent=2) + "\n")
-    history = folder / "history.jsonl"
-    history.write_text("", encoding="utf-8")
+    return json.loads(json.dumps(spec))  # as it will be read
 
-    def log(record: Epoch) -> None:
-        with history.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record.as_dict()) + "\n")
 
-    return log
+@contextlib.contextmanager
+def _open(
+    folder: Path | None, spec: dict[str, Any], save_every: float, progress: bool
+) -> Iterator[tuple[Callable[[Epoch], None] | None, Checkpoints | None]]:
+    """Hold a run folder for this process alone; yield what writes history.jsonl, and checkpoints.
+
+    Without a folder it yields None for both.
+    """
+    if folder is None:
+        yield None, None
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / "run"):
+        if (folder / "result.json").exists():
+            raise MiniftError(
+                f"{folder} already holds a finished run; choose another --out or delete the folder"
+            )
+        checkpoints, file = Checkpoints(folder / "checkpoints", save_every), folder / "run.json"
+        if checkpoints.folder.is_dir() and file.is_file():
+            there = json.loads(file.read_text(encoding="utf-8"))
+            if other := [name for name in spec if there.get(name) != spec[name]]:
+                raise MiniftError(
+                    f"{folder} holds an unfinished run with another {' and '.join(other)}; give "
+                    "the same command as then, choose another --out, or delete the folder"
+                )
+            if progress:
+                print(f"going on with the unfinished run in {folder}", file=sys.stderr)
+        atomic_write(file, json.dumps(spec, indent=2) + "\n")
+        history = folder / "history.jsonl"
+        history.write_text("", encoding="utf-8")
+
+        def log(record: Epoch) -> None:
+            with history.open("a", encoding="utf-8") as lines:
+                lines.write(json.dumps(record.as_dict()) + "\n")
+
+        yield log, checkpoints
 
 
 def _result(
