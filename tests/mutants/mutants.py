@@ -775,8 +775,8 @@ TRAINING = (
         ),
         (
             "the schedule is a step ahead",
-            "schedule.factor(step)",
-            "schedule.factor(step + 1)",
+            "schedule.factor(place.step)",
+            "schedule.factor(place.step + 1)",
             LOOP + "test_the_learning_rate_of_each_step_is_the_schedules",
             "not the rates of the reference",
         ),
@@ -1221,6 +1221,73 @@ CURVES = [
     ),
 ]
 
+RESUME_TESTS = "tests/train/test_checkpoint.py::"
+AS_IF = (
+    RESUME_TESTS
+    + "test_killed_after_any_step_a_run_ends_as_if_nothing_had_happened"
+    + "[bitfit+child-f:0.5+adaptive]"
+)
+RECIPES = "tests/methods/test_recipes.py::"
+
+RESUMED = [
+    *_in(
+        "minift/train/loop.py",
+        (
+            "a resumed epoch begins again",
+            "shuffled(items, settings.batch_size, order)[place.done :]",
+            "shuffled(items, settings.batch_size, order)",
+            AS_IF,
+            "a killed run sees some examples more often than others",
+        ),
+        (
+            "the order is stored as it is, not as the epoch began",
+            "checkpoints.save(place.step, run.state(place, epoch_order))",
+            "checkpoints.save(place.step, run.state(place, order.get_state()))",
+            AS_IF,
+            "the rest of the epoch is drawn from another order",
+        ),
+    ),
+    *_in(
+        "minift/train/checkpoint.py",
+        (
+            "the schedule does not hear of the epochs before",
+            "self.schedule.after_epoch(record.dev_loss)",
+            "pass",
+            AS_IF,
+            "an adaptive run starts counting its bad epochs anew",
+        ),
+        (
+            "a damaged checkpoint is used",
+            "if _digest(path) == _NAME.fullmatch(path.name)[2]:",
+            "if True:",
+            RESUME_TESTS + "test_a_damaged_checkpoint_is_named_and_the_one_before_is_used[flip]",
+            "flipped bits go into the weights",
+        ),
+    ),
+    *_in(
+        "minift/methods/child_tuning.py",
+        (
+            "a mask is counted as if all could move",
+            "return int(self.masks[name].sum()) if name in self.masks else parameter.numel()",
+            "return parameter.numel()",
+            RECIPES + "test_what_a_method_is_said_to_train_is_what_moves[child-d:0.3]",
+            "the table says that Child-Tuning D trains everything",
+        ),
+    ),
+    *_in(
+        "minift/methods/recipes.py",
+        (
+            "a schedule of a set length gets more epochs on few labels",
+            "replace(settings, epochs=epochs, min_steps=0)",
+            "replace(settings, epochs=epochs)",
+            RECIPES
+            + "test_every_method_has_the_same_floor_of_steps"
+            + "_but_schedules_of_a_set_length_keep_theirs",
+            "the presets of the paper are not those of the paper",
+        ),
+    ),
+]
+
 MUTANTS = [
     *ENCODER,
     *HEADS,
@@ -1236,4 +1303,5 @@ MUTANTS = [
     *EXCHANGED,
     *PROJECTS,
     *CURVES,
+    *RESUMED,
 ]
