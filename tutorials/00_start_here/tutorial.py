@@ -1,0 +1,207 @@
+# %% [markdown]
+# # 00 · Start here
+#
+# **Claim.** After this page your set-up works, you have fine-tuned a BERT on 100 labels, and you
+# know where in the library each part of that happened.
+#
+# **Time.** 15 minutes to read, 1 minute to run on two cores.
+#
+# **Before this.** Python, and a little PyTorch: you have seen a tensor, and a loss go down.
+#
+# ## 1. Does it work?
+#
+# Nothing on these pages needs a network, an account or a graphics card: a small encoder and two
+# small data sets are in the package. If this cell runs, you are set up. If it does not, the install
+# command is in the repository's [README](../../README.md).
+
+# %%
+import sys
+from dataclasses import replace
+
+import matplotlib.pyplot as plt
+import torch
+
+import minift
+
+sys.path.append("..")
+from shared import GREY, ORANGE, dots, mean_sd, measured  # publishes numbers; a dot plot
+
+encoder, tokenizer = minift.load_encoder("tiny")
+sentence = tokenizer.encode(["It works."])[0]
+with torch.no_grad():
+    hidden = encoder(minift.pack([sentence.input_ids]))
+print(tokenizer.tokens(sentence.input_ids), "->", tuple(hidden.shape))
+
+# %% [markdown]
+# A tensor of five rows: BERT turns each piece of a text into a vector. [01](../01_bert_from_scratch/tutorial.ipynb)
+# computes these vectors by hand.
+#
+# ## 2. The problem: few labels
+#
+# The package has short reviews, written for it, half of them negative and half positive. Somebody
+# must label texts before a model can learn from them, and labelling is slow. So: what can be done
+# with 100 labels?
+
+# %%
+DATA = "reviews"  # or "sst2", with ENCODER = "minilm"
+ENCODER = "tiny"
+FASTER = {"tiny": 6, "minilm": 1}[ENCODER]  # a small encoder learns in larger steps
+
+data = minift.load_dataset(DATA)
+for example in data.train[:4]:
+    print(f"{example.label:<9} {example.text}")
+print(f"\n{len(data.train)} for training, {len(data.dev)} and {len(data.test)} to be judged on")
+
+# %% [markdown]
+# Fine-tuning is one call. It draws 100 of the training texts, loads the encoder, puts a new head on
+# it, trains, and scores the result on the test texts.
+
+
+# %%
+def train(method, seed):
+    """Fine-tune on 100 labels; return the model and its result."""
+    recipe = minift.recipe(method)
+    rate = recipe.settings.learning_rate * FASTER
+    settings = replace(recipe.settings, learning_rate=rate, epochs=8, min_steps=0)
+    seeds = minift.Seeds.all(seed)
+    return minift.train(
+        replace(data, dev=()), ENCODER, recipe, labels=100, seeds=seeds, settings=settings
+    )
+
+
+tuned, result = train("full", seed=0)
+print("parameters that learned:", f"{result['trainable_parameters']:,}")
+new = [
+    minift.TextExample("1", "A joy from start to finish."),
+    minift.TextExample("2", "I want my money back."),
+]
+for answer in minift.predict(tuned, new):
+    print(f"{answer['label']:<9} {answer['scores'][answer['label']]:.2f}  {answer['text']}")
+measured(learned=result["trainable_parameters"])
+
+# %% [markdown]
+# It learned 2,957,954<!-- measured: learned --> parameters from 100 labels. The number after each
+# answer is the probability that the model gives to it. If one of the answers is wrong, that is no
+# fault of your set-up: with so few labels about every third answer is.
+#
+# ## 3. Is that any good?
+#
+# Two texts say nothing, and one run says little. So we ask for three runs, each with other labels drawn, and for two lines
+# to compare with: always the same answer, and a control in which BERT learns nothing but the head.
+
+# %% alt="Dot plot of test accuracy with 100 labels. All parameters: three dots to the right of guessing. Head only: three dots, also to the right of guessing. Guessing is a dashed line at one half."
+full = [result["test"]] + [train("full", seed)[1]["test"] for seed in (1, 2)]
+head = [train("head", seed)[1]["test"] for seed in (0, 1, 2)]
+
+figure, axes = plt.subplots(figsize=(5.8, 1.6))
+dots(axes, {"all parameters": full, "head only": head}, {"head only": ORANGE})
+axes.axvline(result["test_majority"], color=GREY, linestyle="--", linewidth=1)
+axes.set_xlabel("test accuracy with 100 labels (a dot a run; dashed: guessing)")
+plt.show()
+
+test_set = (result["test"] * (1 - result["test"]) / len(data.test)) ** 0.5
+measured(full=mean_sd(full)[0], head=mean_sd(head)[0], guess=result["test_majority"], sd=test_set)
+
+# %% [markdown]
+# All parameters: 58 to 72 %<!-- measured: full --> on average. Head only:
+# 55 to 70 %<!-- measured: head -->. Guessing: 50 %<!-- measured: guess -->.
+#
+# What this shows: 100 labels are enough to leave guessing behind. What it does *not* show: which of
+# the two is better. Three runs spread over several points, and 400 test texts alone leave each of
+# them uncertain by 2 to 3 %<!-- measured: sd --> of all texts, one standard deviation.
+# [03](../03_few_labels_and_variance/tutorial.ipynb) is about exactly that.
+#
+# ## 4. The map
+#
+# The library is built in storeys. A module imports from its own storey or from a lower one, never
+# from above, so you can read from the bottom up and stop anywhere:
+#
+# ```
+# compare/   which method for my data?
+# active/    which texts should be labelled next?
+# compact/   a small tagger, taught by a large one
+# methods/   one file a method
+# train/     the one training loop, runs, schedules
+# data/      examples in, numbers out
+# bert/      the encoder, its weights, its tokenizer
+# ```
+#
+# And it has one idea. There is one training loop, and every method answers one of five questions
+# about it:
+#
+# | question | example |
+# |---|---|
+# | Which parameters learn? | only the biases: BitFit |
+# | What happens to the gradient? | a random part of it is dropped: Child-Tuning |
+# | How fast, and until when? | until the validation loss stops falling: adaptive |
+# | What is the loss? | cross-entropy, or a teacher's answers |
+# | On which examples? | those the model is least sure of: active learning |
+#
+# A method fills one slot of the loop and leaves the rest alone, so methods combine:
+# `minift.recipe("bitfit+adaptive")`.
+#
+# ## 5. How to read a module
+#
+# Take [bitfit.py](../../minift/methods/bitfit.py). Its first lines are a contract, as in every module:
+#
+# ```python minift/methods/bitfit.py
+# """BitFit: train the bias vectors and the task head, freeze everything else.
+# ...
+# Paper    Ben Zaken, Goldberg & Ravfogel (2022), "BitFit: Simple Parameter-efficient Fine-tuning
+# ...
+# Differs  - A term is matched by its whole name. The authors' code matches substrings, so that
+# ...
+# Proof    tests/methods/test_bitfit.py
+# ```
+#
+# - **Claim**: what the module promises. Read this first.
+# - **Paper**: where the idea comes from.
+# - **Differs**: each place where the code does not do what the paper, or its authors' code, does.
+# - **Proof**: the tests. A test's name is a sentence that would be false if the code were wrong.
+#
+# Then comes one function that fills a slot. This is all that BitFit *does*:
+#
+# ```python minift/methods/bitfit.py:bitfit.trainable
+#         return [name for name, suffix in suffixes.items() if suffix is None or suffix in wanted]
+# ```
+#
+# It names the parameters that learn. The loop does the rest, and is itself worth reading:
+# [loop.py](../../minift/train/loop.py). Try it: how much of `tiny` does BitFit train?
+
+# %%
+names = minift.recipe("bitfit").trainable(tuned.model)
+sizes = {name: parameter.numel() for name, parameter in tuned.model.named_parameters()}
+print(f"{sum(sizes[name] for name in names):,} of {sum(sizes.values()):,}, for example {names[0]}")
+measured(share=sum(sizes[name] for name in names) / sum(sizes.values()))
+
+# %% [markdown]
+# 0.2 to 0.3 %<!-- measured: share --> of them.
+#
+# ## 6. How to read these pages
+#
+# Each begins with a claim and ends with its limits. A question comes first, then an experiment, then
+# what it shows and what it does not. Lines that begin with *measured* publish the numbers that the
+# text names; the text gives the band in which such a number must lie, because another machine rounds
+# differently, and a check refuses the page if it does not. Code that is quoted from the library is
+# compared with the library.
+#
+# To try things, open the notebook in Jupyter, change a line and run it again. Each page has a line
+# `DATA = "reviews"  # or "sst2", with ENCODER = "minilm"`: with the second pair you repeat it on real
+# film reviews and a better encoder (both must be fetched once; the [README](../../README.md) says how).
+# The figures in the texts are those of the first pair.
+#
+# ## Limits
+#
+# - `tiny` is a very small BERT. It makes these pages quick; it is not for use in earnest. Its
+#   [card](../../minift/encoders/tiny/README.md) says what it is worth.
+# - The reviews were [written for this package](../../minift/data/sets/README.md) and describe nothing real.
+# - Three runs tell guessing from learning. They do not rank methods.
+#
+# ## Further reading
+#
+# - Devlin, Chang, Lee, Toutanova (2019), [BERT: Pre-training of Deep Bidirectional Transformers for
+#   Language Understanding](https://arxiv.org/abs/1810.04805)
+# - Ben Zaken, Goldberg, Ravfogel (2022), [BitFit: Simple Parameter-efficient Fine-tuning for
+#   Transformer-based Masked Language-models](https://arxiv.org/abs/2106.10199)
+# - Alammar (2018), [The Illustrated Transformer](https://jalammar.github.io/illustrated-transformer/):
+#   pictures of what page 01 computes
