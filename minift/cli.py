@@ -310,19 +310,27 @@ def _train(arguments: argparse.Namespace) -> None:
     else:
         files = arguments.train, arguments.dev, arguments.test
         source = source_of_files(*files, _read_options(arguments))
-    _, result = train(
-        dataset,
-        arguments.encoder,
-        method,
-        labels=arguments.labels,
-        seeds=Seeds.all(arguments.seed),
-        settings=replace(method.settings, **chosen),
-        head=arguments.head,
-        out=out,
-        source=source,
-        device=_device(arguments.device),
-        progress=True,
-    )
+    try:
+        _, result = train(
+            dataset,
+            arguments.encoder,
+            method,
+            labels=arguments.labels,
+            seeds=Seeds.all(arguments.seed),
+            settings=replace(method.settings, **chosen),
+            head=arguments.head,
+            out=out,
+            source=source,
+            device=_device(arguments.device),
+            progress=True,
+        )
+    except KeyboardInterrupt:
+        if (out / "checkpoints").is_dir():
+            print(
+                f"\nthe last checkpoint is in {out}; the same command goes on from there",
+                file=sys.stderr,
+            )
+        raise
     print(summary(result))
     print(f"run folder: {out}")
 

@@ -15,7 +15,7 @@ Differs  - The loss of a step is the mean over its labelled targets, also when i
            over several smaller batches (a mean of batch means would weigh them unequally).
          - Four random streams (see `Seeds`), so that methods can be compared on the same draws.
 Proof    tests/train/test_loop.py
-Tutorial tutorials/03_few_labels
+Tutorial tutorials/03_few_labels_and_variance
 """
 
 from __future__ import annotations

@@ -281,7 +281,7 @@ def _open(
         checkpoints, file = Checkpoints(folder / "checkpoints", save_every), folder / "run.json"
         if checkpoints.folder.is_dir() and file.is_file():
             there = json.loads(file.read_text(encoding="utf-8"))
-            if other := [name for name in spec if there.get(name) != spec[name]]:
+            if other := _differences(there, spec):
                 raise MiniftError(
                     f"{folder} holds an unfinished run with another {' and '.join(other)}; give "
                     "the same command as then, choose another --out, or delete the folder"
@@ -297,6 +297,18 @@ def _open(
                 lines.write(json.dumps(record.as_dict()) + "\n")
 
         yield log, checkpoints
+
+
+def _differences(there: dict[str, Any], spec: dict[str, Any]) -> list[str]:
+    """Name what differs: "data", "settings.epochs"."""
+    found = []
+    for name, value in spec.items():
+        other = there.get(name)
+        if isinstance(value, dict) and isinstance(other, dict):
+            found += [f"{name}.{key}" for key in value if other.get(key) != value[key]]
+        elif other != value:
+            found.append(name)
+    return found
 
 
 def _result(

@@ -188,7 +188,7 @@ def test_an_unfinished_run_of_another_set_up_is_refused(encoder, tmp_path, monke
     with monkeypatch.context() as patch, pytest.raises(Killed):
         kill_after(patch, 2)
         run(encoder, tmp_path / "run", save_every=0)
-    with pytest.raises(MiniftError, match="unfinished run with another method"):
+    with pytest.raises(MiniftError, match="another method and settings"):
         run(encoder, tmp_path / "run", "bitfit")
     fewer = replace(reviews(), train=reviews().train[:19])
     with pytest.raises(MiniftError, match="unfinished run with another data_digest"):
