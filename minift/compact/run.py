@@ -11,6 +11,7 @@ Proof    tests/compact/test_run.py
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ import torch
 
 from minift import __version__
 from minift.bert.tokenizer import split_words
-from minift.compact.distill import Check, Distillation, gold_lessons, pseudo_lessons, teach
+from minift.compact.distill import Distillation, Taught, gold_lessons, pseudo_lessons, teach
 from minift.compact.report import compression_report
 from minift.compact.store import FILE, Storage, check_storage, load_student, save_student
 from minift.compact.student import Student, label_indices, new_student
@@ -38,7 +39,7 @@ from minift.data.token_files import TAG
 from minift.errors import MiniftError
 from minift.files import atomic_write
 from minift.train.loop import Seeds
-from minift.train.runs import FineTuned, is_labelled
+from minift.train.runs import FineTuned, is_labelled, open_run
 
 
 def read_sentences(path: str | Path, format: str | None = None) -> list[Words]:
@@ -93,6 +94,7 @@ def distill(
     teacher_files: str | Path | None = None,
     report: bool = True,
     command: str | None = None,
+    save_every: float = 60.0,
     progress: bool = False,
 ) -> tuple[Student, dict[str, Any]]:
     """Teach a student, score it, and keep it.
@@ -114,6 +116,7 @@ def distill(
         teacher_files: folder of the teacher's weights, to compare stored bytes.
         report: write report.json, too (sizes and speeds of both, on test, else on dev).
         command: what was typed, kept in distill.json and report.json.
+        save_every: seconds between two checkpoints in `out`, from which a killed training goes on.
         progress: show bars on standard error.
 
     Returns:
@@ -130,10 +133,6 @@ def distill(
     labels = tag_labels(teacher)
     _refuse_unknown_tags(dataset, labels)
     folder = None if out is None else Path(out)
-    if folder is not None and (folder / "result.json").exists():
-        raise MiniftError(
-            f"{folder} already holds a finished student; choose another --out or delete the folder"
-        )
     labelled = [example.words for example in dataset.train]
     gold = set(map(tuple, labelled))
     pool = [words for words in unlabelled if tuple(words) not in gold]
@@ -146,99 +145,106 @@ def distill(
         more_words=whole_words(teacher, teacher_words),
         transductive=[e.words for e in (*dataset.dev, *dataset.test)] if transductive else None,
     )
-    if folder is not None:
-        made = {
-            "minift_version": __version__,
-            "command": command,
+    # Without a weight for it, the text says which words there are and nothing else.
+    read = pool if settings.teacher_weight or settings.pseudo_weight else []
+    made = {
+        "minift_version": __version__,
+        "command": command,
+        "data": dataset.name,
+        "digest": _digest([dataset.train, dataset.dev, pool]),
+        # Fine-tuning moves the classifier: it tells one teacher from another.
+        "teacher": _digest([p.tolist() for p in teacher.model.classifier.parameters()]),
+        "labelled": len(labelled),
+        "unlabelled": len(pool),
+        "head": head,
+        "vectors": vectors,
+        "word_dropout": word_dropout,
+        "min_count": min_count,
+        "most_words": most_words,
+        "teacher_words": teacher_words,
+        "transductive": transductive,
+        "storage": storage,
+        "settings": asdict(settings),
+        "seeds": asdict(seeds),
+    }
+    with open_run(folder, "distill", made, save_every, progress) as checkpoints:
+        student = new_student(
+            vocabulary,
+            labels,
+            torch.Generator().manual_seed(seeds.head),
+            head=head,
+            word_dropout=word_dropout,
+        )
+        if vectors == "teacher":
+            start_from_teacher(student, teacher)
+        student.model.to(next(teacher.model.parameters()).device)
+        beliefs = None
+        if settings.teacher_weight or read:
+            beliefs = teacher_logits(teacher, [*labelled, *read], cache, progress)
+
+        def on_check(taught: Taught) -> None:
+            if folder is not None:
+                lines = (json.dumps(check.as_dict()) + "\n" for check in taught.checks)
+                atomic_write(folder / "history.jsonl", "".join(lines))
+                if taught.checks[-1].best:
+                    save_student(student, folder, storage)
+
+        def validate(student: Student) -> tuple[float, float]:
+            found = student.evaluate(dataset.dev)
+            return found.loss, headline("entity_f1", found.scores)
+
+        taught = teach(
+            student,
+            gold_lessons(dataset.train, labels, beliefs and beliefs[: len(labelled)]),
+            pseudo_lessons(read, beliefs[len(labelled) :], settings) if read else [],
+            settings,
+            seeds,
+            validate=validate if dataset.dev else None,
+            on_check=on_check,
+            checkpoints=checkpoints,
+            progress=progress,
+        )
+        if folder is not None:
+            device = next(student.model.parameters()).device
+            student = load_student(save_student(student, folder, storage), device)
+        result = {
             "data": dataset.name,
             "labelled": len(labelled),
             "unlabelled": len(pool),
-            "head": head,
-            "vectors": vectors,
-            "word_dropout": word_dropout,
-            "min_count": min_count,
-            "most_words": most_words,
-            "teacher_words": teacher_words,
-            "transductive": transductive,
-            "storage": storage,
-            "settings": asdict(settings),
-            "seeds": asdict(seeds),
+            "metric": "entity_f1",
+            "kept_step": taught.kept_step,
+            "stopped": taught.stopped,
+            "best_dev_in_training": taught.best,
+            "unknown_words": _unknown_share(vocabulary, dataset),
+            "notes": notes,
         }
-        atomic_write(folder / "distill.json", json.dumps(made, indent=2) + "\n")
-        (folder / "history.jsonl").write_text("", encoding="utf-8")
-    student = new_student(
-        vocabulary,
-        labels,
-        torch.Generator().manual_seed(seeds.head),
-        head=head,
-        word_dropout=word_dropout,
-    )
-    if vectors == "teacher":
-        start_from_teacher(student, teacher)
-    student.model.to(next(teacher.model.parameters()).device)
-    # Without a weight for it, the text says which words there are and nothing else.
-    read = pool if settings.teacher_weight or settings.pseudo_weight else []
-    beliefs = None
-    if settings.teacher_weight or read:
-        beliefs = teacher_logits(teacher, [*labelled, *read], cache, progress)
-
-    def on_check(check: Check) -> None:
+        for split in ("dev", "test"):
+            examples = getattr(dataset, split)
+            scored = student.evaluate(examples) if examples and is_labelled(examples) else None
+            result[split] = scored and headline("entity_f1", scored.scores)
+            result[f"{split}_scores"] = scored and scored.scores
+            gold = [example.tags for example in examples]
+            result[f"{split}_entities"] = scored and side_by_side(gold, scored.predicted)
+        result["seconds"] = round(time.perf_counter() - started, 2)
         if folder is not None:
-            with (folder / "history.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps(check.as_dict()) + "\n")
-            if check.best:
-                save_student(student, folder, storage)
-
-    def validate(student: Student) -> tuple[float, float]:
-        found = student.evaluate(dataset.dev)
-        return found.loss, headline("entity_f1", found.scores)
-
-    taught = teach(
-        student,
-        gold_lessons(dataset.train, labels, beliefs and beliefs[: len(labelled)]),
-        pseudo_lessons(read, beliefs[len(labelled) :], settings) if read else [],
-        settings,
-        seeds,
-        validate=validate if dataset.dev else None,
-        on_check=on_check,
-        progress=progress,
-    )
-    if folder is not None:
-        device = next(student.model.parameters()).device
-        student = load_student(save_student(student, folder, storage), device)
-    result = {
-        "data": dataset.name,
-        "labelled": len(labelled),
-        "unlabelled": len(pool),
-        "metric": "entity_f1",
-        "kept_step": taught.kept_step,
-        "stopped": taught.stopped,
-        "best_dev_in_training": taught.best,
-        "unknown_words": _unknown_share(vocabulary, dataset),
-        "notes": notes,
-    }
-    for split in ("dev", "test"):
-        examples = getattr(dataset, split)
-        scored = student.evaluate(examples) if examples and is_labelled(examples) else None
-        result[split] = scored and headline("entity_f1", scored.scores)
-        result[f"{split}_scores"] = scored and scored.scores
-        gold = [example.tags for example in examples]
-        result[f"{split}_entities"] = scored and side_by_side(gold, scored.predicted)
-    result["seconds"] = round(time.perf_counter() - started, 2)
-    if folder is not None:
-        atomic_write(folder / "result.json", json.dumps(result, indent=2) + "\n")
-        scored = [e for e in (dataset.test, dataset.dev) if e and is_labelled(e)]
-        if report and scored:
-            compared = compression_report(
-                teacher,
-                student,
-                scored[0],
-                teacher_file=teacher_files,
-                student_file=folder / FILE,
-                command=command,
-            )
-            atomic_write(folder / "report.json", json.dumps(compared, indent=2) + "\n")
+            scored = [e for e in (dataset.test, dataset.dev) if e and is_labelled(e)]
+            if report and scored:
+                compared = compression_report(
+                    teacher,
+                    student,
+                    scored[0],
+                    teacher_file=teacher_files,
+                    student_file=folder / FILE,
+                    command=command,
+                )
+                atomic_write(folder / "report.json", json.dumps(compared, indent=2) + "\n")
+            atomic_write(folder / "result.json", json.dumps(result, indent=2) + "\n")
+            checkpoints.delete()
     return student, result
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(repr(content).encode("utf-8")).hexdigest()[:16]
 
 
 def _refuse_unknown_tags(dataset: Dataset, labels: Sequence[str]) -> None:

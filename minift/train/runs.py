@@ -197,7 +197,7 @@ def train(
 
     folder = None if out is None else Path(out)
     spec = _spec(dataset, examples, source, encoder, method, seeds, settings, head)
-    with _open(folder, spec, save_every, progress) as (log, checkpoints):
+    with open_run(folder, "run", spec, save_every, progress) as checkpoints:
         select(tuned.model, method.trainable)  # a gradient rule sees what will learn
         rule = method.gradients(tuned.model, items, seeds) if method.gradients else None
         history = fine_tune(
@@ -211,7 +211,7 @@ def train(
             scales=method.scales,
             objective=squared_error if dataset.task == "regression" else cross_entropy,
             validate=validate if dataset.dev else None,
-            on_epoch=log,
+            on_epoch=None if folder is None else _log(folder / "history.jsonl"),
             checkpoints=checkpoints,
             progress=progress,
         )
@@ -246,7 +246,7 @@ def _spec(
 ) -> dict[str, Any]:
     """Return the content of run.json: all that decides what a run comes to."""
     texts = repr([examples, dataset.dev, dataset.labels]).encode("utf-8")
-    spec = {
+    return {
         "minift_version": __version__,
         "data": dataset.name,
         "data_digest": hashlib.sha256(texts).hexdigest()[:16],
@@ -258,27 +258,40 @@ def _spec(
         "seeds": asdict(seeds),
         "settings": asdict(settings),
     }
-    return json.loads(json.dumps(spec))  # as it will be read
 
 
 @contextlib.contextmanager
-def _open(
-    folder: Path | None, spec: dict[str, Any], save_every: float, progress: bool
-) -> Iterator[tuple[Callable[[Epoch], None] | None, Checkpoints | None]]:
-    """Hold a run folder for this process alone; yield what writes history.jsonl, and checkpoints.
+def open_run(
+    folder: Path | None,
+    what: str,
+    spec: dict[str, Any],
+    save_every: float = 60.0,
+    progress: bool = False,
+) -> Iterator[Checkpoints | None]:
+    """Hold a folder for this process alone; write `what`.json, and yield the checkpoints.
 
-    Without a folder it yields None for both.
+    Args:
+        folder: of the run; None yields None.
+        what: "run" or "distill".
+        spec: all that decides what it comes to.
+        save_every: seconds between two checkpoints.
+        progress: say on standard error if an unfinished run is there.
+
+    Raises:
+        MiniftError: if the folder is in use, holds a result, or a part of another run.
     """
     if folder is None:
-        yield None, None
+        yield None
         return
+    spec = json.loads(json.dumps(spec))  # as it will be read
     folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder / "run"):
+    with locked(folder / what):
         if (folder / "result.json").exists():
             raise MiniftError(
                 f"{folder} already holds a finished run; choose another --out or delete the folder"
             )
-        checkpoints, file = Checkpoints(folder / "checkpoints", save_every), folder / "run.json"
+        checkpoints = Checkpoints(folder / "checkpoints", save_every)
+        file = folder / f"{what}.json"
         if checkpoints.folder.is_dir() and file.is_file():
             there = json.loads(file.read_text(encoding="utf-8"))
             if other := _differences(there, spec):
@@ -289,14 +302,18 @@ def _open(
             if progress:
                 print(f"going on with the unfinished run in {folder}", file=sys.stderr)
         atomic_write(file, json.dumps(spec, indent=2) + "\n")
-        history = folder / "history.jsonl"
-        history.write_text("", encoding="utf-8")
+        yield checkpoints
 
-        def log(record: Epoch) -> None:
-            with history.open("a", encoding="utf-8") as lines:
-                lines.write(json.dumps(record.as_dict()) + "\n")
 
-        yield log, checkpoints
+def _log(history: Path) -> Callable[[Epoch], None]:
+    """Begin history.jsonl, and return what appends to it."""
+    history.write_text("", encoding="utf-8")
+
+    def log(record: Epoch) -> None:
+        with history.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps(record.as_dict()) + "\n")
+
+    return log
 
 
 def _differences(there: dict[str, Any], spec: dict[str, Any]) -> list[str]:
@@ -304,6 +321,8 @@ def _differences(there: dict[str, Any], spec: dict[str, Any]) -> list[str]:
     found = []
     for name, value in spec.items():
         other = there.get(name)
+        if name == "command":  # may be typed in another way and mean the same
+            continue
         if isinstance(value, dict) and isinstance(other, dict):
             found += [f"{name}.{key}" for key in value if other.get(key) != value[key]]
         elif other != value:

@@ -347,9 +347,9 @@ def test_the_weights_of_the_best_look_are_kept_the_earliest_of_equals():
     scores = iter([0.1, 0.5, 0.3, 0.5, 0.2])
     copies, checks = {}, []
 
-    def on_check(check):
-        checks.append(check)
-        copies[check.step] = copy.deepcopy(student.model.state_dict())
+    def on_check(taught):
+        checks.append(taught.checks[-1])
+        copies[checks[-1].step] = copy.deepcopy(student.model.state_dict())
 
     how = Distillation(steps=10, evaluate_every=2, teacher_weight=0.0)
     taught = teach(student, lessons, [], how, Seeds.all(0), validate=lambda s: (1.0, next(scores)),

@@ -7,6 +7,7 @@ the folder says how it was made and what came out          its files, read
 a sentence that is labelled is not unlabelled, too         sentences given twice
 words of dev and test are unknown, unless asked for        the vocabulary of the file
 the same seeds give the same bytes                         two folders
+killed after any look, it ends with the same bytes         the folder nobody killed
 bad input is refused before training, nothing is lost      the words; the bytes that were there
 """
 
@@ -26,6 +27,7 @@ from minift.compact.student import Student
 from minift.data.examples import TaggedExample
 from minift.data.readers import read_examples
 from minift.errors import MiniftError
+from minift.train.checkpoint import Checkpoints
 from minift.train.loop import Seeds
 from tests.compact.world import tiny_teacher
 from tests.tiny import news, reviews
@@ -217,7 +219,7 @@ def test_bad_input_is_refused_before_training_and_nothing_is_lost(world, tmp_pat
     short = replace(FAST, steps=1, evaluate_every=1)
     fast(teacher, tmp_path / "done", settings=short)
     before = {f.name: f.read_bytes() for f in (tmp_path / "done").iterdir()}
-    with pytest.raises(MiniftError, match="already holds a finished student"):
+    with pytest.raises(MiniftError, match="already holds a finished run"):
         fast(teacher, tmp_path / "done", settings=short)
     assert {f.name: f.read_bytes() for f in (tmp_path / "done").iterdir()} == before
 
@@ -262,3 +264,55 @@ def test_bad_unlabelled_files_are_refused_with_their_lines(tmp_path):
     with pytest.raises(MiniftError, match=r"line 2: .*'B-PRE'|line 2: the label \"B-PRE\""):
         path.write_text("Ada\tO\nsaw\tB-PRE\n")
         read_examples(path, labels=["O", "B-PER"])
+
+
+class Killed(BaseException):
+    """Stands for the end of a process."""
+
+
+@pytest.mark.parametrize("head", ["softmax", "crf"])
+def test_killed_after_any_look_a_student_ends_as_if_nothing_had_happened(
+    world, tmp_path, monkeypatch, head
+):
+    _, teacher = world
+
+    def outcome(folder):
+        result = json.loads((folder / "result.json").read_text())
+        history = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+        for row in (result, *history):
+            del row["seconds"]
+        return (folder / FILE).read_bytes(), result, history
+
+    how = replace(FAST, patience=3)
+    fast(teacher, tmp_path / "whole", head=head, settings=how)
+    save = Checkpoints.save
+    steps = [line["step"] for line in outcome(tmp_path / "whole")[2]]
+    for step in steps[:-1]:
+        folder = tmp_path / f"killed-{step}"
+
+        def dying(self, at, state, step=step):
+            save(self, at, state)
+            if at == step:
+                raise Killed
+
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(Checkpoints, "save", dying)
+            fast(teacher, folder, head=head, settings=how, save_every=0)
+        fast(teacher, folder, head=head, settings=how)
+        assert outcome(folder) == outcome(tmp_path / "whole")
+        assert not (folder / "checkpoints").exists()
+
+
+def test_an_unfinished_student_of_other_text_is_not_taken_up(world, tmp_path, monkeypatch):
+    _, teacher = world
+    save = Checkpoints.save
+
+    def dying(self, at, state):
+        save(self, at, state)
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Checkpoints, "save", dying)
+        fast(teacher, tmp_path, save_every=0)
+    with pytest.raises(MiniftError, match="unfinished run with another digest and unlabelled"):
+        fast(teacher, tmp_path, unlabelled=POOL[:20])
