@@ -23,6 +23,7 @@ Differs  - The validation loss is the mean over targets (`mean_loss`); the autho
          - `SlantedTriangular` reaches its lowest rate at the last step; the printed formula
            falls below 0 where the number of steps is not a multiple of 1 / cut_fraction.
 Proof    tests/methods/test_adaptive.py
+Tutorial tutorials/07_adaptive
 """
 
 from __future__ import annotations

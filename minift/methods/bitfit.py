@@ -11,6 +11,7 @@ Differs  - A term is matched by its whole name. The authors' code matches substr
          - A subset trains the terms asked for and nothing more; the authors' code adds the
            pooler's bias, which terms=("query", "intermediate", "pooler") does here.
 Proof    tests/methods/test_bitfit.py
+Tutorial tutorials/05_bitfit
 """
 
 from __future__ import annotations

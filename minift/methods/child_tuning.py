@@ -20,6 +20,7 @@ Differs  - F rounds p to a multiple of 2**-16 and divides by the rounded p (see
          applied can reach clip / p. Adam cancels the 1/p: under a steady gradient a step is
          about sqrt(p) of a full one, so compare F with full fine-tuning at rate * sqrt(p) too.
 Proof    tests/methods/test_child_tuning.py
+Tutorial tutorials/06_child_tuning
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ Differs  - The paper does not say whether the embeddings freeze with F > 0. Here
            that learns it would only add noise to fixed features. The gradient is that of the
            same model with dropout probability 0 there.
 Proof    tests/methods/test_freezing.py
+Tutorial tutorials/04_freezing
 """
 
 from __future__ import annotations
