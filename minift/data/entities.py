@@ -15,6 +15,7 @@ Differs  conlleval prints percentages, how many entities of a type were *found*,
          Tags that are not IOB2 ("PERSON", "S-PER", "0") are refused; seqeval reads types
          such as "ERSON" from them, and conlleval joins two neighbouring S- into one entity.
 Proof    tests/data/test_entities.py
+Tutorial tutorials/09_entities
 """
 
 from __future__ import annotations
