@@ -202,7 +202,7 @@ def _parser() -> argparse.ArgumentParser:
     info = command("info", _info, "sizes of an encoder or run, and what each method would train")
     info.add_argument("encoder", help=_ENCODER_HELP)
 
-    demo = command("demo", _demo, "see what a pretrained encoder buys, in under a minute")
+    demo = command("demo", _demo, "see what a pretrained encoder buys, in about a minute")
     demo.add_argument("--encoder", default="tiny", help=_ENCODER_HELP)
     demo.add_argument("--seeds", type=int, default=3, help="runs of each method (default 3)")
 

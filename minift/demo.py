@@ -1,6 +1,6 @@
 """`minift demo`: what a pretrained encoder buys, on a small set of our own, with no network.
 
-Claim    In under a minute, on a laptop, a reader sees the same few labels used in several ways,
+Claim    In about a minute, on a laptop, a reader sees the same few labels used in several ways,
          several times over, beside what one gets for nothing and without pretraining.
 Proof    tests/test_demo.py
 """
