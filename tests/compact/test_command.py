@@ -11,6 +11,7 @@ bad input ends in one line and exit code 1, never a       the words of each mess
 from __future__ import annotations
 
 import json
+import sys
 import shutil
 
 import pytest
@@ -91,7 +92,10 @@ def test_other_labelled_data_may_be_named_and_need_not_have_every_tag(world, tmp
     assert "student of 2 labelled" in said
 
 
-def test_a_vocabulary_of_one_word_and_a_sentence_of_5000_words_are_taught(world, tmp_path, capsys):
+def test_a_vocabulary_of_one_word_and_a_sentence_of_5000_words_are_taught(
+    world, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(sys, "argv", ["/somewhere/minift", "distill", "a file"])
     long = "Ada saw Oslo and so on " * 833
     (tmp_path / "long.txt").write_text(f"{long}\nAda saw\n", encoding="utf-8")
     out = tmp_path / "student"
@@ -118,7 +122,7 @@ def test_a_vocabulary_of_one_word_and_a_sentence_of_5000_words_are_taught(world,
     assert table == result["test_entities"]
     assert (tmp_path / "e.txt").read_text().split(" ")[1:3] == ["entity", "errors,"]
     report = json.loads((out / "report.json").read_text())
-    assert report["command"].startswith("minift ")
+    assert report["command"] == "minift distill 'a file'"
     assert "torch" in report["machine"]
 
 
