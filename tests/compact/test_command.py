@@ -11,8 +11,8 @@ bad input ends in one line and exit code 1, never a       the words of each mess
 from __future__ import annotations
 
 import json
-import sys
 import shutil
+import sys
 
 import pytest
 
