@@ -14,7 +14,7 @@ Proof    tests/active/test_loop.py
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -179,15 +179,24 @@ def fit(
 def score_pool(
     asking: Asking, tuned: FineTuned, pool: Sequence[Example], seed: int, progress: bool = False
 ) -> Tensor:
-    """Score each text (texts,), a chunk of the pool at a time; not for random or batch_bald."""
+    """Score each text (texts,); not for random or batch_bald."""
+    return torch.cat([found for _, found in score_chunks(asking, tuned, pool, seed, progress)])
+
+
+def score_chunks(
+    asking: Asking,
+    tuned: FineTuned,
+    pool: Iterable[Example],
+    seed: int,
+    progress: bool = False,
+) -> Iterator[tuple[list[Example], Tensor]]:
+    """Yield some texts and their scores (texts,), until all have theirs; see `score_pool`."""
     score = SCORES[asking.strategy]
     sampled = asking.strategy == "bald"
     passes, layers = (asking.passes, asking.layers) if sampled else (1, "none")
-    found = []
-    for _, rows in mc_stream(tuned, pool, passes, layers, seed, progress=progress):
+    for chunk, rows in mc_stream(tuned, pool, passes, layers, seed, progress=progress):
         words = score(torch.cat(rows, dim=1)).split([row.shape[1] for row in rows])
-        found.append(aggregate(words, asking.aggregate))
-    return torch.cat(found)
+        yield chunk, aggregate(words, asking.aggregate)
 
 
 def choose(

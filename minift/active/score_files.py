@@ -16,12 +16,10 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import torch
 from tqdm import tqdm
 
 from minift.active import mc_dropout
-from minift.active.acquisition import aggregate
-from minift.active.loop import SCORES, Asking
+from minift.active.loop import Asking, score_chunks
 from minift.active.mc_dropout import mc_stream
 from minift.active.pool import texts_in
 from minift.data.examples import Example
@@ -132,16 +130,13 @@ def _checksum(example: Example) -> int:
 def _values(
     tuned: FineTuned, examples: Iterator[Example], asking: Asking, seed: int
 ) -> Iterator[tuple[list[Example], list]]:
-    """Score chunk by chunk; the formulas are those of `loop.score_pool`."""
+    """Score chunk by chunk; for batch_bald, which weighs texts together, keep probabilities."""
     if asking.strategy == "batch_bald":
         for chunk, rows in mc_stream(tuned, examples, asking.passes, asking.layers, seed, True):
             yield chunk, [row[:, 0].tolist() for row in rows]
         return
-    score, sampled = SCORES[asking.strategy], asking.strategy == "bald"
-    passes, layers = (asking.passes, asking.layers) if sampled else (1, "none")
-    for chunk, rows in mc_stream(tuned, examples, passes, layers, seed):
-        words = score(torch.cat(rows, dim=1)).split([row.shape[1] for row in rows])
-        yield chunk, aggregate(words, asking.aggregate).tolist()
+    for chunk, scores in score_chunks(asking, tuned, examples, seed):
+        yield chunk, scores.tolist()
 
 
 def read_scores(path: Path) -> tuple[list[str], list]:

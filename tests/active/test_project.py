@@ -446,14 +446,14 @@ def test_killed_while_it_scores_it_goes_on_and_makes_the_same_batch(begun, tmp_p
     (half,) = (begun / "scores").iterdir()
     assert half.read_bytes().count(b"\n") == 1 + 16  # two chunks of eight
     scored = []
-    real = score_files.mc_stream
+    real = score_files.score_chunks
 
-    def watched(tuned, examples, *rest):
-        for chunk, rows in real(tuned, examples, *rest):
+    def watched(*arguments):
+        for chunk, scores in real(*arguments):
             scored.extend(chunk)
-            yield chunk, rows
+            yield chunk, scores
 
-    monkeypatch.setattr(score_files, "mc_stream", watched)
+    monkeypatch.setattr(score_files, "score_chunks", watched)
     monkeypatch.setattr(rounds, "fit", None)  # the model is there
     asked = ask(begun, 5, Asking(passes=2))
     assert len(scored) == len(GOLD) - 12 - 16
