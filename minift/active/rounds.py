@@ -262,7 +262,8 @@ def _write_batch(
     if format != "labelstudio":
         return path, []
     config = folder / "labelstudio.xml"
-    atomic_write(config, labelling_config(project.labels, project.task))
+    pairs = any(isinstance(e, TextExample) and e.text_b is not None for e in examples)
+    atomic_write(config, labelling_config(project.labels, project.task, pairs))
     return path, [f"the labelling interface for Label Studio's settings: {config}"]
 
 

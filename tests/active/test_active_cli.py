@@ -154,7 +154,29 @@ def test_label_studio_gets_its_interface_too(project, capsys):
     code, out, _ = run(capsys, "active", "next", project, "-n", 2, "--format", "labelstudio")
     assert code == 0
     assert f"settings: {project / 'batches' / 'labelstudio.xml'}" in out
-    assert "positive" in (project / "batches" / "labelstudio.xml").read_text()
+    interface = (project / "batches" / "labelstudio.xml").read_text()
+    assert "positive" in interface and '"$text_b"' not in interface
+
+
+def test_label_studio_shows_both_texts_of_a_pair(world, capsys, tmp_path):
+    rows = "text,text_b\na film,a review\na play,an actor\n"
+    (tmp_path / "pairs.csv").write_text(rows)
+    start = ["active", "start", "--pool", tmp_path / "pairs.csv", "--text-b", "text_b"]
+    start += [
+        "--labels",
+        "yes,no",
+        "--encoder",
+        world / "encoder",
+        *SHORT,
+        "--out",
+        tmp_path / "pairs",
+    ]
+    assert run(capsys, *start)[0] == 0
+    code, _, _ = run(
+        capsys, "active", "next", tmp_path / "pairs", "-n", 2, "--format", "labelstudio"
+    )
+    interface = (tmp_path / "pairs" / "batches" / "labelstudio.xml").read_text()
+    assert code == 0 and '"$text"' in interface and '"$text_b"' in interface
 
 
 def test_a_simulation_writes_its_curves_and_prints_a_table(world, capsys, tmp_path):
