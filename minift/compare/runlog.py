@@ -21,7 +21,7 @@ from minift.compare.report import Comparison, Run
 from minift.compare.workers import Job
 from minift.data.examples import Dataset
 from minift.errors import MiniftError
-from minift.files import atomic_write
+from minift.files import atomic_write, locked
 
 
 @dataclass
@@ -68,26 +68,31 @@ def open_log(folder: Path, setup: dict) -> Iterator[RunLog]:
     setup = json.loads(json.dumps(setup))  # as it will be read
     if folder.exists() and not folder.is_dir():
         raise MiniftError(f"{folder} is a file; --out names a folder")
-    there = sorted(path.name for path in folder.glob("[!.]*"))
-    if setup_file.is_file():
-        try:
-            setup = _merged(folder, json.loads(setup_file.read_text(encoding="utf-8")), setup)
-        except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
-            raise MiniftError(
-                f"{setup_file} is no comparison of this version ({error!r}); choose another --out"
-            ) from error
-    elif there:
+    others = sorted(path.name for path in folder.glob("[!.]*") if path.suffix != ".lock")
+    if others and not setup_file.is_file():
         raise MiniftError(
-            f"{folder} holds something else ({', '.join(there[:5])}); choose another --out"
+            f"{folder} holds something else ({', '.join(others[:5])}); choose another --out"
         )
-    atomic_write(setup_file, json.dumps(setup, indent=2) + "\n")
-    with runs_file.open("a+", encoding="utf-8", newline="\n") as file:
-        _lock(file)
-        yield RunLog(file, setup, _finished(runs_file))
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(setup_file):
+        if setup_file.is_file():
+            setup = _merged(folder, setup_file, setup)
+        atomic_write(setup_file, json.dumps(setup, indent=2) + "\n")
+        with runs_file.open("a+", encoding="utf-8", newline="\n") as file:
+            yield RunLog(file, setup, _finished(runs_file))
 
 
-def _merged(folder: Path, old: dict, new: dict) -> dict:
+def _merged(folder: Path, setup_file: Path, new: dict) -> dict:
     """Return the setup with the methods of both, or refuse what would mix different runs."""
+    try:
+        return _merge(folder, json.loads(setup_file.read_text(encoding="utf-8")), new)
+    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+        raise MiniftError(
+            f"{setup_file} is no comparison of this version ({error!r}); choose another --out"
+        ) from error
+
+
+def _merge(folder: Path, old: dict, new: dict) -> dict:
     changed = [
         f"{key.replace('_', ' ')} was {old.get(key)} and is now {new[key]}"
         for key in ("minift_version", "selection", "grid", "device")
@@ -111,22 +116,6 @@ def _merged(folder: Path, old: dict, new: dict) -> dict:
             "another --out, or the setup as it was"
         )
     return {**new, "methods": {**old["methods"], **new["methods"]}}
-
-
-def _lock(file: TextIO) -> None:
-    """Refuse to write beside another process; the lock goes with its process."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise MiniftError(
-            f"another process is writing to {file.name}; wait for it, or choose another --out"
-        ) from None
-    except OSError:  # a file system without locks
-        return
 
 
 def _finished(path: Path) -> dict[Job, Run]:

@@ -486,7 +486,7 @@ def test_two_processes_do_not_write_to_one_folder(tmp_path):
     setup |= {"data": "d", "data_digest": "1", "encoder": "e", "encoder_digest": "2"}
     with (
         open_log(tmp_path / "out", setup),
-        pytest.raises(MiniftError, match="another process is writing"),
+        pytest.raises(MiniftError, match=rf"is in use by process {os.getpid()} on \S+; wait"),
         open_log(tmp_path / "out", setup),
     ):
         pass
