@@ -1,0 +1,175 @@
+"""Draws, diagnoses, and tests of students that are graded.
+
+claim                                               oracle
+the salt decides the draws, and nothing else        two draws; another salt, another name
+a mistake is named if only its formula fits         formulas by hand
+two mistakes that coincide are not named            formulas that coincide on this evidence
+otherwise: the first difference, in words           values by hand
+a test gets points by the wrong versions it finds   a toy with three wrong versions
+no point if a right version is failed               a test that fails everything
+a candidate's code cannot be seen by the test       a test that looks for it
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.append(str(Path(__file__).resolve().parents[2] / "tutorials"))
+
+from _grading.checks import Draw, Wrong
+from _grading.diagnose import diagnose, difference, expect, expect_names
+from _grading.process import Launcher
+from _grading.student import Limits, Student
+from _grading.tests_task import grade_test
+
+
+def numbers(salt: str, name: str) -> list:
+    draw = Draw(salt, name)
+    return [draw.integer(0, 10**9), draw.seed(), draw.normal(2).tolist(), draw.choice(range(999))]
+
+
+def test_the_salt_and_the_name_decide_the_draws_and_nothing_else():
+    assert numbers("a", "x") == numbers("a", "x")
+    assert numbers("a", "x") != numbers("b", "x") != numbers("b", "y")
+
+
+def test_a_mistake_is_named_if_its_formula_gives_the_answer():
+    mistakes = {"it is the sum": 6.0, "it is the product": lambda: 24.0}
+    assert diagnose(6.0, 2.0, mistakes) == "it is the sum"
+    assert diagnose(24.0, 2.0, mistakes) == "it is the product"
+
+
+def test_mistakes_that_coincide_on_the_evidence_are_not_named():
+    mistakes = {"it is the sum": 4.0, "it is the product": 4.0}
+    said = diagnose(4.0, 2.0, mistakes, "look at the mean", "mean([2, 2])")
+    assert said == "look at the mean: mean([2, 2]) is 4, expected 2"
+
+
+def test_a_right_answer_is_not_diagnosed_even_if_a_mistake_gives_it_too():
+    expect(2.0, 2.0 + 1e-9, mistakes={"wrong": 2.0})
+    with pytest.raises(Wrong, match=r"^it is 3, expected 2$"):
+        expect(3.0, 2.0, what="it", mistakes={"wrong": 2.0})
+
+
+@pytest.mark.parametrize(
+    ("got", "right", "said"),
+    [
+        ([1, 2, 4], [1, 2, 3], "it[2] is 4, expected 3"),
+        ([1, 2], [1, 2, 3], "it has 2 entries, expected 3"),
+        (None, 1.5, "it is None, expected 1.5"),
+        (True, 1, "it is True, expected 1"),
+        ("a", "b", "it is 'a', expected 'b'"),
+        ({"a": 1}, {"b": 1}, "keys of it: missing b; too many a"),
+        ({"a": [1.0]}, {"a": [2.0]}, "it['a'][0] is 1, expected 2"),
+        (torch.zeros(2, 3), torch.zeros(3, 2), "it has the shape (2, 3), expected (3, 2)"),
+        (torch.tensor([[0.0, 1.0]]), torch.tensor([[0.0, 2.0]]), "it[0][1] is 1, expected 2"),
+        ([1.0], torch.ones(1), "it is a list of 1, expected a tensor of shape (1,)"),
+        (float("nan"), 1.0, "it is nan, expected 1"),
+        (float("inf"), 1.0, "it is inf, expected 1"),
+        (torch.tensor([float("nan")]), torch.ones(1), "it[0] is nan, expected 1"),
+    ],
+)
+def test_the_first_difference_is_said_in_words(got, right, said):
+    assert difference(got, right) == said
+
+
+@pytest.mark.parametrize(
+    ("got", "right"),
+    [
+        ((1, 2.0), [1.0, 2]),
+        (torch.tensor([1]), torch.tensor([1.0 + 1e-8])),
+        (float("nan"), float("nan")),
+        (torch.tensor([float("nan"), float("-inf")]),) * 2,
+        ({"a": None, "b": True}, {"b": True, "a": None}),
+    ],
+)
+def test_what_is_the_same_is_no_difference(got, right):
+    assert difference(got, right) is None
+
+
+def test_names_that_are_missing_and_too_many_are_listed():
+    with pytest.raises(Wrong, match=r"^it: missing a; too many c, d, e and 1 more$"):
+        expect_names(["b", "c", "d", "e", "f"], ["a", "b"], what="it")
+    with pytest.raises(Wrong, match=r"^no a$"):
+        expect_names(["b"], ["a", "b"], mistakes={"no a": ["b"], "no b": ["a"]})
+    with pytest.raises(Wrong, match="b more than once"):
+        expect_names(["b", "a", "b"], ["a", "b"])
+    with pytest.raises(Wrong, match="expected a list of str, got None"):
+        expect_names(None, ["a"])
+    expect_names(("b", "a"), ["a", "b"])
+
+
+# --- tests of students: the mean of a list ---
+
+RIGHT = [lambda v: sum(v) / len(v), lambda v: sum(x / len(v) for x in v)]
+WRONG = {
+    "adds up": sum,
+    "takes the middle": lambda v: sorted(v)[len(v) // 2],
+    "takes the first": lambda v: v[0],
+}
+
+
+@pytest.fixture(scope="module")
+def launcher():
+    with Launcher() as found:
+        yield found
+
+
+def graded(launcher, body: str, salt: str = "s") -> Wrong | None:
+    student = Student(launcher, f"def test_mean(candidate):\n    {body}\n", limits=Limits(1, 5))
+    try:
+        grade_test(student, Draw(salt, "x"), "test_mean", RIGHT, WRONG)
+    except Wrong as wrong:
+        return wrong
+    finally:
+        student.close()
+    return None
+
+
+GOOD = "assert abs(candidate([1.0, 2.0, 6.0]) - 3.0) < 1e-9"
+
+
+@pytest.mark.parametrize(
+    ("body", "said", "share"),
+    [
+        ("pass", "finds 0 of 3 wrong versions; it passes one that adds up", 0),
+        ("assert candidate([2.0, 2.0]) == 2.0", "finds 1 of 3 .* one that takes the middle", 1 / 3),
+        ("assert False", "fails a version that is right: `test_mean` raised AssertionError", 0),
+        ("raise NotImplementedError('task 3')", "not done yet: task 3", 0),
+        ("while True: pass", "never ends", 0),
+        ("import os; os._exit(1)", "ended its process", 0),
+        ("[candidate([1.0]) for _ in range(20_000)]", "more than 10,000 times", 0),
+        ("assert candidate(len) == 1", "fails a version that is right.*CodecError", 0),
+    ],
+)
+def test_a_students_test_gets_points_by_the_wrong_versions_it_finds(launcher, body, said, share):
+    wrong = graded(launcher, body)
+    assert re.search(said, str(wrong)), wrong
+    assert wrong.share == pytest.approx(share)
+
+
+def test_a_good_test_gets_all_points_whatever_the_order(launcher):
+    assert [graded(launcher, GOOD, salt) for salt in ("a", "b", "c")] == [None] * 3
+
+
+def test_a_candidates_code_cannot_be_seen_by_the_test(launcher):
+    look = (
+        "import gc, inspect\n"
+        "    texts = [str(o.co_consts) for f in gc.get_objects() if inspect.isfunction(f)\n"
+        "             for o in [f.__code__] if o.co_name == '<lambda>']\n"
+        "    code = candidate.__code__\n"
+        "    assert 'sum' not in code.co_names and 'sorted' not in code.co_names\n"
+        "    assert not any('lambda v' in t for t in texts)\n"
+        f"    {GOOD}"
+    )
+    assert graded(launcher, look) is None
+
+
+def test_an_error_of_a_candidate_reaches_the_test_as_an_error(launcher):
+    wrong = graded(launcher, f"{GOOD}\n    candidate([])")
+    assert "fails a version that is right: `test_mean` raised ZeroDivisionError" in str(wrong)

@@ -1,0 +1,299 @@
+"""The grader's side of the channel: ask a submission something, and get a value or a failure.
+
+Claim    Whatever a submission does (loops, ends its process, prints without end, writes into the
+         channel), `attempt` returns in bounded time, with its value or with a `Failure` whose
+         sentence is true. After a death the next question goes to a fresh process.
+Proof    tests/test_graders.py (hostile submissions)
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from _grading import codec
+from _grading.checks import Wrong
+from _grading.process import Child, Launcher
+
+SIGXCPU = 24
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long one question may take.
+
+    Args:
+        processor: seconds of processor time.
+        clock: seconds by the clock, for what sleeps; long, since a busy machine is no mistake.
+    """
+
+    processor: int = 5
+    clock: float = 40.0
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What came instead of a value.
+
+    Args:
+        kind: "load" (exercise.py cannot be imported), "missing", "not done", "raised", "wrong"
+            (said by the harness), "type", "time" or "died".
+        sentence: for the student.
+        types: of "raised": names of the exception's class and of those above it.
+        message: of "raised": its text.
+    """
+
+    kind: str
+    sentence: str
+    types: tuple[str, ...] = ()
+    message: str = ""
+
+
+class Student:
+    """One submission.
+
+    Args:
+        launcher: where its processes come from.
+        exercise: text of exercise.py.
+        harness: text of the assignment's harness.py, if it has one.
+        limits: of each question.
+    """
+
+    def __init__(
+        self,
+        launcher: Launcher,
+        exercise: str,
+        harness: str | None = None,
+        limits: Limits | None = None,
+    ):
+        self._launcher, self._limits = launcher, limits or Limits()
+        self._job = {
+            "exercise": exercise,
+            "harness": harness,
+            "path": "exercise.py",
+            "seconds": self._limits.processor,
+        }
+        self._shown = _students_functions(harness or "")
+        self._child: Child | None = None
+        self._unloadable: Failure | None = None
+        self._count = 0
+        self.output = ""
+
+    def call(self, name: str, *args: Any) -> Any:
+        """Return what a function of harness.py or exercise.py returns.
+
+        Raises:
+            Wrong: with the failure's sentence, if there is none.
+        """
+        return _value(self.attempt(name, *args))
+
+    def get(self, name: str) -> Any:
+        """Return a variable of exercise.py, such as ANSWERS.
+
+        Raises:
+            Wrong: if it is not there.
+        """
+        return _value(self._ask(name, None, None))
+
+    def attempt(self, name: str, *args: Any) -> Any | Failure:
+        """Return what a function returns, or a `Failure`: for checks of what must be refused."""
+        return self._ask(name, list(args), None)
+
+    def try_test(self, name: str, candidate: Callable, *args: Any) -> Failure | None:
+        """Run the student's test `name(candidate, *args)`; None if it lets the candidate pass.
+
+        The candidate runs here, with limits of its own; the child gets its answers only.
+        """
+        answer = self._ask(name, list(args), candidate)
+        return answer if isinstance(answer, Failure) else None
+
+    def answer(self, key: str) -> Any:
+        """Return ANSWERS[key].
+
+        Raises:
+            Wrong: if it is not there, or still None.
+        """
+        answers = self.get("ANSWERS")
+        if not isinstance(answers, dict) or key not in answers:
+            raise Wrong(f'exercise.py has no ANSWERS["{key}"]; take the line from the hand-out')
+        if answers[key] is None:
+            raise Wrong(f'not done yet: ANSWERS["{key}"] is still None')
+        return answers[key]
+
+    def restart(self) -> None:
+        """End the process, so that the next question meets a fresh one."""
+        if self._child:
+            self._end(grace=0.0)
+
+    close = restart
+
+    def _ask(self, name: str, args: list | None, candidate: Callable | None) -> Any | Failure:
+        if failure := self._load():
+            return failure
+        self._count += 1
+        request = {"name": name, "id": self._count, "seconds": self._limits.processor}
+        if args is not None:
+            request |= {"args": args, "candidate": candidate is not None}
+        frame = codec.encode(request)  # too large an argument is the author's mistake: it raises
+        return self._exchange(frame, f"`{self._shown.get(name, name)}`", candidate)
+
+    def _load(self) -> Failure | None:
+        if self._unloadable or self._child:
+            return self._unloadable
+        self._child = self._launcher.start()
+        answer = self._exchange(codec.encode(self._job), "exercise.py", None)
+        if isinstance(answer, Failure):
+            sentence = answer.sentence.removeprefix("exercise.py ")
+            self._unloadable = Failure("load", f"exercise.py cannot be loaded: it {sentence}")
+            self.restart()
+        return self._unloadable
+
+    def _exchange(self, frame: bytes, what: str, candidate: Callable | None) -> Any | Failure:
+        connection = self._child.connection
+        until = time.monotonic() + self._limits.clock
+        try:
+            self._send(connection, frame, until)
+            while True:
+                reply = self._receive(connection, until)
+                if candidate is None or reply["kind"] != "call":
+                    break
+                self._send(connection, codec.encode(_ran(candidate, reply["args"])), until)
+            if reply.get("id", self._count) != self._count:
+                raise codec.CodecError("an answer to another question")
+            if reply["kind"] == "value":
+                return reply["value"]
+            return _failure(reply, what)
+        except TimeoutError:
+            self._end(grace=0.0)
+            return self._too_long(what)
+        except (codec.CodecError, KeyError, TypeError, AttributeError, ValueError):
+            self._end(grace=0.0)
+            return Failure("died", f"{what} wrote into the grader's channel; leave it alone")
+        except OSError:
+            return self._death(self._end(grace=1.0), what)
+
+    def _death(self, status: int | None, what: str) -> Failure:
+        if status is not None and -status == SIGXCPU:
+            return self._too_long(what)
+        if status in (None, 70):  # 70 is child.py's own, when it cannot go on
+            said = f"{what} closed the grader's channel, or ended what it runs in; leave both alone"
+            return Failure("died", said)
+        how = f"signal {-status}" if status < 0 else f"exit status {status}"
+        return Failure("died", f"{what} ended its process ({how}) instead of returning")
+
+    def _too_long(self, what: str) -> Failure:
+        return Failure(
+            "time",
+            f"{what} did not come back within {self._limits.processor} seconds of processor time; "
+            "is there a loop that never ends?",
+        )
+
+    def _end(self, grace: float) -> int | None:
+        child, self._child = self._child, None
+        status = self._launcher.end(child, grace)
+        time.sleep(0.01)  # for the last that it printed
+        self.output = (self.output + child.output)[:20_200]
+        return status
+
+    @staticmethod
+    def _send(connection: socket.socket, frame: bytes, until: float) -> None:
+        connection.settimeout(max(0.01, until - time.monotonic()))
+        connection.sendall(frame)
+
+    @staticmethod
+    def _receive(connection: socket.socket, until: float) -> dict:
+        def exactly(count: int) -> bytes:
+            parts = bytearray()
+            while len(parts) < count:
+                connection.settimeout(max(0.01, until - time.monotonic()))
+                part = connection.recv(min(count - len(parts), 2**20))
+                if not part:
+                    raise OSError("closed")
+                parts += part
+            return bytes(parts)
+
+        tree, numbers = codec.lengths(exactly(codec.HEAD.size))
+        reply = codec.decode(exactly(tree), exactly(numbers))
+        if not isinstance(reply, dict) or not isinstance(reply["kind"], str):
+            raise codec.CodecError("no reply")
+        return reply
+
+
+def _students_functions(harness: str) -> dict[str, str]:
+    """Return for each function of a harness the one of exercise.py that it is about.
+
+    A student knows the second and has never seen the first.
+    """
+    shown = {}
+    for node in ast.parse(harness).body:
+        if isinstance(node, ast.FunctionDef):
+            used = {
+                inner.attr
+                for inner in ast.walk(node)
+                if isinstance(inner, ast.Attribute)
+                and isinstance(inner.value, ast.Name)
+                and inner.value.id == "exercise"
+            }
+            if len(used) == 1:
+                shown[node.name] = used.pop()
+    return shown
+
+
+def _value(answer: Any) -> Any:
+    if isinstance(answer, Failure):
+        raise Wrong(answer.sentence)
+    return answer
+
+
+def _failure(reply: dict, what: str) -> Failure:
+    """Put a reply that is no value into one sentence."""
+    kind, message = reply["kind"], _short(reply.get("message", ""))
+    line = reply.get("line")
+    where = f" (line {line} of exercise.py)" if isinstance(line, int) else ""
+    if kind == "missing":
+        return Failure(kind, f"exercise.py has no {what}; was it renamed, or deleted?")
+    if kind == "not done":
+        return Failure(kind, f"not done yet: {message or what}")
+    if kind == "wrong":
+        return Failure(kind, message)
+    if kind == "type":
+        return Failure(kind, f"{what} returned what cannot be an answer: {message}")
+    if kind != "raised":
+        raise codec.CodecError("no such reply")
+    types = tuple(map(_short, reply["types"]))
+    if types[0] == "AttributeError" and message.startswith("module 'exercise' has no attribute"):
+        return Failure("missing", f"exercise.py has no {what}; was it renamed, or deleted?")
+    sentence = f"{what} raised {types[0]}{where}" + (f": {message}" if message else "")
+    for known, said in (
+        ("SystemExit", f"{what} calls exit(){where}: it must return instead"),
+        ("EOFError", f"{what} reads from the keyboard{where}, and nobody sits there: no input()"),
+        ("BlockingIOError", f"{what} starts another process{where}, which graded code may not do"),
+    ):
+        if types[0] == known:
+            sentence = said
+    if types[0] == "OSError" and "[Errno 27]" in message:
+        sentence = f"{what} writes a file{where}, which graded code may not do"
+    return Failure("raised", sentence, types, message)
+
+
+def _short(text: Any) -> str:
+    return " ".join(str(text).split())[:300]
+
+
+def _ran(candidate: Callable, args: Any) -> dict:
+    """Run a candidate on what the student's test hands it; its errors are answers too."""
+    with contextlib.suppress(codec.CodecError):
+        try:
+            answer = {"value": candidate(*args)}
+            codec.encode(answer)
+            return answer
+        except codec.CodecError:
+            raise
+        except Exception as error:
+            return {"raised": type(error).__name__, "message": str(error)[:300]}
+    return {"raised": "ValueError", "message": "the result is too large to be sent"}
