@@ -1,0 +1,612 @@
+# %% [markdown]
+# # 12 · Speed: the work that need not be done
+#
+# **Claim.** Most of the speed that can be had on one machine comes from not computing what nobody
+# reads: padding, layers whose answer is known already, passes that would repeat each other. Each
+# saving can be counted in advance, must change no result, and has a place where it saves nothing.
+#
+# **Time.** 25 minutes to read, 2 minutes to run on two cores.
+#
+# **Before this.** [01, BERT from scratch](../01_bert_from_scratch/tutorial.ipynb), for the products
+# in a layer; [04, Freezing](../04_freezing/tutorial.ipynb), for what is not computed backward.
+#
+# A speed is easy to claim and hard to measure. On this page a saving is first *counted*, in
+# multiplications, which are the same on every machine; then it is *proven* that the results are
+# the same; then it is *timed*, and the time is compared with the count. Where they differ, there is
+# something to learn.
+
+# %%
+import math
+import statistics
+import sys
+import time
+from dataclasses import replace
+from unittest import mock
+
+import matplotlib.pyplot as plt
+import torch
+from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+import minift
+from minift import Seeds, Settings
+from minift.active.masks import text_keys
+from minift.active.mc_dropout import TextMasks, dropout_sites, mc_logits, sampling
+from minift.bert.packing import Layout, Packed
+from minift.data.batches import by_length
+from minift.methods.freezing import freeze
+from minift.train import loop
+from minift.train.loop import adamw, cross_entropy, everything, select
+from minift.train.runs import build, subset
+
+sys.path.append("..")
+from shared import BLUE, GREEN, GREY, RED, measured  # publishes numbers
+
+DATA = "reviews"  # or "sst2", with ENCODER = "minilm"
+ENCODER = "tiny"
+TEXTS = 128
+
+data = minift.load_dataset(DATA)
+tuned = build(data, ENCODER, Seeds.all(0))
+model, config = tuned.model.eval(), tuned.model.config
+items = minift.make_items(subset(data.train, TEXTS, 0), tuned.tokenizer, data.task, data.labels)
+lengths = [len(item.input_ids) for item in items]
+batches = [items[at : at + 16] for at in range(0, TEXTS, 16)]  # as they come
+
+# %% [markdown]
+# ## 1. A layer by hand
+#
+# With hidden size h, a layer multiplies each token's vector by four matrices of h × h (query, key,
+# value, output) and by two of h × 4h. A product of a vector and a matrix of k × n takes k · n
+# multiplications and as many additions: 2 k n operations.
+#
+# ```
+# linear      2 · (4 h² + 2 · h · 4h)  =  24 h²    a token
+# attention   2 · (n h + n h)          =  4 n h    a token, in a text of n tokens: scores, mixture
+# ```
+#
+# So attention, whose cost everybody talks about, overtakes the rest only where 4 n h = 24 h², at a
+# text of n = 6 h tokens. Does PyTorch's counter agree with the count by hand?
+
+
+# %%
+def by_hand(lengths, h, inner, layers, longest=None):
+    """Return operations of the encoder's products; attention sees a rectangle of `longest`."""
+    tokens = sum(lengths)
+    longest = longest or max(lengths)
+    linear = 2 * tokens * (4 * h * h + 2 * h * inner)
+    attention = 2 * len(lengths) * 2 * longest * longest * h
+    return layers * linear, layers * attention
+
+
+def counted(work):
+    """Return the operations of all matrix products in `work()`, as PyTorch counts them."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        work()
+    return counter.get_total_flops()
+
+
+first = minift.make_batch(batches[0])
+sizes = (config.hidden_size, config.intermediate_size, config.num_hidden_layers)
+linear, attention = by_hand(first.packed.lengths, *sizes)
+model.train()  # attention by two plain products, both of which the counter sees
+by_torch = counted(lambda: model.bert(first.packed))
+model.eval()
+print(f"by hand: linear {linear / 1e6:.1f}, attention {attention / 1e6:.1f} million operations")
+print(f"by torch: {by_torch / 1e6:.1f} million")
+measured(
+    difference=by_torch - linear - attention,
+    attention_share=attention / (linear + attention),
+    overtakes=6 * 768,
+)
+
+# %% [markdown]
+# They differ by 0<!-- measured: difference -->. Attention is 5 to 25 %<!-- measured: attention_share -->
+# of the products of these 16 reviews, with a very narrow encoder; in BERT-base, with h = 768, it
+# would overtake the rest in texts of 4,608<!-- measured: overtakes --> tokens, nine times longer
+# than BERT can read.
+#
+# And where does the *time* of a training step go? Here it is by the clock, the median of several
+# steps. (From here on, seconds come in: other machines, other numbers. The bands in the text are
+# wide for that reason, and every comparison alternates: A B A B, in one process.)
+
+
+# %%
+def digits(apart):
+    """Return to how many digits behind the point numbers agree that are so far apart."""
+    return -math.log10(max(apart, 1e-17))
+
+
+def seconds(work):
+    """Return how long `work()` takes."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def in_turn(plain, fast, rounds=7):
+    """Return how many times as fast `fast` is: median, lowest, highest of the rounds."""
+    plain(), fast()  # warm-up
+    ratios = sorted(seconds(plain) / seconds(fast) for _ in range(rounds))
+    return statistics.median(ratios), ratios[0], ratios[-1]
+
+
+def shown(name, ratio):
+    """Print a ratio with its spread."""
+    print(f"{name:<58}{ratio[0]:6.2f} times   [{ratio[1]:.2f}, {ratio[2]:.2f}]")
+
+
+# %% tags=["varies"]
+trained = build(data, ENCODER, Seeds.all(0)).model.train()
+parameters = select(trained, everything)
+optimizer = adamw(parameters, Settings())
+parts = {"forward": [], "backward": [], "clip, AdamW": []}
+for group in batches * 2:
+    batch = minift.make_batch(group)
+    times = [time.perf_counter()]
+    loss = cross_entropy(trained, batch).mean()
+    times.append(time.perf_counter())
+    loss.backward()
+    times.append(time.perf_counter())
+    torch.nn.utils.clip_grad_norm_(parameters.values(), 1.0)
+    optimizer.step()
+    optimizer.zero_grad()
+    times.append(time.perf_counter())
+    for name, start, end in zip(parts, times, times[1:]):
+        parts[name].append(end - start)
+medians = {name: statistics.median(taken) for name, taken in parts.items()}
+for name, taken in medians.items():
+    print(f"{name:<14}{1000 * taken:7.1f} ms")
+table = trained.bert.embeddings.word.weight
+read = len(set(minift.make_batch(batches[0]).packed.input_ids.tolist()))
+measured(
+    backward_to_forward=medians["backward"] / medians["forward"],
+    rows_read=read / len(table),
+    table_share=table.numel() / sum(p.numel() for p in parameters.values()),
+)
+
+# %% [markdown]
+# Backward takes 0.7 to 4<!-- measured: backward_to_forward --> times forward; two products for each
+# one, but no tokenizing and packing. The optimizer is no product at all: it walks through every
+# weight. The table of word vectors is 45 to 60 %<!-- measured: table_share --> of all weights, and
+# this batch has read 1 to 8 %<!-- measured: rows_read --> of its rows. All the others have a
+# gradient of zero, are clipped with zero and decayed, at every step. That is exact AdamW; a "lazy"
+# one would be faster and would be another optimizer. Savings that change the result are not on
+# this page.
+#
+# ## 2. Padding
+#
+# Texts have different lengths, tensors have not. The usual way out is padding: 16 texts become a
+# rectangle as wide as the longest, and everything is computed for every cell of it. minift puts
+# the tokens one behind the other and never makes the rectangle, except inside attention:
+#
+# ```python minift/bert/packing.py:Layout.pad
+#         rectangle = rows.new_zeros(shape[0] * shape[1], *rows.shape[1:])
+#         return rectangle.index_copy(0, self.slots, rows).view(shape)
+# ```
+#
+# To compare, here is the padded encoder, built of the same modules.
+
+
+# %%
+def padded(model, items, mask_padding=True):
+    """Return the last layer's states of all tokens (texts, longest, h), padding and all."""
+    longest = max(len(item.input_ids) for item in items)
+    texts = len(items)
+    ids = torch.tensor([i.input_ids + [0] * (longest - len(i.input_ids)) for i in items])
+    places = torch.arange(longest).expand(texts, longest)
+    real = places < torch.tensor([len(i.input_ids) for i in items]).unsqueeze(1)
+    layout = Layout((longest,) * texts, None)  # to the modules, all of it are tokens
+    segments = torch.zeros(texts * longest, dtype=torch.int64)
+    hidden = model.bert.embeddings(Packed(ids.flatten(), segments, places.flatten(), layout))
+    mask = torch.zeros(real.shape, dtype=hidden.dtype)
+    if mask_padding:
+        mask = mask.masked_fill(~real, float("-inf"))
+    for layer in model.bert.layers:
+        a = layer.attention
+        query, key, value = (a.split(m(hidden), layout) for m in (a.query, a.key, a.value))
+        mixed = F.scaled_dot_product_attention(query, key, value, mask[:, None, None, :])
+        attended = a.output(mixed.transpose(1, 2).flatten(2).flatten(0, 1))
+        hidden = layer.attention_norm(hidden + attended)
+        inner = F.gelu(layer.intermediate(hidden))
+        hidden = layer.output_norm(hidden + layer.output(inner))
+    return hidden.unflatten(0, (texts, longest))
+
+
+def packed(model, items, wanted=False):
+    """Return the last layer's states (tokens, h), or those of the asked tokens only."""
+    batch = minift.make_batch(items)
+    return model.bert(batch.packed, batch.wanted if wanted else None)
+
+
+exact = build(data, ENCODER, Seeds.all(0)).model.eval().double()
+with torch.no_grad():
+    worst = unmasked = 0.0
+    for group in batches:
+        rows = packed(exact, group)
+        rectangle, careless = padded(exact, group), padded(exact, group, mask_padding=False)
+        real = [slice(0, len(item.input_ids)) for item in group]
+        for states, kind in ((rectangle, "masked"), (careless, "unmasked")):
+            same = torch.cat([text[keep] for text, keep in zip(states, real)])
+            apart = float((same - rows).abs().max())
+            worst = max(worst, apart) if kind == "masked" else worst
+            unmasked = max(unmasked, apart) if kind == "unmasked" else unmasked
+cells = sum(16 * max(len(item.input_ids) for item in group) for group in batches)
+print(f"largest difference, in float64: {worst:.1e}; if the mask is forgotten: {unmasked:.1e}")
+measured(digits=digits(worst), unmasked=unmasked, cells_a_token=cells / sum(lengths))
+
+# %% [markdown]
+# In every real token the numbers agree to 12 to 17<!-- measured: digits --> digits behind the point, so
+# the padding bought nothing. The comparison can fail: an encoder that forgets to mask it is off by
+# 0.1 to 10<!-- measured: unmasked -->.
+#
+# A rectangle has 1.4 to 2.4<!-- measured: cells_a_token --> cells for each token. What does it cost?
+# The counter sees the linear products (attention is one fused kernel here, which it does not look
+# into); the second variant lets the last layer compute [CLS] only, all that a classifier reads.
+
+
+# %% tags=["varies"]
+def all_batches(work):
+    """Return a function that does `work` for each batch, without gradients."""
+
+    def run():
+        with torch.inference_mode():
+            for group in batches:
+                work(group)
+
+    return run
+
+
+plain = all_batches(lambda group: padded(model, group))
+variants = {
+    "packed": all_batches(lambda group: packed(model, group)),
+    "packed, last layer for [CLS]": all_batches(lambda group: packed(model, group, True)),
+}
+operations = counted(plain)
+padding = {name: (operations / counted(run), in_turn(plain, run)) for name, run in variants.items()}
+for name, (count, ratio) in padding.items():
+    shown(f"{name} ({count:.2f} times fewer operations)", ratio)
+even = [
+    [replace(item, input_ids=(item.input_ids * 9)[:32], segment_ids=[0] * 32) for item in group]
+    for group in batches
+]
+
+
+def even_batches(work):
+    """The same for texts of equal length."""
+
+    def run():
+        with torch.inference_mode():
+            for group in even:
+                work(group)
+
+    return run
+
+
+control = in_turn(
+    even_batches(lambda group: padded(model, group)),
+    even_batches(lambda group: packed(model, group)),
+)
+shown("control: all texts of 32 tokens, packed", control)
+measured(
+    fewer_packed=padding["packed"][0],
+    fewer_cls=padding["packed, last layer for [CLS]"][0],
+    faster_packed=padding["packed"][1][0],
+    faster_cls=padding["packed, last layer for [CLS]"][1][0],
+    faster_even=control[0],
+)
+
+# %% [markdown]
+# Packing takes 1.2 to 2.4<!-- measured: fewer_packed --> times fewer operations and is 1 to
+# 4<!-- measured: faster_packed --> times as fast; with the last layer for [CLS] only it is 1.6 to
+# 4<!-- measured: fewer_cls --> times fewer and 1.2 to 6<!-- measured: faster_cls --> times as fast.
+#
+# **Control.** Where all texts have the same length there is nothing to save: 0.6 to
+# 1.6<!-- measured: faster_even --> times, which is 1 and the noise of the machine.
+#
+# ## 3. Sorting by length
+#
+# Those who pad can pad less: for prediction, order does not matter, so let texts of similar length
+# share a batch and put the answers back afterwards. How wide is the rectangle then, and does it help
+# those who do not pad?
+
+# %% tags=["varies"]
+order = sorted(range(TEXTS), key=lambda i: lengths[i])
+sorted_batches = [[items[i] for i in order[at : at + 16]] for at in range(0, TEXTS, 16)]
+
+
+def over(groups, work):
+    """The same over other batches."""
+
+    def run():
+        with torch.inference_mode():
+            for group in groups:
+                work(group)
+
+    return run
+
+
+sorting = {}
+for name, work in (
+    ("padded", lambda group: padded(model, group)),
+    ("packed", lambda group: packed(model, group)),
+):
+    sorting[name] = in_turn(over(batches, work), over(sorted_batches, work))
+    shown(f"{name}: sorted against as they come", sorting[name])
+answers = minift.predict_logits(model, items)  # sorts inside, by `by_length`
+alone = [minift.predict_logits(model, [item])[0] for item in items]
+cells_sorted = sum(16 * max(len(i.input_ids) for i in group) for group in sorted_batches)
+measured(
+    cells_sorted=cells_sorted / sum(lengths),
+    sorting_padded=sorting["padded"][0],
+    sorting_packed=sorting["packed"][0],
+    in_place=sum(torch.allclose(a, b, atol=1e-4) for a, b in zip(answers, alone)),
+    groups=len(list(by_length(items, 2048))),
+)
+
+# %% [markdown]
+# Sorted, a token costs 1.0 to 1.3<!-- measured: cells_sorted --> cells. Those who pad become 1 to
+# 4<!-- measured: sorting_padded --> times as fast by it; those who pack 0.7 to
+# 2<!-- measured: sorting_packed --> times: only the rectangles inside attention shrink, and that is
+# a small share. `predict_logits` does both: it sorts, and fills
+# batches up to a number of tokens, so that 128 texts become a few batches
+# (2 to 8<!-- measured: groups -->) of similar cost. All 128<!-- measured: in_place --> answers are in
+# the places of their texts.
+#
+# In *training* sorting is no free lunch: batches of similar length are other batches than random
+# ones, and the run is another run. That is why minift packs, and leaves the order to chance.
+#
+# ## 4. What is frozen need be computed once
+#
+# Let the embeddings and the lowest F layers be frozen, with dropout off. Then what they make of a
+# text is the same in every epoch. The first epoch computes it; the others look it up. If the frozen
+# prefix costs P a text and an epoch, and all the rest R, then in E epochs
+#
+# ```
+#             E · (P + R)
+# speed-up  = ───────────      which is 1 for E = 1, and never more than 1 + P/R
+#              P + E · R
+# ```
+#
+# First, is it the same training? Two runs in float64, one with the cache and one in which it is
+# taken away.
+
+
+# %%
+FROZEN = config.num_hidden_layers - 1
+
+
+def train(epochs, layers, cached=True, double=False):
+    """Fine-tune a fresh model with the lowest layers frozen; return it, and the seconds."""
+    fresh = build(data, ENCODER, Seeds.all(0)).model
+    fresh = fresh.double() if double else fresh
+    trainable = everything if layers is None else freeze(layers)
+    settings = Settings(epochs=epochs, batch_size=8, learning_rate=3e-4)
+    with mock.patch.object(loop, "prefix_cache", loop.prefix_cache if cached else lambda *_: None):
+        began = time.perf_counter()
+        minift.fine_tune(fresh, items[:32], settings, Seeds.all(0), trainable=trainable)
+        return fresh, time.perf_counter() - began
+
+
+with_cache, without = train(3, FROZEN, True, True)[0], train(3, FROZEN, False, True)[0]
+start = dict(build(data, ENCODER, Seeds.all(0)).model.double().named_parameters())
+apart = max(
+    float((a - b).abs().max().detach())
+    for a, b in zip(with_cache.parameters(), without.parameters())
+)
+moved = max(float((p - start[n]).abs().max().detach()) for n, p in without.named_parameters())
+print(f"after 3 epochs weights have moved by up to {moved:.1e}; the two runs differ by {apart:.1e}")
+measured(cache_digits=digits(apart), weights_moved=moved)
+
+# %% [markdown]
+# The weights moved by up to 0.001 to 0.01<!-- measured: weights_moved -->, and in both runs to the
+# same place, to 10 to 17<!-- measured: cache_digits --> digits behind the point. Now the time, for several numbers
+# of epochs; the curve is the formula, with P and R taken from the run *without* a cache, the rest
+# being a measurement.
+
+# %% tags=["varies"]
+EPOCHS = (1, 2, 4, 8)
+cache = {}
+for epochs in EPOCHS:
+    pairs = [(train(epochs, FROZEN, False)[1], train(epochs, FROZEN)[1]) for _ in range(4)][1:]
+    ratios = sorted(plain / fast for plain, fast in pairs)
+    cache[epochs] = statistics.median(ratios), ratios[0], ratios[-1]
+    shown(f"{FROZEN} layers frozen, {epochs} epochs: cached", cache[epochs])
+pairs = [(train(2, None, False)[1], train(2, None)[1]) for _ in range(4)][1:]
+ratios = sorted(plain / fast for plain, fast in pairs)
+no_prefix = statistics.median(ratios), ratios[0], ratios[-1]
+shown("control: nothing frozen, 2 epochs", no_prefix)
+
+frozen_model = build(data, ENCODER, Seeds.all(0)).model.train()
+learning = select(frozen_model, freeze(FROZEN))
+optimizer = adamw(learning, Settings())
+for module in (frozen_model.bert.embeddings, *frozen_model.bert.layers[:FROZEN]):
+    module.eval()
+
+
+def step(group, only_prefix):
+    batch = minift.make_batch(group)
+    if only_prefix:
+        with torch.no_grad():
+            frozen_model.bert.hidden_states(batch.packed, FROZEN)
+    else:
+        cross_entropy(frozen_model, batch).mean().backward()
+        torch.nn.utils.clip_grad_norm_(learning.values(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+eights = [items[at : at + 8] for at in range(0, 32, 8)]  # the batches of `train`, not shuffled
+whole = statistics.median(seconds(lambda: [step(g, False) for g in eights]) for _ in range(9))
+prefix = statistics.median(seconds(lambda: [step(g, True) for g in eights]) for _ in range(9))
+share = min(0.95, prefix / whole)
+formula = {e: e / (share + e * (1 - share)) for e in (*EPOCHS, 1000)}
+measured(
+    cache_1=cache[1][0],
+    cache_8=cache[8][0],
+    formula_8=formula[8],
+    formula_limit=formula[1000],
+    cache_nothing_frozen=no_prefix[0],
+)
+
+# %% alt="Speed-up by the cache of a frozen prefix against the number of epochs, measured medians with their range, and the curve of the formula: both begin near 1 at one epoch and rise, ever more slowly, towards a limit. A cross at 2 epochs for nothing frozen lies at 1." tags=["varies"]
+figure, axes = plt.subplots(figsize=(5.8, 3.2))
+grid = [1 + 0.1 * n for n in range(76)]
+axes.plot(grid, [e / (share + e * (1 - share)) for e in grid], color=GREY, label="formula")
+middle = [cache[e][0] for e in EPOCHS]
+bars = [[cache[e][0] - cache[e][1] for e in EPOCHS], [cache[e][2] - cache[e][0] for e in EPOCHS]]
+axes.errorbar(EPOCHS, middle, bars, fmt="o", color=BLUE, capsize=3, label="measured: median, range")
+axes.plot(2, no_prefix[0], "x", color=RED, markersize=9, label="control: nothing frozen")
+axes.axhline(1, color=GREY, linestyle="--", linewidth=1)
+axes.set(xlabel="epochs", ylabel="times as fast with the cache", ylim=(0, None))
+axes.set_xticks(EPOCHS)
+axes.legend(frameon=False, loc="lower right")
+plt.show()
+
+# %% [markdown]
+# One epoch gains nothing: 0.6 to 1.5<!-- measured: cache_1 --> times. Eight are 1.2 to
+# 5<!-- measured: cache_8 --> times as fast, where the formula says 1.2 to
+# 6<!-- measured: formula_8 -->; even a thousand could not exceed the formula's 1.3 to
+# 15<!-- measured: formula_limit -->. Two things are not in the formula: what
+# a run does once (setting up, copying the weights at the end), which costs both, and that the cache
+# is filled in larger batches than a step has, which helps.
+#
+# **Control.** With nothing frozen there is no prefix and nothing to keep: 0.6 to
+# 1.6<!-- measured: cache_nothing_frozen --> times.
+#
+# It has a price, and a condition. The price is memory: a vector of h numbers for every token of the
+# training set. The condition is that dropout is off in the prefix, or the answer would be another
+# one each time. It is a decision about the *method*, made before speed comes in, and
+# `Settings(prefix_dropout=True)` is the other one.
+#
+# ## 5. The same idea, at prediction time: MC dropout
+#
+# [08](../08_active_learning/tutorial.ipynb) asks a model T times with dropout on, to see where it is unsure. If dropout
+# samples in the upper part only, everything below gives the same in every pass. The naive loop
+# below draws the same masks as `mc_logits`, but sends every pass through everything.
+
+
+# %%
+def naive(model, items, passes, layers):
+    """MC dropout in the head ("head"), in the top layers too (a number), or everywhere ("all")."""
+    depth = len(model.bert.layers)
+    lowest = {"all": 0, "head": depth + 1}.get(layers) if isinstance(layers, str) else None
+    lowest = depth + 1 - layers if lowest is None else lowest
+    sites = [site for site in dropout_sites(model) if site.depth >= lowest]
+    results = [None] * len(items)
+    with sampling(model, sites, lambda *at: masks.draw(*at)), torch.inference_mode():
+        for group in by_length(items, 2048):
+            chosen = [items[i] for i in group]
+            batch = minift.make_batch(chosen)
+            masks = TextMasks(batch, text_keys(chosen, 0, False), depth)
+            drawn = []
+            for number in range(passes):
+                masks.number = number
+                drawn.append(model(batch.packed, batch.wanted))
+            for place, i in enumerate(group):
+                results[i] = torch.stack(drawn)[:, place]
+    return torch.stack(results)
+
+
+def clever(model, items, passes, layers):
+    """The library's."""
+    return torch.stack([rows[:, 0] for rows in mc_logits(model, items, passes, layers)])
+
+
+some = items[:32]
+apart = {
+    layers: float((naive(exact, some, 4, layers) - clever(exact, some, 4, layers)).abs().max())
+    for layers in ("all", 1, "head")
+}
+drawn = clever(exact, some, 4, "head")
+print("largest difference in float64:", {str(k): f"{v:.1e}" for k, v in apart.items()})
+measured(mc_digits=digits(max(apart.values())), passes_apart=float(drawn.std(1).max()))
+
+# %% [markdown]
+# The same draws, to 10 to 17<!-- measured: mc_digits --> digits, and draws they are: passes
+# differ by up to 0.001 to 1<!-- measured: passes_apart --> (standard deviation of a logit). Now for
+# more and more passes.
+
+# %% tags=["varies"]
+PASSES = (1, 4, 20)
+mc = {
+    layers: {
+        passes: in_turn(
+            lambda p=passes, k=layers: naive(model, some, p, k),
+            lambda p=passes, k=layers: clever(model, some, p, k),
+            rounds=3,
+        )
+        for passes in PASSES
+    }
+    for layers in ("all", 1, "head")
+}
+for layers, by_passes in mc.items():
+    for passes in (1, 20):
+        shown(f"sampling in {layers}, {passes} passes", by_passes[passes])
+measured(
+    mc_all_20=mc["all"][20][0],
+    mc_last_1=mc[1][1][0],
+    mc_last_20=mc[1][20][0],
+    mc_head_1=mc["head"][1][0],
+    mc_head_20=mc["head"][20][0],
+)
+
+# %% alt="Log-log plot of the speed-up by computing the non-sampling part once, against the number of passes: a line for sampling in the head that rises almost as steeply as the number of passes, one for the last layer and the head that rises and flattens, and one for all sites that stays at 1." tags=["varies"]
+figure, axes = plt.subplots(figsize=(5.8, 3.2))
+names = {"head": "head only", 1: "last layer and head", "all": "all sites (control)"}
+for (layers, name), colour in zip(names.items(), (BLUE, GREEN, RED)):
+    middle = [mc[layers][p][0] for p in PASSES]
+    bars = [
+        [mc[layers][p][0] - mc[layers][p][1] for p in PASSES],
+        [mc[layers][p][2] - mc[layers][p][0] for p in PASSES],
+    ]
+    axes.errorbar(PASSES, middle, bars, fmt="o-", color=colour, capsize=3, label=name)
+axes.plot(PASSES, PASSES, color=GREY, linestyle="--", linewidth=1, label="as many as passes")
+axes.set(xscale="log", yscale="log", xlabel="passes T", ylabel="times as fast")
+axes.set_xticks(PASSES, map(str, PASSES))
+axes.set_yticks((1, 2, 5, 10, 20), ("1", "2", "5", "10", "20"))
+axes.minorticks_off()
+axes.legend(frameon=False)
+plt.show()
+
+# %% [markdown]
+# Twenty passes over the head alone are 4 to 25<!-- measured: mc_head_20 --> times as fast, in the
+# last layer and the head 1.3 to 12<!-- measured: mc_last_20 --> times. The formula is that of section 4,
+# with T passes for E epochs: where the sampling part R is nearly nothing, the gain is nearly T.
+#
+# **Controls.** Where all sites sample, there is no part below them: 0.6 to
+# 1.6<!-- measured: mc_all_20 --> times. And one pass has nobody to share with: 0.6 to
+# 1.7<!-- measured: mc_head_1 --> times for the head, 0.6 to 1.7<!-- measured: mc_last_1 --> for the
+# last layer.
+#
+# ## What is worth it when
+#
+# | saving | exact? | gains where | gains nothing where |
+# |---|---|---|---|
+# | packing | yes | lengths differ | all texts are equally long |
+# | last layer for asked tokens only | yes | a classifier; few layers | every token is read |
+# | sorting by length | yes, in prediction | one pads | one packs |
+# | cached frozen prefix | yes, given that its dropout is off | many epochs, much frozen | one epoch, or nothing frozen |
+# | MC dropout above a prefix | yes, for that choice of sites | many passes, few sites | all sites sample |
+#
+# ## Limits
+#
+# - One small encoder on a CPU. Its matrices are so narrow that fixed costs (Python, small kernels)
+#   are a large part; with MiniLM the times come closer to the counts. The table of the README is
+#   measured there, against transformers, by `tests/benchmarks/run.py`.
+# - On a GPU the products of one small batch do not fill the machine, and launching kernels is what
+#   takes time. Counting operations says little then.
+# - Operations counted here are matrix products. LayerNorm, GELU, dropout masks and the optimizer
+#   move memory and multiply little; they are in no count and in every time.
+# - Medians of three to seven rounds on a machine that may do other things. The bands in the text are
+#   so wide that only a missing effect would fall out of them.
+#
+# ## Further reading
+#
+# - Dao, Fu, Ermon, Rudra, Ré (2022), [FlashAttention](https://arxiv.org/abs/2205.14135), whose
+#   variable-length form has the packed layout; and why moving memory is what costs
+# - Krell, Kosec, Perez, Fitzgibbon (2021), [Efficient Sequence Packing without
+#   Cross-contamination](https://arxiv.org/abs/2107.02027), the other way to be rid of padding
+# - Gal, Ghahramani (2016), [Dropout as a Bayesian Approximation](https://arxiv.org/abs/1506.02142)
+# - Williams, Waterman, Patterson (2009), *Roofline: An Insightful Visual Performance Model*: what a
+#   machine could do, and which of two limits a program meets first
