@@ -19,6 +19,7 @@ Proof    tests/data_scripts/test_fetch_dataset.py
 from __future__ import annotations
 
 import argparse
+import errno
 import hashlib
 import http.client
 import json
@@ -26,6 +27,7 @@ import os
 import re
 import shutil
 import ssl
+import struct
 import sys
 import time
 import urllib.request
@@ -345,11 +347,21 @@ def _extract(archive: Path, member: str, target: Path) -> None:
             info = opened.getinfo(member)
             if info.file_size > LARGEST:
                 raise MiniftError(f"{member} says it has {info.file_size} bytes; limit {LARGEST}")
+            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise MiniftError(f"{member} is packed in a way that no set here is packed")
             with opened.open(info) as packed, target.open("wb") as unpacked:
                 shutil.copyfileobj(packed, unpacked, 2**20)
                 unpacked.flush()
                 os.fsync(unpacked.fileno())
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except MiniftError:
+        raise
+    except (
+        zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError,
+    ) as error:  # fmt: skip
+        raise MiniftError(f"what came is not the expected zip archive: {error}") from error
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a full disk; otherwise a place before the file begins
+            raise
         raise MiniftError(f"what came is not the expected zip archive: {error}") from error
     except KeyError as error:
         raise MiniftError(f"the archive that came has no {member}") from error

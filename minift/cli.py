@@ -7,16 +7,26 @@ Proof    tests/test_cli.py
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import minift
+from minift.determinism import deterministic
 from minift.errors import MiniftError, nearest
+
+if TYPE_CHECKING:  # modules that load much are imported where they are used
+    from minift.compact.student import Student
+    from minift.data.examples import Dataset, Example
+    from minift.train.runs import FineTuned
+
+Run = Callable[[argparse.Namespace], None]
 
 EPILOG = """\
 a first session:
@@ -35,11 +45,11 @@ files:
 class _Parser(argparse.ArgumentParser):
     """argparse, with the nearest word for a typing mistake and no usage dump before it."""
 
-    def error(self, message: str) -> None:
+    def error(self, message: str) -> NoReturn:
         if "invalid choice: " in message:
             typed = message.split("invalid choice: ")[1].split(" ")[0].strip("'\"")
-            action = next((a for a in self._actions if a.choices and typed not in a.choices), None)
-            message += nearest(typed, action.choices if action else [])
+            known = (a.choices for a in self._actions if a.choices and typed not in a.choices)
+            message += nearest(typed, next(known, ()))
         self.exit(2, f"{self.prog}: {message}\nsee {self.prog} --help\n")
 
 
@@ -47,7 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code (0 done, 1 bad input, 2 bad usage)."""
     arguments = _parser().parse_args(argv)
     try:
-        arguments.command(arguments)
+        wanted = getattr(arguments, "deterministic", False)
+        with deterministic(wanted), _all_ranks(arguments, argv):
+            arguments.command(arguments)
     except MiniftError as error:
         print(f"minift: {error}", file=sys.stderr)
         return 1
@@ -60,6 +72,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _all_ranks(
+    arguments: argparse.Namespace, argv: Sequence[str] | None
+) -> contextlib.AbstractContextManager[None]:
+    """Join the processes of torchrun, where it has started several."""
+    if os.environ.get("WORLD_SIZE", "1") == "1":
+        return contextlib.nullcontext()
+    if arguments.command not in (_train, _evaluate, _predict, _compare) and not hasattr(
+        arguments, "ranks"
+    ):
+        raise MiniftError(
+            "torchrun is for minift train, evaluate, predict, compare and active score; start "
+            "this command without it"
+        )
+    from minift.train.processes import several
+
+    return several(sys.argv[1:] if argv is None else argv, arguments.device)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="minift",
@@ -70,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"minift {minift.__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    def command(name: str, run: Callable | None, help: str) -> argparse.ArgumentParser:
+    def command(name: str, run: Run | None, help: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=help, description=help)
         sub.set_defaults(command=run)
         return sub
@@ -184,6 +214,10 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--epochs", type=int, help="of all methods, instead of their own")
     compare.add_argument("--batch-size", type=int, help="examples of one optimizer step")
     compare.add_argument(
+        "--rate-factor", type=float, default=1.0, metavar="X",
+        help="times every method's learning rate (--encoder tiny wants about 6)",
+    )  # fmt: skip
+    compare.add_argument(
         "--keep", choices=["last", "best"], default="last", help="best: by the development split"
     )
     compare.add_argument(
@@ -201,6 +235,12 @@ def _parser() -> argparse.ArgumentParser:
 
     info = command("info", _info, "sizes of an encoder or run, and what each method would train")
     info.add_argument("encoder", help=_ENCODER_HELP)
+
+    doctor = command("doctor", _doctor, "what is there, what is missing, and how many threads")
+    doctor.add_argument("--encoder", default="minilm", help=_ENCODER_HELP)
+    doctor.add_argument(
+        "--seconds", type=float, default=20.0, help="to measure threads for; 0: not (default 20)"
+    )
 
     demo = command("demo", _demo, "see what a pretrained encoder buys, in about a minute")
     demo.add_argument("--encoder", default="tiny", help=_ENCODER_HELP)
@@ -256,9 +296,12 @@ def _file_options(parser: argparse.ArgumentParser) -> None:
 
 def _device_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    parser.add_argument(
+        "--deterministic", action="store_true", help="the same bytes each time on a GPU, too"
+    )
 
 
-def _read_options(arguments: argparse.Namespace) -> dict:
+def _read_options(arguments: argparse.Namespace) -> dict[str, Any]:
     names = ("format", "text", "text_b", "label", "task", "label_first", "scheme", "invalid")
     return {name: getattr(arguments, name) for name in names}
 
@@ -273,7 +316,7 @@ def _device(name: str) -> str:
     return name
 
 
-def _dataset(arguments: argparse.Namespace):
+def _dataset(arguments: argparse.Namespace) -> Dataset:
     from minift.data.named import load_dataset
     from minift.data.readers import read_dataset
 
@@ -335,7 +378,7 @@ def _train(arguments: argparse.Namespace) -> None:
     print(f"run folder: {out}")
 
 
-def summary(result: dict) -> str:
+def summary(result: dict[str, Any]) -> str:
     """Say in a few lines what a run did; `result` is the content of result.json."""
     from minift.data.entity_report import side_by_side_text
 
@@ -409,7 +452,7 @@ def _distill(arguments: argparse.Namespace) -> None:
     print(f"student: {out}")
 
 
-def _labelled(arguments: argparse.Namespace, teacher):
+def _labelled(arguments: argparse.Namespace, teacher: FineTuned) -> Dataset:
     """Return the labelled data: what the teacher was trained on, or what is named instead."""
     from minift.compact.source import training_data
     from minift.compact.teacher import tag_labels
@@ -426,7 +469,7 @@ def _labelled(arguments: argparse.Namespace, teacher):
         dataset = _dataset(arguments)
     else:  # the tags are the teacher's: few sentences need not have them all
         options = {**_read_options(arguments), "task": "tagging"}
-        splits = {
+        splits: dict[str, Any] = {
             split: read_examples(
                 getattr(arguments, split), labels=labels, require_labels=split != "test", **options
             )
@@ -438,12 +481,15 @@ def _labelled(arguments: argparse.Namespace, teacher):
     return dataset.with_train(subset(dataset.train, arguments.labels, arguments.seed))
 
 
-def _load(path: Path, device: str):
+def _load(path: Path, device: str) -> FineTuned | Student:
     """Load a run folder or a student."""
     from minift.compact.store import is_student, load_student
+    from minift.train.processes import require_same_weights
     from minift.train.runs import load_run
 
-    return load_student(path, device) if is_student(path) else load_run(path, device)
+    found = load_student(path, device) if is_student(path) else load_run(path, device)
+    require_same_weights(found.model)
+    return found
 
 
 def _numbers(text: str) -> list[int]:
@@ -471,6 +517,7 @@ def _compare(arguments: argparse.Namespace) -> None:
         out,
         epochs=arguments.epochs,
         batch_size=arguments.batch_size,
+        rate_factor=arguments.rate_factor,
         keep=arguments.keep,
         grid=arguments.grid,
         selection=arguments.selection,
@@ -488,8 +535,10 @@ def _compare(arguments: argparse.Namespace) -> None:
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     from minift.data.entity_report import side_by_side, side_by_side_text, write_errors
+    from minift.data.gold import as_sentences, gold_tags
     from minift.data.named import load_dataset
     from minift.data.readers import read_examples
+    from minift.train.processes import rank
 
     tuned = _load(arguments.run, _device(arguments.device))
     if arguments.errors and tuned.task != "tagging":
@@ -505,15 +554,15 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         if not examples:
             raise MiniftError(f"{arguments.data} has no labelled {arguments.split} split")
     found = tuned.evaluate(examples, progress=True)
-    answer = {"examples": len(examples), "loss": found.loss, **found.scores}
+    answer: dict[str, Any] = {"examples": len(examples), "loss": found.loss, **found.scores}
     if tuned.task == "tagging":
-        answer["entities"] = side_by_side([e.tags for e in examples], found.predicted)
+        answer["entities"] = side_by_side(gold_tags(examples), found.predicted)
         print(side_by_side_text(answer["entities"]), file=sys.stderr)
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
     print(json.dumps(answer, indent=2))
-    if arguments.errors:
-        write_errors(arguments.errors, examples, found.predicted)
+    if arguments.errors and rank() == 0:
+        write_errors(arguments.errors, as_sentences(examples), found.predicted)
         print(f"errors: {arguments.errors}", file=sys.stderr)
 
 
@@ -521,11 +570,15 @@ def _predict(arguments: argparse.Namespace) -> None:
     from minift.data.examples import TextExample
     from minift.data.readers import read_examples
     from minift.train.predict import predict
+    from minift.train.processes import rank, world_size
 
+    if arguments.file == "-" and world_size() > 1:
+        raise MiniftError("several processes cannot share standard input; give a file instead of -")
     tuned = _load(arguments.run, _device(arguments.device))
     plain = arguments.file == "-" or (
         arguments.format in (None, "text") and Path(arguments.file).suffix in ("", ".txt")
     )
+    examples: Iterable[Example]
     if plain or arguments.format == "text":
         lines = sys.stdin if arguments.file == "-" else _lines(Path(arguments.file))
         texts = (line.rstrip("\r\n") for line in lines)
@@ -535,7 +588,7 @@ def _predict(arguments: argparse.Namespace) -> None:
         options["task"] = None if tuned.task == "regression" else options["task"]
         examples = read_examples(arguments.file, require_labels=False, **options)
     answers = (json.dumps(answer, ensure_ascii=False) for answer in predict(tuned, examples))
-    if arguments.out is None:
+    if arguments.out is None or rank() > 0:
         for answer in answers:
             print(answer)
         return
@@ -544,7 +597,7 @@ def _predict(arguments: argparse.Namespace) -> None:
             file.write(answer + "\n")
 
 
-def _lines(path: Path):
+def _lines(path: Path) -> Iterator[str]:
     """Yield the lines of a text file without holding it in memory."""
     if not path.is_file():
         raise MiniftError(f"{path}: no such file")
@@ -565,6 +618,12 @@ def _info(arguments: argparse.Namespace) -> None:
     from minift.describe import describe
 
     print(describe(arguments.encoder))
+
+
+def _doctor(arguments: argparse.Namespace) -> None:
+    from minift.doctor import doctor
+
+    doctor(arguments.encoder, arguments.seconds)
 
 
 def _demo(arguments: argparse.Namespace) -> None:

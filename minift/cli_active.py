@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import getpass
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # modules that load much are imported where they are used
     from minift.active.loop import Asking
     from minift.active.status import Status
     from minift.active.terminal import Tally
+    from minift.data.examples import Dataset
 
 EPILOG = """\
 a first session:
@@ -40,7 +41,7 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     parser.epilog, parser.formatter_class = EPILOG, argparse.RawDescriptionHelpFormatter
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    def command(name: str, run: Callable, help: str) -> argparse.ArgumentParser:
+    def command(name: str, run: cli.Run, help: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=help, description=help)
         sub.set_defaults(command=run)
         return sub
@@ -101,6 +102,7 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     cli._device_option(train)
 
     score = command("score", _score, "score any texts by any model, in constant memory")
+    score.set_defaults(ranks=True)  # torchrun may start it several times
     score.add_argument("model", type=Path, help="a project, or a run folder")
     score.add_argument("file", type=Path, help=_POOL_HELP)
     score.add_argument("--out", type=Path, required=True, metavar="FILE", help="JSONL; goes on")
@@ -200,7 +202,7 @@ def _asking(arguments: argparse.Namespace) -> Asking:
 
 def _name(arguments: argparse.Namespace) -> str:
     if arguments.by is not None:
-        return arguments.by
+        return str(arguments.by)
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):
@@ -215,8 +217,10 @@ def _notes(notes: Iterable[str]) -> None:
 def _start(arguments: argparse.Namespace) -> None:
     from minift.active.project import start
 
-    names = ("task", "method", "head", "seed", "steps", "learning_rate")
-    names += ("format", "text", "text_b", "label_first")
+    names = (
+        *("task", "method", "head", "seed", "steps", "learning_rate"),
+        *("format", "text", "text_b", "label_first"),
+    )
     started = start(
         arguments.pool,
         arguments.labels.split(","),
@@ -250,8 +254,9 @@ def _next(arguments: argparse.Namespace) -> None:
     _notes(asked.notes)
     texts = "1 text" if len(asked.ids) == 1 else f"{len(asked.ids)} texts"
     print(f"{texts} to label, round {asked.round}: {asked.path}")
-    print(f"next: {_HOW.get(asked.path.suffix, 'label it')}, then:")
-    print(f"  minift active import {arguments.project} {asked.path}")
+    if asked.path is not None:
+        print(f"next: {_HOW.get(asked.path.suffix, 'label it')}, then:")
+        print(f"  minift active import {arguments.project} {asked.path}")
     print(f"or here in the terminal: minift active label {arguments.project}")
 
 
@@ -441,7 +446,7 @@ def _frozen(method: str, freeze: int | None) -> str:
     return f"freeze:{freeze}" if method == "full" else f"{method}+freeze:{freeze}"
 
 
-def _simulated(arguments: argparse.Namespace):
+def _simulated(arguments: argparse.Namespace) -> Dataset:
     """Return the data set, cut to the first --pool and --test examples."""
     from dataclasses import replace
 

@@ -23,6 +23,7 @@ from minift.bert.hub import resolve
 from minift.bert.weights import load_model, load_tokenizer, random_model, save_pretrained
 from minift.data.embedded import load_embedded
 from minift.data.examples import Dataset
+from minift.data.gold import as_texts, gold_classes
 from minift.errors import MiniftError
 from minift.methods.recipes import recipe
 from minift.train.bag_of_words import fit_bag_of_words
@@ -122,16 +123,16 @@ def examples() -> Dataset:
 
 
 def _nothing(dataset: Dataset) -> Row:
-    most = max(sum(e.label == label for e in dataset.test) for label in dataset.labels)
-    return Row(NOTHING, 0, (most / len(dataset.test),), 0.0)
+    gold = gold_classes(dataset.test)
+    return Row(NOTHING, 0, (max(map(gold.count, dataset.labels)) / len(gold),), 0.0)
 
 
 def _bag_of_words(dataset: Dataset, seeds: int) -> Row:
     began, weights, scores = time.perf_counter(), 0, []
     for seed in range(seeds):
-        fitted = fit_bag_of_words(subset(dataset.train, LABELS, seed), dataset.labels)
+        fitted = fit_bag_of_words(as_texts(subset(dataset.train, LABELS, seed)), dataset.labels)
         weights = fitted.weights.numel() + fitted.bias.numel()
-        scores.append(fitted.accuracy(dataset.test))
+        scores.append(fitted.accuracy(as_texts(dataset.test)))
     return Row(WORDS, weights, tuple(scores), time.perf_counter() - began)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -69,6 +70,6 @@ def describe(encoder: str | Path, methods: Iterable[str] = SHOWN_METHODS) -> str
     return "\n".join(lines)
 
 
-def _shown(result: dict) -> list[str]:
+def _shown(result: dict[str, Any]) -> list[str]:
     keys = ("data", "method", "seed", "labels", "metric", "dev", "test", "seconds")
     return [f"  {key}: {result[key]}" for key in keys if key in result]

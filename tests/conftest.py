@@ -20,7 +20,8 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 NO_GPU = "no GPU"
 NO_REAL_DATA = "real data absent (set MINIFT_DATA)"
 NO_CHECKPOINT = "checkpoint not fetched (run: minift info minilm)"
-ALLOWED_SKIPS = {NO_GPU, NO_REAL_DATA, NO_CHECKPOINT}
+NO_CHROMIUM = "no Chromium"
+ALLOWED_SKIPS = {NO_GPU, NO_REAL_DATA, NO_CHECKPOINT, NO_CHROMIUM}
 
 
 @pytest.hookimpl(wrapper=True)
@@ -47,7 +48,7 @@ def pytest_terminal_summary(terminalreporter, config):
         for report in terminalreporter.getreports(outcome):
             path = report.nodeid.split("::")[0]
             outcomes.setdefault(path, Counter())[outcome] += 1
-            values = [value for name, value in report.user_properties if name == "measured"]
+            values = [value for name, value in getattr(report, "user_properties", ()) if name == "measured"]
             figures.setdefault(path, []).extend(values)
     if len(outcomes) < 2:
         return

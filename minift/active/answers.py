@@ -8,6 +8,7 @@ Proof    tests/active/test_project.py
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,7 +101,7 @@ def import_answers(
     )  # fmt: skip
 
 
-def _known(before: list, answers: list) -> int:
+def _known(before: Sequence[Label | None], answers: Sequence[Label | None]) -> int:
     """Return how many of the answers, from the first, are the last that were recorded."""
     for count in range(min(len(before), len(answers)), 0, -1):
         if before[-count:] == answers[:count]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from minift.active.study import (
     REFERENCE,
@@ -198,7 +199,7 @@ def missing_classes(study: Study) -> list[str]:
     return found
 
 
-def short_text(rounds: Sequence[dict], setup: dict | None = None) -> str:
+def short_text(rounds: Sequence[dict[str, Any]], setup: dict[str, Any] | None = None) -> str:
     """Return the table of scores and the sentences, for the terminal."""
     found = study(rounds, setup or {})
     if not found.courses:
@@ -207,7 +208,7 @@ def short_text(rounds: Sequence[dict], setup: dict | None = None) -> str:
     return "\n".join([*parts, "", *sentences(found)])
 
 
-def write_report(out: str | Path, rounds: Sequence[dict], setup: dict) -> None:
+def write_report(out: str | Path, rounds: Sequence[dict[str, Any]], setup: dict[str, Any]) -> None:
     """Write report.html and report.md into the folder `out`.
 
     Args:
@@ -276,7 +277,9 @@ def plot(study: Study) -> Curves:
             if scores := [100 * score for score in study.column(strategy, number).values()]:
                 points.append((study.place(number, strategy), sum(scores) / len(scores)))
                 ends.append(band(scores))
-        bands = tuple((low, min(high, 100.0)) for low, high in ends) if None not in ends else ()
+        known = [end for end in ends if end is not None]
+        whole = len(known) == len(ends)
+        bands = tuple((low, min(high, 100.0)) for low, high in known) if whole else ()
         lines.append(Line(strategy, tuple(points), bands, reference=strategy == REFERENCE))
     caption = f"{study.metric[:1].upper()}{study.metric[1:]} in points: mean over the seeds"
     if any(line.band for line in lines):

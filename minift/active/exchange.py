@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from minift.active.exchange_argilla import read_argilla, write_argilla
 from minift.active.exchange_doccano import doccano_texts, read_doccano, write_doccano
@@ -149,9 +150,8 @@ def _check_guess(question: Question, labels: Sequence[str]) -> None:
     example, guess = question.example, question.guess
     if guess is None:
         return
-    tagged = isinstance(example, TaggedExample)
-    said = list(guess) if tagged else [guess]
-    if tagged and len(said) != len(example.words):
+    said: list[Any] = list(guess) if isinstance(example, TaggedExample) else [guess]
+    if isinstance(example, TaggedExample) and len(said) != len(example.words):
         count = len(example.words)
         raise MiniftError(f"text {example.id!r} has {count} words but a guess of {len(said)} tags")
     if unknown := [label for label in said if label not in labels]:

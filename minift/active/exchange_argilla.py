@@ -28,6 +28,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from reprlib import repr as short
+from typing import Any
 
 from minift.active.exchange_json import number, read_records, write_list
 from minift.active.exchange_rows import Question, Reading, texts_of
@@ -42,7 +43,7 @@ def write_argilla(path: Path, questions: Sequence[Question]) -> None:
     write_list(path, (_record(question) for question in questions))
 
 
-def _record(question: Question) -> dict:
+def _record(question: Question) -> dict[str, Any]:
     suggestion = _suggestion(question)
     return {
         "id": question.example.id,
@@ -54,7 +55,7 @@ def _record(question: Question) -> dict:
     }
 
 
-def _suggestion(question: Question) -> dict | None:
+def _suggestion(question: Question) -> dict[str, Any] | None:
     example, guess, confidence = question.example, question.guess, number(question.confidence)
     if guess is None:
         return None
@@ -103,7 +104,7 @@ def read_argilla(path: Path, reading: Reading) -> None:
         )
 
 
-def _responses(row: dict) -> list[tuple[object, str]] | None:
+def _responses(row: dict[str, Any]) -> list[tuple[object, str]] | None:
     """Return (value, status) of each response, or None if they cannot be understood."""
     fallback = "submitted" if row.get("status") == "completed" else UNKNOWN
     if not isinstance(row.get("responses"), dict):  # flattened

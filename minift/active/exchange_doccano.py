@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from reprlib import repr as short
+from typing import Any
 
 from minift.active.exchange_json import number, read_records, write_lines
 from minift.active.exchange_rows import Question, Reading, texts_of
@@ -40,7 +41,7 @@ def write_doccano(path: Path, questions: Sequence[Question]) -> None:
     write_lines(path, (_row(question) for question in questions))
 
 
-def _row(question: Question) -> dict:
+def _row(question: Question) -> dict[str, Any]:
     guess = question.guess
     return {
         "text": doccano_texts(question.example)[0],
@@ -56,12 +57,14 @@ def read_doccano(path: Path, reading: Reading) -> None:
     """Tell `reading` what an export says."""
     unmarked = 0
     for where, row in read_records(path, reading, "doccano", lines=True):
-        meta = row.get("meta") if isinstance(row.get("meta"), dict) else {}
-        id_ = row.get("minift_id", meta.get("minift_id"))
+        meta = row.get("meta")
+        id_ = row.get("minift_id", meta.get("minift_id") if isinstance(meta, dict) else None)
         example = reading.find(where, id_, [row.get("text")])
         if example is None:
             continue
-        given = next((row[key] for key in ("label", "labels", "entities") if row.get(key)), [])
+        given: object = next(
+            (row[key] for key in ("label", "labels", "entities") if row.get(key)), []
+        )
         if _says_skip(row.get("Comments")):
             reading.skip(where, example)
         elif not isinstance(given, list):

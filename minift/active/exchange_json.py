@@ -15,22 +15,23 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 from reprlib import repr as short
+from typing import Any
 
 from minift.active.exchange_rows import Reading
 from minift.data.lines import decode
 from minift.errors import MiniftError
 from minift.files import atomic_write
 
-Record = tuple[str, dict]  # (where in the file, what is there)
+Record = tuple[str, dict[str, Any]]  # (where in the file, what is there)
 
 
-def write_list(path: Path, records: Iterable[dict]) -> None:
+def write_list(path: Path, records: Iterable[dict[str, Any]]) -> None:
     """Write a JSON list, a record a line."""
     body = ",\n".join(json.dumps(record) for record in records)
     atomic_write(path, f"[\n{body}\n]\n" if body else "[]\n")
 
 
-def write_lines(path: Path, records: Iterable[dict]) -> None:
+def write_lines(path: Path, records: Iterable[dict[str, Any]]) -> None:
     """Write a JSON object a line."""
     atomic_write(path, "".join(json.dumps(record) + "\n" for record in records))
 

@@ -24,6 +24,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 from reprlib import repr as short
+from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from minift.active.exchange_json import Record, number, read_records, write_list
@@ -71,25 +72,28 @@ def write_labelstudio(path: Path, questions: Sequence[Question]) -> None:
     write_list(path, (_task(question) for question in questions))
 
 
-def _task(question: Question) -> dict:
+def _task(question: Question) -> dict[str, Any]:
     example = question.example
-    data = {"minift_id": example.id, **dict(zip(("text", "text_b"), texts_of(example)))}
+    data: dict[str, Any] = {
+        "minift_id": example.id,
+        **dict(zip(("text", "text_b"), texts_of(example))),
+    }
     if question.score is not None:
         data["score"] = number(question.score)
-    task: dict = {"data": data}
+    task: dict[str, Any] = {"data": data}
     if question.guess is not None:
         result = [
             {"id": f"guess-{place}", "from_name": "label", "to_name": "text", **region}
             for place, region in enumerate(_regions(example, question.guess))
         ]
-        prediction: dict = {"model_version": "minift", "result": result}
+        prediction: dict[str, Any] = {"model_version": "minift", "result": result}
         if (confidence := number(question.confidence)) is not None:
             prediction["score"] = confidence
         task["predictions"] = [prediction]
     return task
 
 
-def _regions(example: Example, guess: str | tuple[str, ...]) -> list[dict]:
+def _regions(example: Example, guess: str | tuple[str, ...]) -> list[dict[str, Any]]:
     if not isinstance(example, TaggedExample):
         return [{"type": "choices", "value": {"choices": [guess]}}]
     return [
@@ -125,7 +129,7 @@ def read_labelstudio(path: Path, reading: Reading) -> None:
                 _read_min(reading, where, example, row)
 
 
-def _data(row: dict) -> dict:
+def _data(row: dict[str, Any]) -> dict[str, Any]:
     data = row.get("data", row)
     return data if isinstance(data, dict) else {}
 
@@ -136,7 +140,7 @@ def _oldest_first(records: Iterable[Record]) -> list[Record]:
     )
 
 
-def _read_task(reading: Reading, where: str, example: Example, row: dict) -> None:
+def _read_task(reading: Reading, where: str, example: Example, row: dict[str, Any]) -> None:
     annotations = row.get("annotations") or []
     if not isinstance(annotations, list) or not all(isinstance(a, dict) for a in annotations):
         reading.fault(where, f'"annotations" must be a list of objects, got {short(annotations)}')
@@ -163,7 +167,7 @@ def _read_task(reading: Reading, where: str, example: Example, row: dict) -> Non
             _choose(reading, place, example, chosen)
 
 
-def _read_min(reading: Reading, where: str, example: Example, row: dict) -> None:
+def _read_min(reading: Reading, where: str, example: Example, row: dict[str, Any]) -> None:
     label = row.get("label")
     if row.get("annotation_id") is None:
         reading.leave_open(example)
@@ -181,7 +185,7 @@ def _read_min(reading: Reading, where: str, example: Example, row: dict) -> None
         _choose(reading, where, example, several if isinstance(several, list) else [several])
 
 
-def _choose(reading: Reading, where: str, example: Example, chosen: list) -> None:
+def _choose(reading: Reading, where: str, example: Example, chosen: list[Any]) -> None:
     if not chosen:
         reading.leave_open(example)
     elif len(chosen) > 1:
@@ -190,7 +194,7 @@ def _choose(reading: Reading, where: str, example: Example, chosen: list) -> Non
         reading.choose(where, example, chosen[0])
 
 
-def _mark(reading: Reading, where: str, example: TaggedExample, values: list) -> None:
+def _mark(reading: Reading, where: str, example: TaggedExample, values: list[Any]) -> None:
     marks = []
     for value in values:
         if not isinstance(value, dict):

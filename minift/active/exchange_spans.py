@@ -97,13 +97,14 @@ def tags_of(
     """
     text, types = " ".join(words), types_of(labels)
     units = utf16_places(text) if utf16 else range(len(text) + 1)
-    places = {unit: place for place, unit in enumerate(units)}
+    places: dict[int | str, int] = {unit: place for place, unit in enumerate(units)}
     begins, ends = {}, {}
-    for word, (start, end) in enumerate(borders(words)):
-        begins[start], ends[end] = word, word + 1
-        begins.setdefault(start - 1, word)  # the blank before it
-        ends[end + 1] = word + 1  # the blank after it
-    tags, faults, owner = ["O"] * len(words), [], {}
+    for word, (left, right) in enumerate(borders(words)):
+        begins[left], ends[right] = word, word + 1
+        begins.setdefault(left - 1, word)  # the blank before it
+        ends[right + 1] = word + 1  # the blank after it
+    tags, faults = ["O"] * len(words), []
+    owner: dict[int, str] = {}
     for mark in dict.fromkeys(_plain(mark) for mark in marks):
         start, end = places.get(mark.start), places.get(mark.end)
         named = f"span {mark.start}-{mark.end} ({short(mark.type)})"
@@ -133,15 +134,23 @@ def tags_of(
     return tags, faults
 
 
-def _plain(mark: Mark) -> Mark:
-    """Make a mark that can be compared, whatever the file has in its place."""
+class _Plain(NamedTuple):
+    """A mark that can be compared, whatever the file has in its place."""
+
+    start: int | str
+    end: int | str
+    type: str | int | None
+    text: str | None
+
+
+def _plain(mark: Mark) -> _Plain:
     start, end = (
         place if isinstance(place, int) and not isinstance(place, bool) else short(place)
         for place in mark[:2]
     )
     type_ = mark.type if isinstance(mark.type, (str, int, type(None))) else short(mark.type)
     text = mark.text if mark.text is None or isinstance(mark.text, str) else short(mark.text)
-    return Mark(start, end, type_, text)
+    return _Plain(start, end, type_, text)
 
 
 def _loose(text: str) -> str:

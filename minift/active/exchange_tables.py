@@ -38,6 +38,7 @@ from minift.active.exchange_json import looks_like
 from minift.active.exchange_rows import Question, Reading, texts_of
 from minift.active.exchange_spans import match
 from minift.data.examples import Example, TaggedExample
+from minift.data.gold import as_sentences
 from minift.data.lines import decode, read_text
 from minift.errors import MiniftError, nearest
 from minift.files import atomic_write
@@ -66,7 +67,7 @@ def write_csv(path: Path, questions: Sequence[Question]) -> None:
     table.writerow(["id", *columns, "guess", "confidence", "score", "label"])
     for question in questions:
         texts = [*texts_of(question.example), ""][: len(columns)]
-        said = [question.example.id, *texts, question.guess or ""]
+        said = [question.example.id, *texts, str(question.guess or "")]
         numbers = [_short_number(question.confidence), _short_number(question.score)]
         table.writerow([*map(_guard, said), *numbers, ""])
     atomic_write(path, "\ufeff" + file.getvalue())
@@ -99,8 +100,8 @@ def _table(path: Path, reading: Reading) -> Iterator[tuple[int, dict[str, str]]]
     lines = [line + "\n" for line in text.split("\n")]
     first = lines[0].strip("\r\n")
     split = {mark: [c.strip(' "').lower() for c in first.split(mark)] for mark in ",;\t"}
-    delimiter = next((mark for mark, cells in split.items() if "id" in cells), None)
-    names = split.get(delimiter, [])
+    delimiter = next((mark for mark, cells in split.items() if "id" in cells), ",")
+    names = split[delimiter]
     if missing := [name for name in ("id", "text", "label") if name not in names]:
         other = looks_like(text)
         hint = f'; it looks like format "{other}"' if other not in (None, "csv") else ""
@@ -129,7 +130,8 @@ def _table(path: Path, reading: Reading) -> Iterator[tuple[int, dict[str, str]]]
 
 def conll_words(example: Example) -> tuple[str, ...]:
     """Return the words as lines can hold them."""
-    return tuple(_BREAK.sub(" ", word) for word in example.words)
+    (sentence,) = as_sentences([example])
+    return tuple(_BREAK.sub(" ", word) for word in sentence.words)
 
 
 def write_conll(path: Path, questions: Sequence[Question]) -> None:

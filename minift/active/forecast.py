@@ -30,6 +30,7 @@ from tqdm import tqdm
 
 from minift.active.loop import fit
 from minift.data.examples import Dataset, Example, TaggedExample
+from minift.data.gold import gold_classes
 from minift.data.metrics import headline
 from minift.errors import MiniftError
 from minift.train.loop import Seeds, Settings
@@ -114,7 +115,7 @@ def forecast_labels(
                 bar.update()
     constant = 0.0
     if dataset.task == "classification":
-        counts = Counter(example.label for example in labelled)
+        counts = Counter(gold_classes(labelled))
         constant = max(counts.values()) / len(labelled)
     return judge(sizes, scores, len(labelled), more, seed, constant)
 
@@ -130,7 +131,7 @@ def make_folds(labelled: Sequence[Example], folds: int, seed: int) -> list[list[
     Returns:
         Indices of each fold, ascending.
     """
-    groups: dict[tuple, list[int]] = defaultdict(list)
+    groups: dict[tuple[str | None, ...], list[int]] = defaultdict(list)
     for index, example in enumerate(labelled):
         groups[_text(example)].append(index)
     shuffled = np.random.default_rng(seed).permutation(len(groups))
@@ -142,7 +143,7 @@ def make_folds(labelled: Sequence[Example], folds: int, seed: int) -> list[list[
     return [sorted(fold) for fold in found]
 
 
-def _text(example: Example) -> tuple:
+def _text(example: Example) -> tuple[str | None, ...]:
     if isinstance(example, TaggedExample):
         return example.words
     return example.text, example.text_b
@@ -214,7 +215,7 @@ def _nothing(
 
 def extrapolate(
     sizes: Sequence[int],
-    scores: Sequence[Sequence[float]],
+    scores: Sequence[Sequence[float]] | np.ndarray,
     more: int,
     seed: int = 0,
     now: int | None = None,
@@ -272,12 +273,13 @@ class Laws:
     def at(self, sizes: np.ndarray) -> np.ndarray:
         """Return the scores (laws, sizes)."""
         fall = self.height[:, None] * np.asarray(sizes) ** -self.exponent[:, None]
-        return self.limit[:, None] - fall
+        scores: np.ndarray = self.limit[:, None] - fall
+        return scores
 
     def gain(self, now: int, more: int) -> np.ndarray:
         """Return the rise (laws,) from `now` to `now + more` labels."""
-        before, after = self.at(np.array([now, now + more])).T
-        return after - before
+        rise: np.ndarray = np.diff(self.at(np.array([now, now + more])))[:, 0]
+        return rise
 
 
 def fit_laws(sizes: np.ndarray, scores: np.ndarray) -> Laws:

@@ -38,7 +38,7 @@ class Journal:
         notes: what a user should know about how it was found.
     """
 
-    def __init__(self, path: Path, file: BinaryIO, events: list[dict], notes: list[str]):
+    def __init__(self, path: Path, file: BinaryIO, events: list[dict[str, Any]], notes: list[str]):
         self.path, self.file, self.events, self.notes = path, file, events, notes
         self.size = os.fstat(file.fileno()).st_size
 

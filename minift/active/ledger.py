@@ -18,10 +18,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from minift.active.journal import LOST, Journal, open_journal
 from minift.errors import MiniftError, nearest
@@ -99,7 +101,7 @@ class State:
                 given.setdefault(decision.id, []).append(decision)
         return {id: ds for id, ds in given.items() if any(d.label != ds[0].label for d in ds)}
 
-    def apply(self, event: dict) -> None:
+    def apply(self, event: dict[str, Any]) -> None:
         """Take in one event.
 
         Raises:
@@ -118,7 +120,7 @@ class State:
         elif kind == LOST:
             self.lost = True
 
-    def check(self, event: dict) -> None:
+    def check(self, event: dict[str, Any]) -> None:
         """Refuse an event that does not fit.
 
         Raises:
@@ -171,7 +173,7 @@ class State:
             raise MiniftError(f"text {id!r} is not in the pool of {len(self.ids)} texts")
 
 
-def replay(ids: Iterable[str], labels: Sequence[str], events: Iterable[dict]) -> State:
+def replay(ids: Iterable[str], labels: Sequence[str], events: Iterable[dict[str, Any]]) -> State:
     """Return where each text stands after `events`.
 
     Raises:
@@ -221,7 +223,7 @@ class Ledger:
         self._record({"event": "undo", "of": latest.n, "id": latest.id, "source": source})
         return latest
 
-    def _record(self, event: dict) -> None:
+    def _record(self, event: dict[str, Any]) -> None:
         self.state.check(event)
         event["time"] = self.now().isoformat(timespec="seconds")
         self.state.apply(self.journal.append(event))
@@ -260,8 +262,7 @@ def open_ledger(
     """
     ids = list(ids)
     if len(set(ids)) < len(ids):
-        seen: set[str] = set()
-        twice = next(id for id in ids if id in seen or seen.add(id))
+        twice = next(id for id, count in Counter(ids).items() if count > 1)
         raise MiniftError(f"two texts of the pool have the id {twice!r}; ids must differ")
     digest = hashlib.sha256("\0".join(ids).encode()).hexdigest()[:16]
     start = {"event": "start", "labels": list(labels), "texts": len(ids), "pool": digest}

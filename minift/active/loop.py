@@ -27,6 +27,7 @@ from minift.active.acquisition import Aggregate, Score, aggregate, batch_bald, s
 from minift.active.mc_dropout import Layers, mc_predict, mc_stream
 from minift.data.batches import make_items
 from minift.data.examples import Dataset, Example, TaggedExample
+from minift.data.gold import gold_classes, gold_tags
 from minift.errors import MiniftError, nearest
 from minift.train import loop
 from minift.train.loop import Seeds, Settings, cross_entropy, fine_tune
@@ -100,21 +101,22 @@ def initial_set(
         return [example.id for example in subset(examples, count, seed)]
     if isinstance(examples[0], TaggedExample):
         raise MiniftError("a sentence has no single class to balance; draw at random")
-    met: Counter = Counter()
+    met = Counter[str]()
     turns = []
-    for place, example in enumerate(subset(examples, len(examples), seed)):
-        turns.append((met[example.label], place, example.id))  # first of its class, second, ...
-        met[example.label] += 1
+    drawn = subset(examples, len(examples), seed)
+    for place, (example, label) in enumerate(zip(drawn, gold_classes(drawn))):
+        turns.append((met[label], place, example.id))  # first of its class, second, ...
+        met[label] += 1
     return [id for _, _, id in sorted(turns)[:count]]
 
 
 def class_counts(examples: Sequence[Example], labels: Sequence[str]) -> dict[str, int]:
     """Count the labelled texts of each class, 0 included; of sentences the entities by type."""
     if examples and isinstance(examples[0], TaggedExample):
-        counts = Counter(tag for example in examples for tag in example.tags)
+        counts = Counter(tag for tags in gold_tags(examples) for tag in tags)
         begin = [label for label in labels if label.startswith("B-")]
         return {label: counts[label] for label in begin or labels}
-    counts = Counter(example.label for example in examples)
+    counts = Counter(gold_classes(examples))
     return {label: counts[label] for label in labels}
 
 
@@ -201,7 +203,7 @@ def score_chunks(
 
 def choose(
     asking: Asking,
-    tuned: FineTuned,
+    tuned: FineTuned | None,
     pool: Sequence[Example],
     budget: int,
     seed: int,
@@ -211,7 +213,7 @@ def choose(
 
     Args:
         asking: by which strategy.
-        tuned: the model of this round.
+        tuned: the model of this round; None will do for "random".
         pool: texts nobody was asked about; labels are not read.
         budget: texts, or words, to ask for; all there are, if there are fewer.
         seed: for masks, the random baseline, and ties.
@@ -219,13 +221,18 @@ def choose(
     """
     if not pool:
         return Choice((), ())
-    if asking.strategy == "batch_bald":
-        sampled = mc_predict(tuned, pool, asking.passes, asking.layers, seed, True, progress)
-        indices, gains = batch_bald(sampled, budget, seed)
-        return Choice(tuple(pool[i].id for i in indices), tuple(gains))
     if asking.strategy == "random":
         generator = torch.Generator().manual_seed(seed)
         scores = torch.rand(len(pool), generator=generator, dtype=torch.float64)
+    elif tuned is None:
+        raise MiniftError(
+            f'strategy "{asking.strategy}" asks the model, and there is none yet; draw the first '
+            'texts with "random"'
+        )
+    elif asking.strategy == "batch_bald":
+        sampled = mc_predict(tuned, pool, asking.passes, asking.layers, seed, True, progress)
+        indices, gains = batch_bald(sampled, budget, seed)
+        return Choice(tuple(pool[i].id for i in indices), tuple(gains))
     else:
         scores = score_pool(asking, tuned, pool, seed, progress)
     costs = [words_in(example) for example in pool] if asking.unit == "words" else None

@@ -30,12 +30,13 @@ from tqdm import tqdm
 from minift.active.masks import derive, keyed_mask, text_keys
 from minift.bert.dropout import Dropout
 from minift.bert.encoder import Attention
-from minift.bert.heads import reads_every_token
+from minift.bert.heads import encoder_of, reads_every_token
 from minift.bert.packing import Computed
 from minift.data.batches import Batch, Item, by_length, make_batch, make_items
 from minift.data.examples import Example, TaggedExample
 from minift.errors import MiniftError
 from minift.train.evaluate import TOKENS_PER_BATCH
+from minift.train.processes import merged, my_share
 from minift.train.runs import FineTuned
 
 Layers = int | Literal["all", "head", "none"]
@@ -69,7 +70,7 @@ def dropout_sites(model: nn.Module) -> list[Site]:
         MiniftError: if a site is torch's own dropout, whose masks nobody else can draw.
     """
     modules = dict(model.named_modules())
-    found = []
+    found: list[Site] = []
     for name, module in modules.items():
         if isinstance(module, nn.modules.dropout._DropoutNd):
             raise MiniftError(
@@ -88,7 +89,7 @@ def _depth(name: str, model: nn.Module) -> int:
         return 0
     if name.startswith("bert.layers."):
         return int(name.split(".")[2]) + 1
-    return len(model.bert.layers) + 1
+    return len(encoder_of(model).layers) + 1
 
 
 @contextlib.contextmanager
@@ -111,7 +112,9 @@ def sampling(
             if site.attention is not None:
                 site.attention.training = True  # so that it computes its probabilities
 
-            def thin(module: nn.Module, inputs: tuple, values: Tensor, site: Site = site) -> Tensor:
+            def thin(
+                module: nn.Module, inputs: tuple[Tensor, ...], values: Tensor, site: Site = site
+            ) -> Tensor:
                 return values * draw(site, values)
 
             hooks.append(site.dropout.register_forward_hook(thin))
@@ -186,17 +189,18 @@ def mc_logits(
     Raises:
         MiniftError: if `passes` or `layers` is out of range.
     """
-    depth = len(model.bert.layers)
+    depth = len(encoder_of(model).layers)
     below = layers_below(layers, depth)
     if passes < 1:
         raise MiniftError(f"passes must be at least 1, got {passes}")
-    lowest = {"all": 0, "none": depth + 2}.get(layers, below + 1)
+    named: dict[Layers, int] = {"all": 0, "none": depth + 2}
+    lowest = named.get(layers, below + 1)
     sites = [s for s in dropout_sites(model) if s.depth >= lowest and s.dropout.probability > 0]
     device = next(model.parameters()).device
-    results: list[Tensor] = [torch.empty(0)] * len(items)
-    masks: TextMasks | None = None
+    results: dict[int, Tensor] = {}
+    masks: TextMasks
     with sampling(model, sites, lambda *at: masks.draw(*at)), torch.inference_mode():
-        for group in by_length(items, tokens):
+        for group in my_share(list(by_length(items, tokens))):
             chosen = [items[i] for i in group]
             batch = make_batch(chosen).to(device)
             keys = text_keys(chosen, seed, consistent).to(device)
@@ -212,7 +216,7 @@ def mc_logits(
             rows = [len(item.positions) for item in chosen]
             for i, part in zip(group, logits.split(rows, dim=1)):
                 results[i] = part
-    return [result.clone() for result in results]  # ordinary tensors, not inference ones
+    return [result.clone() for result in merged(results)]  # ordinary tensors, not inference ones
 
 
 def layers_below(layers: Layers, depth: int) -> int:
@@ -233,9 +237,10 @@ def layers_below(layers: Layers, depth: int) -> int:
 
 def _prefix(model: nn.Module, batch: Batch, below: int) -> Computed:
     """Run the part that does not sample."""
-    if below == len(model.bert.layers) and not reads_every_token(model):
-        return Computed(below, model.bert(batch.packed, batch.wanted))
-    return Computed(below, model.bert.hidden_states(batch.packed, below)[-1])
+    encoder = encoder_of(model)
+    if below == len(encoder.layers) and not reads_every_token(model):
+        return Computed(below, encoder(batch.packed, batch.wanted))
+    return Computed(below, encoder.hidden_states(batch.packed, below)[-1])
 
 
 def mc_stream(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -128,6 +128,7 @@ def _read_table(
     columns, rows = TABLES[format](path, problems)
     had_labels = any(column in (*LABEL_COLUMNS, "tags") for column in columns)
     blank: set[int] = set()
+    examples: Sequence[Example]
     if task == "tagging" and "words" in columns and text is None:
         rows = [(line, {**row, "tags": None}) for line, row in rows]
         sentences = json_sentences(columns, rows, problems, require_labels=False)
@@ -168,7 +169,7 @@ def _cut(example: Example, task: Task) -> Example | None:
     return TaggedExample(example.id, tuple(word for word, _, _ in split_words(example.text)))
 
 
-def distinct(found: list[Numbered]) -> tuple[list[tuple[int, Example]], list[dict], int]:
+def distinct(found: list[Numbered]) -> tuple[list[tuple[int, Example]], list[dict[str, Any]], int]:
     """Return the texts kept, what is left out and why, and the number of near-duplicates."""
     kept, left_out = [], []
     exact: dict[tuple[str, ...], int] = {}

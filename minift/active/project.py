@@ -123,7 +123,7 @@ def _example(row: dict[str, Any]) -> Example:
 def _with_label(example: Example, label: Label) -> Example:
     if isinstance(example, TaggedExample):
         return replace(example, tags=tuple(label))
-    return replace(example, label=label)
+    return replace(example, label=str(label))
 
 
 @dataclass(frozen=True)
@@ -246,7 +246,9 @@ def _labels(names: Sequence[str], task: Task) -> tuple[str, ...]:
     return ("O", *(f"{letter}-{name}" for name in names for letter in "BI"))
 
 
-def _start_notes(had_labels: bool, left_out: list[dict], near: int, project: Project) -> list[str]:
+def _start_notes(
+    had_labels: bool, left_out: list[dict[str, Any]], near: int, project: Project
+) -> list[str]:
     notes = []
     if had_labels:
         notes.append("the labels in the file are ignored: in a project people give them")
@@ -311,7 +313,7 @@ def load_project(folder: str | Path) -> Project:
     return Project(folder, **values, ids=ids)
 
 
-def read_state(project: Project) -> tuple[State, list[dict], list[str]]:
+def read_state(project: Project) -> tuple[State, list[dict[str, Any]], list[str]]:
     """Read the ledger without opening it for writing, so also while somebody labels.
 
     Returns:

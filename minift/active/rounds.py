@@ -38,6 +38,7 @@ from minift.active.project import Project, load_project, read_state
 from minift.active.score_files import read_scores, score_file
 from minift.bert.weights import save_pretrained
 from minift.data.examples import Example, TaggedExample, TextExample
+from minift.data.gold import gold_classes, gold_tags
 from minift.data.tags import to_iob2
 from minift.errors import MiniftError
 from minift.files import atomic_write
@@ -164,10 +165,10 @@ def lacking(project: Project, labelled: Sequence[Example]) -> str:
     if not labelled:
         return "nothing is labelled yet"
     if project.task == "tagging":
-        entity = any(tag != "O" for example in labelled for tag in example.tags)
+        entity = any(tag != "O" for tags in gold_tags(labelled) for tag in tags)
         return "" if entity else "no entity is labelled yet"
-    classes = {example.label for example in labelled}
-    return "" if len(classes) > 1 else f'all labels so far are "{labelled[0].label}"'
+    classes = gold_classes(labelled)
+    return "" if len(set(classes)) > 1 else f'all labels so far are "{classes[0]}"'
 
 
 def _choose(
@@ -184,7 +185,7 @@ def _choose(
     seed, pool = _seed(project, round), state.pool
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        if asking.strategy == "random":
+        if tuned is None or asking.strategy == "random":
             choice = choose(asking, tuned, list(project.examples(pool)), count, seed)
             return list(choice.ids), list(choice.scores), []
         key = {"model": model, "seed": seed, "strategy": asking.strategy}
@@ -294,9 +295,9 @@ def _digest(facts: Any) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
 
 
-def _made_of(project: Project, labelled: Sequence[Example]) -> list:
+def _made_of(project: Project, labelled: Sequence[Example]) -> list[Any]:
     """Return all that a model depends on."""
-    answers = [[e.id, list(e.tags) if isinstance(e, TaggedExample) else e.label] for e in labelled]
+    answers = [[e.id, e.tags if isinstance(e, TaggedExample) else e.label] for e in labelled]
     made_by = [__version__, project.encoder, project.method, project.head, project.seed]
     return [*made_by, asdict(project.settings), project.pool, answers]
 
@@ -380,9 +381,9 @@ def train(
     if out is None:
         digest = _digest(_made_of(project, labelled))
         out = project.folder / "runs" / f"{len(labelled):04d}-{digest[:6]}"
-        result = out / "result.json"
-        if result.is_file():
-            return out, json.loads(result.read_text(encoding="utf-8"))
+        done = out / "result.json"
+        if done.is_file():
+            return out, json.loads(done.read_text(encoding="utf-8"))
     _, result = train_run(
         project.dataset(labelled), project.encoder, recipe(project.method),
         seeds=Seeds.all(project.seed), settings=project.settings, head=project.head, out=out,

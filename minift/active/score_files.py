@@ -2,7 +2,7 @@
 
 Claim    One chunk of texts is in memory at a time. A line is used again only if it was made by
          the same model, seed and strategy for the same text, so a file that was cut at any byte
-         ends up as if nothing had happened.
+         ends up as if nothing had happened. Several processes share the scoring, the first writes.
 Proof    tests/active/test_project.py
 """
 
@@ -24,6 +24,7 @@ from minift.active.mc_dropout import mc_stream
 from minift.active.pool import texts_in
 from minift.data.examples import Example
 from minift.errors import MiniftError
+from minift.train.processes import from_first, rank
 from minift.train.runs import FineTuned
 
 
@@ -55,15 +56,20 @@ def score_file(
     Raises:
         MiniftError: if the file holds scores of another key, or of other texts.
     """
+    if rank() > 0:
+        done = from_first(0)
+        rest = islice(examples, done, None)
+        return done + sum(len(chunk) for chunk, _ in _values(tuned, rest, asking, seed))
     path, head = Path(path), json.dumps({"scores": dict(key)}) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+b") as file:
-        done, rest = _scored(file, path, head, iter(examples))
+        done, left = _scored(file, path, head, iter(examples))
+        done = from_first(done)
         shown = None if progress else True
         with tqdm(
             total=total, initial=done, unit="text", desc="scoring", disable=shown, leave=False
         ) as bar:
-            for chunk, values in _values(tuned, rest, asking, seed):
+            for chunk, values in _values(tuned, left, asking, seed):
                 rows = (
                     {"id": example.id, "score": value, "text": _checksum(example)}
                     for example, value in zip(chunk, values)
@@ -129,7 +135,7 @@ def _checksum(example: Example) -> int:
 
 def _values(
     tuned: FineTuned, examples: Iterator[Example], asking: Asking, seed: int
-) -> Iterator[tuple[list[Example], list]]:
+) -> Iterator[tuple[list[Example], list[Any]]]:
     """Score chunk by chunk; for batch_bald, which weighs texts together, keep probabilities."""
     if asking.strategy == "batch_bald":
         for chunk, rows in mc_stream(tuned, examples, asking.passes, asking.layers, seed, True):
@@ -139,7 +145,7 @@ def _values(
         yield chunk, scores.tolist()
 
 
-def read_scores(path: Path) -> tuple[list[str], list]:
+def read_scores(path: Path) -> tuple[list[str], list[Any]]:
     """Return the ids and scores of a whole score file."""
     with path.open(encoding="utf-8") as file:
         next(file)

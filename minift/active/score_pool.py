@@ -6,8 +6,8 @@ Proof    tests/active/test_project.py
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -17,6 +17,7 @@ from minift.active.project import load_project
 from minift.active.rounds import last_model
 from minift.active.score_files import score_file
 from minift.errors import MiniftError
+from minift.train.processes import require_same_weights, weights_digest
 from minift.train.runs import load_run
 
 
@@ -64,10 +65,8 @@ def score(
             )
     else:
         tuned = load_run(folder, device)
-    weights = hashlib.sha256()
-    for name, parameter in tuned.model.named_parameters():
-        weights.update(name.encode() + parameter.detach().cpu().contiguous().numpy().tobytes())
-    key = {"model": weights.hexdigest()[:12], "strategy": asking.strategy}
+    require_same_weights(tuned.model)
+    key: dict[str, Any] = {"model": weights_digest(tuned.model), "strategy": asking.strategy}
     if asking.strategy == "bald":
         key |= {"passes": asking.passes, "layers": asking.layers, "seed": seed}
     stream = stream_pool(file, tuned.task, format, text, text_b)

@@ -24,7 +24,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from tqdm import tqdm
@@ -37,6 +37,7 @@ from minift.active.journal import Journal, open_journal
 from minift.active.ledger import Label, State, replay
 from minift.active.loop import (
     Asking,
+    Choice,
     choose,
     class_counts,
     fit,
@@ -47,6 +48,7 @@ from minift.active.loop import (
 )
 from minift.active.mc_dropout import Layers, layers_below, mc_stream
 from minift.data.examples import Dataset, Example, TaggedExample
+from minift.data.gold import gold_classes, gold_tags
 from minift.data.metrics import headline
 from minift.errors import MiniftError
 from minift.files import atomic_write
@@ -55,8 +57,10 @@ from minift.train.recipe import Recipe
 from minift.train.runs import FineTuned, Head, build, is_labelled, subset
 
 WATCHED = 500  # texts on which models of different rounds are compared, for the advice
-COLUMNS = ("strategy", "seed", "labelled", "test", "round", "words", "imbalance", "uncertainty")
-COLUMNS += ("kappa", "stop", "train_seconds", "score_seconds")
+COLUMNS = (
+    *("strategy", "seed", "labelled", "test", "round", "words", "imbalance", "uncertainty"),
+    *("kappa", "stop", "train_seconds", "score_seconds"),
+)
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,7 @@ def simulate(
     settings: Settings | None = None,
     device: torch.device | str = "cpu",
     progress: bool = False,
-) -> list[dict]:
+) -> list[dict[str, Any]]:
     """Run every strategy for every seed, and write each round as soon as it is done.
 
     Args:
@@ -211,7 +215,7 @@ class Curve:
 
     def round(
         self, state: State, before: FineTuned | None, looks: list[Look], number: int
-    ) -> tuple[dict, FineTuned]:
+    ) -> tuple[dict[str, Any], FineTuned]:
         """Train, test, take a look, ask."""
         labelled = [self.by_id[id] for id in state.labelled]
         counts = class_counts(labelled, self.dataset.labels)
@@ -225,12 +229,11 @@ class Curve:
         most = self.plan.initial + self.plan.rounds * self.plan.query
         advice = advise(looks, budget=most if self.plan.unit == "texts" else None)
         asked = time.perf_counter()
-        ids, scores = (), ()
+        choice = Choice((), ())
         if number < self.plan.rounds:
             pool = [self.by_id[id] for id in state.pool]
             seed = 1_000_003 * self.seed + number  # other masks and draws in each round
             choice = choose(self.plan.asking(self.strategy), tuned, pool, self.plan.query, seed)
-            ids, scores = choice.ids, choice.scores
         agreement = kappa(looks[-2].predictions, predictions) if len(looks) > 1 else math.nan
         record = {
             "strategy": self.strategy,
@@ -248,8 +251,8 @@ class Curve:
             "predictions": predictions,
             "train_seconds": round(trained - began, 3),
             "score_seconds": round(time.perf_counter() - asked, 3),
-            "query": list(ids),
-            "scores": list(scores),
+            "query": list(choice.ids),
+            "scores": list(choice.scores),
         }
         return record, tuned
 
@@ -264,7 +267,8 @@ def _answer(state: State, ids: Sequence[str], by_id: dict[str, Example]) -> None
 
 
 def _gold(example: Example) -> Label:
-    return list(example.tags) if isinstance(example, TaggedExample) else example.label
+    tagged = isinstance(example, TaggedExample)
+    return list(gold_tags([example])[0]) if tagged else gold_classes([example])[0]
 
 
 def _watch(tuned: FineTuned, watched: Sequence[Example]) -> tuple[float, list[int]]:
@@ -275,11 +279,11 @@ def _watch(tuned: FineTuned, watched: Sequence[Example]) -> tuple[float, list[in
     return share, rows.argmax(-1).tolist()
 
 
-def _look(record: dict) -> Look:
+def _look(record: dict[str, Any]) -> Look:
     return Look(record["labelled"], record["uncertainty"], tuple(record["predictions"]))
 
 
-def _rounds(journal: Journal) -> list[dict]:
+def _rounds(journal: Journal) -> list[dict[str, Any]]:
     rounds = (event for event in journal.events if event["event"] == "round")
     return [{k: v for k, v in event.items() if k not in ("n", "event")} for event in rounds]
 
@@ -305,7 +309,7 @@ def _require_fit(dataset: Dataset, plan: Plan) -> None:
 
 def _setup(
     dataset: Dataset, encoder: str | Path, method: Recipe, plan: Plan, settings: Settings
-) -> dict:
+) -> dict[str, Any]:
     """Return everything that rounds of one folder must share."""
     fixed = {k: v for k, v in asdict(plan).items() if k not in ("strategies", "seeds")}
     model = build(dataset, encoder, Seeds.all(0), head=plan.head).model
@@ -328,10 +332,11 @@ def _setup(
         "settings": asdict(settings),
         **fixed,
     }
-    return json.loads(json.dumps(setup))  # as it will be read
+    as_read: dict[str, Any] = json.loads(json.dumps(setup))
+    return as_read
 
 
-def _begin(journal: Journal, setup: dict) -> None:
+def _begin(journal: Journal, setup: dict[str, Any]) -> None:
     """Write the setup, or compare it with that of the rounds that are there."""
     if not journal.events:
         journal.append(setup)
@@ -346,7 +351,7 @@ def _begin(journal: Journal, setup: dict) -> None:
             )
 
 
-def _write_curves(path: Path, rounds: Sequence[dict]) -> None:
+def _write_curves(path: Path, rounds: Sequence[dict[str, Any]]) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,7 @@ from minift.compare.statistics import (
 
 REFERENCE = "random"
 RESAMPLES = 4000
-Course = list[dict]  # the rounds of one strategy and seed, in order
+Course = list[dict[str, Any]]  # the rounds of one strategy and seed, in order
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Study:
     """
 
     courses: dict[str, dict[int, Course]]
-    setup: dict
+    setup: dict[str, Any]
 
     @property
     def strategies(self) -> list[str]:
@@ -68,16 +69,16 @@ class Study:
     @property
     def metric(self) -> str:
         """Name of the score."""
-        return self.setup.get("metric", "score")
+        return str(self.setup.get("metric", "score"))
 
     @property
     def rounds(self) -> range:
         """Numbers of the rounds that some course has."""
         return range(max(len(c) for courses in self.courses.values() for c in courses.values()))
 
-    def count(self, record: dict) -> int:
+    def count(self, record: dict[str, Any]) -> int:
         """Return the place of a round on the horizontal axis."""
-        return record["words" if self.unit == "words" else "labelled"]
+        return int(record["words" if self.unit == "words" else "labelled"])
 
     def column(self, strategy: str, number: int, key: str = "test") -> dict[int, float]:
         """Return seed -> what the round `number` says, of the seeds that have it."""
@@ -106,7 +107,7 @@ class Study:
         return sorted(self.finished(strategy).keys() & self.finished(REFERENCE).keys())
 
 
-def study(rounds: Sequence[dict], setup: dict) -> Study:
+def study(rounds: Sequence[dict[str, Any]], setup: dict[str, Any]) -> Study:
     """Put the rounds of `simulate` in order."""
     courses: dict[str, dict[int, Course]] = {}
     names = dict.fromkeys(record["strategy"] for record in rounds)
@@ -137,7 +138,8 @@ def whole_curves(study: Study) -> dict[str, Difference]:
             ]
             for name in (strategy, REFERENCE)
         ]
-        found[strategy] = paired_difference(*areas)
+        mine, theirs = areas
+        found[strategy] = paired_difference(mine, theirs)
     return found
 
 
@@ -159,9 +161,9 @@ def at_each_count(study: Study, strategy: str) -> list[Difference]:
 
 def band(scores: Sequence[float], confidence: float = 0.95) -> Interval | None:
     """Return the t interval of the mean; None for fewer than 3 scores."""
-    if len(scores) < FEWEST:
-        return None
     found = summary(scores)
+    if found.n < FEWEST or found.sd is None:
+        return None
     half = t_quantile(0.5 + confidence / 2, found.n - 1) * found.sd / math.sqrt(found.n)
     return found.mean - half, found.mean + half
 
@@ -190,8 +192,9 @@ class Saved:
     @property
     def seen(self) -> bool:
         """Whether random reaches the level and the interval excludes 0."""
-        reached = math.isfinite(self.labels) and self.interval is not None
-        return reached and not self.interval[0] <= 0 <= self.interval[1]
+        if self.interval is None or not math.isfinite(self.labels):
+            return False
+        return not self.interval[0] <= 0 <= self.interval[1]
 
 
 def first_reach(counts: np.ndarray, scores: np.ndarray, levels: np.ndarray) -> np.ndarray:

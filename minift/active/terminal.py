@@ -22,7 +22,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from minift.active.ledger import Label, Ledger, open_ledger
 from minift.active.project import Project, load_project
@@ -98,7 +98,7 @@ def label(
         return session.tally()
 
 
-def _guesses(project: Project, ids: Sequence[str]) -> dict:
+def _guesses(project: Project, ids: Sequence[str]) -> dict[str, Any]:
     from minift.active.rounds import guesses, last_model
 
     tuned = last_model(project)
@@ -116,7 +116,7 @@ class Session:
         ledger: Ledger,
         by: str,
         texts: dict[str, Example],
-        guessed: dict,
+        guessed: dict[str, Any],
         stdin: TextIO,
         stdout: TextIO,
     ):

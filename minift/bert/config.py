@@ -14,12 +14,15 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from minift.bert.limits import LARGEST_JSON, MOST_CLASSES, MOST_PARAMETERS, read_limited
 from minift.errors import MiniftError, nearest
 
+_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can spell half a character, no file can hold it
 ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "swish")
 
 # Keys that would change what is computed: accepted only with the value that BERT has.
@@ -107,6 +110,14 @@ class BertConfig:
                 raise MiniftError(
                     f"config: {name} must be a whole number from 1 to {largest}, got {value!r}"
                 )
+        if self.encoder_parameters > MOST_PARAMETERS:
+            raise MiniftError(
+                f"config: vocab_size ({self.vocab_size}), hidden_size ({self.hidden_size}), "
+                f"num_hidden_layers ({self.num_hidden_layers}), intermediate_size "
+                f"({self.intermediate_size}) and max_position_embeddings "
+                f"({self.max_position_embeddings}) make {self.encoder_parameters:,} parameters, "
+                f"at most {MOST_PARAMETERS:,} expected; is the file damaged?"
+            )
         if self.hidden_size % self.num_attention_heads:
             raise MiniftError(
                 f"config: num_attention_heads ({self.num_attention_heads}) must divide "
@@ -127,8 +138,18 @@ class BertConfig:
             value = getattr(self, name)
             if not isinstance(value, int | float) or not 0 < value < math.inf:
                 raise MiniftError(f"config: {name} must be a positive number, got {value!r}")
+        if len(self.labels) > MOST_CLASSES:
+            raise MiniftError(f"config: more than {MOST_CLASSES:,} classes")
         if len(set(self.labels)) < len(self.labels):
             raise MiniftError(f"config: two classes have the same name: {', '.join(self.labels)}")
+
+    @property
+    def encoder_parameters(self) -> int:
+        """Number of parameters of the encoder, pooler included, heads not."""
+        width, inner = self.hidden_size, self.intermediate_size
+        rows = self.vocab_size + self.max_position_embeddings + self.type_vocab_size
+        layer = 4 * width * (width + 1) + 2 * width * inner + inner + 5 * width
+        return (rows + 2) * width + self.num_hidden_layers * layer + width * (width + 1)
 
     @property
     def head_dim(self) -> int:
@@ -163,6 +184,10 @@ class BertConfig:
                 f'{where}: no "model_type", and architectures is {classes!r}; '
                 "minift reads BERT checkpoints only"
             )
+        if not isinstance(classes, list | None) or not all(
+            isinstance(c, str) for c in classes or ()
+        ):
+            raise MiniftError(f"{where}: architectures must be a list of names, got {classes!r}")
         for key, allowed in _REQUIRED_VALUES.items():
             if key in values and values[key] not in allowed:
                 raise MiniftError(
@@ -186,7 +211,7 @@ class BertConfig:
         """Read a config.json. Raises MiniftError where it is not JSON or does not fit."""
         path = Path(path)
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
+            values = json.loads(read_limited(path, LARGEST_JSON))
         except (OSError, ValueError, RecursionError) as error:  # ValueError: encoding, syntax
             raise MiniftError(f"{path}: cannot be read as JSON: {error}") from error
         if not isinstance(values, dict):
@@ -215,6 +240,8 @@ def _labels(id2label: Any, where: str) -> tuple[str, ...]:
         raise MiniftError(
             f"{where}: id2label must map indices to names, got {id2label!r}"
         ) from error
+    if half := next((name for name in by_index.values() if _SURROGATE.search(name)), None):
+        raise MiniftError(f"{where}: id2label: {half!r} has half a character; rename the class")
     if sorted(by_index) != list(range(len(by_index))):
         raise MiniftError(
             f"{where}: id2label must number the classes 0 to {len(by_index) - 1} without a gap, "

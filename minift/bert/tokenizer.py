@@ -24,10 +24,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
+from minift.bert.limits import (
+    LARGEST_JSON,
+    LARGEST_TOKENIZER,
+    LONGEST_WORD,
+    MOST_PIECES,
+    read_limited,
+)
 from minift.errors import MiniftError
 from minift.files import atomic_directory_write
 
@@ -38,6 +46,15 @@ SPECIAL_TOKENS = {
     "sep_token": "[SEP]",
     "mask_token": "[MASK]",
 }
+
+
+# Others could double a text at each of a hundred stages, or look for a pattern for hours.
+_PARTS = {
+    "normalizer": ("BertNormalizer", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "Nmt", "Strip",
+                   "StripAccents"),
+    "pre_tokenizer": ("BertPreTokenizer", "CharDelimiterSplit", "Digits", "Punctuation",
+                      "UnicodeScripts", "Whitespace", "WhitespaceSplit"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -93,11 +110,12 @@ class Tokenizer:
                 f"{where} holds a {kind} model, minift reads WordPiece only (BERT, MiniLM, "
                 "ELECTRA and their kin); choose a checkpoint of that family"
             )
-        ids = {token: backend.token_to_id(token) for token in SPECIAL_TOKENS.values()}
-        if missing := [token for token, index in ids.items() if index is None]:
+        found = {token: backend.token_to_id(token) for token in SPECIAL_TOKENS.values()}
+        ids = {token: index for token, index in found.items() if index is not None}
+        if missing := [token for token in found if token not in ids]:
             raise MiniftError(
                 f"{where}: the vocabulary of {backend.get_vocab_size()} tokens lacks "
-                f"{', '.join(missing)}; BERT needs {', '.join(ids)}, each on a line of its own"
+                f"{', '.join(missing)}; BERT needs {', '.join(found)}, each on a line of its own"
             )
         self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = ids.values()
         backend.add_special_tokens(list(ids))  # "[MASK]" in a text is one token, not "[", "mask"...
@@ -109,8 +127,15 @@ class Tokenizer:
             special_tokens=[("[CLS]", self.cls_id), ("[SEP]", self.sep_id)],
         )
         backend.decoder = decoders.WordPiece(prefix="##")
+        unknown = backend.model.unk_token
+        if backend.token_to_id(unknown) is None:  # it would fail at the first unknown word
+            raise MiniftError(f"{where}: unk_token {unknown!r} is not in its vocabulary")
         self._backend = backend
         self.vocab_size = 1 + max(backend.get_vocab(with_added_tokens=True).values())
+        if self.vocab_size > MOST_PIECES:
+            raise MiniftError(
+                f"{where}: ids up to {self.vocab_size - 1:,}, at most {MOST_PIECES:,} expected"
+            )
         normalizer = backend.normalizer
         self.lowercase = normalizer is not None and normalizer.normalize_str("A") == "a"
 
@@ -129,11 +154,8 @@ class Tokenizer:
         file = folder / "tokenizer.json"
         settings = _read_settings(folder / "tokenizer_config.json")
         if file.is_file():
-            try:
-                backend = tokenizers.Tokenizer.from_file(str(file))
-            except Exception as error:  # the library raises nothing narrower
-                raise MiniftError(f"{file} is not a readable tokenizer: {error}") from error
-            stored = json.loads(file.read_text(encoding="utf-8")).get("normalizer") or {}
+            backend, content = _read_tokenizer(file)
+            stored = content.get("normalizer") or {}
             if stored.get("type") == "BertNormalizer":
                 backend.normalizer = _normalizer({**stored, **settings})
             return cls(backend, where=str(file))
@@ -152,10 +174,11 @@ class Tokenizer:
         Raises:
             MiniftError: if a special token is missing.
         """
-        is_file = isinstance(vocabulary, str | Path)
-        tokens = _read_vocabulary(Path(vocabulary)) if is_file else vocabulary
-        where = str(vocabulary) if is_file else "the list of tokens"
-        return cls(_from_tokens(tokens, {"lowercase": lowercase}), where=where)
+        settings = {"lowercase": lowercase}
+        if isinstance(vocabulary, str | Path):
+            tokens = _read_vocabulary(Path(vocabulary))
+            return cls(_from_tokens(tokens, settings), where=str(vocabulary))
+        return cls(_from_tokens(vocabulary, settings), where="the list of tokens")
 
     def save(self, directory: str | Path, max_length: int = 512) -> None:
         """Write tokenizer.json, vocab.txt, tokenizer_config.json and special_tokens_map.json.
@@ -275,14 +298,15 @@ class Tokenizer:
         Raises:
             MiniftError: if an id is not in the vocabulary.
         """
-        ids = [int(i) for i in ids]
-        known = range(self.vocab_size)
-        pieces = [self._backend.id_to_token(i) if i in known else None for i in ids]
-        if None in pieces:
-            raise MiniftError(
-                f"id {ids[pieces.index(None)]} has no token: ids of this vocabulary run from 0 "
-                f"to {self.vocab_size - 1}"
-            )
+        pieces = []
+        for index in map(int, ids):
+            piece = self._backend.id_to_token(index) if 0 <= index < self.vocab_size else None
+            if piece is None:
+                raise MiniftError(
+                    f"id {index} has no token: ids of this vocabulary run from 0 "
+                    f"to {self.vocab_size - 1}"
+                )
+            pieces.append(piece)
         return pieces
 
     def decode(self, ids: Iterable[int]) -> str:
@@ -348,7 +372,7 @@ def _windows(lengths: Sequence[int], budget: int, overlap: int) -> Iterator[tupl
         first, owned_from = following, owned_to
 
 
-def _from_tokens(tokens: Iterable[str], settings: dict) -> tokenizers.Tokenizer:
+def _from_tokens(tokens: Iterable[str], settings: dict[str, Any]) -> tokenizers.Tokenizer:
     """Build the library's tokenizer; of a token that occurs twice the last id holds."""
     vocabulary = {token: index for index, token in enumerate(tokens)}
     backend = tokenizers.Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
@@ -357,7 +381,42 @@ def _from_tokens(tokens: Iterable[str], settings: dict) -> tokenizers.Tokenizer:
     return backend
 
 
-def _normalizer(settings: dict) -> normalizers.BertNormalizer:
+def _read_tokenizer(file: Path) -> tuple[tokenizers.Tokenizer, dict[str, Any]]:
+    """Return the tokenizer of a tokenizer.json, and the content of the file."""
+    try:
+        text = read_limited(file, LARGEST_TOKENIZER)
+        content = json.loads(text)
+        _refuse_what_grows(content)
+        return tokenizers.Tokenizer.from_str(text), content
+    except Exception as error:  # the library raises nothing narrower
+        raise MiniftError(f"{file} is not a readable tokenizer: {error}") from error
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # a fault of the library's, in Rust
+            raise
+        raise MiniftError(f"{file} is not a readable tokenizer: {error}") from error
+
+
+def _refuse_what_grows(content: object) -> None:
+    """Raise ValueError for a tokenizer that could take any time, or make a text any longer."""
+    if not isinstance(content, dict):
+        raise ValueError(f"expected an object, got {type(content).__name__}")
+    for part, known in _PARTS.items():
+        stages = [content.get(part)]
+        while stages:
+            stage = stages.pop()
+            kind = stage.get("type") if isinstance(stage, dict) else stage
+            if kind == "Sequence" and isinstance(stage, dict):
+                lists = [value for value in stage.values() if isinstance(value, list)]
+                stages += [inner for inside in lists for inner in inside]
+            elif kind is not None and kind not in known:
+                raise ValueError(f"{part} {kind!r}, expected {', '.join(known)} or Sequence")
+    model = content.get("model")
+    letters = model.get("max_input_chars_per_word", 0) if isinstance(model, dict) else 0
+    if isinstance(letters, int) and letters > LONGEST_WORD:
+        raise ValueError(f"max_input_chars_per_word is {letters}, at most {LONGEST_WORD} expected")
+
+
+def _normalizer(settings: dict[str, Any]) -> normalizers.BertNormalizer:
     return normalizers.BertNormalizer(
         clean_text=settings.get("clean_text", True),
         handle_chinese_chars=settings.get("handle_chinese_chars", True),
@@ -366,21 +425,24 @@ def _normalizer(settings: dict) -> normalizers.BertNormalizer:
     )
 
 
-def _read_settings(file: Path) -> dict:
+def _read_settings(file: Path) -> dict[str, Any]:
     """Return what tokenizer_config.json says, under the names the library uses."""
     if not file.is_file():
         return {}
     try:
-        config = json.loads(file.read_text(encoding="utf-8"))
+        config = json.loads(read_limited(file, LARGEST_JSON))
         if not isinstance(config, dict):
             raise ValueError(f"expected an object, got {type(config).__name__}")
-    except ValueError as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise MiniftError(f"{file} is not valid JSON: {error}") from error
     names = {
         "do_lower_case": "lowercase",
         "strip_accents": "strip_accents",
         "tokenize_chinese_chars": "handle_chinese_chars",
     }
+    for name in names:
+        if not isinstance(config.get(name), bool | None):
+            raise MiniftError(f"{file}: {name} must be true or false, got {config[name]!r}")
     return {
         ours: config[theirs] for theirs, ours in names.items() if config.get(theirs) is not None
     }
@@ -389,7 +451,7 @@ def _read_settings(file: Path) -> dict:
 def _read_vocabulary(file: Path) -> list[str]:
     """Return the lines; `str.splitlines` would also cut at U+2028, which is a token."""
     try:
-        text = file.read_text(encoding="utf-8")
+        text = read_limited(file, LARGEST_TOKENIZER)
     except (OSError, UnicodeDecodeError) as error:
         raise MiniftError(f"cannot read the vocabulary {file}: {error}") from error
     return text.removesuffix("\n").split("\n")

@@ -18,24 +18,19 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from minift.bert.config import BertConfig
 from minift.bert.encoder import Bert
-from minift.bert.heads import (
-    ConvClassifier,
-    MaskedLM,
-    SequenceClassifier,
-    TokenClassifier,
-    initialise,
-)
+from minift.bert.heads import MaskedLM, Model, SequenceClassifier, initialise
 from minift.bert.hub import resolve
+from minift.bert.limits import LARGEST_JSON, MOST_CLASSES, read_limited
+from minift.bert.tensor_files import read_pickled, read_safetensors
 from minift.bert.tokenizer import Tokenizer
 from minift.errors import MiniftError
 from minift.files import atomic_directory_write
@@ -81,7 +76,9 @@ class LoadReport:
     ignored: tuple[str, ...]
 
 
-M = TypeVar("M", Bert, SequenceClassifier, ConvClassifier, TokenClassifier, MaskedLM)
+M = TypeVar("M", bound=Bert | Model)
+Built = TypeVar("Built", bound=nn.Module)
+Sizes = TypeVar("Sizes")
 
 
 def hf_name(name: str) -> str:
@@ -130,13 +127,19 @@ def load_tokenizer(name_or_path: str | Path) -> Tokenizer:
 class _NothingDrawn(TorchFunctionMode):
     """Skip torch.nn.init: on the meta device it would import torch's compiler, for a second."""
 
-    def __torch_function__(self, function, types, args=(), kwargs=None):
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
         if getattr(function, "__module__", None) == "torch.nn.init":
-            return args[0] if args else kwargs["tensor"]
+            return args[0] if args else (kwargs or {})["tensor"]
         return function(*args, **(kwargs or {}))
 
 
-def without_weights(model_class: Callable[[BertConfig], M], config: BertConfig) -> M:
+def without_weights(model_class: Callable[[Sizes], Built], config: Sizes) -> Built:
     """Build a model on the meta device: shapes and names, no memory and no time."""
     with torch.device("meta"), _NothingDrawn():
         return model_class(config)
@@ -167,10 +170,11 @@ def load_model(
     directory = resolve(name_or_path)
     config = BertConfig.from_json(directory / "config.json")
     tensors = read_tensors(directory)
-    if not config.labels and "classifier.weight" in tensors:
+    output = tensors.get("classifier.weight")
+    if not config.labels and output is not None and output.dim() == 2:
         # transformers does not write the names LABEL_0, LABEL_1, ... of unnamed classes
-        rows = len(tensors["classifier.weight"])
-        config = replace(config, labels=tuple(f"LABEL_{row}" for row in range(rows)))
+        rows = range(min(len(output), MOST_CLASSES + 1))  # one too many is refused by `replace`
+        config = replace(config, labels=tuple(f"LABEL_{row}" for row in rows))
     if labels is None and model_class is SequenceClassifier and config.problem_type == _MULTI_LABEL:
         raise MiniftError(
             f"{directory}: problem_type is {_MULTI_LABEL!r}, a yes or no for each class; "
@@ -184,7 +188,8 @@ def load_model(
     if isinstance(model, Bert) and report.initialised:
         # the checkpoint has no pooler, and nobody asked for a random one
         model.pooler, report = None, replace(report, initialised=())
-    return model.eval(), report
+    model.eval()
+    return model, report
 
 
 def read_tensors(directory: Path) -> dict[str, Tensor]:
@@ -195,61 +200,42 @@ def read_tensors(directory: Path) -> dict[str, Tensor]:
     """
     single, index = directory / "model.safetensors", directory / "model.safetensors.index.json"
     if single.is_file():
-        return _read_safetensors(single)
+        return read_safetensors(single)[0]
     if index.is_file():
         return _read_shards(index)
     pickled = directory / "pytorch_model.bin"
     if pickled.is_file():
-        try:
-            tensors = torch.load(pickled, map_location="cpu", weights_only=True)
-        except Exception as error:  # a damaged or hostile pickle can fail in any way
-            refused = re.search(r"GLOBAL (\S+)", str(error))
-            what = f"it asks to run {refused[1]}" if refused else type(error).__name__
-            raise MiniftError(
-                f"{pickled}: damaged, or holds more than tensors, which minift never unpickles "
-                f"({what}); ask its author for model.safetensors"
-            ) from error
-        if not isinstance(tensors, dict) or not all(
-            isinstance(name, str) and isinstance(t, Tensor) for name, t in tensors.items()
-        ):
-            raise MiniftError(f"{pickled}: expected a table of tensors by name (a state_dict)")
-        return tensors
+        return read_pickled(pickled)
     raise MiniftError(
         f"{directory}: no weights; expected model.safetensors, "
         "model.safetensors.index.json or pytorch_model.bin"
     )
 
 
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
-        raise MiniftError(
-            f"{path}: damaged or not a safetensors file ({error}); fetch it again"
-        ) from error
-
-
 def _read_shards(index: Path) -> dict[str, Tensor]:
     try:
-        weight_map: dict[str, str] = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        weight_map: dict[str, str] = json.loads(read_limited(index, LARGEST_JSON))["weight_map"]
         shards = sorted(map(Path, set(weight_map.values())))
+    except MiniftError:
+        raise
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise MiniftError(f'{index}: expected {{"weight_map": {{tensor: file}}}}') from error
     tensors: dict[str, Tensor] = {}
     for shard in shards:
         if shard != Path(shard.name):  # a shard lies beside its index, nowhere else
             raise MiniftError(f"{index}: shard {shard} points outside the folder")
+        if not shard.name.isprintable() or len(shard.name.encode()) > 255:
+            raise MiniftError(f"{index}: {shard.name[:80]!r} is no name of a file")
         if not (index.parent / shard).is_file():
             raise MiniftError(f"{index}: shard {shard} is missing; fetch the checkpoint again")
-        tensors |= _read_safetensors(index.parent / shard)
+        tensors |= read_safetensors(index.parent / shard)[0]
     if lost := sorted(set(weight_map) - set(tensors)):
         raise MiniftError(f"{index}: tensors in no shard: {', '.join(lost)}")
     return tensors
 
 
 def _assign(
-    model: nn.Module,
+    model: Bert | Model,
     tensors: dict[str, Tensor],
     same_labels: bool,
     generator: torch.Generator | None,
@@ -348,7 +334,7 @@ def _misfit(tensor: Tensor, parameter: Tensor) -> str | None:
 
 
 def save_pretrained(
-    model: Bert | SequenceClassifier | ConvClassifier | TokenClassifier | MaskedLM,
+    model: Bert | Model,
     tokenizer: Tokenizer | None,
     directory: str | Path,
     dtype: torch.dtype | None = None,
@@ -386,4 +372,5 @@ def random_model(
     """Build a model with freshly drawn weights (the negative control of pretraining)."""
     model = model_class(config)
     initialise(model, config.initializer_range, generator)
-    return model.eval()
+    model.eval()
+    return model

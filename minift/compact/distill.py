@@ -34,7 +34,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -184,7 +184,8 @@ def objective(student: Student, lessons: Sequence[Lesson], settings: Distillatio
         weights = weights.repeat_interleave(torch.tensor(batch.layout.lengths, device=device))
     loss = settings.label_weight * (hard * weights.to(hard.dtype)).sum()
     if settings.teacher_weight:
-        believed = torch.cat([lesson.teacher for lesson in lessons]).to(logits)
+        beliefs = [z for lesson in lessons if (z := lesson.teacher) is not None]  # `teach`: all
+        believed = torch.cat(beliefs).to(logits)
         log_student = student.model.log_probabilities(logits, batch.layout, settings.temperature)
         soft = soft_losses(log_student, believed, settings.temperature, settings.loss)
         loss = loss + settings.teacher_weight * soft.sum()
@@ -210,7 +211,7 @@ class Check:
     dev: float | None = None
     best: bool = False
 
-    def as_dict(self) -> dict:
+    def as_dict(self) -> dict[str, Any]:
         """Return the fields for JSON."""
         return asdict(self)
 

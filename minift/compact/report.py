@@ -29,6 +29,7 @@ from minift.compact.teacher import teacher_tags
 from minift.compact.vocabulary import Words
 from minift.data.entities import entity_scores
 from minift.data.examples import TaggedExample
+from minift.data.gold import gold_tags
 from minift.errors import MiniftError
 from minift.machine import machine
 from minift.train.runs import FineTuned
@@ -138,11 +139,12 @@ def compression_report(
     if not examples or any(example.tags is None for example in examples):
         raise MiniftError("the report needs labelled sentences to score teacher and student on")
     sentences: list[Words] = [example.words for example in examples]
-    gold = [example.tags for example in examples]
+    gold = gold_tags(examples)
     says_teacher, says_student = teacher_tags(teacher, sentences), student.tag(sentences)
     pairs = [(a, b) for x, y in zip(says_teacher, says_student) for a, b in zip(x, y)]
     sizes = {"teacher": size_of(teacher.model), "student": size_of(student.model)}
-    stored = {"teacher": stored_bytes(teacher_file), "student": stored_bytes(student_file)}
+    teacher_bytes, student_bytes = stored_bytes(teacher_file), stored_bytes(student_file)
+    stored = {"teacher": teacher_bytes, "student": student_bytes}
     some = sentences[:timed]
     speeds = dict(
         zip(
@@ -171,8 +173,8 @@ def compression_report(
     return report | {
         "compression": large.parameters / small.parameters,
         "compression_without_embeddings": large.without_embeddings / small.without_embeddings,
-        "compression_stored": stored["teacher"] / stored["student"]
-        if all(stored.values())
+        "compression_stored": teacher_bytes / student_bytes
+        if teacher_bytes and student_bytes
         else None,
         "bert_base_parameters_by_shapes": base.parameters,
         "compression_of_bert_base_by_shapes": base.parameters / small.parameters,

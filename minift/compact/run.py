@@ -32,6 +32,7 @@ from minift.compact.vocabulary import Vocabulary, Words, build_vocabulary
 from minift.compact.word_vectors import WordVectors, start_from_teacher, whole_words
 from minift.data.entity_report import side_by_side
 from minift.data.examples import Dataset, TaggedExample
+from minift.data.gold import as_sentences, gold_tags
 from minift.data.lines import read_text
 from minift.data.metrics import headline
 from minift.data.readers import read_examples
@@ -42,7 +43,7 @@ from minift.train.loop import Seeds
 from minift.train.runs import FineTuned, is_labelled, open_run
 
 
-def read_sentences(path: str | Path, format: str | None = None) -> list[Words]:
+def read_sentences(path: str | Path, format: str | None = None) -> list[tuple[str, ...]]:
     """Read unlabelled text; tags, if the file has them, are ignored.
 
     Args:
@@ -133,7 +134,8 @@ def distill(
     labels = tag_labels(teacher)
     _refuse_unknown_tags(dataset, labels)
     folder = None if out is None else Path(out)
-    labelled = [example.words for example in dataset.train]
+    train, dev, test = (as_sentences(part) for part in (dataset.train, dataset.dev, dataset.test))
+    labelled = [example.words for example in train]
     gold = set(map(tuple, labelled))
     pool = [words for words in unlabelled if tuple(words) not in gold]
     notes = _notes(dataset, unlabelled, pool)
@@ -143,7 +145,7 @@ def distill(
         min_count=min_count,
         most_words=most_words,
         more_words=whole_words(teacher, teacher_words),
-        transductive=[e.words for e in (*dataset.dev, *dataset.test)] if transductive else None,
+        transductive=[e.words for e in (*dev, *test)] if transductive else None,
     )
     # Without a weight for it, the text says which words there are and nothing else.
     read = pool if settings.teacher_weight or settings.pseudo_weight else []
@@ -190,16 +192,16 @@ def distill(
                     save_student(student, folder, storage)
 
         def validate(student: Student) -> tuple[float, float]:
-            found = student.evaluate(dataset.dev)
+            found = student.evaluate(dev)
             return found.loss, headline("entity_f1", found.scores)
 
         taught = teach(
             student,
-            gold_lessons(dataset.train, labels, beliefs and beliefs[: len(labelled)]),
-            pseudo_lessons(read, beliefs[len(labelled) :], settings) if read else [],
+            gold_lessons(train, labels, beliefs and beliefs[: len(labelled)]),
+            pseudo_lessons(read, beliefs[len(labelled) :], settings) if beliefs else [],
             settings,
             seeds,
-            validate=validate if dataset.dev else None,
+            validate=validate if dev else None,
             on_check=on_check,
             checkpoints=checkpoints,
             progress=progress,
@@ -218,27 +220,28 @@ def distill(
             "unknown_words": _unknown_share(vocabulary, dataset),
             "notes": notes,
         }
-        for split in ("dev", "test"):
-            examples = getattr(dataset, split)
+        for split, examples in (("dev", dev), ("test", test)):
             scored = student.evaluate(examples) if examples and is_labelled(examples) else None
             result[split] = scored and headline("entity_f1", scored.scores)
             result[f"{split}_scores"] = scored and scored.scores
-            gold = [example.tags for example in examples]
-            result[f"{split}_entities"] = scored and side_by_side(gold, scored.predicted)
+            result[f"{split}_entities"] = scored and side_by_side(
+                gold_tags(examples), scored.predicted
+            )
         result["seconds"] = round(time.perf_counter() - started, 2)
         if folder is not None:
-            scored = [e for e in (dataset.test, dataset.dev) if e and is_labelled(e)]
-            if report and scored:
+            scorable = [part for part in (test, dev) if part and is_labelled(part)]
+            if report and scorable:
                 compared = compression_report(
                     teacher,
                     student,
-                    scored[0],
+                    scorable[0],
                     teacher_file=teacher_files,
                     student_file=folder / FILE,
                     command=command,
                 )
                 atomic_write(folder / "report.json", json.dumps(compared, indent=2) + "\n")
             atomic_write(folder / "result.json", json.dumps(result, indent=2) + "\n")
+        if checkpoints is not None:
             checkpoints.delete()
     return student, result
 

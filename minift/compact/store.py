@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from minift.bert.tensor_files import read_safetensors
 from minift.bert.weights import without_weights
 from minift.compact.student import Student
 from minift.compact.tagger import Tagger, TaggerConfig
@@ -92,12 +92,13 @@ def load_student(path: str | Path, device: torch.device | str = "cpu") -> Studen
     path = _file(path)
     if not path.is_file():
         raise MiniftError(f"{path}: no such file; a student is made by: minift distill")
+    tensors, metadata = read_safetensors(path)
     try:
-        with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {}).get("minift", "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, json.JSONDecodeError) as error:
-        raise MiniftError(f"{path}: damaged, or no safetensors file ({error})") from None
+        about = json.loads(metadata.get("minift", "{}"))
+        if not isinstance(about, dict):
+            raise ValueError(f"expected an object, got {type(about).__name__}")
+    except (ValueError, RecursionError) as error:
+        raise MiniftError(f"{path}: damaged, or no student's file ({error})") from None
     if about.get("format") != FORMAT:
         raise MiniftError(
             f"{path}: not a student of this version; expected {FORMAT!r}, got "
@@ -107,10 +108,11 @@ def load_student(path: str | Path, device: torch.device | str = "cpu") -> Studen
         vocabulary = Vocabulary.from_dict(about["vocabulary"])
         model = without_weights(Tagger, TaggerConfig(**about["config"]))
         model.load_state_dict(_unpacked(tensors), assign=True)
-    except (KeyError, TypeError, RuntimeError) as error:
+        labels = tuple(map(str, about["labels"]))
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         reason = " ".join(str(error).split())  # PyTorch's has several lines
         raise MiniftError(f"{path}: its parts do not fit together: {reason}") from None
-    return Student(model.to(device).eval(), vocabulary, tuple(about["labels"]))
+    return Student(model.to(device).eval(), vocabulary, labels)
 
 
 def _file(path: str | Path) -> Path:

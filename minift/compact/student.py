@@ -19,7 +19,8 @@ from minift.bert.packing import Layout
 from minift.compact.tagger import Tagger, TaggerConfig, word_mask
 from minift.compact.vocabulary import Vocabulary, Words
 from minift.data.batches import UNLABELLED
-from minift.data.examples import TaggedExample, Task
+from minift.data.examples import Example, TaggedExample, Task
+from minift.data.gold import as_sentences, gold_tags
 from minift.data.metrics import evaluate_tagging
 from minift.errors import MiniftError, nearest
 from minift.train.evaluate import Evaluation
@@ -46,7 +47,7 @@ class Student:
         """Return one tag a word, sentence by sentence, in evaluation mode."""
         return self._answers(sentences, None)[0]
 
-    def evaluate(self, examples: Sequence[TaggedExample], progress: bool = False) -> Evaluation:
+    def evaluate(self, examples: Sequence[Example], progress: bool = False) -> Evaluation:
         """Score labelled sentences: entity scores, and -log p(tags) a word.
 
         Args:
@@ -54,15 +55,16 @@ class Student:
             progress: not used; a student is through before a bar is drawn.
 
         Raises:
-            MiniftError: if a tag is not among the student's labels, or a sentence has none.
+            MiniftError: if one is a text, a tag is not among the student's labels, or a sentence
+                has none.
         """
         index = {label: number for number, label in enumerate(self.labels)}
-        targets = [label_indices(example, index) for example in examples]
-        if any(UNLABELLED in sentence for sentence in targets):
+        sentences = as_sentences(examples)
+        targets = [label_indices(sentence, index) for sentence in sentences]
+        if any(UNLABELLED in tags for tags in targets):
             raise MiniftError("a sentence without tags cannot be scored; give labelled ones")
-        tags, loss = self._answers([example.words for example in examples], targets)
-        gold = [example.tags for example in examples]
-        return Evaluation(evaluate_tagging(gold, tags), loss, tags)
+        tags, loss = self._answers([sentence.words for sentence in sentences], targets)
+        return Evaluation(evaluate_tagging(gold_tags(sentences), tags), loss, tags)
 
     def _answers(
         self, sentences: Sequence[Words], targets: Sequence[Sequence[int]] | None

@@ -32,6 +32,11 @@ from minift.compact.crf import Crf
 from minift.compact.vocabulary import PADDING, UNKNOWN_WORD, Spelled
 from minift.errors import MiniftError
 
+_LARGEST = {  # of a file that is not damaged
+    "word_rows": 2**24, "character_rows": 2**21, "labels": 2**16, "word_size": 2**16,
+    "character_size": 2**16, "filters": 2**16, "hidden": 2**16, "layers": 64,
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class TaggerConfig:
@@ -64,6 +69,10 @@ class TaggerConfig:
     def __post_init__(self) -> None:
         if self.head not in ("softmax", "crf"):
             raise MiniftError(f'head must be "softmax" or "crf", got {self.head!r}')
+        for name, largest in _LARGEST.items():
+            value = getattr(self, name)
+            if type(value) is not int or not 0 < value <= largest:
+                raise MiniftError(f"{name} must be from 1 to {largest}, got {value!r}")
         for name in ("dropout", "word_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise MiniftError(f"{name} must lie in [0, 1), got {getattr(self, name)}")
@@ -121,12 +130,13 @@ class Tagger(nn.Module):
         spelled = self.spell(words.spellings)[words.spelling_of]  # (words, filters)
         rows = torch.cat([self.word(word_ids), spelled], 1)  # (words, word_size + filters)
         hidden = self._read(self.input_dropout(rows), words.layout)  # (words, 2 * hidden)
-        return self.dense(self.output_dropout(hidden))
+        logits: Tensor = self.dense(self.output_dropout(hidden))
+        return logits
 
     def spell(self, spellings: Tensor) -> Tensor:
         """Read words character by character: (distinct, longest) -> (distinct, filters)."""
         characters = self.character(spellings).transpose(1, 2)  # (distinct, size, longest)
-        features = self.convolution(characters)  # (distinct, filters, longest)
+        features: Tensor = self.convolution(characters)  # (distinct, filters, longest)
         padding = (spellings == PADDING).unsqueeze(1)
         # ReLU is monotone: after the maximum it does the same on fewer numbers.
         return features.masked_fill(padding, float("-inf")).amax(2).relu()

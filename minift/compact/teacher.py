@@ -81,16 +81,16 @@ def teacher_logits(
     longest = teacher.model.config.max_position_embeddings
     items = make_items(examples, teacher.tokenizer, "tagging", teacher.labels, longest)
     lengths = [len(words) for words in sentences]
-    digest = None if cache is None else _digest(teacher, items)
-    answers = [] if cache is None else _read(Path(cache), digest, lengths)
+    kept = None if cache is None else (Path(cache), _digest(teacher, items))
+    answers = [] if kept is None else _read(*kept, lengths)
     for at in range(len(answers), len(sentences), PART):  # the same parts, interrupted or not
         rows: list[list[Tensor]] = [[] for _ in sentences[at : at + PART]]
         part = [item for item in items if at <= item.example < at + PART]
         for item, logits in zip(part, predict_logits(teacher.model, part, progress=progress)):
             rows[item.example - at].append(logits[:, columns])
         answers += [torch.cat(windows).clone() for windows in rows]  # plain, fit for autograd
-        if cache is not None:
-            _write(Path(cache), torch.cat(answers), digest)
+        if kept is not None:
+            _write(*kept, torch.cat(answers))
     if [len(rows) for rows in answers] != lengths:
         raise AssertionError("the teacher's rows are not one a word")
     return answers
@@ -128,7 +128,7 @@ def _read(cache: Path, digest: str, lengths: Sequence[int]) -> list[Tensor]:
     return list(rows.split(lengths[:answered]))
 
 
-def _write(cache: Path, logits: Tensor, digest: str) -> None:
+def _write(cache: Path, digest: str, logits: Tensor) -> None:
     def write(folder: Path) -> None:
         save_file({"logits": logits}, folder / cache.name, metadata={"digest": digest})
 

@@ -45,7 +45,7 @@ def word_vectors(teacher: FineTuned, words: Sequence[str], size: int) -> Tensor:
     means = sums / owner[real].bincount(minlength=len(words)).unsqueeze(1)
     centred = means - means.mean(0)
     _, directions = torch.linalg.eigh(centred.T @ centred)  # the last ones vary most
-    vectors = centred @ directions.flip(1)[:, :size]
+    vectors: Tensor = centred @ directions.flip(1)[:, :size]
     length = vectors.norm(dim=1).mean()
     return (vectors / length if length > 0 else vectors).float()
 

@@ -10,7 +10,9 @@ Paper    Fair play that the papers' own experiments lack: a warm-up for all (Chi
 Differs  A method of fixed length never sees the development split; one that chooses (adaptive,
          early stopping, keep="best", a grid of rates) does, and the report says how many
          labelled examples that takes.
-Proof    tests/compare/test_grid.py
+         Under torchrun each run is one process's, from beginning to end; kept weights stay on the
+         machine that made them.
+Proof    tests/compare/test_grid.py, tests/train/test_processes.py
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from itertools import groupby
 from pathlib import Path
+from typing import Any, Literal
 
 from tqdm import tqdm
 
@@ -36,11 +39,12 @@ from minift.compare.lineup import (
 )
 from minift.compare.report import Comparison, write
 from minift.compare.runlog import RunLog, data_digest, encoder_digest, open_log
-from minift.compare.workers import Job, Plan, run_all
+from minift.compare.workers import Job, Plan, run_all, send_home, work
 from minift.data.examples import Dataset
 from minift.errors import MiniftError
 from minift.methods.recipes import recipe
 from minift.train.loop import Seeds
+from minift.train.processes import from_first, rank, require_same, world_size
 from minift.train.runs import require_two_classes, subset
 
 
@@ -54,7 +58,8 @@ def compare(
     *,
     epochs: int | None = None,
     batch_size: int | None = None,
-    keep: str = "last",
+    rate_factor: float = 1.0,
+    keep: Literal["last", "best"] = "last",
     grid: bool = False,
     selection: int | None = None,
     budget_minutes: float | None = None,
@@ -76,12 +81,15 @@ def compare(
         out: folder of the comparison; methods, sizes and seeds may be added to it later.
         epochs: for all methods instead of their own, which also lifts their floor of steps.
         batch_size: for all methods instead of their own.
+        rate_factor: on the learning rate of every method. They are set for MiniLM; the embedded
+            encoder `tiny` wants about 6.
         keep: "last" weights, or the "best" epoch's by the selection split.
         grid: choose each run's rate among the method's own, a third of it and three times it, by
             the selection split.
         selection: examples of the selection split that a run may see, drawn with its seed.
         budget_minutes: runs are done seed by seed, and no seed is begun that would not fit.
         processes: how many runs are done at a time; with 2 or more each in a fresh process.
+            Where torchrun has started several, each of them does runs instead.
         keep_weights: keep the weights of each run, in `out`/weights.
         device: where to train.
         progress: show a bar on standard error, and what is done if interrupted.
@@ -104,13 +112,19 @@ def compare(
     if isinstance(seeds, int) and seeds < 1:
         raise MiniftError(f"seeds must be at least 1, got {seeds}")
     seeds = _distinct("seeds", range(seeds) if isinstance(seeds, int) else seeds, least=0)
-    for name, value in (("processes", processes), ("budget_minutes", budget_minutes)):
+    positive = {"processes": processes, "budget_minutes": budget_minutes}
+    for name, value in {**positive, "rate_factor": rate_factor}.items():
         if value is not None and not value > 0:
             raise MiniftError(f"{name} must be more than 0, got {value}")
-    own: dict = {} if epochs is None else {"epochs": epochs, "min_steps": 0}
+    if processes > 1 and world_size() > 1:
+        raise MiniftError("--processes is for one process; torchrun has started several already")
+    own: dict[str, Any] = {} if epochs is None else {"epochs": epochs, "min_steps": 0}
     own |= {} if batch_size is None else {"batch_size": batch_size}
     found = {name: recipe(name) for name in names}
-    settings = {n: replace(m.settings, keep=keep, **own) for n, m in found.items()}
+    rates = {n: m.settings.learning_rate * rate_factor for n, m in found.items()}
+    settings = {
+        n: replace(m.settings, keep=keep, learning_rate=rates[n], **own) for n, m in found.items()
+    }
     choosing = frozenset(
         n for n, m in found.items() if grid or keep == "best" or m.schedule().needs_dev_loss
     )
@@ -161,9 +175,14 @@ def compare(
         notes=(*notes, *dataset.notes),
         command=command,
     )
+    require_same({key: setup[key] for key in ("data_digest", "encoder_digest")})
+    if rank() > 0:
+        work(plan)
+        return from_first(about)
     with open_log(Path(out), setup) as log:
         try:
-            late = _run_rounds(plan, jobs, log, processes, budget_minutes, started, progress)
+            at_once = max(processes, world_size())
+            late = _run_rounds(plan, jobs, log, at_once, budget_minutes, started, progress)
             about = replace(about, notes=(*late, *about.notes))
         except KeyboardInterrupt:
             if progress:
@@ -178,7 +197,8 @@ def compare(
             about = log.complete(about, jobs)
             if log.done:
                 write(Path(out), about)
-    return about
+    send_home()
+    return from_first(about)
 
 
 def _distinct(name: str, numbers: int | Sequence[int], least: int) -> list[int]:

@@ -15,6 +15,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from minift.bert.config import BertConfig
 from minift.data.batches import make_items
@@ -91,7 +92,7 @@ def with_controls(methods: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def control_pairs(names: Sequence[str]) -> list[tuple[str, str]]:
     """Return (method, control) pairs that are both among `names`."""
-    pairs = [(name, control_of(name)) for name in names]
+    pairs = [(name, control) for name in names if (control := control_of(name)) is not None]
     pairs += [(name, f"{name},{order}") for order in ("random", "lowest") for name in names]
     pairs += [("bitfit", "random-scalars"), ("bitfit", "random-rows")] * ("bitfit" in names)
     return [(name, control) for name, control in pairs if control in names]
@@ -157,7 +158,9 @@ def rehearse(
     return counts
 
 
-def shown(method: Recipe, settings: Settings, counts: Sequence[Count], grid: bool) -> dict:
+def shown(
+    method: Recipe, settings: Settings, counts: Sequence[Count], grid: bool
+) -> dict[str, Any]:
     """Return the columns of the settings table."""
     trains = {count.part: f"{count.trains:,}" for count in counts}
     return {

@@ -298,8 +298,7 @@ def _strips(plot: Plot, low: float, high: float, marked: bool) -> str:
             parts.append(f'<line class="interval" {ends} y1="{y}" y2="{y}"/>')
         for dot, crossed in zip(strip.dots, strip.crossed):
             if crossed:
-                at = float(x(dot))
-                path = f"M{at - 5:.1f} {y - 5}l10 10m0 -10l-10 10"
+                path = f"M{float(x(dot)) - 5:.1f} {y - 5}l10 10m0 -10l-10 10"
                 parts.append(f'<path class="cross" d="{path}"/>')
             else:
                 parts.append(f'<circle class="dot" cx="{x(dot)}" cy="{y}" r="5"/>')

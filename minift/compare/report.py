@@ -159,8 +159,8 @@ def comparisons(comparison: Comparison) -> list[Against]:
                 seeds = sorted(mine.keys() & theirs.keys())
                 difference = paired_difference([mine[s] for s in seeds], [theirs[s] for s in seeds])
                 found.append(Against(method, other, labels, difference))
-    tested = [against for against in found if against.difference.p is not None]
-    adjusted = iter(holm([against.difference.p for against in tested]))
+    tested = [p for against in found if (p := against.difference.p) is not None]
+    adjusted = iter(holm(tested))
     return [a if a.difference.p is None else replace(a, holm=next(adjusted)) for a in found]
 
 
@@ -197,8 +197,10 @@ def short_text(comparison: Comparison) -> str:
 
 def results_table(comparison: Comparison, labels: int) -> Table:
     """Return the table of one size; scores in points, that is hundredths."""
-    header = ("method", "mean", "sd", "min", "max", "runs", "failed", "trained")
-    header += ("seconds", "peak MB", "to store")
+    header = (
+        *("method", "mean", "sd", "min", "max", "runs", "failed", "trained"),
+        *("seconds", "peak MB", "to store"),
+    )
     rows = []
     for method in comparison.present(labels):
         runs = comparison.of(method, labels)
@@ -225,8 +227,10 @@ def results_table(comparison: Comparison, labels: int) -> Table:
 
 def differences_table(made: Sequence[Against]) -> Table:
     """Return the table of differences, in points."""
-    header = ("method", "against", "difference", "95% CI (t)", "95% CI (bootstrap)")
-    header += ("p", "p (Holm)", "seeds")
+    header = (
+        *("method", "against", "difference", "95% CI (t)", "95% CI (bootstrap)"),
+        *("p", "p (Holm)", "seeds"),
+    )
 
     def row(a: Against) -> tuple[str, ...]:
         d = a.difference
@@ -240,12 +244,12 @@ def differences_table(made: Sequence[Against]) -> Table:
 
 def caution(made: Sequence[Against]) -> list[str]:
     """Say what it means that so many comparisons were made."""
-    tested = [against for against in made if against.holm is not None]
+    tested = [(against, p) for against in made if (p := against.holm) is not None]
     if len(tested) < 2:
         return []
     by_chance = 1 - 0.95 ** len(tested)
     standing = [
-        f"{a.method} against {a.other} at {_labels(a.labels)}" for a in tested if a.holm < 0.05
+        f"{a.method} against {a.other} at {_labels(a.labels)}" for a, p in tested if p < 0.05
     ]
     if standing:
         left = f"After Holm's correction for that, these differences stand: {'; '.join(standing)}."
@@ -301,9 +305,7 @@ def page(comparison: Comparison) -> list[Block]:
                 "An interval covers what changes with the seed. It does not cover the choice of "
                 f"the {c.examples:,} examples reported on{_sampling(c)}.",
                 *caution(made),
-                f"Choices are made by {c.selection}, never by the examples reported on. The "
-                'column "chooses by" of the settings says how many labelled examples a method '
-                "needs for that, on top of its training labels.",
+                *_choices(c),
                 "A failed run predicts the same for every example, or its loss was not finite "
                 "(it then counts with the score of a constant answer). Failed runs are part of "
                 "every mean.",
@@ -372,6 +374,17 @@ def _settings_table(c: Comparison) -> Table:
     columns = list(dict.fromkeys(name for m in c.methods for name in c.settings[m]))
     rows = [(m, *(c.settings[m].get(name, "") for name in columns)) for m in c.methods]
     return Table(("method", *columns), tuple(rows))
+
+
+def _choices(c: Comparison) -> tuple[str, ...]:
+    """Say by what anything was chosen, if anything was."""
+    if not any(run.selection_examples for run in c.runs):
+        return ("Nothing was chosen by looking at scores: no rate, no length, no epoch.",)
+    return (
+        f"Choices are made by {c.selection}, never by the examples reported on. The "
+        'column "chooses by" of the settings says how many labelled examples a method '
+        "needs for that, on top of its training labels.",
+    )
 
 
 def _sampling(c: Comparison) -> str:

@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from minift.compare.lineup import control_pairs
 from minift.compare.report import Comparison, Run
@@ -29,7 +29,7 @@ class RunLog:
     """The folder of a comparison, open for writing: compare.json and runs.jsonl."""
 
     file: TextIO
-    setup: dict
+    setup: dict[str, Any]
     done: dict[Job, Run]
 
     def add(self, run: Run) -> None:
@@ -58,7 +58,7 @@ class RunLog:
 
 
 @contextlib.contextmanager
-def open_log(folder: Path, setup: dict) -> Iterator[RunLog]:
+def open_log(folder: Path, setup: dict[str, Any]) -> Iterator[RunLog]:
     """Open a new folder, or go on in one that was made with the same setup.
 
     Raises:
@@ -73,6 +73,8 @@ def open_log(folder: Path, setup: dict) -> Iterator[RunLog]:
         raise MiniftError(
             f"{folder} holds something else ({', '.join(others[:5])}); choose another --out"
         )
+    if setup_file.is_file():
+        _merged(folder, setup_file, setup)  # refused before a lock is left in it
     folder.mkdir(parents=True, exist_ok=True)
     with locked(setup_file):
         if setup_file.is_file():
@@ -82,7 +84,7 @@ def open_log(folder: Path, setup: dict) -> Iterator[RunLog]:
             yield RunLog(file, setup, _finished(runs_file))
 
 
-def _merged(folder: Path, setup_file: Path, new: dict) -> dict:
+def _merged(folder: Path, setup_file: Path, new: dict[str, Any]) -> dict[str, Any]:
     """Return the setup with the methods of both, or refuse what would mix different runs."""
     try:
         return _merge(folder, json.loads(setup_file.read_text(encoding="utf-8")), new)
@@ -92,7 +94,7 @@ def _merged(folder: Path, setup_file: Path, new: dict) -> dict:
         ) from error
 
 
-def _merge(folder: Path, old: dict, new: dict) -> dict:
+def _merge(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     changed = [
         f"{key.replace('_', ' ')} was {old.get(key)} and is now {new[key]}"
         for key in ("minift_version", "selection", "grid", "device")

@@ -1,4 +1,4 @@
-"""One run of a comparison, here or in a process of its own.
+"""One run of a comparison, here, in a process of its own, or in one of torchrun's.
 
 Claim    A run is a function of its plan and its job: it comes out the same wherever and in
          whatever order it is done, and tells what it cost.
@@ -15,22 +15,27 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import json
 import math
 import multiprocessing
 import signal
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from minift.bert.weights import save_pretrained
 from minift.compare.report import Run
-from minift.data.examples import Dataset, Example, TaggedExample
+from minift.data.examples import Dataset, Example, TextExample
+from minift.data.gold import gold_classes, gold_numbers, gold_tags
 from minift.data.metrics import (
     collapsed,
     evaluate_classification,
@@ -39,13 +44,16 @@ from minift.data.metrics import (
     headline,
     majority_baseline,
 )
+from minift.determinism import deterministic, inherited
 from minift.errors import MiniftError
 from minift.machine import machine
 from minift.methods.recipes import recipe
 from minift.train.evaluate import Evaluation
 from minift.train.loop import Diverged, Seeds, Settings
+from minift.train.processes import alone, store, world_size
 from minift.train.runs import FineTuned, subset, train
 
+POLL = 0.1  # seconds between two looks
 GRID = (1.0, 1 / 3, 3.0)  # factors on a method's rate; of equal scores the first wins
 
 
@@ -96,12 +104,16 @@ def run_all(
     Args:
         plan, jobs: what to do.
         processes: 1 does the runs here; more does each in a fresh process, so many at a time,
-            each with its share of the threads.
+            each with its share of the threads. In the first of several ranks all of them do
+            runs, see `work`.
         on_start: hears of each job.
 
     Raises:
         MiniftError: a run cannot go on, or its process was killed.
     """
+    if world_size() > 1:
+        yield from _deal(plan, jobs, on_start)
+        return
     if processes == 1:
         for job in jobs:
             on_start(job)
@@ -110,7 +122,7 @@ def run_all(
     context = multiprocessing.get_context("spawn")
     threads = max(1, torch.get_num_threads() // processes)
     waiting = deque(jobs)
-    running: dict[Connection, tuple[multiprocessing.process.BaseProcess, Job]] = {}
+    running: dict[Connection, tuple[SpawnProcess, Job]] = {}
     try:
         while waiting or running:
             while waiting and len(running) < processes:
@@ -121,7 +133,8 @@ def run_all(
                 process.start()
                 sender.close()  # the child has its own end; ours would hide its death
                 running[receiver] = process, job
-            for receiver in wait(list(running)):
+            ready = wait(list(running))
+            for receiver in [receiver for receiver in running if receiver in ready]:
                 process, job = running[receiver]
                 try:
                     outcome = receiver.recv()
@@ -142,11 +155,68 @@ def run_all(
             process.kill()
 
 
+def work(plan: Plan) -> None:
+    """Do runs, one after the other, until there are no more: the part of each rank.
+
+    Each takes the next job as soon as it is free, so long runs hold nobody up. Jobs and runs are
+    words in the store that all ranks can read.
+    """
+    words = store()
+    while True:
+        number = words.add("taken", 1)  # from 1
+        while not words.check([f"job {number}"]):  # it may take a while, so no time limit
+            time.sleep(POLL)
+        if not (job := words.get(f"job {number}")):
+            return
+        with alone():
+            run = run_once(plan, Job(**json.loads(job)))
+        words.set(f"run {number}", json.dumps(asdict(run)))
+
+
+def _deal(plan: Plan, jobs: Sequence[Job], on_start: Callable[[Job], None]) -> Iterator[Run]:
+    """Deal jobs to all ranks, and yield each run as soon as it is finished: the part of rank 0.
+
+    Its own runs are done by a thread, so that it hears of the others' meanwhile.
+    """
+    words = store()
+    failed: list[BaseException] = []
+
+    def own() -> None:
+        try:
+            work(plan)
+        except BaseException as error:
+            failed.append(error)
+
+    first = words.add("dealt", 0) + 1  # a comparison with a budget deals round after round
+    words.add("dealt", len(jobs))
+    waiting = dict(enumerate(jobs, first))
+    for number, job in waiting.items():
+        words.set(f"job {number}", json.dumps(asdict(job)))
+    if first == 1:
+        threading.Thread(target=own, daemon=True).start()
+    while waiting:
+        for number in [n for n in waiting if words.check([f"run {n}"])]:
+            on_start(waiting.pop(number))
+            yield Run(**json.loads(words.get(f"run {number}")))
+        if failed:
+            raise failed[0]
+        time.sleep(POLL)
+
+
+def send_home() -> None:
+    """Tell all ranks that there are no more jobs."""
+    if world_size() > 1:
+        dealt = store().add("dealt", 0)
+        for number in range(dealt + 1, dealt + 1 + world_size()):
+            store().set(f"job {number}", "")
+
+
 def _child(sender: Connection, plan: Plan, job: Job, threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it too, and decides
     torch.set_num_threads(threads)
     try:
-        sender.send(run_once(plan, job, fresh=True))
+        with deterministic(inherited()):
+            sender.send(run_once(plan, job, fresh=True))
     except MiniftError as error:
         sender.send(error)
 
@@ -164,7 +234,7 @@ def run_once(plan: Plan, job: Job, fresh: bool = False) -> Run:
     dev = subset(data.dev, plan.selection, job.seed) if data.dev else ()
     chooses = job.method in plan.choosing
     seen = replace(data, dev=dev if chooses else (), test=())
-    best: tuple[FineTuned, dict, float] | None = None
+    best: tuple[FineTuned, dict[str, Any], float] | None = None
     notes: list[str] = []
     for factor in GRID if plan.grid else (1.0,):
         rate = base.learning_rate * factor
@@ -230,30 +300,27 @@ def run_once(plan: Plan, job: Job, fresh: bool = False) -> Run:
 def constant_score(data: Dataset, train: Sequence[Example], examples: Sequence[Example]) -> float:
     """Score the best answer that reads no text: the commonest class, "O", or the mean."""
     if data.task == "tagging":
-        tags = [e.tags for e in examples]
+        tags = gold_tags(examples)
         scores = evaluate_tagging(tags, [["O"] * len(sentence) for sentence in tags])
     elif data.task == "regression":
-        mean = sum(e.label for e in train) / len(train)
-        scores = evaluate_regression([e.label for e in examples], [mean] * len(examples))
+        mean = sum(gold_numbers(train)) / len(train)
+        scores = evaluate_regression(gold_numbers(examples), [mean] * len(examples))
     else:
-        gold = [e.label for e in examples]
-        answers = majority_baseline([e.label for e in train], gold)
+        gold = gold_classes(examples)
+        answers = majority_baseline(gold_classes(train), gold)
         scores = evaluate_classification(gold, answers, data.labels)
     return headline(data.metric, scores)
 
 
 def gave_up(found: Evaluation, examples: Sequence[Example]) -> bool:
     """Tell whether a model predicts the same for everything, or numbers that are not finite."""
-    predicted, gold = found.predicted, [e.label for e in examples if not _tagged(e)]
+    predicted = found.predicted
+    gold = [e.label for e in examples if isinstance(e, TextExample) and e.label is not None]
     if not gold:
         predicted = [tag for tags in predicted for tag in tags]
-        gold = [tag for e in examples for tag in e.tags]
+        gold = [tag for tags in gold_tags(examples) for tag in tags]
     finite = all(math.isfinite(p) for p in predicted if isinstance(p, float))
     return not finite or collapsed(predicted, gold) is not None
-
-
-def _tagged(example: Example) -> bool:
-    return isinstance(example, TaggedExample)
 
 
 def _reset_peak(device: str) -> bool:

@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -27,9 +27,11 @@ from torch import Tensor
 from minift.bert.packing import Packed, Selection, pack
 from minift.bert.tokenizer import Tokenizer
 from minift.data.examples import Example, TaggedExample, Task
+from minift.data.gold import as_sentences, as_texts
 from minift.errors import MiniftError, nearest
 
 OtherPieces = Literal["ignore", "continue"]
+T = TypeVar("T")
 
 UNLABELLED = -100  # class index of a token that nobody labelled; it has no loss and no score
 
@@ -106,14 +108,17 @@ def make_items(
         raise MiniftError(f'other_pieces must be "ignore" or "continue", got {other_pieces!r}')
     index = {label: number for number, label in enumerate(labels)}
     if task == "tagging":
-        return _word_items(examples, tokenizer, index, max_length, other_pieces == "continue")
+        continues = other_pieces == "continue"
+        return _word_items(as_sentences(examples), tokenizer, index, max_length, continues)
     if other_pieces != "ignore":
         raise MiniftError(f'other_pieces="{other_pieces}" is for tagging, not for {task}')
     items = []
+    texts = as_texts(examples)
     encodings = tokenizer.encode(
-        [e.text for e in examples], [e.text_b for e in examples], max_length=max_length
+        [e.text for e in texts], [e.text_b for e in texts], max_length=max_length
     )
-    for number, (example, encoding) in enumerate(zip(examples, encodings)):
+    target: float  # class index, or number
+    for number, (example, encoding) in enumerate(zip(texts, encodings)):
         if task == "regression":
             target = math.nan if example.label is None else float(example.label)
         elif example.label is None:
@@ -175,7 +180,7 @@ def make_batch(items: Sequence[Item]) -> Batch:
     return Batch(packed, wanted, torch.tensor([t for item in items for t in item.targets]))
 
 
-def shuffled(items: Sequence[Item], size: int, generator: torch.Generator) -> list[list[Item]]:
+def shuffled(items: Sequence[T], size: int, generator: torch.Generator) -> list[list[T]]:
     """Split items into training batches of `size` in an order drawn from `generator`."""
     order = torch.randperm(len(items), generator=generator).tolist()
     return [[items[i] for i in order[at : at + size]] for at in range(0, len(order), size)]

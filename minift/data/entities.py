@@ -25,7 +25,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from minift.errors import MiniftError, nearest
 
@@ -134,7 +134,7 @@ class EntityReport:
     micro: EntityScore
     macro: EntityScore
 
-    def as_dict(self) -> dict:
+    def as_dict(self) -> dict[str, Any]:
         """Return the report as nested dicts of plain numbers and strings, ready for JSON."""
         return asdict(self)
 
@@ -172,7 +172,7 @@ def entity_scores(
     Raises:
         MiniftError: if there is no sentence, shapes differ, or a tag is not IOB2.
     """
-    correct, found, support = Counter(), Counter(), Counter()
+    correct, found, support = Counter[str](), Counter[str](), Counter[str]()
     for true, guessed in _span_pairs(gold, predicted, mode, scheme):
         support.update(span.type for span in true)
         found.update(span.type for span in guessed)
@@ -249,11 +249,11 @@ def entity_errors(
             if a in missed and b in spurious:
                 missed.remove(a)
                 spurious.remove(b)
-                wrong = ["boundary"] * (a[1:] != b[1:]) + ["type"] * wrong_type
-                found.append(EntityError("+".join(wrong), number, a, b))
+                overlap: ErrorKind = "boundary+type" if wrong_type else "boundary"
+                found.append(EntityError("type" if a[1:] == b[1:] else overlap, number, a, b))
         found += [EntityError("missed", number, a, None) for a in missed]
         found += [EntityError("spurious", number, None, b) for b in spurious]
-        errors += sorted(found, key=lambda error: (error.gold or error.predicted)[1:])
+        errors += sorted(found, key=lambda e: next(s[1:] for s in (e.gold, e.predicted) if s))
     return errors
 
 

@@ -16,6 +16,7 @@ from typing import Any, get_args
 
 from minift.data.entities import Mode, Span, Tags, entity_errors, entity_scores
 from minift.data.examples import TaggedExample
+from minift.data.gold import gold_tags
 from minift.files import atomic_write
 
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -80,7 +81,7 @@ def error_list(
         words and characters of "text", from 0, the end not included.
     """
     joined = [example.joined() for example in examples]
-    for error in entity_errors([example.tags for example in examples], predicted, mode):
+    for error in entity_errors(gold_tags(examples), predicted, mode):
         text, offsets = joined[error.sentence]
         yield {
             "kind": error.kind,

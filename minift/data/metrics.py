@@ -27,7 +27,7 @@ import numpy as np
 from minift.data.entities import Tags, entity_scores
 from minift.errors import MiniftError, nearest
 
-Label = str | int
+Label = str | float  # a class, or the number that a regression says
 Labels = Sequence[Label] | np.ndarray
 Numbers = Sequence[float] | np.ndarray
 
@@ -95,7 +95,7 @@ def f1(
         raise MiniftError(f'`positive` goes with "binary" alone: got {positive!r}, "{average}"')
     gold, predicted = _paired(gold, predicted)
     true, guessed = Counter(gold), Counter(predicted)
-    if average == "binary":
+    if positive is not None:
         classes = [positive]
     else:
         classes = sorted(true | guessed) if labels is None else _listed(labels)
@@ -234,9 +234,10 @@ def majority_baseline(train_labels: Labels, gold: Labels) -> list[Label]:
 
 def _listed(values: Labels) -> list[Label]:
     """Return plain Python labels, whatever array or tensor they came in."""
-    if getattr(values, "ndim", 1) != 1:
+    shape = tuple(getattr(values, "shape", (len(values),)))
+    if len(shape) != 1:
         raise MiniftError(
-            f"expected one label a row, got an array of shape {tuple(values.shape)}; "
+            f"expected one label a row, got an array of shape {shape}; "
             "turn logits into labels with argmax first"
         )
     return values.tolist() if hasattr(values, "tolist") else list(values)
@@ -244,7 +245,7 @@ def _listed(values: Labels) -> list[Label]:
 
 def _kinds(labels: list[Label]) -> str:
     """Name the kinds of values among the labels: "text", "numbers", "missing and text"."""
-    known = {str: "text", Number: "numbers", type(None): "missing"}
+    known: dict[type, str] = {str: "text", Number: "numbers", type(None): "missing"}
     found = {
         next((name for kind, name in known.items() if issubclass(type_, kind)), type_.__name__)
         for type_ in set(map(type, labels))

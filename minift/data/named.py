@@ -25,6 +25,7 @@ from pathlib import Path
 
 from minift.data.embedded import EMBEDDED_SETS, load_embedded
 from minift.data.examples import Dataset, Example, Task, TextExample
+from minift.data.gold import as_texts
 from minift.data.lines import Problems, decode, read_text, refuse
 from minift.data.readers import label_order, overlap_notes, read_examples
 from minift.errors import MiniftError, nearest
@@ -50,7 +51,7 @@ class NamedSet:
     metric: str
     labels: tuple[str, ...] | None
     licence: str
-    split: Callable[[Examples], tuple[Examples, ...]] | None = None
+    split: Callable[..., tuple[Examples, ...]] | None = None
 
 
 def load_dataset(name: str, home: str | Path | None = None) -> Dataset:
@@ -144,7 +145,7 @@ def _wnli(path: Path) -> Examples:
     numbered = read_examples(
         path, format="tsv", text="sentence1", text_b="sentence2", labels=tuple(names)
     )
-    return tuple(replace(example, label=names[example.label]) for example in numbered)
+    return tuple(replace(text, label=names[str(text.label)]) for text in as_texts(numbered))
 
 
 def _mrpc(path: Path) -> Examples:
@@ -258,10 +259,11 @@ def split_by_question(examples: Examples) -> tuple[Examples, Examples, Examples]
     questions, a seed or the machine.
     """
     sides: tuple[list[Example], ...] = ([], [], [])
-    for example in examples:
+    for example in as_texts(examples):
         position = _position(example.text)
         sides[(position >= 0.6) + (position >= 0.8)].append(example)
-    return tuple(map(tuple, sides))
+    train, dev, test = map(tuple, sides)
+    return train, dev, test
 
 
 def hold_out_dev(train: Examples, test: Examples) -> tuple[Examples, Examples, Examples]:

@@ -20,6 +20,7 @@ from reprlib import repr as short
 from typing import get_args
 
 from minift.data.examples import Dataset, Example, TaggedExample, Task
+from minift.data.gold import gold_classes, gold_tags
 from minift.data.lines import Problems, read_text, refuse
 from minift.data.table_files import csv_rows, json_rows, json_sentences, text_examples, tsv_rows
 from minift.data.tags import LETTERS, Invalid, Scheme
@@ -179,11 +180,12 @@ def label_order(train: tuple[Example, ...], task: Task) -> tuple[str, ...]:
     if task == "regression":
         return ()
     if task == "tagging":
-        types = sorted({tag[2:] for example in train for tag in example.tags if tag != "O"})
+        types = sorted({tag[2:] for tags in gold_tags(train) for tag in tags if tag != "O"})
         return ("O", *(f"{letter}-{type_}" for type_ in types for letter in "BI"))
-    labels = {example.label for example in train}
-    integers = all(re.fullmatch(r"[+-]?[0-9]{1,18}", label) for label in labels)
-    return tuple(sorted(labels, key=(lambda label: (int(label), label)) if integers else None))
+    labels = sorted(set(gold_classes(train)))
+    if all(re.fullmatch(r"[+-]?[0-9]{1,18}", label) for label in labels):
+        labels.sort(key=int)
+    return tuple(labels)
 
 
 def overlap_notes(
@@ -222,7 +224,10 @@ def _read(path: str | Path, options: _Options) -> _Content:
     if format == "conll" and options.task not in (None, "tagging"):
         refuse(path, [(0, f"a token file is for tagging, not for {options.task}")])
 
-    scheme, notes = None, []
+    examples: Sequence[Example]
+    lines: list[tuple[int, ...]]
+    scheme: Scheme | None = None
+    notes: list[str] = []
     if words and options.task in (None, "tagging"):
         if format == "conll":
             sentences = parse_sentences(
@@ -276,7 +281,7 @@ def _labels_of(example: Example) -> tuple[str | float | None, ...]:
 
 
 def _find_repeated_ids(
-    examples: list[Example], lines: list[tuple[int, ...]], problems: Problems
+    examples: Sequence[Example], lines: list[tuple[int, ...]], problems: Problems
 ) -> None:
     seen: dict[str, int] = {}
     for example, (line, *_) in zip(examples, lines):
@@ -288,7 +293,7 @@ def _find_repeated_ids(
 def _refuse_amounts(content: _Content) -> None:
     """Ask for the task where all labels are numbers and some have a fraction, such as 2.75."""
     try:
-        numbers = {example.label: float(example.label) for example in content.examples}
+        numbers = {label: float(label) for label in gold_classes(content.examples)}
     except ValueError:
         return
     if fractions := [label for label, n in numbers.items() if math.isfinite(n) and n % 1]:
@@ -319,7 +324,7 @@ def _unlike(content: _Content, train: _Content) -> Problems:
 
 
 def _class_notes(train: tuple[Example, ...]) -> list[str]:
-    counts = Counter(example.label for example in train)
+    counts = Counter(gold_classes(train))
     notes = [
         f'class "{label}" has only one training example' for label, n in counts.items() if n == 1
     ]

@@ -18,6 +18,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 from reprlib import repr as short
+from typing import TypeGuard
 
 from minift.data.examples import TextExample
 from minift.data.lines import Problems, decode, read_text
@@ -155,7 +156,7 @@ def json_sentences(
             faults.append('"tags" is missing')
         elif tags is not None and not (_are_strings(tags) and len(tags) == len(words)):
             faults.append(f'"tags" must be a list of {len(words)} strings, got {short(tags)}')
-        kept = None if tags is None or faults else tuple(tags)
+        kept = tuple(tags) if _are_strings(tags) and not faults else None
         id_ = _id(columns, row, number, faults)
         sentences.append(Sentence(id_, tuple(words), kept, (line,) * len(words)))
         problems += [(line, fault) for fault in faults]
@@ -204,5 +205,5 @@ def _id(columns: list[str], row: dict[str, object], number: int, faults: list[st
     return str(value)
 
 
-def _are_strings(value: object) -> bool:
+def _are_strings(value: object) -> TypeGuard[list[str]]:
     return isinstance(value, list) and value != [] and all(isinstance(v, str) for v in value)

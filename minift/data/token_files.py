@@ -127,10 +127,10 @@ def tagged_examples(
     Entities that break the scheme become what `invalid` says (see `to_iob2`), and are counted
     in a note; with "error" each is a problem of its line.
     """
-    labelled = [sentence for sentence in sentences if sentence.tags is not None]
+    labelled = [sentence.tags for sentence in sentences if sentence.tags is not None]
     notes = []
     try:
-        scheme = scheme or (detect_scheme(s.tags for s in labelled) if labelled else None)
+        scheme = scheme or (detect_scheme(labelled) if labelled else None)
     except MiniftError as error:
         problems.append((0, str(error)))
         return [], None, []
@@ -138,7 +138,7 @@ def tagged_examples(
     examples = []
     for sentence in sentences:
         tags = None
-        if sentence.tags is not None:
+        if sentence.tags is not None and scheme is not None:
             try:
                 repair = "begin" if invalid == "error" else invalid  # each is named below
                 tags = tuple(to_iob2(sentence.tags, scheme, repair))
@@ -157,7 +157,7 @@ def tagged_examples(
             f"{len(broken)} entities break the scheme {scheme} and are read as {become} "
             f'by the policy "{invalid}" (first: line {line}, {first})'
         )
-    if zeros := sum(sentence.tags.count("0") for sentence in labelled):
+    if zeros := sum(tags.count("0") for tags in labelled):
         notes.append(f'{zeros} tags "0" are read as "O"')
     if scheme not in ("iob2", None):
         notes.append(f"tags are in the scheme {scheme} and are read as iob2")
@@ -167,7 +167,7 @@ def tagged_examples(
 def _unknown_tags(sentence: Sentence, scheme: Scheme) -> Problems:
     """Name each tag of the sentence that does not belong to the scheme, with its line."""
     found = []
-    for line, tag in zip(sentence.lines, sentence.tags):
+    for line, tag in zip(sentence.lines, sentence.tags or ()):
         try:
             to_iob2([tag], scheme, "begin")
         except MiniftError as error:

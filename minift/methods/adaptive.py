@@ -32,7 +32,7 @@ import math
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from minift.errors import MiniftError
 from minift.train.schedules import Constant, Schedule
@@ -188,7 +188,7 @@ def rate_factor(
     """
     if state.phase == "warmup":
         return _rise(step, settings.warmup_epochs * steps_per_epoch)
-    if state.phase == "cooldown":
+    if state.phase == "cooldown" and state.cooldown_start is not None:
         steps = settings.cooldown_epochs * steps_per_epoch
         return _fall(step - state.cooldown_start * steps_per_epoch, steps)
     return 1.0 if state.phase == "constant" else 0.0
@@ -245,7 +245,7 @@ class Adaptive:
         self.state = advance(self.state, dev_loss, self.capped)
         return self.state.reason or None
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run needs, ready for JSON."""
         return {
             "settings": asdict(self.settings),
@@ -253,7 +253,7 @@ class Adaptive:
             "state": asdict(self.state),
         }
 
-    def load_state_dict(self, saved: dict) -> None:
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Go on where `saved` was taken.
 
         Raises:
@@ -382,11 +382,11 @@ class EarlyStopping:
         other = self.schedule.after_epoch(dev_loss)
         return self.rule.after_epoch(dev_loss) or other
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, Any]:
         """See `Adaptive.state_dict`."""
         return self.rule.state_dict()
 
-    def load_state_dict(self, saved: dict) -> None:
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
         """See `Adaptive.load_state_dict`."""
         self.rule.load_state_dict(saved)
 

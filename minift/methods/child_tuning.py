@@ -26,6 +26,7 @@ Tutorial tutorials/06_child_tuning
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -283,9 +284,13 @@ def load_masks(path: str | Path, model: nn.Module) -> Masks:
         encoder = {name: tuple(shape) for name, shape in json.loads(metadata["encoder"]).items()}
         masks = {}
         for name, shape in json.loads(metadata["masks"]).items():
+            if math.prod(shape) > 8 * packed[name].size:  # NumPy would add zeros
+                raise ValueError(f"{name} is too short for {shape}")
             bits = np.unpackbits(packed[name], count=int(np.prod(shape)))
             masks[name] = torch.from_numpy(bits.astype(bool)).view(shape)
-    except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:
+    except (
+        SafetensorError, OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError,
+    ) as error:  # fmt: skip
         raise MiniftError(f"{path}: not a mask file that minift wrote ({error})") from error
     problem = f"{path} was made for another encoder or head; file against model"
     _compare({**encoder, **_encoder_shapes(model)}, encoder, _encoder_shapes(model), problem)

@@ -14,20 +14,22 @@ import hashlib
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from minift.bert.encoder import Bert
+from minift.bert.heads import Classifier
+from minift.bert.tensor_files import read_safetensors
 from minift.bert.weights import hf_name
 from minift.errors import MiniftError
 from minift.files import atomic_directory_write
 
 
 def save_delta(
-    model: nn.Module, base: nn.Module, path: str | Path, base_name: str = "its base"
+    model: Classifier, base: nn.Module, path: str | Path, base_name: str = "its base"
 ) -> None:
     """Write what fine-tuning changed, under Hugging Face's names, and nothing else.
 
@@ -77,7 +79,7 @@ def save_delta(
     )
 
 
-def load_delta(path: str | Path, model: nn.Module) -> None:
+def load_delta(path: str | Path, model: Classifier) -> None:
     """Turn a freshly loaded encoder with a head into the fine-tuned model, bit for bit.
 
     Args:
@@ -129,20 +131,18 @@ def load_delta(path: str | Path, model: nn.Module) -> None:
             target.put_(indices, tensors[f"{name}.values"].to(target))
 
 
-def _read_delta(path: Path) -> tuple[dict[str, Tensor], dict]:
+def _read_delta(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise MiniftError(f"{path}: cannot be read as a delta file ({error})") from error
+        tensors, metadata = read_safetensors(path)
+    except MiniftError as error:
+        raise MiniftError(f"{path}: cannot be read as a delta file ({error.__cause__})") from error
     try:
         return tensors, {
             "base_name": metadata["base_name"],
-            "base": json.loads(metadata["base"]),
-            "labels": json.loads(metadata["labels"]),
+            "base": dict(json.loads(metadata["base"])),
+            "labels": list(map(str, json.loads(metadata["labels"]))),
         }
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise MiniftError(
             f"{path}: a safetensors file, but no delta file: it does not say which encoder it "
             "changes (a whole checkpoint is loaded with load_model)"
@@ -162,5 +162,5 @@ def _bytes(tensor: Tensor) -> Tensor:
 
 def _fingerprint(tensor: Tensor) -> str:
     """Return type, shape and the start of the SHA-256 of the bytes."""
-    digest = hashlib.sha256(_bytes(tensor).flatten().numpy()).hexdigest()
+    digest = hashlib.sha256(_bytes(tensor).flatten().numpy().data).hexdigest()
     return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)} {digest[:16]}"

@@ -14,6 +14,7 @@ Paper    Xu et al. (2021), "Raise a Child in Large Language Model", section 2.2.
          https://arxiv.org/abs/2109.05687: true labels, at the pretrained weights.
 Differs  - Their code squares the clipped gradient of each *batch*'s mean loss, with dropout on;
            that is `batch_fisher`. The mean of a batch hides what its examples disagree about.
+         - Several processes share the examples and sum; the masks are the same in all of them.
          - An example is one model input: each window of a long tagged sentence counts.
            Inputs without a label are left out.
          - A new head is part of the model: the scores depend on how it was drawn.
@@ -22,7 +23,7 @@ Proof    tests/methods/test_fisher.py
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -34,6 +35,10 @@ from minift.bert.heads import MaskedLM
 from minift.data.batches import Batch, Item, make_batch
 from minift.errors import MiniftError, nearest
 from minift.train.loop import Objective, cross_entropy
+from minift.train.processes import my_share, sum_over_ranks
+
+Lengths = tuple[int, ...]  # rows of each example
+Scores = dict[str, Tensor]
 
 
 def fisher(
@@ -66,13 +71,14 @@ def fisher(
     scores = {name: torch.zeros_like(p, requires_grad=False) for name, p in parameters.items()}
     modules = _splittable(model, scores)
     with _as_found(model, learning=()):
-        for batch in _batches(model, items, batch_size):
+        for batch in _batches(model, my_share(items), batch_size):
             _add_batch(model, batch, objective, modules, scores)
     covered = {name for own in modules.values() for name in own.values()}
     if rest := {name: p for name, p in parameters.items() if name not in covered}:
         with _as_found(model, learning=rest):
-            for batch in _batches(model, items, 1):
+            for batch in _batches(model, my_share(items), 1):
                 _add_squares(objective(model, batch).sum(), rest, scores)
+    sum_over_ranks(scores.values())
     for score in scores.values():
         score /= len(items)
     return scores
@@ -150,7 +156,7 @@ def _add_batch(
             hook.remove()
 
 
-def _rows_of_examples(rows: int, batch: Batch, label: str) -> tuple[int, ...]:
+def _rows_of_examples(rows: int, batch: Batch, label: str) -> Lengths:
     """Say how many of a module's rows belong to each example."""
     tokens, asked = batch.packed.lengths, batch.wanted.layout.lengths
     if len(tokens) == 1:
@@ -165,7 +171,7 @@ def _rows_of_examples(rows: int, batch: Batch, label: str) -> tuple[int, ...]:
 
 
 def _add_linear(
-    module: nn.Linear, rows: Tensor, gradient: Tensor, lengths: tuple[int, ...], scores: dict
+    module: nn.Linear, rows: Tensor, gradient: Tensor, lengths: Lengths, scores: Scores
 ) -> None:
     """(rows, in), (rows, out): the gradient of example e is G_e^T X_e, (out, in)."""
     if "bias" in scores:
@@ -181,7 +187,7 @@ def _add_linear(
 
 
 def _add_norm(
-    module: nn.LayerNorm, rows: Tensor, gradient: Tensor, lengths: tuple[int, ...], scores: dict
+    module: nn.LayerNorm, rows: Tensor, gradient: Tensor, lengths: Lengths, scores: Scores
 ) -> None:
     """The gain multiplies the normalised rows; the bias is added to them."""
     if "bias" in scores:
@@ -192,7 +198,7 @@ def _add_norm(
 
 
 def _add_embedding(
-    module: nn.Embedding, ids: Tensor, gradient: Tensor, lengths: tuple[int, ...], scores: dict
+    module: nn.Embedding, ids: Tensor, gradient: Tensor, lengths: Lengths, scores: Scores
 ) -> None:
     """A row of the table gets the sum over the places where the example reads it."""
     size = module.num_embeddings
@@ -236,7 +242,7 @@ def _splittable(model: nn.Module, names: Container[str]) -> dict[nn.Module, dict
 
 
 def _add_squares(
-    loss: Tensor, parameters: dict[str, Tensor], scores: dict[str, Tensor], clip: float = 0.0
+    loss: Tensor, parameters: Mapping[str, Tensor], scores: Scores, clip: float = 0.0
 ) -> None:
     gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
     for name, gradient in zip(parameters, gradients):

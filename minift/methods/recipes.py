@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
+from minift.bert.heads import encoder_of
 from minift.data.batches import Item
 from minift.errors import MiniftError, nearest
 from minift.methods.adaptive import (
@@ -28,7 +29,7 @@ from minift.methods.adaptive import (
     stable,
 )
 from minift.methods.bitfit import bitfit, encoder_suffix, head_only
-from minift.methods.child_tuning import ChildTuningD, ChildTuningF, candidates, select_child
+from minift.methods.child_tuning import ChildTuningD, ChildTuningF, Order, candidates, select_child
 from minift.methods.fisher import fisher
 from minift.methods.freezing import freeze
 from minift.methods.layerwise_decay import layerwise_scales
@@ -109,18 +110,20 @@ def _child_f(recipe: Recipe, argument: str) -> Recipe:
 
 
 def _child_d(recipe: Recipe, argument: str) -> Recipe:
-    number, _, order = argument.partition(",")
+    number, _, word = argument.partition(",")
     share = _number("child-d", number, "the share of weights that learn, in (0, 1]", 0, 1)
-    order = order or "highest"
-    if order not in ("highest", "lowest", "random"):
+    orders: dict[str, Order] = {"highest": "highest", "lowest": "lowest", "random": "random"}
+    order = orders.get(word or "highest")
+    if order is None:
         raise MiniftError(
             f'"child-d:{argument}": the child is chosen "highest", "lowest" or "random"'
-            f"{nearest(order, ('highest', 'lowest', 'random'))}"
+            f"{nearest(word, orders)}"
         )
 
     def make(model: nn.Module, items: Sequence[Item], seeds: Seeds) -> GradientRule:
         names = candidates(model)
-        objective = squared_error if model.config.problem_type == "regression" else cross_entropy
+        regression = encoder_of(model).config.problem_type == "regression"
+        objective = squared_error if regression else cross_entropy
         scores = fisher(model, items, objective, names=names)
         generator = torch.Generator().manual_seed(seeds.masks)
         return ChildTuningD(select_child(scores, share, order, generator))

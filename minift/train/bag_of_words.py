@@ -44,7 +44,7 @@ class BagOfWords:
     def accuracy(self, examples: Sequence[TextExample]) -> float:
         """Return the share of texts whose class is right."""
         logits = _logits(_places(examples, self.vocabulary), self.weights, self.bias)
-        classes = logits.argmax(-1).tolist()
+        classes: list[int] = logits.argmax(-1).tolist()
         return sum(self.labels[c] == e.label for c, e in zip(classes, examples)) / len(examples)
 
 

@@ -7,6 +7,7 @@ Claim    A checkpoint holds all that the rest of a run depends on, taken between
 Differs  A schedule is not stored: it is a function of the steps and of the validation losses, and
          hears those again. What never changes (the frozen weights, the masks of Child-Tuning D)
          is made anew from the same seeds.
+         Of several processes the first writes and reads; each has its own stream of dropout.
 Proof    tests/train/test_checkpoint.py
 """
 
@@ -26,6 +27,7 @@ from torch import Tensor, nn
 
 from minift.files import atomic_directory_write
 from minift.train.history import Epoch, History
+from minift.train.processes import from_all, from_first, rank
 from minift.train.schedules import Schedule
 
 KEPT = 2  # the last one, and the one before in case the last is damaged
@@ -87,7 +89,7 @@ class RunState:
 
     def state(self, place: Place, epoch_order: Tensor) -> dict[str, Any]:
         """Return it for a checkpoint; `epoch_order`: what `order` was as the epoch began."""
-        streams = {"order": epoch_order, "dropout": self.dropout.get_state()}
+        streams = {"order": epoch_order, "dropout": torch.stack(from_all(self.dropout.get_state()))}
         if self.masks is not None:
             streams["masks"] = self.masks.get_state()
         return {
@@ -107,7 +109,9 @@ class RunState:
                 self.parameters[name].copy_(weights)
         self.optimizer.load_state_dict(state["optimizer"])
         self.order.set_state(state["streams"]["order"])
-        self.dropout.set_state(state["streams"]["dropout"])
+        size = self.dropout.get_state().numel()
+        own = state["streams"]["dropout"].view(-1, size)[rank()]
+        self.dropout.set_state(own.clone())  # torch 2.13 crashes on a part of a tensor
         if self.masks is not None:
             self.masks.set_state(state["streams"]["masks"])
         self.history.epochs = [Epoch(**record) for record in state["epochs"]]
@@ -135,7 +139,7 @@ class Checkpoints:
     @property
     def due(self) -> bool:
         """Whether it is time to write one."""
-        return time.monotonic() - self._written >= self.every
+        return from_first(time.monotonic() - self._written >= self.every)
 
     def save(self, step: int, state: dict[str, Any]) -> None:
         """Write the state after `step` optimizer steps, then drop all but the last `KEPT`.
@@ -144,10 +148,13 @@ class Checkpoints:
             MiniftError: if the disk is full; the checkpoints before are still there.
         """
 
+        if rank() > 0:
+            return
+
         def write(folder: Path) -> None:
             with (folder / "new").open("wb") as file:
                 hashing = _Hashing(file)
-                torch.save(state, hashing)
+                torch.save(state, hashing)  # type: ignore[arg-type]  # these two methods will do
             name = f"step-{step:08d}-{hashing.digest.hexdigest()[:16]}.pt"
             (folder / "new").rename(folder / name)
 
@@ -158,9 +165,14 @@ class Checkpoints:
 
     def load(self) -> dict[str, Any] | None:
         """Return the newest state that is whole, or None; warn of those that are not."""
+        return from_first(None if rank() > 0 else self._newest())
+
+    def _newest(self) -> dict[str, Any] | None:
         for path in self._files():
-            if _digest(path) == _NAME.fullmatch(path.name)[2]:
-                return torch.load(path, map_location="cpu", weights_only=True)
+            name = _NAME.fullmatch(path.name)
+            if name is not None and _digest(path) == name[2]:
+                state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+                return state
             warnings.warn(f"{path} is damaged; the one before is used", stacklevel=2)
         return None
 

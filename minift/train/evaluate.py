@@ -1,7 +1,8 @@
 """Predictions in the order of the input, and their scores.
 
 Claim    What a model predicts for an example does not depend on which examples share its
-         batch, and every word of every sentence is predicted exactly once.
+         batch, and every word of every sentence is predicted exactly once. Several processes
+         share the batches, which changes no bit.
 Proof    tests/train/test_evaluate.py
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,11 +19,13 @@ from tqdm import tqdm
 
 from minift.data.batches import Item, by_length, make_batch
 from minift.data.examples import Example, Task
+from minift.data.gold import gold_classes, gold_numbers, gold_tags
 from minift.data.metrics import (
     evaluate_classification,
     evaluate_regression,
     evaluate_tagging,
 )
+from minift.train.processes import merged, my_share
 
 TOKENS_PER_BATCH = 2048  # larger rectangles fall out of a laptop core's cache
 
@@ -43,11 +47,11 @@ def predict_logits(
     device = next(model.parameters()).device
     was_training = model.training
     model.eval()
-    results: list[Tensor] = [torch.empty(0)] * len(items)
+    results: dict[int, Tensor] = {}
     bar = tqdm(total=len(items), unit="text", disable=None if progress else True, leave=False)
     try:
         with torch.inference_mode(), bar:
-            for group in by_length(items, tokens):
+            for group in my_share(list(by_length(items, tokens))):
                 batch = make_batch([items[i] for i in group]).to(device)
                 logits = model(batch.packed, batch.wanted).float().cpu()
                 for i, rows in zip(group, logits.split([len(items[i].positions) for i in group])):
@@ -55,7 +59,7 @@ def predict_logits(
                 bar.update(len(group))
     finally:
         model.train(was_training)
-    return results
+    return merged(results)
 
 
 def mean_loss(logits: Sequence[Tensor], items: Sequence[Item], regression: bool = False) -> float:
@@ -79,7 +83,7 @@ class Evaluation:
 
     scores: dict[str, float]
     loss: float
-    predicted: list
+    predicted: list[Any]
 
 
 def evaluate(
@@ -103,12 +107,12 @@ def evaluate(
     loss = mean_loss(logits, items, regression=task == "regression")
     if task == "regression":
         numbers = [float(row) for row in logits]
-        return Evaluation(evaluate_regression([e.label for e in examples], numbers), loss, numbers)
+        return Evaluation(evaluate_regression(gold_numbers(examples), numbers), loss, numbers)
     if task == "tagging":
         tags = tags_by_sentence(logits, items, len(examples), labels)
-        return Evaluation(evaluate_tagging([e.tags for e in examples], tags), loss, tags)
+        return Evaluation(evaluate_tagging(gold_tags(examples), tags), loss, tags)
     predicted = [labels[int(row.argmax())] for row in logits]
-    scores = evaluate_classification([e.label for e in examples], predicted, labels)
+    scores = evaluate_classification(gold_classes(examples), predicted, labels)
     return Evaluation(scores, loss, predicted)
 
 

@@ -14,6 +14,7 @@ Source   AdamW: Loshchilov & Hutter (2019), https://arxiv.org/abs/1711.05101, de
 Differs  - The loss of a step is the mean over its labelled targets, also when it is accumulated
            over several smaller batches (a mean of batch means would weigh them unequally).
          - Four random streams (see `Seeds`), so that methods can be compared on the same draws.
+         - With several processes (processes.py) each takes its share of a step's examples.
 Proof    tests/train/test_loop.py
 Tutorial tutorials/03_few_labels_and_variance
 """
@@ -36,6 +37,7 @@ from minift.errors import MiniftError
 from minift.train.checkpoint import Checkpoints, Place, RunState
 from minift.train.history import Epoch, History
 from minift.train.prefix import PrefixCache, prefix_cache, quiet, quiet_prefix
+from minift.train.processes import my_share, own_seed, require_enough, sum_gradients, total
 from minift.train.schedules import Linear, Schedule
 
 
@@ -54,7 +56,10 @@ class GradientRule(Protocol):
     with it.
     """
 
-    generator: torch.Generator | None
+    @property
+    def generator(self) -> torch.Generator | None:
+        """The stream, None if nothing is drawn during training."""
+        ...
 
     def before_step(self, parameters: dict[str, nn.Parameter]) -> None:
         """Change `.grad` in place, after clipping and before the optimizer reads it."""
@@ -150,7 +155,7 @@ def cross_entropy(model: nn.Module, batch: Batch) -> Tensor:
 
 def squared_error(model: nn.Module, batch: Batch) -> Tensor:
     """The objective of regression: (prediction - target)^2, one a labelled target."""
-    predicted = model(batch.packed, batch.wanted).squeeze(-1)
+    predicted: Tensor = model(batch.packed, batch.wanted).squeeze(-1)
     return (predicted[batch.labelled] - batch.targets[batch.labelled].to(predicted.dtype)).square()
 
 
@@ -232,6 +237,7 @@ def fine_tune(
         raise MiniftError("there are no training examples")
     if settings.keep == "best" and validate is None:
         raise MiniftError('keep="best" needs a validation split to choose the epoch by')
+    require_enough(min(len(items), settings.batch_size))
     schedule = schedule or Linear()
     if schedule.needs_dev_loss and validate is None:
         raise MiniftError(
@@ -246,7 +252,7 @@ def fine_tune(
         cache = prefix_cache(model, parameters, items)
     device = next(model.parameters()).device
     order = torch.Generator().manual_seed(seeds.order)
-    dropout = torch.Generator(device).manual_seed(seeds.dropout)
+    dropout = torch.Generator(device).manual_seed(own_seed(seeds.dropout))
     set_dropout_generator(model, dropout)
 
     steps_per_epoch = -(-len(items) // settings.batch_size)
@@ -257,8 +263,9 @@ def fine_tune(
     run = RunState(parameters, optimizer, schedule, order, dropout, masks, history)
     if checkpoints is not None and (state := checkpoints.load()) is not None:
         place = run.restore(state)
-        for record in history.epochs if on_epoch else ():
-            on_epoch(record)
+        if on_epoch is not None:
+            for record in history.epochs:
+                on_epoch(record)
     started = time.perf_counter() - place.seconds
     bar = tqdm(
         total=steps_per_epoch * epochs, initial=place.step, unit="step",
@@ -357,8 +364,8 @@ def backward(
 
     Args:
         model: in training mode.
-        items: the examples of one optimizer step.
-        accumulate: number of smaller batches to split them into; the result is the same.
+        items: the examples of one optimizer step, which several processes share.
+        accumulate: number of smaller batches to split a share into; the result is the same.
         objective: one loss a labelled target.
         cache: output of a frozen prefix, computed beforehand.
 
@@ -366,17 +373,19 @@ def backward(
         Sum of the losses, and the number of targets.
     """
     device = next(model.parameters()).device
-    size = -(-len(items) // accumulate)
-    parts = [items[at : at + size] for at in range(0, len(items), size)]
+    share = my_share(items)
+    size = -(-len(share) // accumulate)
+    parts = [share[at : at + size] for at in range(0, len(share), size or 1)]
     batches = [make_batch(part) for part in parts]
     if cache is not None:
         batches = [cache.add_to(batch, part) for batch, part in zip(batches, parts)]
-    count = sum(int(batch.labelled.sum()) for batch in batches)
+    count = int(total(sum(int(batch.labelled.sum()) for batch in batches)))
     if count == 0:
         return 0.0, 0
-    total = 0.0
+    summed = 0.0
     for batch in batches:
         loss = objective(model, batch.to(device)).sum()
         (loss / count).backward()
-        total += float(loss.detach())
-    return total, count
+        summed += float(loss.detach())
+    sum_gradients(model)
+    return total(summed), count

@@ -15,6 +15,7 @@ from minift.bert.tokenizer import split_words
 from minift.data.batches import make_items
 from minift.data.entities import spans_conlleval
 from minift.data.examples import Example, TaggedExample, Task, TextExample
+from minift.data.gold import as_texts
 from minift.train.evaluate import predict_logits
 from minift.train.runs import FineTuned
 
@@ -24,7 +25,10 @@ CHUNK = 1024  # texts held in memory at a time
 class CanTag(Protocol):
     """What tagging asks of a model: a `FineTuned` has it, and a compact `Student`."""
 
-    task: Task
+    @property
+    def task(self) -> Task:
+        """Always "tagging"."""
+        ...
 
     def tag(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
         """Return one tag a word, sentence by sentence."""
@@ -63,7 +67,10 @@ def predict(tuned: FineTuned | CanTag, examples: Iterable[Example]) -> Iterator[
     """
     stream = iter(examples)
     while chunk := list(islice(stream, CHUNK)):
-        yield from (_tagged if tuned.task == "tagging" else _labelled)(tuned, chunk)
+        if isinstance(tuned, FineTuned) and tuned.task != "tagging":
+            yield from _labelled(tuned, as_texts(chunk))
+        else:
+            yield from _tagged(tuned, chunk)
 
 
 def _labelled(tuned: FineTuned, examples: Sequence[TextExample]) -> Iterator[dict[str, Any]]:
@@ -88,7 +95,7 @@ def _tagged(tuned: CanTag, examples: Sequence[Example]) -> Iterator[dict[str, An
     all_tags = tuned.tag([sentence.words for sentence in sentences])
     for example, sentence, tags in zip(examples, sentences, all_tags):
         if isinstance(example, TextExample):
-            text, offsets = example.text, sentence.offsets
+            text, offsets = example.text, sentence.offsets or ()
         else:
             text, offsets = sentence.joined()
         entities = [

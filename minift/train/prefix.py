@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from minift.bert.encoder import Bert
-from minift.bert.heads import reads_every_token
+from minift.bert.heads import encoder_of, reads_every_token
 from minift.bert.packing import Computed
 from minift.data.batches import Batch, Item, by_length, make_batch
 
@@ -65,7 +65,7 @@ class PrefixCache:
     """
 
     def __init__(self, model: nn.Module, layers: int, items: Sequence[Item]):
-        encoder: Bert = model.bert
+        encoder = encoder_of(model)
         # Above the last layer only the tokens that the head reads are kept.
         self.whole = layers == len(encoder.layers) and not reads_every_token(model)
         self.layers = layers
@@ -105,6 +105,6 @@ def prefix_cache(
     if not prefix or not hasattr(model, "bert"):
         return None
     tokens = sum(len(item.input_ids) for item in items)
-    if tokens * model.config.hidden_size * 4 > LARGEST:
+    if tokens * encoder_of(model).config.hidden_size * 4 > LARGEST:
         return None
     return PrefixCache(model, len(prefix) - 1, items)

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -162,7 +163,7 @@ class Clock:
         }
 
 
-def _log(folder: Path, record: dict) -> None:
+def _log(folder: Path, record: dict[str, Any]) -> None:
     rounded = {k: float(f"{v:.5g}") if isinstance(v, float) else v for k, v in record.items()}
     with (folder / "log.jsonl").open("a", encoding="utf-8") as log:
         log.write(json.dumps(rounded) + "\n")

@@ -20,24 +20,30 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
+from torch import nn
 
 from minift import __version__
 from minift.bert.config import BertConfig
-from minift.bert.heads import ConvClassifier, SequenceClassifier, TokenClassifier
+from minift.bert.heads import (
+    Classifier,
+    ConvClassifier,
+    SequenceClassifier,
+    TokenClassifier,
+)
 from minift.bert.tokenizer import Tokenizer
 from minift.bert.weights import load_model, load_tokenizer, save_pretrained
 from minift.data.batches import make_items
 from minift.data.entity_report import side_by_side
 from minift.data.examples import Dataset, Example, TaggedExample, Task
+from minift.data.gold import gold_classes, gold_tags
 from minift.data.metrics import collapsed, headline
 from minift.errors import MiniftError
 from minift.files import atomic_write, locked
 from minift.train.checkpoint import Checkpoints
 from minift.train.evaluate import Evaluation, evaluate, predict_logits, tags_by_sentence
+from minift.train.history import Epoch, History
 from minift.train.loop import (
-    Epoch,
     GradientRule,
-    History,
     Seeds,
     Settings,
     cross_entropy,
@@ -45,6 +51,7 @@ from minift.train.loop import (
     select,
     squared_error,
 )
+from minift.train.processes import rank, require_same, require_same_weights, world_size
 from minift.train.recipe import Recipe
 
 Head = Literal["linear", "cnn"]  # on [CLS] through the pooler, or on all tokens
@@ -62,7 +69,7 @@ class FineTuned:
         labels: class names or tags in the order of the logits; () for regression.
     """
 
-    model: SequenceClassifier | ConvClassifier | TokenClassifier
+    model: Classifier
     tokenizer: Tokenizer
     task: Task
     labels: tuple[str, ...]
@@ -127,7 +134,7 @@ def build(
     return FineTuned(model.to(device), load_tokenizer(encoder), dataset.task, dataset.labels)
 
 
-def _head_class(task: Task, head: Head) -> type:
+def _head_class(task: Task, head: Head) -> type[Classifier]:
     if head not in get_args(Head):
         raise MiniftError(f'a head is "linear" or "cnn", not {head!r}')
     if task == "tagging" and head == "cnn":
@@ -153,7 +160,7 @@ def train(
     device: torch.device | str = "cpu",
     save_every: float = 60.0,
     progress: bool = False,
-) -> tuple[FineTuned, dict]:
+) -> tuple[FineTuned, dict[str, Any]]:
     """Fine-tune, score, and keep the result.
 
     With `out`, a run that was killed is taken up by the same call, and ends with the same weights
@@ -191,12 +198,14 @@ def train(
     )
     dev_items = make_items(dataset.dev, tuned.tokenizer, dataset.task, dataset.labels, longest)
 
-    def validate(model) -> tuple[float, float]:
+    def validate(model: nn.Module) -> tuple[float, float]:
         found = evaluate(model, dev_items, dataset.dev, dataset.task, dataset.labels)
         return found.loss, headline(dataset.metric, found.scores)
 
     folder = None if out is None else Path(out)
     spec = _spec(dataset, examples, source, encoder, method, seeds, settings, head)
+    require_same({"data": spec["data_digest"]})
+    require_same_weights(tuned.model)
     with open_run(folder, "run", spec, save_every, progress) as checkpoints:
         select(tuned.model, method.trainable)  # a gradient rule sees what will learn
         rule = method.gradients(tuned.model, items, seeds) if method.gradients else None
@@ -211,14 +220,14 @@ def train(
             scales=method.scales,
             objective=squared_error if dataset.task == "regression" else cross_entropy,
             validate=validate if dataset.dev else None,
-            on_epoch=None if folder is None else _log(folder / "history.jsonl"),
+            on_epoch=None if folder is None or rank() > 0 else _log(folder / "history.jsonl"),
             checkpoints=checkpoints,
             progress=progress,
         )
         result = _result(tuned, dataset, examples, method, seeds, settings, history, rule, progress)
         result["encoder"] = str(encoder)
         result["seconds"] = round(time.perf_counter() - started, 2)
-        if folder is not None:
+        if folder is not None and checkpoints is not None and rank() == 0:
             save_pretrained(tuned.model, tuned.tokenizer, folder)
             atomic_write(folder / "result.json", json.dumps(result, indent=2) + "\n")
             checkpoints.delete()
@@ -227,9 +236,9 @@ def train(
 
 def require_two_classes(examples: Sequence[Example], dataset: Dataset) -> None:
     """Refuse a training draw from which nothing can be learned."""
-    if dataset.task == "classification" and len({e.label for e in examples}) < 2:
+    if dataset.task == "classification" and len(set(gold_classes(examples))) < 2:
         raise MiniftError(
-            f"all {len(examples)} training examples have the label {examples[0].label!r}; "
+            f"all {len(examples)} training examples have the label {gold_classes(examples)[0]!r}; "
             "use more labels or another seed"
         )
 
@@ -256,7 +265,9 @@ def _spec(
         "method": method.name,
         "head": head,
         "seeds": asdict(seeds),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
         "settings": asdict(settings),
+        "processes": world_size(),
     }
 
 
@@ -282,6 +293,9 @@ def open_run(
     """
     if folder is None:
         yield None
+        return
+    if rank() > 0:  # the first holds the folder for all
+        yield Checkpoints(folder / "checkpoints", save_every)
         return
     spec = json.loads(json.dumps(spec))  # as it will be read
     folder.mkdir(parents=True, exist_ok=True)
@@ -323,7 +337,10 @@ def _differences(there: dict[str, Any], spec: dict[str, Any]) -> list[str]:
         other = there.get(name)
         if name == "command":  # may be typed in another way and mean the same
             continue
-        if isinstance(value, dict) and isinstance(other, dict):
+        if name == "processes":
+            if (other or 1) != value:
+                found.append(f"number of processes ({other or 1} then, {value} now)")
+        elif isinstance(value, dict) and isinstance(other, dict):
             found += [f"{name}.{key}" for key in value if other.get(key) != value[key]]
         elif other != value:
             found.append(name)
@@ -340,7 +357,7 @@ def _result(
     history: History,
     rule: GradientRule | None,
     progress: bool,
-) -> dict:
+) -> dict[str, Any]:
     """Score dev and test, and say in a sentence what happened."""
     learning = [
         rule.learning(name, parameter) if rule else parameter.numel()
@@ -366,13 +383,12 @@ def _result(
             result[split] = headline(dataset.metric, scored.scores)
             result[f"{split}_scores"] = scored.scores
             if dataset.task == "tagging":
-                result[f"{split}_entities"] = side_by_side(
-                    [e.tags for e in found], scored.predicted
-                )
+                result[f"{split}_entities"] = side_by_side(gold_tags(found), scored.predicted)
             if dataset.task == "classification":
-                guess = Counter(e.label for e in examples).most_common(1)[0][0]
-                result[f"{split}_majority"] = sum(e.label == guess for e in found) / len(found)
-                if only := collapsed(scored.predicted, [e.label for e in found]):
+                gold, taught = gold_classes(found), Counter(gold_classes(examples))
+                guess = taught.most_common(1)[0][0]
+                result[f"{split}_majority"] = gold.count(guess) / len(gold)
+                if only := collapsed(scored.predicted, gold):
                     sentences.append(
                         f'collapsed: every {split} example is predicted "{only}"; '
                         "try another seed, a smaller learning rate or more labels"
@@ -409,7 +425,7 @@ def load_run(folder: str | Path, device: torch.device | str = "cpu") -> FineTune
     config = BertConfig.from_json(config_file)
     architectures = json.loads(config_file.read_text(encoding="utf-8")).get("architectures") or []
     known = (SequenceClassifier, ConvClassifier, TokenClassifier)
-    heads = {head.hugging_face_class: head for head in known}
+    heads: dict[str, type[Classifier]] = {head.hugging_face_class: head for head in known}
     head = next((heads[name] for name in architectures if name in heads), None)
     if head is None:
         raise MiniftError(

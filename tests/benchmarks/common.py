@@ -1,85 +1,194 @@
-"""What the benchmark scripts share: real sentences, alternating runs, ratios with their spread.
+"""How programs are timed and compared: in turn, as ratios with their spread.
 
-Machines are noisy and drift, so two programs are timed in turn (A B A B ...) in one process,
-and what is reported is the ratio within each pair: its median, and the range.
+Machines are noisy and drift, so two programs are measured in turn (A B A B ...) in one run, and
+what is reported is the ratio within each round: its median, the lowest and the highest. Before
+anything is timed, `same` makes sure that both compute the same.
 """
 
 from __future__ import annotations
 
-import os
-import platform
+import gc
+import json
+import math
+import statistics
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 
-from minift.data.examples import TextExample
-from minift.data.named import load_dataset
+from minift.files import atomic_write
+from minift.machine import machine as described
+
+Program = Callable[[], float]  # does its work once; returns what that cost (seconds, megabytes)
+
+
+class NotTheSame(AssertionError):
+    """Two programs that were to be compared do not compute the same."""
 
 
 @dataclass(frozen=True)
-class Ratio:
-    """How many times faster ours is, pair by pair: median, lowest and highest."""
+class Result:
+    """One row of the table.
+
+    Args:
+        name: as on the command line.
+        work: in words.
+        goal: of `ratio`; None where there is none.
+        goal_is: whether `ratio` must be at least or at most the goal.
+        ratio, low, high: median and range over the rounds; None if not measured.
+        ours, theirs: median costs, or rates where `unit` says so.
+        unit: of `ours` and `theirs`.
+        fraction_of_bound: share of what matrix products alone would allow, and its goal.
+        note: what a reader must know; why, if not measured.
+    """
 
     name: str
-    ratio: float
-    low: float
-    high: float
-    goal: float
+    work: str
+    goal: float | None
+    goal_is: str = "at least"
+    ratio: float | None = None
+    low: float | None = None
+    high: float | None = None
+    ours: float | None = None
+    theirs: float | None = None
+    unit: str = ""
+    fraction_of_bound: float | None = None
+    fraction_goal: float | None = None
+    note: str = ""
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the goals are reached; None without a goal or a measurement."""
+        if self.ratio is None or self.goal is None:
+            return None
+        fast = self.ratio >= self.goal if self.goal_is == "at least" else self.ratio <= self.goal
+        share = self.fraction_goal is None or (self.fraction_of_bound or 0) >= self.fraction_goal
+        return fast and share
 
     def line(self) -> str:
-        """Return the row for a table."""
-        met = "met" if self.ratio >= self.goal else "NOT MET"
-        return (
-            f"{self.name:<44}{self.ratio:>7.2f}   [{self.low:.2f}, {self.high:.2f}]"
-            f"   goal {self.goal:.1f} {met}"
+        """Return the row as text."""
+        if self.ratio is None:
+            return f"{self.name:<16}{self.work:<52}{self.note}"
+        words = {None: "", True: "met", False: "NOT MET"}[self.met]
+        goal = "no goal" if self.goal is None else f"goal {self.goal_is} {self.goal:g} {words}"
+        text = (
+            f"{self.name:<16}{self.work:<52}{self.ratio:>7.2f}  [{self.low:.2f}, {self.high:.2f}]"
+            f"  {goal}"
         )
+        if self.ours is not None and self.theirs is not None:
+            text += f"; {self.ours:.4g} / {self.theirs:.4g} {self.unit}"
+        if self.fraction_of_bound is not None:
+            text += f"; {self.fraction_of_bound:.0%} of the matrix-product bound"
+        if self.fraction_goal is not None:
+            text += f" (goal {self.fraction_goal:.0%})"
+        return text + (f"; {self.note}" if self.note else "")
+
+    def as_dict(self) -> dict:
+        """Return the row for JSON."""
+        return {**asdict(self), "met": self.met}
 
 
-def sentences(count: int) -> list[TextExample]:
-    """Return real SST-2 training sentences (set MINIFT_DATA), or the embedded reviews."""
-    default = Path(__file__).resolve().parents[3] / "shared" / "data"
-    if default.is_dir():
-        os.environ.setdefault("MINIFT_DATA", str(default))
-    examples = load_dataset("sst2").train
-    order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(0))
-    return [examples[i] for i in order[:count].tolist()]
-
-
-def alternate(
-    ours: Callable[[], float], theirs: Callable[[], float], pairs: int
-) -> tuple[list[float], list[float]]:
-    """Run the two in turn after one warm-up each; each returns its rate (larger is faster)."""
-    ours(), theirs()
-    rates: tuple[list[float], list[float]] = ([], [])
-    for _ in range(pairs):
-        rates[0].append(ours())
-        rates[1].append(theirs())
-    return rates
-
-
-def compare(name: str, ours: list[float], theirs: list[float], goal: float) -> Ratio:
-    """Reduce paired rates to a ratio with its spread."""
-    ratios = sorted(a / b for a, b in zip(ours, theirs))
-    return Ratio(name, ratios[len(ratios) // 2], ratios[0], ratios[-1], goal)
-
-
-def timed(work: Callable[[], int]) -> float:
-    """Return units a second of `work`, which returns how many units it did."""
+def seconds(work: Callable[[], object]) -> float:
+    """Return how long `work` takes."""
     began = time.perf_counter()
-    units = work()
-    return units / (time.perf_counter() - began)
+    work()
+    return time.perf_counter() - began
+
+
+def in_turn(programs: Sequence[Program], rounds: int, warm_up: bool = True) -> list[list[float]]:
+    """Run the programs in turn, after one run of each that is not counted.
+
+    Returns:
+        For each program what each round cost.
+    """
+    for program in programs if warm_up else ():
+        program()
+    gc.collect()
+    gc.freeze()  # what is there stays, and no program pays for looking through it
+    costs = [[program() for program in programs] for _ in range(rounds)]
+    gc.unfreeze()
+    return [list(column) for column in zip(*costs)]
+
+
+def spread(ratios: Sequence[float]) -> dict[str, float]:
+    """Return the median, the lowest and the highest of a ratio's rounds."""
+    return {"ratio": statistics.median(ratios), "low": min(ratios), "high": max(ratios)}
+
+
+def faster(ours: Sequence[float], theirs: Sequence[float], units: int, unit: str) -> dict:
+    """Reduce costs in seconds to: how many times as fast as theirs is ours?
+
+    Args:
+        ours, theirs: seconds of each round.
+        units: how much work a round was.
+        unit: what of, for the reader: "texts".
+
+    Returns:
+        Fields of `Result`.
+    """
+    rates = {
+        "ours": units / statistics.median(ours),
+        "theirs": units / statistics.median(theirs),
+        "unit": f"{unit} a second",
+    }
+    return spread([b / a for a, b in zip(ours, theirs)]) | rates
+
+
+def costlier(ours: Sequence[float], theirs: Sequence[float], unit: str) -> dict:
+    """Reduce costs to: what share of theirs does ours cost? The fields of `Result`."""
+    medians = {"ours": statistics.median(ours), "theirs": statistics.median(theirs)}
+    return spread([a / b for a, b in zip(ours, theirs)]) | medians | {"unit": unit}
+
+
+def same(what: str, ours: object, theirs: object, tolerance: float = 1e-4) -> None:
+    """Make sure that two programs gave the same numbers, within float32's rounding.
+
+    Args:
+        what: the numbers' name, for the error.
+        ours, theirs: tensors, numbers, or lists of them, of the same shape.
+        tolerance: allowed difference, as a share of the largest number.
+
+    Raises:
+        NotTheSame: if they differ, or one is not finite.
+    """
+    a, b = (torch.as_tensor(x, dtype=torch.float64) for x in (ours, theirs))
+    if a.shape != b.shape:
+        raise NotTheSame(f"{what}: ours has shape {tuple(a.shape)}, theirs {tuple(b.shape)}")
+    apart = float((a - b).abs().max())
+    allowed = tolerance * max(1e-3, float(b.abs().max()))
+    if not apart <= allowed:  # also where a number is nan
+        raise NotTheSame(f"{what}: ours and theirs differ by {apart:.3g}, allowed {allowed:.3g}")
+
+
+def matmul_rate(shapes: Sequence[tuple[int, int, int]], enough: float = 0.5) -> float:
+    """Return multiplications and additions a second of bare matrix products.
+
+    Args:
+        shapes: (m, k, n) of each product (m, k) @ (k, n); all are done equally often.
+        enough: seconds to measure for.
+    """
+    products = [(torch.randn(m, k), torch.randn(k, n), torch.empty(m, n)) for m, k, n in shapes]
+    count, began = 0, math.inf
+    while True:
+        for left, right, out in products:
+            torch.matmul(left, right, out=out)
+        if began == math.inf:  # the first time through is not counted
+            began = time.perf_counter()
+            continue
+        count += 1
+        taken = time.perf_counter() - began
+        if taken >= enough:
+            return count * sum(2 * m * k * n for m, k, n in shapes) / taken
 
 
 def machine() -> str:
     """Describe what the figures were measured on."""
-    cpu = platform.processor() or platform.machine()
-    for line in (
-        Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    ):
-        if line.startswith("model name"):
-            cpu = line.split(":", 1)[1].strip()
-            break
-    return f"{cpu}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+    return f"{described()}, {torch.get_num_threads()} threads"
+
+
+def write(file: Path, rows: Sequence[Result], about: dict) -> None:
+    """Write the table as JSON: {"machine", ..., "rows": [{"name", "ratio", "low", ...}]}."""
+    content = {"machine": machine(), **about, "rows": [row.as_dict() for row in rows]}
+    atomic_write(file, json.dumps(content, indent=2) + "\n")

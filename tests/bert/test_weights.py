@@ -658,7 +658,7 @@ def test_flipped_bytes_of_a_header_are_refused_or_change_no_shape_silently(tmp_p
         try:
             tensors = read_tensors(tmp_path)
         except MiniftError as error:
-            assert str(error).startswith(f"{path}: damaged or not a safetensors file")
+            assert str(error).startswith(f"{path}: damaged, or no safetensors file")
             refused += 1
         else:
             assert sum(t.numel() * t.element_size() for t in tensors.values()) == 62 * 4

@@ -290,6 +290,24 @@ def test_a_small_selection_split_is_drawn_anew_for_each_seed_and_alike_for_all_m
     assert given[0] == given[1] != given[2] == given[3]
 
 
+def test_a_rate_factor_is_on_every_methods_own_rate(data, encoder, tmp_path):
+    comparison = compare(
+        data, encoder, "full,head", 16, 1, tmp_path / "out", epochs=1, rate_factor=6.0
+    )
+    test = replace(data, dev=())
+    for run in comparison.runs:
+        own = recipe(run.method).settings
+        changed = replace(own, epochs=1, min_steps=0, learning_rate=6 * own.learning_rate)
+        _, result = train(
+            test, encoder, recipe(run.method), labels=16, seeds=Seeds.all(0), settings=changed
+        )
+        assert run.test == result["test"]
+        shown = float(comparison.settings[run.method]["learning rate"])
+        assert shown == pytest.approx(changed.learning_rate)
+    with pytest.raises(MiniftError, match="rate_factor must be more than 0, got 0"):
+        compare(data, encoder, "head", 16, 1, tmp_path / "none", rate_factor=0.0)
+
+
 def test_a_grid_reports_the_rate_that_is_best_on_the_selection_split(data, encoder):
     settings = {"head": replace(recipe("head").settings, epochs=8, min_steps=0)}
     shared = plan(data, encoder, "head", choosing=["head"], grid=True, settings=settings)
@@ -402,7 +420,7 @@ def test_a_comparison_holds_every_method_size_and_seed_once(finished):
     assert len(set(jobs)) == len(jobs) == comparison.planned == 3 * 2 * 2
     assert [run.seed for run in comparison.runs] == [0] * 6 + [1] * 6  # whole seeds first
     assert len(content(folder)) == 12
-    names = {path.name for path in folder.iterdir()}
+    names = {path.name for path in folder.iterdir() if path.suffix != ".lock"}
     assert names == {"compare.json", "runs.jsonl", "results.csv", "report.md", "report.html"}
 
 

@@ -71,6 +71,14 @@ def made(runs: list[Run] | None = None, **changes) -> Comparison:
     return Comparison(**{**values, **changes})
 
 
+def test_the_report_speaks_of_choices_only_if_a_run_chose_something():
+    assert "Nothing was chosen by looking at scores" in text_of(made())
+    chose = [run("full", s, 0.8, selection_examples=872 * (s == 1)) for s in range(3)]
+    said = text_of(made(chose))
+    assert "Choices are made by the development split (872 examples)" in said
+    assert "Nothing was chosen" not in said
+
+
 class Reader(HTMLParser):
     """Reads a page back: its texts, its tags, and whether each tag is closed."""
 

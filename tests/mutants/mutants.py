@@ -165,8 +165,8 @@ ENCODER = _in(
     ),
     (
         "heads interleaved",
-        "unflatten(-1, (self.num_heads, self.head_dim)).transpose(1, 2)",
-        "unflatten(-1, (self.head_dim, self.num_heads)).movedim(-1, 1)",
+        "unflatten(-1, (self.num_heads, self.head_dim))\n        return heads.transpose(1, 2)",
+        "unflatten(-1, (self.head_dim, self.num_heads))\n        return heads.movedim(-1, 1)",
         HIDDEN,
         "a head takes every fourth column instead of a block of columns",
     ),
@@ -509,13 +509,6 @@ LOADER = _in(
         "a damaged classifier answers",
     ),
     (
-        "pickles run",
-        "weights_only=True)\n",
-        "weights_only=False)\n",
-        WEIGHTS + "test_a_malicious_pickle_is_refused_and_does_not_run",
-        "a checkpoint from the web runs its author's code",
-    ),
-    (
         "shards may lie anywhere",
         "if shard != Path(shard.name):",
         "if False:",
@@ -555,8 +548,8 @@ LOADER = _in(
     ),
     (
         "loaded in training mode",
-        "return model.eval(), report",
-        "return model.train(), report",
+        "model.eval()\n    return model, report",
+        "model.train()\n    return model, report",
         WEIGHTS + "test_what_transformers_saves_we_load_whole_and_with_the_same_logits",
         "predictions are random",
     ),
@@ -789,15 +782,15 @@ TRAINING = (
         ),
         (
             "squared errors of every pair",
-            "predicted = model(batch.packed, batch.wanted).squeeze(-1)",
-            "predicted = model(batch.packed, batch.wanted)",
+            "predicted: Tensor = model(batch.packed, batch.wanted).squeeze(-1)",
+            "predicted: Tensor = model(batch.packed, batch.wanted)",
             LOOP + "test_the_objective_of_regression_is_the_squared_error_of_each_labelled_text",
             "broadcasting compares each prediction with each target: all become the mean",
         ),
         (
             "dropout follows the order's seed",
-            ".manual_seed(seeds.dropout)",
-            ".manual_seed(seeds.order)",
+            ".manual_seed(own_seed(seeds.dropout))",
+            ".manual_seed(own_seed(seeds.order))",
             LOOP + "test_the_same_seeds_give_the_same_bits_and_each_stream_matters_by_itself",
             "two streams that were to be varied one at a time move together",
         ),
@@ -858,8 +851,8 @@ EXCHANGED = (
         ),
         (
             "a span that cuts a word is bent to take it",
-            "begins.setdefault(start - 1, word)",
-            "begins.update(dict.fromkeys(range(max(0, start - 1), end), word))",
+            "begins.setdefault(left - 1, word)",
+            "begins.update(dict.fromkeys(range(max(0, left - 1), right), word))",
             SPANS + "test_a_span_is_taken_if_and_only_if_it_begins_and_ends_with_a_word",
             "what was marked and what is trained on differ, and nobody is told",
         ),
@@ -1258,7 +1251,7 @@ RESUMED = [
         ),
         (
             "a damaged checkpoint is used",
-            "if _digest(path) == _NAME.fullmatch(path.name)[2]:",
+            "if name is not None and _digest(path) == name[2]:",
             "if True:",
             RESUME_TESTS + "test_a_damaged_checkpoint_is_named_and_the_one_before_is_used[flip]",
             "flipped bits go into the weights",
@@ -1288,6 +1281,219 @@ RESUMED = [
     ),
 ]
 
+SAFETY = "tests/safety/"
+TENSOR_FILES = SAFETY + "test_tensor_files.py::"
+PICKLED = SAFETY + "test_pickled_files.py::"
+STRANGERS = [
+    *_in(
+        "minift/bert/tensor_files.py",
+        (
+            "pickles run",
+            "weights_only=True)\n",
+            "weights_only=False)\n",
+            PICKLED + "test_pickles_of_newer_protocols_do_not_run_either",
+            "a checkpoint from the web runs its author's code",
+        ),
+        (
+            "a size that holds nothing is believed",
+            "if isinstance(shape, list) and 0 in shape and any(size != 0 for size in shape):",
+            "if False:",
+            TENSOR_FILES + "test_sizes_that_the_file_does_not_fill_are_refused",
+            "a file of 80 bytes names 10**12 classes, and the machine swaps",
+        ),
+        (
+            "a header of any length is read",
+            "if length > LARGEST_HEADER:",
+            "if False:",
+            TENSOR_FILES + "test_a_header_larger_than_any_real_one_is_refused_unread",
+            "a header of gigabytes is parsed",
+        ),
+        (
+            "a tensor may be described twice",
+            "if len(table) < len(pairs):",
+            "if False:",
+            TENSOR_FILES
+            + "test_a_name_that_stands_twice_is_refused_where_the_library_takes_the_last",
+            "two readers of one file get different weights",
+        ),
+        (
+            "a pickle may name what it likes",
+            'if step.name == "GLOBAL" and not _NEEDED.fullmatch(str(value)):',
+            "if False:",
+            PICKLED + "test_a_small_file_cannot_ask_for_much",
+            "PyTorch's unpickler makes an array of two gigabytes of zeros",
+        ),
+        (
+            "a size in a pickle is believed",
+            "if isinstance(value, int) and value > max(largest, 2**16):",
+            "if False:",
+            PICKLED + "test_a_small_file_cannot_ask_for_much",
+            "a storage of a terabyte is asked for",
+        ),
+        (
+            "a compressed archive is opened",
+            "if any(m.compress_type != zipfile.ZIP_STORED for m in members):",
+            "if False:",
+            PICKLED + "test_an_archive_that_unpacks_to_more_than_itself_is_refused",
+            "a .bin of 300 kB unpacks to gigabytes",
+        ),
+        (
+            "a tensor may be larger than the file",
+            "if claimed > 2 * size:",
+            "if False:",
+            PICKLED + "test_a_small_file_cannot_ask_for_much",
+            "one number, shown a billion times, is copied into a model",
+        ),
+    ),
+    *_in(
+        "minift/bert/config.py",
+        (
+            "sizes are only judged one by one",
+            "if self.encoder_parameters > MOST_PARAMETERS:",
+            "if False:",
+            SAFETY + "test_configs.py::"
+            "test_sizes_that_are_absurd_together_are_refused_by_name_and_cost_nothing",
+            "a config.json of a line asks for a petabyte",
+        ),
+        (
+            "a class may be a lone surrogate",
+            "if _SURROGATE.search(name)), None)",
+            "if False), None)",
+            SAFETY + "test_configs.py::test_values_that_would_fail_later_are_named_at_once",
+            "the first prediction ends in a traceback",
+        ),
+    ),
+    *_in(
+        "minift/bert/tokenizer.py",
+        (
+            "a tokenizer may replace and search",
+            "elif kind is not None and kind not in known:",
+            "elif False:",
+            SAFETY + "test_tokenizers.py::test_stages_that_grow_or_search_are_refused_by_name",
+            "a text of a line becomes gigabytes, or is searched for hours",
+        ),
+        (
+            "ids have no limit",
+            "if self.vocab_size > MOST_PIECES:",
+            "if False:",
+            SAFETY + "test_tokenizers.py::test_ids_and_words_beyond_any_vocabulary_are_refused",
+            "saving writes four billion lines",
+        ),
+    ),
+    *_in(
+        "minift/determinism.py",
+        (
+            "--deterministic does nothing",
+            "torch.use_deterministic_algorithms(True)",
+            "torch.use_deterministic_algorithms(False)",
+            SAFETY + "test_determinism.py::test_it_is_switched_on_and_off_again_and_inherited",
+            "two runs on a GPU differ although they were told not to",
+        ),
+    ),
+    *_in(
+        "minift/compare/page.py",
+        (
+            "a paragraph may hold HTML",
+            'f"<p>{escape(block.text)}</p>"',
+            'f"<p>{block.text}</p>"',
+            SAFETY + "test_pages.py::test_hostile_names_add_no_element_and_no_attribute",
+            "a label in a stranger's data runs in the reader's browser",
+        ),
+    ),
+]
+
+PROCESSES = "tests/train/test_processes.py::"
+UNEVEN = PROCESSES + "test_gradients_of_uneven_shares_are_those_of_one_process"
+SHARED = PROCESSES + "test_batches_are_shared_out_and_every_bit_of_the_answers_stays"
+TEN_STEPS = PROCESSES + "test_ten_steps_of_training_end_with_the_weights_of_one_process"
+SEVERAL = [
+    *_in(
+        "minift/train/loop.py",
+        (
+            "gradients stay where they are",
+            "    sum_gradients(model)\n",
+            "",
+            UNEVEN + "[five-2]",
+            "each process trains a model of its own on a part of the data",
+        ),
+        (
+            "a mean of the processes' means",
+            "int(total(sum(int(batch.labelled.sum()) for batch in batches)))",
+            "int(total(1)) * max(1, sum(int(batch.labelled.sum()) for batch in batches))",
+            UNEVEN + "[sentences-2]",
+            "a target weighs more in a process that has few of them",
+        ),
+    ),
+    *_in(
+        "minift/train/processes.py",
+        (
+            "all processes drop the same units",
+            "return seed * _world.size + _world.rank",
+            "return seed",
+            SHARED,
+            "the examples of a step share their masks",
+        ),
+        (
+            "a parameter that nobody reads gets a gradient of 0",
+            "        if processes == 0:",
+            "        if processes < 0:",
+            PROCESSES + "test_a_parameter_that_no_process_reads_keeps_no_gradient",
+            "weight decay shrinks what one process would leave alone",
+        ),
+        (
+            "answers come in the order of the processes",
+            "    return [rows[number] for number in range(len(rows))]",
+            "    return list(rows.values())",
+            SHARED,
+            "texts get each other's labels",
+        ),
+        (
+            "different commands run together",
+            "            if other[name] != first[name]:",
+            "            if False:",
+            PROCESSES + "test_processes_with_different_commands_are_refused",
+            "two machines train with two learning rates, and nobody is told",
+        ),
+    ),
+    *_in(
+        "minift/methods/fisher.py",
+        (
+            "each process scores weights by its own examples",
+            "    sum_over_ranks(scores.values())\n",
+            "",
+            TEN_STEPS + "[child-d:0.3-2]",
+            "Child-Tuning D selects another child in each process",
+        ),
+    ),
+    *_in(
+        "minift/train/lifeline.py",
+        (
+            "nobody speaks for a first process that was killed",
+            "speaker = 1 if dead is not None and dead == self.rank - self.local_rank else 0",
+            "speaker = 0",
+            PROCESSES + "test_a_killed_process_ends_the_others_within_seconds_and_is_named[0]",
+            "a run ends without a word",
+        ),
+        (
+            "the errors of other processes stay with them",
+            "                    if sentence is not None:\n",
+            "                    if False:\n",
+            PROCESSES + "test_an_error_of_one_process_is_what_the_first_says",
+            "the others wait for ten minutes, and the reason is lost",
+        ),
+    ),
+    *_in(
+        "minift/train/checkpoint.py",
+        (
+            "all processes go on with the first one's dropout",
+            ".view(-1, size)[rank()]",
+            ".view(-1, size)[0]",
+            PROCESSES + "test_a_killed_run_of_two_processes_goes_on_to_the_same_bytes",
+            "a resumed run of several processes ends with other bits",
+        ),
+    ),
+]
+
 MUTANTS = [
     *ENCODER,
     *HEADS,
@@ -1304,4 +1510,6 @@ MUTANTS = [
     *PROJECTS,
     *CURVES,
     *RESUMED,
+    *STRANGERS,
+    *SEVERAL,
 ]

@@ -1,0 +1,38 @@
+"""What a checkpoint from a stranger may cost at most, known before memory is spent on it.
+
+Claim    Sizes are read and judged before anything of that size is made, so a file of a few bytes
+         cannot ask for gigabytes. Real checkpoints stay far below every number here.
+Proof    tests/safety/test_configs.py, tests/safety/test_tensor_files.py
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from minift.errors import MiniftError
+
+LARGEST_JSON = 2**24  # bytes of config.json and its like; those of BERT have some hundred
+LARGEST_TOKENIZER = 2**26  # bytes; those of 500,000 pieces have 10 to 20 million
+LARGEST_HEADER = 2**24  # bytes of a safetensors header; BERT-large's has 45,000
+MOST_DIMENSIONS = 8  # of a tensor
+MOST_PARAMETERS = 2**33  # of a model, 32 GB in float32; BERT-large has 340 million
+MOST_CLASSES = 2**20
+MOST_PIECES = 2**22  # of a vocabulary; the largest of a BERT has 500,000
+LONGEST_WORD = 1000  # letters that are looked up; the time grows with their square
+
+
+def read_limited(path: Path, largest: int) -> str:
+    """Return the text of a file that has no reason to be large, with newlines as line ends.
+
+    Raises:
+        MiniftError: if it has more than `largest` bytes.
+        OSError, UnicodeDecodeError: if it cannot be read.
+    """
+    with path.open("rb") as file:
+        data = file.read(largest + 1)
+    if len(data) > largest:
+        raise MiniftError(
+            f"{path} has more than {largest:,} bytes, which no such file needs; it is damaged, or "
+            "not what it is called"
+        )
+    return data.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
