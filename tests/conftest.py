@@ -48,7 +48,8 @@ def pytest_terminal_summary(terminalreporter, config):
         for report in terminalreporter.getreports(outcome):
             path = report.nodeid.split("::")[0]
             outcomes.setdefault(path, Counter())[outcome] += 1
-            values = [value for name, value in getattr(report, "user_properties", ()) if name == "measured"]
+            properties = getattr(report, "user_properties", ())  # a failed collection has none
+            values = [value for name, value in properties if name == "measured"]
             figures.setdefault(path, []).extend(values)
     if len(outcomes) < 2:
         return

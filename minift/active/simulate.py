@@ -332,8 +332,7 @@ def _setup(
         "settings": asdict(settings),
         **fixed,
     }
-    as_read: dict[str, Any] = json.loads(json.dumps(setup))
-    return as_read
+    return json.loads(json.dumps(setup))  # as it will be read
 
 
 def _begin(journal: Journal, setup: dict[str, Any]) -> None:

@@ -56,8 +56,7 @@ class Embeddings(nn.Module):
             + self.position(packed.position_ids)
             + self.segment(packed.segment_ids)
         )
-        embedded: Tensor = self.dropout(self.norm(summed))
-        return embedded
+        return self.dropout(self.norm(summed))
 
 
 class Attention(nn.Module):
@@ -96,13 +95,11 @@ class Attention(nn.Module):
             mixed = self.dropout(scores.softmax(dim=-1)) @ value
         else:  # the same arithmetic in one kernel, without keeping the probabilities
             mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        attended: Tensor = self.output(asking_layout.unpad(mixed.transpose(1, 2).flatten(2)))
-        return attended
+        return self.output(asking_layout.unpad(mixed.transpose(1, 2).flatten(2)))
 
     def split(self, rows: Tensor, layout: Layout) -> Tensor:
         """(rows, hidden) -> (batch, heads, longest, head_dim)"""
-        heads: Tensor = layout.pad(rows).unflatten(-1, (self.num_heads, self.head_dim))
-        return heads.transpose(1, 2)
+        return layout.pad(rows).unflatten(-1, (self.num_heads, self.head_dim)).transpose(1, 2)
 
 
 class Layer(nn.Module):
@@ -125,8 +122,7 @@ class Layer(nn.Module):
         residual = hidden if wanted is None else wanted.of(hidden)
         hidden = self.attention_norm(residual + self.attention_dropout(attended))
         inner = activation(self.hidden_act, self.intermediate(hidden))
-        hidden = self.output_norm(hidden + self.output_dropout(self.output(inner)))
-        return hidden
+        return self.output_norm(hidden + self.output_dropout(self.output(inner)))
 
 
 class Pooler(nn.Module):
@@ -175,8 +171,7 @@ class Bert(nn.Module):
             hidden = layer(hidden, packed.layout)
         if first == len(self.layers):
             return hidden
-        hidden = self.layers[-1](hidden, packed.layout, wanted)
-        return hidden
+        return self.layers[-1](hidden, packed.layout, wanted)
 
     def hidden_states(self, packed: Packed, layers: int | None = None) -> list[Tensor]:
         """Return the output of the embeddings and of the lowest `layers` (None: all) layers.

@@ -51,8 +51,7 @@ class SequenceClassifier(nn.Module):
         """Return logits (sequences, labels); `wanted` is always [CLS] and need not be given."""
         cls = self.bert(packed, wanted or packed.first_tokens())  # (sequences, hidden)
         assert self.bert.pooler is not None, "Bert(config) has one"
-        logits: Tensor = self.classifier(self.dropout(self.bert.pooler(cls)))
-        return logits
+        return self.classifier(self.dropout(self.bert.pooler(cls)))
 
 
 class Convolutions(nn.Module):
@@ -83,8 +82,7 @@ class Convolutions(nn.Module):
         filters = (self.slide(conv, hidden, left) for conv in self.filters)  # type: ignore[arg-type]
         found = torch.cat(list(filters), dim=1)
         best = packed.layout.pad(found.relu()).amax(1)  # ReLU >= 0, so the padding never wins
-        logits: Tensor = self.output(self.dropout(best))
-        return logits
+        return self.output(self.dropout(best))
 
     def slide(self, conv: nn.Conv1d, hidden: Tensor, left: Tensor) -> Tensor:
         """Return the windows' answers (tokens, filters); no window reads the next text."""
@@ -116,8 +114,7 @@ class ConvClassifier(nn.Module):
 
     def forward(self, packed: Packed, wanted: Selection | None = None) -> Tensor:
         """Return logits (sequences, labels), whatever one token of each sequence is `wanted`."""
-        logits: Tensor = self.classifier(self.bert(packed), packed)
-        return logits
+        return self.classifier(self.bert(packed), packed)
 
 
 class TokenClassifier(nn.Module):
@@ -134,8 +131,7 @@ class TokenClassifier(nn.Module):
 
     def forward(self, packed: Packed, wanted: Selection | None = None) -> Tensor:
         """Return logits (wanted, labels): one row a word if `wanted` are first pieces."""
-        logits: Tensor = self.classifier(self.dropout(self.bert(packed, wanted)))
-        return logits
+        return self.classifier(self.dropout(self.bert(packed, wanted)))
 
 
 class MaskedLM(nn.Module):

@@ -130,8 +130,7 @@ class Tagger(nn.Module):
         spelled = self.spell(words.spellings)[words.spelling_of]  # (words, filters)
         rows = torch.cat([self.word(word_ids), spelled], 1)  # (words, word_size + filters)
         hidden = self._read(self.input_dropout(rows), words.layout)  # (words, 2 * hidden)
-        logits: Tensor = self.dense(self.output_dropout(hidden))
-        return logits
+        return self.dense(self.output_dropout(hidden))
 
     def spell(self, spellings: Tensor) -> Tensor:
         """Read words character by character: (distinct, longest) -> (distinct, filters)."""

@@ -171,8 +171,7 @@ class Checkpoints:
         for path in self._files():
             name = _NAME.fullmatch(path.name)
             if name is not None and _digest(path) == name[2]:
-                state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-                return state
+                return torch.load(path, map_location="cpu", weights_only=True)
             warnings.warn(f"{path} is damaged; the one before is used", stacklevel=2)
         return None
 
