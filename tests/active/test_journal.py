@@ -200,8 +200,8 @@ def test_the_same_process_cannot_open_it_twice_either(tmp_path):
 
 
 def test_a_writer_killed_at_any_moment_loses_nothing_it_had_acknowledged(tmp_path):
-    acknowledged = 0
     for lines in (1, 20, 57):
+        acknowledged = 0
         process = holder(tmp_path / f"j{lines}", "write")
         for line in process.stdout:
             if line.strip().isdigit():

@@ -322,6 +322,7 @@ def test_through_a_terminal_keys_count_once_and_a_closed_window_loses_nothing(en
     two.press(b"s")
     two.expect(b"4 to go")
     two.expect(b"neg> ")
-    assert two.close() in (0, -signal.SIGHUP)  # the window is closed
+    # The window is closed: by the signal, or, if the last words come first, they cannot be shown.
+    assert two.close() in (0, 1, -signal.SIGHUP)
     assert decisions(project) == [*expected, ("skip", "3", None, "ada")]
     assert read_state(project)[2] == []

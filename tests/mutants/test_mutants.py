@@ -32,7 +32,7 @@ def verdicts(request, tmp_path_factory) -> dict[str, dict]:
     chosen = [
         item.callspec.params["mutant"]
         for item in request.session.items
-        if hasattr(item, "callspec") and "mutant" in item.callspec.params
+        if hasattr(item, "callspec") and isinstance(item.callspec.params.get("mutant"), Mutant)
     ]
     for part in ("minift", "tests", "pyproject.toml"):
         source, target = REPOSITORY / part, root / UNCHANGED / part
