@@ -165,8 +165,8 @@ ENCODER = _in(
     ),
     (
         "heads interleaved",
-        "unflatten(-1, (self.num_heads, self.head_dim))\n        return heads.transpose(1, 2)",
-        "unflatten(-1, (self.head_dim, self.num_heads))\n        return heads.movedim(-1, 1)",
+        "unflatten(-1, (self.num_heads, self.head_dim)).transpose(1, 2)",
+        "unflatten(-1, (self.head_dim, self.num_heads)).movedim(-1, 1)",
         HIDDEN,
         "a head takes every fourth column instead of a block of columns",
     ),
