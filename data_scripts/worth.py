@@ -24,8 +24,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from minift.bert.heads import MaskedLM
-from minift.bert.weights import load_model, load_tokenizer, random_model, save_pretrained
+from minift.bert.weights import without_pretraining
 from minift.data.named import load_dataset
 from minift.errors import MiniftError
 from minift.files import atomic_write
@@ -105,19 +104,11 @@ def measure(job: Key) -> float:
     settings = replace(method.settings, learning_rate=rate)
     with tempfile.TemporaryDirectory() as scratch:
         if encoder.startswith("random:"):
-            encoder = str(without_pretraining(encoder.removeprefix("random:"), seed, Path(scratch)))
+            encoder = str(without_pretraining(encoder.removeprefix("random:"), Path(scratch), seed))
         _, result = train(
             dataset, encoder, method, labels=labels, seeds=Seeds.all(seed), settings=settings
         )
     return result["test"]
-
-
-def without_pretraining(encoder: str, seed: int, folder: Path) -> Path:
-    """Write a checkpoint with the encoder's sizes and tokenizer, and random weights."""
-    model, _ = load_model(MaskedLM, encoder)
-    control = random_model(MaskedLM, model.config, torch.Generator().manual_seed(seed))
-    save_pretrained(control, load_tokenizer(encoder), folder)
-    return folder
 
 
 def table(runs: dict[Key, float]) -> str:

@@ -15,12 +15,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
 from tqdm import tqdm
 
-from minift.bert.heads import MaskedLM
 from minift.bert.hub import resolve
-from minift.bert.weights import load_model, load_tokenizer, random_model, save_pretrained
+from minift.bert.weights import without_pretraining
 from minift.data.embedded import load_embedded
 from minift.data.examples import Dataset
 from minift.data.gold import as_texts, gold_classes
@@ -101,7 +99,7 @@ def demo(encoder: str = "tiny", seeds: int = 3, out: str | Path = "runs/demo") -
         tqdm(total=seeds * (len(METHODS) + 1), unit="run", disable=None, leave=False) as bar,
     ):
         rows = [_nothing(dataset), _bag_of_words(dataset, seeds)]
-        control = str(_without_pretraining(encoder, Path(scratch)))
+        control = str(without_pretraining(encoder, Path(scratch)))
         rows.append(run(dataset, WITHOUT, control, seeds, bar))
         rows += [run(dataset, method, encoder, seeds, bar) for method in METHODS]
     print(table(rows))
@@ -134,14 +132,6 @@ def _bag_of_words(dataset: Dataset, seeds: int) -> Row:
         weights = fitted.weights.numel() + fitted.bias.numel()
         scores.append(fitted.accuracy(as_texts(dataset.test)))
     return Row(WORDS, weights, tuple(scores), time.perf_counter() - began)
-
-
-def _without_pretraining(encoder: str, folder: Path) -> Path:
-    """Write a checkpoint of the same sizes with random weights: the negative control."""
-    model, _ = load_model(MaskedLM, encoder)
-    control = random_model(MaskedLM, model.config, torch.Generator().manual_seed(0))
-    save_pretrained(control, load_tokenizer(encoder), folder)
-    return folder
 
 
 def table(rows: Sequence[Row]) -> str:

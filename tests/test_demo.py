@@ -16,6 +16,7 @@ import pytest
 from safetensors.torch import load_file
 from tqdm import tqdm
 
+from minift.bert.weights import without_pretraining
 from minift.data.embedded import load_embedded
 from minift.demo import (
     METHODS,
@@ -25,7 +26,6 @@ from minift.demo import (
     Row,
     _bag_of_words,
     _plot,
-    _without_pretraining,
     demo,
     examples,
     run,
@@ -64,7 +64,7 @@ def test_the_shipped_encoder_beats_random_weights_and_a_bag_of_words_with_no_net
     tmp_path, record_property
 ):
     dataset, seeds = examples(), 2
-    random_weights = str(_without_pretraining("tiny", tmp_path))
+    random_weights = str(without_pretraining("tiny", tmp_path))
     with tqdm(disable=True) as bar:
         pretrained = run(dataset, "full", "tiny", seeds, bar)
         control = run(dataset, WITHOUT, random_weights, seeds, bar)

@@ -32,7 +32,6 @@ try:
     from _grading.checks import PUBLIC, Assignment, Wrong, find, load
     from _grading.process import Launcher
     from _grading.submission import complaints
-
     from minift.errors import MiniftError
 except ModuleNotFoundError as error:
     sys.exit(f"{error}; install minift first: pip install -e . in its folder")

@@ -374,3 +374,17 @@ def random_model(
     initialise(model, config.initializer_range, generator)
     model.eval()
     return model
+
+
+def without_pretraining(name_or_path: str | Path, folder: Path, seed: int = 0) -> Path:
+    """Write a checkpoint of the same sizes and tokenizer with random weights: the control.
+
+    Args:
+        name_or_path: a pretrained encoder, as `load_encoder` takes it.
+        folder: where to; returned.
+        seed: of the weights.
+    """
+    pretrained, _ = load_model(MaskedLM, name_or_path)
+    control = random_model(MaskedLM, pretrained.config, torch.Generator().manual_seed(seed))
+    save_pretrained(control, load_tokenizer(name_or_path), folder)
+    return folder

@@ -52,7 +52,7 @@ def test_a_run_is_an_ordinary_training_run(tmp_path, capsys):
 
 def test_random_weights_keep_sizes_and_tokenizer_and_nothing_else(tmp_path):
     encoder = checkpoint(tmp_path / "encoder")
-    control = script.without_pretraining(str(encoder), 1, tmp_path / "control")
+    control = script.without_pretraining(encoder, tmp_path / "control", 1)
     assert (control / "vocab.txt").read_bytes() == (encoder / "vocab.txt").read_bytes()
     (mine, _), (theirs, _) = load_encoder(control), load_encoder(encoder)
     assert mine.config == theirs.config

@@ -7,10 +7,11 @@ from functools import cache
 from itertools import combinations
 
 import torch
+from torch import Tensor
+
 from _grading.checks import Task, Wrong, check
 from _grading.diagnose import equal, expect
 from _grading.tests_task import grade_test
-from torch import Tensor
 
 TITLE = "BERT from scratch: attention, names, and where the numbers are"
 TASKS = {

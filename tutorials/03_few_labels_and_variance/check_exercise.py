@@ -10,10 +10,10 @@ from itertools import product
 
 import numpy
 import torch
+
 from _grading.checks import Task, Wrong, check
 from _grading.diagnose import equal, expect
 from _grading.tests_task import grade_test
-
 from minift.compare.statistics import t_quantile
 
 TITLE = "Few labels: draws, intervals, and what flatters a method"

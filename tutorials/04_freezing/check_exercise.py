@@ -5,14 +5,14 @@ from __future__ import annotations
 from functools import cache
 
 import torch
-from _grading.checks import Task, Wrong, check
-from _grading.diagnose import equal, expect, expect_names
-from _grading.student import Failure
-from _grading.tests_task import grade_test
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import minift
+from _grading.checks import Task, Wrong, check
+from _grading.diagnose import equal, expect, expect_names
+from _grading.student import Failure
+from _grading.tests_task import grade_test
 
 TITLE = "Freezing: which layers, not a bit of them, and what it saves"
 TASKS = {

@@ -7,11 +7,11 @@ import re
 from functools import cache
 
 import torch
+
+import minift
 from _grading.checks import Task, Wrong, check
 from _grading.diagnose import expect, expect_names
 from _grading.tests_task import grade_test
-
-import minift
 from minift.bert.packing import pack
 
 TITLE = "BitFit: which numbers learn, and how few they are"
