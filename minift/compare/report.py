@@ -140,8 +140,11 @@ class Against:
 
     @property
     def sentence(self) -> str:
-        """What the seeds show."""
-        return sentence(self.method, self.other, self.difference)
+        """What the seeds show, and whether it stands beside all that was compared."""
+        said = sentence(self.method, self.other, self.difference)
+        if self.difference.seen and self.holm is not None and self.holm >= 0.05:
+            said += "; among as many comparisons as were made here chance alone does that (Holm)"
+        return said
 
 
 def comparisons(comparison: Comparison) -> list[Against]:

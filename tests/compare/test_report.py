@@ -79,6 +79,18 @@ def test_the_report_speaks_of_choices_only_if_a_run_chose_something():
     assert "Nothing was chosen" not in said
 
 
+def test_a_difference_that_many_comparisons_explain_is_said_to_be_one():
+    scores = {"full": [0.804, 0.817, 0.806], "child-f:0.3": [0.806, 0.8185, 0.807]}
+    few = [run(m, s, test) for m, values in scores.items() for s, test in enumerate(values)]
+    alone = text_of(made(few))
+    others = {f"freeze:{k}": [0.81, 0.79, 0.82] for k in range(1, 6)}
+    more = [run(m, s, test) for m, values in others.items() for s, test in enumerate(values)]
+    among = text_of(made([*few, *more]))
+    claim = r"child-f:0.3 is better than full by 0.2 points \(95% CI [\d. to]+, 3 seeds\)"
+    assert re.search(claim + "$", alone, re.M)
+    assert re.search(claim + "; among as many comparisons .* chance alone does that", among)
+
+
 class Reader(HTMLParser):
     """Reads a page back: its texts, its tags, and whether each tag is closed."""
 
