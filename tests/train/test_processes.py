@@ -124,9 +124,10 @@ class Launch:
         return [torch.load(self.folder / f"found-{n}") for n in range(len(codes))]
 
 
-def until(path: Path) -> None:
+def until(path: Path, holds: str | None = None) -> None:
+    """Wait for a path, or for a folder that holds something of that name."""
     deadline = time.monotonic() + SECONDS
-    while not path.exists():
+    while not (any(path.glob(holds)) if holds else path.exists()):
         assert time.monotonic() < deadline, f"{path} never came"
         time.sleep(0.01)
 
@@ -376,8 +377,7 @@ def test_a_killed_run_of_two_processes_goes_on_to_the_same_bytes(encoder, tmp_pa
     assert whole[0]["test"] == whole[1]["test"]
     out = tmp_path / "killed"
     launch = Launch(2, resumable, tmp_path / "b", encoder, out)
-    until(out / "checkpoints")
-    time.sleep(0.2)
+    until(out / "checkpoints", "step-*.pt")  # without one the run would begin anew
     launch.children[1].kill()
     launch.ended()
     assert not (out / "result.json").exists(), "killed too late for this test to mean something"

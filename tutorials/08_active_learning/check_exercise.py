@@ -293,14 +293,14 @@ def rounds_of(ids, table, initial, rounds, query, how="right"):
             asked = [pool.pop(position) for position in positions]
         elif how == "whole list":
             asked = [ids[pool.index(text)] for text in order[:query]]
-            pool = [text for text in pool if text not in asked]
+            pool = [t for t in pool if t not in asked]
         elif how == "stays":
             asked = order[:query]
         elif how == "rest" and len(pool) < query:
             asked = []
         else:
             asked = order[:query]
-            pool = [text for text in pool if text not in asked]
+            pool = [t for t in pool if t not in asked]
         history.append(sorted(asked))
     return history
 
