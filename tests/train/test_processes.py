@@ -507,7 +507,10 @@ def test_minift_active_score_goes_on_where_one_process_stopped(world, tmp_path):
         for name in ("alone", "two")
     ]
     assert [row["id"] for row in rows[0]] == [row["id"] for row in rows[1]]
-    assert [row["score"] for row in rows[0]] == pytest.approx([row["score"] for row in rows[1]])
+    # The rest is cut into other batches than in one go, so float32 logits round in another way;
+    # BALD is the small difference of two entropies near log 2, which sets the scale.
+    scores = [[row["score"] for row in part] for part in rows]
+    assert scores[0] == pytest.approx(scores[1], rel=0, abs=1e-7)
 
 
 @pytest.mark.slow
