@@ -6,7 +6,7 @@
 # it, two ways of fooling yourself, and what `minift compare` does about both. And you will see when
 # the better question is not which method, but whether to label more.
 #
-# **Time.** 25 minutes to read, 2 minutes to run on two cores.
+# **Time.** 25 minutes to read, 4 minutes to run on two cores.
 #
 # **Before this.** [03, Few labels](../03_few_labels_and_variance/tutorial.ipynb); what a mean and a
 # standard deviation are. The methods are full fine-tuning, [freezing two
