@@ -9,7 +9,7 @@
 # **Paper.** Devlin, Chang, Lee and Toutanova (2019), *BERT: Pre-training of Deep Bidirectional
 # Transformers for Language Understanding*, the part of section 3 named *Masked LM*.
 #
-# **Time.** 25 minutes to read, 2 minutes to run on two cores.
+# **Time.** 25 minutes to read, 3 minutes to run on two cores.
 #
 # **Before this.** [01, BERT from scratch](../01_bert_from_scratch/tutorial.ipynb): pieces, layers and
 # the packed batch.
