@@ -31,6 +31,7 @@ from minift.data.gold import gold_classes, gold_tags
 from minift.errors import MiniftError, nearest
 from minift.train import loop
 from minift.train.loop import Seeds, Settings, cross_entropy, fine_tune
+from minift.train.prefix import PrefixCache, prefix_cache
 from minift.train.recipe import Recipe
 from minift.train.runs import FineTuned, Head, build, subset
 
@@ -143,6 +144,7 @@ def fit(
     warm: FineTuned | None = None,
     device: torch.device | str = "cpu",
     head: Head = "linear",
+    cache: PrefixCache | None = None,
 ) -> FineTuned:
     """Train on the labelled texts, without a validation split.
 
@@ -155,11 +157,14 @@ def fit(
         warm: a model to go on with instead of the pretrained weights; it is changed.
         device: where to train.
         head: of a new model; "cnn" is the paper's.
+        cache: see `frozen_states`; the model keeps it for its answers.
 
     Raises:
         MiniftError: if nothing is labelled, or the method cannot do without validation.
     """
     tuned = warm or build(dataset, encoder, seeds, device, head)
+    if cache is not None and cache.fits(tuned.model):
+        tuned = replace(tuned, cache=cache)
     longest = tuned.model.config.max_position_embeddings
     items = make_items(
         labelled, tuned.tokenizer, dataset.task, dataset.labels, longest, settings.other_pieces
@@ -174,8 +179,42 @@ def fit(
         gradients=method.gradients(tuned.model, items, seeds) if method.gradients else None,
         schedule=method.schedule(),
         objective=cross_entropy,
+        cache=tuned.cache,
     )
     return tuned
+
+
+def frozen_states(
+    dataset: Dataset,
+    encoder: str | Path,
+    method: Recipe,
+    settings: Settings,
+    head: Head = "linear",
+    device: torch.device | str = "cpu",
+    folder: str | Path | None = None,
+) -> PrefixCache | None:
+    """Compute what frozen layers make of the training and test texts, for all rounds and seeds.
+
+    Args:
+        dataset, encoder, method, settings, head, device: those of the rounds.
+        folder: for states too large for memory (see `PrefixCache`).
+
+    Returns:
+        None where no layer is frozen, or the frozen ones have dropout.
+    """
+    if settings.prefix_dropout:
+        return None
+    tuned = build(dataset, encoder, Seeds.all(0), device, head)
+    longest = tuned.model.config.max_position_embeddings
+    items = [
+        item
+        for pieces in dict.fromkeys([settings.other_pieces, "ignore"])  # learning, answering
+        for split in (dataset.train, dataset.test)
+        for item in make_items(
+            split, tuned.tokenizer, dataset.task, dataset.labels, longest, pieces
+        )
+    ]
+    return prefix_cache(tuned.model, method.trainable(tuned.model), items, folder)
 
 
 def score_pool(

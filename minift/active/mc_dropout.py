@@ -36,6 +36,7 @@ from minift.data.batches import Batch, Item, by_length, make_batch, make_items
 from minift.data.examples import Example, TaggedExample
 from minift.errors import MiniftError
 from minift.train.evaluate import TOKENS_PER_BATCH
+from minift.train.prefix import PrefixCache
 from minift.train.processes import merged, my_share
 from minift.train.runs import FineTuned
 
@@ -170,6 +171,7 @@ def mc_logits(
     seed: int = 0,
     consistent: bool = False,
     tokens: int = TOKENS_PER_BATCH,
+    cache: PrefixCache | None = None,
 ) -> list[Tensor]:
     """Ask the model `passes` times about each item, each time with other dropout masks.
 
@@ -182,6 +184,8 @@ def mc_logits(
         seed: selects the masks, together with each item's own tokens.
         consistent: draw one network a pass for all items instead of one for each.
         tokens: size of a batch (see `by_length`); it changes no score.
+        cache: output of the model's lowest layers, for some or all items; read where it does
+            not reach above the part that runs once.
 
     Returns:
         For each item a tensor (passes, asked, labels) on the CPU.
@@ -202,7 +206,10 @@ def mc_logits(
     with sampling(model, sites, lambda *at: masks.draw(*at)), torch.inference_mode():
         for group in my_share(list(by_length(items, tokens))):
             chosen = [items[i] for i in group]
-            batch = make_batch(chosen).to(device)
+            batch = make_batch(chosen)
+            if cache is not None and layers != "all" and cache.layers <= below:
+                batch = cache.add_to(batch, chosen)
+            batch = batch.to(device)
             keys = text_keys(chosen, seed, consistent).to(device)
             masks = TextMasks(batch, keys, depth + reads_every_token(model))
             packed = batch.packed
@@ -240,7 +247,7 @@ def _prefix(model: nn.Module, batch: Batch, below: int) -> Computed:
     encoder = encoder_of(model)
     if below == len(encoder.layers) and not reads_every_token(model):
         return Computed(below, encoder(batch.packed, batch.wanted))
-    return Computed(below, encoder.hidden_states(batch.packed, below)[-1])
+    return Computed(below, encoder.up_to(below, batch.packed))
 
 
 def mc_stream(
@@ -279,7 +286,9 @@ def mc_stream(
         while chunk := list(islice(stream, CHUNK)):
             bare = [_unlabelled(example) for example in chunk]
             items = make_items(bare, tuned.tokenizer, tuned.task, tuned.labels, longest)
-            logits = mc_logits(tuned.model, items, passes, layers, seed, consistent)
+            logits = mc_logits(
+                tuned.model, items, passes, layers, seed, consistent, cache=tuned.cache
+            )
             parts: list[list[Tensor]] = [[] for _ in chunk]  # a long sentence has several
             for item, part in zip(items, logits):
                 parts[item.example].append(part.double().softmax(-1))

@@ -16,12 +16,13 @@ Proof    tests/active/test_simulate.py
 from __future__ import annotations
 
 import csv
+import functools
 import hashlib
 import io
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -42,6 +43,7 @@ from minift.active.loop import (
     class_counts,
     fit,
     fixed_steps,
+    frozen_states,
     imbalance,
     initial_set,
     words_in,
@@ -53,6 +55,7 @@ from minift.data.metrics import headline
 from minift.errors import MiniftError
 from minift.files import atomic_write
 from minift.train.loop import Seeds, Settings
+from minift.train.prefix import PrefixCache
 from minift.train.recipe import Recipe
 from minift.train.runs import FineTuned, Head, build, is_labelled, subset
 
@@ -135,6 +138,11 @@ def simulate(
     """
     _require_fit(dataset, plan)
     settings = fixed_steps(settings or method.settings, plan.steps)
+
+    @functools.cache  # when a round first needs them: there may be none to do
+    def states() -> PrefixCache | None:
+        return frozen_states(dataset, encoder, method, settings, plan.head, device, out)
+
     setup = _setup(dataset, encoder, method, plan, settings)
     out = Path(out)
     with open_journal(out / "simulation.jsonl") as journal:
@@ -146,7 +154,7 @@ def simulate(
                     for strategy in plan.strategies:
                         bar.set_postfix_str(f"{strategy}, seed {seed}")
                         curve = Curve(
-                            dataset, encoder, method, plan, settings, strategy, seed, device
+                            dataset, encoder, method, plan, settings, strategy, seed, device, states
                         )
                         curve.run(journal, out / "curves.csv", bar)
         finally:  # who interrupts wants to see what there is
@@ -156,7 +164,7 @@ def simulate(
 
 
 class Curve:
-    """One strategy with one seed; the arguments are those of `simulate`."""
+    """One strategy with one seed; the arguments are those of `simulate` and `fit`."""
 
     def __init__(
         self,
@@ -168,9 +176,11 @@ class Curve:
         strategy: str,
         seed: int,
         device: torch.device | str,
+        states: Callable[[], PrefixCache | None],
     ):
         self.dataset, self.encoder, self.method, self.plan = dataset, encoder, method, plan
         self.settings, self.strategy, self.seed, self.device = settings, strategy, seed, device
+        self.states = states
         self.by_id = {example.id: example for example in dataset.train}
         self.watched = subset(dataset.train, min(WATCHED, len(dataset.train)), seed=0)
 
@@ -210,7 +220,7 @@ class Curve:
         seeds = Seeds.all(self.seed)
         return fit(
             self.dataset, labelled, self.encoder, self.method, seeds, self.settings, warm,
-            self.device, self.plan.head,
+            self.device, self.plan.head, self.states(),
         )  # fmt: skip
 
     def round(

@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 from minift.bert.config import BertConfig
 from minift.bert.dropout import Dropout
-from minift.bert.packing import Layout, Packed, Selection
+from minift.bert.packing import Computed, Layout, Packed, Selection
 
 
 def activation(name: str, values: Tensor) -> Tensor:
@@ -162,16 +162,24 @@ class Bert(nn.Module):
         Returns:
             (wanted, hidden), or (tokens, hidden) without `wanted`.
         """
-        hidden: Tensor
-        if packed.computed is None:
-            first, hidden = 0, self.embeddings(packed)
-        else:
-            first, hidden = packed.computed.layers, packed.computed.hidden
-        for layer in self.layers[first:-1]:
-            hidden = layer(hidden, packed.layout)
-        if first == len(self.layers):
-            return hidden
+        if packed.computed is not None and packed.computed.layers == len(self.layers):
+            return packed.computed.hidden
+        hidden = self.up_to(len(self.layers) - 1, packed)
         return self.layers[-1](hidden, packed.layout, wanted)
+
+    def up_to(self, layers: int, packed: Packed) -> Tensor:
+        """Return the output (tokens, hidden) of the lowest `layers` layers.
+
+        Args:
+            layers: 0 returns the output of the embeddings.
+            packed: the batch; what is computed of it already is not computed again, and must not
+                reach above `layers`.
+        """
+        start = packed.computed or Computed(0, self.embeddings(packed))
+        hidden = start.hidden
+        for layer in self.layers[start.layers : layers]:
+            hidden = layer(hidden, packed.layout)
+        return hidden
 
     def hidden_states(self, packed: Packed, layers: int | None = None) -> list[Tensor]:
         """Return the output of the embeddings and of the lowest `layers` (None: all) layers.

@@ -25,13 +25,18 @@ from minift.data.metrics import (
     evaluate_regression,
     evaluate_tagging,
 )
+from minift.train.prefix import PrefixCache
 from minift.train.processes import merged, my_share
 
 TOKENS_PER_BATCH = 2048  # larger rectangles fall out of a laptop core's cache
 
 
 def predict_logits(
-    model: nn.Module, items: Sequence[Item], tokens: int = TOKENS_PER_BATCH, progress: bool = False
+    model: nn.Module,
+    items: Sequence[Item],
+    tokens: int = TOKENS_PER_BATCH,
+    progress: bool = False,
+    cache: PrefixCache | None = None,
 ) -> list[Tensor]:
     """Compute the logits of every item, in the order of `items`.
 
@@ -40,6 +45,7 @@ def predict_logits(
         items: model inputs.
         tokens: size of a batch (see `by_length`).
         progress: show a bar on standard error.
+        cache: output of the model's lowest layers, for some or all items.
 
     Returns:
         For each item a tensor (asked, labels) on the CPU.
@@ -52,7 +58,11 @@ def predict_logits(
     try:
         with torch.inference_mode(), bar:
             for group in my_share(list(by_length(items, tokens))):
-                batch = make_batch([items[i] for i in group]).to(device)
+                chosen = [items[i] for i in group]
+                batch = make_batch(chosen)
+                if cache is not None:
+                    batch = cache.add_to(batch, chosen)
+                batch = batch.to(device)
                 logits = model(batch.packed, batch.wanted).float().cpu()
                 for i, rows in zip(group, logits.split([len(items[i].positions) for i in group])):
                     results[i] = rows
@@ -93,6 +103,7 @@ def evaluate(
     task: Task,
     labels: Sequence[str],
     progress: bool = False,
+    cache: PrefixCache | None = None,
 ) -> Evaluation:
     """Score a model on labelled examples.
 
@@ -102,8 +113,9 @@ def evaluate(
         examples: the examples themselves, all labelled.
         task, labels: those of the data set.
         progress: show a bar on standard error.
+        cache: see `predict_logits`.
     """
-    logits = predict_logits(model, items, progress=progress)
+    logits = predict_logits(model, items, progress=progress, cache=cache)
     loss = mean_loss(logits, items, regression=task == "regression")
     if task == "regression":
         numbers = [float(row) for row in logits]

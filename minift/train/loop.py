@@ -208,6 +208,7 @@ def fine_tune(
     validate: Callable[[nn.Module], tuple[float, float]] | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
     checkpoints: Checkpoints | None = None,
+    cache: PrefixCache | None = None,
     progress: bool = False,
 ) -> History:
     """Train `model` in place.
@@ -225,13 +226,16 @@ def fine_tune(
         on_epoch: hears each epoch's record as soon as it is known; in a run that goes on, first
             those of the epochs before.
         checkpoints: where a killed run is taken up, to the same bits, and written meanwhile.
+        cache: output of the frozen prefix for `items`, if somebody has it; it is computed here
+            otherwise.
         progress: show a bar on standard error.
 
     Returns:
         What happened. The model is left in evaluation mode.
 
     Raises:
-        MiniftError: if nothing trains, a name is unknown, or the loss is not finite.
+        MiniftError: if nothing trains, a name is unknown, `cache` reaches above the frozen prefix,
+            or the loss is not finite.
     """
     if not items:
         raise MiniftError("there are no training examples")
@@ -246,9 +250,13 @@ def fine_tune(
         )
     parameters = select(model, trainable)
     optimizer = adamw(parameters, settings, scales(model) if scales else None)
-    prefix, cache = [], None
-    if not settings.prefix_dropout:
-        prefix = quiet_prefix(model, parameters)
+    prefix = [] if settings.prefix_dropout else quiet_prefix(model, parameters)
+    if cache is not None and cache.layers >= len(prefix):
+        raise MiniftError(
+            f"the states of {cache.layers} layers were computed beforehand, but only "
+            f"{max(0, len(prefix) - 1)} layers are frozen and without dropout"
+        )
+    if cache is None and prefix:
         cache = prefix_cache(model, parameters, items)
     device = next(model.parameters()).device
     order = torch.Generator().manual_seed(seeds.order)

@@ -15,7 +15,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -51,6 +51,7 @@ from minift.train.loop import (
     select,
     squared_error,
 )
+from minift.train.prefix import PrefixCache, prefix_cache
 from minift.train.processes import rank, require_same, require_same_weights, world_size
 from minift.train.recipe import Recipe
 
@@ -67,12 +68,14 @@ class FineTuned:
         tokenizer: its tokenizer.
         task: what it answers.
         labels: class names or tags in the order of the logits; () for regression.
+        cache: output of its lowest layers for texts that it will be asked about again and again.
     """
 
     model: Classifier
     tokenizer: Tokenizer
     task: Task
     labels: tuple[str, ...]
+    cache: PrefixCache | None = None
 
     def evaluate(self, examples: Sequence[Example], progress: bool = False) -> Evaluation:
         """Score labelled examples."""
@@ -83,14 +86,14 @@ class FineTuned:
             self.labels,
             self.model.config.max_position_embeddings,
         )
-        return evaluate(self.model, items, examples, self.task, self.labels, progress)
+        return evaluate(self.model, items, examples, self.task, self.labels, progress, self.cache)
 
     def tag(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
         """Return one tag a word, sentence by sentence (taggers only)."""
         examples = [TaggedExample(str(n), tuple(words)) for n, words in enumerate(sentences, 1)]
         longest = self.model.config.max_position_embeddings
         items = make_items(examples, self.tokenizer, self.task, self.labels, longest)
-        logits = predict_logits(self.model, items)
+        logits = predict_logits(self.model, items, cache=self.cache)
         return tags_by_sentence(logits, items, len(sentences), self.labels)
 
 
@@ -199,7 +202,7 @@ def train(
     dev_items = make_items(dataset.dev, tuned.tokenizer, dataset.task, dataset.labels, longest)
 
     def validate(model: nn.Module) -> tuple[float, float]:
-        found = evaluate(model, dev_items, dataset.dev, dataset.task, dataset.labels)
+        found = evaluate(model, dev_items, dataset.dev, dataset.task, dataset.labels, cache=cache)
         return found.loss, headline(dataset.metric, found.scores)
 
     folder = None if out is None else Path(out)
@@ -209,6 +212,10 @@ def train(
     with open_run(folder, "run", spec, save_every, progress) as checkpoints:
         select(tuned.model, method.trainable)  # a gradient rule sees what will learn
         rule = method.gradients(tuned.model, items, seeds) if method.gradients else None
+        cache = None
+        if not settings.prefix_dropout:  # validation goes through the frozen layers once, too
+            learning = method.trainable(tuned.model)
+            cache = prefix_cache(tuned.model, learning, [*items, *dev_items])
         history = fine_tune(
             tuned.model,
             items,
@@ -222,9 +229,13 @@ def train(
             validate=validate if dataset.dev else None,
             on_epoch=None if folder is None or rank() > 0 else _log(folder / "history.jsonl"),
             checkpoints=checkpoints,
+            cache=cache,
             progress=progress,
         )
-        result = _result(tuned, dataset, examples, method, seeds, settings, history, rule, progress)
+        answering = replace(tuned, cache=cache)
+        result = _result(
+            answering, dataset, examples, method, seeds, settings, history, rule, progress
+        )
         result["encoder"] = str(encoder)
         result["seconds"] = round(time.perf_counter() - started, 2)
         if folder is not None and checkpoints is not None and rank() == 0:

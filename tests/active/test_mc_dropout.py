@@ -5,6 +5,8 @@ logits are those of BERT under exactly these masks           Hugging Face, its d
 every site, attention included, contributes variance         that site alone; the same site at p = 0
 scores do not depend on batch, order or padding              each text alone, float64
 the prefix runs once, and changes no number                  call counts; the full model
+states kept from before change no number, and are not read   scores without them; call counts
+where dropout samples below them
 modes and torch's random state are as before                 comparison, also after an exception
 passes differ, seeds differ, the same seed is the same       equality of tensors
 consistent: one network a pass for all texts                 equality of the masks drawn
@@ -40,6 +42,7 @@ from minift.data.batches import Item, make_batch
 from minift.data.examples import TaggedExample, TextExample
 from minift.errors import MiniftError
 from minift.train.loop import Seeds
+from minift.train.prefix import PrefixCache
 from minift.train.runs import build
 from tests.bert.reference import copy_weights, hf_config, own_config, randomise
 from tests.tiny import checkpoint, news, reviews, similarity
@@ -368,3 +371,20 @@ def test_pairs_are_scored_as_pairs(encoder):
     found = mc_predict(tuned, texts, 2)
     assert (found[:, 0] - found[:, 1]).abs().max() > 1e-6
     assert load_tokenizer(encoder).encode(["good"], ["bad"])[0].segment_ids.count(1) > 0
+
+
+@pytest.mark.parametrize("head", [SequenceClassifier, TokenClassifier])
+@pytest.mark.parametrize("kept", [0, 2, 3])
+@pytest.mark.parametrize("layers", ["all", 1, 3, "head", "none"])
+def test_states_kept_from_before_change_no_score(head, kept, layers):
+    model = own(head=head)
+    asked = items(asked=None if head is SequenceClassifier else 3)
+    cache = PrefixCache(model, kept, asked)
+    calls = []
+    model.bert.embeddings.register_forward_hook(lambda *_: calls.append(1))
+    given = mc_logits(model, asked, 3, layers, cache=cache)
+    read = not calls
+    plain = mc_logits(model, asked, 3, layers)
+    for ours, theirs in zip(given, plain, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
+    assert read is (layers != "all" and kept <= mc_dropout.layers_below(layers, 3))

@@ -9,6 +9,8 @@ what each round says of itself is true                       counted again from 
 cut at any place of its log it goes on to the same curves,   records of an unbroken run
 warm or cold
 killed at any moment likewise                                a process that was killed
+frozen layers see each text once in a whole simulation,      counting tokens; a simulation that
+which then asks for the same texts                           computes them anew each time
 another setup is refused                                     error words, bytes
 a report is there at the end and after an interrupt          the files; the rounds that were done
 """
@@ -26,13 +28,14 @@ from pathlib import Path
 
 import pytest
 
+from minift.active import loop
 from minift.active import simulate as simulate_module
 from minift.active.journal import open_journal
 from minift.active.loop import class_counts, imbalance, initial_set
 from minift.active.simulate import Plan, simulate
 from minift.errors import MiniftError
 from minift.methods.recipes import recipe
-from minift.train.loop import Settings
+from minift.train.loop import Seeds, Settings
 from tests.tiny import checkpoint, news, reviews, similarity
 
 FAST = Settings(epochs=1, batch_size=16, learning_rate=1e-3)
@@ -290,3 +293,45 @@ def test_what_cannot_be_simulated_is_refused_before_anything_is_written(
 def test_a_plan_that_does_nothing_is_refused(name, least):
     with pytest.raises(MiniftError, match=f"{name} must be at least {least}, got {least - 1}"):
         replace(SMALL, **{name: least - 1})
+
+
+@pytest.mark.parametrize(("method", "layers"), [("head", "head"), ("freeze:1", "head")])
+def test_frozen_layers_see_each_text_once_and_the_same_is_asked(
+    method, layers, encoder, tmp_path, monkeypatch
+):
+    data = reviews(80)
+    plan = replace(SMALL, strategies=("random", "bald", "entropy"), layers=layers)
+    seen = []
+
+    def build(*args, **options):
+        tuned = plain_build(*args, **options)
+        hook = tuned.model.bert.layers[0].register_forward_hook
+        hook(lambda _, args, __: seen.append(len(args[0])))
+        return tuned
+
+    plain_build = loop.build
+    monkeypatch.setattr(loop, "build", build)
+    once = run(encoder, tmp_path / "once", plan, data, method)
+    tokenizer = plain_build(data, encoder, Seeds.all(0)).tokenizer
+    texts = sorted({example.text for example in (*data.train, *data.test)})
+    assert sum(seen) == sum(len(one.input_ids) for one in tokenizer.encode(texts))
+    seen.clear()
+    monkeypatch.setattr(simulate_module, "frozen_states", lambda *_: None)
+    anew = run(encoder, tmp_path / "anew", plan, data, method)
+    assert sum(seen) > 0
+    assert [r["query"] for r in once] == [r["query"] for r in anew]
+    assert [r["test"] for r in once] == [r["test"] for r in anew]
+    for ours, theirs in zip(once, anew):
+        assert ours["scores"] == pytest.approx(theirs["scores"], abs=1e-5)
+
+
+def test_where_dropout_samples_below_what_is_kept_the_masks_still_act(encoder, tmp_path):
+    plan = replace(SMALL, strategies=("bald",), layers="all")
+    records = run(encoder, tmp_path, plan, method="head")
+    assert all(score > 0 for record in records for score in record["scores"])
+
+
+@pytest.mark.parametrize("method", ["full", "bitfit", "freeze:-1"])
+def test_nothing_is_kept_where_the_embeddings_learn(method, encoder):
+    chosen = recipe(method)
+    assert loop.frozen_states(reviews(40), encoder, chosen, chosen.settings) is None
