@@ -12,7 +12,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -568,25 +568,22 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 def _predict(arguments: argparse.Namespace) -> None:
     from minift.data.examples import TextExample
-    from minift.data.readers import read_examples
+    from minift.data.readers import stream_examples
     from minift.train.predict import predict
     from minift.train.processes import rank, world_size
 
     if arguments.file == "-" and world_size() > 1:
         raise MiniftError("several processes cannot share standard input; give a file instead of -")
     tuned = _load(arguments.run, _device(arguments.device))
-    plain = arguments.file == "-" or (
-        arguments.format in (None, "text") and Path(arguments.file).suffix in ("", ".txt")
-    )
     examples: Iterable[Example]
-    if plain or arguments.format == "text":
-        lines = sys.stdin if arguments.file == "-" else _lines(Path(arguments.file))
-        texts = (line.rstrip("\r\n") for line in lines)
-        examples = (TextExample(str(n), text) for n, text in enumerate(texts, 1) if text.strip())
+    if arguments.file == "-":
+        lines = (line.rstrip("\r\n") for line in sys.stdin)
+        examples = (TextExample(str(n), line) for n, line in enumerate(lines, 1) if line.strip())
     else:
-        options = _read_options(arguments)
+        names = ("format", "task", "text", "text_b", "label_first")
+        options = {name: getattr(arguments, name) for name in names}
         options["task"] = None if tuned.task == "regression" else options["task"]
-        examples = read_examples(arguments.file, require_labels=False, **options)
+        examples = stream_examples(arguments.file, **options)
     answers = (json.dumps(answer, ensure_ascii=False) for answer in predict(tuned, examples))
     if arguments.out is None or rank() > 0:
         for answer in answers:
@@ -595,23 +592,6 @@ def _predict(arguments: argparse.Namespace) -> None:
     with arguments.out.open("w", encoding="utf-8") as file:
         for answer in answers:
             file.write(answer + "\n")
-
-
-def _lines(path: Path) -> Iterator[str]:
-    """Yield the lines of a text file without holding it in memory."""
-    if not path.is_file():
-        raise MiniftError(f"{path}: no such file")
-    if path.stat().st_size == 0:
-        raise MiniftError(f"{path}: the file is empty")
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                yield line.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                raise MiniftError(
-                    f"{path}: line {number}: byte 0x{line[error.start]:02x} is not UTF-8; convert "
-                    f"the file, e.g. iconv -f latin1 -t utf-8 {path.name} > utf8-{path.name}"
-                ) from None
 
 
 def _info(arguments: argparse.Namespace) -> None:

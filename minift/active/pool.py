@@ -19,8 +19,15 @@ from typing import Any
 from minift.bert.tokenizer import split_words
 from minift.data.examples import Example, TaggedExample, Task, TextExample
 from minift.data.lines import Problems, read_text, refuse
-from minift.data.readers import SUFFIXES, TABLES
-from minift.data.table_files import LABEL_COLUMNS, TEXT_COLUMNS, json_sentences, text_examples
+from minift.data.readers import SUFFIXES
+from minift.data.table_files import (
+    LABEL_COLUMNS,
+    TABLES,
+    TEXT_COLUMNS,
+    json_sentences,
+    read_table,
+    text_examples,
+)
 from minift.data.token_files import TAG, parse_sentences
 
 Numbered = tuple[int, Example | None]  # (line, text; None if there is none in it)
@@ -125,7 +132,7 @@ def _read_table(
     path: Path, task: Task, format: str, text: str | None, text_b: str | None, problems: Problems
 ) -> tuple[list[Numbered], bool]:
     """Read a table; its labels go before anybody can complain about them."""
-    columns, rows = TABLES[format](path, problems)
+    columns, rows = read_table(path, format, problems)
     had_labels = any(column in (*LABEL_COLUMNS, "tags") for column in columns)
     blank: set[int] = set()
     examples: Sequence[Example]

@@ -39,6 +39,7 @@ from minift.bert.limits import (
 from minift.errors import MiniftError
 from minift.files import atomic_directory_write
 
+CHUNK = 1024  # texts that the tokenizer works on at a time: it keeps much more than the pieces
 SPECIAL_TOKENS = {
     "pad_token": "[PAD]",
     "unk_token": "[UNK]",
@@ -244,7 +245,12 @@ class Tokenizer:
             _check_texts(texts_b, "texts_b", optional=True)
             inputs = [a if b is None else (a, b) for a, b in zip(texts, texts_b)]
         self._backend.enable_truncation(max_length, strategy="longest_first")
-        return [Encoding(e.ids, e.type_ids) for e in self._backend.encode_batch_fast(inputs)]
+        parts = (inputs[at : at + CHUNK] for at in range(0, len(inputs), CHUNK))
+        return [
+            Encoding(encoded.ids, encoded.type_ids)
+            for part in parts
+            for encoded in self._backend.encode_batch_fast(part)
+        ]
 
     def encode_words(
         self, words: Sequence[str], max_length: int = 512, overlap: int = 64

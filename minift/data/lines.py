@@ -8,6 +8,7 @@ Proof    tests/data/test_readers.py
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from minift.errors import MiniftError, nearest
@@ -31,16 +32,33 @@ def read_text(path: str | Path) -> list[tuple[int, str]]:
     Raises:
         MiniftError: no such file, not UTF-8 (with line and byte offset), a NUL byte, or empty.
     """
-    lines = decode(Path(path)).split("\n")
-    if lines[-1] == "":  # what follows the last newline is no line
-        lines.pop()
-    return [(number, line.removesuffix("\r")) for number, line in enumerate(lines, start=1)]
+    return list(stream_text(path))
+
+
+def stream_text(path: str | Path) -> Iterator[tuple[int, str]]:
+    """Yield what `read_text` returns, one line in memory at a time.
+
+    A fault is raised where it is met, and that the file is empty at its end.
+    """
+    for number, line in enumerate(raw_lines(Path(path)), start=1):
+        yield number, line.removesuffix("\n").removesuffix("\r")
 
 
 def decode(path: Path) -> str:
     """Return the text of a UTF-8 file with its line ends; raises as `read_text`."""
+    return "".join(raw_lines(path))
+
+
+def raw_lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a UTF-8 file with their ends; raises as `stream_text`."""
+    offset, empty = 0, True
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            for number, data in enumerate(file, start=1):
+                line = _decoded(data, path, number, offset)
+                empty = empty and not line.strip()
+                offset += len(data)
+                yield line
     except FileNotFoundError:
         if not path.parent.is_dir():
             raise MiniftError(f"{path}: there is no folder {path.parent}") from None
@@ -48,21 +66,25 @@ def decode(path: Path) -> str:
         raise MiniftError(f"{path}: no such file{hint}") from None
     except OSError as error:
         raise MiniftError(f"{path}: cannot be read: {error.strerror}") from None
-    try:
-        text = data.decode("utf-8").removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        source = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "latin1"
-        problem = (
-            f"byte 0x{data[error.start]:02x} at offset {error.start} is not UTF-8; convert the "
-            f"file, e.g. iconv -f {source} -t utf-8 {path.name} > utf8-{path.name}"
-        )
-        raise MiniftError(f"{path}: line {line}: {problem}") from None
-    if (at := text.find("\0")) >= 0:
-        line = text.count("\n", 0, at) + 1
-        raise MiniftError(f"{path}: line {line}: a NUL byte: not a text file, or a damaged one")
-    if not text.strip():
+    if empty:
         raise MiniftError(f"{path}: the file is empty")
-    if "\n" not in text and "\r" in text.rstrip("\r"):
+
+
+def _decoded(data: bytes, path: Path, number: int, offset: int) -> str:
+    """Decode line `number`, which begins at byte `offset` of the file."""
+    try:
+        line = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        wide = number == 1 and data.startswith((b"\xff\xfe", b"\xfe\xff"))
+        raise MiniftError(
+            f"{path}: line {number}: byte 0x{data[error.start]:02x} at offset "
+            f"{offset + error.start} is not UTF-8; convert the file, e.g. "
+            f"iconv -f {'utf-16' if wide else 'latin1'} -t utf-8 {path.name} > utf8-{path.name}"
+        ) from None
+    if "\0" in line:
+        raise MiniftError(f"{path}: line {number}: a NUL byte: not a text file, or a damaged one")
+    if number > 1:
+        return line
+    if not line.endswith("\n") and line.strip() and "\r" in line.rstrip("\r"):
         raise MiniftError(f"{path}: lines end in a lone carriage return; convert them to newlines")
-    return text
+    return line.removeprefix("\ufeff")

@@ -13,16 +13,24 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from reprlib import repr as short
 from typing import get_args
 
-from minift.data.examples import Dataset, Example, TaggedExample, Task
+from minift.data.examples import Dataset, Example, TaggedExample, Task, TextExample
 from minift.data.gold import gold_classes, gold_tags
-from minift.data.lines import Problems, read_text, refuse
-from minift.data.table_files import csv_rows, json_rows, json_sentences, text_examples, tsv_rows
+from minift.data.lines import Problems, read_text, refuse, stream_text
+from minift.data.table_files import (
+    LABEL_COLUMNS,
+    TABLES,
+    columns_of,
+    json_sentences,
+    read_table,
+    text_examples,
+)
 from minift.data.tags import LETTERS, Invalid, Scheme
 from minift.data.token_files import parse_sentences, tagged_examples
 from minift.errors import MiniftError, nearest
@@ -33,8 +41,8 @@ SUFFIXES = {
     "jsonl": (".jsonl", ".ndjson"),
     "conll": (".conll", ".bio", ".iob", ".txt"),  # one word a line
 }
-TABLES = {"csv": csv_rows, "tsv": tsv_rows, "jsonl": json_rows}
 METRIC = {"classification": "accuracy", "regression": "pearson_spearman", "tagging": "entity_f1"}
+ROWS = 1024  # of a table that are in memory at a time while it is streamed
 MANY_CLASSES = 20  # more different integers than that may be amounts rather than classes
 
 
@@ -119,6 +127,82 @@ def read_examples(
     if notes is not None:
         notes += [f"{content.path.name}: {note}" for note in content.notes]
     return content.examples
+
+
+def stream_examples(
+    path: str | Path,
+    *,
+    format: str | None = None,
+    task: Task | None = None,
+    text: str | None = None,
+    text_b: str | None = None,
+    label_first: bool = False,
+) -> Iterator[Example]:
+    """Return the examples of a file to be answered, without labels, a few in memory at a time.
+
+    A table is read three times: for its columns, for its faults, and for its texts, so that a
+    fault on the last line is told before anything is answered. Two rows may have the same id.
+    Text files are checked likewise. Token files, and what can be read only once, such as a pipe,
+    are read whole.
+
+    Args:
+        format: as in `read_examples`, or "text": one text a line, blank ones passed over; so are
+            files of no suffix and .txt read, unless `format` says otherwise.
+        task, text, text_b, label_first: as in `read_examples`.
+
+    Raises:
+        MiniftError: one error for all the faults of the file.
+    """
+    path = Path(path)
+    plain = format is None and path.suffix.lower() in ("", ".txt")
+    if format == "text" or plain:
+        if path.is_file():
+            for _ in stream_text(path):
+                pass
+        return (TextExample(str(n), line) for n, line in stream_text(path) if line.strip())
+    options = _Options(format, task, text, text_b, None, False, label_first, None, "begin")
+    format = _format(path, options)
+    if format not in TABLES or not path.is_file():
+        whole = _read(path, options).examples
+        return iter(whole)
+    problems: Problems = []
+    columns = columns_of(TABLES[format](path, problems))
+    _check_task(path, format, columns, options, problems)
+    problems.clear()  # they are found again, with those of the texts
+    found = sum(len(examples) for examples in _unlabelled(path, format, columns, options, problems))
+    refuse(path, problems)
+    if not found:
+        refuse(path, [(0, "there are no examples in it")])
+
+    def answerable() -> Iterator[Example]:
+        for examples in _unlabelled(path, format, columns, options, problems):
+            refuse(path, problems)  # somebody has changed the file meanwhile
+            yield from examples
+
+    return answerable()
+
+
+def _unlabelled(
+    path: Path, format: str, columns: list[str], options: _Options, problems: Problems
+) -> Iterator[Sequence[Example]]:
+    """Yield the examples of a table, some at a time, as if it had no labels."""
+    labels = {"tags", *LABEL_COLUMNS} - {options.text, options.text_b}
+    kept = [column for column in columns if column not in labels]
+    rows, first = TABLES[format](path, problems), 1
+    while chunk := list(islice(rows, ROWS)):
+        bare = [(line, {k: v for k, v in row.items() if k not in labels}) for line, row in chunk]
+        if options.task in (None, "tagging") and "words" in columns:
+            sentences = json_sentences(kept, bare, problems, require_labels=False, first=first)
+            yield [TaggedExample(s.id, s.words) for s in sentences]
+        else:
+            texts = text_examples(
+                kept, bare, problems, text=options.text, text_b=options.text_b,
+                require_labels=False, first=first,
+            )  # fmt: skip
+            if any(line == 0 for line, _ in problems):  # the columns: once is enough
+                return
+            yield texts
+        first += len(chunk)
 
 
 def read_dataset(
@@ -211,18 +295,10 @@ def _text_of(example: Example) -> tuple[str | None, ...]:
 def _read(path: str | Path, options: _Options) -> _Content:
     """Read a file of any format, or raise one error with all its faults."""
     path = Path(path)
-    suffix = path.suffix.lower()
-    format = options.format or next((f for f, known in SUFFIXES.items() if suffix in known), None)
-    if format is None:
-        known = ", ".join(f'"{format}"' for format in SUFFIXES)
-        refuse(path, [(0, f'"{suffix}" does not tell the format; pass format= one of {known}')])
+    format = _format(path, options)
     problems: Problems = []
-    columns, rows = TABLES[format](path, problems) if format in TABLES else ([], [])
-    words = format == "conll" or (format == "jsonl" and "words" in columns)
-    if options.task == "tagging" and not words:
-        refuse(path, [*problems, (0, 'tagging needs a token file, or JSONL with "words", "tags"')])
-    if format == "conll" and options.task not in (None, "tagging"):
-        refuse(path, [(0, f"a token file is for tagging, not for {options.task}")])
+    columns, rows = read_table(path, format, problems) if format in TABLES else ([], [])
+    words = _check_task(path, format, columns, options, problems)
 
     examples: Sequence[Example]
     lines: list[tuple[int, ...]]
@@ -264,6 +340,29 @@ def _read(path: str | Path, options: _Options) -> _Content:
     if unlabelled := sum(_labels_of(example) == (None,) for example in examples):
         notes.append(f"{unlabelled} of {len(examples)} examples have no label")
     return _Content(path, tuple(examples), tuple(lines), scheme, tuple(notes))
+
+
+def _format(path: Path, options: _Options) -> str:
+    """Tell the format of a file by the options, or by its suffix."""
+    suffix = path.suffix.lower()
+    format = options.format or next((f for f, known in SUFFIXES.items() if suffix in known), None)
+    if format is None:
+        known = ", ".join(f'"{format}"' for format in SUFFIXES)
+        refuse(path, [(0, f'"{suffix}" does not tell the format; pass format= one of {known}')])
+    assert format is not None
+    return format
+
+
+def _check_task(
+    path: Path, format: str, columns: list[str], options: _Options, problems: Problems
+) -> bool:
+    """Return whether a file has words rather than texts; refuse what does not fit the task."""
+    words = format == "conll" or (format == "jsonl" and "words" in columns)
+    if options.task == "tagging" and not words:
+        refuse(path, [*problems, (0, 'tagging needs a token file, or JSONL with "words", "tags"')])
+    if format == "conll" and options.task not in (None, "tagging"):
+        refuse(path, [(0, f"a token file is for tagging, not for {options.task}")])
+    return words
 
 
 def _column_number(role: str, value: str | None) -> int | None:

@@ -6,6 +6,7 @@ Differs  CSV is read strictly: text after a closing quote, or a quote that is ne
          a fault, where Python's default would swallow the rest of the file. In TSV a quote
          is a character like any other. Columns that nobody asked for are left out.
          Without a column `id` the id of an example is its number in the file, from 1.
+         Rows come one at a time, so that a file need not fit in memory.
 Proof    tests/data/test_readers.py
 """
 
@@ -15,13 +16,13 @@ import csv
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from reprlib import repr as short
 from typing import TypeGuard
 
 from minift.data.examples import TextExample
-from minift.data.lines import Problems, decode, read_text
+from minift.data.lines import Problems, raw_lines, stream_text
 from minift.data.token_files import TAG, Sentence
 from minift.errors import nearest
 
@@ -40,32 +41,38 @@ _SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can spell half a character, U
 _HALF = "has half of a surrogate pair, which is no character"
 
 
-def csv_rows(path: Path, problems: Problems) -> tuple[list[str], list[Row]]:
-    """Return (columns, rows) of a comma-separated file with a header; faults go to `problems`."""
-    table: list[tuple[int, list[str]]] = []
-    begin = 1
-    limit = csv.field_size_limit(2**31 - 1)  # the default refuses texts over 131,072 characters
-    try:
-        reader = csv.reader([line + "\n" for line in decode(path).split("\n")], strict=True)
-        for cells in reader:
-            table.append((begin, cells))
-            begin = reader.line_num + 1
-    except csv.Error as error:  # rows after this one cannot be told apart any more
-        problems.append((begin, f"not valid CSV ({error}); a quote inside quotes is doubled"))
-    finally:
-        csv.field_size_limit(limit)
-    return _with_header([(line, cells) for line, cells in table if cells], problems)
+def csv_rows(path: Path, problems: Problems) -> Iterator[Row]:
+    """Yield the rows of a comma-separated file with a header; faults go to `problems`."""
+    return _with_header(_csv_cells(path, problems), problems)
 
 
-def tsv_rows(path: Path, problems: Problems) -> tuple[list[str], list[Row]]:
-    """Return (columns, rows) of a tab-separated file with a header; faults go to `problems`."""
-    return _with_header([(n, line.split("\t")) for n, line in read_text(path) if line], problems)
+def _csv_cells(path: Path, problems: Problems) -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader(raw_lines(path), strict=True)
+    while True:
+        begin = reader.line_num + 1
+        limit = csv.field_size_limit(2**31 - 1)  # the default refuses texts over 131,072 characters
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:  # rows after this one cannot be told apart any more
+            problems.append((begin, f"not valid CSV ({error}); a quote inside quotes is doubled"))
+            return
+        finally:
+            csv.field_size_limit(limit)
+        if cells:
+            yield begin, cells
 
 
-def json_rows(path: Path, problems: Problems) -> tuple[list[str], list[Row]]:
-    """Return (keys in order of appearance, rows) of a file with one JSON object a line."""
-    rows: list[Row] = []
-    for number, line in read_text(path):
+def tsv_rows(path: Path, problems: Problems) -> Iterator[Row]:
+    """Yield the rows of a tab-separated file with a header; faults go to `problems`."""
+    cells = ((number, line.split("\t")) for number, line in stream_text(path) if line)
+    return _with_header(cells, problems)
+
+
+def json_rows(path: Path, problems: Problems) -> Iterator[Row]:
+    """Yield the rows of a file with one JSON object a line; faults go to `problems`."""
+    for number, line in stream_text(path):
         if not line.strip():
             continue
         try:
@@ -74,29 +81,39 @@ def json_rows(path: Path, problems: Problems) -> tuple[list[str], list[Row]]:
             problems.append((number, f"not JSON: {error}"))
             continue
         if isinstance(value, dict):
-            rows.append((number, value))
+            yield number, value
         else:
             problems.append((number, f"each line must be a JSON object, got {short(value)}"))
-    return list(dict.fromkeys(key for _, row in rows for key in row)), rows
 
 
-def _with_header(
-    table: Sequence[tuple[int, list[str]]], problems: Problems
-) -> tuple[list[str], list[Row]]:
+def _with_header(table: Iterator[tuple[int, list[str]]], problems: Problems) -> Iterator[Row]:
     """Take the first row as column names; rows of another width are faults."""
-    if not table:
-        return [], []
-    (header_line, header), *body = table
+    header_line, header = next(table, (0, []))
     names = [name.strip() for name in header]
     for name in sorted({name for name in names if name and names.count(name) > 1}):
         problems.append((header_line, f'two columns are named "{name}"'))
-    rows: list[Row] = []
-    for line, cells in body:
+    for line, cells in table:
         if len(cells) == len(names):
-            rows.append((line, dict(zip(names, cells))))
+            yield line, dict(zip(names, cells))
         else:
             problems.append((line, f"{len(cells)} columns, expected {len(names)} as in the header"))
-    return names, rows
+
+
+TABLES = {"csv": csv_rows, "tsv": tsv_rows, "jsonl": json_rows}
+
+
+def columns_of(rows: Iterable[Row]) -> list[str]:
+    """Return the columns that rows have, in order of appearance."""
+    found: dict[str, None] = {}
+    for _, row in rows:
+        found.update(dict.fromkeys(row))
+    return list(found)
+
+
+def read_table(path: Path, format: str, problems: Problems) -> tuple[list[str], list[Row]]:
+    """Return (columns, rows) of a whole file; `format` is one of `TABLES`."""
+    rows = list(TABLES[format](path, problems))
+    return columns_of(rows), rows
 
 
 def text_examples(
@@ -109,6 +126,7 @@ def text_examples(
     label: str | None = None,
     require_labels: bool = True,
     numeric: bool = False,
+    first: int = 1,
 ) -> list[TextExample]:
     """Turn rows into examples, one a row; of no use once `problems` has grown.
 
@@ -116,6 +134,7 @@ def text_examples(
         text, text_b, label: columns, if not named as in `TEXT_COLUMNS` and `LABEL_COLUMNS`.
         require_labels: a missing label is a fault; otherwise it becomes None.
         numeric: labels become finite floats; otherwise strings.
+        first: number of the first row in its file.
     """
     texts = next((names for names in TEXT_COLUMNS if set(names) <= set(columns)), ("text",))
     texts = (text,) if text else texts
@@ -130,21 +149,26 @@ def text_examples(
         hint = nearest(name, columns)
         problems.append((0, f'no column "{name}" (found: {found}){hint}; pass {remedy}'))
     examples = []
-    for number, (line, row) in enumerate(rows if not missing else (), start=1):
+    for number, (line, row) in enumerate(rows if not missing else (), start=first):
         faults: list[str] = []
-        first, *second = [_text(row.get(name), name, faults) for name in texts]
+        one, *second = [_text(row.get(name), name, faults) for name in texts]
         value = _label(row.get(label), require_labels, numeric, faults)
-        examples.append(TextExample(_id(columns, row, number, faults), first, value, *second))
+        examples.append(TextExample(_id(columns, row, number, faults), one, value, *second))
         problems += [(line, fault) for fault in faults]
     return examples
 
 
 def json_sentences(
-    columns: list[str], rows: list[Row], problems: Problems, *, require_labels: bool = True
+    columns: list[str],
+    rows: list[Row],
+    problems: Problems,
+    *,
+    require_labels: bool = True,
+    first: int = 1,
 ) -> list[Sentence]:
     """Turn JSON rows with `words` and `tags` into sentences, one a row; else as above."""
     sentences = []
-    for number, (line, row) in enumerate(rows, start=1):
+    for number, (line, row) in enumerate(rows, start=first):
         faults: list[str] = []
         words, tags = row.get("words"), row.get("tags")
         if not _are_strings(words) or not all(word.strip(" \t\r\n") for word in words):

@@ -3,6 +3,7 @@
 claim                                                           oracle
 ids of texts and pairs are transformers', letter for letter     transformers' BertTokenizer
 pairs are truncated as there, at every length                   transformers' longest_first
+texts go through a few at a time, which changes nothing         counting; all at once
 words are cut into pieces as there                              transformers' is_split_into_words
 a saved tokenizer is the same one                               transformers' AutoTokenizer
 every word is owned once, by its best window                    brute force over all windows
@@ -26,7 +27,9 @@ import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from minift.bert import tokenizer as tokenizer_module
 from minift.bert.tokenizer import Encoding, Tokenizer, WordWindow, split_words
+from minift.bert.weights import load_tokenizer
 from minift.errors import MiniftError
 
 SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -561,3 +564,24 @@ def test_split_words_loses_no_character_and_cuts_only_at_signs(text):
 
 def _joins(character: str) -> bool:
     return character == "\u200d" or unicodedata.category(character).startswith("M")
+
+
+def test_texts_go_to_the_tokenizer_a_few_at_a_time_which_changes_no_piece(monkeypatch):
+    tokenizer = load_tokenizer("tiny")
+    texts = [f"text {n} " * (n % 5) for n in range(10)]
+    whole = tokenizer.encode(texts, texts[::-1])
+    sizes = []
+
+    class Counting:
+        def __getattr__(self, name):
+            return getattr(backend, name)
+
+        def encode_batch_fast(self, inputs):
+            sizes.append(len(inputs))
+            return backend.encode_batch_fast(inputs)
+
+    backend = tokenizer._backend
+    monkeypatch.setattr(tokenizer, "_backend", Counting())
+    monkeypatch.setattr(tokenizer_module, "CHUNK", 4)
+    assert tokenizer.encode(texts, texts[::-1]) == whole
+    assert sizes == [4, 4, 2]

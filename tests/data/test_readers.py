@@ -10,18 +10,25 @@ labels stay strings; regression takes finite numbers only   files by hand
 token files of all kinds give the same sentences            files by hand
 faults are named by line, all of one file in one error      the message
 the data set's labels, task and notes                       worked by hand
+a stream has the same examples, in constant memory, and     the file read whole; tracemalloc
+tells a fault of the last line before the first text comes
 """
 
 import csv
 import io
 import json
+import os
+import threading
+import tracemalloc
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from minift.data import readers
 from minift.data.examples import TaggedExample, TextExample
-from minift.data.readers import read_dataset, read_examples, read_text
+from minift.data.readers import read_dataset, read_examples, read_text, stream_examples
 from minift.errors import MiniftError
 
 FRESH = settings(
@@ -660,3 +667,83 @@ def test_files_of_two_tasks_do_not_mix(tmp_path):
         read_dataset(train, dev)
     with pytest.raises(MiniftError, match=r"train.conll: a token file is for tagging"):
         read_dataset(dev, train)
+
+
+# --- streams -------------------------------------------------------------------------------
+
+STREAMED = {
+    "a.csv": 'id,text,label\n7,"one\ntwo",x\n8,three,\n',
+    "a.tsv": "text\ttext_b\tscore\n1\t2\t0.5\n3\t4\t0.1\n",
+    "a.jsonl": '{"text": "a", "label": ["no label"]}\n\n{"text": "b", "more": 4}\n',
+    "words.jsonl": '{"words": ["a", "b"], "tags": ["B-X", "Z"]}\n{"words": ["c"]}\n',
+    "a.conll": "a B-X\nb O\n\nc O\n",
+    "a.txt": "one\n\n two \r\nthree",
+    "a": "one\u2028two\n",
+}
+
+
+@pytest.mark.parametrize("name", STREAMED)
+@pytest.mark.parametrize("rows", [1, 1024])
+def test_a_streamed_file_gives_what_reading_it_whole_gives_but_for_labels(
+    name, rows, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(readers, "ROWS", rows)
+    path = write(tmp_path, name, STREAMED[name])
+    got = list(stream_examples(path))
+    if name in ("a", "a.txt"):
+        lines = [(number, line) for number, line in read_text(path) if line.strip()]
+        assert got == [TextExample(str(number), line) for number, line in lines]
+    elif name == "a.conll":
+        assert [e.words for e in got] == [("a", "b"), ("c",)]
+    elif name == "words.jsonl":
+        assert got == [TaggedExample("1", ("a", "b")), TaggedExample("2", ("c",))]
+    elif name == "a.jsonl":
+        assert got == [TextExample("1", "a"), TextExample("2", "b")]
+    else:
+        whole = read_examples(path, require_labels=False)
+        assert got == [replace(example, label=None) for example in whole]
+
+
+def test_a_fault_on_the_last_line_is_told_before_the_first_text_comes(tmp_path):
+    lines = [json.dumps({"text": f"text {n}"}) for n in range(3000)]
+    path = write(tmp_path, "a.jsonl", "\n".join([*lines, '{"text": 1}', "no json"]))
+    with pytest.raises(MiniftError, match=r'line 3001: "text" must be .* line 3002: not JSON'):
+        stream_examples(path)
+    path = write(tmp_path, "a.txt", b"fine\n" * 3000 + b"\xe9\n")
+    with pytest.raises(MiniftError, match="line 3001: byte 0xe9"):
+        stream_examples(path)
+    path = write(tmp_path, "b.csv", "body,label\n" + "a,b\n" * 3000)
+    with pytest.raises(MiniftError, match=r'no column "text" \(found: "body"\)'):
+        stream_examples(path)
+    path = write(tmp_path, "c.csv", "text,label\n")
+    with pytest.raises(MiniftError, match="there are no examples in it"):
+        stream_examples(path)
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.tsv", "a.txt"])
+def test_a_stream_of_ten_times_the_rows_takes_no_more_memory(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(readers, "ROWS", 64)
+
+    def peak(rows: int) -> int:
+        texts = [f"this is the text number {n}" for n in range(rows)]
+        if name == "a.jsonl":
+            texts = [json.dumps({"id": n, "text": text}) for n, text in enumerate(texts)]
+        path = write(tmp_path, name, "\n".join(["text", *texts] if "sv" in name else texts))
+        tracemalloc.start()
+        seen = sum(1 for _ in stream_examples(path))
+        highest = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert seen == rows
+        return highest
+
+    peak(300)  # what the first call imports
+    assert peak(3000) < 1.2 * peak(300)
+
+
+def test_a_pipe_is_read_although_it_can_be_read_only_once(tmp_path):
+    path = tmp_path / "pipe.jsonl"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_text, args=('{"text": "a"}\n',))
+    writer.start()
+    assert [example.text for example in stream_examples(path)] == ["a"]
+    writer.join()

@@ -11,6 +11,7 @@ minift itself is imported in the forks only, from the copy that the fork is abou
 from __future__ import annotations
 
 import compileall
+import faulthandler
 import gc
 import importlib
 import json
@@ -24,7 +25,8 @@ from pathlib import Path
 import pytest
 
 AT_ONCE = 2
-SECONDS = 300  # a fork that takes longer hangs
+SECONDS = 300  # a fork that takes longer hangs; it is tried once more, for tests that start
+# processes can meet a machine that is busy with another thing
 HEAVY = [
     "hypothesis",
     "huggingface_hub",
@@ -102,7 +104,7 @@ def run_tests(folder: Path, tests: list[str]) -> dict:
 def start(root: Path, job: dict) -> int:
     """Make the copy that a job is about and fork; return the fork's id."""
     folder = root / job["name"]
-    if job["file"] is not None:
+    if job["file"] is not None and not folder.exists():
         shutil.copytree(root / "whole", folder, copy_function=os.link)
         source = folder / job["file"]
         text = source.read_text(encoding="utf-8").replace(job["old"], job["new"])
@@ -116,6 +118,7 @@ def start(root: Path, job: dict) -> int:
         log = os.open(root / f"{job['name']}.log", os.O_WRONLY | os.O_CREAT)
         os.dup2(log, 1)
         os.dup2(log, 2)
+        faulthandler.dump_traceback_later(SECONDS - 20, file=log)  # where it hangs
         found = run_tests(folder, job["tests"])
         (root / f"{job['name']}.json").write_text(json.dumps(found))
     finally:
@@ -127,15 +130,20 @@ def main(root: Path) -> None:
     compileall.compile_dir(root / "whole" / "minift", quiet=2)  # once, not in every fork
     warm_up()
     waiting = json.loads((root / "jobs.json").read_text(encoding="utf-8"))[::-1]
-    running: dict[int, float] = {}
+    running: dict[int, tuple[float, dict]] = {}
+    tried_again: list[str] = []
     while waiting or running:
         while waiting and len(running) < AT_ONCE:
-            running[start(root, waiting.pop())] = time.monotonic()
+            job = waiting.pop()
+            running[start(root, job)] = (time.monotonic(), job)
         done, _ = os.waitpid(-1, os.WNOHANG)
         if done:
-            del running[done]
+            _, job = running.pop(done)
+            if not (root / f"{job['name']}.json").exists() and job["name"] not in tried_again:
+                tried_again.append(job["name"])
+                waiting.append(job)
             continue
-        for pid, since in running.items():
+        for pid, (since, _) in running.items():
             if time.monotonic() - since > SECONDS:
                 os.killpg(pid, signal.SIGKILL)
         time.sleep(0.02)
