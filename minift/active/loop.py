@@ -13,6 +13,7 @@ Proof    tests/active/test_loop.py
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ from torch import Tensor
 
 from minift.active import acquisition
 from minift.active.acquisition import Aggregate, Score, aggregate, batch_bald, select
+from minift.active.advice import Look
 from minift.active.mc_dropout import Layers, mc_predict, mc_stream
 from minift.data.batches import make_items
 from minift.data.examples import Dataset, Example, TaggedExample
@@ -42,6 +44,7 @@ SCORES: dict[str, Score] = {
     "bald": acquisition.bald,
 }
 STRATEGIES = ("random", *SCORES, "batch_bald")
+WATCHED = 500  # texts on which models of different rounds are compared, for the advice
 
 
 @dataclass(frozen=True)
@@ -277,6 +280,20 @@ def choose(
     costs = [words_in(example) for example in pool] if asking.unit == "words" else None
     indices = select(scores, budget, seed, costs)
     return Choice(tuple(pool[i].id for i in indices), tuple(scores[indices].tolist()))
+
+
+def take_look(tuned: FineTuned, watched: Iterable[Example], labelled: int) -> Look:
+    """See how sure a model is of texts that are the same in every round, and what it says.
+
+    Args:
+        tuned: the model of a round.
+        watched: `WATCHED` texts of the pool, or all there are.
+        labelled: number of labels it was trained on.
+    """
+    stream = mc_stream(tuned, watched, passes=1, layers="none")
+    rows = torch.cat([row[0] for _, found in stream for row in found])  # (texts or words, classes)
+    share = float(acquisition.entropy_of(rows).mean()) / math.log(rows.shape[-1])
+    return Look(labelled, share, tuple(rows.argmax(-1).tolist()))
 
 
 def words_in(example: Example) -> int:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import math
 import shutil
 import sys
 import tempfile
@@ -28,11 +27,11 @@ from typing import Any
 import torch
 
 from minift import __version__
-from minift.active.acquisition import batch_bald, entropy_of, select
+from minift.active.acquisition import batch_bald, select
 from minift.active.advice import Look
 from minift.active.exchange import SUFFIXES, Question, labelling_config, write_questions
 from minift.active.ledger import Ledger, State, open_ledger
-from minift.active.loop import Asking, choose, fit
+from minift.active.loop import WATCHED, Asking, choose, fit, take_look
 from minift.active.mc_dropout import mc_stream
 from minift.active.project import Project, load_project, read_state
 from minift.active.score_files import read_scores, score_file
@@ -46,8 +45,6 @@ from minift.methods.recipes import recipe
 from minift.train.loop import Seeds
 from minift.train.runs import FineTuned, load_run, subset
 from minift.train.runs import train as train_run
-
-WATCHED = 500  # texts on which models of different rounds are compared, for the advice
 
 
 @dataclass(frozen=True)
@@ -347,10 +344,7 @@ def _look(project: Project, tuned: FineTuned, labelled: int) -> Look:
     """See what a model says of texts that are the same in every round."""
     ids = [TextExample(id, "") for id in project.ids]
     watched = {e.id for e in subset(ids, min(WATCHED, len(ids)), seed=0)}
-    stream = mc_stream(tuned, project.examples(watched), passes=1, layers="none")
-    rows = torch.cat([row[0] for _, found in stream for row in found])  # (texts or words, classes)
-    share = float(entropy_of(rows).mean()) / math.log(rows.shape[-1])
-    return Look(labelled, share, tuple(rows.argmax(-1).tolist()))
+    return take_look(tuned, project.examples(watched), labelled)
 
 
 def train(

@@ -31,12 +31,13 @@ import torch
 from tqdm import tqdm
 
 from minift import __version__
-from minift.active.acquisition import Aggregate, entropy_of
+from minift.active.acquisition import Aggregate
 from minift.active.advice import Look, advise, kappa
 from minift.active.curves import write_report
 from minift.active.journal import Journal, open_journal
 from minift.active.ledger import Label, State, replay
 from minift.active.loop import (
+    WATCHED,
     Asking,
     Choice,
     choose,
@@ -46,9 +47,10 @@ from minift.active.loop import (
     frozen_states,
     imbalance,
     initial_set,
+    take_look,
     words_in,
 )
-from minift.active.mc_dropout import Layers, layers_below, mc_stream
+from minift.active.mc_dropout import Layers, layers_below
 from minift.data.examples import Dataset, Example, TaggedExample
 from minift.data.gold import gold_classes, gold_tags
 from minift.data.metrics import headline
@@ -59,7 +61,6 @@ from minift.train.prefix import PrefixCache
 from minift.train.recipe import Recipe
 from minift.train.runs import FineTuned, Head, build, is_labelled, subset
 
-WATCHED = 500  # texts on which models of different rounds are compared, for the advice
 COLUMNS = (
     *("strategy", "seed", "labelled", "test", "round", "words", "imbalance", "uncertainty"),
     *("kappa", "stop", "train_seconds", "score_seconds"),
@@ -233,8 +234,8 @@ class Curve:
         tuned = self.train(state, before)
         trained = time.perf_counter()
         test = tuned.evaluate(self.dataset.test)
-        uncertainty, predictions = _watch(tuned, self.watched)
-        looks.append(Look(len(labelled), uncertainty, tuple(predictions)))
+        look = take_look(tuned, self.watched, len(labelled))
+        looks.append(look)
         # Labels that the plan has left; in units other than texts the plan has no such number.
         most = self.plan.initial + self.plan.rounds * self.plan.query
         advice = advise(looks, budget=most if self.plan.unit == "texts" else None)
@@ -244,7 +245,7 @@ class Curve:
             pool = [self.by_id[id] for id in state.pool]
             seed = 1_000_003 * self.seed + number  # other masks and draws in each round
             choice = choose(self.plan.asking(self.strategy), tuned, pool, self.plan.query, seed)
-        agreement = kappa(looks[-2].predictions, predictions) if len(looks) > 1 else math.nan
+        agreement = kappa(looks[-2].predictions, look.predictions) if len(looks) > 1 else math.nan
         record = {
             "strategy": self.strategy,
             "seed": self.seed,
@@ -254,11 +255,11 @@ class Curve:
             "words": sum(words_in(example) for example in labelled),
             "imbalance": imbalance(counts),
             "missing": [label for label, count in counts.items() if count == 0],
-            "uncertainty": uncertainty,
+            "uncertainty": look.uncertainty,
             "kappa": None if math.isnan(agreement) else agreement,
             "stop": advice.stop,
             "advice": list(advice.reasons),
-            "predictions": predictions,
+            "predictions": list(look.predictions),
             "train_seconds": round(trained - began, 3),
             "score_seconds": round(time.perf_counter() - asked, 3),
             "query": list(choice.ids),
@@ -279,14 +280,6 @@ def _answer(state: State, ids: Sequence[str], by_id: dict[str, Example]) -> None
 def _gold(example: Example) -> Label:
     tagged = isinstance(example, TaggedExample)
     return list(gold_tags([example])[0]) if tagged else gold_classes([example])[0]
-
-
-def _watch(tuned: FineTuned, watched: Sequence[Example]) -> tuple[float, list[int]]:
-    """Return the share of the largest entropy, and the predicted classes."""
-    stream = mc_stream(tuned, watched, passes=1, layers="none")
-    rows = torch.cat([row[0] for _, found in stream for row in found])  # (texts or words, classes)
-    share = float(entropy_of(rows).mean()) / math.log(rows.shape[-1])
-    return share, rows.argmax(-1).tolist()
 
 
 def _look(record: dict[str, Any]) -> Look:
