@@ -8,6 +8,7 @@ otherwise: the first difference, in words           values by hand
 a test gets points by the wrong versions it finds   a toy with three wrong versions
 no point if a right version is failed               a test that fails everything
 a candidate's code cannot be seen by the test       a test that looks for it
+a number is right within its band, and never told   numbers within, beyond, and of known mistakes
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ sys.path.append(str(Path(__file__).resolve().parents[2] / "tutorials"))
 
 from _grading.checks import Draw, Wrong
 from _grading.diagnose import diagnose, difference, expect, expect_names
+from _grading.measure_task import grade_number
 from _grading.process import Launcher
 from _grading.student import Limits, Student
 from _grading.tests_task import grade_test
@@ -173,3 +175,44 @@ def test_a_candidates_code_cannot_be_seen_by_the_test(launcher):
 def test_an_error_of_a_candidate_reaches_the_test_as_an_error(launcher):
     wrong = graded(launcher, f"{GOOD}\n    candidate([])")
     assert "fails a version that is right: `test_mean` raised ZeroDivisionError" in str(wrong)
+
+
+def told(launcher, answer: str, **options) -> str | None:
+    student = Student(launcher, f"ANSWERS = {{'n': {answer}}}\n", limits=Limits(1, 5))
+    mistakes = {"it is the sum": 300.0, "it is twice": 200.0, "it is double": 200.5, "far": (9, 2)}
+    try:
+        grade_number(student, "n", 100.0, mistakes, "count again", **options)
+    except Wrong as wrong:
+        return str(wrong)
+    finally:
+        student.close()
+    return None
+
+
+@pytest.mark.parametrize(
+    ("answer", "options", "said"),
+    [
+        ("100", {}, None),
+        ("100.001", {}, r"is not 100\.001: count again"),
+        ("100.9", {"band": 1.0}, None),
+        ("101.1", {"band": 1.0}, "count again"),
+        ("102", {"share": 0.02}, None),
+        ("102.1", {"share": 0.02}, "count again"),
+        ("-100", {"share": 0.02}, "count again"),
+        ("305", {"share": 0.02}, r'ANSWERS\["n"\]: it is the sum$'),
+        ("200", {}, "it is twice$"),
+        ("200.2", {"band": 1.0}, "count again"),  # two mistakes fit
+        ("10.9", {}, "far$"),
+        ("11.1", {}, "count again"),
+        ("float('nan')", {"band": 1.0}, "count again"),
+        ("True", {"band": 200.0}, "is to be a number"),
+        ("'100'", {}, "is to be a number"),
+        ("None", {}, "still None"),
+    ],
+)
+def test_a_number_is_right_within_its_band_and_its_mistake_is_named(
+    launcher, answer, options, said
+):
+    got = told(launcher, answer, **options)
+    assert got is None if said is None else re.search(said, got), got
+    assert got is None or "100" not in got.replace("100.001", "").replace("-100", ""), "it is told"

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from _grading.checks import Task, Wrong, check
 from _grading.diagnose import equal, expect
+from _grading.measure_task import grade_number
 from _grading.tests_task import grade_test
 
 TITLE = "BERT from scratch: attention, names, and where the numbers are"
@@ -355,23 +356,10 @@ SQUARES, NARROW = 4 * WIDTH**2, 2 * WIDTH * INNER
 BIASES, NORMS = 5 * WIDTH + INNER, 4 * WIDTH
 
 
-def judge(student, key: str, right: float, mistakes: dict[str, float], hint: str, band=1e-9):
-    """Compare ANSWERS[key], within a band that is a share of it, without telling the number."""
-    got = student.answer(key)
-    if isinstance(got, bool) or not isinstance(got, (int, float)):
-        raise Wrong(f'ANSWERS["{key}"] is to be a number')
-    if abs(got - right) <= band * right:
-        return
-    found = [said for said, wrong in mistakes.items() if abs(got - wrong) <= band * abs(wrong)]
-    if len(found) == 1:
-        raise Wrong(f'ANSWERS["{key}"]: {found[0]}')
-    raise Wrong(f'ANSWERS["{key}"] is not {got:.10g}: {hint}')
-
-
 @check(task=5, points=2)
 def check_layer_parameters(student, draw):
     right = SQUARES + NARROW + BIASES + NORMS
-    judge(
+    grade_number(
         student,
         "layer_parameters",
         right,
@@ -396,7 +384,7 @@ def check_embedding_percent(student, draw):
     embeddings = (30522 + 512 + 2 + 2) * WIDTH
     pooler = WIDTH * (WIDTH + 1)
     total = embeddings + LAYERS * layer + pooler
-    judge(
+    grade_number(
         student,
         "embedding_percent",
         100 * embeddings / total,
@@ -410,7 +398,7 @@ def check_embedding_percent(student, draw):
             ),
         },
         "add up embeddings, twelve layers and pooler",
-        band=0.0025,
+        share=0.0025,
     )
 
 
@@ -420,7 +408,7 @@ def check_padding(student, draw):
     linear = SQUARES + NARROW
     rectangle = 2 * 4 * longest**2 * WIDTH
     squares = 2 * sum(n**2 for n in LENGTHS) * WIDTH
-    judge(
+    grade_number(
         student,
         "padded_over_packed",
         (padded * linear + rectangle) / (real * linear + rectangle),
@@ -440,7 +428,7 @@ def check_padding(student, draw):
             ),
         },
         "count the linear maps a token, and the two products of attention a rectangle",
-        band=0.0035,
+        share=0.0035,
     )
 
 
@@ -459,7 +447,7 @@ def check_gelu(student, draw):
     largest, mean = gelu_gap()
     x = torch.linspace(-8, 8, 160_001, dtype=torch.float64)
     sigmoid = (x / 2 * torch.erfc(-x / math.sqrt(2)) - x * torch.sigmoid(1.702 * x)).abs().max()
-    judge(
+    grade_number(
         student,
         "gelu_gap",
         largest,
@@ -469,5 +457,5 @@ def check_gelu(student, draw):
         },
         'compare torch.nn.functional.gelu with approximate="none" and "tanh", in double '
         "precision, on a fine grid between -6 and 6",
-        band=0.02,
+        share=0.02,
     )

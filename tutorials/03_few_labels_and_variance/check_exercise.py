@@ -13,6 +13,7 @@ import torch
 
 from _grading.checks import Task, Wrong, check
 from _grading.diagnose import equal, expect
+from _grading.measure_task import grade_number
 from _grading.tests_task import grade_test
 from minift.compare.statistics import t_quantile
 
@@ -412,23 +413,10 @@ def check_your_test(student, draw):
 # --- task 5 ---
 
 
-def judge(student, key: str, right: float, mistakes: dict[str, float], hint: str, band=1e-9):
-    """Compare ANSWERS[key], within a band that is a share of it, without telling the number."""
-    got = student.answer(key)
-    if isinstance(got, bool) or not isinstance(got, (int, float)):
-        raise Wrong(f'ANSWERS["{key}"] is to be a number')
-    if abs(got - right) <= band * right:
-        return
-    found = [said for said, wrong in mistakes.items() if abs(got - wrong) <= band * abs(wrong)]
-    if len(found) == 1:
-        raise Wrong(f'ANSWERS["{key}"]: {found[0]}')
-    raise Wrong(f'ANSWERS["{key}"] is not {got:.10g}: {hint}')
-
-
 @check(task=5, points=1)
 def check_test_set(student, draw):
     sd = math.sqrt(0.8 * 0.2 / 400)
-    judge(
+    grade_number(
         student,
         "test_set_sd",
         100 * sd,
@@ -439,7 +427,7 @@ def check_test_set(student, draw):
             "this is half the width of a 95 % interval": 196 * sd,
         },
         "each text is right with probability 0.8, and 400 of them are averaged",
-        band=0.01,
+        share=0.01,
     )
 
 
@@ -456,7 +444,7 @@ def seeds_needed(spread: float, reach: float, normal: bool = False, one_sided: b
 
 @check(task=5, points=2)
 def check_seeds(student, draw):
-    judge(
+    grade_number(
         student,
         "seeds_needed",
         seeds_needed(2.5, 1.0),
@@ -485,7 +473,7 @@ def mean_of_best(runs: int) -> float:
 
 @check(task=5, points=2)
 def check_best(student, draw):
-    judge(
+    grade_number(
         student,
         "best_of_five",
         mean_of_best(5),
@@ -498,14 +486,14 @@ def check_best(student, draw):
             ),
         },
         "draw five normal numbers a hundred thousand times, and average the largest",
-        band=0.012,
+        share=0.012,
     )
 
 
 @check(task=5, points=1)
 def check_order(student, draw):
     below = statistics.NormalDist().cdf
-    judge(
+    grade_number(
         student,
         "wrong_order",
         100 * below(-1 / (2.5 * math.sqrt(2))),
@@ -518,5 +506,5 @@ def check_order(student, draw):
             "sds do not add up, variances do": 100 * below(-1 / 5),
         },
         "the difference of two independent runs is normal with mean 1; what is its sd?",
-        band=0.02,
+        share=0.02,
     )

@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import minift
 from _grading.checks import Task, Wrong, check
 from _grading.diagnose import equal, expect, expect_names
+from _grading.measure_task import answered_number, grade_number
 from _grading.student import Failure
 from _grading.tests_task import grade_test
 
@@ -399,19 +400,6 @@ def check_your_test(student, draw):
 # --- task 5 ---
 
 
-def judge(student, key: str, right: float, mistakes: dict[str, float], hint: str, band=1e-9):
-    """Compare ANSWERS[key], within a band that is a share of it, without telling the number."""
-    got = student.answer(key)
-    if isinstance(got, bool) or not isinstance(got, (int, float)):
-        raise Wrong(f'ANSWERS["{key}"] is to be a number')
-    if abs(got - right) <= band * right:
-        return
-    found = [said for said, wrong in mistakes.items() if abs(got - wrong) <= band * abs(wrong)]
-    if len(found) == 1:
-        raise Wrong(f'ANSWERS["{key}"]: {found[0]}')
-    raise Wrong(f'ANSWERS["{key}"] is not {got:.10g}: {hint}')
-
-
 @check(task=5, points=2)
 def check_learns(student, draw):
     width, inner = 768, 3072
@@ -420,7 +408,7 @@ def check_learns(student, draw):
     pooler, head = width * (width + 1), 2 * (width + 1)
     total = embeddings + 12 * layer + pooler + head
     learns = 6 * layer + pooler + head
-    judge(
+    grade_number(
         student,
         "learns_percent",
         100 * learns / total,
@@ -436,13 +424,13 @@ def check_learns(student, draw):
             ),
         },
         "what learns is six layers, the pooler and the head; divide by everything",
-        band=0.002,
+        share=0.002,
     )
 
 
 @check(task=5, points=2)
 def check_gradients(student, draw):
-    judge(
+    grade_number(
         student,
         "gradients_input",
         5,
@@ -453,7 +441,7 @@ def check_gradients(student, draw):
         },
         "three weights learn; which h lie between the output and the lowest of them?",
     )
-    judge(
+    grade_number(
         student,
         "gradients_output",
         7,
@@ -490,9 +478,7 @@ def tiny() -> minift.SequenceClassifier:
 
 @check(task=5, points=2)
 def check_backward(student, draw):
-    got = [student.answer(key) for key in ("backward_input", "backward_output")]
-    if any(isinstance(value, bool) or not isinstance(value, (int, float)) for value in got):
-        raise Wrong('ANSWERS["backward_input"] and ANSWERS["backward_output"] are to be numbers')
+    got = [answered_number(student, key) for key in ("backward_input", "backward_output")]
     full = backward_operations(0)
     right = [100 * backward_operations(f) / full for f in (2, -2)]
     one = [100 * backward_operations(f) / full for f in (1, -1)]

@@ -11,6 +11,7 @@ import torch
 import minift
 from _grading.checks import Task, Wrong, check
 from _grading.diagnose import expect, expect_names
+from _grading.measure_task import answered_number
 from _grading.tests_task import grade_test
 from minift.bert.packing import pack
 
@@ -292,7 +293,7 @@ def check_bias_percent(student, draw):
     inside = biases - 2 * 768  # without those of the embeddings and the pooler
     total = sum(encoder.values())
     expect(
-        student.answer("bias_percent"),
+        answered_number(student, "bias_percent"),
         100 * biases / total,
         what='ANSWERS["bias_percent"]',
         mistakes={
@@ -311,9 +312,7 @@ def check_bias_percent(student, draw):
 @check(task=5, points=2)
 def check_shifts(student, draw):
     query = shift("query")
-    got = student.answer("key_shift"), student.answer("query_shift")
-    if not all(isinstance(value, (int, float)) for value in got):
-        raise Wrong('ANSWERS["key_shift"] and ANSWERS["query_shift"] are to be numbers')
+    got = answered_number(student, "key_shift"), answered_number(student, "query_shift")
     if near(got[0], query) and abs(got[1]) < 1e-9:
         raise Wrong("key_shift and query_shift are the wrong way round")
     if abs(got[0]) > 1e-9:

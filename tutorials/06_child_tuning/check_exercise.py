@@ -10,6 +10,7 @@ import torch
 
 from _grading.checks import Task, Wrong, check
 from _grading.diagnose import equal, expect
+from _grading.measure_task import grade_number
 from _grading.tests_task import grade_test
 
 TITLE = "Child-Tuning: gradient masks, Fisher, and what the optimizer does behind them"
@@ -547,19 +548,6 @@ def check_your_test(student, draw):
 # --- task 5 ---
 
 
-def judge(student, key: str, right: float, band: float, mistakes: dict, hint: str) -> None:
-    """Compare ANSWERS[key] within a band, without telling the number."""
-    got = student.answer(key)
-    if isinstance(got, bool) or not isinstance(got, (int, float)):
-        raise Wrong(f'ANSWERS["{key}"] is to be a number')
-    if abs(got - right) <= band:
-        return
-    found = [said for said, (value, near) in mistakes.items() if abs(got - value) <= near]
-    if len(found) == 1:
-        raise Wrong(f'ANSWERS["{key}"]: {found[0]}')
-    raise Wrong(f'ANSWERS["{key}"] is not {got:.6g}: {hint}')
-
-
 @cache
 def adam_way(p: float, factor: float, steps: int = 400) -> float:
     """Measure the mean way of 20,000 weights, by Adam's arithmetic."""
@@ -574,11 +562,10 @@ def adam_way(p: float, factor: float, steps: int = 400) -> float:
 
 @check(task=5, points=1)
 def check_way(student, draw):
-    judge(
+    grade_number(
         student,
         "adam_way",
         adam_way(0.2, 1 / 0.2),
-        0.012,
         {
             "this is what plain gradient descent does; measure it with Adam": (1.0, 0.03),
             "this is p itself: what plain gradient descent does to a gradient that is masked and "
@@ -587,16 +574,16 @@ def check_way(student, draw):
             "this is a way, not a share of lr * 400": (0.4 * adam_way(0.2, 5.0), 0.006),
         },
         "mask ones with p = 0.2 and divide by p, let Adam take 400 steps, and take the mean",
+        band=0.012,
     )
 
 
 @check(task=5, points=1)
 def check_second(student, draw):
-    judge(
+    grade_number(
         student,
         "moved_second",
         51.0,
-        1.5,
         {
             "this is the share that has a gradient at step 2; what had one at step 1 has "
             "momentum": (30.0, 1.5),
@@ -606,22 +593,23 @@ def check_second(student, draw):
             "this is the share of those that do not move": (49.0, 0.4),
         },
         "compare the weights before and after the second step, one by one",
+        band=1.5,
     )
 
 
 @check(task=5, points=1)
 def check_decayed(student, draw):
-    judge(
+    grade_number(
         student,
         "decayed",
         (1 - 1e-4) ** 100,
-        1.5e-5,
         {
             "decay does not ask whether there is a gradient": (1.0, 1e-5),
             "each step takes a share of what is left, not of the first value": (0.99, 1.5e-5),
             "the decay of a step is lr * weight_decay, not weight_decay alone": (0.99**100, 1e-3),
         },
         "each step multiplies the weight by 1 - lr * weight_decay",
+        band=1.5e-5,
     )
 
 
@@ -632,11 +620,10 @@ def check_learning(student, draw):
     layers = 12 * layer
     outside = (30522 + 512 + 2) * hidden + 2 * hidden + hidden**2 + hidden
     total = layers + outside
-    judge(
+    grade_number(
         student,
         "learning_percent",
         100 * (0.3 * layers + outside) / total,
-        0.06,
         {
             "p is the share of the layers; embeddings and pooler learn besides": (30.0, 0.06),
             "this counts the child alone; embeddings and pooler learn too": (
@@ -654,4 +641,5 @@ def check_learning(student, draw):
             "this is the share that does not learn": (70 * layers / total, 0.06),
         },
         "count the weights of model.layers, and of all the model",
+        band=0.06,
     )

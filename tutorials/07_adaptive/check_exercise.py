@@ -8,6 +8,7 @@ from statistics import NormalDist
 
 from _grading.checks import Task, Wrong, check
 from _grading.diagnose import difference, equal, expect
+from _grading.measure_task import grade_number
 from _grading.tests_task import grade_test
 from minift.methods.adaptive import AdaptiveSettings, replay
 
@@ -586,43 +587,29 @@ def check_your_test(student, draw):
 # --- task 5 ---
 
 
-def judge(student, key: str, right: float, band: float, mistakes: dict, hint: str) -> None:
-    """Compare ANSWERS[key] within a band, without telling the number."""
-    got = student.answer(key)
-    if isinstance(got, bool) or not isinstance(got, (int, float)):
-        raise Wrong(f'ANSWERS["{key}"] is to be a number')
-    if abs(got - right) <= band:
-        return
-    found = [said for said, value in mistakes.items() if abs(got - value) <= band]
-    if len(found) == 1:
-        raise Wrong(f'ANSWERS["{key}"]: {found[0]}')
-    raise Wrong(f'ANSWERS["{key}"] is not {got:.6g}: {hint}')
-
-
 @check(task=5, points=1)
 def check_shortest(student, draw):
-    judge(
+    grade_number(
         student,
         "shortest",
         len(by_library([1.0] * 50, 3, 6, 0.0)),
-        0.1,
         {
             "this is one short: patience is how many bad epochs are tolerated, and the next one "
             "begins the cool-down; the first epoch is always a best": 10,
             "this is the length under the paper's own patience and cool-down": 9,
         },
         "drive the machine with a loss that never falls",
+        band=0.1,
     )
 
 
 @check(task=5, points=1)
 def check_mean(student, draw):
     factors = [min(1.0, step / 20, (200 - step) / 70) for step in range(200)]
-    judge(
+    grade_number(
         student,
         "mean_factor",
         sum(factors) / 200,
-        6e-4,
         {
             "this takes the rise one step ahead; the first step is to have the factor 0": (
                 sum(factors) / 200 + 1 / 200
@@ -633,17 +620,17 @@ def check_mean(student, draw):
             ),
         },
         "add up the factor of preset_factor over the 200 steps",
+        band=6e-4,
     )
 
 
 @check(task=5, points=1)
 def check_length(student, draw):
     losses = [0.90, 0.70, 0.60, 0.65, 0.62, 0.58, 0.61, 0.59, 0.60, 0.57, 0.59] + [0.60] * 90
-    judge(
+    grade_number(
         student,
         "stops_after",
         len(by_library(losses, 0, 7, 0.0)),
-        0.1,
         {
             "a new best during a cool-down takes the machine back; this run has two of them, and "
             "here the first is missed": len(phases(losses, 0, 7, 0.0, "no return")),
@@ -655,17 +642,17 @@ def check_length(student, draw):
             "this is the best epoch, not the last one": 10,
         },
         "write the phases down, epoch by epoch",
+        band=0.1,
     )
 
 
 @check(task=5, points=1)
 def check_alarm(student, draw):
     below = NormalDist().cdf
-    judge(
+    grade_number(
         student,
         "false_alarm",
         100 * below(-0.01 / (0.02 * math.sqrt(2))),
-        0.6,
         {
             "both losses are measured with an error, so their difference has a larger one": (
                 100 * below(-0.5)
@@ -675,4 +662,5 @@ def check_alarm(student, draw):
             "half of the runs would be right if the true loss stayed as it is": 50.0,
         },
         "the difference of the two is normal with mean -0.01; draw it, or work its spread out",
+        band=0.6,
     )

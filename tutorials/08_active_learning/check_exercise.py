@@ -10,6 +10,7 @@ import torch
 
 from _grading.checks import Task, Wrong, check
 from _grading.diagnose import equal, expect
+from _grading.measure_task import answered_number
 from _grading.tests_task import grade_test
 
 TITLE = "Active learning: the doubt that labels settle"
@@ -465,9 +466,10 @@ def line() -> dict[str, float]:
 def check_line(student, draw):
     right = line()
     asked = itertools.product(("line", "coin"), ("epistemic", "aleatoric"), ("before", "after"))
-    got = {key: student.answer(key) for key in (f"{kind}_{at}_{when}" for at, kind, when in asked)}
-    if not all(isinstance(value, (int, float)) for value in got.values()):
-        raise Wrong("the answers about the line are to be numbers")
+    got = {
+        key: answered_number(student, key)
+        for key in (f"{kind}_{at}_{when}" for at, kind, when in asked)
+    }
 
     def like(values) -> bool:
         return all(abs(got[key] - values[key]) <= 0.002 for key in right)
@@ -516,9 +518,7 @@ def share_of_two() -> float:
 
 @check(task=5, points=2)
 def check_two_passes(student, draw):
-    got, right = student.answer("two_passes"), share_of_two()
-    if not isinstance(got, (int, float)):
-        raise Wrong('ANSWERS["two_passes"] is to be a number')
+    got, right = answered_number(student, "two_passes"), share_of_two()
     if abs(got - right) <= 0.003:
         return
     rows = [0.5, 0.9, 0.1, 0.5]

@@ -7,6 +7,7 @@ from functools import cache
 import minift
 from _grading.checks import Task, Wrong, check
 from _grading.diagnose import expect
+from _grading.measure_task import answered_number
 from _grading.tests_task import grade_test
 
 TITLE = "Named entities: what counts, and what F1 does not say"
@@ -474,10 +475,8 @@ def news() -> dict[str, float]:
 
 def numbers(student, keys) -> dict[str, float]:
     """Return the student's answers to these."""
-    got = {key: student.answer(key) for key in keys}
+    got = {key: answered_number(student, key) for key in keys}
     for key, value in got.items():
-        if not isinstance(value, (int, float)):
-            raise Wrong(f'ANSWERS["{key}"] is to be a number')
         if value > 1:
             raise Wrong(f'ANSWERS["{key}"] is a share between 0 and 1, not a percentage')
     return got

@@ -9,6 +9,7 @@ import torch
 
 from _grading.checks import Task, Wrong, check
 from _grading.diagnose import expect
+from _grading.measure_task import answered_number
 from _grading.tests_task import grade_test
 
 TITLE = "A compact tagger: what a teacher says, and what a byte costs"
@@ -395,14 +396,6 @@ BERT, INSIDE, STUDENT = 109_482_240, 85_646_592, 513_882
 TABLE = 25_000 * 100
 
 
-def numbers(student, keys) -> dict[str, float]:
-    got = {key: student.answer(key) for key in keys}
-    for key, value in got.items():
-        if not isinstance(value, (int, float)):
-            raise Wrong(f'ANSWERS["{key}"] is to be a number')
-    return got
-
-
 def near(got: float, right: float) -> bool:
     return abs(got - right) <= 0.01 * right
 
@@ -429,7 +422,7 @@ def check_times(student, draw):
             {"the 400,000 words come instead of the 25,000": BERT / (STUDENT + 42_500_000)},
         ),
     }
-    got = numbers(student, cases)
+    got = {key: answered_number(student, key) for key in cases}
     for key, (right, wrong) in cases.items():
         if abs(got[key] - right) <= 0.003 * right:
             continue
@@ -441,7 +434,7 @@ def check_times(student, draw):
 
 @check(task=5, points=2)
 def check_int8(student, draw):
-    got = numbers(student, ("int8_bytes", "int8_times", "int8_error"))
+    got = {key: answered_number(student, key) for key in ("int8_bytes", "int8_times", "int8_error")}
     size = TABLE + 4 * 25_000
     for wrong, sentence in (
         (TABLE, "each row has a scale, too"),
