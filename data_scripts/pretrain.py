@@ -144,15 +144,15 @@ def prepare(args: Arguments) -> None:
             np.save(new / f"{name}ends.npy", np.cumsum([len(d) for d in documents_ids]))
         for name, lines in (("sentences.txt", chosen), ("words.txt", words)):
             (new / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        about = {
-            "files": [path.name for path in args.text],
-            "documents": len(train),
-            "pieces": sum(map(len, train)),
-            "held-out documents": len(held),
-        }
-        (new / "text.json").write_text(json.dumps(about) + "\n", encoding="utf-8")
 
     atomic_directory_write(folder, write)
+    about = {
+        "files": [path.name for path in args.text],
+        "documents": len(train),
+        "pieces": sum(map(len, train)),
+        "held-out documents": len(held),
+    }
+    atomic_write(folder / "text.json", json.dumps(about) + "\n")  # the last: now all is there
 
 
 def frequent_words(lines: list[str]) -> list[str]:

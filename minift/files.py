@@ -1,8 +1,9 @@
 """Writing files so that what was there before survives anything.
 
 Claim    After a crash, a kill or a full disk, a file holds either its old content or its new
-         content, never a mixture and never a part. Two processes do not write to one thing.
-Proof    tests/test_files.py
+         content, never a mixture and never a part. Two processes do not write to one thing. What
+         a killed process had begun to write is removed when its folder is next written to.
+Proof    tests/test_files.py, tests/safety/test_kills.py
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from minift.errors import MiniftError
 
+_HELD = ".held-"  # begins the name of a temporary folder that its process has locked
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
 
@@ -43,9 +45,13 @@ def atomic_directory_write(directory: Path, write: Callable[[Path], None]) -> No
         MiniftError: if the disk is full or `directory` cannot be written; the old files stay.
     """
     temporary = None
+    held = contextlib.ExitStack()
     try:
         directory.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(directory)
         temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=directory))
+        held.enter_context(_alone(temporary))  # before it has the name that others look for
+        temporary = temporary.rename(directory / temporary.name.replace(".writing-", _HELD))
         write(temporary)
         files = sorted(temporary.iterdir())
         for file in files:
@@ -63,6 +69,36 @@ def atomic_directory_write(directory: Path, write: Callable[[Path], None]) -> No
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
+        held.close()
+
+
+def _remove_abandoned(directory: Path) -> None:
+    """Remove the temporary folders of processes that were killed."""
+    for found in directory.glob(_HELD + "*"):
+        with _alone(found) as abandoned:
+            if abandoned:
+                shutil.rmtree(found, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[bool]:
+    """Hold a folder, at most as long as this process lives; yield whether that was possible."""
+    try:
+        import fcntl
+
+        descriptor = os.open(folder, os.O_RDONLY)
+    except (ImportError, OSError):  # Windows; or its owner has just removed it
+        yield False
+        return
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held = True
+        except OSError:  # somebody holds it, or the file system has no such locks
+            held = False
+        yield held
+    finally:
+        os.close(descriptor)
 
 
 def _is_disk_error(error: Exception) -> bool:

@@ -11,6 +11,7 @@ Proof    tests/train/test_pretrain.py
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ from minift.files import atomic_directory_write
 from minift.train.corpus import stream
 from minift.train.loop import Settings as LoopSettings
 from minift.train.loop import adamw
+
+Sums = tuple[dict[str, float], int]  # parts of the loss since the last report, and its step
 
 
 def masked_lm_loss(model: nn.Module, batch: Batch) -> Tensor:
@@ -104,14 +107,14 @@ def pretrain(
             betas=settings.betas,
         ),
     )
-    step, before = _resume(folder, model, optimizer)
+    step, before, (sums, since) = _resume(folder, model, optimizer)
+    _cut_torn_line(folder / "log.jsonl")
     clock = Clock(*before)
     if about and step < settings.steps:
         _log(folder, {"step": step, **clock.read(), **about})
     dropout = torch.Generator(device)
     set_dropout_generator(model, dropout)
-    sums: dict[str, float] = {}
-    since, saved = step, time.perf_counter()
+    saved = time.perf_counter()
     model.train()
     while step < settings.steps:
         dropout.manual_seed(stream(settings.seed, step))
@@ -142,7 +145,7 @@ def pretrain(
                 _log(folder, {"step": step, **clock.read(), **evaluate()})
             model.train()
         if last or time.perf_counter() - saved > settings.save_seconds:
-            _save(folder, model, optimizer, step, clock)
+            _save(folder, model, optimizer, step, clock, (sums, since))
             saved = time.perf_counter()
     model.eval()
 
@@ -169,13 +172,26 @@ def _log(folder: Path, record: dict[str, Any]) -> None:
         log.write(json.dumps(rounded) + "\n")
 
 
+def _cut_torn_line(log: Path) -> None:
+    """Cut away a last line that a kill or a full disk left without its end."""
+    content = log.read_bytes() if log.is_file() else b""
+    if (whole := content.rfind(b"\n") + 1) < len(content):
+        os.truncate(log, whole)
+
+
 def _save(
-    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, step: int, clock: Clock
+    folder: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    step: int,
+    clock: Clock,
+    sums: Sums,
 ) -> None:
     state = {
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
         "step": step,
+        "sums": sums,
         **clock.read(),
     }
     atomic_directory_write(folder, lambda new: torch.save(state, new / "checkpoint.pt"))
@@ -183,12 +199,12 @@ def _save(
 
 def _resume(
     folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer
-) -> tuple[int, tuple[float, float]]:
-    """Load the checkpoint, if any; return its step, and seconds of wall and of processors."""
+) -> tuple[int, tuple[float, float], Sums]:
+    """Load the checkpoint, if any; return its step, seconds of wall and of processors, sums."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "checkpoint.pt"
     if not file.is_file():
-        return 0, (0.0, 0.0)
+        return 0, (0.0, 0.0), ({}, 0)
     state = torch.load(file, map_location="cpu", weights_only=True)
     try:
         model.load_state_dict(state["model"])
@@ -198,4 +214,5 @@ def _resume(
             f"{file} is of another model or optimizer: {str(error)[:300]}; "
             "give another folder, or delete it to start anew"
         ) from error
-    return state["step"], (state["seconds"], state["cpu_seconds"])
+    sums = state.get("sums", ({}, state["step"]))  # an older file has none
+    return state["step"], (state["seconds"], state["cpu_seconds"]), sums

@@ -311,11 +311,12 @@ def open_run(
     spec = json.loads(json.dumps(spec))  # as it will be read
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / what):
+        checkpoints = Checkpoints(folder / "checkpoints", save_every)
         if (folder / "result.json").exists():
+            checkpoints.delete()  # the run may have been killed before it could
             raise MiniftError(
                 f"{folder} already holds a finished run; choose another --out or delete the folder"
             )
-        checkpoints = Checkpoints(folder / "checkpoints", save_every)
         file = folder / f"{what}.json"
         if checkpoints.folder.is_dir() and file.is_file():
             there = json.loads(file.read_text(encoding="utf-8"))

@@ -1494,6 +1494,25 @@ SEVERAL = [
     ),
 ]
 
+KILLS = "tests/safety/test_kills.py::"
+KILLED = _in(
+    "minift/files.py",
+    (
+        "what a killed process leaves stays",
+        "        _remove_abandoned(directory)\n",
+        "",
+        KILLS + "test_what_a_kill_leaves_of_a_write_is_gone_after_the_next",
+        "each kill in the middle of a write costs the disk a checkpoint",
+    ),
+    (
+        "what another process writes is taken for abandoned",
+        "held.enter_context(_alone(temporary))  #",
+        "pass  #",
+        KILLS + "test_what_another_process_writes_at_the_moment_is_left_to_it",
+        "of two processes that write to one folder the first loses its files",
+    ),
+)
+
 MUTANTS = [
     *ENCODER,
     *HEADS,
@@ -1512,4 +1531,5 @@ MUTANTS = [
     *RESUMED,
     *STRANGERS,
     *SEVERAL,
+    *KILLED,
 ]
