@@ -1513,6 +1513,49 @@ KILLED = _in(
     ),
 )
 
+PREFIX = "tests/train/test_prefix.py::"
+KEPT = [
+    *_in(
+        "minift/train/prefix.py",
+        (
+            "states of another second text are taken",
+            "return tuple(item.input_ids), tuple(item.segment_ids), asked",
+            "return tuple(item.input_ids), (), asked",
+            PREFIX + "test_an_equal_text_is_found_and_any_other_is_computed",
+            "a pair cut elsewhere gets the states of its twin",
+        ),
+        (
+            "states of other weights are taken",
+            "found.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy())",
+            "pass",
+            PREFIX + "test_states_belong_to_the_weights_that_made_them",
+            "a model that went on learning answers with what it knew before",
+        ),
+    ),
+    *_in(
+        "minift/active/mc_dropout.py",
+        (
+            "states are read although dropout samples below them",
+            'layers != "all" and cache.layers <= below',
+            'layers != "all"',
+            "tests/active/test_mc_dropout.py::"
+            "test_states_kept_from_before_change_no_score[1-3-SequenceClassifier]",
+            "layers that should sample give the same in every pass",
+        ),
+    ),
+    *_in(
+        "minift/data/readers.py",
+        (
+            "a stream answers before it has looked at the whole file",
+            "    refuse(path, problems)\n    if not found:",
+            "    if not found:",
+            "tests/data/test_readers.py::"
+            "test_a_fault_on_the_last_line_is_told_before_the_first_text_comes",
+            "hours of answers end in an error of the last line",
+        ),
+    ),
+]
+
 MUTANTS = [
     *ENCODER,
     *HEADS,
@@ -1532,4 +1575,5 @@ MUTANTS = [
     *STRANGERS,
     *SEVERAL,
     *KILLED,
+    *KEPT,
 ]
