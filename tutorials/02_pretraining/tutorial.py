@@ -565,8 +565,8 @@ measured(
 #
 # ## Limits
 #
-# - Two seeds (the page has two minutes), one small encoder, one number of labels. That pretrained is ahead
-#   of random weights is beyond the spread; how the gap divides between embeddings and layers is not
+# - Two seeds (the page has two minutes; a standard deviation from two numbers says little), one small
+#   encoder, one number of labels. That pretrained is ahead of random weights is far beyond the spread; how the gap divides between embeddings and layers is not
 #   settled by this. In an earlier run of this page, with a third seed, the embeddings brought half of it.
 # - Two rates; the better one was picked with the test score in sight, for every kind alike, which flatters
 #   all rows a little. With 300 labels of SST-2 and more steps, random weights reach the bag of words at two
