@@ -117,3 +117,18 @@ def similarity(count: int = 48, seed: int = 0) -> Dataset:
         tuple(examples[held : 2 * held]),
         metric="pearson_spearman",
     )
+
+
+def tokens_seen(monkeypatch, module) -> list[int]:
+    """Return a list: tokens of each batch in the lowest layer of what `module` builds."""
+    seen: list[int] = []
+    plain = module.build
+
+    def build(*args, **options):
+        tuned = plain(*args, **options)
+        hook = tuned.model.bert.layers[0].register_forward_hook
+        hook(lambda _, inputs, __: seen.append(len(inputs[0])))
+        return tuned
+
+    monkeypatch.setattr(module, "build", build)
+    return seen

@@ -215,7 +215,7 @@ def train(
         cache = None
         if not settings.prefix_dropout:  # validation goes through the frozen layers once, too
             learning = method.trainable(tuned.model)
-            cache = prefix_cache(tuned.model, learning, [*items, *dev_items])
+            cache = prefix_cache(tuned.model, learning, [*items, *dev_items], folder)
         history = fine_tune(
             tuned.model,
             items,

@@ -33,10 +33,11 @@ from minift.active import simulate as simulate_module
 from minift.active.journal import open_journal
 from minift.active.loop import class_counts, imbalance, initial_set
 from minift.active.simulate import Plan, simulate
+from minift.bert.weights import load_tokenizer
 from minift.errors import MiniftError
 from minift.methods.recipes import recipe
-from minift.train.loop import Seeds, Settings
-from tests.tiny import checkpoint, news, reviews, similarity
+from minift.train.loop import Settings
+from tests.tiny import checkpoint, news, reviews, similarity, tokens_seen
 
 FAST = Settings(epochs=1, batch_size=16, learning_rate=1e-3)
 SMALL = Plan(("random", "bald"), (0, 1), rounds=2, query=6, initial=4, passes=3, steps=2)
@@ -301,18 +302,9 @@ def test_frozen_layers_see_each_text_once_and_the_same_is_asked(
 ):
     data = reviews(80)
     plan = replace(SMALL, strategies=("random", "bald", "entropy"), layers=layers)
-    seen = []
-
-    def build(*args, **options):
-        tuned = plain_build(*args, **options)
-        hook = tuned.model.bert.layers[0].register_forward_hook
-        hook(lambda _, args, __: seen.append(len(args[0])))
-        return tuned
-
-    plain_build = loop.build
-    monkeypatch.setattr(loop, "build", build)
+    seen = tokens_seen(monkeypatch, loop)
     once = run(encoder, tmp_path / "once", plan, data, method)
-    tokenizer = plain_build(data, encoder, Seeds.all(0)).tokenizer
+    tokenizer = load_tokenizer(encoder)
     texts = sorted({example.text for example in (*data.train, *data.test)})
     assert sum(seen) == sum(len(one.input_ids) for one in tokenizer.encode(texts))
     seen.clear()

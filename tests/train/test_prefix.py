@@ -34,7 +34,7 @@ from minift.train.loop import Seeds, Settings, everything, fine_tune
 from minift.train.prefix import PrefixCache, prefix_cache
 from minift.train.runs import train
 from tests.bert.reference import own_config, randomise
-from tests.tiny import checkpoint, reviews
+from tests.tiny import checkpoint, reviews, tokens_seen
 from tests.train.test_loop import make_items, weights
 
 SETTINGS = Settings(epochs=3, batch_size=4, learning_rate=1e-3)
@@ -122,16 +122,7 @@ def test_validation_goes_through_the_prefix_once_too(method, tmp_path, monkeypat
     data = replace(reviews(24), test=())
     chosen = recipe(method)
     settings = replace(chosen.settings, epochs=3, min_steps=0, batch_size=8)
-    seen = []
-
-    def build(*args, **options):
-        tuned = build_plain(*args, **options)
-        hook = tuned.model.bert.layers[0].register_forward_hook
-        hook(lambda _, args, __: seen.append(len(args[0])))
-        return tuned
-
-    build_plain = runs.build
-    monkeypatch.setattr(runs, "build", build)
+    seen = tokens_seen(monkeypatch, runs)
     tuned, _ = train(data, checkpoint(tmp_path), chosen, seeds=Seeds.all(0), settings=settings)
     texts = {example.text for example in (*data.train, *data.dev)}
     assert data.dev
