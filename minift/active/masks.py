@@ -20,13 +20,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from minift.bert.dropout import thinned
 from minift.data.batches import Item
 
 # The odd constants of splitmix64 as int64 holds them; products wrap around, as they must.
 GAMMA = 0x9E3779B97F4A7C15 - 2**64
 _FIRST = 0xBF58476D1CE4E5B9 - 2**64
 _SECOND = 0x94D049BB133111EB - 2**64
-_STEPS = 2**16
 
 
 def text_keys(items: Sequence[Item], seed: int, consistent: bool = False) -> Tensor:
@@ -50,11 +50,10 @@ def derive(keys: Tensor, numbers: Tensor | int) -> Tensor:
     """Return the keys of the children `numbers` (0, 1, ...) of `keys`; both broadcast."""
     numbers = torch.as_tensor(numbers, device=keys.device)
     mixed = keys + (numbers + 1) * GAMMA
-    mixed ^= (mixed >> 30) & (2**34 - 1)  # a shift that brings in zeros, not the sign
-    mixed *= _FIRST
-    mixed ^= (mixed >> 27) & (2**37 - 1)
-    mixed *= _SECOND
-    mixed ^= (mixed >> 31) & (2**33 - 1)
+    for places, factor in ((30, _FIRST), (27, _SECOND), (31, 1)):
+        shifted = mixed >> places
+        mixed ^= shifted.bitwise_and_(2 ** (64 - places) - 1)  # brings in zeros, not the sign
+        mixed *= factor
     return mixed
 
 
@@ -70,8 +69,6 @@ def keyed_mask(row_keys: Tensor, columns: int, probability: float, dtype: torch.
     Returns:
         (..., columns): 0, or 1 / (1 - probability).
     """
-    dropped = min(round(probability * _STEPS), _STEPS - 1)  # something is always kept
     fours = torch.arange((columns + 3) // 4, device=row_keys.device)
     numbers = derive(row_keys.unsqueeze(-1), fours)  # (..., columns / 4)
-    kept = numbers.view(torch.int16)[..., :columns] >= dropped - _STEPS // 2
-    return kept.to(dtype).mul_(_STEPS / (_STEPS - dropped))
+    return thinned(numbers.view(torch.int16)[..., :columns], probability, dtype)

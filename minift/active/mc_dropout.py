@@ -20,7 +20,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import groupby, islice
 from typing import Literal
 
 import torch
@@ -139,7 +139,7 @@ class TextMasks:
 
     def __init__(self, batch: Batch, keys: Tensor, depth: int):
         packed, self.keys, self.depth = batch.packed, keys, depth
-        self.number = 0  # of the pass
+        self.number: int | Tensor = 0  # of the pass; (texts,) where they differ
         device = packed.input_ids.device
         counts = torch.tensor(packed.lengths, device=device)
         texts = torch.arange(len(counts), device=device).repeat_interleave(counts)
@@ -201,28 +201,32 @@ def mc_logits(
     lowest = named.get(layers, below + 1)
     sites = [s for s in dropout_sites(model) if s.depth >= lowest and s.dropout.probability > 0]
     device = next(model.parameters()).device
+    top = depth + reads_every_token(model)
     results: dict[int, Tensor] = {}
     masks: TextMasks
     with sampling(model, sites, lambda *at: masks.draw(*at)), torch.inference_mode():
         for group in my_share(list(by_length(items, tokens))):
             chosen = [items[i] for i in group]
-            batch = make_batch(chosen)
-            if cache is not None and layers != "all" and cache.layers <= below:
-                batch = cache.add_to(batch, chosen)
-            batch = batch.to(device)
-            keys = text_keys(chosen, seed, consistent).to(device)
-            masks = TextMasks(batch, keys, depth + reads_every_token(model))
-            packed = batch.packed
-            if layers != "all":
-                packed = replace(packed, computed=_prefix(model, batch, below))
-            drawn = []
-            for number in range(passes):
-                masks.number = number
-                drawn.append(model(packed, batch.wanted))
-            logits = torch.stack(drawn).cpu()  # (passes, asked, labels)
-            rows = [len(item.positions) for item in chosen]
-            for i, part in zip(group, logits.split(rows, dim=1)):
-                results[i] = part
+            states = None if layers == "all" else _prefix(model, chosen, below, cache)
+            for _, run in groupby(range(len(group)), key=lambda n: len(chosen[n].input_ids)):
+                places = list(run)  # texts of one length: attention needs no padding
+                batch = make_batch([chosen[n] for n in places]).to(device)
+                rows = len(batch.packed.input_ids)
+                if states is not None:
+                    computed = Computed(below, torch.cat([states[n] for n in places]))
+                    batch = replace(batch, packed=replace(batch.packed, computed=computed))
+                    rows = len(computed.hidden)
+                keys = text_keys([chosen[n] for n in places], seed, consistent).to(device)
+                drawn = []
+                for numbers in torch.arange(passes, device=device).split(max(1, tokens // rows)):
+                    copies = batch.repeat(len(numbers))  # a copy a pass
+                    masks = TextMasks(copies, keys.repeat(len(numbers)), top)
+                    masks.number = numbers.repeat_interleave(len(places))
+                    drawn.append(model(copies.packed, copies.wanted).cpu())
+                logits = torch.cat(drawn).unflatten(0, (passes, -1))  # (passes, asked, labels)
+                asked = [len(chosen[n].positions) for n in places]
+                for n, part in zip(places, logits.split(asked, dim=1)):
+                    results[group[n]] = part
     return [result.clone() for result in merged(results)]  # ordinary tensors, not inference ones
 
 
@@ -242,12 +246,19 @@ def layers_below(layers: Layers, depth: int) -> int:
     return depth - layers
 
 
-def _prefix(model: nn.Module, batch: Batch, below: int) -> Computed:
-    """Run the part that does not sample."""
+def _prefix(
+    model: nn.Module, items: Sequence[Item], below: int, cache: PrefixCache | None
+) -> Sequence[Tensor]:
+    """Run the part that does not sample; return the rows of each item."""
     encoder = encoder_of(model)
+    batch = make_batch(items)
+    if cache is not None and cache.layers <= below:
+        batch = cache.add_to(batch, items)
+    batch = batch.to(next(model.parameters()).device)
     if below == len(encoder.layers) and not reads_every_token(model):
-        return Computed(below, encoder(batch.packed, batch.wanted))
-    return Computed(below, encoder.up_to(below, batch.packed))
+        hidden = encoder(batch.packed, batch.wanted)
+        return hidden.split([len(item.positions) for item in items])
+    return encoder.up_to(below, batch.packed).split(list(batch.packed.lengths))
 
 
 def mc_stream(

@@ -6,7 +6,7 @@ Claim    Each element is zeroed with probability p, independently, and the rest 
 Source   Srivastava et al. (2014), https://jmlr.org/papers/v15/srivastava14a.html
 Differs  p is rounded to the nearest multiple of 2**-16 (0.1 becomes 0.100006), and the scale
          is that of the rounded p, so the expectation stays exact. One 64-bit random number
-         then gives four masks, which on a CPU costs a third of `torch.nn.Dropout`.
+         then gives four masks, which on a CPU costs a fifth to two thirds of `nn.Dropout`.
 Proof    tests/bert/test_dropout.py
 """
 
@@ -18,16 +18,23 @@ from torch import Tensor, nn
 _STEPS = 2**16
 
 
+def thinned(numbers: Tensor, probability: float, dtype: torch.dtype) -> Tensor:
+    """Make a mask of random `numbers`, which are int16: 0 with `probability`, else 1 / (1 - it)."""
+    dropped = min(round(probability * _STEPS), _STEPS - 1)  # something is always kept
+    mask = torch.empty(numbers.shape, dtype=dtype, device=numbers.device)
+    # Compared straight into the mask: on a CPU a quarter of the time of a bool mask and `.to`.
+    torch.ge(numbers, dropped - _STEPS // 2, out=mask)  # int16 starts at -2**15
+    return mask.mul_(_STEPS / (_STEPS - dropped))
+
+
 def dropout_mask(
     like: Tensor, probability: float, generator: torch.Generator | None = None
 ) -> Tensor:
     """Draw a mask in the shape of `like`: 0 with `probability`, else 1 / (1 - probability)."""
-    dropped = min(round(probability * _STEPS), _STEPS - 1)  # something is always kept
     numbers = torch.empty((like.numel() + 3) // 4, dtype=torch.int64, device=like.device)
     numbers.random_(-(2**63), None, generator=generator)
     sixteenths = numbers.view(torch.int16)[: like.numel()].view(like.shape)
-    kept = sixteenths >= dropped - _STEPS // 2  # int16 starts at -2**15
-    return kept.to(like.dtype).mul_(_STEPS / (_STEPS - dropped))
+    return thinned(sixteenths, probability, like.dtype)
 
 
 class Dropout(nn.Module):

@@ -158,10 +158,11 @@ RATES = {"hidden_dropout_prob": 0.2, "attention_probs_dropout_prob": 0.3, "class
 @pytest.mark.parametrize("layers,lowest", [("all", 0), (2, 2), (1, 3), ("head", 4)])
 def test_mc_dropout_from_cached_states_equals_the_whole_model_in_every_pass(layers, lowest, device):
     own, texts = model(**RATES).to(device), items()
-    runs = []
-    own.bert.layers[0].register_forward_hook(lambda *_: runs.append(1))
+    read = []  # tokens that the lowest layer was given
+    own.bert.layers[0].register_forward_hook(lambda _, inputs, __: read.append(len(inputs[0])))
     found = torch.stack(mc_logits(own, texts, 5, layers, seed=3), 1).squeeze(2)
-    assert len(runs) == (5 if layers == "all" else 1)
+    tokens = sum(len(text.input_ids) for text in texts)
+    assert sum(read) == (5 if layers == "all" else 1) * tokens
     batch = make_batch(texts).to(device)
     masks = TextMasks(batch, text_keys(texts, 3).to(device), 3 + reads_every_token(own))
     sites = [site for site in dropout_sites(own) if site.depth >= lowest]

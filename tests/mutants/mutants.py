@@ -362,8 +362,8 @@ DROPOUTS = _in(
     ),
     (
         "wrong threshold",
-        "sixteenths >= dropped - _STEPS // 2",
-        "sixteenths >= dropped",
+        "torch.ge(numbers, dropped - _STEPS // 2, out=mask)",
+        "torch.ge(numbers, dropped, out=mask)",
         DROPOUT + "test_the_share_of_zeros_is_p_within_four_sigma[cpu-0.1]",
         "more than half is dropped, and the scale is that of a tenth",
     ),
