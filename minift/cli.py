@@ -34,7 +34,7 @@ a first session:
   minift info minilm                            what an encoder is, and what each method trains
   minift train --train my.csv --encoder minilm --method bitfit --out runs/mine
   minift predict runs/mine texts.txt            one JSON line a text
-  minift distill --teacher runs/tagger --unlabeled texts.txt     a tagger 20 to 40 times smaller
+  minift distill --teacher runs/tagger --unlabeled texts.txt     a tagger many times smaller
 
 files:
   CSV or TSV with a header (text, label; text_b for pairs), JSONL with the same keys, or token
@@ -42,8 +42,23 @@ files:
 """
 
 
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Every default is told, unless the help says what happens without the option."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        text, value = action.help or "", action.default
+        untold = value is None or value is False or value is argparse.SUPPRESS
+        if untold or not action.option_strings or "default" in text:
+            return text
+        shown = ",".join(map(str, value)) if isinstance(value, list) else value
+        return f"{text} (default: {shown})".lstrip()
+
+
 class _Parser(argparse.ArgumentParser):
     """argparse, with the nearest word for a typing mistake and no usage dump before it."""
+
+    def __init__(self, **options: Any):
+        super().__init__(**{"formatter_class": _Help, **options})
 
     def error(self, message: str) -> NoReturn:
         if "invalid choice: " in message:
@@ -95,7 +110,6 @@ def _parser() -> argparse.ArgumentParser:
         prog="minift",
         description="Fine-tune BERT when labels are few.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"minift {minift.__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -112,24 +126,31 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--method", default="full", help="what learns; see: minift info ENCODER")
     train.add_argument("--head", choices=["linear", "cnn"], default="linear", help="on the encoder")
     train.add_argument(
-        "--labels", type=int, metavar="N", help="train on N examples drawn with --seed"
+        "--labels",
+        type=int,
+        metavar="N",
+        help="train on N examples drawn with --seed (default: all)",
     )
     train.add_argument("--seed", type=int, default=0, help="seed of every random stream")
     train.add_argument(
         "--out", type=Path, help="run folder (default: runs/DATA-METHOD-LABELS-sSEED)"
     )
-    train.add_argument("--epochs", type=int, help="passes over the training examples")
-    train.add_argument("--batch-size", type=int, help="examples of one optimizer step")
+    train.add_argument(
+        "--epochs", type=int, help="passes over the examples (default: the method's own)"
+    )
+    train.add_argument(
+        "--batch-size", type=int, help="examples of one optimizer step (default: the method's own)"
+    )
     train.add_argument("--learning-rate", type=float, help="default: the method's own")
     train.add_argument(
         "--keep",
         choices=["last", "best"],
-        help="weights to keep: the last, or those of the best epoch on the development split",
+        help="weights to keep: the last (default), or of the best epoch on the development split",
     )
     train.add_argument(
         "--other-pieces",
         choices=["ignore", "continue"],
-        help="tagging: pieces of a word behind its first have no loss, or continue its tag",
+        help="tagging: pieces of a word behind its first: no loss (default), or continue its tag",
     )
     _device_option(train)
 
@@ -164,34 +185,42 @@ def _parser() -> argparse.ArgumentParser:
     _data_options(distill)  # by default the teacher's own
     _file_options(distill)
     distill.add_argument(
-        "--labels", type=int, metavar="N", help="of --data or --train, N drawn with --seed"
+        "--labels",
+        type=int,
+        metavar="N",
+        help="of --data or --train, N drawn with --seed (default: all)",
     )
     distill.add_argument("--seed", type=int, default=0, help="seed of every random stream")
     distill.add_argument(
         "--out", type=Path, help="folder of the student (default: runs/DATA-student-LABELS-sSEED)"
     )
-    distill.add_argument("--head", choices=["softmax", "crf"], default="softmax")
+    distill.add_argument(
+        "--head", choices=["softmax", "crf"], default="softmax", help="what gives the tags"
+    )
     distill.add_argument(
         "--word-vectors", choices=["teacher", "random"], default="teacher",
-        help="what they start from (default: the teacher's table)",
+        help="what they start from: the teacher's table, or random numbers",
     )  # fmt: skip
     for name, kind, help in _DISTILLATION:
         distill.add_argument(name, type=kind, help=help)
     distill.add_argument(
-        "--loss", choices=["kl", "mse"], help="mse: of the reference, for comparison"
+        "--loss", choices=["kl", "mse"], help="kl (default), or mse as in the authors' code"
     )
+    distill.add_argument("--min-count", type=int, default=2, help="a rarer word is an unknown one")
     distill.add_argument(
-        "--min-count", type=int, default=2, help="a rarer word is an unknown one (default 2)"
+        "--most-words", type=int, metavar="N", help="size of the vocabulary (default: no limit)"
     )
-    distill.add_argument("--most-words", type=int, metavar="N", help="size of the vocabulary")
     distill.add_argument(
         "--teacher-words", type=int, default=0, metavar="N",
-        help="words of the teacher's vocabulary that the student knows too (default 0)",
+        help="words of the teacher's vocabulary that the student knows too",
     )  # fmt: skip
     distill.add_argument(
         "--transductive", action="store_true", help="let words of dev and test into it, too"
     )
-    distill.add_argument("--storage", choices=["float32", "float16", "int8"], default="float32")
+    distill.add_argument(
+        "--storage", choices=["float32", "float16", "int8"], default="float32",
+        help="of the file's numbers",
+    )  # fmt: skip
     distill.add_argument("--cache", type=Path, metavar="FILE", help="keeps what the teacher says")
     _device_option(distill)
 
@@ -200,10 +229,15 @@ def _parser() -> argparse.ArgumentParser:
     _file_options(compare)
     compare.add_argument("--encoder", default="minilm", help=_ENCODER_HELP)
     compare.add_argument(
-        "--methods", metavar="A,B", help="e.g. full,bitfit:query,intermediate,freeze:3+adaptive"
+        "--methods",
+        metavar="A,B",
+        help="e.g. full,bitfit:query,intermediate,freeze:3+adaptive (default: one of each kind)",
     )
     compare.add_argument(
-        "--labels", type=_numbers, metavar="N", help="training examples, or several: 100,300"
+        "--labels",
+        type=_numbers,
+        metavar="N",
+        help="training examples, or several: 100,300 (default: all)",
     )
     compare.add_argument(
         "--seeds", type=_numbers, default=[5], metavar="N", help="how many, or which: 0,1,2"
@@ -212,7 +246,9 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, help="folder of results and report; goes on where it stopped"
     )
     compare.add_argument("--epochs", type=int, help="of all methods, instead of their own")
-    compare.add_argument("--batch-size", type=int, help="examples of one optimizer step")
+    compare.add_argument(
+        "--batch-size", type=int, help="examples of one optimizer step (default: the methods' own)"
+    )
     compare.add_argument(
         "--rate-factor", type=float, default=1.0, metavar="X",
         help="times every method's learning rate (--encoder tiny wants about 6)",
@@ -224,7 +260,10 @@ def _parser() -> argparse.ArgumentParser:
         "--grid", action="store_true", help="choose among three rates by the development split"
     )
     compare.add_argument(
-        "--selection", type=int, metavar="N", help="examples of it that a run may choose by"
+        "--selection",
+        type=int,
+        metavar="N",
+        help="examples of it that a run may choose by (default: all)",
     )
     compare.add_argument(
         "--budget-minutes", type=float, metavar="M", help="begin no seed that would not fit"
@@ -239,19 +278,17 @@ def _parser() -> argparse.ArgumentParser:
     doctor = command("doctor", _doctor, "what is there, what is missing, and how many threads")
     doctor.add_argument("--encoder", default="minilm", help=_ENCODER_HELP)
     doctor.add_argument(
-        "--seconds", type=float, default=20.0, help="to measure threads for; 0: not (default 20)"
+        "--seconds", type=float, default=20.0, help="to measure threads for; 0: not"
     )
 
     demo = command("demo", _demo, "see what a pretrained encoder buys, in about a minute")
     demo.add_argument("--encoder", default="tiny", help=_ENCODER_HELP)
-    demo.add_argument("--seeds", type=int, default=3, help="runs of each method (default 3)")
+    demo.add_argument("--seeds", type=int, default=3, help="runs of each method")
 
     from minift.cli_active import add_commands
 
     add_commands(command("active", None, "label with a model that says what to label next"))
-    demo.add_argument(
-        "--out", type=Path, default=Path("runs/demo"), help="folder of the plot (runs/demo)"
-    )
+    demo.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder of the plot")
     return parser
 
 
@@ -259,16 +296,16 @@ _ENCODER_HELP = "a checkpoint folder, a Hugging Face hub id, or a short name (mi
 
 
 _DISTILLATION = (
-    ("--steps", int, "optimizer steps"),
-    ("--learning-rate", float, "of Adam, constant"),
-    ("--batch-size", int, "labelled sentences of a step"),
-    ("--unlabelled-batch-size", int, "sentences without labels of a step"),
-    ("--temperature", float, "at which beliefs are compared"),
-    ("--label-weight", float, "of gold and pseudo-labels"),
-    ("--teacher-weight", float, "of the teacher's beliefs; 0: labels alone"),
-    ("--pseudo-weight", float, "of a pseudo-label beside a gold one; 0: none"),
-    ("--confidence", float, "least probability of a pseudo-label"),
-    ("--patience", int, "looks without a better score before training stops"),
+    ("--steps", int, "optimizer steps (default: 3000)"),
+    ("--learning-rate", float, "of Adam, constant (default: 0.003)"),
+    ("--batch-size", int, "labelled sentences of a step (default: 10)"),
+    ("--unlabelled-batch-size", int, "sentences without labels of a step (default: 10)"),
+    ("--temperature", float, "at which beliefs are compared (default: 1.0)"),
+    ("--label-weight", float, "of gold and pseudo-labels (default: 1.0)"),
+    ("--teacher-weight", float, "of the teacher's beliefs; 0: labels alone (default: 1.0)"),
+    ("--pseudo-weight", float, "of a pseudo-label beside a gold one; 0: none (default: 1.0)"),
+    ("--confidence", float, "least probability of a pseudo-label (default: 0.0)"),
+    ("--patience", int, "looks without a better score before training stops (default: 0)"),
 )
 
 
@@ -281,13 +318,27 @@ def _data_options(parser: argparse.ArgumentParser) -> None:
 
 def _file_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("reading files")
-    group.add_argument("--format", choices=["csv", "tsv", "jsonl", "conll", "text"])
-    group.add_argument("--text", metavar="COLUMN", help="column of the text")
-    group.add_argument("--text-b", metavar="COLUMN", help="column of the second text of a pair")
-    group.add_argument("--label", metavar="COLUMN", help="column of the label")
-    group.add_argument("--task", choices=["classification", "regression", "tagging"])
+    group.add_argument(
+        "--format", choices=["csv", "tsv", "jsonl", "conll", "text"],
+        help="default: by the file's suffix",
+    )  # fmt: skip
+    group.add_argument(
+        "--text", metavar="COLUMN", help="column of the text (default: text, or sentence)"
+    )
+    group.add_argument(
+        "--text-b", metavar="COLUMN", help="of the second text of a pair (default: text_b)"
+    )
+    group.add_argument(
+        "--label", metavar="COLUMN", help="column of the label (default: label, or score)"
+    )
+    group.add_argument(
+        "--task", choices=["classification", "regression", "tagging"],
+        help="default: tagging for token files, otherwise classification",
+    )  # fmt: skip
     group.add_argument("--label-first", action="store_true", help="token files: TAG WORD")
-    group.add_argument("--scheme", choices=["iob1", "iob2", "bioes", "io"], help="of the tags")
+    group.add_argument(
+        "--scheme", choices=["iob1", "iob2", "bioes", "io"], help="of the tags (default: detected)"
+    )
     group.add_argument(
         "--invalid-tags", choices=["begin", "discard", "error"], default="begin", dest="invalid",
         help="entities that break the scheme: of their own (as conlleval; default), none, refused",
@@ -295,7 +346,12 @@ def _file_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _device_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    parser.add_argument(
+        "--device",
+        choices=["auto", "cpu", "cuda"],
+        default="auto",
+        help="auto: a GPU if there is one",
+    )
     parser.add_argument(
         "--deterministic", action="store_true", help="the same bytes each time on a GPU, too"
     )

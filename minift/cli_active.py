@@ -38,7 +38,7 @@ Everything is in the folder proj; any command can be killed and given again.
 
 def add_commands(parser: argparse.ArgumentParser) -> None:
     """Give the parser of `minift active` its subcommands."""
-    parser.epilog, parser.formatter_class = EPILOG, argparse.RawDescriptionHelpFormatter
+    parser.epilog = EPILOG
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     def command(name: str, run: cli.Run, help: str) -> argparse.ArgumentParser:
@@ -60,7 +60,7 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
 
     following = command("next", _next, "choose the next texts and write them to a file")
     _project(following)
-    following.add_argument("-n", type=int, default=20, metavar="N", help="texts (default 20)")
+    following.add_argument("-n", type=int, default=20, metavar="N", help="texts")
     _asking_options(following)
     following.add_argument(
         "--format",
@@ -124,10 +124,10 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
         "--freeze", type=int, metavar="K",
         help="layers that do not learn: the word freeze:K (-2: those at the output; 0: none)",
     )  # fmt: skip
-    simulate.add_argument("--strategies", default="random,bald", metavar="A,B")
-    simulate.add_argument("--rounds", type=int, default=9, help="queries (default 9)")
-    simulate.add_argument("--query", type=int, default=100, help="texts of a query (default 100)")
-    simulate.add_argument("--initial", type=int, default=10, help="first texts (default 10)")
+    simulate.add_argument("--strategies", default="random,bald", metavar="A,B", help=_STRATEGIES)
+    simulate.add_argument("--rounds", type=int, default=9, help="queries")
+    simulate.add_argument("--query", type=int, default=100, help="texts of a query")
+    simulate.add_argument("--initial", type=int, default=10, help="first texts")
     simulate.add_argument(
         "--seeds", type=cli._numbers, default=[5], metavar="N", help="how many, or which: 0,1,2"
     )
@@ -139,6 +139,7 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     cli._device_option(simulate)
 
 
+_STRATEGIES = "bald, batch_bald, entropy, margin, least_confidence or random"
 _POOL_HELP = "texts: .txt with one a line, CSV, TSV, JSONL, or token files; labels are ignored"
 
 
@@ -152,8 +153,13 @@ def _by(parser: argparse.ArgumentParser) -> None:
 
 def _model_options(parser: argparse.ArgumentParser, seed: bool = True) -> None:
     parser.add_argument("--method", default="full", help="what learns; see: minift info ENCODER")
-    parser.add_argument("--head", choices=["linear", "cnn"], default="linear")
-    parser.add_argument("--steps", type=int, metavar="N", help="optimizer steps of each training")
+    parser.add_argument(
+        "--head", choices=["linear", "cnn"], default="linear", help="on the encoder"
+    )
+    parser.add_argument(
+        "--steps", type=int, metavar="N",
+        help="optimizer steps of each training (default: the method's epochs)",
+    )  # fmt: skip
     parser.add_argument("--learning-rate", type=float, help="default: the method's own")
     if seed:
         parser.add_argument("--seed", type=int, default=0, help="seed of every random stream")
@@ -161,22 +167,26 @@ def _model_options(parser: argparse.ArgumentParser, seed: bool = True) -> None:
 
 def _pool_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("reading the file")
-    group.add_argument("--format", choices=["csv", "tsv", "jsonl", "conll", "text"])
-    group.add_argument("--text", metavar="COLUMN", help="column of the text")
-    group.add_argument("--text-b", metavar="COLUMN", help="column of the second text of a pair")
+    group.add_argument(
+        "--format", choices=["csv", "tsv", "jsonl", "conll", "text"],
+        help="default: by the file's suffix",
+    )  # fmt: skip
+    group.add_argument(
+        "--text", metavar="COLUMN", help="column of the text (default: text, or sentence)"
+    )
+    group.add_argument(
+        "--text-b", metavar="COLUMN", help="of the second text of a pair (default: text_b)"
+    )
     group.add_argument("--label-first", action="store_true", help="token files: TAG WORD")
 
 
 def _asking_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--strategy", default="bald",
-        help="bald (default), batch_bald, entropy, margin, least_confidence or random",
-    )  # fmt: skip
+    parser.add_argument("--strategy", default="bald", help=_STRATEGIES)
     _mc_options(parser)
 
 
 def _mc_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--passes", type=int, default=10, help="of MC dropout (default 10)")
+    parser.add_argument("--passes", type=int, default=10, help="of MC dropout")
     parser.add_argument(
         "--layers", type=_layers, default="all", metavar="all|K|head",
         help="where dropout samples: everywhere, in the K top layers, or in the head",

@@ -11,6 +11,7 @@ bad usage names the nearest word and exits with 2            typing mistakes
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
 import os
@@ -20,7 +21,9 @@ import sys
 
 import pytest
 
+from minift import cli
 from minift.cli import main
+from minift.compact.distill import Distillation
 from tests.tiny import checkpoint, news, reviews, similarity
 
 
@@ -270,12 +273,43 @@ def test_bad_usage_exits_with_2_and_points_to_the_help(arguments, message, capsy
     assert "--help" in error
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "info", "demo"])
-def test_every_command_explains_itself(command, capsys):
+def _commands(parser, words=()):
+    """Every command with options of its own: (its words, its parser)."""
+    subs = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+    if not subs:
+        yield words, parser
+    for name, sub in subs[0].choices.items() if subs else ():
+        yield from _commands(sub, (*words, name))
+
+
+COMMANDS = dict(_commands(cli._parser()))
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_command_explains_itself_and_tells_every_default(words, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "1000")  # an option a line
     with pytest.raises(SystemExit) as stop:
-        main([command, "--help"])
+        main([*words, "--help"])
     assert stop.value.code == 0
-    assert len(capsys.readouterr().out) > 200
+    told = re.split(r"\n  (?=-)", capsys.readouterr().out)  # an option each
+    checked = 0
+    for action in COMMANDS[words]._actions:
+        value = action.default
+        if not action.option_strings or value is None or isinstance(value, bool):
+            continue
+        if value != argparse.SUPPRESS:
+            (text,) = (x for x in told if x.startswith(action.option_strings[-1] + " "))
+            shown = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+            assert f"default: {shown})" in text or "; default)" in text
+            checked += 1
+    assert checked or words in {("info",), ("active", "import")}
+
+
+def test_the_defaults_that_the_help_of_distill_tells_are_those_of_its_training():
+    usual = Distillation()
+    for option, kind, help in cli._DISTILLATION:
+        told = kind(re.search(r"\(default: (.*)\)", help)[1])
+        assert told == getattr(usual, option[2:].replace("-", "_")), option
 
 
 def test_a_reader_that_stops_early_gets_no_traceback(world):
