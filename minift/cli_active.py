@@ -378,6 +378,7 @@ def status_text(found: Status) -> str:
     else:
         word = "consider stopping" if found.advice.stop else "advice"
         lines += [f"{word}: {reason}" for reason in found.advice.reasons]
+        lines += [f"warning: {text}" for text in found.advice.warnings]
     if found.forecast is not None:
         lines.append(f"forecast: {found.forecast}")
     return "\n".join(lines)

@@ -7,8 +7,9 @@ Paper    Stabilising predictions: Bloodgood & Vijay-Shanker (2009), "A Method fo
          Learning Based on Stabilizing Predictions and the Need for User-Adjustable Stopping",
          https://aclanthology.org/W09-1107 (mean kappa of the last three pairs, .99). Overall
          uncertainty: Zhu et al. (2008), https://aclanthology.org/C08-1142.
-Differs  Where two models give one class to every text their kappa is 0 / 0; it counts as "not
-         stable", for a collapsed model agrees with itself, too.
+Differs  A model that gives one class to every text has collapsed: it agrees with itself and may be
+         sure, and neither is a sign. The advice then says so. (Seen on SST-2: BALD asked for
+         more and more of one class until the models knew no other.)
 Proof    tests/active/test_advice.py
 """
 
@@ -38,10 +39,11 @@ class Look:
 
 @dataclass(frozen=True)
 class Advice:
-    """Whether to stop, and the reasons in sentences."""
+    """Whether to stop, the reasons in sentences, and what else is wrong with the model."""
 
     stop: bool
     reasons: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def kappa(first: Sequence[int], second: Sequence[int]) -> float:
@@ -75,7 +77,8 @@ def advise(
     reasons = []
     if budget is not None and now.labelled >= budget:
         reasons.append(f"the budget of {budget} labels is used up")
-    if now.uncertainty < low:
+    collapsed = len(set(now.predictions)) == 1 < len(now.predictions)
+    if now.uncertainty < low and not collapsed:
         reasons.append(
             f"the model is sure of nearly everything: its mean entropy is {now.uncertainty:.3f} "
             f"of the largest possible, under {low}"
@@ -88,7 +91,14 @@ def advise(
             f"predictions no longer change: mean kappa of the last {pairs} pairs of models is "
             f"{mean:.3f}, at least {stable}"
         )
+    warnings = []
+    if collapsed:
+        warnings.append(
+            f"the model gives one class to all {len(now.predictions)} it was shown: it knows which "
+            "is frequent and no more; look at the balance of the labels, draw the next at random"
+        )
     if reasons:
-        return Advice(True, tuple(reasons))
+        return Advice(True, tuple(reasons), tuple(warnings))
     known = f"kappa of the last models {mean:.3f}" if mean == mean else "no kappa yet"
-    return Advice(False, (f"go on: mean entropy {now.uncertainty:.3f} of the largest, {known}",))
+    go_on = f"go on: mean entropy {now.uncertainty:.3f} of the largest, {known}"
+    return Advice(False, (go_on,), tuple(warnings))

@@ -258,7 +258,7 @@ class Curve:
             "uncertainty": look.uncertainty,
             "kappa": None if math.isnan(agreement) else agreement,
             "stop": advice.stop,
-            "advice": list(advice.reasons),
+            "advice": [*advice.reasons, *advice.warnings],
             "predictions": list(look.predictions),
             "train_seconds": round(trained - began, 3),
             "score_seconds": round(time.perf_counter() - asked, 3),

@@ -4,7 +4,7 @@ claim                                                        oracle
 kappa is Cohen's                                             scikit-learn; a table by hand
 each of the three signs alone is enough, and is named        by hand
 predictions count as stable only over three pairs            by hand
-a collapsed model is not called stable                       by hand
+a collapsed model is neither stable nor sure, and is named   by hand
 """
 
 from __future__ import annotations
@@ -76,6 +76,19 @@ def test_predictions_that_no_longer_change_are_a_reason_only_after_three_pairs()
 
 def test_a_collapsed_model_agrees_with_itself_and_is_not_called_stable():
     assert not advise(looks([(1,) * 100] * 6)).stop
+
+
+def test_a_collapsed_model_is_not_called_sure_and_is_named_whatever_else_is_advised():
+    fallen = looks([*CHANGING, (1,) * 100], uncertainty=0.0)
+    for budget, stop in ((None, False), (10, True)):
+        advice = advise(fallen, budget)
+        assert advice.stop is stop
+        assert len(advice.reasons) == 1  # the sureness of it is none
+        (warning,) = advice.warnings
+        assert "one class to all 100 it was shown" in warning
+        assert "at random" in warning
+    risen = looks([(1,) * 100, *CHANGING])  # what it was before does not matter
+    assert advise(risen).warnings == advise([Look(10, 0.4, (1,))]).warnings == ()  # one text: no
 
 
 def test_several_signs_are_all_named():

@@ -1544,6 +1544,17 @@ KEPT = [
         ),
     ),
     *_in(
+        "minift/active/advice.py",
+        (
+            "a model that knows one class only counts as sure",
+            "if now.uncertainty < low and not collapsed:",
+            "if now.uncertainty < low:",
+            "tests/active/test_advice.py::"
+            "test_a_collapsed_model_is_not_called_sure_and_is_named_whatever_else_is_advised",
+            "labelling stops because the model has learned nothing",
+        ),
+    ),
+    *_in(
         "minift/cli.py",
         (
             "the help is silent about defaults of 0",
