@@ -9,6 +9,7 @@ Paper    Gal & Ghahramani (2016), "Dropout as a Bayesian Approximation",
          (2020), https://arxiv.org/abs/2012.02462, section 3, who sample in the head only.
 Differs  - Where sampling starts is a choice: "all", the top k layers and the head, or the head.
            What lies below is computed once a text, not once a pass; that changes no number.
+         - Texts of one length and several of their passes share a batch: nothing is padded.
          - Passes over different texts are independent draws; `consistent=True` uses one thinned
            network a pass for all texts, which joint scores (BatchBALD) need.
          - Masks are drawn by a hash of the text (masks.py), so batches cannot change scores.

@@ -16,14 +16,17 @@ from collections.abc import Iterator
 import torch
 
 from minift.active.mc_dropout import Layers, mc_logits
+from minift.train.prefix import PrefixCache
 from tests.benchmarks.common import NotTheSame, Result, faster, in_turn, same, seconds
 from tests.benchmarks.world import BATCH, World, quiet_transformers
 
+KEPT = "mc_head_kept"
 # name, work, what samples in both, goal
-ROWS: tuple[tuple[str, str, Layers, float], ...] = (
+ROWS: tuple[tuple[str, str, Layers, float | None], ...] = (
     ("mc_all", "MC dropout, all sites, T = 10, against baal", "all", 3.0),
     ("mc_last", "MC dropout in the last layer and the head, T = 10", 1, 10.0),
     ("mc_head", "MC dropout in the head, T = 10", "head", 40.0),
+    (KEPT, "the same, states kept from the round before", "head", None),
 )
 
 
@@ -75,8 +78,11 @@ def rows(world: World) -> Iterator[Result]:
             if drawn.shape[-1] != 3 or drawn.std(-1).min() == 0:
                 raise NotTheSame(f"{name}: baal's passes do not differ; it does not sample")
 
-            def ours(layers: Layers = layers) -> float:
-                return seconds(lambda: mc_logits(own, items, passes, layers))
+            # As in `active simulate`: a frozen encoder's states serve all rounds.
+            cache = PrefixCache(own, len(own.bert.layers), items) if name == KEPT else None
+
+            def ours(layers: Layers = layers, cache: PrefixCache | None = cache) -> float:
+                return seconds(lambda: mc_logits(own, items, passes, layers, cache=cache))
 
             def baal(trainer: BaalTransformersTrainer = trainer) -> float:
                 return seconds(lambda: trainer.predict_on_dataset(encoded, passes))

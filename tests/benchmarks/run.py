@@ -43,7 +43,7 @@ SCRIPTS: tuple[tuple[Rows, tuple[str, ...]], ...] = (
     (frozen.rows, ("frozen",)),
     (head.rows, ("head",)),
     (inference.rows, ("inference",)),
-    (mc_dropout.rows, ("mc_all", "mc_last", "mc_head")),
+    (mc_dropout.rows, ("mc_all", "mc_last", "mc_head", "mc_head_kept")),
     (fisher.rows, ("fisher",)),
     (loading.rows, ("loading",)),
     (loading.fresh_rows, ("loading_fresh",)),

@@ -33,6 +33,7 @@ GOALS = {
     "mc_all": (3.0, "at least"),
     "mc_last": (10.0, "at least"),
     "mc_head": (40.0, "at least"),
+    "mc_head_kept": (None, "at least"),
     "fisher": (2.5, "at most"),
     "loading": (0.5, "at most"),
     "loading_fresh": (0.5, "at most"),
