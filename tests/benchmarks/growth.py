@@ -157,10 +157,14 @@ def draw(found: dict[str, Curves], file: Path) -> None:
 
     colours = {"transformers": "#E69F00"}
     blues = ("#0072B2", "#009E73", "#56B4E9")
+    across = min(3, len(found))
+    down = -(-len(found) // across)
     figure, panels = plt.subplots(
-        1, len(found), figsize=(3.6 * len(found), 3.3), squeeze=False, constrained_layout=True
+        down, across, figsize=(3.6 * across, 3.3 * down), squeeze=False, constrained_layout=True
     )
-    for axes, (axis, curves) in zip(panels[0], found.items()):
+    for unused in panels.flat[len(found) :]:
+        unused.set_axis_off()
+    for axes, (axis, curves) in zip(panels.flat, found.items()):
         own = iter(blues)
         for name, curve in curves.items():
             sizes, taken = zip(*curve)
