@@ -9,7 +9,7 @@ Paper    Gal & Ghahramani (2016), "Dropout as a Bayesian Approximation",
          (2020), https://arxiv.org/abs/2012.02462, section 3, who sample in the head only.
 Differs  - Where sampling starts is a choice: "all", the top k layers and the head, or the head.
            What lies below is computed once a text, not once a pass; that changes no number.
-         - Texts of one length and several of their passes share a batch: nothing is padded.
+         - Texts of one length and several of their passes share a batch, so nothing is padded.
          - Passes over different texts are independent draws; `consistent=True` uses one thinned
            network a pass for all texts, which joint scores (BatchBALD) need.
          - Masks are drawn by a hash of the text (masks.py), so batches cannot change scores.
@@ -209,8 +209,8 @@ def mc_logits(
         for group in my_share(list(by_length(items, tokens))):
             chosen = [items[i] for i in group]
             states = None if layers == "all" else _prefix(model, chosen, below, cache)
-            for _, run in groupby(range(len(group)), key=lambda n: len(chosen[n].input_ids)):
-                places = list(run)  # texts of one length: attention needs no padding
+            sizes = [len(rows) for rows in states] if states else [len(i.input_ids) for i in chosen]
+            for places in _runs(chosen, passes * sum(sizes), tokens):
                 batch = make_batch([chosen[n] for n in places]).to(device)
                 rows = len(batch.packed.input_ids)
                 if states is not None:
@@ -245,6 +245,16 @@ def layers_below(layers: Layers, depth: int) -> int:
             f"got {layers!r}"
         )
     return depth - layers
+
+
+def _runs(items: Sequence[Item], rows: int, tokens: int) -> list[list[int]]:
+    """Split texts, sorted by length, into those of one length, which attention need not pad.
+
+    Where that would make many small batches of the `rows` that sample, they stay together.
+    """
+    found = groupby(range(len(items)), key=lambda n: len(items[n].input_ids))
+    runs = [list(run) for _, run in found]
+    return runs if rows >= len(runs) * tokens // 16 else [list(range(len(items)))]
 
 
 def _prefix(

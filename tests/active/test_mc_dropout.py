@@ -220,6 +220,16 @@ def test_what_samples_is_never_padded_and_several_passes_share_a_batch_of_its_si
     assert [rows for rows, longest, _ in seen if longest == 5] == [35]
 
 
+def test_many_lengths_and_few_passes_stay_in_one_batch():
+    model, texts = own(), items((5, 1, 9, 4, 3, 8))  # 30 tokens, 6 lengths
+    seen = []
+    model.bert.layers[0].register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    found = mc_logits(model, texts, 2, tokens=480)  # 60 rows are fewer than 6 batches of 30
+    assert seen == [60]
+    for text, logits in zip(texts, found):
+        torch.testing.assert_close(logits, mc_logits(model, [text], 2)[0], rtol=0, atol=1e-12)
+
+
 def _mixed_modes(model):
     model.train()
     model.bert.layers[1].eval()
