@@ -316,8 +316,7 @@ def _data_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--test", type=Path, metavar="FILE", help="to report on, once")
 
 
-def _file_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("reading files")
+def _text_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--format", choices=["csv", "tsv", "jsonl", "conll", "text"],
         help="default: by the file's suffix",
@@ -328,6 +327,11 @@ def _file_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--text-b", metavar="COLUMN", help="of the second text of a pair (default: text_b)"
     )
+
+
+def _file_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("reading files")
+    _text_options(group)
     group.add_argument(
         "--label", metavar="COLUMN", help="column of the label (default: label, or score)"
     )

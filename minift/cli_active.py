@@ -167,16 +167,7 @@ def _model_options(parser: argparse.ArgumentParser, seed: bool = True) -> None:
 
 def _pool_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("reading the file")
-    group.add_argument(
-        "--format", choices=["csv", "tsv", "jsonl", "conll", "text"],
-        help="default: by the file's suffix",
-    )  # fmt: skip
-    group.add_argument(
-        "--text", metavar="COLUMN", help="column of the text (default: text, or sentence)"
-    )
-    group.add_argument(
-        "--text-b", metavar="COLUMN", help="of the second text of a pair (default: text_b)"
-    )
+    cli._text_options(group)
     group.add_argument("--label-first", action="store_true", help="token files: TAG WORD")
 
 

@@ -9,7 +9,8 @@ Paper    Gal & Ghahramani (2016), "Dropout as a Bayesian Approximation",
          (2020), https://arxiv.org/abs/2012.02462, section 3, who sample in the head only.
 Differs  - Where sampling starts is a choice: "all", the top k layers and the head, or the head.
            What lies below is computed once a text, not once a pass; that changes no number.
-         - Texts of one length and several of their passes share a batch, so nothing is padded.
+         - Texts of one length and several of their passes share a batch, so nothing is padded;
+           only where that would make many small batches, lengths are mixed.
          - Passes over different texts are independent draws; `consistent=True` uses one thinned
            network a pass for all texts, which joint scores (BatchBALD) need.
          - Masks are drawn by a hash of the text (masks.py), so batches cannot change scores.
@@ -212,11 +213,10 @@ def mc_logits(
             sizes = [len(rows) for rows in states] if states else [len(i.input_ids) for i in chosen]
             for places in _runs(chosen, passes * sum(sizes), tokens):
                 batch = make_batch([chosen[n] for n in places]).to(device)
-                rows = len(batch.packed.input_ids)
+                rows = sum(sizes[n] for n in places)
                 if states is not None:
                     computed = Computed(below, torch.cat([states[n] for n in places]))
                     batch = replace(batch, packed=replace(batch.packed, computed=computed))
-                    rows = len(computed.hidden)
                 keys = text_keys([chosen[n] for n in places], seed, consistent).to(device)
                 drawn = []
                 for numbers in torch.arange(passes, device=device).split(max(1, tokens // rows)):
