@@ -60,6 +60,15 @@ class _Parser(argparse.ArgumentParser):
     def __init__(self, **options: Any):
         super().__init__(**{"formatter_class": _Help, **options})
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """Refuse unknown options here, where the command's own are known, not one level above."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            typed = unknown[0].split("=")[0]
+            close = nearest(typed, self._option_string_actions) if typed.startswith("--") else ""
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{close}")
+        return found, unknown
+
     def error(self, message: str) -> NoReturn:
         if "invalid choice: " in message:
             typed = message.split("invalid choice: ")[1].split(" ")[0].strip("'\"")

@@ -261,16 +261,26 @@ def test_an_unknown_label_at_evaluation_is_named_with_its_line(world, capsys, tm
 
 
 @pytest.mark.parametrize(
-    "arguments,message",
-    [(["trian"], 'did you mean "train"'), (["train", "--device", "gpu"], "cuda")],
+    "arguments,message,whose",
+    [
+        (["trian"], 'did you mean "train"', "minift"),
+        (["train", "--device", "gpu"], "cuda", "minift train"),
+        (["train", "--metod=full"], 'did you mean "--method"', "minift train"),
+        (
+            ["active", "next", "p", "--formt", "csv"],
+            'did you mean "--format"',
+            "minift active next",
+        ),
+        (["predict", "run", "texts", "more"], "unrecognized arguments: more\n", "minift predict"),
+    ],
 )
-def test_bad_usage_exits_with_2_and_points_to_the_help(arguments, message, capsys):
+def test_bad_usage_exits_with_2_and_points_to_the_help(arguments, message, whose, capsys):
     with pytest.raises(SystemExit) as stop:
         main(arguments)
     error = capsys.readouterr().err
     assert stop.value.code == 2
     assert message in error
-    assert "--help" in error
+    assert error.endswith(f"\nsee {whose} --help\n")
 
 
 def _commands(parser, words=()):

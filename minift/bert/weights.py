@@ -13,6 +13,7 @@ Proof    tests/bert/test_weights.py
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Callable, Sequence
@@ -81,6 +82,7 @@ Built = TypeVar("Built", bound=nn.Module)
 Sizes = TypeVar("Sizes")
 
 
+@functools.cache
 def hf_name(name: str) -> str:
     """Return the name that Hugging Face gives to our parameter `name`.
 
