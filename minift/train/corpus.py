@@ -171,4 +171,4 @@ class MaskedText:
 
 def stream(seed: int, step: int) -> int:
     """Return a seed of its own for each step of a run."""
-    return int(np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)[0] >> 1)
+    return int(np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)[0]) >> 1
