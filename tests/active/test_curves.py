@@ -1,7 +1,7 @@
 """The report of a simulation says what its rounds show, and nothing more.
 
 claim                                                        oracle
-a curve's area is its mean height                            numpy's trapezoid; by hand
+a curve's area is its mean height                            scipy's trapezoid; by hand
 each strategy is tested once, paired by seed, on finished    scipy's paired t test on those areas
 curves only; several are corrected (Holm)
 differences at a count are those of the common seeds         numpy
@@ -20,7 +20,7 @@ import re
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import integrate, stats
 
 from minift.active.curves import page, plot, sentences, short_text, write_report
 from minift.active.study import (
@@ -82,7 +82,7 @@ def test_the_area_is_the_mean_height_of_the_curve():
     assert area([0, 10], [0.4, 0.6]) == pytest.approx(0.5)
     assert area([10, 20, 40], [0.5, 0.6, 0.6]) == pytest.approx((5.5 + 12) / 30)  # by hand
     heights = [curve(n) for n in COUNTS]
-    assert area(COUNTS, heights) == pytest.approx(np.trapezoid(heights, COUNTS) / 900)
+    assert area(COUNTS, heights) == pytest.approx(integrate.trapezoid(heights, COUNTS) / 900)
     assert area([10], [0.7]) == 0.7
 
 
@@ -96,7 +96,7 @@ def test_each_strategy_has_one_test_the_paired_t_test_of_its_areas():
     ps = []
     for strategy, difference in found.items():
         mine, theirs = (
-            [np.trapezoid(scores(rounds, name, s), COUNTS) / 900 for s in range(5)]
+            [integrate.trapezoid(scores(rounds, name, s), COUNTS) / 900 for s in range(5)]
             for name in (strategy, "random")
         )
         expected = stats.ttest_rel(mine, theirs)
