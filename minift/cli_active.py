@@ -172,7 +172,8 @@ def _pool_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _asking_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--strategy", default="bald", help=_STRATEGIES)
+    worth = "; README says what asking was worth so far: simulate it on data like yours"
+    parser.add_argument("--strategy", default="bald", help=_STRATEGIES + worth)
     _mc_options(parser)
 
 
