@@ -102,6 +102,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
     parser.add_argument("--out", type=Path, required=True, metavar="PICTURE.png")
     options = parser.parse_args(arguments)
+    if options.out.suffix != ".png":
+        parser.error(f"--out {options.out}: a picture is a .png")
     try:
         studies = [read(folder) for folder in options.folders]
     except MiniftError as error:

@@ -4,7 +4,7 @@ claim                                                       oracle
 a row has the difference that the report prints             the sentence of that simulation
 a mean drawn is the mean of curves.csv                      csv and statistics
 a simulation that is not finished is drawn, not tested      a journal cut short
-what is no simulation is named                              words of the error
+what is no simulation, or no picture, is named              words of the error
 """
 
 from __future__ import annotations
@@ -75,6 +75,13 @@ def test_a_simulation_under_way_is_drawn_and_not_tested(folder, tmp_path, capsys
     assert "seeds |" not in capsys.readouterr().out
     assert (tmp_path / "curves.png").stat().st_size > 1000
     assert (tmp_path / "simulation.jsonl").read_bytes() == before
+
+
+def test_only_a_png_is_drawn(folder, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        script.main([str(folder), "--out", str(tmp_path / "curves.xyz")])
+    assert stop.value.code == 2 and "a picture is a .png" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("events,words", [(None, "no simulation.jsonl"), (1, "a round yet")])
