@@ -321,7 +321,7 @@ def _curves(block: Curves) -> str:
     low, high = min(ends), max(ends)
     room = (high - low) or 1.0
     low, high = low - 0.04 * room, high + 0.04 * room
-    margin = 16 + 9 * max(len(line.name) for line in block.lines)
+    margin = 16 + 11 * max(len(line.name) for line in block.lines)
     width = 400 + margin
 
     def x(value: float) -> float:
