@@ -161,6 +161,7 @@ def _parser() -> argparse.ArgumentParser:
         choices=["ignore", "continue"],
         help="tagging: pieces of a word behind its first: no loss (default), or continue its tag",
     )
+    _precision_option(train)
     _device_option(train)
 
     evaluate = command("evaluate", _evaluate, "score a run on labelled data")
@@ -174,6 +175,7 @@ def _parser() -> argparse.ArgumentParser:
         help="tagging: write each wrong entity in its sentence, as text or .jsonl",
     )  # fmt: skip
     _file_options(evaluate)
+    _precision_option(evaluate, learns=False)
     _device_option(evaluate)
 
     predict = command("predict", _predict, "answer texts: one JSON line each, in their order")
@@ -183,6 +185,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     predict.add_argument("--out", type=Path, help="write here instead of standard output")
     _file_options(predict)
+    _precision_option(predict, learns=False)
     _device_option(predict)
 
     distill = command("distill", _distill, "teach a compact tagger what a fine-tuned one knows")
@@ -231,6 +234,7 @@ def _parser() -> argparse.ArgumentParser:
         help="of the file's numbers",
     )  # fmt: skip
     distill.add_argument("--cache", type=Path, metavar="FILE", help="keeps what the teacher says")
+    _precision_option(distill, learns=False)
     _device_option(distill)
 
     compare = command("compare", _compare, "which method for my data? all on the same seeds")
@@ -279,6 +283,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     compare.add_argument("--processes", type=int, default=1, metavar="N", help="runs at a time")
     compare.add_argument("--keep-weights", action="store_true", help="in OUT/weights")
+    _precision_option(compare)
     _device_option(compare)
 
     info = command("info", _info, "sizes of an encoder or run, and what each method would train")
@@ -370,6 +375,16 @@ def _device_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _precision_option(parser: argparse.ArgumentParser, learns: bool = True) -> None:
+    parser.add_argument(
+        "--precision",
+        choices=["float32", "bf16"],
+        default="float32" if learns else None,
+        help="of matrix products; bf16 is for machines that have it"
+        + ("" if learns else " (default: as the model was trained)"),
+    )
+
+
 def _read_options(arguments: argparse.Namespace) -> dict[str, Any]:
     names = ("format", "text", "text_b", "label", "task", "label_first", "scheme", "invalid")
     return {name: getattr(arguments, name) for name in names}
@@ -408,7 +423,7 @@ def _train(arguments: argparse.Namespace) -> None:
     dataset = _dataset(arguments)
     chosen = {
         name: getattr(arguments, name)
-        for name in ("epochs", "batch_size", "learning_rate", "keep", "other_pieces")
+        for name in ("epochs", "batch_size", "learning_rate", "keep", "other_pieces", "precision")
         if getattr(arguments, name) is not None
     }
     if "epochs" in chosen:
@@ -482,7 +497,7 @@ def _distill(arguments: argparse.Namespace) -> None:
     }
     settings = Distillation(**chosen)
     unlabelled = read_sentences(arguments.unlabeled)
-    teacher = load_run(arguments.teacher, _device(arguments.device))
+    teacher = load_run(arguments.teacher, _device(arguments.device), arguments.precision)
     dataset = _labelled(arguments, teacher)
     name = f"{dataset.name}-student-{len(dataset.train)}-s{arguments.seed}"
     out = arguments.out or Path("runs") / name
@@ -550,13 +565,19 @@ def _labelled(arguments: argparse.Namespace, teacher: FineTuned) -> Dataset:
     return dataset.with_train(subset(dataset.train, arguments.labels, arguments.seed))
 
 
-def _load(path: Path, device: str) -> FineTuned | Student:
+def _load(arguments: argparse.Namespace) -> FineTuned | Student:
     """Load a run folder or a student."""
     from minift.compact.store import is_student, load_student
     from minift.train.processes import require_same_weights
     from minift.train.runs import load_run
 
-    found = load_student(path, device) if is_student(path) else load_run(path, device)
+    device, precision = _device(arguments.device), arguments.precision
+    if not is_student(arguments.run):
+        found: FineTuned | Student = load_run(arguments.run, device, precision)
+    elif precision == "bf16":
+        raise MiniftError(f"{arguments.run} is a compact tagger, which computes in float32")
+    else:
+        found = load_student(arguments.run, device)
     require_same_weights(found.model)
     return found
 
@@ -594,6 +615,7 @@ def _compare(arguments: argparse.Namespace) -> None:
         processes=arguments.processes,
         keep_weights=arguments.keep_weights,
         device=_device(arguments.device),
+        precision=arguments.precision,
         progress=True,
         command=shlex.join(["minift", *sys.argv[1:]]),
     )
@@ -609,7 +631,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     from minift.data.readers import read_examples
     from minift.train.processes import rank
 
-    tuned = _load(arguments.run, _device(arguments.device))
+    tuned = _load(arguments)
     if arguments.errors and tuned.task != "tagging":
         raise MiniftError(f"--errors lists entities; {arguments.run} is for {tuned.task}")
     notes: list[str] = []
@@ -643,7 +665,7 @@ def _predict(arguments: argparse.Namespace) -> None:
 
     if arguments.file == "-" and world_size() > 1:
         raise MiniftError("several processes cannot share standard input; give a file instead of -")
-    tuned = _load(arguments.run, _device(arguments.device))
+    tuned = _load(arguments)
     examples: Iterable[Example]
     if arguments.file == "-":
         lines = (line.rstrip("\r\n") for line in sys.stdin)

@@ -109,6 +109,7 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     score.add_argument("--seed", type=int, default=0, help="of the dropout masks")
     _asking_options(score)
     _pool_options(score)
+    cli._precision_option(score, learns=False)
     cli._device_option(score)
 
     simulate = command("simulate", _simulate, "does asking pay? on data whose labels are known")
@@ -161,6 +162,7 @@ def _model_options(parser: argparse.ArgumentParser, seed: bool = True) -> None:
         help="optimizer steps of each training (default: the method's epochs)",
     )  # fmt: skip
     parser.add_argument("--learning-rate", type=float, help="default: the method's own")
+    cli._precision_option(parser)
     if seed:
         parser.add_argument("--seed", type=int, default=0, help="seed of every random stream")
 
@@ -217,12 +219,16 @@ def _notes(notes: Iterable[str]) -> None:
 
 
 def _start(arguments: argparse.Namespace) -> None:
+    import torch
+
     from minift.active.project import start
+    from minift.bert.precision import require_precision
 
     names = (
-        *("task", "method", "head", "seed", "steps", "learning_rate"),
+        *("task", "method", "head", "seed", "steps", "learning_rate", "precision"),
         *("format", "text", "text_b", "label_first"),
     )
+    require_precision(arguments.precision, torch.device(cli._device("auto")))
     started = start(
         arguments.pool,
         arguments.labels.split(","),
@@ -400,6 +406,7 @@ def _score(arguments: argparse.Namespace) -> None:
         text=arguments.text,
         text_b=arguments.text_b,
         device=cli._device(arguments.device),
+        precision=arguments.precision,
         progress=True,
     )
     print(f"{count:,} texts scored by {arguments.strategy}: {arguments.out}")
@@ -433,6 +440,7 @@ def _simulate(arguments: argparse.Namespace) -> None:
     settings = method.settings
     if arguments.learning_rate is not None:
         settings = replace(settings, learning_rate=arguments.learning_rate)
+    settings = replace(settings, precision=arguments.precision)
     out = arguments.out or Path("runs") / f"simulate-{dataset.name}"
     device = cli._device(arguments.device)
     rounds = simulate(

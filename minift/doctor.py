@@ -5,8 +5,6 @@ Claim    Each line says what was looked at, what was found and, where something 
          1, 2, 4, ... threads in turn, and of those that are as fast the fewest.
 Differs  Versions are compared with the ranges that pyproject.toml states and the tests ran with;
          pip checks them at installation only, and not at all for what is there by other ways.
-         bf16 is refused on processors that lack it: there it is emulated, several times slower
-         than float32, which nobody who asks for it expects.
 Proof    tests/test_doctor.py
 """
 
@@ -14,7 +12,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
-import platform
 import re
 import shutil
 import statistics
@@ -30,6 +27,7 @@ import torch
 from minift.bert.config import BertConfig
 from minift.bert.heads import SequenceClassifier
 from minift.bert.hub import cached, minift_home
+from minift.bert.precision import processor_flags, require_bf16
 from minift.bert.weights import random_model
 from minift.data.batches import Item, make_batch
 from minift.data.embedded import EMBEDDED_SETS
@@ -48,7 +46,6 @@ TESTED = {
     "huggingface_hub": ("0.24", "3"),
     "tqdm": ("4.60", "5"),
 }
-BF16_FLAGS = ("avx512_bf16", "amx_bf16", "bf16")  # x86, x86, ARM; in /proc/cpuinfo
 AS_FAST = 0.95  # of the best rate: fewer threads that reach it are chosen
 
 
@@ -183,47 +180,14 @@ def gpu_finding() -> Finding:
     )
 
 
-def processor_flags() -> frozenset[str] | None:
-    """Return what the processor says it can do; None where the system does not tell (not Linux)."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return None
-    match = re.search(r"^(?:flags|Features)\s*:(.*)$", text, re.MULTILINE)
-    return frozenset(match[1].split()) if match else None
-
-
-def require_bf16(flags: frozenset[str] | None) -> str:
-    """Return the flag by which a processor has bf16 products.
-
-    Args:
-        flags: of `processor_flags()`.
-
-    Raises:
-        MiniftError: if it has none, or nobody can tell.
-    """
-    if flags is None:
-        raise MiniftError(
-            f"bf16 on this processor is refused: {platform.system()} does not say whether it has "
-            "bf16 instructions, and without them it is far slower than float32; stay with float32"
-        )
-    for flag in BF16_FLAGS:
-        if flag in flags:
-            return flag
-    raise MiniftError(
-        "bf16 on this processor is refused: it has no bf16 instructions "
-        f"({', '.join(BF16_FLAGS)}), so that each product would be emulated, several times slower "
-        "than in float32; stay with float32, or take a GPU"
-    )
-
-
 def bf16_finding(flags: frozenset[str] | None) -> Finding:
     """Say whether bf16 makes sense on this processor."""
     try:
         flag = require_bf16(flags)
     except MiniftError as error:
         return Finding("bf16", "ok", str(error))
-    return Finding("bf16", "ok", f"the processor has it ({flag}); minift computes in float32")
+    says = f"the processor has it ({flag}): --precision bf16 is faster, see README"
+    return Finding("bf16", "ok", says)
 
 
 def cores() -> int:

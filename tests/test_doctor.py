@@ -3,7 +3,7 @@
 claim                                                        oracle
 the tested ranges are those of pyproject.toml                the file's own lines
 a version is too old, tested, or newer than tested           versions on both sides of each end
-bf16 is refused where the processor lacks it                 flags of an AVX2-only processor
+what is said of bf16 is what the processor has               flags of two processors
 the fewest threads of those as fast are taken                tables by hand
 each number of threads is really used, and put back          torch's own number, at each step
 a GPU that PyTorch does not see is not passed over           a stand-in for nvidia-smi
@@ -31,9 +31,7 @@ from minift.doctor import (
     findings,
     gpu_finding,
     measure_threads,
-    processor_flags,
     python_finding,
-    require_bf16,
     threads_finding,
     version_finding,
 )
@@ -114,24 +112,9 @@ def test_data_is_listed_where_all_files_of_a_set_are_there(monkeypatch, tmp_path
     assert data_finding().says.endswith("also here: wnut17")
 
 
-def test_bf16_is_refused_where_the_processor_lacks_it():
-    with pytest.raises(MiniftError, match=r"it has no bf16 instructions .* stay with float32"):
-        require_bf16(AVX2_ONLY)
-    with pytest.raises(MiniftError, match="does not say whether it has"):
-        require_bf16(None)
-    assert require_bf16(AVX2_ONLY | {"avx512_bf16"}) == "avx512_bf16"
+def test_what_is_said_of_bf16_is_what_the_processor_has():
     assert "refused" in bf16_finding(AVX2_ONLY).says
-    assert "(amx_bf16)" in bf16_finding(AVX2_ONLY | {"amx_bf16"}).says
-
-
-def test_flags_are_the_processors(monkeypatch):
-    text = "model name\t: X\nflags\t\t: fpu avx2\n\nflags\t\t: fpu avx2\n"
-    monkeypatch.setattr(Path, "read_text", lambda *_, **__: text)
-    assert processor_flags() == {"fpu", "avx2"}
-    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "Features\t: fp bf16\n")
-    assert require_bf16(processor_flags()) == "bf16"
-    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "nothing known")
-    assert processor_flags() is None
+    assert "(amx_bf16): --precision bf16" in bf16_finding(AVX2_ONLY | {"amx_bf16"}).says
 
 
 def test_a_gpu_that_pytorch_does_not_see_is_not_passed_over(monkeypatch):

@@ -165,7 +165,7 @@ def fit(
     Raises:
         MiniftError: if nothing is labelled, or the method cannot do without validation.
     """
-    tuned = warm or build(dataset, encoder, seeds, device, head)
+    tuned = warm or build(dataset, encoder, seeds, device, head, settings.precision)
     if cache is not None and cache.fits(tuned.model):
         tuned = replace(tuned, cache=cache)
     longest = tuned.model.config.max_position_embeddings
@@ -207,7 +207,7 @@ def frozen_states(
     """
     if settings.prefix_dropout:
         return None
-    tuned = build(dataset, encoder, Seeds.all(0), device, head)
+    tuned = build(dataset, encoder, Seeds.all(0), device, head, settings.precision)
     longest = tuned.model.config.max_position_embeddings
     items = [
         item

@@ -35,6 +35,7 @@ from minift.active.journal import parse
 from minift.active.ledger import Label, State, open_ledger, replay
 from minift.active.loop import fixed_steps
 from minift.active.pool import distinct, read_pool
+from minift.bert.precision import Precision
 from minift.data.examples import Dataset, Example, TaggedExample, Task, TextExample
 from minift.data.readers import METRIC
 from minift.data.token_files import TAG
@@ -150,6 +151,7 @@ def start(
     text: str | None = None,
     text_b: str | None = None,
     label_first: bool = False,
+    precision: Precision = "float32",
 ) -> Started:
     """Begin a project; the folder is there whole, or not at all.
 
@@ -163,6 +165,7 @@ def start(
             method's epochs.
         learning_rate: None takes the method's.
         task, format, text, text_b, label_first: see `read_pool`.
+        precision: of matrix products, see minift.bert.precision.
 
     Raises:
         MiniftError: if any of it does not fit; nothing is then written.
@@ -176,7 +179,7 @@ def start(
             f'the method "{method}" decides by a validation split, and a project has none: every '
             "label is trained on. Take one without, such as full, bitfit or freeze:3"
         )
-    settings = fixed_steps(made.settings, steps)
+    settings = replace(fixed_steps(made.settings, steps), precision=precision)
     if learning_rate is not None:
         settings = replace(settings, learning_rate=learning_rate)
     found, had_labels = read_pool(pool, task, format, text, text_b, label_first)

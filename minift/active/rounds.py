@@ -35,6 +35,7 @@ from minift.active.loop import WATCHED, Asking, choose, fit, take_look
 from minift.active.mc_dropout import mc_stream
 from minift.active.project import Project, load_project, read_state
 from minift.active.score_files import read_scores, score_file
+from minift.bert.precision import Precision
 from minift.bert.weights import save_pretrained
 from minift.data.examples import Example, TaggedExample, TextExample
 from minift.data.gold import gold_classes, gold_tags
@@ -323,7 +324,8 @@ def _model(
         save_pretrained(tuned.model, tuned.tokenizer, staging)
         staging.chmod(0o755)
         there = staging.replace(models / f"{round:03d}-{digest}")
-    tuned = load_run(there, device)  # also after training: both ways give the same bits
+    # Also after training: both ways give the same bits.
+    tuned = load_run(there, device, project.settings.precision)
     look = models / f"{round:03d}.json"
     if not look.exists() or json.loads(look.read_text(encoding="utf-8"))["model"] != digest:
         seen = {"model": digest, **asdict(_look(project, tuned, len(labelled)))}
@@ -334,10 +336,13 @@ def _model(
     return tuned, digest
 
 
-def last_model(project: Project, device: torch.device | str = "cpu") -> FineTuned | None:
-    """Return the model that chose last, if there is one."""
+def last_model(
+    project: Project, device: torch.device | str = "cpu", precision: Precision | None = None
+) -> FineTuned | None:
+    """Return the model that chose last, if there is one; in the project's precision for None."""
     found = sorted((project.folder / "models").glob("[0-9]*-*"))
-    return load_run(found[-1], device) if found else None
+    precision = precision or project.settings.precision
+    return load_run(found[-1], device, precision) if found else None
 
 
 def _look(project: Project, tuned: FineTuned, labelled: int) -> Look:

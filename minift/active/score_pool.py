@@ -16,6 +16,8 @@ from minift.active.pool import stream_pool
 from minift.active.project import load_project
 from minift.active.rounds import last_model
 from minift.active.score_files import score_file
+from minift.bert.heads import encoder_of
+from minift.bert.precision import Precision
 from minift.errors import MiniftError
 from minift.train.processes import require_same_weights, weights_digest
 from minift.train.runs import load_run
@@ -32,6 +34,7 @@ def score(
     text: str | None = None,
     text_b: str | None = None,
     device: torch.device | str = "cpu",
+    precision: Precision | None = None,
     progress: bool = False,
 ) -> int:
     """Score the texts of a file; a killed call goes on where it was.
@@ -43,6 +46,7 @@ def score(
         asking, seed: strategy, MC dropout, masks.
         format, text, text_b: see `stream_pool`.
         device, progress: where, and whether to show a bar on standard error.
+        precision: of matrix products; None takes that in which the model was trained.
 
     Returns:
         The number of texts in the file.
@@ -57,16 +61,17 @@ def score(
         )
     folder = Path(model)
     if (folder / "project.json").is_file():
-        tuned = last_model(load_project(folder), device)
+        tuned = last_model(load_project(folder), device, precision)
         if tuned is None:
             raise MiniftError(
                 f"{folder} has no model yet; label some texts of each class, then: minift active "
                 f"next {folder}"
             )
     else:
-        tuned = load_run(folder, device)
+        tuned = load_run(folder, device, precision)
     require_same_weights(tuned.model)
     key: dict[str, Any] = {"model": weights_digest(tuned.model), "strategy": asking.strategy}
+    key["precision"] = encoder_of(tuned.model).precision
     if asking.strategy == "bald":
         key |= {"passes": asking.passes, "layers": asking.layers, "seed": seed}
     stream = stream_pool(file, tuned.task, format, text, text_b)

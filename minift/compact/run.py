@@ -22,6 +22,7 @@ from typing import Any, Literal, get_args
 import torch
 
 from minift import __version__
+from minift.bert.heads import encoder_of
 from minift.bert.tokenizer import split_words
 from minift.compact.distill import Distillation, Taught, gold_lessons, pseudo_lessons, teach
 from minift.compact.report import compression_report
@@ -156,6 +157,7 @@ def distill(
         "digest": _digest([dataset.train, dataset.dev, pool]),
         # Fine-tuning moves the classifier: it tells one teacher from another.
         "teacher": _digest([p.tolist() for p in teacher.model.classifier.parameters()]),
+        "precision": encoder_of(teacher.model).precision,
         "labelled": len(labelled),
         "unlabelled": len(pool),
         "head": head,

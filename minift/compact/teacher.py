@@ -26,6 +26,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from minift.bert.heads import encoder_of
 from minift.compact.vocabulary import Words
 from minift.data.batches import Item, make_items
 from minift.data.examples import TaggedExample
@@ -103,8 +104,9 @@ def teacher_tags(teacher: FineTuned, sentences: Sequence[Words]) -> list[list[st
 
 
 def _digest(teacher: FineTuned, items: Sequence[Item]) -> str:
-    """Digest all that the answers depend on: weights, and the pieces the teacher reads."""
-    digest = hashlib.sha256(repr(teacher.labels).encode("utf-8"))
+    """Digest all that the answers depend on: weights, precision, the pieces the teacher reads."""
+    precision = encoder_of(teacher.model).precision
+    digest = hashlib.sha256(repr((teacher.labels, precision)).encode("utf-8"))
     for name, parameter in teacher.model.named_parameters():
         digest.update(name.encode("utf-8"))
         digest.update(parameter.detach().cpu().contiguous().numpy().tobytes())

@@ -25,10 +25,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from tqdm import tqdm
 
 from minift import __version__
 from minift.bert.hub import resolve
+from minift.bert.precision import Precision, require_precision
 from minift.compare.lineup import (
     default_methods,
     rehearse,
@@ -66,6 +68,7 @@ def compare(
     processes: int = 1,
     keep_weights: bool = False,
     device: str = "cpu",
+    precision: Precision = "float32",
     progress: bool = False,
     command: str = "",
 ) -> Comparison:
@@ -92,6 +95,7 @@ def compare(
             Where torchrun has started several, each of them does runs instead.
         keep_weights: keep the weights of each run, in `out`/weights.
         device: where to train.
+        precision: of matrix products, for all methods (see minift.bert.precision).
         progress: show a bar on standard error, and what is done if interrupted.
         command: how the user started this, for the report.
 
@@ -118,13 +122,13 @@ def compare(
             raise MiniftError(f"{name} must be more than 0, got {value}")
     if processes > 1 and world_size() > 1:
         raise MiniftError("--processes is for one process; torchrun has started several already")
+    require_precision(precision, torch.device(device))
     own: dict[str, Any] = {} if epochs is None else {"epochs": epochs, "min_steps": 0}
     own |= {} if batch_size is None else {"batch_size": batch_size}
     found = {name: recipe(name) for name in names}
     rates = {n: m.settings.learning_rate * rate_factor for n, m in found.items()}
-    settings = {
-        n: replace(m.settings, keep=keep, learning_rate=rates[n], **own) for n, m in found.items()
-    }
+    own |= {"keep": keep, "precision": precision}
+    settings = {n: replace(m.settings, learning_rate=rates[n], **own) for n, m in found.items()}
     choosing = frozenset(
         n for n, m in found.items() if grid or keep == "best" or m.schedule().needs_dev_loss
     )

@@ -18,6 +18,7 @@ Differs  - Their code squares the clipped gradient of each *batch*'s mean loss, 
          - An example is one model input: each window of a long tagged sentence counts.
            Inputs without a label are left out.
          - A new head is part of the model: the scores depend on how it was drawn.
+         - Always in the weights' own precision: squares of bf16 gradients would be coarse.
 Proof    tests/methods/test_fisher.py
 """
 
@@ -31,6 +32,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from minift.bert.dropout import Dropout, set_dropout_generator
+from minift.bert.encoder import Bert
 from minift.bert.heads import MaskedLM
 from minift.data.batches import Batch, Item, make_batch
 from minift.errors import MiniftError, nearest
@@ -282,8 +284,11 @@ def _as_found(
     modes = [(module, module.training) for module in model.modules()]
     learned = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     streams = [(m, m.generator) for m in model.modules() if isinstance(m, Dropout)]
+    encoders = [(m, m.precision) for m in model.modules() if isinstance(m, Bert)]
     chosen = set(learning)
     try:
+        for encoder, _ in encoders:
+            encoder.precision = "float32"
         model.train(dropout is not None)
         if dropout is not None:
             set_dropout_generator(model, dropout)
@@ -297,3 +302,5 @@ def _as_found(
             parameter.requires_grad_(requires_grad)
         for module, generator in streams:
             module.generator = generator
+        for encoder, precision in encoders:
+            encoder.precision = precision

@@ -32,6 +32,8 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from minift.bert.dropout import set_dropout_generator
+from minift.bert.encoder import set_precision
+from minift.bert.precision import Precision
 from minift.data.batches import Batch, Item, OtherPieces, make_batch, shuffled
 from minift.errors import MiniftError
 from minift.train.checkpoint import Checkpoints, Place, RunState
@@ -117,6 +119,8 @@ class Settings:
             the validation split, so report on another one.
         other_pieces: of tagging: the pieces of a word behind its first have no loss ("ignore"),
             or learn to continue its tag ("continue"); see `make_items`.
+        precision: of the encoder's matrix products, in training and in what the model answers
+            afterwards: "float32" (the weights' own), or "bf16" (see minift.bert.precision).
     """
 
     epochs: int = 8
@@ -131,6 +135,7 @@ class Settings:
     prefix_dropout: bool = False
     keep: Literal["last", "best"] = "last"
     other_pieces: OtherPieces = "ignore"
+    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "accumulate"):
@@ -248,6 +253,7 @@ def fine_tune(
             "this schedule decides by the validation loss, but the run has no validation split; "
             "give one, or choose a schedule of fixed length"
         )
+    set_precision(model, settings.precision)
     parameters = select(model, trainable)
     optimizer = adamw(parameters, settings, scales(model) if scales else None)
     prefix = [] if settings.prefix_dropout else quiet_prefix(model, parameters)

@@ -148,7 +148,9 @@ class PrefixCache:
     def _digest(self, model: nn.Module) -> str:
         """Tell one prefix from another by all that its output depends on."""
         encoder = encoder_of(model)
-        found = hashlib.sha256(repr((encoder.config, self.layers, self.whole)).encode())
+        found = hashlib.sha256(
+            repr((encoder.config, encoder.precision, self.layers, self.whole)).encode()
+        )
         for module in (encoder.embeddings, *encoder.layers[: self.layers]):
             for parameter in module.parameters():
                 found.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy())

@@ -24,12 +24,14 @@ from torch import nn
 
 from minift import __version__
 from minift.bert.config import BertConfig
+from minift.bert.encoder import set_precision
 from minift.bert.heads import (
     Classifier,
     ConvClassifier,
     SequenceClassifier,
     TokenClassifier,
 )
+from minift.bert.precision import Precision
 from minift.bert.tokenizer import Tokenizer
 from minift.bert.weights import load_model, load_tokenizer, save_pretrained
 from minift.data.batches import make_items
@@ -120,11 +122,13 @@ def build(
     seeds: Seeds,
     device: torch.device | str = "cpu",
     head: Head = "linear",
+    precision: Precision = "float32",
 ) -> FineTuned:
     """Load a pretrained encoder with a head for the data set.
 
     Raises:
-        MiniftError: if there is no such head for the task, or the encoder cannot be loaded.
+        MiniftError: if there is no such head for the task, the encoder cannot be loaded, or the
+            device cannot compute in this precision.
     """
     regression = dataset.task == "regression"
     model, _ = load_model(
@@ -134,7 +138,8 @@ def build(
         problem_type="regression" if regression else None,
         generator=torch.Generator().manual_seed(seeds.head),
     )
-    return FineTuned(model.to(device), load_tokenizer(encoder), dataset.task, dataset.labels)
+    set_precision(model.to(device), precision)
+    return FineTuned(model, load_tokenizer(encoder), dataset.task, dataset.labels)
 
 
 def _head_class(task: Task, head: Head) -> type[Classifier]:
@@ -194,7 +199,7 @@ def train(
     settings = settings or method.settings
     examples = subset(dataset.train, labels, seeds.subset)
     require_two_classes(examples, dataset)
-    tuned = build(dataset, encoder, seeds, device, head)
+    tuned = build(dataset, encoder, seeds, device, head, settings.precision)
     longest = tuned.model.config.max_position_embeddings
     items = make_items(
         examples, tuned.tokenizer, dataset.task, dataset.labels, longest, settings.other_pieces
@@ -424,11 +429,19 @@ def is_labelled(examples: Sequence[Example]) -> bool:
     return all((e.tags if isinstance(e, TaggedExample) else e.label) is not None for e in examples)
 
 
-def load_run(folder: str | Path, device: torch.device | str = "cpu") -> FineTuned:
+def load_run(
+    folder: str | Path, device: torch.device | str = "cpu", precision: Precision | None = None
+) -> FineTuned:
     """Load a run folder, or any Hugging Face checkpoint with a classification head.
 
+    Args:
+        folder: of the run.
+        device: where it shall compute.
+        precision: how; None takes that of the run, "float32" where nothing is known of it.
+
     Raises:
-        MiniftError: if the folder has no head that minift can read.
+        MiniftError: if the folder has no head that minift can read, or the device cannot compute
+            in this precision.
     """
     folder = Path(folder)
     config_file = folder / "config.json"
@@ -451,4 +464,12 @@ def load_run(folder: str | Path, device: torch.device | str = "cpu") -> FineTune
     if config.problem_type == "regression":
         task = "regression"
     labels = () if task == "regression" else model.config.labels
-    return FineTuned(model.to(device), load_tokenizer(folder), task, labels)
+    set_precision(model.to(device), precision or _precision_of(folder))
+    return FineTuned(model, load_tokenizer(folder), task, labels)
+
+
+def _precision_of(run: Path) -> Precision:
+    """Return what a run computed in, so that it answers as when it was scored."""
+    file = run / "run.json"
+    spec = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return spec.get("settings", {}).get("precision", "float32")

@@ -14,6 +14,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -91,10 +92,18 @@ class Result:
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Return how long `work` takes."""
+    """Return how long `work` takes, until the GPU is done with it, too."""
+    finish()
     began = time.perf_counter()
     work()
+    finish()
     return time.perf_counter() - began
+
+
+def finish() -> None:
+    """Wait for the GPU, if there is one."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
 
 
 def in_turn(programs: Sequence[Program], rounds: int, warm_up: bool = True) -> list[list[float]]:
@@ -153,7 +162,7 @@ def same(what: str, ours: object, theirs: object, tolerance: float = 1e-4) -> No
     Raises:
         NotTheSame: if they differ, or one is not finite.
     """
-    a, b = (torch.as_tensor(x, dtype=torch.float64) for x in (ours, theirs))
+    a, b = (torch.as_tensor(x, dtype=torch.float64, device="cpu") for x in (ours, theirs))
     if a.shape != b.shape:
         raise NotTheSame(f"{what}: ours has shape {tuple(a.shape)}, theirs {tuple(b.shape)}")
     apart = float((a - b).abs().max())
@@ -162,18 +171,25 @@ def same(what: str, ours: object, theirs: object, tolerance: float = 1e-4) -> No
         raise NotTheSame(f"{what}: ours and theirs differ by {apart:.3g}, allowed {allowed:.3g}")
 
 
-def matmul_rate(shapes: Sequence[tuple[int, int, int]], enough: float = 0.5) -> float:
+def matmul_rate(
+    shapes: Sequence[tuple[int, int, int]],
+    enough: float = 0.5,
+    device: torch.device | str = "cpu",
+) -> float:
     """Return multiplications and additions a second of bare matrix products.
 
     Args:
         shapes: (m, k, n) of each product (m, k) @ (k, n); all are done equally often.
         enough: seconds to measure for.
+        device: where.
     """
-    products = [(torch.randn(m, k), torch.randn(k, n), torch.empty(m, n)) for m, k, n in shapes]
+    numbers = partial(torch.randn, device=device)
+    products = [(numbers(m, k), numbers(k, n), numbers(m, n)) for m, k, n in shapes]
     count, began = 0, math.inf
     while True:
         for left, right, out in products:
             torch.matmul(left, right, out=out)
+        finish()
         if began == math.inf:  # the first time through is not counted
             began = time.perf_counter()
             continue
@@ -183,12 +199,12 @@ def matmul_rate(shapes: Sequence[tuple[int, int, int]], enough: float = 0.5) -> 
             return count * sum(2 * m * k * n for m, k, n in shapes) / taken
 
 
-def machine() -> str:
+def machine(device: str = "cpu") -> str:
     """Describe what the figures were measured on."""
-    return f"{described()}, {torch.get_num_threads()} threads"
+    return f"{described(device)}, {torch.get_num_threads()} threads"
 
 
-def write(file: Path, rows: Sequence[Result], about: dict) -> None:
+def write(file: Path, rows: Sequence[Result], about: dict, device: str = "cpu") -> None:
     """Write the table as JSON: {"machine", ..., "rows": [{"name", "ratio", "low", ...}]}."""
-    content = {"machine": machine(), **about, "rows": [row.as_dict() for row in rows]}
+    content = {"machine": machine(device), **about, "rows": [row.as_dict() for row in rows]}
     atomic_write(file, json.dumps(content, indent=2) + "\n")

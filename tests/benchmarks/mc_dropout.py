@@ -70,7 +70,7 @@ def rows(world: World) -> Iterator[Result]:
     with tempfile.TemporaryDirectory() as scratch:
         options = transformers.TrainingArguments(
             scratch, per_device_eval_batch_size=BATCH, report_to=[], disable_tqdm=True,
-            use_cpu=True, dataloader_pin_memory=False,
+            use_cpu=world.device == "cpu", dataloader_pin_memory=False,
         )  # fmt: skip
         for name, work, layers, goal in ROWS:
             trainer = BaalTransformersTrainer(patched(layers), options, data_collator=world.collate)

@@ -51,6 +51,7 @@ def child(side: str, method: str, world: World, batch: int) -> dict[str, float]:
         del own
         model, data = world.reference(), world.encoded(count)
         world.collate  # noqa: B018 - imports
+    model.to(world.device)
     learning = [p for name, p in model.named_parameters() if hf_name(name) in names]
     moments = sum(2 * 4 * parameter.numel() for parameter in learning)
 
@@ -72,11 +73,18 @@ def child(side: str, method: str, world: World, batch: int) -> dict[str, float]:
         parameter.grad = None
         parameter.sum()
     gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
-    before = _status("VmRSS")
-    CLEAR.write_text("5")  # the peak starts again from here
-    train(model, data, batch)
-    return {"peak": _status("VmHWM") - before - moments / 2**20, "loss": loss}
+    if world.device == "cpu":
+        ctypes.CDLL(None).malloc_trim(0)
+        before = _status("VmRSS")
+        CLEAR.write_text("5")  # the peak starts again from here
+        train(model, data, batch)
+        peak = _status("VmHWM") - before
+    else:
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated() / 2**20
+        train(model, data, batch)
+        peak = torch.cuda.max_memory_allocated() / 2**20 - before
+    return {"peak": peak - moments / 2**20, "loss": loss}
 
 
 def _status(key: str) -> float:
@@ -88,7 +96,7 @@ def measure(side: str, method: str, world: World) -> dict[str, float]:
     """Run `child` in a process of its own."""
     world.folder  # noqa: B018 - made once, by this process
     command = [sys.executable, "-m", "tests.benchmarks.memory", side, method]
-    command += [str(world.scratch), "quick" if world.quick else "real"]
+    command += [str(world.scratch), "quick" if world.quick else "real", world.device]
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True)
     if done.returncode:
@@ -100,7 +108,7 @@ def rows_of(method: str, world: World) -> Iterator[Result]:
     """Compare the losses, then the peaks."""
     work = f"peak memory, batch of 64, {method}, above weights and state"
     name = f"memory_{method}"
-    if not CLEAR.exists():
+    if world.device == "cpu" and not CLEAR.exists():
         note = "not measured: needs Linux, whose /proc keeps a process's peak"
         yield Result(name, work, 0.7, "at most", note=note)
         return
@@ -134,8 +142,8 @@ def frozen_rows(world: World) -> Iterator[Result]:
 
 
 if __name__ == "__main__":  # as `measure` starts it
-    _, side, method, scratch, kind = sys.argv
-    there = World(Path(scratch), quick=kind == "quick")
+    _, side, method, scratch, kind, device = sys.argv
+    there = World(Path(scratch), quick=kind == "quick", device=device)
     there.__dict__["folder"] = Path(scratch) / "classifier"  # made by the parent
     torch.manual_seed(0)
     print(json.dumps(child(side, method, there, there.size(64, 8))))

@@ -5,6 +5,7 @@
 
 Needs MINIFT_DATA (SST-2, WNUT-17), the MiniLM checkpoint (minift info minilm), transformers, and
 for its rows baal. Run it alone on the machine: OMP_NUM_THREADS sets the threads of both sides.
+`--device cuda` measures on a GPU (written, never run on one).
 `--quick` runs everything on a tiny random model, to see that it works; its times mean nothing.
 """
 
@@ -21,6 +22,7 @@ if __package__ in (None, ""):  # run as a file: this folder gives way to the che
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from tests.benchmarks import (
+    bf16,
     bitfit,
     compact,
     fisher,
@@ -45,6 +47,7 @@ SCRIPTS: tuple[tuple[Rows, tuple[str, ...]], ...] = (
     (inference.rows, ("inference",)),
     (mc_dropout.rows, ("mc_all", "mc_last", "mc_head", "mc_head_kept")),
     (fisher.rows, ("fisher",)),
+    (bf16.rows, tuple(bf16.WORK)),
     (loading.rows, ("loading",)),
     (loading.fresh_rows, ("loading_fresh",)),
     (loading.import_rows, ("import",)),
@@ -74,21 +77,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--pairs", type=int, help="rounds of the two programs (default 5)")
     parser.add_argument("--quick", action="store_true", help="tiny: does every row run?")
     parser.add_argument("--encoder", default="minilm", help="checkpoint (default minilm)")
+    parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
     options = parser.parse_args(arguments)
     if unknown := [name for name in options.names if name not in NAMES]:
         parser.error(f"no row {', '.join(unknown)}; there are {', '.join(NAMES)}")
     rounds = options.pairs or (1 if options.quick else 5)
     command = shlex.join(["python", "-m", "tests.benchmarks.run", *arguments])
-    print(machine() + ("; quick: these times mean nothing" if options.quick else ""), flush=True)
+    print(
+        machine(options.device) + ("; quick: these times mean nothing" if options.quick else ""),
+        flush=True,
+    )
     done = []
     with tempfile.TemporaryDirectory() as scratch:
-        world = World(Path(scratch), options.encoder, options.quick, rounds)
+        world = World(Path(scratch), options.encoder, options.quick, rounds, options.device)
         for row in measure(options.names, world):
             print(row.line(), flush=True)
             done.append(row)
             if options.json:  # after each row, for a run that is cut short
                 about = {"command": command, "quick": options.quick, "pairs": rounds}
-                write(options.json, done, about)
+                write(options.json, done, about, options.device)
     return 0
 
 

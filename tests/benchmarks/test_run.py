@@ -17,9 +17,10 @@ import math
 import pytest
 import torch
 
+from minift.bert import precision
 from minift.data.batches import make_batch
 from minift.train.loop import everything
-from tests.benchmarks import full, growth, run
+from tests.benchmarks import bf16, full, growth, run
 from tests.benchmarks.common import NotTheSame, Result, costlier, faster, in_turn, same
 from tests.benchmarks.world import World, check_step, products_of
 
@@ -35,6 +36,9 @@ GOALS = {
     "mc_head": (40.0, "at least"),
     "mc_head_kept": (None, "at least"),
     "fisher": (2.5, "at most"),
+    "full_bf16": (None, "at least"),
+    "bitfit_bf16": (None, "at least"),
+    "inference_bf16": (None, "at least"),
     "loading": (0.5, "at most"),
     "loading_fresh": (0.5, "at most"),
     "import": (0.3, "at most"),
@@ -78,7 +82,8 @@ def test_every_row_of_the_table_has_its_place():
     assert set(run.NAMES) == set(GOALS)
 
 
-def test_every_row_in_one_process_is_compared_measured_and_written(tmp_path, capsys):
+def test_every_row_in_one_process_is_compared_measured_and_written(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(precision, "processor_flags", lambda: frozenset({"avx512_bf16"}))
     names = [name for name in run.NAMES if name not in PROCESSES]
     rows = written(names, tmp_path)
     assert list(rows) == names
@@ -94,6 +99,13 @@ def test_rows_that_need_processes_of_their_own_are_written(name, tmp_path):
     rows = written([name], tmp_path)
     assert list(rows) == [name]
     check(rows)
+
+
+def test_bf16_is_not_measured_where_it_is_emulated(world, monkeypatch):
+    monkeypatch.setattr(precision, "processor_flags", lambda: frozenset({"avx2"}))
+    found = list(bf16.rows(world))
+    assert [row.name for row in found] == list(bf16.WORK)
+    assert all(row.ratio is None and "emulated" in row.note for row in found)
 
 
 def test_an_unknown_row_is_named_with_those_there_are(capsys):

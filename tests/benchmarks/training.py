@@ -47,6 +47,7 @@ def trainer_loop(
         The mean loss, and the seconds of `train()`; building the `Trainer` is not counted.
     """
     transformers = quiet_transformers()
+    device = next(model.parameters()).device
 
     class InOrder(transformers.Trainer):
         def _get_train_sampler(self, *_):
@@ -56,7 +57,7 @@ def trainer_loop(
         options = transformers.TrainingArguments(
             scratch, per_device_train_batch_size=BATCH, num_train_epochs=1, learning_rate=1e-5,
             report_to=[], save_strategy="no", logging_strategy="no", disable_tqdm=True,
-            use_cpu=True, dataloader_pin_memory=False,
+            use_cpu=device.type == "cpu", dataloader_pin_memory=False,
         )  # fmt: skip
         run = InOrder(model, options, train_dataset=list(encoded), data_collator=collate)
         run.remove_callback(transformers.PrinterCallback)

@@ -43,12 +43,14 @@ class World:
         encoder: MiniLM, or another checkpoint; not read if `quick`.
         quick: everything tiny.
         rounds: how often each program is timed.
+        device: where both sides compute; loading and the compact tagger stay on the processor.
     """
 
     scratch: Path
     encoder: str = "minilm"
     quick: bool = False
     rounds: int = 5
+    device: str = "cpu"
 
     def size(self, real: int, quick: int) -> int:
         """Return how much of something there is."""
@@ -100,17 +102,19 @@ class World:
 
     @cached_property
     def collate(self) -> Callable[[Sequence[Encoded]], dict[str, torch.Tensor]]:
-        """Dynamic padding."""
-        return quiet_transformers().DataCollatorWithPadding(self.hf_tokenizer)
+        """Dynamic padding, onto the device."""
+        pad = quiet_transformers().DataCollatorWithPadding(self.hf_tokenizer)
+        return lambda rows: pad(rows).to(self.device)
 
     def own(self) -> SequenceClassifier:
         """Return minift's model."""
-        return load_model(SequenceClassifier, self.folder)[0]
+        return load_model(SequenceClassifier, self.folder)[0].to(self.device)
 
     def reference(self) -> nn.Module:
         """Return transformers' model, in evaluation mode."""
         classes = quiet_transformers()
-        return classes.AutoModelForSequenceClassification.from_pretrained(self.folder).eval()
+        model = classes.AutoModelForSequenceClassification.from_pretrained(self.folder)
+        return model.eval().to(self.device)
 
 
 def quiet_transformers():
@@ -186,7 +190,7 @@ def check_step(world: World, trainable: Trainable = everything) -> list[str]:
     names = [hf_name(name) for name in parameters]
     known = dict(reference.named_parameters())
     items, encoded = world.items(BATCH), world.encoded(BATCH)
-    batch = make_batch(items)
+    batch = make_batch(items).to(world.device)
     answer = reference(**world.collate(encoded))
     same("logits", own(batch.packed, batch.wanted).detach(), answer.logits.detach())
     loss = cross_entropy(own, batch).mean()
@@ -225,6 +229,7 @@ def products_of(
         select(model, trainable)
     with FlopCounterMode(display=False) as counter:
         for batch in batches:
+            batch = batch.to(next(model.parameters()).device)
             with torch.set_grad_enabled(trainable is not None):
                 logits = model(batch.packed, batch.wanted)
             if trainable is not None:
@@ -239,4 +244,5 @@ def bound_rate(model: SequenceClassifier, tokens: int, backward: bool, quick: bo
     shapes = [(tokens, k, n) for k, n in linear]
     if backward:
         shapes += [(tokens, n, k) for k, n in linear] + [(k, tokens, n) for k, n in linear]
-    return matmul_rate(shapes, 0.01 if quick else 0.5)
+    device = next(model.parameters()).device
+    return matmul_rate(shapes, 0.01 if quick else 0.5, device)

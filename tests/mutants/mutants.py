@@ -144,8 +144,8 @@ ENCODER = _in(
     ),
     (
         "values are the keys",
-        "self.split(self.value(hidden), layout)",
-        "self.split(self.key(hidden), layout)",
+        "value = self.split(self.value(hidden), layout)",
+        "value = self.split(self.key(hidden), layout)",
         HIDDEN,
         "the value projection is loaded and never used",
     ),
@@ -1577,6 +1577,76 @@ KEPT = [
     ),
 ]
 
+PRECISION = "tests/bert/test_precision.py::"
+HALVES = [
+    *_in(
+        "minift/bert/precision.py",
+        (
+            "bf16 is asked for and float32 computed",
+            "return torch.autocast(device.type, torch.bfloat16)",
+            "return contextlib.nullcontext()",
+            PRECISION + "test_products_of_the_encoder_read_bf16_and_all_else_float32[True]",
+            "the switch does nothing, and nobody notices but the clock",
+        ),
+        (
+            "bf16 is emulated without a word",
+            "        require_bf16(processor_flags())\n",
+            "        pass\n",
+            PRECISION + "test_bf16_is_refused_where_the_processor_lacks_it",
+            "a run takes eight times as long as in float32",
+        ),
+    ),
+    *_in(
+        "minift/train/runs.py",
+        (
+            "a run in bf16 answers in float32",
+            "precision or _precision_of(folder)",
+            'precision or "float32"',
+            PRECISION + "test_a_run_answers_as_it_was_scored_in_the_precision_of_its_training",
+            "evaluate gives another score than the run's own",
+        ),
+    ),
+    *_in(
+        "minift/train/prefix.py",
+        (
+            "states kept in one precision are taken for the other's",
+            "encoder.config, encoder.precision, self.layers",
+            "encoder.config, self.layers",
+            PRECISION + "test_a_frozen_prefix_that_is_kept_gives_the_same_bits[1]",
+            "a model answers with states that it would not compute",
+        ),
+    ),
+    *_in(
+        "minift/methods/fisher.py",
+        (
+            "Fisher scores are computed in bf16",
+            '            encoder.precision = "float32"\n',
+            "            pass\n",
+            PRECISION + "test_fisher_scores_are_those_of_float32_and_the_precision_is_put_back",
+            "masks are drawn from scores of 8 bits",
+        ),
+    ),
+    *_in(
+        "minift/bert/varlen.py",
+        (
+            "queries are read by the offsets of the keys",
+            "offsets(asking.lengths, query.device),",
+            "offsets(layout.lengths, query.device),",
+            "tests/bert/test_varlen.py::"
+            "test_with_a_stand_in_for_the_kernel_all_is_the_same[True-False]",
+            "the last layer reads beyond the tokens that were asked for",
+        ),
+        (
+            "scores are scaled by the width of all heads",
+            "math.sqrt(heads / query.shape[-1])",
+            "math.sqrt(1 / query.shape[-1])",
+            "tests/bert/test_varlen.py::"
+            "test_with_a_stand_in_for_the_kernel_all_is_the_same[False-False]",
+            "attention on a GPU is flatter than the one that was trained",
+        ),
+    ),
+]
+
 MUTANTS = [
     *ENCODER,
     *HEADS,
@@ -1597,4 +1667,5 @@ MUTANTS = [
     *SEVERAL,
     *KILLED,
     *KEPT,
+    *HALVES,
 ]
