@@ -12,6 +12,7 @@ Proof    tests/data_scripts/test_draw_curves.py
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,6 +47,7 @@ def title(found: Study) -> str:
     setup = found.setup
     learns = {"full": "everything learns", "head": "the head learns"}
     method = learns.get(setup["method"], setup["method"])
+    method += " under a CNN" if setup.get("head") == "cnn" else ""
     sampled = {"all": "all sites", "head": "the head"}
     sites = sampled.get(setup["layers"], f"the top {setup['layers']} layers")
     return f"{setup['data']}: {method}, dropout samples in {sites}"
@@ -111,6 +113,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     for found in studies:
         print(row(found))
+    if importlib.util.find_spec("matplotlib") is None:
+        print("draw_curves.py: no picture: pip install matplotlib", file=sys.stderr)
+        return 1
     draw(studies, options.out)
     print(f"picture: {options.out}")
     return 0

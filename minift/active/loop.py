@@ -35,6 +35,7 @@ from minift.train import loop
 from minift.train.loop import Seeds, Settings, cross_entropy, fine_tune
 from minift.train.prefix import PrefixCache, prefix_cache
 from minift.train.recipe import Recipe
+from minift.train.rows import used_rows
 from minift.train.runs import FineTuned, Head, build, subset
 
 SCORES: dict[str, Score] = {
@@ -173,17 +174,20 @@ def fit(
         labelled, tuned.tokenizer, dataset.task, dataset.labels, longest, settings.other_pieces
     )
     loop.select(tuned.model, method.trainable)  # a gradient rule sees what will learn
-    fine_tune(
-        tuned.model,
-        items,
-        settings,
-        seeds,
-        trainable=method.trainable,
-        gradients=method.gradients(tuned.model, items, seeds) if method.gradients else None,
-        schedule=method.schedule(),
-        objective=cross_entropy,
-        cache=tuned.cache,
-    )
+    rule = method.gradients(tuned.model, items, seeds) if method.gradients else None
+    rows = tuple(method.trainable(tuned.model)) if settings.used_rows else ()
+    with used_rows(tuned.model, items, rows, rule):
+        fine_tune(
+            tuned.model,
+            items,
+            settings,
+            seeds,
+            trainable=method.trainable,
+            gradients=rule,
+            schedule=method.schedule(),
+            objective=cross_entropy,
+            cache=tuned.cache,
+        )
     return tuned
 
 

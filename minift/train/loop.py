@@ -72,7 +72,10 @@ class GradientRule(Protocol):
         ...
 
     def learning(self, name: str, parameter: nn.Parameter) -> int:
-        """Return how many elements of a parameter can ever change under this rule."""
+        """Return how many elements of a parameter can ever change under this rule.
+
+        If it is all of the word table, the rule may be given a table of the rows in use only.
+        """
         ...
 
 
@@ -119,6 +122,9 @@ class Settings:
             the validation split, so report on another one.
         other_pieces: of tagging: the pieces of a word behind its first have no loss ("ignore"),
             or learn to continue its tag ("continue"); see `make_items`.
+        used_rows: of the word table train only the rows that the training texts read, which comes
+            to the same and is faster (see minift.train.rows); heeded by `minift.train.runs.train`
+            and the rounds of active learning.
         precision: of the encoder's matrix products, in training and in what the model answers
             afterwards: "float32" (the weights' own), or "bf16" (see minift.bert.precision).
     """
@@ -135,6 +141,7 @@ class Settings:
     prefix_dropout: bool = False
     keep: Literal["last", "best"] = "last"
     other_pieces: OtherPieces = "ignore"
+    used_rows: bool = True
     precision: Precision = "float32"
 
     def __post_init__(self) -> None:

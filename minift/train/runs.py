@@ -56,6 +56,7 @@ from minift.train.loop import (
 from minift.train.prefix import PrefixCache, prefix_cache
 from minift.train.processes import rank, require_same, require_same_weights, world_size
 from minift.train.recipe import Recipe
+from minift.train.rows import used_rows
 
 Head = Literal["linear", "cnn"]  # on [CLS] through the pooler, or on all tokens
 REGRESSION_LABEL = ("score",)  # regression has one output, which config.json must name
@@ -221,22 +222,24 @@ def train(
         if not settings.prefix_dropout:  # validation goes through the frozen layers once, too
             learning = method.trainable(tuned.model)
             cache = prefix_cache(tuned.model, learning, [*items, *dev_items], folder)
-        history = fine_tune(
-            tuned.model,
-            items,
-            settings,
-            seeds,
-            trainable=method.trainable,
-            gradients=rule,
-            schedule=method.schedule(),
-            scales=method.scales,
-            objective=squared_error if dataset.task == "regression" else cross_entropy,
-            validate=validate if dataset.dev else None,
-            on_epoch=None if folder is None or rank() > 0 else _log(folder / "history.jsonl"),
-            checkpoints=checkpoints,
-            cache=cache,
-            progress=progress,
-        )
+        rows = tuple(method.trainable(tuned.model)) if settings.used_rows else ()
+        with used_rows(tuned.model, items, rows, rule):
+            history = fine_tune(
+                tuned.model,
+                items,
+                settings,
+                seeds,
+                trainable=method.trainable,
+                gradients=rule,
+                schedule=method.schedule(),
+                scales=method.scales,
+                objective=squared_error if dataset.task == "regression" else cross_entropy,
+                validate=validate if dataset.dev else None,
+                on_epoch=None if folder is None or rank() > 0 else _log(folder / "history.jsonl"),
+                checkpoints=checkpoints,
+                cache=cache,
+                progress=progress,
+            )
         answering = replace(tuned, cache=cache)
         result = _result(
             answering, dataset, examples, method, seeds, settings, history, rule, progress

@@ -87,11 +87,12 @@ def starts(monkeypatch):
 
 def test_each_round_starts_from_the_pretrained_weights_unless_it_is_warm(encoder, starts):
     data = reviews()
+    whole = replace(FAST, used_rows=False)  # so that all rows are seen
     pretrained = weights(build(data, encoder, SEEDS))
-    first = fit(data, data.train[:8], encoder, recipe("full"), SEEDS, FAST)
+    first = fit(data, data.train[:8], encoder, recipe("full"), SEEDS, whole)
     ended = weights(first)
-    fit(data, data.train[:16], encoder, recipe("full"), SEEDS, FAST)
-    fit(data, data.train[:16], encoder, recipe("full"), SEEDS, FAST, warm=first)
+    fit(data, data.train[:16], encoder, recipe("full"), SEEDS, whole)
+    fit(data, data.train[:16], encoder, recipe("full"), SEEDS, whole, warm=first)
     cold, second, warm = (before for before, _ in starts)
     assert same(cold, pretrained) and same(second, pretrained)
     assert same(warm, ended)

@@ -20,8 +20,9 @@ from minift.data.batches import make_batch
 from minift.errors import MiniftError
 from minift.methods.bitfit import bitfit
 from minift.train.evaluate import predict_logits
-from minift.train.loop import Seeds, Trainable, everything, fine_tune, select
+from minift.train.loop import Trainable, everything, select
 from tests.benchmarks.common import Program, Result, faster, in_turn, same, seconds
+from tests.benchmarks.training import own_loop
 from tests.benchmarks.world import BATCH, World, orders, plain_loop, settings
 
 WORK = {
@@ -52,7 +53,7 @@ def rows(world: World) -> Iterator[Result]:
 
     def train(precision: Precision, trainable: Trainable) -> None:
         chosen = replace(settings(), precision=precision)
-        fine_tune(own, items, chosen, Seeds.all(0), trainable=trainable)
+        own_loop(own, items, 1, trainable, chosen)
 
     for name, trainable in (("full_bf16", everything), ("bitfit_bf16", bitfit())):
         names = [hf_name(n) for n in select(own, trainable)]

@@ -25,8 +25,8 @@ import torch
 from minift.active.mc_dropout import Layers, mc_logits
 from minift.data.batches import Item
 from minift.files import atomic_write
-from minift.train.loop import Seeds, fine_tune
 from tests.benchmarks.common import Program, in_turn, machine, seconds
+from tests.benchmarks.training import own_loop
 from tests.benchmarks.world import BATCH, Encoded, World, check_step, plain_loop, settings
 
 
@@ -43,7 +43,7 @@ def _training(world: World, items: Sequence[Item], encoded: Sequence[Encoded], b
     chosen = replace(settings(), batch_size=batch)
     order = [list(range(at, min(at + batch, len(items)))) for at in range(0, len(items), batch)]
     return {
-        "minift": lambda: seconds(lambda: fine_tune(own, items, chosen, Seeds.all(0))),
+        "minift": lambda: seconds(lambda: own_loop(own, items, 1, chosen=chosen)),
         "transformers": lambda: seconds(
             lambda: plain_loop(reference, encoded, [order], world.collate)
         ),

@@ -8,6 +8,7 @@ gradients, activations, batches, caches and copies count. Linux only: the system
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import json
@@ -25,8 +26,10 @@ from minift.bert.weights import hf_name, load_model
 from minift.data.batches import Item
 from minift.methods.bitfit import bitfit
 from minift.methods.freezing import freeze
-from minift.train.loop import Seeds, Settings, Trainable, everything, fine_tune
+from minift.train.loop import Settings, Trainable, everything
+from minift.train.rows import used_rows
 from tests.benchmarks.common import Result, costlier, in_turn, same
+from tests.benchmarks.training import own_loop
 from tests.benchmarks.world import World, plain_loop, without_dropout
 
 METHODS = ("full", "bitfit", "frozen")
@@ -42,7 +45,8 @@ def child(side: str, method: str, world: World, batch: int) -> dict[str, float]:
     """Train in this process; return its peak, in megabytes, and the loss without dropout."""
     trainable = trainable_of(method, world)
     own, _ = load_model(SequenceClassifier, world.folder)
-    names = [hf_name(name) for name in trainable(own)]
+    learns = tuple(trainable(own))
+    names = [hf_name(name) for name in learns]
     count = 3 * batch
     if side == "ours":
         model: nn.Module = own
@@ -52,18 +56,17 @@ def child(side: str, method: str, world: World, batch: int) -> dict[str, float]:
         model, data = world.reference(), world.encoded(count)
         world.collate  # noqa: B018 - imports
     model.to(world.device)
-    learning = [p for name, p in model.named_parameters() if hf_name(name) in names]
-    moments = sum(2 * 4 * parameter.numel() for parameter in learning)
+    # As `minift train` does, ours holds the moments of those rows of the word table that are read.
+    rows = used_rows(model, data, learns) if side == "ours" else contextlib.nullcontext()
+    with rows:
+        learning = [p for name, p in model.named_parameters() if hf_name(name) in names]
+        moments = sum(2 * 4 * parameter.numel() for parameter in learning)
 
     def train(model: nn.Module, data: Sequence, size: int) -> float:
         if side == "ours":
             chosen = Settings(epochs=1, batch_size=size, learning_rate=1e-5)
             items: Sequence[Item] = data
-            return (
-                fine_tune(model, items, chosen, Seeds.all(0), trainable=trainable)
-                .epochs[0]
-                .train_loss
-            )
+            return own_loop(model, items, 1, trainable, chosen)
         order = [list(range(at, min(at + size, len(data)))) for at in range(0, len(data), size)]
         return plain_loop(model, data, [order], world.collate, names)
 

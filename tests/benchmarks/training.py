@@ -15,7 +15,8 @@ from torch import nn
 
 from minift.bert.heads import SequenceClassifier
 from minift.data.batches import Item
-from minift.train.loop import Seeds, Trainable, everything, fine_tune
+from minift.train.loop import Seeds, Settings, Trainable, everything, fine_tune
+from minift.train.rows import used_rows
 from tests.benchmarks.common import Program, Result, faster, in_turn, same, seconds
 from tests.benchmarks.world import (
     BATCH,
@@ -31,10 +32,16 @@ from tests.benchmarks.world import (
 
 
 def own_loop(
-    model: SequenceClassifier, items: Sequence[Item], epochs: int, trainable: Trainable
+    model: SequenceClassifier,
+    items: Sequence[Item],
+    epochs: int,
+    trainable: Trainable = everything,
+    chosen: Settings | None = None,
 ) -> float:
-    """Train with minift; return the mean loss of the last epoch."""
-    history = fine_tune(model, items, settings(epochs), Seeds.all(0), trainable=trainable)
+    """Train as `minift train` does; return the mean loss of the last epoch."""
+    chosen = settings(epochs) if chosen is None else chosen
+    with used_rows(model, items, tuple(trainable(model))):
+        history = fine_tune(model, items, chosen, Seeds.all(0), trainable=trainable)
     return history.epochs[-1].train_loss
 
 

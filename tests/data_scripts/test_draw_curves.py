@@ -5,6 +5,7 @@ a row has the difference that the report prints             the sentence of that
 a mean drawn is the mean of curves.csv                      csv and statistics
 a simulation that is not finished is drawn, not tested      a journal cut short
 what is no simulation, or no picture, is named              words of the error
+without matplotlib the table is there                       a search that finds nothing
 """
 
 from __future__ import annotations
@@ -52,6 +53,23 @@ def test_a_row_says_what_the_report_says(folder, capsys, tmp_path):
     for name in ("random", "bald"):
         code = script.COLOURS[name]
         assert tuple(int(code[at : at + 2], 16) for at in (1, 3, 5)) in colours, name
+
+
+def test_without_matplotlib_there_is_the_table_and_a_sentence(
+    folder, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert script.main([str(folder), "--out", str(tmp_path / "curves.png")]) == 1
+    said = capsys.readouterr()
+    assert "| bald " in said.out and "pip install matplotlib" in said.err
+    assert not (tmp_path / "curves.png").exists()
+
+
+def test_a_cnn_head_is_in_the_title(folder):
+    found = script.read(folder)
+    assert script.title(found).startswith("tiny-reviews: the head learns, ")
+    found.setup["head"] = "cnn"
+    assert script.title(found).startswith("tiny-reviews: the head learns under a CNN, ")
 
 
 def test_a_mean_is_that_of_the_curves(folder):

@@ -1577,6 +1577,45 @@ KEPT = [
     ),
 ]
 
+ROWS = "tests/train/test_rows.py::"
+TABLES = [
+    *_in(
+        "minift/train/rows.py",
+        (
+            "rows that nothing reads do not decay",
+            "            table.weight.mul_(small.weight[-1])\n",
+            "",
+            ROWS + "test_rows_that_nothing_reads_are_multiplied_by_every_factor",
+            "words of the test texts keep what others lost",
+        ),
+        (
+            "validation reads rows as they were before training",
+            "self.whole[ids] * self.weight[-1]",
+            "self.whole[ids]",
+            ROWS + "test_weights_and_history_are_those_of_training_the_whole_table"
+            "[full-changes0-SequenceClassifier]",
+            "the epoch that is kept may be another one",
+        ),
+        (
+            "a model that predicts words learns a few of them",
+            "        or isinstance(model, MaskedLM)\n",
+            "",
+            ROWS + "test_nothing_is_done_where_it_would_be_wrong_or_bring_nothing[predicts words]",
+            "the decoder is the table",
+        ),
+    ),
+    *_in(
+        "minift/train/rows.py",
+        (
+            "a rule that chooses elements of the table sees another table",
+            "return rule.learning(TABLE, table) == table.numel()",
+            "return True",
+            ROWS + "test_a_run_comes_to_the_same_and_uses_it_where_it_may[random-scalars-0]",
+            "what was chosen in one table learns in another",
+        ),
+    ),
+]
+
 PRECISION = "tests/bert/test_precision.py::"
 HALVES = [
     *_in(
@@ -1668,4 +1707,5 @@ MUTANTS = [
     *KILLED,
     *KEPT,
     *HALVES,
+    *TABLES,
 ]
