@@ -94,7 +94,7 @@ def _scored(
         return 0, examples
     if first != head.encode():
         raise MiniftError(
-            f"{path} is no score file of this model, strategy and seed; it begins with "
+            f"{path} is no score file of this model, strategy, seed and precision; it begins with "
             f"{first[:200].decode('utf-8', 'backslashreplace').strip()!r}. Choose another --out, "
             "or delete it"
         )

@@ -31,6 +31,7 @@ from minift.bert.heads import (
     SequenceClassifier,
     TokenClassifier,
 )
+from minift.bert.limits import LARGEST_JSON, read_limited
 from minift.bert.precision import Precision
 from minift.bert.tokenizer import Tokenizer
 from minift.bert.weights import load_model, load_tokenizer, save_pretrained
@@ -474,5 +475,15 @@ def load_run(
 def _precision_of(run: Path) -> Precision:
     """Return what a run computed in, so that it answers as when it was scored."""
     file = run / "run.json"
-    spec = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    return spec.get("settings", {}).get("precision", "float32")
+    if not file.is_file():
+        return "float32"
+    try:
+        spec = json.loads(read_limited(file, LARGEST_JSON))
+    except (OSError, ValueError, RecursionError) as error:
+        raise MiniftError(
+            f"{file} is not valid JSON: {error}; mend it, or give the precision to compute in"
+        ) from error
+    settings = spec.get("settings") if isinstance(spec, dict) else None
+    if not isinstance(settings, dict):  # somebody else's run.json
+        return "float32"
+    return settings.get("precision", "float32")

@@ -10,6 +10,7 @@ a frozen prefix that is kept gives the same bits             no cache
 states kept in one precision are not the other's             fits
 Fisher scores are those of float32, bit for bit              the model in float32
 a run answers as it was scored, in the precision of its run  result.json; predict in float32
+a run.json of any kind is read, or named                     spoilt ones
 it is refused before anything is written                     an AVX2-only processor; the folder
 an unfinished run does not go on in another precision        error words
 """
@@ -228,6 +229,30 @@ def test_a_run_answers_as_it_was_scored_in_the_precision_of_its_training(tmp_pat
     other = run(tmp_path / "other", encoder)
     assert encoder_of(load_run(tmp_path / "other").model).precision == "float32"
     assert other["test_scores"].keys() == result["test_scores"].keys()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ('{"settings": {"precision": "fp8"}}', "precision is float32 or bf16, not 'fp8'"),
+        ('{"settings": {"precision": []}}', r"precision is float32 or bf16, not \[\]"),
+        ('{"settings": ', "run.json is not valid JSON"),
+        ("[" * 100_000, "run.json is not valid JSON"),
+        ("[]", None),
+        ('{"settings": 3}', None),
+        ('{"by": "somebody else"}', None),
+    ],
+)
+def test_a_run_json_of_any_kind_is_read_or_named(content, words, tmp_path):
+    encoder = checkpoint(tmp_path / "encoder")
+    run(tmp_path / "run", encoder)
+    (tmp_path / "run" / "run.json").write_text(content, encoding="utf-8")
+    if words is None:
+        assert encoder_of(load_run(tmp_path / "run").model).precision == "float32"
+        return
+    with pytest.raises(MiniftError, match=words):
+        load_run(tmp_path / "run")
+    assert encoder_of(load_run(tmp_path / "run", precision="float32").model).precision == "float32"
 
 
 def test_bf16_is_refused_where_the_processor_lacks_it(monkeypatch, tmp_path, capsys):
