@@ -354,7 +354,9 @@ def test_a_score_file_cut_anywhere_ends_up_as_if_it_never_was(begun, tmp_path, m
     examples = list(stream_pool(pool, "classification"))
     chosen = choose(Asking(passes=2), last_model(load_project(begun)), examples, 20, 0)
     assert sorted(zip(chosen.ids, chosen.scores)) == sorted(zip(ids, values))
-    with pytest.raises(MiniftError, match="no score file of this model, strategy and seed"):
+    with pytest.raises(
+        MiniftError, match="no score file of this model, strategy, seed and precision"
+    ):
         score(begun, pool, whole, Asking(passes=3))
     pool.write_text("changed\n" + "\n".join(list(TEXTS)[1:20]) + "\n", encoding="utf-8")
     with pytest.raises(MiniftError, match="line 2 is the score of another text than number 1"):
