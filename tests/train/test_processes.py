@@ -6,7 +6,8 @@ gradients are those of one process, whatever the shares      one process in floa
                                                              and of none; sentences with unequal
                                                              numbers of targets; split steps
 ten steps of training end with its weights: full, BitFit,    the same
-freezing, Child-Tuning F and D, regression
+freezing, Child-Tuning F and D, regression, and with a
+small word table
 every process ends with the same bytes                       digests of the weights
 dropout masks differ between processes, and are the same     the masks of two draws
 in a second run
@@ -48,6 +49,7 @@ from minift.train import loop, processes
 from minift.train.evaluate import predict_logits
 from minift.train.loop import Seeds, Settings, backward, cross_entropy, fine_tune, squared_error
 from minift.train.processes import own_seed, rank, several
+from minift.train.rows import UsedRows, used_rows
 from minift.train.runs import build, train
 from tests.tiny import checkpoint, news, reviews, similarity
 
@@ -57,6 +59,7 @@ FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["torch._dynamo", "tokenizers", "safetensors.torch", "tqdm"])
 REPOSITORY = Path(__file__).resolve().parents[2]
 METHODS = ["full", "bitfit", "freeze:1", "child-f:0.3", "child-d:0.3"]
+VARIANTS = ["regression", "used rows"]
 SECONDS = 60  # that a test waits for processes; they take a few
 PROMPTLY = 8  # on a machine that does other things, too; alone it is less than one
 
@@ -147,6 +150,14 @@ def model_and_items(encoder: Path, dataset, count: int):
     return tuned.model.double().train(), items
 
 
+def add_rows(model, count: int) -> None:
+    """Let the word table have `count` more rows, which no text reads."""
+    table = model.bert.embeddings.word.weight.detach()
+    table = torch.cat([table, table.new_ones(count, table.shape[1])])
+    model.bert.embeddings.word = nn.Embedding.from_pretrained(table, freeze=False)
+    model.bert.config = replace(model.bert.config, vocab_size=len(table))
+
+
 def arithmetic(folder: Path, encoder: Path) -> dict:
     """All that is compared with one process."""
     found: dict = {}
@@ -166,22 +177,27 @@ def arithmetic(folder: Path, encoder: Path) -> dict:
     model.unread = nn.Parameter(torch.ones(3).double())
     backward(model, items, 1, cross_entropy)
     found["gradient of unread"] = {n: p.grad for n, p in model.named_parameters()}
-    for method in [*METHODS, "regression"]:
+    for method in [*METHODS, *VARIANTS]:
         dataset = similarity() if method == "regression" else reviews()
         model, items = model_and_items(encoder, dataset, 18)
-        chosen = recipe("full" if method == "regression" else method)
+        chosen = recipe("full" if method in VARIANTS else method)
         loop.select(model, chosen.trainable)
         rule = chosen.gradients(model, items, Seeds.all(3)) if chosen.gradients else None
-        history = fine_tune(
-            model,
-            items,
-            # 18 = 4 * 4 + 2: in the last step of an epoch one of three has no example
-            Settings(epochs=2, batch_size=4, learning_rate=1e-3, clip=0.5),
-            Seeds.all(3),
-            trainable=chosen.trainable,
-            gradients=rule,
-            objective=squared_error if method == "regression" else cross_entropy,
-        )
+        small = method == "used rows"
+        if small:
+            add_rows(model, 300)
+        with used_rows(model, items, chosen.trainable(model) if small else ()):
+            assert isinstance(model.bert.embeddings.word, UsedRows) == small
+            history = fine_tune(
+                model,
+                items,
+                # 18 = 4 * 4 + 2: in the last step of an epoch one of three has no example
+                Settings(epochs=2, batch_size=4, learning_rate=1e-3, clip=0.5),
+                Seeds.all(3),
+                trainable=chosen.trainable,
+                gradients=rule,
+                objective=squared_error if method == "regression" else cross_entropy,
+            )
         weights = {name: p.detach().clone() for name, p in model.named_parameters()}
         losses = torch.tensor([epoch.train_loss for epoch in history.epochs])
         found[f"weights of {method}"] = {"loss": losses, **weights}
@@ -240,7 +256,7 @@ def test_gradients_of_uneven_shares_are_those_of_one_process(size, case, sums):
 
 
 @pytest.mark.parametrize("size", [2, 3])
-@pytest.mark.parametrize("method", [*METHODS, "regression"])
+@pytest.mark.parametrize("method", [*METHODS, *VARIANTS])
 def test_ten_steps_of_training_end_with_the_weights_of_one_process(size, method, sums):
     [alone] = sums[1]
     assert alone[f"steps of {method}"] == sums[size][0][f"steps of {method}"] == 10
