@@ -175,8 +175,8 @@ def fit(
     )
     loop.select(tuned.model, method.trainable)  # a gradient rule sees what will learn
     rule = method.gradients(tuned.model, items, seeds) if method.gradients else None
-    rows = tuple(method.trainable(tuned.model)) if settings.used_rows else ()
-    with used_rows(tuned.model, items, rows, rule):
+    learning = tuple(method.trainable(tuned.model)) if settings.used_rows else ()
+    with used_rows(tuned.model, items, learning, rule):
         fine_tune(
             tuned.model,
             items,

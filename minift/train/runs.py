@@ -219,12 +219,11 @@ def train(
     with open_run(folder, "run", spec, save_every, progress) as checkpoints:
         select(tuned.model, method.trainable)  # a gradient rule sees what will learn
         rule = method.gradients(tuned.model, items, seeds) if method.gradients else None
+        learning = tuple(method.trainable(tuned.model))
         cache = None
         if not settings.prefix_dropout:  # validation goes through the frozen layers once, too
-            learning = method.trainable(tuned.model)
             cache = prefix_cache(tuned.model, learning, [*items, *dev_items], folder)
-        rows = tuple(method.trainable(tuned.model)) if settings.used_rows else ()
-        with used_rows(tuned.model, items, rows, rule):
+        with used_rows(tuned.model, items, learning if settings.used_rows else (), rule):
             history = fine_tune(
                 tuned.model,
                 items,
