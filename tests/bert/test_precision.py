@@ -11,6 +11,7 @@ states kept in one precision are not the other's             fits
 Fisher scores are those of float32, bit for bit              the model in float32
 a run answers as it was scored, in the precision of its run  result.json; predict in float32
 a run.json of any kind is read, or named                     spoilt ones
+projects, scores, comparisons, simulations, teachers too     what is stored; what is entered
 it is refused before anything is written                     an AVX2-only processor; the folder
 an unfinished run does not go on in another precision        error words
 """
@@ -28,11 +29,16 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from minift.active.mc_dropout import mc_logits
+from minift.active.project import load_project
+from minift.active.rounds import last_model
+from minift.bert import encoder as encoder_module
 from minift.bert import precision
 from minift.bert.encoder import set_precision
 from minift.bert.heads import SequenceClassifier, encoder_of
 from minift.bert.precision import processor_flags, require_bf16, require_precision
 from minift.cli import main
+from minift.compact import teacher as compact_teacher
+from minift.compact.teacher import teacher_logits
 from minift.data.batches import make_batch, shuffled
 from minift.errors import MiniftError
 from minift.methods.fisher import fisher
@@ -40,10 +46,10 @@ from minift.methods.recipes import recipe
 from minift.train.evaluate import predict_logits
 from minift.train.loop import Seeds, Settings, adamw, cross_entropy, everything, fine_tune, select
 from minift.train.prefix import PrefixCache
-from minift.train.runs import load_run, train
+from minift.train.runs import build, load_run, train
 from minift.train.schedules import Linear
 from tests.bert.reference import copy_weights, hf_config, inputs, own_config, randomise
-from tests.tiny import checkpoint, reviews
+from tests.tiny import checkpoint, news, reviews
 from tests.train.test_loop import make_items
 
 AVX2_ONLY = frozenset("fpu sse sse2 avx avx2 fma f16c".split())  # noqa: SIM905
@@ -322,6 +328,71 @@ def test_the_command_line_hands_it_on(tmp_path, capsys):
         assert main(["predict", out, str(texts), *choice]) == 0
         answers.append(capsys.readouterr().out)
     assert answers[0] != answers[1]
+
+
+def test_a_project_keeps_its_precision_and_a_score_file_tells_it(tmp_path, capsys):
+    encoder, texts, out = checkpoint(tmp_path / "encoder"), tmp_path / "texts.txt", tmp_path / "p"
+    texts.write_text("\n".join(e.text for e in reviews().train[:12]) + "\n", encoding="utf-8")
+    start = ["--pool", str(texts), "--labels", "neg,pos", "--encoder", str(encoder)]
+    chosen = ["--steps", "2", "--precision", "bf16", "--out", str(out)]
+    assert main(["active", "start", *start, *chosen]) == 0
+    project = load_project(out)
+    assert project.settings.precision == "bf16"
+    assert main(["active", "next", str(out), "-n", "4"]) == 0
+    batch = next((out / "batches").glob("*.csv"))
+    header, *rows = batch.read_text(encoding="utf-8").splitlines()
+    place = header.split(",").index("label")
+    filled = [row.split(",") for row in rows]
+    for number, row in enumerate(filled):
+        row[place] = ("neg", "pos")[number % 2]
+    lines = [header, *(",".join(row) for row in filled)]
+    batch.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    assert main(["active", "import", str(out), str(batch)]) == 0
+    assert main(["active", "next", str(out), "-n", "2"]) == 0
+    assert encoder_of(last_model(project).model).precision == "bf16"
+    assert encoder_of(last_model(project, precision="float32").model).precision == "float32"
+    scores = tmp_path / "scores.jsonl"
+    score = ["active", "score", str(out), str(texts), "--out", str(scores), "--passes", "2"]
+    assert main(score) == 0
+    made = json.loads(scores.read_text(encoding="utf-8").splitlines()[0])["scores"]
+    assert made["precision"] == "bf16"
+    capsys.readouterr()
+    assert main([*score, "--precision", "float32"]) == 1
+    assert "no score file of this model, strategy, seed and precision" in capsys.readouterr().err
+
+
+def test_what_a_teacher_said_in_one_precision_is_not_taken_for_the_other(tmp_path, monkeypatch):
+    data, encoder, cache = news(), checkpoint(tmp_path / "encoder"), tmp_path / "said.safetensors"
+    teacher = build(data, encoder, Seeds.all(0))
+    sentences = [example.words for example in data.train[:6]]
+    exact = teacher_logits(teacher, sentences, cache)
+    set_precision(teacher.model, "bf16")
+    halves = teacher_logits(teacher, sentences, cache)
+    assert not all(torch.equal(a, b) for a, b in zip(exact, halves))
+    monkeypatch.setattr(compact_teacher, "predict_logits", None)  # now it must be read
+    again = teacher_logits(teacher, sentences, cache)
+    assert all(torch.equal(a, b) for a, b in zip(again, halves))
+
+
+def test_a_comparison_and_a_simulation_are_in_the_precision_asked_for(tmp_path, monkeypatch):
+    encoder, seen = checkpoint(tmp_path / "encoder"), []
+    enter = precision.products_in
+
+    def watched(asked, device):
+        seen.append(asked)
+        return enter(asked, device)
+
+    monkeypatch.setattr(encoder_module, "products_in", watched)
+    data = ["--data", "reviews", "--encoder", str(encoder), "--precision", "bf16"]
+    out = str(tmp_path / "compared")
+    few = ["--labels", "20", "--seeds", "1", "--epochs", "1", "--methods", "full"]
+    assert main(["compare", *data, *few, "--out", out]) == 0
+    assert set(seen) == {"bf16"}
+    seen.clear()
+    few = ["--rounds", "1", "--initial", "6", "--query", "2", "--steps", "2", "--passes", "2"]
+    few += ["--pool", "12", "--test", "8", "--seeds", "1"]
+    assert main(["active", "simulate", *data, *few, "--out", str(tmp_path / "simulated")]) == 0
+    assert set(seen) == {"bf16"}
 
 
 def test_flags_are_the_processors(monkeypatch):
