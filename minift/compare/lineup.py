@@ -170,7 +170,7 @@ def shown(
         "batch": f"{settings.batch_size}",
         "schedule": type(method.schedule()).__name__,
         "weights kept": settings.keep,
-        "precision": settings.precision,
+        **({} if settings.precision == "float32" else {"precision": settings.precision}),
         "trained": trains["all"],
         "in the head": trains["head"],
         "in embedding tables": trains["embeddings"],

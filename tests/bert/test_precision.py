@@ -388,6 +388,7 @@ def test_a_comparison_and_a_simulation_are_in_the_precision_asked_for(tmp_path, 
     few = ["--labels", "20", "--seeds", "1", "--epochs", "1", "--methods", "full"]
     assert main(["compare", *data, *few, "--out", out]) == 0
     assert set(seen) == {"bf16"}
+    assert "precision" in (tmp_path / "compared" / "report.md").read_text(encoding="utf-8")
     seen.clear()
     few = ["--rounds", "1", "--initial", "6", "--query", "2", "--steps", "2", "--passes", "2"]
     few += ["--pool", "12", "--test", "8", "--seeds", "1"]
