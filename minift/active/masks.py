@@ -50,11 +50,16 @@ def derive(keys: Tensor, numbers: Tensor | int) -> Tensor:
     """Return the keys of the children `numbers` (0, 1, ...) of `keys`; both broadcast."""
     numbers = torch.as_tensor(numbers, device=keys.device)
     mixed = keys + (numbers + 1) * GAMMA
-    for places, factor in ((30, _FIRST), (27, _SECOND), (31, 1)):
-        shifted = mixed >> places
-        mixed ^= shifted.bitwise_and_(2 ** (64 - places) - 1)  # brings in zeros, not the sign
+    for places, factor in ((30, _FIRST), (27, _SECOND)):
+        mixed ^= _shifted(mixed, places)
         mixed *= factor
+    mixed ^= _shifted(mixed, 31)
     return mixed
+
+
+def _shifted(numbers: Tensor, places: int) -> Tensor:
+    """Shift to the right and bring in zeros; `>>` alone would bring in the sign."""
+    return (numbers >> places).bitwise_and_(2 ** (64 - places) - 1)
 
 
 def keyed_mask(row_keys: Tensor, columns: int, probability: float, dtype: torch.dtype) -> Tensor:

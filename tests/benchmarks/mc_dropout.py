@@ -2,8 +2,10 @@
 
 Same checkpoint, same sentences, same number of passes. baal wraps transformers' own model: every
 pass goes through the whole encoder, whatever samples, and the dropout of attention probabilities
-does not sample, which saves it work. Here all sites sample, and what lies below the lowest of
-them runs once. Needs baal: pip install baal torchmetrics lightning-utilities structlog
+does not sample, since baal replaces modules and attention has none: that saves it work. Here all
+sites sample, and what lies below the lowest of them runs once. `mc_all` is baal as its users
+find it; in `mc_all_both` its attention is made to sample, too, so that both do the same work.
+Needs baal: pip install baal torchmetrics lightning-utilities structlog
 """
 
 from __future__ import annotations
@@ -21,9 +23,11 @@ from tests.benchmarks.common import NotTheSame, Result, faster, in_turn, same, s
 from tests.benchmarks.world import BATCH, World, quiet_transformers
 
 KEPT = "mc_head_kept"
+BOTH = "mc_all_both"
 # name, work, what samples in both, goal
 ROWS: tuple[tuple[str, str, Layers, float | None], ...] = (
     ("mc_all", "MC dropout, all sites, T = 10, against baal", "all", 3.0),
+    (BOTH, "the same, where attention samples in baal, too", "all", 3.0),
     ("mc_last", "MC dropout in the last layer and the head, T = 10", 1, 10.0),
     ("mc_head", "MC dropout in the head, T = 10", "head", 40.0),
     (KEPT, "the same, states kept from the round before", "head", None),
@@ -67,13 +71,22 @@ def rows(world: World) -> Iterator[Result]:
         model.dropout = patch_module(holder)["dropout"]
         return model
 
+    attending = attention_sampling(copy.deepcopy(reference))
+    attending.eval()  # as baal does before each prediction
+    with torch.inference_mode():
+        pair = [attending(**world.collate(encoded[:8])).logits for _ in range(2)]
+    if torch.equal(*pair):
+        raise NotTheSame(f"{BOTH}: transformers' attention does not sample")
+
     with tempfile.TemporaryDirectory() as scratch:
         options = transformers.TrainingArguments(
             scratch, per_device_eval_batch_size=BATCH, report_to=[], disable_tqdm=True,
             use_cpu=world.device == "cpu", dataloader_pin_memory=False,
         )  # fmt: skip
         for name, work, layers, goal in ROWS:
-            trainer = BaalTransformersTrainer(patched(layers), options, data_collator=world.collate)
+            model = patched(layers)
+            model = attention_sampling(model) if name == BOTH else model
+            trainer = BaalTransformersTrainer(model, options, data_collator=world.collate)
             drawn = trainer.predict_on_dataset(encoded[:4], 3)
             if drawn.shape[-1] != 3 or drawn.std(-1).min() == 0:
                 raise NotTheSame(f"{name}: baal's passes do not differ; it does not sample")
@@ -89,3 +102,12 @@ def rows(world: World) -> Iterator[Result]:
 
             mine, theirs = in_turn([ours, baal], world.rounds)
             yield Result(name, work, goal, **faster(mine, theirs, count, "texts"))
+
+
+def attention_sampling(model: torch.nn.Module) -> torch.nn.Module:
+    """Let transformers' attention drop probabilities out, whoever calls `eval()`."""
+    for module in model.modules():
+        if type(module).__name__ == "BertSelfAttention":
+            module.train()
+            module.train = lambda mode=True, module=module: module  # type: ignore[method-assign]
+    return model

@@ -45,7 +45,7 @@ SCRIPTS: tuple[tuple[Rows, tuple[str, ...]], ...] = (
     (frozen.rows, ("frozen",)),
     (head.rows, ("head",)),
     (inference.rows, ("inference",)),
-    (mc_dropout.rows, ("mc_all", "mc_last", "mc_head", "mc_head_kept")),
+    (mc_dropout.rows, ("mc_all", "mc_all_both", "mc_last", "mc_head", "mc_head_kept")),
     (fisher.rows, ("fisher",)),
     (bf16.rows, tuple(bf16.WORK)),
     (loading.rows, ("loading",)),

@@ -32,6 +32,7 @@ GOALS = {
     "head": (15.0, "at least"),
     "inference": (2.0, "at least"),
     "mc_all": (3.0, "at least"),
+    "mc_all_both": (3.0, "at least"),
     "mc_last": (10.0, "at least"),
     "mc_head": (40.0, "at least"),
     "mc_head_kept": (None, "at least"),
