@@ -1,4 +1,8 @@
-"""What every test stands on: no network, one place for real data, a short list of skips."""
+"""What every test stands on: no network, one place for real data, a short list of skips.
+
+Folders are tested by several processes, a file by each, if pytest-xdist is there; single files and
+tests in one, where a debugger works (`-n 0`: always in one).
+"""
 
 from __future__ import annotations
 
@@ -12,16 +16,33 @@ import hypothesis
 import pytest
 import torch
 
+from minift.doctor import cores
+
 hypothesis.settings.register_profile("minift", database=None, deadline=None)
 hypothesis.settings.load_profile("minift")  # writes nothing, and a slow machine is no failure
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+PROCESSES = min(cores(), 4)  # each takes up to 1.3 GB
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # the cores are shared, also with processes of the tests
+    threads = max(1, cores() // int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
+    torch.set_num_threads(threads)
+    os.environ["OMP_NUM_THREADS"] = str(threads)
 
 NO_GPU = "no GPU"
 NO_REAL_DATA = "real data absent (set MINIFT_DATA)"
 NO_CHECKPOINT = "checkpoint not fetched (run: minift info minilm)"
 NO_CHROMIUM = "no Chromium"
 ALLOWED_SKIPS = {NO_GPU, NO_REAL_DATA, NO_CHECKPOINT, NO_CHROMIUM}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config):
+    """Decide how many processes test, where nobody has said so by -n, -d or --pdb."""
+    option, folders = config.option, all(Path(name).is_dir() for name in config.args)
+    mine = "PYTEST_XDIST_WORKER" not in os.environ and not option.usepdb and folders
+    if mine and getattr(option, "numprocesses", 0) is None and option.dist == "no":
+        option.numprocesses, option.dist = PROCESSES, "loadfile"
 
 
 @pytest.hookimpl(wrapper=True)
