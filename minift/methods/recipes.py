@@ -5,6 +5,8 @@ Claim    A method is a few words ("bitfit", "freeze:3", "bitfit+adaptive"); each
 Differs  Learning rates are one number a method (`RATES`), not tuned for each data set. Accuracy
          on SST-2's development split, MiniLM, 300 labels, one seed: full .813 at 5e-5, .809 at
          1e-4, .796 at 2e-4; BitFit .747 at 1e-3, .772 at 2e-3. The head's was not searched.
+         BitFit wants steps: with 1,000 labels .785 after 189 of them, .844 after 756 (SST-2's test
+         split, three seeds), where full fine-tuning has .844 after 189. See README.
 Proof    tests/methods/test_recipes.py
 """
 
