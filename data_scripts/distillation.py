@@ -13,7 +13,7 @@ Differs  - Hidden states are matched through projections that are thrown away, s
            and so must the mean of all tokens.
          - A share of the sentences is shown to the student in lower case, to the (uncased)
            teacher it makes no difference.
-Proof    tests/train/test_pretrain.py
+Proof    tests/pretraining/test_pretrain.py
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from minift.bert.config import BertConfig
 from minift.bert.encoder import Bert, Pooler
 from minift.bert.heads import MaskedLM
 from minift.bert.packing import Packed, Selection, pack
-from minift.bert.tokenizer import Tokenizer, WordWindow, split_words
+from minift.checkpoints.tokenizer import Tokenizer, WordWindow, split_words
 from minift.errors import MiniftError
 from minift.files import atomic_directory_write
 

@@ -18,9 +18,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from minift.active.curves import plot
-from minift.active.journal import parse
 from minift.active.study import Study, study, whole_curves
 from minift.errors import MiniftError
+from minift.journal import parse
 
 COLOURS = {"random": "#6b6b6b", "bald": "#0072B2", "entropy": "#E69F00"}
 OTHERS = ("#009E73", "#CC79A7", "#56B4E9")

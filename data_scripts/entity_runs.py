@@ -42,10 +42,10 @@ from minift.data.examples import Dataset
 from minift.data.named import load_dataset
 from minift.errors import MiniftError
 from minift.files import atomic_write
-from minift.machine import machine
 from minift.methods.recipes import recipe
-from minift.train.loop import Seeds
-from minift.train.runs import load_run, subset, train
+from minift.runs.machine import machine
+from minift.runs.train import load_run, subset, train
+from minift.training.loop import Seeds
 
 TEACHER = "teacher"
 STUDENTS = {

@@ -43,7 +43,7 @@ from urllib.parse import urlsplit
 
 from tqdm import tqdm
 
-from minift.bert.hub import minift_home
+from minift.checkpoints.hub import minift_home
 from minift.data.named import NAMED_SETS, load_dataset
 from minift.errors import MiniftError, nearest
 from minift.files import atomic_write

@@ -42,12 +42,12 @@ from tqdm import tqdm
 
 from minift.bert.config import BertConfig
 from minift.bert.heads import initialise
-from minift.bert.tokenizer import Tokenizer
-from minift.bert.weights import load_encoder, save_pretrained
+from minift.checkpoints.tokenizer import Tokenizer
+from minift.checkpoints.weights import load_encoder, save_pretrained
 from minift.errors import MiniftError
 from minift.files import atomic_directory_write, atomic_write
-from minift.train.corpus import Corpus, MaskedText, train_vocabulary
-from minift.train.pretrain import Settings, masked_lm_loss, pretrain
+from minift.pretraining.corpus import Corpus, MaskedText, train_vocabulary
+from minift.pretraining.pretrain import Settings, masked_lm_loss, pretrain
 
 HELD_OUT_EVERY = 200  # of the documents
 WORDS_FOR_TEACHER = 30_000

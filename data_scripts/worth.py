@@ -24,14 +24,14 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from minift.bert.weights import without_pretraining
+from minift.checkpoints.weights import without_pretraining
+from minift.compare.bag_of_words import fit_bag_of_words
 from minift.data.named import load_dataset
 from minift.errors import MiniftError
 from minift.files import atomic_write
 from minift.methods.recipes import RATES, recipe
-from minift.train.bag_of_words import fit_bag_of_words
-from minift.train.loop import Seeds
-from minift.train.runs import subset, train
+from minift.runs.train import subset, train
+from minift.training.loop import Seeds
 
 TINY = 3e-4
 Key = tuple[str, int, str, float, int]  # data, labels, encoder, learning rate, seed

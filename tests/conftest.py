@@ -16,7 +16,7 @@ import hypothesis
 import pytest
 import torch
 
-from minift.doctor import cores
+from minift.cli.doctor import cores
 
 hypothesis.settings.register_profile("minift", database=None, deadline=None)
 hypothesis.settings.load_profile("minift")  # writes nothing, and a slow machine is no failure
@@ -127,7 +127,7 @@ def real_data() -> Path:
 @pytest.fixture(scope="session")
 def minilm() -> Path:
     """Folder of the real MiniLM checkpoint."""
-    from minift.bert.hub import cached
+    from minift.checkpoints.hub import cached
 
     folder = cached("minilm")
     if folder is None:

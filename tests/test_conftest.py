@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from minift.doctor import cores
+from minift.cli.doctor import cores
 from tests.conftest import NO_GPU, PROCESSES, REPOSITORY
 
 TESTS = f"""

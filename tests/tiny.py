@@ -13,8 +13,8 @@ import torch
 
 from minift.bert.config import BertConfig
 from minift.bert.heads import MaskedLM
-from minift.bert.tokenizer import Tokenizer
-from minift.bert.weights import random_model, save_pretrained
+from minift.checkpoints.tokenizer import Tokenizer
+from minift.checkpoints.weights import random_model, save_pretrained
 from minift.data.examples import Dataset, TaggedExample, TextExample
 
 WORDS = "good bad film book the a was is very not and it plot end I saw on in at by".split()  # noqa: SIM905

@@ -33,9 +33,9 @@ from minift.data.examples import Dataset, Example, TaggedExample
 from minift.data.gold import gold_classes
 from minift.data.metrics import headline
 from minift.errors import MiniftError
-from minift.train.loop import Seeds, Settings
-from minift.train.recipe import Recipe
-from minift.train.runs import Head
+from minift.runs.train import Head
+from minift.training.loop import Seeds, Settings
+from minift.training.recipe import Recipe
 
 FEWEST = 40  # labelled texts; a fold of fewer than 10 says nothing
 FOLDS = 4

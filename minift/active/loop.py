@@ -27,16 +27,16 @@ from minift.active import acquisition
 from minift.active.acquisition import Aggregate, Score, aggregate, batch_bald, select
 from minift.active.advice import Look
 from minift.active.mc_dropout import Layers, mc_predict, mc_stream
-from minift.data.batches import make_items
 from minift.data.examples import Dataset, Example, TaggedExample
 from minift.data.gold import gold_classes, gold_tags
 from minift.errors import MiniftError, nearest
-from minift.train import loop
-from minift.train.loop import Seeds, Settings, cross_entropy, fine_tune
-from minift.train.prefix import PrefixCache, prefix_cache
-from minift.train.recipe import Recipe
-from minift.train.rows import used_rows
-from minift.train.runs import FineTuned, Head, build, subset
+from minift.runs.train import FineTuned, Head, build, subset
+from minift.speed.prefix import PrefixCache, prefix_cache
+from minift.speed.rows import used_rows
+from minift.training import loop
+from minift.training.batches import make_items
+from minift.training.loop import Seeds, Settings, cross_entropy, fine_tune
+from minift.training.recipe import Recipe
 
 SCORES: dict[str, Score] = {
     "least_confidence": acquisition.least_confidence,

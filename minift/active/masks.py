@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from minift.bert.dropout import thinned
-from minift.data.batches import Item
+from minift.training.batches import Item
 
 # The odd constants of splitmix64 as int64 holds them; products wrap around, as they must.
 GAMMA = 0x9E3779B97F4A7C15 - 2**64

@@ -34,13 +34,13 @@ from minift.bert.dropout import Dropout
 from minift.bert.encoder import Attention
 from minift.bert.heads import encoder_of, reads_every_token
 from minift.bert.packing import Computed
-from minift.data.batches import Batch, Item, by_length, make_batch, make_items
 from minift.data.examples import Example, TaggedExample
 from minift.errors import MiniftError
-from minift.train.evaluate import TOKENS_PER_BATCH
-from minift.train.prefix import PrefixCache
-from minift.train.processes import merged, my_share
-from minift.train.runs import FineTuned
+from minift.runs.evaluate import TOKENS_PER_BATCH
+from minift.runs.processes import merged, my_share
+from minift.runs.train import FineTuned
+from minift.speed.prefix import PrefixCache
+from minift.training.batches import Batch, Item, by_length, make_batch, make_items
 
 Layers = int | Literal["all", "head", "none"]
 CHUNK = 1024  # texts held in memory at a time

@@ -30,12 +30,9 @@ from typing import Any, Literal
 import torch
 from tqdm import tqdm
 
-from minift import __version__
 from minift.active.acquisition import Aggregate
 from minift.active.advice import Look, advise, kappa
 from minift.active.curves import write_report
-from minift.active.journal import Journal, open_journal
-from minift.active.ledger import Label, State, replay
 from minift.active.loop import (
     WATCHED,
     Asking,
@@ -56,10 +53,13 @@ from minift.data.gold import gold_classes, gold_tags
 from minift.data.metrics import headline
 from minift.errors import MiniftError
 from minift.files import atomic_write
-from minift.train.loop import Seeds, Settings
-from minift.train.prefix import PrefixCache
-from minift.train.recipe import Recipe
-from minift.train.runs import FineTuned, Head, build, is_labelled, subset
+from minift.journal import Journal, open_journal
+from minift.label.ledger import Label, State, replay
+from minift.runs.train import FineTuned, Head, build, is_labelled, subset
+from minift.speed.prefix import PrefixCache
+from minift.training.loop import Seeds, Settings
+from minift.training.recipe import Recipe
+from minift.version import __version__
 
 COLUMNS = (
     *("strategy", "seed", "labelled", "test", "round", "words", "imbalance", "uncertainty"),

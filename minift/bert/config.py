@@ -19,7 +19,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from minift.bert.limits import LARGEST_JSON, MOST_CLASSES, MOST_PARAMETERS, read_limited
+from minift.checkpoints.limits import LARGEST_JSON, MOST_CLASSES, MOST_PARAMETERS, read_limited
 from minift.errors import MiniftError, nearest
 
 _SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can spell half a character, no file can hold it

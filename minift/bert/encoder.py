@@ -24,12 +24,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from minift.bert import varlen
 from minift.bert.config import BertConfig
 from minift.bert.dropout import Dropout
 from minift.bert.packing import Computed, Layout, Packed, Selection
-from minift.bert.precision import Precision, products_in, require_precision
 from minift.errors import MiniftError
+from minift.speed import varlen
+from minift.speed.precision import Precision, products_in, require_precision
 
 
 def activation(name: str, values: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ Differs  - A head is asked about some tokens only: [CLS] of each sequence, the f
            each of the widths 3, 4 and 5, ReLU, the maximum over the text, dropout, one linear
            layer. In Kim a text shorter than a filter has no window; here a window begins at
            each token and reads zeros past the text's end.
-Proof    tests/bert/test_parity.py, tests/bert/test_conv_head.py
+Proof    tests/bert/test_parity.py, tests/methods/test_cnn_head.py
 """
 
 from __future__ import annotations

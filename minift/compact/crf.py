@@ -21,7 +21,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from minift.data.batches import UNLABELLED
+from minift.training.batches import UNLABELLED
 
 
 class Crf(nn.Module):

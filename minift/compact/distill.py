@@ -43,11 +43,11 @@ from tqdm import tqdm
 from minift.bert.dropout import set_dropout_generator
 from minift.compact.student import Student, label_indices, label_losses
 from minift.compact.vocabulary import Words
-from minift.data.batches import UNLABELLED, shuffled
 from minift.data.examples import TaggedExample
 from minift.errors import MiniftError
-from minift.train.checkpoint import Checkpoints
-from minift.train.loop import Seeds, copy_of
+from minift.runs.resume import Checkpoints
+from minift.training.batches import UNLABELLED, shuffled
+from minift.training.loop import Seeds, copy_of
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from torch import nn
 
 from minift.bert.config import BertConfig
 from minift.bert.heads import TokenClassifier
-from minift.bert.weights import without_weights
+from minift.checkpoints.weights import without_weights
 from minift.compact.student import Student
 from minift.compact.teacher import teacher_tags
 from minift.compact.vocabulary import Words
@@ -31,8 +31,8 @@ from minift.data.entities import entity_scores
 from minift.data.examples import TaggedExample
 from minift.data.gold import gold_tags
 from minift.errors import MiniftError
-from minift.machine import machine
-from minift.train.runs import FineTuned
+from minift.runs.machine import machine
+from minift.runs.train import FineTuned
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,8 @@ from typing import Any, Literal, get_args
 
 import torch
 
-from minift import __version__
 from minift.bert.heads import encoder_of
-from minift.bert.tokenizer import split_words
+from minift.checkpoints.tokenizer import split_words
 from minift.compact.distill import Distillation, Taught, gold_lessons, pseudo_lessons, teach
 from minift.compact.report import compression_report
 from minift.compact.store import FILE, Storage, check_storage, load_student, save_student
@@ -33,15 +32,16 @@ from minift.compact.vocabulary import Vocabulary, Words, build_vocabulary
 from minift.compact.word_vectors import WordVectors, start_from_teacher, whole_words
 from minift.data.entity_report import side_by_side
 from minift.data.examples import Dataset, TaggedExample
+from minift.data.files.lines import read_text
+from minift.data.files.readers import read_examples
+from minift.data.files.tokens import TAG
 from minift.data.gold import as_sentences, gold_tags
-from minift.data.lines import read_text
 from minift.data.metrics import headline
-from minift.data.readers import read_examples
-from minift.data.token_files import TAG
 from minift.errors import MiniftError
 from minift.files import atomic_write
-from minift.train.loop import Seeds
-from minift.train.runs import FineTuned, is_labelled, open_run
+from minift.runs.train import FineTuned, is_labelled, open_run
+from minift.training.loop import Seeds
+from minift.version import __version__
 
 
 def read_sentences(path: str | Path, format: str | None = None) -> list[tuple[str, ...]]:

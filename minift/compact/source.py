@@ -16,10 +16,10 @@ from typing import Any
 
 from minift.data.embedded import EMBEDDED_SETS
 from minift.data.examples import Dataset
+from minift.data.files.readers import read_dataset
 from minift.data.named import NAMED_SETS, load_dataset
-from minift.data.readers import read_dataset
 from minift.errors import MiniftError
-from minift.train.runs import subset
+from minift.runs.train import subset
 
 _REMEDY = "give the labelled data yourself: --train FILE (with --dev and --test), or --data NAME"
 

@@ -20,8 +20,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from minift.bert.tensor_files import read_safetensors
-from minift.bert.weights import without_weights
+from minift.checkpoints.tensor_files import read_safetensors
+from minift.checkpoints.weights import without_weights
 from minift.compact.student import Student
 from minift.compact.tagger import Tagger, TaggerConfig
 from minift.compact.vocabulary import Vocabulary

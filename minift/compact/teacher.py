@@ -28,12 +28,12 @@ from torch import Tensor
 
 from minift.bert.heads import encoder_of
 from minift.compact.vocabulary import Words
-from minift.data.batches import Item, make_items
 from minift.data.examples import TaggedExample
 from minift.errors import MiniftError
 from minift.files import atomic_directory_write
-from minift.train.evaluate import predict_logits
-from minift.train.runs import FineTuned
+from minift.runs.evaluate import predict_logits
+from minift.runs.train import FineTuned
+from minift.training.batches import Item, make_items
 
 PART = 1024  # sentences between two writes of the file
 _TAG = re.compile(r"O|[BI]-.+")

@@ -12,7 +12,7 @@ Differs  A method of fixed length never sees the development split; one that cho
          labelled examples that takes.
          Under torchrun each run is one process's, from beginning to end; kept weights stay on the
          machine that made them.
-Proof    tests/compare/test_grid.py, tests/train/test_processes.py
+Proof    tests/compare/test_grid.py, tests/runs/test_processes.py
 """
 
 from __future__ import annotations
@@ -28,9 +28,7 @@ from typing import Any, Literal
 import torch
 from tqdm import tqdm
 
-from minift import __version__
-from minift.bert.hub import resolve
-from minift.bert.precision import Precision, require_precision
+from minift.checkpoints.hub import resolve
 from minift.compare.lineup import (
     default_methods,
     rehearse,
@@ -45,9 +43,11 @@ from minift.compare.workers import Job, Plan, run_all, send_home, work
 from minift.data.examples import Dataset
 from minift.errors import MiniftError
 from minift.methods.recipes import recipe
-from minift.train.loop import Seeds
-from minift.train.processes import from_first, rank, require_same, world_size
-from minift.train.runs import require_two_classes, subset
+from minift.runs.processes import from_first, rank, require_same, world_size
+from minift.runs.train import require_two_classes, subset
+from minift.speed.precision import Precision, require_precision
+from minift.training.loop import Seeds
+from minift.version import __version__
 
 
 def compare(
@@ -95,7 +95,7 @@ def compare(
             Where torchrun has started several, each of them does runs instead.
         keep_weights: keep the weights of each run, in `out`/weights.
         device: where to train.
-        precision: of matrix products, for all methods (see minift.bert.precision).
+        precision: of matrix products, for all methods (see minift.speed.precision).
         progress: show a bar on standard error, and what is done if interrupted.
         command: how the user started this, for the report.
 

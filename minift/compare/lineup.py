@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from minift.bert.config import BertConfig
-from minift.data.batches import make_items
 from minift.data.examples import Dataset, Example, TaggedExample
 from minift.errors import MiniftError
 from minift.methods.bitfit import Count, count_trainable
 from minift.methods.recipes import WORDS, recipe
-from minift.train.loop import Seeds, Settings, select
-from minift.train.recipe import Recipe
-from minift.train.runs import build, is_labelled
+from minift.runs.train import build, is_labelled
+from minift.training.batches import make_items
+from minift.training.loop import Seeds, Settings, select
+from minift.training.recipe import Recipe
 
 
 def split_methods(text: str) -> list[str]:

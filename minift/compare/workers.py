@@ -32,7 +32,7 @@ from typing import Any
 
 import torch
 
-from minift.bert.weights import save_pretrained
+from minift.checkpoints.weights import save_pretrained
 from minift.compare.report import Run
 from minift.data.examples import Dataset, Example, TextExample
 from minift.data.gold import gold_classes, gold_numbers, gold_tags
@@ -44,14 +44,14 @@ from minift.data.metrics import (
     headline,
     majority_baseline,
 )
-from minift.determinism import deterministic, inherited
 from minift.errors import MiniftError
-from minift.machine import machine
 from minift.methods.recipes import recipe
-from minift.train.evaluate import Evaluation
-from minift.train.loop import Diverged, Seeds, Settings
-from minift.train.processes import alone, store, world_size
-from minift.train.runs import FineTuned, subset, train
+from minift.runs.determinism import deterministic, inherited
+from minift.runs.evaluate import Evaluation
+from minift.runs.machine import machine
+from minift.runs.processes import alone, store, world_size
+from minift.runs.train import FineTuned, subset, train
+from minift.training.loop import Diverged, Seeds, Settings
 
 POLL = 0.1  # seconds between two looks
 GRID = (1.0, 1 / 3, 3.0)  # factors on a method's rate; of equal scores the first wins

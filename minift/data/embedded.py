@@ -15,7 +15,7 @@ from dataclasses import replace
 from importlib.resources import as_file, files
 
 from minift.data.examples import Dataset
-from minift.data.readers import read_dataset
+from minift.data.files.readers import read_dataset
 from minift.errors import MiniftError, nearest
 
 EMBEDDED_SETS = {"reviews": ".jsonl", "news": ".conll"}  # name -> suffix of its three files

@@ -25,9 +25,9 @@ from pathlib import Path
 
 from minift.data.embedded import EMBEDDED_SETS, load_embedded
 from minift.data.examples import Dataset, Example, Task, TextExample
+from minift.data.files.lines import Problems, decode, read_text, refuse
+from minift.data.files.readers import label_order, overlap_notes, read_examples
 from minift.data.gold import as_texts
-from minift.data.lines import Problems, decode, read_text, refuse
-from minift.data.readers import label_order, overlap_notes, read_examples
 from minift.errors import MiniftError, nearest
 
 Examples = tuple[Example, ...]

@@ -35,7 +35,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from minift.errors import MiniftError
-from minift.train.schedules import Constant, Schedule
+from minift.training.schedules import Constant, Schedule
 
 Phase = Literal["warmup", "constant", "cooldown", "stop"]
 

@@ -24,7 +24,7 @@ from typing import NamedTuple
 from torch import nn
 
 from minift.errors import MiniftError, nearest
-from minift.train.loop import GradientRule, Trainable
+from minift.training.loop import GradientRule, Trainable
 
 
 class Term(NamedTuple):

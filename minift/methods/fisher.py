@@ -34,10 +34,10 @@ from torch.nn import functional as F
 from minift.bert.dropout import Dropout, set_dropout_generator
 from minift.bert.encoder import Bert
 from minift.bert.heads import MaskedLM
-from minift.data.batches import Batch, Item, make_batch
 from minift.errors import MiniftError, nearest
-from minift.train.loop import Objective, cross_entropy
-from minift.train.processes import my_share, sum_over_ranks
+from minift.runs.processes import my_share, sum_over_ranks
+from minift.training.batches import Batch, Item, make_batch
+from minift.training.loop import Objective, cross_entropy
 
 Lengths = tuple[int, ...]  # rows of each example
 Scores = dict[str, Tensor]

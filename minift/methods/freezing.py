@@ -9,7 +9,7 @@ Paper    Griesshaber, Maucher & Vu (2020), "Fine-tuning BERT for Low-Resource Na
 Differs  - The paper does not say whether the embeddings freeze with F > 0. Here they do unless
            told otherwise, since a layer above moving inputs would not see what it was trained
            on; with F <= 0 they learn. Pooler and head learn for every F.
-         - Dropout in the frozen prefix is off (minift/train/prefix.py): below the lowest parameter
+         - Dropout in the frozen prefix is off (minift/speed/prefix.py): below the lowest parameter
            that learns it would only add noise to fixed features. The gradient is that of the
            same model with dropout probability 0 there.
 Proof    tests/methods/test_freezing.py
@@ -27,7 +27,7 @@ from fnmatch import fnmatchcase
 from torch import nn
 
 from minift.errors import MiniftError
-from minift.train.loop import Trainable
+from minift.training.loop import Trainable
 
 _PART = re.compile(r"(?:bert\.)?(?:layers\.(\d+)|(embeddings|pooler))\.")
 

@@ -20,7 +20,6 @@ import torch
 from torch import nn
 
 from minift.bert.heads import encoder_of
-from minift.data.batches import Item
 from minift.errors import MiniftError, nearest
 from minift.methods.adaptive import (
     EarlyStopping,
@@ -35,8 +34,9 @@ from minift.methods.child_tuning import ChildTuningD, ChildTuningF, Order, candi
 from minift.methods.fisher import fisher
 from minift.methods.freezing import freeze
 from minift.methods.layerwise_decay import layerwise_scales
-from minift.methods.random_elements import random_rows_columns, random_scalars
-from minift.train.loop import (
+from minift.methods.random_masks import random_rows_columns, random_scalars
+from minift.training.batches import Item
+from minift.training.loop import (
     GradientRule,
     Seeds,
     Settings,
@@ -44,8 +44,8 @@ from minift.train.loop import (
     everything,
     squared_error,
 )
-from minift.train.recipe import Recipe
-from minift.train.schedules import Linear, Schedule
+from minift.training.recipe import Recipe
+from minift.training.schedules import Linear, Schedule
 
 # Few parameters need large steps. Everybody gets enough of them, however few the labels are:
 # 8 epochs of 100 examples are 56 steps, and BitFit with 200 against full fine-tuning with 56

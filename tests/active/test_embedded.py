@@ -26,8 +26,8 @@ from minift.active.simulate import Plan, simulate
 from minift.active.study import study, whole_curves
 from minift.data.embedded import load_embedded
 from minift.methods.recipes import recipe
-from minift.train.loop import Seeds
-from minift.train.runs import subset
+from minift.runs.train import subset
+from minift.training.loop import Seeds
 
 METHOD = recipe("head")  # the encoder stays frozen and is computed once: cheap, and the paper's
 SETTINGS = replace(METHOD.settings, learning_rate=1e-3, epochs=1, min_steps=100)

@@ -31,7 +31,7 @@ from minift.active.forecast import (
 )
 from minift.errors import MiniftError
 from minift.methods.recipes import recipe
-from minift.train.loop import Settings
+from minift.training.loop import Settings
 from tests.tiny import checkpoint, news, reviews
 
 SIZES = (30, 48, 76, 120)

@@ -36,13 +36,13 @@ from minift.active.loop import (
 from minift.active.mc_dropout import mc_predict, mc_stream
 from minift.bert.config import BertConfig
 from minift.bert.heads import SequenceClassifier
-from minift.data.batches import make_items
 from minift.data.examples import TextExample
 from minift.errors import MiniftError
 from minift.methods.recipes import recipe
-from minift.train.evaluate import predict_logits
-from minift.train.loop import Seeds, Settings
-from minift.train.runs import build
+from minift.runs.evaluate import predict_logits
+from minift.runs.train import build
+from minift.training.batches import make_items
+from minift.training.loop import Seeds, Settings
 from tests.tiny import checkpoint, news, reviews
 
 FAST = Settings(epochs=2, batch_size=8, learning_rate=1e-3, weight_decay=0.1)

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from minift.active.masks import GAMMA, derive, keyed_mask, text_keys
-from minift.data.batches import Item
+from minift.training.batches import Item
 
 WORD = 2**64
 SIGMAS = 4

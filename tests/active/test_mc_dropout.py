@@ -39,13 +39,13 @@ from minift.active.mc_dropout import (
 )
 from minift.bert.dropout import Dropout
 from minift.bert.heads import SequenceClassifier, TokenClassifier
-from minift.bert.weights import load_tokenizer
-from minift.data.batches import Item, make_batch
+from minift.checkpoints.weights import load_tokenizer
 from minift.data.examples import TaggedExample, TextExample
 from minift.errors import MiniftError
-from minift.train.loop import Seeds
-from minift.train.prefix import PrefixCache
-from minift.train.runs import build
+from minift.runs.train import build
+from minift.speed.prefix import PrefixCache
+from minift.training.batches import Item, make_batch
+from minift.training.loop import Seeds
 from tests.bert.reference import copy_weights, hf_config, own_config, randomise
 from tests.tiny import checkpoint, news, reviews, similarity
 

@@ -30,13 +30,13 @@ import pytest
 
 from minift.active import loop
 from minift.active import simulate as simulate_module
-from minift.active.journal import open_journal
 from minift.active.loop import class_counts, imbalance, initial_set
 from minift.active.simulate import Plan, simulate
-from minift.bert.weights import load_tokenizer
+from minift.checkpoints.weights import load_tokenizer
 from minift.errors import MiniftError
+from minift.journal import open_journal
 from minift.methods.recipes import recipe
-from minift.train.loop import Settings
+from minift.training.loop import Settings
 from tests.tiny import checkpoint, news, reviews, similarity, tokens_seen
 
 FAST = Settings(epochs=1, batch_size=16, learning_rate=1e-3)

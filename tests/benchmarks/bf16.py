@@ -14,13 +14,13 @@ import torch
 from torch import nn
 
 from minift.bert.encoder import set_precision
-from minift.bert.precision import Precision, require_precision
-from minift.bert.weights import hf_name
-from minift.data.batches import make_batch
+from minift.checkpoints.weights import hf_name
 from minift.errors import MiniftError
 from minift.methods.bitfit import bitfit
-from minift.train.evaluate import predict_logits
-from minift.train.loop import Trainable, everything, select
+from minift.runs.evaluate import predict_logits
+from minift.speed.precision import Precision, require_precision
+from minift.training.batches import make_batch
+from minift.training.loop import Trainable, everything, select
 from tests.benchmarks.common import Program, Result, faster, in_turn, same, seconds
 from tests.benchmarks.training import own_loop
 from tests.benchmarks.world import BATCH, World, orders, plain_loop, settings

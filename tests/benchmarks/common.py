@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 from minift.files import atomic_write
-from minift.machine import machine as described
+from minift.runs.machine import machine as described
 
 Program = Callable[[], float]  # does its work once; returns what that cost (seconds, megabytes)
 

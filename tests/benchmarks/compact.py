@@ -12,12 +12,12 @@ from collections.abc import Iterator
 import torch
 
 from minift.bert.heads import TokenClassifier
-from minift.bert.weights import load_model, load_tokenizer
+from minift.checkpoints.weights import load_model, load_tokenizer
 from minift.compact.store import load_student, save_student
 from minift.compact.student import new_student
 from minift.compact.vocabulary import build_vocabulary
 from minift.data.named import load_dataset
-from minift.train.runs import FineTuned
+from minift.runs.train import FineTuned
 from tests import tiny
 from tests.benchmarks.common import NotTheSame, Result, faster, in_turn, seconds, spread
 from tests.benchmarks.world import World

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import torch
 
-from minift.data.batches import make_batch
 from minift.methods.fisher import fisher
-from minift.train.loop import cross_entropy, everything
+from minift.training.batches import make_batch
+from minift.training.loop import cross_entropy, everything
 from tests.benchmarks.common import Result, costlier, in_turn, same, seconds
 from tests.benchmarks.training import own_loop
 from tests.benchmarks.world import World

@@ -9,8 +9,8 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator
 
-from minift.data.batches import make_batch
-from minift.train.loop import everything
+from minift.training.batches import make_batch
+from minift.training.loop import everything
 from tests.benchmarks.common import Result, faster, in_turn, same, seconds
 from tests.benchmarks.training import check_epoch, own_loop, trainer_loop
 from tests.benchmarks.world import (

@@ -23,8 +23,8 @@ import numpy as np
 import torch
 
 from minift.active.mc_dropout import Layers, mc_logits
-from minift.data.batches import Item
 from minift.files import atomic_write
+from minift.training.batches import Item
 from tests.benchmarks.common import Program, in_turn, machine, seconds
 from tests.benchmarks.training import own_loop
 from tests.benchmarks.world import BATCH, Encoded, World, check_step, plain_loop, settings

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 import torch
 
-from minift.data.batches import by_length, make_batch
-from minift.train.evaluate import TOKENS_PER_BATCH, predict_logits
+from minift.runs.evaluate import TOKENS_PER_BATCH, predict_logits
+from minift.training.batches import by_length, make_batch
 from tests.benchmarks.common import Result, faster, in_turn, same, seconds
 from tests.benchmarks.world import BATCH, World, bound_rate, products_of
 

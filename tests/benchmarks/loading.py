@@ -24,10 +24,10 @@ TEXT = "a good film and not a bad book"
 def ours(folder: Path | str) -> list[float]:
     """Load with minift and answer one text."""
     from minift.bert.heads import SequenceClassifier
-    from minift.bert.weights import load_model, load_tokenizer
-    from minift.data.batches import make_items
+    from minift.checkpoints.weights import load_model, load_tokenizer
     from minift.data.examples import TextExample
-    from minift.train.evaluate import predict_logits
+    from minift.runs.evaluate import predict_logits
+    from minift.training.batches import make_items
 
     model, _ = load_model(SequenceClassifier, folder)
     texts = [TextExample("1", TEXT)]

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 import torch
 
 from minift.active.mc_dropout import Layers, mc_logits
-from minift.train.prefix import PrefixCache
+from minift.speed.prefix import PrefixCache
 from tests.benchmarks.common import NotTheSame, Result, faster, in_turn, same, seconds
 from tests.benchmarks.world import BATCH, World, quiet_transformers
 

@@ -22,12 +22,12 @@ import torch
 from torch import nn
 
 from minift.bert.heads import SequenceClassifier
-from minift.bert.weights import hf_name, load_model
-from minift.data.batches import Item
+from minift.checkpoints.weights import hf_name, load_model
 from minift.methods.bitfit import bitfit
 from minift.methods.freezing import freeze
-from minift.train.loop import Settings, Trainable, everything
-from minift.train.rows import used_rows
+from minift.speed.rows import used_rows
+from minift.training.batches import Item
+from minift.training.loop import Settings, Trainable, everything
 from tests.benchmarks.common import Result, costlier, in_turn, same
 from tests.benchmarks.training import own_loop
 from tests.benchmarks.world import World, plain_loop, without_dropout

@@ -27,14 +27,14 @@ from pathlib import Path
 from tqdm import tqdm
 
 from minift.active.mc_dropout import mc_stream
+from minift.data.files.readers import stream_examples
 from minift.data.named import load_dataset
-from minift.data.readers import stream_examples
 from minift.files import atomic_write
-from minift.machine import machine
 from minift.methods.recipes import recipe
-from minift.train.loop import Seeds
-from minift.train.predict import predict
-from minift.train.runs import train
+from minift.runs.machine import machine
+from minift.runs.predict import predict
+from minift.runs.train import train
+from minift.training.loop import Seeds
 
 ENCODER, DATA = "tiny", "reviews"
 METHODS = ("full", "head", "bitfit+child-f:0.3")

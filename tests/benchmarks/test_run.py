@@ -17,9 +17,9 @@ import math
 import pytest
 import torch
 
-from minift.bert import precision
-from minift.data.batches import make_batch
-from minift.train.loop import everything
+from minift.speed import precision
+from minift.training.batches import make_batch
+from minift.training.loop import everything
 from tests.benchmarks import bf16, full, growth, run
 from tests.benchmarks.common import NotTheSame, Result, costlier, faster, in_turn, same
 from tests.benchmarks.world import World, check_step, products_of

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator, Sequence
 from torch import nn
 
 from minift.bert.heads import SequenceClassifier
-from minift.data.batches import Item
-from minift.train.loop import Seeds, Settings, Trainable, everything, fine_tune
-from minift.train.rows import used_rows
+from minift.speed.rows import used_rows
+from minift.training.batches import Item
+from minift.training.loop import Seeds, Settings, Trainable, everything, fine_tune
 from tests.benchmarks.common import Program, Result, faster, in_turn, same, seconds
 from tests.benchmarks.world import (
     BATCH,

@@ -21,11 +21,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from minift.bert.dropout import Dropout
 from minift.bert.heads import SequenceClassifier
-from minift.bert.weights import hf_name, load_model, load_tokenizer, save_pretrained
-from minift.data.batches import Batch, Item, make_batch, make_items, shuffled
+from minift.checkpoints.weights import hf_name, load_model, load_tokenizer, save_pretrained
 from minift.data.examples import TextExample
 from minift.data.named import load_dataset
-from minift.train.loop import Settings, Trainable, cross_entropy, everything, select
+from minift.training.batches import Batch, Item, make_batch, make_items, shuffled
+from minift.training.loop import Settings, Trainable, cross_entropy, everything, select
 from tests import tiny
 from tests.benchmarks.common import matmul_rate, same
 

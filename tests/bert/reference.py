@@ -11,7 +11,7 @@ import transformers
 
 from minift.bert.config import BertConfig
 from minift.bert.packing import Packed, pack
-from minift.bert.weights import hf_name
+from minift.checkpoints.weights import hf_name
 
 LENGTHS = (7, 1, 12, 12, 3)
 SIZES = {

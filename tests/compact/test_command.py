@@ -16,7 +16,7 @@ import sys
 
 import pytest
 
-from minift.cli import main
+from minift.cli.main import main
 from minift.compact.store import FILE, load_student
 from tests.tiny import checkpoint, news
 

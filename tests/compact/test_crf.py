@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from minift.compact.crf import Crf
-from minift.data.batches import UNLABELLED
+from minift.training.batches import UNLABELLED
 
 SIZES = [(words, labels) for words in (1, 2, 3, 4) for labels in (1, 2, 3)]
 

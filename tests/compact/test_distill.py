@@ -40,11 +40,11 @@ from minift.compact.student import Student, new_student
 from minift.compact.tagger import Tagger, TaggerConfig
 from minift.compact.teacher import teacher_logits
 from minift.compact.vocabulary import build_vocabulary
-from minift.data.batches import UNLABELLED
 from minift.data.examples import TaggedExample
 from minift.data.metrics import headline
 from minift.errors import MiniftError
-from minift.train.loop import Seeds
+from minift.training.batches import UNLABELLED
+from minift.training.loop import Seeds
 from tests.compact.world import tiny_teacher
 from tests.tiny import news
 

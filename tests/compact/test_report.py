@@ -34,8 +34,8 @@ from minift.compact.vocabulary import build_vocabulary
 from minift.data.entities import entity_scores
 from minift.data.examples import TaggedExample
 from minift.errors import MiniftError
-from minift.train.loop import Seeds
-from minift.train.runs import build
+from minift.runs.train import build
+from minift.training.loop import Seeds
 from tests.tiny import checkpoint, news
 
 

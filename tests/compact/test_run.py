@@ -25,10 +25,10 @@ from minift.compact.run import distill, read_sentences
 from minift.compact.store import FILE, load_student
 from minift.compact.student import Student
 from minift.data.examples import TaggedExample
-from minift.data.readers import read_examples
+from minift.data.files.readers import read_examples
 from minift.errors import MiniftError
-from minift.train.checkpoint import Checkpoints
-from minift.train.loop import Seeds
+from minift.runs.resume import Checkpoints
+from minift.training.loop import Seeds
 from tests.compact.world import tiny_teacher
 from tests.tiny import news, reviews
 

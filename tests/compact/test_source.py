@@ -17,11 +17,11 @@ from minift.compact.source import (
     source_of_name,
     training_data,
 )
-from minift.data.readers import read_dataset
+from minift.data.files.readers import read_dataset
 from minift.errors import MiniftError
 from minift.methods.recipes import recipe
-from minift.train.loop import Seeds, Settings
-from minift.train.runs import subset, train
+from minift.runs.train import subset, train
+from minift.training.loop import Seeds, Settings
 from tests.tiny import checkpoint, news
 
 

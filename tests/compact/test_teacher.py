@@ -20,15 +20,15 @@ import torch
 from minift.bert.config import BertConfig
 from minift.bert.heads import TokenClassifier
 from minift.bert.packing import pack
-from minift.bert.weights import random_model
+from minift.checkpoints.weights import random_model
 from minift.compact import teacher as module
 from minift.compact.distill import Distillation, gold_lessons, pseudo_lessons, teach
 from minift.compact.student import new_student
 from minift.compact.teacher import tag_labels, teacher_logits, teacher_tags
 from minift.compact.vocabulary import build_vocabulary
 from minift.errors import MiniftError
-from minift.train.loop import Seeds
-from minift.train.runs import FineTuned, build
+from minift.runs.train import FineTuned, build
+from minift.training.loop import Seeds
 from tests.tiny import checkpoint, news, reviews
 
 SENTENCES = [
@@ -128,7 +128,7 @@ def test_a_label_that_is_no_tag_has_no_column_and_is_never_chosen():
     model = random_model(TokenClassifier, config, torch.Generator().manual_seed(0))
     with torch.no_grad():
         model.classifier.bias[0] = 100.0
-    from minift.bert.tokenizer import Tokenizer
+    from minift.checkpoints.tokenizer import Tokenizer
     from tests.tiny import NAMES, SPECIAL
 
     tokenizer = Tokenizer.from_vocabulary([*SPECIAL, *NAMES], lowercase=False)

@@ -25,8 +25,8 @@ from minift.compact.student import new_student
 from minift.compact.vocabulary import build_vocabulary
 from minift.compact.word_vectors import start_from_teacher, whole_words, word_vectors
 from minift.errors import MiniftError
-from minift.train.loop import Seeds
-from minift.train.runs import build
+from minift.runs.train import build
+from minift.training.loop import Seeds
 from tests.tiny import checkpoint, news
 
 WORDS = ("Ada", "unhappily", "saw", "Oslo", "?#", "Zanzibar", "and")  # one, many, no known piece

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from minift.methods.recipes import recipe
-from minift.train.loop import Seeds, Settings
-from minift.train.runs import FineTuned, train
+from minift.runs.train import FineTuned, train
+from minift.training.loop import Seeds, Settings
 from tests.tiny import checkpoint, news
 
 LEARNED = Settings(epochs=15, batch_size=8, learning_rate=3e-3)

@@ -31,7 +31,7 @@ import pytest
 import torch
 
 import minift.compare
-from minift.cli import main
+from minift.cli.main import main
 from minift.compare import grid, workers
 from minift.compare.grid import compare
 from minift.compare.lineup import (
@@ -47,9 +47,9 @@ from minift.compare.workers import GRID, Job, Plan, constant_score, gave_up, run
 from minift.data.examples import TaggedExample, TextExample
 from minift.errors import MiniftError
 from minift.methods.recipes import recipe
-from minift.train.evaluate import Evaluation
-from minift.train.loop import Seeds
-from minift.train.runs import load_run, train
+from minift.runs.evaluate import Evaluation
+from minift.runs.train import load_run, train
+from minift.training.loop import Seeds
 from tests.tiny import checkpoint, news, reviews, similarity
 
 MEASURED = ("seconds", "wall_seconds", "peak_mb")

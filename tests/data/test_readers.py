@@ -26,9 +26,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from minift.data import readers
 from minift.data.examples import TaggedExample, TextExample
-from minift.data.readers import read_dataset, read_examples, read_text, stream_examples
+from minift.data.files import readers
+from minift.data.files.readers import read_dataset, read_examples, read_text, stream_examples
 from minift.errors import MiniftError
 
 FRESH = settings(

@@ -36,8 +36,8 @@ from urllib.error import HTTPError
 
 import pytest
 
+from minift.data.files.readers import read_examples
 from minift.data.named import NAMED_SETS, NamedSet, load_dataset
-from minift.data.readers import read_examples
 from minift.errors import MiniftError
 
 SCRIPT = Path(__file__).resolve().parents[2] / "data_scripts" / "fetch_dataset.py"

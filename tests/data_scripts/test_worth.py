@@ -19,12 +19,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from minift.bert.weights import load_encoder
+from minift.checkpoints.weights import load_encoder
 from minift.data.embedded import load_embedded
 from minift.errors import MiniftError
 from minift.methods.recipes import recipe
-from minift.train.loop import Seeds
-from minift.train.runs import train
+from minift.runs.train import train
+from minift.training.loop import Seeds
 from tests.tiny import checkpoint
 
 SCRIPT = Path(__file__).resolve().parents[2] / "data_scripts" / "worth.py"

@@ -31,7 +31,6 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from minift.bert.heads import SequenceClassifier, TokenClassifier
-from minift.data.batches import Item, make_batch
 from minift.errors import MiniftError
 from minift.methods.adaptive import (
     Adaptive,
@@ -48,10 +47,11 @@ from minift.methods.adaptive import (
     stable,
     start,
 )
-from minift.train import loop
-from minift.train.evaluate import mean_loss, predict_logits
-from minift.train.loop import Seeds, Settings, fine_tune
-from minift.train.schedules import Constant, Linear
+from minift.runs.evaluate import mean_loss, predict_logits
+from minift.training import loop
+from minift.training.batches import Item, make_batch
+from minift.training.loop import Seeds, Settings, fine_tune
+from minift.training.schedules import Constant, Linear
 from tests.bert.reference import own_config, randomise
 
 TRACE_1 = [1, 0.8, 0.7, 0.6, 0.62, 0.61, 0.65, *[0.7] * 20]

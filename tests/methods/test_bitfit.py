@@ -31,14 +31,22 @@ from minift.bert.config import BertConfig
 from minift.bert.dropout import set_dropout_generator
 from minift.bert.encoder import Bert
 from minift.bert.heads import MaskedLM, SequenceClassifier, TokenClassifier
-from minift.bert.weights import hf_name
-from minift.data.batches import Item, make_batch
+from minift.checkpoints.delta import load_delta, save_delta
+from minift.checkpoints.weights import hf_name
 from minift.errors import MiniftError
 from minift.methods.bitfit import TERMS, bitfit, count_trainable, head_only
-from minift.methods.delta import load_delta, save_delta
-from minift.methods.random_elements import random_rows_columns, random_scalars
-from minift.train.loop import Seeds, Settings, adamw, cross_entropy, everything, fine_tune, select
-from minift.train.schedules import Linear
+from minift.methods.random_masks import random_rows_columns, random_scalars
+from minift.training.batches import Item, make_batch
+from minift.training.loop import (
+    Seeds,
+    Settings,
+    adamw,
+    cross_entropy,
+    everything,
+    fine_tune,
+    select,
+)
+from minift.training.schedules import Linear
 from tests.bert.reference import copy_weights, hf_config, inputs, own_config, randomise
 
 SEEDS = Seeds.all(0)

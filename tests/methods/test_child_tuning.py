@@ -32,8 +32,7 @@ from torch.nn import functional as F
 from minift.bert.config import BertConfig
 from minift.bert.encoder import Bert
 from minift.bert.heads import SequenceClassifier, TokenClassifier, initialise
-from minift.bert.weights import hf_name, random_model
-from minift.data.batches import Item
+from minift.checkpoints.weights import hf_name, random_model
 from minift.errors import MiniftError
 from minift.methods.child_tuning import (
     ChildTuningD,
@@ -46,9 +45,10 @@ from minift.methods.child_tuning import (
     trainable_fraction,
 )
 from minift.methods.fisher import fisher
-from minift.train.evaluate import predict_logits
-from minift.train.loop import Seeds, Settings, adamw, everything, fine_tune
-from minift.train.schedules import Constant, Linear
+from minift.runs.evaluate import predict_logits
+from minift.training.batches import Item
+from minift.training.loop import Seeds, Settings, adamw, everything, fine_tune
+from minift.training.schedules import Constant, Linear
 from tests.bert.reference import SIZES, copy_weights, hf_config, own_config, randomise
 
 

@@ -17,11 +17,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from minift.bert.weights import load_encoder
-from minift.demo import EPOCHS, LABELS, RATE_OF_TINY, examples
+from minift.checkpoints.weights import load_encoder
+from minift.cli.demo import EPOCHS, LABELS, RATE_OF_TINY, examples
 from minift.methods.recipes import recipe
-from minift.train.loop import Seeds
-from minift.train.runs import train
+from minift.runs.train import train
+from minift.training.loop import Seeds
 
 pytestmark = pytest.mark.slow
 

@@ -24,11 +24,11 @@ from torch.nn import functional as F
 
 from minift.bert.dropout import Dropout, set_dropout_generator
 from minift.bert.heads import MaskedLM, SequenceClassifier, TokenClassifier
-from minift.bert.weights import hf_name
-from minift.data.batches import UNLABELLED, Item, make_batch
+from minift.checkpoints.weights import hf_name
 from minift.errors import MiniftError
 from minift.methods.fisher import batch_fisher, fisher
-from minift.train.loop import Seeds, Settings, cross_entropy, fine_tune, squared_error
+from minift.training.batches import UNLABELLED, Item, make_batch
+from minift.training.loop import Seeds, Settings, cross_entropy, fine_tune, squared_error
 from tests.bert.reference import copy_weights, hf_config, own_config, randomise
 
 

@@ -20,13 +20,13 @@ from minift.bert.config import BertConfig
 from minift.bert.dropout import Dropout, set_dropout_generator
 from minift.bert.encoder import Bert
 from minift.bert.heads import MaskedLM, SequenceClassifier, TokenClassifier
-from minift.bert.weights import hf_name
-from minift.data.batches import make_batch
+from minift.checkpoints.weights import hf_name
 from minift.errors import MiniftError
 from minift.methods.bitfit import bitfit, head_only
 from minift.methods.freezing import freeze, freeze_pattern, what_trains
-from minift.train.loop import Settings, adamw, cross_entropy, everything, fine_tune, select
-from minift.train.prefix import quiet, quiet_prefix
+from minift.speed.prefix import quiet, quiet_prefix
+from minift.training.batches import make_batch
+from minift.training.loop import Settings, adamw, cross_entropy, everything, fine_tune, select
 from tests.bert.reference import inputs, own_config
 from tests.methods.test_bitfit import (
     CLASSIFIER,

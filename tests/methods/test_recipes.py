@@ -17,9 +17,9 @@ from minift.bert.heads import SequenceClassifier
 from minift.errors import MiniftError
 from minift.methods.bitfit import count_trainable
 from minift.methods.recipes import RATES, WORDS, recipe
-from minift.train.loop import Seeds, Settings, fine_tune, select
+from minift.training.loop import Seeds, Settings, fine_tune, select
 from tests.bert.reference import own_config, randomise
-from tests.train.test_loop import make_items, weights
+from tests.training.test_loop import make_items, weights
 
 
 def model() -> SequenceClassifier:

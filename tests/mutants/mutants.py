@@ -55,21 +55,21 @@ RATES = PARITY + "test_each_site_has_the_probability_that_config_json_names_for_
 DROPOUT = "tests/bert/test_dropout.py::"
 PACKING = "tests/bert/test_packing.py::"
 CONFIG = "tests/bert/test_config.py::"
-WEIGHTS = "tests/bert/test_weights.py::"
+WEIGHTS = "tests/checkpoints/test_weights.py::"
 ALL_NAMED = WEIGHTS + "test_one_error_lists_all_that_is_missing_unexpected_and_misshapen"
 FILES = "tests/test_files.py::"
-BATCHES = "tests/data/test_batches.py::"
+BATCHES = "tests/training/test_batches.py::"
 ENTITIES = "tests/data/test_entities.py::"
 METRICS = "tests/data/test_metrics.py::"
 BY_HAND = METRICS + "test_scores_of_five_rows_by_hand"
-LOOP = "tests/train/test_loop.py::"
-EVALUATE = "tests/train/test_evaluate.py::"
-EXCHANGE = "tests/active/test_exchange.py::"
-SPANS = "tests/active/test_exchange_spans.py::"
-TABLES = "tests/active/test_exchange_tables.py::"
-LABEL_STUDIO = "tests/active/test_exchange_labelstudio.py::"
-DOCCANO = "tests/active/test_exchange_doccano.py::"
-ARGILLA = "tests/active/test_exchange_argilla.py::"
+LOOP = "tests/training/test_loop.py::"
+EVALUATE = "tests/runs/test_evaluate.py::"
+EXCHANGE = "tests/label/test_exchange.py::"
+SPANS = "tests/label/test_spans.py::"
+TABLES = "tests/label/test_tables.py::"
+LABEL_STUDIO = "tests/label/test_labelstudio.py::"
+DOCCANO = "tests/label/test_doccano.py::"
+ARGILLA = "tests/label/test_argilla.py::"
 
 
 def _in(file: str, *entries: tuple[str, str, str, str, str]) -> list[Mutant]:
@@ -472,7 +472,7 @@ CONFIGS = _in(
 )
 
 LOADER = _in(
-    "minift/bert/weights.py",
+    "minift/checkpoints/weights.py",
     (
         "gamma and beta of old files",
         'today = re.sub(r"LayerNorm\\.gamma$", "LayerNorm.weight", name)',
@@ -597,7 +597,7 @@ WRITER = _in(
 )
 
 WORDPIECE = _in(
-    "minift/bert/tokenizer.py",
+    "minift/checkpoints/tokenizer.py",
     (
         "both texts of a pair in one segment",
         "$B:1 [SEP]:1",
@@ -616,7 +616,7 @@ WORDPIECE = _in(
         "a word is answered where it is first seen",
         "yield range(first, stop), range(owned_from, owned_to)",
         "owned_to = stop; yield range(first, stop), range(owned_from, owned_to)",
-        "tests/bert/test_tokenizer.py::test_the_wanted_overlap_is_used_up_to_a_word",
+        "tests/checkpoints/test_tokenizer.py::test_the_wanted_overlap_is_used_up_to_a_word",
         "words at a window's end are judged without what follows them",
     ),
 )
@@ -706,7 +706,7 @@ SCORES = _in(
 
 TRAINING = (
     _in(
-        "minift/data/batches.py",
+        "minift/training/batches.py",
         (
             "unlabelled words count",
             "return self.targets != UNLABELLED",
@@ -723,7 +723,7 @@ TRAINING = (
         ),
     )
     + _in(
-        "minift/train/loop.py",
+        "minift/training/loop.py",
         (
             "a step's loss is divided by sentences, not words",
             "(loss / count).backward()",
@@ -796,17 +796,17 @@ TRAINING = (
         ),
     )
     + _in(
-        "minift/train/schedules.py",
+        "minift/training/schedules.py",
         (
             "warm-up begins at its first step",
             "return step / max(1, rising)",
             "return (step + 1) / max(1, rising)",
-            "tests/train/test_schedules.py::test_linear_equals_transformers_at_every_step",
+            "tests/training/test_schedules.py::test_linear_equals_transformers_at_every_step",
             "not the rates of the reference",
         ),
     )
     + _in(
-        "minift/train/evaluate.py",
+        "minift/runs/evaluate.py",
         (
             "dropout left on in evaluation",
             "    model.eval()\n",
@@ -841,7 +841,7 @@ TRAINING = (
 
 EXCHANGED = (
     _in(
-        "minift/active/exchange_spans.py",
+        "minift/label/formats/spans.py",
         (
             "an emoji counts one where the browser counts two",
             "(2 if ord(character) > 0xFFFF else 1)",
@@ -865,7 +865,7 @@ EXCHANGED = (
         ),
     )
     + _in(
-        "minift/active/exchange_rows.py",
+        "minift/label/formats/rows.py",
         (
             "a changed text is not noticed",
             "if given != expected:",
@@ -890,7 +890,7 @@ EXCHANGED = (
         ),
     )
     + _in(
-        "minift/active/exchange_tables.py",
+        "minift/label/formats/tables.py",
         (
             "a text can become a formula",
             """return f"'{text}" if _FORMULA.match(text) else text""",
@@ -907,7 +907,7 @@ EXCHANGED = (
         ),
     )
     + _in(
-        "minift/active/exchange_labelstudio.py",
+        "minift/label/formats/labelstudio.py",
         (
             "predictions are taken for answers",
             'row.get("annotations") or []',
@@ -932,7 +932,7 @@ EXCHANGED = (
         ),
     )
     + _in(
-        "minift/active/exchange_doccano.py",
+        "minift/label/formats/doccano.py",
         (
             "guesses are written as labels",
             '"label": [],',
@@ -949,7 +949,7 @@ EXCHANGED = (
         ),
     )
     + _in(
-        "minift/active/exchange_argilla.py",
+        "minift/label/formats/argilla.py",
         (
             "a draft counts",
             'if row.get("status") == "completed" else UNKNOWN',
@@ -963,7 +963,7 @@ EXCHANGED = (
 REPORT = "tests/data/test_entity_report.py::"
 TAGGING = (
     _in(
-        "minift/data/batches.py",
+        "minift/training/batches.py",
         (
             "other pieces begin an entity of their own",
             'return f"I{tag[1:]}" if',
@@ -997,7 +997,7 @@ TAGGING = (
         ),
     )
     + _in(
-        "minift/data/token_files.py",
+        "minift/data/files/tokens.py",
         (
             "a policy is named and another one used",
             'repair = "begin" if invalid == "error" else invalid',
@@ -1007,23 +1007,23 @@ TAGGING = (
         ),
     )
     + _in(
-        "minift/train/predict.py",
+        "minift/runs/predict.py",
         (
             "word offsets name the last word, not the one behind it",
             '"end_word": end,',
             '"end_word": end - 1,',
-            "tests/train/test_predict.py::"
+            "tests/runs/test_predict.py::"
             "test_entities_have_words_and_characters_of_the_text_as_it_was_given",
             "cutting by words loses the last one, cutting by characters does not",
         ),
     )
     + _in(
-        "minift/train/runs.py",
+        "minift/runs/train.py",
         (
             "the choice about other pieces is recorded and not used",
             "dataset.labels, longest, settings.other_pieces",
             "dataset.labels, longest",
-            "tests/test_cli.py::"
+            "tests/cli/test_main.py::"
             "test_other_pieces_change_training_and_not_what_is_asked_in_evaluation",
             "a comparison of the two ways compares one with itself",
         ),
@@ -1056,11 +1056,11 @@ TAGGING = (
     )
 )
 
-PROJECT_TESTS = "tests/active/test_project.py::"
-TERMINAL_TESTS = "tests/active/test_terminal.py::"
+PROJECT_TESTS = "tests/label/test_project.py::"
+TERMINAL_TESTS = "tests/label/test_terminal.py::"
 PROJECTS = [
     *_in(
-        "minift/active/score_files.py",
+        "minift/label/score_files.py",
         (
             "a killed run goes on in the middle of a chunk",
             "if len(chunk) == mc_dropout.CHUNK:",
@@ -1070,7 +1070,7 @@ PROJECTS = [
         ),
     ),
     *_in(
-        "minift/active/answers.py",
+        "minift/label/answers.py",
         (
             "what one person said counts as said by all",
             "[d.label for d in before if d.source == by]",
@@ -1080,7 +1080,7 @@ PROJECTS = [
         ),
     ),
     *_in(
-        "minift/active/rounds.py",
+        "minift/label/rounds.py",
         (
             "a batch file is written over",
             "if not p.exists() or p.read_bytes() == content",
@@ -1097,7 +1097,7 @@ PROJECTS = [
         ),
     ),
     *_in(
-        "minift/active/terminal.py",
+        "minift/label/terminal.py",
         (
             "undo takes back anybody's answer",
             "if latest.source != self.by:",
@@ -1114,7 +1114,7 @@ PROJECTS = [
         ),
     ),
     *_in(
-        "minift/active/pool.py",
+        "minift/label/pool.py",
         (
             "a line is known by its place among the texts kept",
             "[(number, _cut(TextExample(str(number), line), task)) for number, line in lines]",
@@ -1125,7 +1125,7 @@ PROJECTS = [
     ),
 ]
 
-CONV = "tests/bert/test_conv_head.py::"
+CONV = "tests/methods/test_cnn_head.py::"
 CURVES_TESTS = "tests/active/test_curves.py::"
 FORECAST_TESTS = "tests/active/test_forecast.py::"
 
@@ -1148,7 +1148,7 @@ CURVES = [
         ),
     ),
     *_in(
-        "minift/train/prefix.py",
+        "minift/speed/prefix.py",
         (
             "the cache keeps [CLS] only for a head that reads all tokens",
             "layers == len(encoder.layers) and not reads_every_token(model)",
@@ -1214,7 +1214,7 @@ CURVES = [
     ),
 ]
 
-RESUME_TESTS = "tests/train/test_checkpoint.py::"
+RESUME_TESTS = "tests/runs/test_resume.py::"
 AS_IF = (
     RESUME_TESTS
     + "test_killed_after_any_step_a_run_ends_as_if_nothing_had_happened"
@@ -1224,7 +1224,7 @@ RECIPES = "tests/methods/test_recipes.py::"
 
 RESUMED = [
     *_in(
-        "minift/train/loop.py",
+        "minift/training/loop.py",
         (
             "a resumed epoch begins again",
             "shuffled(items, settings.batch_size, order)[place.done :]",
@@ -1241,7 +1241,7 @@ RESUMED = [
         ),
     ),
     *_in(
-        "minift/train/checkpoint.py",
+        "minift/runs/resume.py",
         (
             "the schedule does not hear of the epochs before",
             "self.schedule.after_epoch(record.dev_loss)",
@@ -1286,7 +1286,7 @@ TENSOR_FILES = SAFETY + "test_tensor_files.py::"
 PICKLED = SAFETY + "test_pickled_files.py::"
 STRANGERS = [
     *_in(
-        "minift/bert/tensor_files.py",
+        "minift/checkpoints/tensor_files.py",
         (
             "pickles run",
             "weights_only=True)\n",
@@ -1364,7 +1364,7 @@ STRANGERS = [
         ),
     ),
     *_in(
-        "minift/bert/tokenizer.py",
+        "minift/checkpoints/tokenizer.py",
         (
             "a tokenizer may replace and search",
             "elif kind is not None and kind not in known:",
@@ -1381,7 +1381,7 @@ STRANGERS = [
         ),
     ),
     *_in(
-        "minift/determinism.py",
+        "minift/runs/determinism.py",
         (
             "--deterministic does nothing",
             "torch.use_deterministic_algorithms(True)",
@@ -1402,13 +1402,13 @@ STRANGERS = [
     ),
 ]
 
-PROCESSES = "tests/train/test_processes.py::"
+PROCESSES = "tests/runs/test_processes.py::"
 UNEVEN = PROCESSES + "test_gradients_of_uneven_shares_are_those_of_one_process"
 SHARED = PROCESSES + "test_batches_are_shared_out_and_every_bit_of_the_answers_stays"
 TEN_STEPS = PROCESSES + "test_ten_steps_of_training_end_with_the_weights_of_one_process"
 SEVERAL = [
     *_in(
-        "minift/train/loop.py",
+        "minift/training/loop.py",
         (
             "gradients stay where they are",
             "    sum_gradients(model)\n",
@@ -1425,7 +1425,7 @@ SEVERAL = [
         ),
     ),
     *_in(
-        "minift/train/processes.py",
+        "minift/runs/processes.py",
         (
             "all processes drop the same units",
             "return seed * _world.size + _world.rank",
@@ -1466,7 +1466,7 @@ SEVERAL = [
         ),
     ),
     *_in(
-        "minift/train/lifeline.py",
+        "minift/runs/lifeline.py",
         (
             "nobody speaks for a first process that was killed",
             "speaker = 1 if dead is not None and dead == self.rank - self.local_rank else 0",
@@ -1483,7 +1483,7 @@ SEVERAL = [
         ),
     ),
     *_in(
-        "minift/train/checkpoint.py",
+        "minift/runs/resume.py",
         (
             "all processes go on with the first one's dropout",
             ".view(-1, size)[rank()]",
@@ -1513,10 +1513,10 @@ KILLED = _in(
     ),
 )
 
-PREFIX = "tests/train/test_prefix.py::"
+PREFIX = "tests/speed/test_prefix.py::"
 KEPT = [
     *_in(
-        "minift/train/prefix.py",
+        "minift/speed/prefix.py",
         (
             "states of another second text are taken",
             "return tuple(item.input_ids), tuple(item.segment_ids), asked",
@@ -1555,17 +1555,17 @@ KEPT = [
         ),
     ),
     *_in(
-        "minift/cli.py",
+        "minift/cli/main.py",
         (
             "the help is silent about defaults of 0",
             "untold = value is None or value is False",
             "untold = not value",
-            "tests/test_cli.py::test_every_command_explains_itself_and_tells_every_default[train]",
+            "tests/cli/test_main.py::test_every_command_explains_itself_and_tells_every_default[train]",
             "a newcomer cannot see which seed a run will have",
         ),
     ),
     *_in(
-        "minift/data/readers.py",
+        "minift/data/files/readers.py",
         (
             "a stream answers before it has looked at the whole file",
             "    refuse(path, problems)\n    if not found:",
@@ -1577,10 +1577,10 @@ KEPT = [
     ),
 ]
 
-ROWS = "tests/train/test_rows.py::"
+ROWS = "tests/speed/test_rows.py::"
 TABLES = [
     *_in(
-        "minift/train/rows.py",
+        "minift/speed/rows.py",
         (
             "rows that nothing reads do not decay",
             "            table.weight.mul_(small.weight[-1])\n",
@@ -1605,7 +1605,7 @@ TABLES = [
         ),
     ),
     *_in(
-        "minift/train/rows.py",
+        "minift/speed/rows.py",
         (
             "a rule that chooses elements of the table sees another table",
             "return rule.learning(TABLE, table) == table.numel()",
@@ -1616,10 +1616,10 @@ TABLES = [
     ),
 ]
 
-PRECISION = "tests/bert/test_precision.py::"
+PRECISION = "tests/speed/test_precision.py::"
 HALVES = [
     *_in(
-        "minift/bert/precision.py",
+        "minift/speed/precision.py",
         (
             "bf16 is asked for and float32 computed",
             "return torch.autocast(device.type, torch.bfloat16)",
@@ -1636,7 +1636,7 @@ HALVES = [
         ),
     ),
     *_in(
-        "minift/train/runs.py",
+        "minift/runs/train.py",
         (
             "a run in bf16 answers in float32",
             "precision or _precision_of(folder)",
@@ -1646,7 +1646,7 @@ HALVES = [
         ),
     ),
     *_in(
-        "minift/train/prefix.py",
+        "minift/speed/prefix.py",
         (
             "states kept in one precision are taken for the other's",
             "encoder.config, encoder.precision, self.layers",
@@ -1666,12 +1666,12 @@ HALVES = [
         ),
     ),
     *_in(
-        "minift/bert/varlen.py",
+        "minift/speed/varlen.py",
         (
             "queries are read by the offsets of the keys",
             "offsets(asking.lengths, query.device),",
             "offsets(layout.lengths, query.device),",
-            "tests/bert/test_varlen.py::"
+            "tests/speed/test_varlen.py::"
             "test_with_a_stand_in_for_the_kernel_all_is_the_same[True-False]",
             "the last layer reads beyond the tokens that were asked for",
         ),
@@ -1679,7 +1679,7 @@ HALVES = [
             "scores are scaled by the width of all heads",
             "math.sqrt(heads / query.shape[-1])",
             "math.sqrt(1 / query.shape[-1])",
-            "tests/bert/test_varlen.py::"
+            "tests/speed/test_varlen.py::"
             "test_with_a_stand_in_for_the_kernel_all_is_the_same[False-False]",
             "attention on a GPU is flatter than the one that was trained",
         ),

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from minift import demo
-from minift.cli import main
+from minift.cli import demo
+from minift.cli.main import main
 from tests.tiny import checkpoint, news, reviews
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "data_scripts"

@@ -5,7 +5,7 @@ claim                                                        oracle
 a link in an archive becomes a plain file                    a link to a secret
 a member that is larger than it says, or packed in another   archives by hand
 way, is refused and costs no memory                          the peak of memory
-names that point elsewhere are proven in tests/bert/test_hub.py and
+names that point elsewhere are proven in tests/checkpoints/test_hub.py and
 tests/data_scripts/test_fetch_dataset.py
 """
 
@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from minift.bert import hub
+from minift.checkpoints import hub
 from minift.errors import MiniftError
 from tests.safety.spoil import cheap, spoil
 

@@ -21,10 +21,10 @@ from safetensors.torch import save_file
 
 from minift.bert.config import BertConfig
 from minift.bert.encoder import Bert
-from minift.bert.limits import LARGEST_JSON
-from minift.bert.weights import load_model, random_model, read_tensors, without_weights
+from minift.checkpoints.limits import LARGEST_JSON
+from minift.checkpoints.weights import load_model, random_model, read_tensors, without_weights
 from minift.errors import MiniftError
-from minift.train.runs import load_run
+from minift.runs.train import load_run
 from tests.safety.spoil import as_json, cheap, spoil, spoil_json
 
 LARGE = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16,

@@ -24,11 +24,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from minift.active.exchange import FORMATS, Question, read_answers, write_questions
 from minift.data.examples import TaggedExample, TextExample
-from minift.data.readers import read_examples
+from minift.data.files.readers import read_examples
 from minift.errors import MiniftError
-from tests.active.test_exchange_fuzz import _only_what_is_known, seeds
+from minift.label.formats.exchange import FORMATS, Question, read_answers, write_questions
+from tests.label.test_exchange_fuzz import _only_what_is_known, seeds
 from tests.safety.spoil import as_json, cheap, spoil, spoil_json
 
 TABLE = [("a good film", "pos"), ('he said "no"', "neg"), ("caf\u00e9, \U0001f600", "pos"),

@@ -23,7 +23,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from minift.determinism import deterministic, inherited
+from minift.runs.determinism import deterministic, inherited
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 # what a clock or the system says, and checksums of lines that have it

@@ -39,7 +39,7 @@ from tests.safety.every_command import files
 from tests.safety.test_determinism import contents
 from tests.tiny import checkpoint
 
-# As in tests/train/test_processes.py: nothing of minift, for tests/mutants runs copies of it.
+# As in tests/runs/test_processes.py: nothing of minift, for tests/mutants runs copies of it.
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["torch", "tokenizers", "safetensors.torch", "tqdm"])
 LATER = ["torch._dynamo", "tqdm.auto"]  # imported at the first step of an optimizer, or so
@@ -88,7 +88,7 @@ COMMANDS = tuple(command_lines(Path()))
 def often() -> None:
     """Have everything written after each step, which a user's commands do once in minutes."""
     from minift.compact import distill, run
-    from minift.train import runs
+    from minift.runs import train as runs
 
     runs.train.__kwdefaults__["save_every"] = 0.0
     run.distill.__kwdefaults__["save_every"] = 0.0
@@ -97,7 +97,7 @@ def often() -> None:
 
 def other_dropout() -> None:
     """Go on with a stream of dropout that is not the one that was stored."""
-    from minift.train.checkpoint import RunState
+    from minift.runs.resume import RunState
 
     restore = RunState.restore
 
@@ -111,14 +111,14 @@ def other_dropout() -> None:
 
 def dies_while_it_tidies_up() -> None:
     """End as soon as the first checkpoint of a finished run is to be removed."""
-    from minift.train.checkpoint import Checkpoints
+    from minift.runs.resume import Checkpoints
 
     Checkpoints.delete = lambda self: os.kill(os.getpid(), signal.SIGKILL)
 
 
 def dies_after_its_third_checkpoint() -> None:
     """End in the middle of the training."""
-    from minift.train.checkpoint import Checkpoints
+    from minift.runs.resume import Checkpoints
 
     save = Checkpoints.save
 
@@ -161,7 +161,7 @@ def command(arguments: Sequence[str], folder: Path, patch: Callable[[], None] | 
         pretrain.Settings = functools.partial(pretrain.Settings, **steps)
         pretrain.main(arguments)
         return 0
-    from minift.cli import main
+    from minift.cli.main import main
 
     return main(arguments)
 
@@ -184,11 +184,11 @@ def fork(*job: Any) -> int:
 def nursery(pipe: Connection) -> None:
     """Import what the commands need, then do what is asked: start a process, wait or kill it."""
     import minift.active.simulate
-    import minift.cli
-    import minift.cli_active
+    import minift.cli.active
+    import minift.cli.main
     import minift.compact.run
     import minift.compare.grid
-    import minift.train.pretrain  # noqa: F401
+    import minift.pretraining.pretrain  # noqa: F401
 
     for name in LATER:
         importlib.import_module(name)

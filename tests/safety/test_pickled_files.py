@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from minift.bert.weights import read_tensors
+from minift.checkpoints.weights import read_tensors
 from minift.errors import MiniftError
 from tests.safety.spoil import cheap, spoil
 

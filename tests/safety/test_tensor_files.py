@@ -20,12 +20,12 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from minift.bert.limits import LARGEST_HEADER
-from minift.bert.tensor_files import read_safetensors
-from minift.bert.weights import read_tensors
+from minift.checkpoints.delta import load_delta
+from minift.checkpoints.limits import LARGEST_HEADER
+from minift.checkpoints.tensor_files import read_safetensors
+from minift.checkpoints.weights import read_tensors
 from minift.compact.store import load_student
 from minift.errors import MiniftError
-from minift.methods.delta import load_delta
 from tests.safety.spoil import as_json, cheap, spoil, spoil_json
 
 FILES = 12_000
@@ -152,7 +152,7 @@ def test_a_head_of_countless_rows_costs_nothing(tmp_path):
     """Its rows would have become as many class names."""
     from minift.bert.config import BertConfig
     from minift.bert.heads import SequenceClassifier
-    from minift.bert.weights import load_model, random_model, save_pretrained
+    from minift.checkpoints.weights import load_model, random_model, save_pretrained
 
     sizes = {"vocab_size": 9, "hidden_size": 4, "num_hidden_layers": 1, "num_attention_heads": 1}
     model = random_model(SequenceClassifier, BertConfig(**sizes, intermediate_size=4))

@@ -18,7 +18,7 @@ import time
 import pytest
 import tokenizers
 
-from minift.bert.tokenizer import Tokenizer
+from minift.checkpoints.tokenizer import Tokenizer
 from minift.errors import MiniftError
 from tests.safety.spoil import as_json, cheap, spoil, spoil_json
 

@@ -166,7 +166,7 @@ measured(full=mean_sd(full)[0], head=mean_sd(head)[0], guess=result["test_majori
 # ```
 #
 # It names the parameters that learn. The loop does the rest, and is itself worth reading:
-# [loop.py](../../minift/train/loop.py). Try it: how much of `tiny` does BitFit train?
+# [loop.py](../../minift/training/loop.py). Try it: how much of `tiny` does BitFit train?
 
 # %%
 names = minift.recipe("bitfit").trainable(tuned.model)

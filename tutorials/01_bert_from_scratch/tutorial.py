@@ -28,9 +28,9 @@ import torch.nn.functional as F
 
 import minift
 from minift.bert.encoder import Attention
-from minift.bert.hub import resolve
 from minift.bert.packing import Layout
-from minift.bert.weights import random_model
+from minift.checkpoints.hub import resolve
+from minift.checkpoints.weights import random_model
 
 sys.path.append("..")
 from shared import BLUE, GREEN, ORANGE, RED, dots, measured  # publishes numbers; a dot plot

@@ -35,12 +35,12 @@ import torch
 
 import minift
 from minift import Seeds
-from minift.bert.weights import random_model
-from minift.train.bag_of_words import fit_bag_of_words
-from minift.train.corpus import Corpus, MaskedText
-from minift.train.masking import mask_words, piece_kinds, word_numbers
-from minift.train.pretrain import Settings, masked_lm_loss, pretrain
-from minift.train.runs import subset
+from minift.checkpoints.weights import random_model
+from minift.compare.bag_of_words import fit_bag_of_words
+from minift.pretraining.corpus import Corpus, MaskedText
+from minift.pretraining.masking import mask_words, piece_kinds, word_numbers
+from minift.pretraining.pretrain import Settings, masked_lm_loss, pretrain
+from minift.runs.train import subset
 
 sys.path.append("..")
 from shared import BLUE, GREEN, GREY, ORANGE, RED, dots, mean_sd, measured  # a plot, numbers
@@ -84,7 +84,7 @@ train, held_out = pieces(data.train[:1360]), pieces(data.test[:400])
 #
 # In the library it is one random number a piece, compared twice:
 #
-# ```python minift/train/masking.py:mask_words
+# ```python minift/pretraining/masking.py:mask_words
 #     lots = torch.rand(len(positions), generator=generator)
 #     draws = torch.randint(len(replacements), (len(positions),), generator=generator)
 #     seen = torch.where(lots < 0.9, replacements[draws], targets)
@@ -351,7 +351,7 @@ measured(top10_rare=top10_rare)
 #
 # The loop itself is no secret: hide, guess, take the gradient of −log p. This is the whole loss:
 #
-# ```python minift/train/pretrain.py:masked_lm_loss
+# ```python minift/pretraining/pretrain.py:masked_lm_loss
 #     return F.cross_entropy(model(batch.packed, batch.wanted).float(), batch.targets)
 # ```
 #

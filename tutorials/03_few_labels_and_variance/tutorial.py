@@ -24,8 +24,8 @@ import torch
 
 import minift
 from minift import Seeds
-from minift.train.bag_of_words import fit_bag_of_words
-from minift.train.runs import subset
+from minift.compare.bag_of_words import fit_bag_of_words
+from minift.runs.train import subset
 
 sys.path.append("..")
 from shared import GREY, ORANGE, RED, dots, mean_sd, measured  # publishes numbers; a plot
@@ -135,7 +135,7 @@ measured(
 # A seed is not one thing. Four random decisions are made in a run, and minift gives each a stream
 # of its own:
 #
-# ```python minift/train/loop.py:Seeds
+# ```python minift/training/loop.py:Seeds
 #         subset: which examples are drawn.
 #         head: weights of a new head.
 #         order: order of the training examples.

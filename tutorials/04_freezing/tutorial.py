@@ -32,12 +32,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import minift
 from minift import Seeds
-from minift.bert.weights import random_model
+from minift.checkpoints.weights import random_model
+from minift.compare.bag_of_words import fit_bag_of_words
 from minift.methods.freezing import freeze, what_trains
 from minift.methods.layerwise_decay import layerwise_scales
-from minift.train.bag_of_words import fit_bag_of_words
-from minift.train.loop import cross_entropy, select
-from minift.train.runs import build, subset
+from minift.runs.train import build, subset
+from minift.training.loop import cross_entropy, select
 
 sys.path.append("..")
 from shared import BLUE, GREY, ORANGE, RED, dots, mean_sd, measured  # publishes numbers; a plot
@@ -204,7 +204,7 @@ measured(
 # There is one more saving on the input side. A frozen prefix gives the same numbers for the same
 # text in every epoch, so minift computes them once a text and keeps them: then part of *forward* is
 # gone as well. For that, dropout must be off in the prefix. See
-# [prefix.py](../../minift/train/prefix.py).
+# [prefix.py](../../minift/speed/prefix.py).
 #
 # ## 4. Frozen means bit for bit
 #

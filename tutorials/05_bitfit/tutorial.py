@@ -32,12 +32,12 @@ import minift
 from minift import Seeds
 from minift.bert.encoder import Attention
 from minift.bert.packing import Layout
-from minift.bert.weights import random_model
+from minift.checkpoints.delta import load_delta, save_delta
+from minift.checkpoints.weights import random_model
+from minift.compare.bag_of_words import fit_bag_of_words
 from minift.methods.bitfit import TERMS, bitfit, count_trainable
-from minift.methods.delta import load_delta, save_delta
-from minift.train.bag_of_words import fit_bag_of_words
-from minift.train.loop import backward, cross_entropy, everything, select
-from minift.train.runs import build, subset
+from minift.runs.train import build, subset
+from minift.training.loop import backward, cross_entropy, everything, select
 
 sys.path.append("..")
 from shared import GREY, ORANGE, RED, dots, mean_sd, measured  # publishes numbers; a plot

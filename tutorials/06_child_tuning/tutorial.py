@@ -30,7 +30,7 @@ from torch import nn
 
 import minift
 from minift import Seeds, Settings
-from minift.data.batches import Item
+from minift.compare.bag_of_words import fit_bag_of_words
 from minift.methods.child_tuning import (
     ChildTuningD,
     ChildTuningF,
@@ -40,9 +40,9 @@ from minift.methods.child_tuning import (
 )
 from minift.methods.fisher import batch_fisher, fisher
 from minift.methods.freezing import freeze
-from minift.train.bag_of_words import fit_bag_of_words
-from minift.train.loop import adamw
-from minift.train.runs import build, subset
+from minift.runs.train import build, subset
+from minift.training.batches import Item
+from minift.training.loop import adamw
 
 sys.path.append("..")
 from shared import BLUE, GREEN, GREY, ORANGE, RED, dots, mean_sd, measured  # numbers; a plot

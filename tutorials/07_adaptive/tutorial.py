@@ -32,9 +32,9 @@ from matplotlib.ticker import MaxNLocator
 
 import minift
 from minift import Seeds
+from minift.compare.bag_of_words import fit_bag_of_words
 from minift.methods.adaptive import AdaptiveSettings, advance, rate_factor, replay, start
-from minift.train.bag_of_words import fit_bag_of_words
-from minift.train.runs import subset
+from minift.runs.train import subset
 
 sys.path.append("..")
 from shared import BLUE, GREEN, GREY, ORANGE, RED, dots, mean_sd, measured  # numbers; a plot

@@ -45,9 +45,9 @@ from minift.active.mc_dropout import dropout_sites, mc_predict
 from minift.active.simulate import Plan, simulate
 from minift.active.study import labels_saved, study, whole_curves
 from minift.bert.dropout import Dropout, set_dropout_generator
-from minift.cli import main
+from minift.cli.main import main
 from minift.compare.page import text_table
-from minift.train.runs import subset
+from minift.runs.train import subset
 
 sys.path.append("..")
 from shared import BLUE, GREEN, GREY, ORANGE, RED, mean_sd, measured  # publishes numbers; colours

@@ -30,10 +30,10 @@ import torch
 
 import minift
 from minift import Seeds
-from minift.bert.weights import random_model
+from minift.checkpoints.weights import random_model
 from minift.data.entities import entity_errors, entity_scores, spans_conlleval, spans_strict
 from minift.data.entity_report import error_list
-from minift.train.runs import subset
+from minift.runs.train import subset
 
 sys.path.append("..")
 from shared import GREY, ORANGE, RED, dots, mean_sd, measured  # publishes numbers; a plot

@@ -40,7 +40,7 @@ from minift.compact.teacher import tag_labels, teacher_logits, teacher_tags
 from minift.compact.vocabulary import build_vocabulary
 from minift.compact.word_vectors import start_from_teacher
 from minift.data.entities import entity_scores
-from minift.train.runs import subset
+from minift.runs.train import subset
 
 sys.path.append("..")
 from shared import GREEN, GREY, ORANGE, RED, dots, mean_sd, measured  # a plot, numbers

@@ -34,7 +34,7 @@ from minift.active.loop import fixed_steps
 from minift.compare.grid import compare
 from minift.compare.report import comparisons, short_text
 from minift.compare.statistics import holm, paired_difference, sentence, t_quantile
-from minift.train.runs import subset
+from minift.runs.train import subset
 
 sys.path.append("..")
 from shared import BLUE, GREEN, GREY, ORANGE, RED, mean_sd, measured  # publishes numbers; colours

@@ -34,12 +34,12 @@ from minift import Seeds, Settings
 from minift.active.masks import text_keys
 from minift.active.mc_dropout import TextMasks, dropout_sites, mc_logits, sampling
 from minift.bert.packing import Layout, Packed
-from minift.data.batches import by_length
 from minift.methods.freezing import freeze
-from minift.train import loop
-from minift.train.loop import adamw, cross_entropy, everything, select
-from minift.train.rows import TABLE, used_rows
-from minift.train.runs import build, subset
+from minift.runs.train import build, subset
+from minift.speed.rows import TABLE, used_rows
+from minift.training import loop
+from minift.training.batches import by_length
+from minift.training.loop import adamw, cross_entropy, everything, select
 
 sys.path.append("..")
 from shared import BLUE, GREEN, GREY, RED, measured  # publishes numbers
@@ -597,7 +597,7 @@ plt.show()
 # read, with one row of ones at its end that nobody reads: after training, the ones are the product,
 # whatever the schedule did, and the rest of the whole table is multiplied by it.
 #
-# ```python minift/train/rows.py:used_rows
+# ```python minift/speed/rows.py:used_rows
 #             table.weight.mul_(small.weight[-1])
 #             table.weight[used] = small.weight[:-1]
 # ```

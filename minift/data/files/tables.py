@@ -1,0 +1,233 @@
+"""Table files: CSV, TSV and JSONL, a row an example.
+
+Claim    A row is exactly what stands in the file: multi-line CSV fields, raw quotes in TSV and
+         labels such as "0.0" come out as they went in, or the row is named with its fault.
+Differs  CSV is read strictly: text after a closing quote, or a quote that is never closed, is
+         a fault, where Python's default would swallow the rest of the file. In TSV a quote
+         is a character like any other. Columns that nobody asked for are left out.
+         Without a column `id` the id of an example is its number in the file, from 1.
+         Rows come one at a time, so that a file need not fit in memory.
+Proof    tests/data/test_readers.py
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from reprlib import repr as short
+from typing import TypeGuard
+
+from minift.data.examples import TextExample
+from minift.data.files.lines import Problems, raw_lines, stream_text
+from minift.data.files.tokens import TAG, Sentence
+from minift.errors import nearest
+
+TEXT_COLUMNS = (  # (text, text_b): the first line whose columns are all in the file is taken
+    ("text", "text_b"),
+    ("text",),
+    ("sentence1", "sentence2"),
+    ("question", "sentence"),
+    ("premise", "hypothesis"),
+    ("sentence",),
+)
+LABEL_COLUMNS = ("label", "score")
+
+Row = tuple[int, dict[str, object]]  # (line where the row begins, column -> value)
+_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can spell half a character, UTF-8 cannot
+_HALF = "has half of a surrogate pair, which is no character"
+
+
+def csv_rows(path: Path, problems: Problems) -> Iterator[Row]:
+    """Yield the rows of a comma-separated file with a header; faults go to `problems`."""
+    return _with_header(_csv_cells(path, problems), problems)
+
+
+def _csv_cells(path: Path, problems: Problems) -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader(raw_lines(path), strict=True)
+    while True:
+        begin = reader.line_num + 1
+        limit = csv.field_size_limit(2**31 - 1)  # the default refuses texts over 131,072 characters
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:  # rows after this one cannot be told apart any more
+            problems.append((begin, f"not valid CSV ({error}); a quote inside quotes is doubled"))
+            return
+        finally:
+            csv.field_size_limit(limit)
+        if cells:
+            yield begin, cells
+
+
+def tsv_rows(path: Path, problems: Problems) -> Iterator[Row]:
+    """Yield the rows of a tab-separated file with a header; faults go to `problems`."""
+    cells = ((number, line.split("\t")) for number, line in stream_text(path) if line)
+    return _with_header(cells, problems)
+
+
+def json_rows(path: Path, problems: Problems) -> Iterator[Row]:
+    """Yield the rows of a file with one JSON object a line; faults go to `problems`."""
+    for number, line in stream_text(path):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            problems.append((number, f"not JSON: {error}"))
+            continue
+        if isinstance(value, dict):
+            yield number, value
+        else:
+            problems.append((number, f"each line must be a JSON object, got {short(value)}"))
+
+
+def _with_header(table: Iterator[tuple[int, list[str]]], problems: Problems) -> Iterator[Row]:
+    """Take the first row as column names; rows of another width are faults."""
+    header_line, header = next(table, (0, []))
+    names = [name.strip() for name in header]
+    for name in sorted({name for name in names if name and names.count(name) > 1}):
+        problems.append((header_line, f'two columns are named "{name}"'))
+    for line, cells in table:
+        if len(cells) == len(names):
+            yield line, dict(zip(names, cells))
+        else:
+            problems.append((line, f"{len(cells)} columns, expected {len(names)} as in the header"))
+
+
+TABLES = {"csv": csv_rows, "tsv": tsv_rows, "jsonl": json_rows}
+
+
+def columns_of(rows: Iterable[Row]) -> list[str]:
+    """Return the columns that rows have, in order of appearance."""
+    found: dict[str, None] = {}
+    for _, row in rows:
+        found.update(dict.fromkeys(row))
+    return list(found)
+
+
+def read_table(path: Path, format: str, problems: Problems) -> tuple[list[str], list[Row]]:
+    """Return (columns, rows) of a whole file; `format` is one of `TABLES`."""
+    rows = list(TABLES[format](path, problems))
+    return columns_of(rows), rows
+
+
+def text_examples(
+    columns: list[str],
+    rows: list[Row],
+    problems: Problems,
+    *,
+    text: str | None = None,
+    text_b: str | None = None,
+    label: str | None = None,
+    require_labels: bool = True,
+    numeric: bool = False,
+    first: int = 1,
+) -> list[TextExample]:
+    """Turn rows into examples, one a row; of no use once `problems` has grown.
+
+    Args:
+        text, text_b, label: columns, if not named as in `TEXT_COLUMNS` and `LABEL_COLUMNS`.
+        require_labels: a missing label is a fault; otherwise it becomes None.
+        numeric: labels become finite floats; otherwise strings.
+        first: number of the first row in its file.
+    """
+    texts = next((names for names in TEXT_COLUMNS if set(names) <= set(columns)), ("text",))
+    texts = (text,) if text else texts
+    texts = (texts[0], text_b) if text_b else texts
+    label = label or next((name for name in LABEL_COLUMNS if name in columns), "label")
+    roles = [*zip(("text", "text_b"), texts), *([("label", label)] if require_labels else [])]
+    missing = [(role, name) for role, name in roles if name not in columns] if rows else []
+    found = ", ".join(f'"{column}"' for column in columns)
+    tokens = any(map(TAG.fullmatch, columns))
+    for role, name in missing:
+        remedy = 'format="conll" if this is a token file' if tokens else f'{role}="..."'
+        hint = nearest(name, columns)
+        problems.append((0, f'no column "{name}" (found: {found}){hint}; pass {remedy}'))
+    examples = []
+    for number, (line, row) in enumerate(rows if not missing else (), start=first):
+        faults: list[str] = []
+        one, *second = [_text(row.get(name), name, faults) for name in texts]
+        value = _label(row.get(label), require_labels, numeric, faults)
+        examples.append(TextExample(_id(columns, row, number, faults), one, value, *second))
+        problems += [(line, fault) for fault in faults]
+    return examples
+
+
+def json_sentences(
+    columns: list[str],
+    rows: list[Row],
+    problems: Problems,
+    *,
+    require_labels: bool = True,
+    first: int = 1,
+) -> list[Sentence]:
+    """Turn JSON rows with `words` and `tags` into sentences, one a row; else as above."""
+    sentences = []
+    for number, (line, row) in enumerate(rows, start=first):
+        faults: list[str] = []
+        words, tags = row.get("words"), row.get("tags")
+        if not _are_strings(words) or not all(word.strip(" \t\r\n") for word in words):
+            faults.append(f'"words" must be a list of words, none empty, got {short(words)}')
+            words = ["?"]
+        elif any(map(_SURROGATE.search, words)):
+            faults.append(f'"words" {_HALF}')
+        elif tags is None and require_labels:
+            faults.append('"tags" is missing')
+        elif tags is not None and not (_are_strings(tags) and len(tags) == len(words)):
+            faults.append(f'"tags" must be a list of {len(words)} strings, got {short(tags)}')
+        kept = tuple(tags) if _are_strings(tags) and not faults else None
+        id_ = _id(columns, row, number, faults)
+        sentences.append(Sentence(id_, tuple(words), kept, (line,) * len(words)))
+        problems += [(line, fault) for fault in faults]
+    return sentences
+
+
+def _text(value: object, name: str, faults: list[str]) -> str:
+    if value is None:
+        faults.append(f'"{name}" is missing')
+    elif not isinstance(value, str):
+        faults.append(f'"{name}" must be a string, got {short(value)}')
+    elif not value.strip():
+        faults.append(f'"{name}" is empty')
+    elif _SURROGATE.search(value):
+        faults.append(f'"{name}" {_HALF}')
+    return str(value)
+
+
+def _label(
+    value: object, require_labels: bool, numeric: bool, faults: list[str]
+) -> str | float | None:
+    if value is None or value != value or not str(value).strip():  # NaN is what pandas writes
+        if require_labels:
+            faults.append("the label is empty")
+        return None
+    if not isinstance(value, (str, int, float)):  # a list or an object of JSON
+        faults.append(f"the label must be a string or a number, got {short(value)}")
+    if not numeric:
+        return str(value)
+    try:
+        number = float(str(value))
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        faults.append(f"the label must be a finite number, got {short(value)}")
+    return number
+
+
+def _id(columns: list[str], row: dict[str, object], number: int, faults: list[str]) -> str:
+    if "id" not in columns:
+        return str(number)
+    value = row.get("id")
+    if not isinstance(value, (str, int)) or not str(value).strip():
+        faults.append(f"the id must be a string or an integer, got {short(value)}")
+        return f"row {number}"
+    return str(value)
+
+
+def _are_strings(value: object) -> TypeGuard[list[str]]:
+    return isinstance(value, list) and value != [] and all(isinstance(v, str) for v in value)

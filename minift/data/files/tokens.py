@@ -1,0 +1,175 @@
+"""Token files: one word a line with its tag, an empty line between sentences.
+
+Claim    The CoNLL family of files, as they are found: 1 to 4 columns apart by TABs or blanks,
+         tags in any scheme, come out as sentences in IOB2, or with every faulty line named.
+Differs  What is decided here, since no standard does:
+         - columns are split at blank and TAB only, so a no-break space stays in its word;
+         - the number of columns of a file is the one most of its lines have;
+         - the word is the first column and the tag the last (`label_first` turns that round),
+           unless columns are given by number, counted from 1;
+         - a line that begins with "# " (or "#" and TAB) is a comment if it stands outside a
+           sentence and has not the file's number of columns; "# O" is a word and its tag,
+           and so is the hashtag "#now O";
+         - lines with "-DOCSTART-" end a sentence and are left out; "0" is read as "O";
+         - columns that are plainly the wrong ones are refused: words that are all tags, or
+           that only count 1, 2, 3 (files with nested tags begin so).
+Proof    tests/data/test_readers.py
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import NamedTuple
+
+from minift.data.examples import TaggedExample
+from minift.data.files.lines import Problems
+from minift.data.tags import Invalid, Scheme, detect_scheme, to_iob2, violations
+from minift.errors import MiniftError
+
+MOST_COLUMNS = 4
+DOCUMENT = "-DOCSTART-"
+
+_SAY_WHICH = 'say which column is the word and which the tag, e.g. text="2", label="3"'
+_BLANKS = re.compile(r"[ \t]+")
+TAG = re.compile(r"[O0]|[BIESLUM]-.+")
+
+
+class Sentence(NamedTuple):
+    """A sentence as the file has it: `lines` of its words, `tags` in the file's own scheme."""
+
+    id: str
+    words: tuple[str, ...]
+    tags: tuple[str, ...] | None
+    lines: tuple[int, ...]
+
+
+def parse_sentences(
+    lines: list[tuple[int, str]],
+    problems: Problems,
+    *,
+    word_column: int | None = None,
+    tag_column: int | None = None,
+    label_first: bool = False,
+    require_labels: bool = True,
+) -> list[Sentence]:
+    """Cut numbered lines into sentences; what is wrong is appended to `problems`.
+
+    Args:
+        lines: (line number, line) of the whole file.
+        word_column, tag_column: columns counted from 1; by default first and last.
+        label_first: the tag is the first column and the word the last.
+        require_labels: a file of one column is a problem; otherwise its words are unlabelled.
+    """
+    rows = [(line, _BLANKS.split(text.strip(" \t"))) for line, text in lines]
+    rows = [(line, [""] if DOCUMENT in row else row) for line, row in rows]
+    filled = [row for _, row in rows if row != [""]]
+    if not filled:
+        return []
+    widths = Counter(len(row) for row in filled if row[0] != "#") or Counter(map(len, filled))
+    width = widths.most_common(1)[0][0]
+    word_at, tag_at = (width, 1) if label_first else (1, width)
+    word_at, tag_at = word_column or word_at, tag_column or tag_at
+    if word_at > width or (tag_at > width and require_labels):
+        wanted = max(word_at, tag_at)
+        problems.append((0, f"column {wanted} is asked for, but its lines have {width}"))
+        return []
+    tagged = tag_at <= width and tag_at != word_at
+    if require_labels and not tagged:
+        problems.append((0, "words without tags; expected a word and its tag on each line"))
+    if width > MOST_COLUMNS and word_column is None and tag_column is None:
+        problems.append(
+            (0, f"{width} columns, expected 1 to {MOST_COLUMNS} with one word a line; {_SAY_WHICH}")
+        )
+
+    sentences: list[Sentence] = []
+    current: list[tuple[int, list[str]]] = []
+    for line, row in [*rows, (0, [""])]:  # the last empty line closes the last sentence
+        if row == [""] and current:
+            where, columns = zip(*current)
+            words = tuple(row[word_at - 1] for row in columns)
+            tags = tuple(row[tag_at - 1] for row in columns) if tagged else None
+            sentences.append(Sentence(str(len(sentences) + 1), words, tags, where))
+            current = []
+        elif len(row) == width and row != [""]:
+            current.append((line, row))
+        elif row != [""] and (row[0] != "#" or current):
+            problems.append((line, f"{len(row)} columns, expected {width} as on most lines"))
+    _refuse_wrong_columns(sentences, problems, label_first)
+    return sentences
+
+
+def _refuse_wrong_columns(sentences: list[Sentence], problems: Problems, label_first: bool) -> None:
+    """Find columns that parse but cannot be what they are taken for."""
+    words = [word for sentence in sentences for word in sentence.words]
+    tags = [tag for sentence in sentences for tag in sentence.tags or ()]
+    if not tags:
+        return
+    more_tags_than_words = "O" in words and len(set(tags)) > len(set(words))
+    if not all(map(TAG.fullmatch, tags)) and (
+        more_tags_than_words or all(map(TAG.fullmatch, words))
+    ):
+        remedy = "drop label_first" if label_first else "pass label_first=True"
+        problems.append((0, f"the words look like tags and the tags like words: {remedy}"))
+    counted = [tuple(str(n + 1) for n in range(len(s.words))) for s in sentences]
+    if len(words) > 1 and counted == [sentence.words for sentence in sentences]:
+        problems.append((0, f"the first column only counts the words; {_SAY_WHICH}"))
+
+
+def tagged_examples(
+    sentences: list[Sentence],
+    scheme: Scheme | None,
+    problems: Problems,
+    invalid: Invalid = "begin",
+) -> tuple[list[TaggedExample], Scheme | None, list[str]]:
+    """Turn the tags into IOB2; return (examples, the scheme they were in, notes for the user).
+
+    Entities that break the scheme become what `invalid` says (see `to_iob2`), and are counted
+    in a note; with "error" each is a problem of its line.
+    """
+    labelled = [sentence.tags for sentence in sentences if sentence.tags is not None]
+    notes = []
+    try:
+        scheme = scheme or (detect_scheme(labelled) if labelled else None)
+    except MiniftError as error:
+        problems.append((0, str(error)))
+        return [], None, []
+    broken: Problems = []
+    examples = []
+    for sentence in sentences:
+        tags = None
+        if sentence.tags is not None and scheme is not None:
+            try:
+                repair = "begin" if invalid == "error" else invalid  # each is named below
+                tags = tuple(to_iob2(sentence.tags, scheme, repair))
+                found = violations(sentence.tags, scheme)
+                broken += [(sentence.lines[word], fault) for word, fault in found]
+            except MiniftError:
+                problems += _unknown_tags(sentence, scheme)
+        examples.append(TaggedExample(sentence.id, sentence.words, tags))
+    if broken and invalid == "error":
+        remedy = 'mend the tags, or choose how to read them: invalid="begin" or "discard"'
+        problems += [(line, f"{fault} (scheme {scheme}); {remedy}") for line, fault in broken]
+    elif broken:
+        line, first = broken[0]
+        become = {"begin": "entities of their own", "discard": 'no entities, "O"'}[invalid]
+        notes.append(
+            f"{len(broken)} entities break the scheme {scheme} and are read as {become} "
+            f'by the policy "{invalid}" (first: line {line}, {first})'
+        )
+    if zeros := sum(tags.count("0") for tags in labelled):
+        notes.append(f'{zeros} tags "0" are read as "O"')
+    if scheme not in ("iob2", None):
+        notes.append(f"tags are in the scheme {scheme} and are read as iob2")
+    return examples, scheme, notes
+
+
+def _unknown_tags(sentence: Sentence, scheme: Scheme) -> Problems:
+    """Name each tag of the sentence that does not belong to the scheme, with its line."""
+    found = []
+    for line, tag in zip(sentence.lines, sentence.tags or ()):
+        try:
+            to_iob2([tag], scheme, "begin")
+        except MiniftError as error:
+            found.append((line, str(error)))
+    return found

@@ -1,0 +1,179 @@
+"""Lines that survive: an append-only file of JSON objects, each on the disk before it counts.
+
+Claim    Killed at any byte, the file gives back every line whose `append` returned. A last line
+         that was cut off is cut away and reported; a line that was damaged or changed is named
+         and refused. Two processes never write to one file.
+Differs  Each line carries its number and a checksum, so that a changed, lost or repeated line is
+         seen; that is against accidents and editors, not against forgery.
+Proof    tests/test_journal.py
+
+    {"n": 1, "event": "label", "id": "7", "label": "pos", "check": "5d41402a"}
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from minift.errors import MiniftError
+from minift.files import locked
+
+_CHECK = ', "check": "'
+LOST = "lost"  # event of a line that a person put in the place of a damaged one
+
+
+class Journal:
+    """An open journal: what it holds, and `append`. Get one from `open_journal`.
+
+    Args:
+        path: the file.
+        file: the same, open for appending without a buffer.
+        events: what it holds, in order.
+        notes: what a user should know about how it was found.
+    """
+
+    def __init__(self, path: Path, file: BinaryIO, events: list[dict[str, Any]], notes: list[str]):
+        self.path, self.file, self.events, self.notes = path, file, events, notes
+        self.size = os.fstat(file.fileno()).st_size
+
+    def append(self, event: dict[str, Any]) -> dict[str, Any]:
+        """Write an event to the disk, then remember it.
+
+        Returns:
+            The event with its number "n".
+
+        Raises:
+            MiniftError: if it cannot be written, or somebody else has changed the file; the
+                file then holds what it held before.
+        """
+        self._require_unchanged()
+        event = {"n": len(self.events) + 1, **event}
+        line = encode(event)
+        try:
+            if self.file.write(line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(self.file.fileno())
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self.file.fileno(), self.size)
+            raise MiniftError(
+                f"cannot write to {self.path}: {error}; this {event.get('event', 'line')} is not "
+                "saved, all earlier ones are"
+            ) from error
+        self.size += len(line)
+        self.events.append(event)
+        return event
+
+    def _require_unchanged(self) -> None:
+        mine = os.fstat(self.file.fileno())
+        there = self.path.stat() if self.path.exists() else None
+        if there is None or (there.st_ino, there.st_size) != (mine.st_ino, self.size):
+            raise MiniftError(
+                f"{self.path} was changed by another program while it was in use here; nothing "
+                "was written. Close the other program, look at the file, and start again"
+            )
+
+
+def encode(event: dict[str, Any]) -> bytes:
+    """Return the line of an event, with its checksum."""
+    body = json.dumps(event, ensure_ascii=False)[:-1]
+    return f'{body}{_CHECK}{zlib.crc32(body.encode()):08x}"}}\n'.encode()
+
+
+def decode(line: bytes) -> dict[str, Any]:
+    """Return the event of a line without its end.
+
+    Raises:
+        ValueError: if it is not as `encode` wrote it.
+    """
+    text = line.decode("utf-8")
+    event = json.loads(text)
+    if not isinstance(event, dict):
+        raise ValueError("it is no JSON object")
+    if event.get("event") == LOST:
+        return event
+    body, _, check = text.rpartition(_CHECK)
+    if check != f'{zlib.crc32(body.encode()):08x}"}}':
+        raise ValueError("it was changed: its checksum does not fit")
+    del event["check"]
+    return event
+
+
+def parse(content: bytes, where: str = "journal") -> tuple[list[dict[str, Any]], bytes]:
+    """Read a journal's bytes.
+
+    Args:
+        content: all of the file.
+        where: its name, for errors.
+
+    Returns:
+        The events, and what is left of a last line that was cut off (b"" if none was).
+
+    Raises:
+        MiniftError: if any other line is damaged, changed, repeated or missing.
+    """
+    *lines, rest = content.split(b"\n")
+    if rest:
+        with contextlib.suppress(ValueError):  # whole but for the end of line: it counts
+            decode(rest)
+            lines, rest = [*lines, rest], b""
+    events: list[dict[str, Any]] = []
+    for number, line in enumerate(lines, 1):
+        try:
+            event = decode(line)
+            if event.get("n") != number:
+                raise ValueError(f'its "n" is {event.get("n")}; a line is missing or repeated')
+        except ValueError as error:
+            raise MiniftError(
+                f"{where}, line {number} is damaged: {error}. Nothing was changed. Put the line "
+                "back from a backup; if there is none, write "
+                f'{{"n": {number}, "event": "{LOST}"}} in its place: all other lines still count'
+            ) from error
+        events.append(event)
+    return events, rest
+
+
+@contextlib.contextmanager
+def open_journal(path: str | Path) -> Iterator[Journal]:
+    """Open a journal for this process alone; it is made if it is not there.
+
+    Raises:
+        MiniftError: if another process has it open, it is damaged, or cannot be written.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("ab").close()
+    except OSError as error:
+        raise MiniftError(f"cannot write {path}: {error}") from error
+    with locked(path), path.open("a+b", buffering=0) as file:
+        content = path.read_bytes()
+        events, torn = parse(content, str(path))
+        notes = []
+        if torn:
+            shown = torn.decode("utf-8", errors="backslashreplace")
+            notes.append(
+                f"{path}: the last line was cut off while it was written and does not count: "
+                f"{shown}"
+            )
+            os.ftruncate(file.fileno(), len(content) - len(torn))
+        elif content and not content.endswith(b"\n"):
+            file.write(b"\n")
+        os.fsync(file.fileno())
+        _sync_folder(path.parent)
+        yield Journal(path, file, events, notes)
+
+
+def _sync_folder(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # some file systems cannot sync a folder
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

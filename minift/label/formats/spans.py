@@ -1,0 +1,157 @@
+"""Words and characters: a tag for each word, as spans over the text a labelling tool shows.
+
+Claim    Each sentence is shown as its words with one blank between them. Tags become spans and
+         come back as the same tags, whatever the words are made of; a span that does not begin
+         and end with a word is named, never moved to one that does.
+Differs  - A span may take in the blank before or after its words, as a mouse does.
+         - A span of type "O" says that its words are no entity.
+         - Tools count characters in two ways: Python and Label Studio count code points,
+           doccano and Argilla the UTF-16 units of the browser, where an emoji counts two.
+Proof    tests/label/test_spans.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from reprlib import repr as short
+from typing import NamedTuple
+
+from minift.data.entities import spans_conlleval
+from minift.errors import nearest
+
+
+class Mark(NamedTuple):
+    """A span of characters with a type, as a file has it: nothing is checked yet.
+
+    Args:
+        start, end: places in the text, from 0, the end not included.
+        type: of the entity, "PER".
+        text: what the tool says the span covers, or None if it does not say.
+    """
+
+    start: object
+    end: object
+    type: object
+    text: object = None
+
+
+def match(label: object, known: Iterable[str]) -> str | None:
+    """Return the known label that is meant, or None: case and outer blanks may differ."""
+    if isinstance(label, int) and not isinstance(label, bool):
+        label = str(label)
+    if not isinstance(label, str):
+        return None
+    known = list(known)
+    for wanted in (label, label.strip()):
+        if wanted in known:
+            return wanted
+    alike = [name for name in known if name.casefold() == label.strip().casefold()]
+    return alike[0] if len(alike) == 1 else None
+
+
+def types_of(labels: Iterable[str]) -> list[str]:
+    """Return the entity types of IOB2 tags, in their order."""
+    return [label[2:] for label in labels if label.startswith("B-")]
+
+
+def borders(words: Sequence[str]) -> list[tuple[int, int]]:
+    """Return (start, end) of each word in the words with blanks between them, in code points."""
+    places, start = [], 0
+    for word in words:
+        places.append((start, start + len(word)))
+        start += len(word) + 1
+    return places
+
+
+def utf16_places(text: str) -> list[int]:
+    """Return the place of each code point, and of the end, in UTF-16 units."""
+    places = [0]
+    for character in text:
+        places.append(places[-1] + (2 if ord(character) > 0xFFFF else 1))
+    return places
+
+
+def marks_of(words: Sequence[str], tags: Sequence[str], utf16: bool) -> list[Mark]:
+    """Return the entities of IOB2 tags as spans with their texts."""
+    text, places = " ".join(words), borders(words)
+    units = utf16_places(text) if utf16 else range(len(text) + 1)
+    marks = []
+    for type_, first, last in spans_conlleval(tags):  # a model's tags may break IOB2
+        start, end = places[first][0], places[last - 1][1]
+        marks.append(Mark(units[start], units[end], type_, text[start:end]))
+    return marks
+
+
+def tags_of(
+    words: Sequence[str], marks: Sequence[Mark], labels: Sequence[str], utf16: bool
+) -> tuple[list[str], list[str]]:
+    """Return (an IOB2 tag for each word, what is wrong with the spans).
+
+    Args:
+        words: of the sentence.
+        marks: the spans; the same span twice counts once.
+        labels: the tags there are.
+        utf16: whether places are in UTF-16 units.
+
+    The tags are of use only if nothing is wrong.
+    """
+    text, types = " ".join(words), types_of(labels)
+    units = utf16_places(text) if utf16 else range(len(text) + 1)
+    places: dict[int | str, int] = {unit: place for place, unit in enumerate(units)}
+    begins, ends = {}, {}
+    for word, (left, right) in enumerate(borders(words)):
+        begins[left], ends[right] = word, word + 1
+        begins.setdefault(left - 1, word)  # the blank before it
+        ends[right + 1] = word + 1  # the blank after it
+    tags, faults = ["O"] * len(words), []
+    owner: dict[int, str] = {}
+    for mark in dict.fromkeys(_plain(mark) for mark in marks):
+        start, end = places.get(mark.start), places.get(mark.end)
+        named = f"span {mark.start}-{mark.end} ({short(mark.type)})"
+        if start is None or end is None or start >= end:
+            faults.append(f"{named} lies outside the text of {units[-1]} characters; mark it again")
+            continue
+        named += f", {short(text[start:end])}"
+        type_ = match(mark.type, ["O", *types])
+        first, last = begins.get(start), ends.get(end)
+        if mark.text is not None and _loose(mark.text) != _loose(text[start:end]):
+            faults.append(f"{named}, should be {short(mark.text)}: it was moved; mark it again")
+        elif type_ is None:
+            known = ", ".join(types)
+            hint = nearest(str(mark.type), types)
+            faults.append(f"{named}: there is no such type; types are {known}{hint}")
+        elif first is None or last is None or first >= last:
+            faults.append(f"{named}: it does not begin and end with a word; mark whole words")
+        elif clash := [word for word in range(first, last) if word in owner]:
+            other = owner[clash[0]]
+            faults.append(f"{named}: it overlaps with {other}; a word has one type, remove one")
+        elif type_ != "O" and last - first > 1 and f"I-{type_}" not in labels:
+            faults.append(f'{named}: it has {last - first} words, but there is no tag "I-{type_}"')
+        else:
+            owner.update(dict.fromkeys(range(first, last), named))
+            if type_ != "O":
+                tags[first:last] = [f"B-{type_}"] + [f"I-{type_}"] * (last - first - 1)
+    return tags, faults
+
+
+class _Plain(NamedTuple):
+    """A mark that can be compared, whatever the file has in its place."""
+
+    start: int | str
+    end: int | str
+    type: str | int | None
+    text: str | None
+
+
+def _plain(mark: Mark) -> _Plain:
+    start, end = (
+        place if isinstance(place, int) and not isinstance(place, bool) else short(place)
+        for place in mark[:2]
+    )
+    type_ = mark.type if isinstance(mark.type, (str, int, type(None))) else short(mark.type)
+    text = mark.text if mark.text is None or isinstance(mark.text, str) else short(mark.text)
+    return _Plain(start, end, type_, text)
+
+
+def _loose(text: str) -> str:
+    return "".join(text.split())

@@ -1,0 +1,283 @@
+"""The label ledger: what was asked, what people answered, and nothing ever rubbed out.
+
+Claim    Where each text stands (pool, waiting, skipped, labelled) is a pure function of the
+         events in the ledger. Whatever is asked, labelled, skipped or undone in whatever order,
+         every text stands in exactly one place, and every label ever given is still in the file.
+Differs  A label is corrected by a new line, and undone by a line that names it. If one text got
+         several labels the latest counts, and `conflicts` lists them all.
+Proof    tests/label/test_ledger.py
+
+    start   labels, and a digest of the pool's ids
+    query   ids, scores, strategy, seed, round: all texts of one round in one line
+    label   id, label (a class, or a tag for each word), source (who says so)
+    skip    id, source: the text cannot be labelled
+    undo    of: number of the label or skip that no longer counts
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from minift.errors import MiniftError, nearest
+from minift.journal import LOST, Journal, open_journal
+
+Label = str | list[str]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What somebody decided about a text.
+
+    Args:
+        n: number of the event.
+        id: the text.
+        label: None if the text was skipped.
+        source: who decided.
+    """
+
+    n: int
+    id: str
+    label: Label | None
+    source: str
+
+
+@dataclass
+class State:
+    """Where each text stands after some events.
+
+    Args:
+        ids: all texts.
+        labels: the classes or tags there are.
+        queried: id -> round in which it was asked.
+        standing: decisions that were not undone, oldest first, by event number.
+        lost: whether a line is known to be lost; what it may have said is then not missed.
+    """
+
+    ids: dict[str, None]
+    labels: tuple[str, ...]
+    queried: dict[str, int] = field(default_factory=dict)
+    standing: dict[int, Decision] = field(default_factory=dict)
+    lost: bool = False
+
+    @property
+    def decided(self) -> dict[str, Decision]:
+        """The latest standing decision on each text."""
+        return {decision.id: decision for decision in self.standing.values()}
+
+    @property
+    def pool(self) -> list[str]:
+        """Texts that were never asked for, in the order of the pool."""
+        return [id for id in self.ids if id not in self.queried]
+
+    @property
+    def waiting(self) -> list[str]:
+        """Texts that were asked for and not yet decided, in the order of asking."""
+        decided = self.decided
+        return [id for id in self.queried if id not in decided]
+
+    @property
+    def skipped(self) -> list[str]:
+        """Texts that somebody could not label."""
+        return [id for id, decision in self.decided.items() if decision.label is None]
+
+    @property
+    def labelled(self) -> dict[str, Label]:
+        """The label of each labelled text, in the order of labelling."""
+        return {id: d.label for id, d in self.decided.items() if d.label is not None}
+
+    @property
+    def conflicts(self) -> dict[str, list[Decision]]:
+        """Texts with several different labels that stand: the last of each list counts."""
+        given: dict[str, list[Decision]] = {}
+        for decision in self.standing.values():
+            if decision.label is not None:
+                given.setdefault(decision.id, []).append(decision)
+        return {id: ds for id, ds in given.items() if any(d.label != ds[0].label for d in ds)}
+
+    def apply(self, event: dict[str, Any]) -> None:
+        """Take in one event.
+
+        Raises:
+            MiniftError: if it does not fit what came before; nothing has then changed.
+        """
+        self.check(event)
+        kind = event["event"]
+        if kind == "query":
+            self.queried.update(dict.fromkeys(event["ids"], event["round"]))
+        elif kind in ("label", "skip"):
+            id, label = event["id"], event.get("label")
+            self.queried.setdefault(id, 0)  # its query was in a lost line
+            self.standing[event["n"]] = Decision(event["n"], id, label, event["source"])
+        elif kind == "undo":
+            self.standing.pop(event["of"], None)
+        elif kind == LOST:
+            self.lost = True
+
+    def check(self, event: dict[str, Any]) -> None:
+        """Refuse an event that does not fit.
+
+        Raises:
+            MiniftError: saying why.
+        """
+        kind = event.get("event")
+        if kind == "query":
+            self._check_query(event["ids"])
+        elif kind in ("label", "skip"):
+            self._check_decision(event["id"], event.get("label"), kind)
+        elif kind == "undo":
+            if event["of"] not in self.standing and not self.lost:
+                raise MiniftError(f"there is no standing decision {event['of']} to undo")
+        elif kind not in ("start", LOST):
+            raise MiniftError(f"unknown event {kind!r}; was the ledger made by a later minift?")
+
+    def _check_query(self, ids: list[str]) -> None:
+        if len(set(ids)) < len(ids):
+            twice = next(id for id in ids if ids.count(id) > 1)
+            raise MiniftError(f"text {twice!r} is asked for twice in one query")
+        for id in ids:
+            self._require_known(id)
+            if id in self.queried:
+                raise MiniftError(f"text {id!r} was already asked for, in round {self.queried[id]}")
+
+    def _check_decision(self, id: str, label: Label | None, kind: str) -> None:
+        self._require_known(id)
+        if id not in self.queried and not self.lost:
+            raise MiniftError(
+                f"text {id!r} was never asked for; label only texts of a query, so that the "
+                "ledger says how each was chosen"
+            )
+        if kind == "skip":
+            now = self.decided.get(id)
+            if now is not None and now.label is not None:
+                raise MiniftError(f"text {id!r} is labelled {now.label!r}; undo that to skip it")
+            return
+        given = [label] if isinstance(label, str) else label
+        if not isinstance(given, list) or not given:
+            raise MiniftError(f"text {id!r}: {label!r} is no label")
+        for one in given:
+            if one not in self.labels:
+                raise MiniftError(
+                    f"text {id!r}: label {one!r} is unknown; known are {', '.join(self.labels)}"
+                    f"{nearest(str(one), self.labels)}"
+                )
+
+    def _require_known(self, id: str) -> None:
+        if id not in self.ids:
+            raise MiniftError(f"text {id!r} is not in the pool of {len(self.ids)} texts")
+
+
+def replay(ids: Iterable[str], labels: Sequence[str], events: Iterable[dict[str, Any]]) -> State:
+    """Return where each text stands after `events`.
+
+    Raises:
+        MiniftError: naming the event that does not fit what came before it.
+    """
+    state = State(dict.fromkeys(ids), tuple(labels))
+    for event in events:
+        try:
+            state.apply(event)
+        except (MiniftError, KeyError, TypeError) as error:
+            raise MiniftError(f"event {event.get('n')} does not fit: {error}") from error
+    return state
+
+
+class Ledger:
+    """An open ledger: its state, and what can happen to it. Get one from `open_ledger`."""
+
+    def __init__(self, journal: Journal, state: State, now: Callable[[], datetime]):
+        self.journal, self.state, self.now = journal, state, now
+
+    def query(
+        self, ids: Sequence[str], scores: Sequence[float], strategy: str, seed: int, round: int
+    ) -> None:
+        """Ask for labels of `ids`, which were chosen for their `scores`."""
+        if len(ids) != len(scores):
+            raise MiniftError(f"{len(ids)} texts but {len(scores)} scores")
+        event = {"event": "query", "ids": list(ids), "scores": list(scores)}
+        self._record({**event, "strategy": strategy, "seed": seed, "round": round})
+
+    def label(self, id: str, label: Label, source: str) -> None:
+        """Label a text that was asked for; a second label corrects the first."""
+        self._record({"event": "label", "id": id, "label": label, "source": source})
+
+    def skip(self, id: str, source: str) -> None:
+        """Set a text aside that cannot be labelled; a label given later still counts."""
+        self._record({"event": "skip", "id": id, "source": source})
+
+    def undo(self, source: str) -> Decision:
+        """Take back the latest label or skip, and return it.
+
+        Raises:
+            MiniftError: if there is none.
+        """
+        if not self.state.standing:
+            raise MiniftError("there is nothing to undo")
+        latest = next(reversed(self.state.standing.values()))
+        self._record({"event": "undo", "of": latest.n, "id": latest.id, "source": source})
+        return latest
+
+    def _record(self, event: dict[str, Any]) -> None:
+        self.state.check(event)
+        event["time"] = self.now().isoformat(timespec="seconds")
+        self.state.apply(self.journal.append(event))
+
+    @property
+    def notes(self) -> list[str]:
+        """What a user should know: a line that was cut off, texts with several labels."""
+        notes = list(self.journal.notes)
+        for id, given in self.state.conflicts.items():
+            said = ", ".join(f"{d.label} ({d.source})" for d in given)
+            notes.append(f"text {id!r} has several labels: {said}; the last one counts")
+        return notes
+
+
+def _utc_now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
+@contextlib.contextmanager
+def open_ledger(
+    path: str | Path,
+    ids: Iterable[str],
+    labels: Sequence[str],
+    now: Callable[[], datetime] = _utc_now,
+) -> Iterator[Ledger]:
+    """Open the ledger of a pool, for this process alone; begin one if there is none.
+
+    Args:
+        path: the file, e.g. ledger.jsonl.
+        ids: one a text, all different, in an order that does not change.
+        labels: the classes or tags there are.
+        now: clock for the time of each event.
+
+    Raises:
+        MiniftError: if the ledger is in use, damaged, or belongs to another pool.
+    """
+    ids = list(ids)
+    if len(set(ids)) < len(ids):
+        twice = next(id for id, count in Counter(ids).items() if count > 1)
+        raise MiniftError(f"two texts of the pool have the id {twice!r}; ids must differ")
+    digest = hashlib.sha256("\0".join(ids).encode()).hexdigest()[:16]
+    start = {"event": "start", "labels": list(labels), "texts": len(ids), "pool": digest}
+    with open_journal(path) as journal:
+        if not journal.events:
+            journal.append(start)
+        first = journal.events[0]
+        for key in ("labels", "texts", "pool"):
+            if first.get("event") != LOST and first.get(key) != start[key]:
+                raise MiniftError(
+                    f"{path} belongs to another pool: its {key} is {first.get(key)}, here it is "
+                    f"{start[key]}. Give the texts and labels it was begun with, or begin another"
+                )
+        try:
+            state = replay(ids, labels, journal.events)
+        except MiniftError as error:
+            raise MiniftError(f"{path}: {error}") from error
+        yield Ledger(journal, state, now)

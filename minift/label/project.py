@@ -1,0 +1,332 @@
+"""A labelling project: one folder, which a model and people fill in turn.
+
+Claim    Each command finds everything it needs in the folder and leaves it whole: a text is in
+         the pool, waiting, skipped or labelled, and in one of these only; a label once given
+         stays in the ledger. A command that was killed is simply given again: models and scores
+         that were done are used, and the batch is the one that it would have been.
+Differs  - Texts alike but for white space are one text: the first is kept, the others are named.
+           Texts alike but for case or punctuation are kept and counted.
+         - The last model only is kept; of the earlier ones, what they said of 500 texts.
+Proof    tests/label/test_project.py, which also holds pool.py, rounds.py, answers.py, status.py
+
+    project.json     task, labels, encoder, method, settings, seed; digest of the pool
+    pool.jsonl       the texts, with the ids and the lines they had
+    left_out.jsonl   what of the file is not in the pool, and why (if anything)
+    ledger.jsonl     every query and every label (see ledger.py); .lock: who has it open
+    batches/         001.csv, 002.csv, ...: the texts of a round, for people
+    models/          the last round's model, a folder as of `minift train`; looks: 001.json, ...
+    scores/          scores of the pool, by the last model
+    runs/            models of `minift active train`
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from minift.active.loop import fixed_steps
+from minift.data.examples import Dataset, Example, TaggedExample, Task, TextExample
+from minift.data.files.readers import METRIC
+from minift.data.files.tokens import TAG
+from minift.errors import MiniftError, nearest
+from minift.files import atomic_write
+from minift.journal import parse
+from minift.label.ledger import Label, State, open_ledger, replay
+from minift.label.pool import distinct, read_pool
+from minift.methods.recipes import recipe
+from minift.runs.train import Head, build
+from minift.speed.precision import Precision
+from minift.training.loop import Seeds, Settings, select
+from minift.version import __version__
+
+
+@dataclass(frozen=True)
+class Project:
+    """What a project was started with.
+
+    Args:
+        folder: where it is.
+        task: "classification" or "tagging".
+        labels: class names, or IOB2 tags.
+        encoder, method, head, settings, seed: how each round's model is made.
+        pool: digest of pool.jsonl.
+        ids: of all texts, in the order of the file.
+    """
+
+    folder: Path
+    task: Task
+    labels: tuple[str, ...]
+    encoder: str
+    method: str
+    head: Head
+    settings: Settings
+    seed: int
+    pool: str
+    ids: tuple[str, ...]
+
+    @property
+    def ledger(self) -> Path:
+        """The file of all queries and labels."""
+        return self.folder / "ledger.jsonl"
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """What a person chooses among: classes, or types of entities."""
+        if self.task == "classification":
+            return self.labels
+        return tuple(tag[2:] for tag in self.labels if tag.startswith("B-"))
+
+    def examples(self, ids: Iterable[str] | None = None) -> Iterator[Example]:
+        """Read texts from the pool one by one, in its order; None reads all."""
+        wanted = None if ids is None else set(ids)
+        for row in _pool_rows(self.folder / "pool.jsonl"):
+            if wanted is None or row["id"] in wanted:
+                yield _example(row)
+
+    def labelled(self, state: State) -> list[Example]:
+        """Return the labelled texts, in the order of the pool."""
+        given = state.labelled
+        return [_with_label(example, given[example.id]) for example in self.examples(given)]
+
+    def dataset(self, train: Sequence[Example] = ()) -> Dataset:
+        """Return labelled texts as a data set."""
+        return Dataset(
+            self.folder.resolve().name, self.task, self.labels, tuple(train),
+            metric=METRIC[self.task],
+        )  # fmt: skip
+
+
+def _pool_rows(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            yield json.loads(line)
+
+
+def _pool_row(line: int, example: Example) -> dict[str, Any]:
+    if isinstance(example, TaggedExample):
+        return {"id": example.id, "line": line, "words": list(example.words)}
+    row = {"id": example.id, "line": line, "text": example.text}
+    return row if example.text_b is None else {**row, "text_b": example.text_b}
+
+
+def _example(row: dict[str, Any]) -> Example:
+    if "words" in row:
+        return TaggedExample(row["id"], tuple(row["words"]))
+    return TextExample(row["id"], row["text"], None, row.get("text_b"))
+
+
+def _with_label(example: Example, label: Label) -> Example:
+    if isinstance(example, TaggedExample):
+        return replace(example, tags=tuple(label))
+    return replace(example, label=str(label))
+
+
+@dataclass(frozen=True)
+class Started:
+    """A new project, and what to know about its pool."""
+
+    project: Project
+    notes: tuple[str, ...]
+
+
+def start(
+    pool: str | Path,
+    labels: Sequence[str],
+    encoder: str | Path,
+    out: str | Path,
+    *,
+    task: Task = "classification",
+    method: str = "full",
+    head: Head = "linear",
+    seed: int = 0,
+    steps: int | None = None,
+    learning_rate: float | None = None,
+    format: str | None = None,
+    text: str | None = None,
+    text_b: str | None = None,
+    label_first: bool = False,
+    precision: Precision = "float32",
+) -> Started:
+    """Begin a project; the folder is there whole, or not at all.
+
+    Args:
+        pool: texts, as for `read_pool`; labels in it are ignored.
+        labels: classes; for tagging, types of entities.
+        encoder, method, head: what each round's model is made of.
+        out: folder that does not exist yet.
+        seed: of every random stream.
+        steps: optimizer steps of each training, rounded up to whole epochs; None takes the
+            method's epochs.
+        learning_rate: None takes the method's.
+        task, format, text, text_b, label_first: see `read_pool`.
+        precision: of matrix products, see minift.speed.precision.
+
+    Raises:
+        MiniftError: if any of it does not fit; nothing is then written.
+    """
+    out = Path(out)
+    _require_new(out)
+    labels = _labels(labels, task)
+    made = recipe(method)
+    if made.schedule().needs_dev_loss or made.settings.keep == "best":
+        raise MiniftError(
+            f'the method "{method}" decides by a validation split, and a project has none: every '
+            "label is trained on. Take one without, such as full, bitfit or freeze:3"
+        )
+    settings = replace(fixed_steps(made.settings, steps), precision=precision)
+    if learning_rate is not None:
+        settings = replace(settings, learning_rate=learning_rate)
+    found, had_labels = read_pool(pool, task, format, text, text_b, label_first)
+    kept, left_out, near = distinct(found)
+    if not kept:
+        raise MiniftError(f"{pool}: there is no text in it")
+    if (Path(encoder) / "config.json").is_file():
+        encoder = Path(encoder).resolve()  # the project may be used from another folder
+    dataset = Dataset("start", task, labels, ())
+    select(build(dataset, encoder, Seeds.all(seed), head=head).model, made.trainable)
+
+    rows = [_pool_row(line, example) for line, example in kept]
+    content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+    digest = hashlib.sha256(content).hexdigest()[:16]
+    ids = tuple(row["id"] for row in rows)
+    project = Project(out, task, labels, str(encoder), method, head, settings, seed, digest, ids)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{out.name}-starting-", dir=out.parent))
+    try:
+        atomic_write(staging / "pool.jsonl", content)
+        if left_out:
+            lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in left_out)
+            atomic_write(staging / "left_out.jsonl", "".join(lines))
+        with open_ledger(staging / "ledger.jsonl", ids, labels):
+            pass
+        facts = {k: v for k, v in asdict(project).items() if k not in ("folder", "ids")}
+        facts = {"minift_version": __version__, **facts, "texts": len(ids)}
+        atomic_write(staging / "project.json", json.dumps(facts, indent=2) + "\n")
+        staging.chmod(0o755)  # mkdtemp's folder is for its owner alone
+        staging.replace(out)
+    except OSError as error:
+        raise MiniftError(f"cannot make {out}: {error}") from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return Started(project, tuple(_start_notes(had_labels, left_out, near, project)))
+
+
+def _require_new(out: Path) -> None:
+    if (out / "project.json").is_file():
+        raise MiniftError(
+            f"{out} already holds a project; go on with: minift active status {out}. For another "
+            "one choose another --out"
+        )
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise MiniftError(f"{out} is there already and is no project; choose another --out")
+
+
+def _labels(names: Sequence[str], task: Task) -> tuple[str, ...]:
+    """Return the labels of a model for what a person chooses among."""
+    if task not in ("classification", "tagging"):
+        raise MiniftError(f"a project is for classification or tagging, not for {task}")
+    names = [name.strip() for name in names]
+    what, least = ("classes", 2) if task == "classification" else ("types of entities", 1)
+    if len(names) < least or not all(names):
+        raise MiniftError(
+            f"--labels {','.join(names)}: expected at least {least} {what} with commas between "
+            "them, such as " + ("pos,neg" if least == 2 else "PER,ORG")
+        )
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise MiniftError(f'--labels: "{twice}" is there twice')
+    if task == "classification":
+        return tuple(names)
+    tag = next((name for name in names if TAG.fullmatch(name)), None)
+    if tag is not None:
+        raise MiniftError(f'--labels: "{tag}" is a tag; name the types of entities, such as PER')
+    return ("O", *(f"{letter}-{name}" for name in names for letter in "BI"))
+
+
+def _start_notes(
+    had_labels: bool, left_out: list[dict[str, Any]], near: int, project: Project
+) -> list[str]:
+    notes = []
+    if had_labels:
+        notes.append("the labels in the file are ignored: in a project people give them")
+    for why, kind in (("empty", "without a word"), ("same text", "with a text that is there")):
+        rows = [row for row in left_out if row["why"].startswith(why)]
+        shown = [
+            f"{r['line']}" + (f" ({r['why']})" if "line" in r["why"] else "") for r in rows[:5]
+        ]
+        if rows:
+            lines = "1 line" if len(rows) == 1 else f"{len(rows)} lines"
+            rest = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
+            notes.append(f"left out: {lines} {kind}: {', '.join(shown)}{rest}")
+    if left_out:
+        notes.append(f"all that is left out is in {project.folder / 'left_out.jsonl'}")
+    if near:
+        notes.append(
+            f"{near} {'text differs' if near == 1 else 'texts differ'} from an earlier one in case "
+            "or punctuation only, and stay (--strategy batch_bald avoids asking for both)"
+        )
+    return notes
+
+
+def load_project(folder: str | Path) -> Project:
+    """Open a project folder.
+
+    Raises:
+        MiniftError: if it is none, or something in it is missing or was changed.
+    """
+    folder = Path(folder)
+    file = folder / "project.json"
+    if not file.is_file():
+        near = ""
+        if not folder.exists() and folder.parent.is_dir():
+            near = nearest(folder.name, (path.name for path in folder.parent.iterdir()))
+        raise MiniftError(
+            f"{folder} is no project: it has no project.json{near} (begin one: minift active "
+            "start --pool FILE --labels A,B --out FOLDER)"
+        )
+    for name, remedy in (
+        ("ledger.jsonl", "it holds all labels, so put it back from a backup"),
+        ("pool.jsonl", "put it back from a backup"),
+    ):
+        if not (folder / name).is_file():
+            raise MiniftError(f"{folder / name} is missing; {remedy}. Nothing was written")
+    try:
+        facts = json.loads(file.read_text(encoding="utf-8"))
+        settings = {**facts["settings"], "betas": tuple(facts["settings"]["betas"])}
+        names = ("task", "encoder", "method", "head", "seed", "pool")
+        values = {name: facts[name] for name in names}
+        values |= {"labels": tuple(facts["labels"]), "settings": Settings(**settings)}
+    except (ValueError, KeyError, TypeError) as error:
+        raise MiniftError(
+            f"{file} is damaged ({error!r}); put it back from a backup. Nothing was written"
+        ) from error
+    content = (folder / "pool.jsonl").read_bytes()
+    if hashlib.sha256(content).hexdigest()[:16] != values["pool"]:
+        raise MiniftError(
+            f"{folder / 'pool.jsonl'} was changed since the start, and ids may now mean other "
+            "texts; put it back from a backup, or start another project"
+        )
+    ids = tuple(json.loads(line)["id"] for line in content.splitlines())
+    return Project(folder, **values, ids=ids)
+
+
+def read_state(project: Project) -> tuple[State, list[dict[str, Any]], list[str]]:
+    """Read the ledger without opening it for writing, so also while somebody labels.
+
+    Returns:
+        Where each text stands, all events, and notes on a line that was cut off.
+    """
+    events, torn = parse(project.ledger.read_bytes(), str(project.ledger))
+    try:
+        state = replay(project.ids, project.labels, events)
+    except MiniftError as error:
+        raise MiniftError(f"{project.ledger}: {error}") from error
+    shown = torn.decode("utf-8", errors="backslashreplace")
+    cut = f"{project.ledger}: the last line is cut off, or being written, and does not count: "
+    return state, events, [cut + shown] if torn else []

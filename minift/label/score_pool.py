@@ -1,0 +1,79 @@
+"""Any pool scored by any model, however long it is.
+
+Claim    A pool of 100,000 texts takes the memory of one chunk, and a killed run goes on.
+Proof    tests/label/test_project.py
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from minift.active.loop import SCORES, Asking
+from minift.bert.heads import encoder_of
+from minift.errors import MiniftError
+from minift.label.pool import stream_pool
+from minift.label.project import load_project
+from minift.label.rounds import last_model
+from minift.label.score_files import score_file
+from minift.runs.processes import require_same_weights, weights_digest
+from minift.runs.train import load_run
+from minift.speed.precision import Precision
+
+
+def score(
+    model: str | Path,
+    file: str | Path,
+    out: str | Path,
+    asking: Asking | None = None,
+    *,
+    seed: int = 0,
+    format: str | None = None,
+    text: str | None = None,
+    text_b: str | None = None,
+    device: torch.device | str = "cpu",
+    precision: Precision | None = None,
+    progress: bool = False,
+) -> int:
+    """Score the texts of a file; a killed call goes on where it was.
+
+    Args:
+        model: a run folder, or a project, whose last model is taken.
+        file: the texts (see `stream_pool`); duplicates have their score twice.
+        out: JSONL, {"id", "score"} a text, the first line says how it was made.
+        asking, seed: strategy, MC dropout, masks.
+        format, text, text_b: see `stream_pool`.
+        device, progress: where, and whether to show a bar on standard error.
+        precision: of matrix products; None takes that in which the model was trained.
+
+    Returns:
+        The number of texts in the file.
+
+    Raises:
+        MiniftError: if the strategy gives no scores, there is no model, or `out` holds others.
+    """
+    asking = asking or Asking()
+    if asking.strategy not in SCORES:
+        raise MiniftError(
+            f"{asking.strategy} gives no text a score of its own; take one of {', '.join(SCORES)}"
+        )
+    folder = Path(model)
+    if (folder / "project.json").is_file():
+        tuned = last_model(load_project(folder), device, precision)
+        if tuned is None:
+            raise MiniftError(
+                f"{folder} has no model yet; label some texts of each class, then: minift active "
+                f"next {folder}"
+            )
+    else:
+        tuned = load_run(folder, device, precision)
+    require_same_weights(tuned.model)
+    key: dict[str, Any] = {"model": weights_digest(tuned.model), "strategy": asking.strategy}
+    key["precision"] = encoder_of(tuned.model).precision
+    if asking.strategy == "bald":
+        key |= {"passes": asking.passes, "layers": asking.layers, "seed": seed}
+    stream = stream_pool(file, tuned.task, format, text, text_b)
+    total = sum(1 for _ in stream_pool(file, tuned.task, format, text, text_b))
+    return score_file(tuned, stream, asking, seed, out, key, total, progress)

@@ -1,0 +1,375 @@
+"""Labelling in the terminal: one text, one key, and the answer is on the disk before the next.
+
+Claim    Whatever ends a session (q, Ctrl-C, a closed window, a kill), the ledger has every answer
+         that was given, and the next session goes on with the same text. A text is shown as
+         letters only: no control sequence in it reaches the terminal. A key that was pressed
+         before its text was shown is not an answer to it.
+Differs  - The model's guess is shown on request only: people tend to follow what they are shown.
+         - Undo takes back one's own latest answer, never somebody else's.
+         - Without a terminal (a pipe, a screen reader) the same answers are read as lines.
+Proof    tests/label/test_terminal.py
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import sys
+import textwrap
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from minift.data.entities import spans_conlleval
+from minift.data.examples import Example, TaggedExample
+from minift.errors import MiniftError, nearest
+from minift.label.ledger import Label, Ledger, open_ledger
+from minift.label.project import Project, load_project
+
+COMMANDS = {"u": "undo", "s": "skip", "q": "quit", "?": "help"}
+_HIDDEN = {"Cc", "Cs", "Zl", "Zp"}  # control characters, halves of pairs, line separators
+_TURNING = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x61C}
+_SEQUENCE = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|O.|.)?", re.DOTALL)  # of an arrow key, say
+
+
+def printable(text: str) -> str:
+    r"""Return a text as it is safe to show: control characters as \x1b, line ends kept."""
+
+    def show(character: str) -> str:
+        if character in "\n\t":
+            return character
+        if unicodedata.category(character) in _HIDDEN or ord(character) in _TURNING:
+            return ascii(character)[1:-1]
+        return character
+
+    return "".join(map(show, text.replace("\r\n", "\n")))
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What a session did: answers that stand, and texts that wait for the next one."""
+
+    labelled: int
+    skipped: int
+    waiting: int
+
+
+def label(
+    folder: str | Path,
+    by: str,
+    show_guess: bool = False,
+    stdin: TextIO | None = None,
+    stdout: TextIO | None = None,
+) -> Tally:
+    """Show each text that waits and record what is answered.
+
+    Args:
+        folder: the project.
+        by: who answers.
+        show_guess: show the last model's guess.
+        stdin, stdout: None takes the process's; a terminal is read key by key.
+
+    Raises:
+        MiniftError: if nothing waits.
+    """
+    project = load_project(folder)
+    stdin, stdout = stdin or sys.stdin, stdout or sys.stdout
+    if hasattr(stdout, "reconfigure"):
+        stdout.reconfigure(errors="backslashreplace")  # a narrow terminal is no reason to stop
+    with open_ledger(project.ledger, project.ids, project.labels) as ledger:
+        waiting = ledger.state.waiting
+        if not waiting:
+            raise MiniftError(
+                f"no text waits for a label; choose some: minift active next {folder}, or "
+                f"minift active label {folder} -n 20"
+            )
+        guessed = _guesses(project, waiting) if show_guess else {}
+        texts = {example.id: example for example in project.examples(waiting)}
+        session = Session(project, ledger, by, texts, guessed, stdin, stdout)
+        for note in ledger.journal.notes:
+            session.say(f"note: {note}")
+        keys = _one_key(stdin.fileno()) if session.by_key else contextlib.nullcontext()
+        with contextlib.suppress(KeyboardInterrupt), keys:
+            session.run()
+        return session.tally()
+
+
+def _guesses(project: Project, ids: Sequence[str]) -> dict[str, Any]:
+    from minift.label.rounds import guesses, last_model
+
+    tuned = last_model(project)
+    if tuned is None:
+        raise MiniftError(f"--show-guess: {project.folder} has no model yet; label without it")
+    return guesses(tuned, project.examples(ids))
+
+
+class Session:
+    """One person at work; the arguments are those of `label`, and what it found."""
+
+    def __init__(
+        self,
+        project: Project,
+        ledger: Ledger,
+        by: str,
+        texts: dict[str, Example],
+        guessed: dict[str, Any],
+        stdin: TextIO,
+        stdout: TextIO,
+    ):
+        self.project, self.ledger, self.by = project, ledger, by
+        self.texts, self.guessed, self.stdin, self.stdout = texts, guessed, stdin, stdout
+        self.begun = set(ledger.state.standing)
+        names = project.types
+        one_key = project.task == "classification" and len(names) <= 9
+        self.keys = class_keys(names) if project.task == "classification" else {}
+        self.terminal = _is_terminal(stdin)
+        self.by_key = one_key and self.terminal
+
+    def run(self) -> None:
+        """Go through the texts until none waits or somebody stops."""
+        self.say(self.help(short=True))
+        while waiting := self.ledger.state.waiting:
+            if self.terminal:
+                self.forget_keys()
+            self.show(waiting[0], len(waiting))
+            while (done := self.answer(waiting[0])) is None:
+                pass
+            if not done:
+                return
+        self.say("\nNo text waits any more.")
+
+    def say(self, text: str = "", end: str = "\n") -> None:
+        """Write text that is safe to show."""
+        self.stdout.write(printable(text) + end)
+        self.stdout.flush()
+
+    def show(self, id: str, left: int) -> None:
+        """Show a text, its words numbered where entities are asked for."""
+        width = min(shutil.get_terminal_size().columns, 100) - 4
+        example = self.texts[id]
+        self.say(f"\n--- text {id}, {left} to go ---")
+        if isinstance(example, TaggedExample):
+            parts = [" ".join(f"{n}:{word}" for n, word in enumerate(example.words, 1))]
+        else:
+            parts = [example.text] if example.text_b is None else [example.text, example.text_b]
+        for part in parts:
+            for line in printable(part).expandtabs(4).split("\n"):
+                self.say("  | " + "\n  | ".join(textwrap.wrap(line, max(width, 20)) or [""]))
+        if id in self.guessed:
+            guess, confidence = self.guessed[id]
+            self.say(f"  the model says {self.name(guess, example)} ({confidence:.2f})")
+
+    def answer(self, id: str) -> bool | None:
+        """Take one answer: True to go on, None to ask again, False to stop."""
+        self.say(self.prompt(), end="")
+        typed = self.read()
+        if typed is None or typed.lower() == "q":
+            self.say()
+            return False
+        if typed == "?":
+            self.say("\n" + self.help())
+            return None
+        if typed.lower() == "u":
+            return self.undo()
+        if typed.lower() == "s":
+            return self.record("skipped", lambda: self.ledger.skip(id, self.by))
+        try:
+            found = self.understand(typed, self.texts[id])
+        except MiniftError as error:
+            self.say(f"{'' if self.by_key else '  '}{error}")
+            return None
+        return self.record(
+            self.name(found, self.texts[id]), lambda: self.ledger.label(id, found, self.by)
+        )
+
+    def record(self, what: str, write: Callable[[], None]) -> bool:
+        """Write to the disk, then say so."""
+        write()
+        self.say(what if self.by_key else f"  {what}")
+        return True
+
+    def undo(self) -> bool | None:
+        """Take back the latest decision if it is one's own."""
+        standing = self.ledger.state.standing
+        if not standing:
+            self.say("there is nothing to undo")
+            return None
+        latest = next(reversed(standing.values()))
+        if latest.source != self.by:
+            self.say(f"the latest answer is {latest.source}'s, not {self.by}'s; it stays")
+            return None
+        self.ledger.undo(self.by)
+        if latest.id not in self.texts:
+            self.texts |= {e.id: e for e in self.project.examples([latest.id])}
+        was = "skipped" if latest.label is None else self.name(latest.label, self.texts[latest.id])
+        self.say(f"taken back: text {latest.id} was {was}")
+        return True
+
+    def forget_keys(self) -> None:
+        """Drop what was typed before the text could be read."""
+        import termios
+
+        with contextlib.suppress(termios.error):
+            termios.tcflush(self.stdin.fileno(), termios.TCIFLUSH)
+
+    def read(self) -> str | None:
+        """Return a key or a line; None when nothing more can come."""
+        try:
+            if self.by_key:
+                return read_key(self.stdin.fileno())
+            line = self.stdin.readline()
+        except OSError:  # the terminal has gone
+            return None
+        return line.strip() if line else None
+
+    def understand(self, typed: str, example: Example) -> Label:
+        """Return the label that was typed."""
+        if isinstance(example, TaggedExample):
+            return read_entities(typed, example.words, self.project.types)
+        if typed in self.project.labels:
+            return typed
+        found = self.keys.get(typed.lower())
+        if found is None:
+            got = repr(typed) if typed else "nothing"
+            raise MiniftError(f"{got} is no answer; {self.choices()}")
+        return found
+
+    def prompt(self) -> str:
+        """Return what stands before the cursor."""
+        return "entities> " if self.project.task == "tagging" else f"{self.choices()}> "
+
+    def choices(self) -> str:
+        """List the classes with their keys."""
+        if self.project.task == "tagging":
+            return ", ".join(self.project.types)
+        keys: dict[str, list[str]] = {}
+        for key, name in self.keys.items():
+            keys.setdefault(name, []).append(key)
+        return "  ".join(f"{'/'.join(keys[name])} {name}" for name in self.project.labels)
+
+    def name(self, found: Label | tuple[str, ...], example: Example) -> str:
+        """Say what an answer means."""
+        if not isinstance(example, TaggedExample):
+            return str(found)
+        marked = [
+            f"{type_} {' '.join(example.words[first:end])!r}"
+            for type_, first, end in spans_conlleval(list(found))
+        ]
+        return ", ".join(marked) or "no entities"
+
+    def help(self, short: bool = False) -> str:
+        """Explain the answers."""
+        commands = ", ".join(f"{key} {what}" for key, what in COMMANDS.items())
+        if self.project.task == "tagging":
+            lines = [
+                f"Name the entities by the numbers of their words: 1-2 {self.project.types[0]}, "
+                f"5 {self.project.types[-1]}. Nothing but Enter: no entities.",
+                f"Types: {', '.join(self.project.types)}. Also: {commands}. End with Enter.",
+            ]
+        else:
+            how = "one key, no Enter" if self.by_key else "a key or the class, then Enter"
+            lines = [f"Classes ({how}): {self.choices()}", f"Also: {commands}."]
+        if not short:
+            lines += [
+                "Undo takes back your latest answer, one after another. A skipped text is set "
+                "aside and not asked again.",
+                "Every answer is saved at once; quit whenever you like and come back.",
+            ]
+        return "\n".join(lines)
+
+    def tally(self) -> Tally:
+        """Count what stands of this session."""
+        state = self.ledger.state
+        mine = [d for n, d in state.standing.items() if n not in self.begun]
+        skipped = sum(decision.label is None for decision in mine)
+        return Tally(len(mine) - skipped, skipped, len(state.waiting))
+
+
+def class_keys(names: Sequence[str]) -> dict[str, str]:
+    """Return the keys of classes: numbers, and the first letter where it is one class's alone."""
+    keys = {str(number): name for number, name in enumerate(names, 1)}
+    first = [name[0].lower() for name in names]
+    for letter, name in zip(first, names):
+        if first.count(letter) == 1 and letter.isalpha() and letter not in COMMANDS:
+            keys[letter] = name
+    return keys
+
+
+def read_entities(typed: str, words: Sequence[str], types: Sequence[str]) -> list[str]:
+    """Turn "1-2 PER, 5 ORG" into IOB2 tags.
+
+    Args:
+        typed: numbers of words, from 1, and the type, which may be cut short; "" is no entity.
+        words: of the sentence.
+        types: of entities.
+
+    Raises:
+        MiniftError: saying which part is wrong, and why.
+    """
+    tags = ["O"] * len(words)
+    for part in filter(None, (part.strip() for part in typed.split(","))):
+        match = re.fullmatch(r"(\d+)\s*(?:-\s*(\d+))?\s+(\S.*)", part)
+        if match is None:
+            raise MiniftError(f"{part!r}: expected words and a type, such as 1-2 {types[0]}")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if not 1 <= first <= last <= len(words):
+            raise MiniftError(f"{part!r}: the words are 1 to {len(words)}, the first number first")
+        name = _type(match[3], types, part)
+        taken = next((n for n in range(first, last + 1) if tags[n - 1] != "O"), None)
+        if taken is not None:
+            raise MiniftError(f"{part!r}: word {taken} is already part of another entity")
+        tags[first - 1 : last] = [f"B-{name}"] + [f"I-{name}"] * (last - first)
+    return tags
+
+
+def _type(typed: str, types: Sequence[str], part: str) -> str:
+    if typed in types:
+        return typed
+    fitting = [name for name in types if name.lower().startswith(typed.lower())]
+    exact = [name for name in fitting if len(name) == len(typed)]
+    if len(exact or fitting) == 1:
+        return (exact or fitting)[0]
+    which = f"could be {' or '.join(fitting)}" if fitting else f"is none of {', '.join(types)}"
+    raise MiniftError(f"{part!r}: {typed!r} {which}{nearest(typed, types) if not fitting else ''}")
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    try:
+        import termios  # noqa: F401  (not on Windows)
+
+        return stream.isatty()
+    except ImportError:
+        return False
+
+
+def read_key(descriptor: int) -> str | None:
+    """Return the next key pressed on a terminal; None when it is closed, or on Ctrl-D.
+
+    Of several keys at once none counts: they were pasted, or a cat walked by.
+    """
+    while True:
+        pressed = os.read(descriptor, 1024)
+        if not pressed or pressed == b"\x04":
+            return None
+        keys = _SEQUENCE.sub("", pressed.decode("utf-8", errors="ignore")).strip()
+        if len(keys) == 1:
+            return keys
+
+
+@contextlib.contextmanager
+def _one_key(descriptor: int) -> Iterator[None]:
+    """Let the terminal hand over keys at once and not show them; as before afterwards."""
+    import termios
+    import tty
+
+    before = termios.tcgetattr(descriptor)
+    try:
+        tty.setcbreak(descriptor, termios.TCSANOW)
+        yield
+    finally:
+        with contextlib.suppress(termios.error):  # a terminal that has gone needs no mending
+            termios.tcsetattr(descriptor, termios.TCSANOW, before)

@@ -1,0 +1,174 @@
+"""From raw text to masked-LM batches: a vocabulary, a run of word pieces, packed sequences.
+
+Claim    The same texts give the same vocabulary; every piece of a document is read once a pass;
+         and the batch of step s is a function of the seed and s alone, so that a run can be
+         stopped and gone on with at any step.
+Paper    Devlin et al. (2019), https://arxiv.org/abs/1810.04805, section 3.1; full-length
+         sequences within a document: Liu et al. (2019), https://arxiv.org/abs/1907.11692,
+         section 4.2 (DOC-SENTENCES).
+Differs  - No next-sentence prediction. Half of the sequences are cut into a pair of segments
+           all the same, so that segment 1 and the second [SEP] are trained.
+         - Each eighth batch holds sequences of twice the length, so that later positions are
+           trained at little cost.
+Proof    tests/pretraining/test_pretrain.py
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import tokenizers
+import torch
+from tokenizers import models, normalizers, pre_tokenizers, trainers
+from torch import Tensor
+
+from minift.bert.packing import pack
+from minift.checkpoints.tokenizer import SPECIAL_TOKENS, Tokenizer
+from minift.errors import MiniftError
+from minift.pretraining.masking import mask_words, piece_kinds, word_numbers
+from minift.training.batches import Batch
+
+ALPHABET = 250  # rarer characters would fill a small vocabulary
+
+
+def train_vocabulary(texts: Iterable[str], size: int, lowercase: bool = False) -> Tokenizer:
+    """Train a WordPiece vocabulary; the same texts always give the same one.
+
+    Args:
+        texts: the training text, in pieces of any length.
+        size: pieces of the vocabulary, the five special tokens included.
+        lowercase: whether to throw case away.
+    """
+    texts = list(texts)
+    backend = tokenizers.Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    backend.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(backend.normalizer.normalize_str(text))
+    letters = sorted(counts, key=lambda letter: (-counts[letter], letter))
+    letters = sorted([letter for letter in letters if not letter.isspace()][:ALPHABET])
+    # The library numbers letters inside a word as it meets them, in an order that changes from
+    # run to run, and breaks ties by number. As "special tokens" they get their numbers here.
+    given = [*SPECIAL_TOKENS.values(), *(f"##{letter}" for letter in letters)]
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=size,
+        initial_alphabet=letters,
+        limit_alphabet=len(letters),
+        special_tokens=given,
+        show_progress=False,
+    )
+    backend.train_from_iterator(texts, trainer)
+    by_id = sorted(backend.get_vocab().items(), key=lambda entry: entry[1])
+    return Tokenizer.from_vocabulary([token for token, _ in by_id], lowercase=lowercase)
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A text as word pieces, without special tokens.
+
+    Args:
+        ids: (pieces,) all documents in a row.
+        ends: (documents,) where each ends.
+    """
+
+    ids: np.ndarray
+    ends: np.ndarray
+
+    def cut(self, length: int, continues: np.ndarray) -> np.ndarray:
+        """Cut each document into runs of at most `length` pieces that end between words.
+
+        Args:
+            length: most pieces of a run.
+            continues: (vocabulary,) True for pieces that continue a word.
+
+        Returns:
+            (runs, 2) start and end of each run.
+        """
+        runs, start = [], 0
+        for document_end in self.ends.tolist():
+            while start < document_end:
+                end = min(start + length, document_end)
+                while end < document_end and end > start + 1 and continues[self.ids[end]]:
+                    end -= 1
+                runs.append((start, end))
+                start = end
+        return np.array(runs, dtype=np.int64).reshape(-1, 2)
+
+
+class MaskedText:
+    """Batches for masked language modelling: batch s is a function of the seed and s."""
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        tokenizer: Tokenizer,
+        sequences: int = 16,
+        length: int = 128,
+        long_every: int = 8,
+        seed: int = 0,
+    ):
+        """Prepare batches of `sequences` x `length` pieces.
+
+        Args:
+            corpus: the text.
+            tokenizer: that made its ids.
+            sequences, length: size of a batch; sequences end between words.
+            long_every: each so-manieth batch has half as many sequences of twice the length,
+                so that later positions are trained too; 0 for none.
+            seed: of order, cuts and masks.
+        """
+        continues, special = piece_kinds(tokenizer)
+        self.corpus, self.tokenizer, self.seed = corpus, tokenizer, seed
+        self.continues, self.special = continues, special
+        self.replacements = (~special).nonzero()[:, 0]
+        self.sequences, self.long_every = sequences, long_every
+        self.runs = corpus.cut(length - 3, continues.numpy())  # [CLS] a [SEP] b [SEP]
+        self.long_runs = corpus.cut(2 * length - 3, continues.numpy())
+        if len(self.runs) < sequences:
+            raise MiniftError(
+                f"the text gives {len(self.runs)} sequences of {length} pieces, a batch needs "
+                f"{sequences}; give more text or ask for smaller batches"
+            )
+
+    def batch(self, step: int) -> Batch:
+        """Return the batch of a step: packed ids with words hidden, the places, the targets."""
+        is_long = self.long_every > 0 and step % self.long_every == self.long_every - 1
+        runs = self.long_runs if is_long else self.runs
+        size = min(len(runs), self.sequences // 2 if is_long else self.sequences)
+        per_pass = len(runs) // size
+        order = np.random.default_rng((self.seed, step // per_pass)).permutation(len(runs))
+        at = step % per_pass * size
+        generator = torch.Generator().manual_seed(stream(self.seed, step))
+        sequences, segments, positions, targets = [], [], [], []
+        for start, end in runs[order[at : at + size]]:
+            ids, segment = self._sequence(self.corpus.ids[start:end], generator)
+            words = word_numbers(ids, self.continues, self.special)
+            masked = mask_words(ids, words, self.replacements, self.tokenizer.mask_id, generator)
+            sequences.append(masked.input_ids.tolist())
+            segments.append(segment)
+            positions.append(masked.positions.tolist())
+            targets.append(masked.targets)
+        packed = pack(sequences, segments)
+        return Batch(packed, packed.select(positions), torch.cat(targets))
+
+    def _sequence(self, run: np.ndarray, generator: torch.Generator) -> tuple[Tensor, list[int]]:
+        """Put special tokens around a run, half of the time as a pair."""
+        cls, sep = [self.tokenizer.cls_id], [self.tokenizer.sep_id]
+        ids = run.tolist()
+        pair, at = torch.rand(2, generator=generator).tolist()
+        cut = int(at * len(ids))
+        while 0 < cut < len(ids) and self.continues[ids[cut]]:
+            cut += 1
+        if pair < 0.5 or cut in (0, len(ids)):
+            return torch.tensor(cls + ids + sep), [0] * (len(ids) + 2)
+        first, second = cls + ids[:cut] + sep, ids[cut:] + sep
+        return torch.tensor(first + second), [0] * len(first) + [1] * len(second)
+
+
+def stream(seed: int, step: int) -> int:
+    """Return a seed of its own for each step of a run."""
+    return int(np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)[0]) >> 1

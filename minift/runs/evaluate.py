@@ -1,0 +1,138 @@
+"""Predictions in the order of the input, and their scores.
+
+Claim    What a model predicts for an example does not depend on which examples share its
+         batch, and every word of every sentence is predicted exactly once. Several processes
+         share the batches, which changes no bit.
+Proof    tests/runs/test_evaluate.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from minift.data.examples import Example, Task
+from minift.data.gold import gold_classes, gold_numbers, gold_tags
+from minift.data.metrics import (
+    evaluate_classification,
+    evaluate_regression,
+    evaluate_tagging,
+)
+from minift.runs.processes import merged, my_share
+from minift.speed.prefix import PrefixCache
+from minift.training.batches import Item, by_length, make_batch
+
+TOKENS_PER_BATCH = 2048  # larger rectangles fall out of a laptop core's cache
+
+
+def predict_logits(
+    model: nn.Module,
+    items: Sequence[Item],
+    tokens: int = TOKENS_PER_BATCH,
+    progress: bool = False,
+    cache: PrefixCache | None = None,
+) -> list[Tensor]:
+    """Compute the logits of every item, in the order of `items`.
+
+    Args:
+        model: a model with a head; its mode (train or eval) is left as found.
+        items: model inputs.
+        tokens: size of a batch (see `by_length`).
+        progress: show a bar on standard error.
+        cache: output of the model's lowest layers, for some or all items.
+
+    Returns:
+        For each item a tensor (asked, labels) on the CPU.
+    """
+    device = next(model.parameters()).device
+    was_training = model.training
+    model.eval()
+    results: dict[int, Tensor] = {}
+    bar = tqdm(total=len(items), unit="text", disable=None if progress else True, leave=False)
+    try:
+        with torch.inference_mode(), bar:
+            for group in my_share(list(by_length(items, tokens))):
+                chosen = [items[i] for i in group]
+                batch = make_batch(chosen)
+                if cache is not None:
+                    batch = cache.add_to(batch, chosen)
+                batch = batch.to(device)
+                logits = model(batch.packed, batch.wanted).float().cpu()
+                for i, rows in zip(group, logits.split([len(items[i].positions) for i in group])):
+                    results[i] = rows
+                bar.update(len(group))
+    finally:
+        model.train(was_training)
+    return merged(results)
+
+
+def mean_loss(logits: Sequence[Tensor], items: Sequence[Item], regression: bool = False) -> float:
+    """Return the mean loss over all labelled targets, each target weighing the same."""
+    rows = torch.cat(list(logits))
+    targets = torch.tensor([target for item in items for target in item.targets])
+    if regression:
+        return float(F.mse_loss(rows.squeeze(-1).double(), targets.double()))
+    return float(F.cross_entropy(rows.double(), targets))
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of one split.
+
+    Args:
+        scores: every metric by name.
+        loss: mean loss over the labelled targets.
+        predicted: one label (or number, or list of tags) an example.
+    """
+
+    scores: dict[str, float]
+    loss: float
+    predicted: list[Any]
+
+
+def evaluate(
+    model: nn.Module,
+    items: Sequence[Item],
+    examples: Sequence[Example],
+    task: Task,
+    labels: Sequence[str],
+    progress: bool = False,
+    cache: PrefixCache | None = None,
+) -> Evaluation:
+    """Score a model on labelled examples.
+
+    Args:
+        model: a model with a head.
+        items: the examples as `make_items` made them.
+        examples: the examples themselves, all labelled.
+        task, labels: those of the data set.
+        progress: show a bar on standard error.
+        cache: see `predict_logits`.
+    """
+    logits = predict_logits(model, items, progress=progress, cache=cache)
+    loss = mean_loss(logits, items, regression=task == "regression")
+    if task == "regression":
+        numbers = [float(row) for row in logits]
+        return Evaluation(evaluate_regression(gold_numbers(examples), numbers), loss, numbers)
+    if task == "tagging":
+        tags = tags_by_sentence(logits, items, len(examples), labels)
+        return Evaluation(evaluate_tagging(gold_tags(examples), tags), loss, tags)
+    predicted = [labels[int(row.argmax())] for row in logits]
+    scores = evaluate_classification(gold_classes(examples), predicted, labels)
+    return Evaluation(scores, loss, predicted)
+
+
+def tags_by_sentence(
+    logits: Sequence[Tensor], items: Sequence[Item], sentences: int, labels: Sequence[str]
+) -> list[list[str]]:
+    """Join the windows of each sentence: the most likely tag of each word, in order."""
+    tags: list[list[str]] = [[] for _ in range(sentences)]
+    for item, rows in zip(items, logits):
+        tags[item.example] += [labels[index] for index in rows.argmax(-1).tolist()]
+    return tags

@@ -1,0 +1,112 @@
+"""Predictions as a person reads them: labels with probabilities, entities with offsets.
+
+Claim    One answer a text, in the order of the input, however long the input: texts are read,
+         answered and written a chunk at a time.
+Proof    tests/runs/test_predict.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, Protocol
+
+from minift.checkpoints.tokenizer import split_words
+from minift.data.entities import spans_conlleval
+from minift.data.examples import Example, TaggedExample, Task, TextExample
+from minift.data.gold import as_texts
+from minift.runs.evaluate import predict_logits
+from minift.runs.train import FineTuned
+from minift.training.batches import make_items
+
+CHUNK = 1024  # texts held in memory at a time
+
+
+class CanTag(Protocol):
+    """What tagging asks of a model: a `FineTuned` has it, and a compact `Student`."""
+
+    @property
+    def task(self) -> Task:
+        """Always "tagging"."""
+        ...
+
+    def tag(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
+        """Return one tag a word, sentence by sentence."""
+        ...
+
+
+def words_of(text: str, id: str) -> TaggedExample:
+    """Cut a text into words and remember where they stood.
+
+    Args:
+        text: any text with at least one word; a text of blanks becomes one word, itself.
+        id: name of the example.
+    """
+    cut = split_words(text) or [(text, 0, len(text))]
+    return TaggedExample(
+        id=id,
+        words=tuple(word for word, _, _ in cut),
+        offsets=tuple((start, end) for _, start, end in cut),
+    )
+
+
+def predict(tuned: FineTuned | CanTag, examples: Iterable[Example]) -> Iterator[dict[str, Any]]:
+    """Answer each example.
+
+    Args:
+        tuned: a fine-tuned model, or a student.
+        examples: `TextExample`s; for tagging also `TaggedExample`s, whose text is then their
+            words joined by blanks. Labels are ignored.
+
+    Yields:
+        For classification {"text", "label", "scores": {label: probability}}; for regression
+        {"text", "label": number}; for tagging {"text", "tags", "words",
+        "entities": [{"start", "end", "type", "text", "start_word", "end_word"}]} with offsets
+        in characters of "text" and in "words", from 0, the end not included. "text_b" is there
+        for pairs.
+    """
+    stream = iter(examples)
+    while chunk := list(islice(stream, CHUNK)):
+        if isinstance(tuned, FineTuned) and tuned.task != "tagging":
+            yield from _labelled(tuned, as_texts(chunk))
+        else:
+            yield from _tagged(tuned, chunk)
+
+
+def _labelled(tuned: FineTuned, examples: Sequence[TextExample]) -> Iterator[dict[str, Any]]:
+    unlabelled = [TextExample(e.id, e.text, None, e.text_b) for e in examples]
+    longest = tuned.model.config.max_position_embeddings
+    items = make_items(unlabelled, tuned.tokenizer, tuned.task, tuned.labels, longest)
+    for example, row in zip(unlabelled, predict_logits(tuned.model, items)):
+        answer: dict[str, Any] = {"text": example.text}
+        if example.text_b is not None:
+            answer["text_b"] = example.text_b
+        if tuned.task == "regression":
+            answer["label"] = float(row)
+        else:
+            scores = row[0].softmax(-1).tolist()
+            answer["label"] = tuned.labels[int(row.argmax())]
+            answer["scores"] = dict(zip(tuned.labels, scores))
+        yield answer
+
+
+def _tagged(tuned: CanTag, examples: Sequence[Example]) -> Iterator[dict[str, Any]]:
+    sentences = [e if isinstance(e, TaggedExample) else words_of(e.text, e.id) for e in examples]
+    all_tags = tuned.tag([sentence.words for sentence in sentences])
+    for example, sentence, tags in zip(examples, sentences, all_tags):
+        if isinstance(example, TextExample):
+            text, offsets = example.text, sentence.offsets or ()
+        else:
+            text, offsets = sentence.joined()
+        entities = [
+            {
+                "start": offsets[first][0],
+                "end": offsets[end - 1][1],
+                "type": type_,
+                "text": text[offsets[first][0] : offsets[end - 1][1]],
+                "start_word": first,
+                "end_word": end,
+            }
+            for type_, first, end in spans_conlleval(tags)
+        ]
+        yield {"text": text, "entities": entities, "words": list(sentence.words), "tags": tags}

@@ -1,0 +1,306 @@
+"""Several processes, one result: what they deal out, sum and merge.
+
+    torchrun --nproc-per-node 4 -m minift train --data sst2 --method full
+
+         On two machines, the same line on each with its own number, the address of the first:
+
+    torchrun --nnodes 2 --node-rank 0 --nproc-per-node 4 \\
+             --master-addr 10.0.0.1 --master-port 29500 -m minift train ...
+    torchrun --nnodes 2 --node-rank 1 --nproc-per-node 4 \\
+             --master-addr 10.0.0.1 --master-port 29500 -m minift train ...
+
+Claim    Training: the examples of each step are dealt out, the gradients of the *sum* of losses
+         over the number of all targets are added up, and every process takes the same step; so
+         the weights are those of one process up to the order of a sum, and the same bytes in
+         every process. Prediction and scoring: the *batches* are dealt out, each the batch that
+         one process would compute, so the results are those of one process, bit for bit.
+         Nothing here does anything where there is only one process.
+Differs  - Not `DistributedDataParallel`, which takes the mean of the processes' means: a process
+           with fewer targets would weigh each of them more.
+         - Dropout masks come from a stream of each process's own (`own_seed`). So with dropout a
+           run depends on the number of processes, as it depends on the seed; with the same number
+           it is reproducible. Order, head, gradient masks and subset are the same everywhere.
+         - Each process reads all examples and computes a frozen prefix (prefix.py) for all.
+         - Messages are pickled and unencrypted, as torch.distributed's are: keep the network of
+           several machines to yourself.
+Proof    tests/runs/test_processes.py
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from minift.errors import MiniftError
+from minift.runs.lifeline import INTERRUPTED, Lifeline
+from minift.version import __version__
+
+T = TypeVar("T")
+TIME_LIMIT = 600.0  # seconds that processes wait for each other; one that has died is heard at once
+GRACE = 5.0  # seconds for the lifeline to say why a message failed
+NEEDED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+
+
+@dataclass(frozen=True)
+class World:
+    """The processes of a run, seen from one of them.
+
+    Args:
+        rank: number of this process, from 0.
+        size: how many there are.
+        store: a few words that all can read; None where there is one process.
+        limit: seconds that they wait for each other.
+    """
+
+    rank: int = 0
+    size: int = 1
+    store: dist.Store | None = None
+    limit: float = TIME_LIMIT
+
+
+_world = World()
+
+
+def rank() -> int:
+    """Return the number of this process; 0 writes all files and talks to the user."""
+    return _world.rank
+
+
+def world_size() -> int:
+    """Return the number of processes."""
+    return _world.size
+
+
+def store() -> dist.Store:
+    """Return the words that all processes can read."""
+    if _world.store is None:
+        raise MiniftError("there is one process only")
+    return _world.store
+
+
+def my_share(values: Sequence[T]) -> Sequence[T]:
+    """Deal out values in turn and return this process's; all of them where it is alone."""
+    return values[_world.rank :: _world.size]
+
+
+def own_seed(seed: int) -> int:
+    """Return a seed that no other process has, nor any process under another seed."""
+    return seed * _world.size + _world.rank
+
+
+def sum_over_ranks(tensors: Iterable[Tensor]) -> None:
+    """Replace tensors of one type by their sums over all processes, in a single message."""
+    tensors = list(tensors)
+    if _world.size == 1 or not tensors:
+        return
+    flat = torch.cat([tensor.detach().flatten() for tensor in tensors])
+    _together(lambda: dist.all_reduce(flat))
+    parts = flat.split([tensor.numel() for tensor in tensors])
+    with torch.no_grad():
+        for tensor, part in zip(tensors, parts):
+            tensor.copy_(part.view(tensor.shape))
+
+
+def sum_gradients(model: nn.Module) -> None:
+    """Sum `.grad` over all processes; a parameter that none has a gradient for keeps None."""
+    if _world.size == 1:
+        return
+    learning = [p for p in model.parameters() if p.requires_grad]
+    there = learning[0].new_tensor([p.grad is not None for p in learning])
+    for parameter in learning:
+        if parameter.grad is None:  # this process had no example that reads it
+            parameter.grad = torch.zeros_like(parameter)
+    sum_over_ranks([*(p.grad for p in learning if p.grad is not None), there])
+    for parameter, processes in zip(learning, there.tolist()):
+        if processes == 0:  # the optimizer must not decay what one process would leave alone
+            parameter.grad = None
+
+
+def total(number: float) -> float:
+    """Return the sum of a number over all processes."""
+    if _world.size == 1:
+        return number
+    box = torch.tensor([number], dtype=torch.float64)
+    sum_over_ranks([box])
+    return float(box)
+
+
+def from_all(value: T) -> list[T]:
+    """Return the value of each process, in the order of their ranks."""
+    if _world.size == 1:
+        return [value]
+    values: list[Any] = [None] * _world.size
+    _together(lambda: dist.all_gather_object(values, value))
+    return values
+
+
+def from_first(value: T) -> T:
+    """Return the first process's value."""
+    if _world.size == 1:
+        return value
+    box = [value]
+    _together(lambda: dist.broadcast_object_list(box, src=0))
+    return box[0]
+
+
+def merged(rows: dict[int, Tensor]) -> list[Tensor]:
+    """Return the rows of all processes in the order of their numbers 0, 1, ..., on the CPU."""
+    if _world.size > 1:  # as arrays: a pickled tensor brings the batch that it is a part of
+        parts = from_all({number: row.numpy() for number, row in rows.items()})
+        rows = {n: torch.from_numpy(row) for part in parts for n, row in part.items()}
+    return [rows[number] for number in range(len(rows))]
+
+
+def require_same(values: Mapping[str, Any]) -> None:
+    """Refuse to go on unless all processes have the same values.
+
+    Raises:
+        MiniftError: in every process; names what differs, and between which.
+    """
+    first, *others = from_all(dict(values))
+    for number, other in enumerate(others, 1):
+        for name in first:
+            if other[name] != first[name]:
+                raise MiniftError(
+                    f"rank {number} differs from rank 0 in its {name}: {other[name]!r}, not "
+                    f"{first[name]!r}; start all ranks with the same command, files and versions"
+                )
+
+
+def require_same_weights(model: nn.Module) -> None:
+    """Refuse to go on unless all processes have the same model, bit for bit."""
+    if _world.size > 1:
+        require_same({"weights": weights_digest(model)})
+
+
+def weights_digest(model: nn.Module) -> str:
+    """Return a digest of all parameters and their names."""
+    digest = hashlib.sha256()
+    for name, parameter in model.named_parameters():
+        digest.update(name.encode() + parameter.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]
+
+
+def require_enough(examples: int) -> None:
+    """Refuse more processes than a step has examples.
+
+    Raises:
+        MiniftError: if some process would never have one.
+    """
+    if examples < _world.size:
+        raise MiniftError(
+            f"{_world.size} processes would share {examples} examples a step, so some would never "
+            f"have one; start at most {examples} (torchrun --nproc-per-node), or take a larger "
+            "--batch-size or more --labels"
+        )
+
+
+def _together(message: Callable[[], object]) -> None:
+    """Exchange a message with all processes."""
+    try:
+        message()
+    except RuntimeError as error:
+        time.sleep(GRACE)  # most often a process has died; the lifeline says which and ends us
+        raise MiniftError(
+            f"the processes lost each other, or one hangs (they wait {_world.limit:g} s for "
+            f"each other): {str(error).splitlines()[0]}"
+        ) from error
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Work as if there were one process: nothing inside is dealt out or summed."""
+    global _world
+    before, _world = _world, World()
+    try:
+        yield
+    finally:
+        _world = before
+
+
+@contextlib.contextmanager
+def several(
+    command: Sequence[str], device: str = "cpu", time_limit: float = TIME_LIMIT
+) -> Iterator[None]:
+    """Join the processes that torchrun has started, for the time of the block.
+
+    Inside, all but the first are silent. If one ends early, all end, and the first says why: an
+    error in another process never comes out of the block, it ends this process.
+
+    Args:
+        command: what this process was asked to do; must be the same for all.
+        device: "cpu", "cuda", or "auto" for a GPU if there is one; process k of a machine takes
+            its GPU k.
+        time_limit: seconds that processes wait for each other.
+
+    Raises:
+        MiniftError: if the environment is not torchrun's, or the processes do not fit together.
+    """
+    global _world
+    if missing := [name for name in NEEDED if not os.environ.get(name)]:
+        raise MiniftError(
+            f"WORLD_SIZE is {os.environ.get('WORLD_SIZE')}, so there are several processes, but "
+            f"{' and '.join(missing)} is not set; start them with torchrun --nproc-per-node N "
+            "-m minift ..., or set it in the environment of each"
+        )
+    number, size, local = (int(os.environ[name]) for name in NEEDED[:3])
+    address = os.environ["MASTER_ADDR"]
+    backend = "gloo"
+    if device == "cuda" or (device == "auto" and torch.cuda.is_available()):
+        if local >= torch.cuda.device_count():
+            raise MiniftError(
+                f"process {local} of this machine finds {torch.cuda.device_count()} GPUs; start "
+                "one process a GPU (torchrun --nproc-per-node), or take --device cpu"
+            )
+        torch.cuda.set_device(local)
+        backend = "cpu:gloo,cuda:nccl"
+    try:
+        limit = timedelta(seconds=time_limit)
+        shared, *_ = next(dist.rendezvous("env://", timeout=limit))
+        dist.init_process_group(backend, store=shared, rank=number, world_size=size, timeout=limit)
+    except (RuntimeError, ValueError) as error:
+        raise MiniftError(
+            f"rank {number} could not join the {size} processes at {address}:"
+            f"{os.environ['MASTER_PORT']}: {str(error).splitlines()[0]}"
+        ) from error
+    lifeline = Lifeline(number, size, local, shared, address)
+    _world = World(number, size, dist.PrefixStore("minift", shared), time_limit)
+    with contextlib.ExitStack() as silence:
+        if number > 0:
+            nowhere = silence.enter_context(open(os.devnull, "w"))  # noqa: PTH123
+            silence.enter_context(contextlib.redirect_stdout(nowhere))
+            silence.enter_context(contextlib.redirect_stderr(nowhere))
+        try:
+            require_same(
+                {"command": list(command), "minift": __version__, "torch": torch.__version__}
+            )
+            yield
+        except BaseException as error:
+            lifeline.fail(*_last_words(error))
+            raise
+        finally:
+            _world = World()
+        lifeline.goodbye()
+    dist.destroy_process_group()
+
+
+def _last_words(error: BaseException) -> tuple[int, str]:
+    """Return exit code and sentence."""
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED, "interrupted"
+    if isinstance(error, BrokenPipeError):
+        return 0, "who reads the output has enough"
+    if isinstance(error, MiniftError):
+        return 1, str(error)
+    return 1, "".join(traceback.format_exception(error)).strip()

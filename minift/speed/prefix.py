@@ -1,0 +1,189 @@
+"""The frozen prefix: below the lowest parameter that learns, everything is computed once.
+
+Claim    Where the embeddings and the lowest layers are frozen, their output for a text is the
+         same in every epoch, and for every model with the same weights there. It is computed
+         once and kept, in memory or, if it is large, in a file mapped to memory; what is learned
+         and predicted is the same as if it were computed each time.
+Differs  For that, dropout in the prefix must be off. It would only add noise to features that
+         cannot adapt to it; `Settings.prefix_dropout` switches it on, and the cache off.
+Proof    tests/speed/test_prefix.py
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from minift.bert.encoder import Bert
+from minift.bert.heads import encoder_of, reads_every_token
+from minift.bert.packing import Computed
+from minift.errors import MiniftError
+from minift.training.batches import Batch, Item, by_length, make_batch
+
+LARGEST = 2 * 2**30  # bytes of hidden states that are kept in memory; more go to a file
+TOKENS = 2048  # of a batch while the states are computed
+
+# What the lowest layers see of a text, and the tokens that are kept of it.
+Key = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+
+
+def quiet_prefix(model: nn.Module, trainable_names: Iterable[str]) -> list[nn.Module]:
+    """Return the modules wholly below the lowest parameter that learns.
+
+    Args:
+        model: a `Bert`, or a model that holds one as `bert`.
+        trainable_names: parameters of `model` that learn.
+
+    Returns:
+        The embeddings and the lowest layers, as far up as nothing learns; [] if the embeddings
+        learn or the model holds no `Bert`.
+    """
+    encoder = getattr(model, "bert", model)
+    if not isinstance(encoder, Bert):
+        return []
+    parameters = dict(model.named_parameters())
+    learning = {id(parameters[name]) for name in trainable_names}
+    prefix: list[nn.Module] = []
+    for module in (encoder.embeddings, *encoder.layers):
+        if any(id(parameter) in learning for parameter in module.parameters()):
+            break
+        prefix.append(module)
+    return prefix
+
+
+def quiet(modules: Iterable[nn.Module]) -> None:
+    """Switch off dropout in `modules`; call it after each `model.train()`."""
+    for module in modules:
+        module.eval()
+
+
+class PrefixCache:
+    """The output of a frozen prefix for each text, kept on the CPU.
+
+    A text is known by its tokens, so an equal one is found whatever example it stands in, and
+    the prefix by a digest of its weights (see `fits`).
+
+    Args:
+        model: a model that holds a `Bert` as `bert`.
+        layers: layers of the prefix above the embeddings.
+        items: the inputs, whose states are computed here with dropout off.
+        folder: where the file of states lies that are too large for memory; None: where the
+            system keeps temporary files. It has no name and is gone with the cache.
+        largest: bytes that may be kept in memory.
+
+    Raises:
+        MiniftError: if there is no room for the file.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        layers: int,
+        items: Sequence[Item],
+        folder: str | Path | None = None,
+        largest: int = LARGEST,
+    ):
+        encoder = encoder_of(model)
+        # Above the last layer only the tokens that the head reads are kept.
+        self.whole = layers == len(encoder.layers) and not reads_every_token(model)
+        self.layers = layers
+        self.digest = self._digest(model)
+        self.places: dict[Key, slice] = {}
+        needed: list[Item] = []
+        rows = 0
+        for item in items:
+            key = self._key(item)
+            if key not in self.places:
+                self.places[key] = slice(rows, rows := rows + self._rows(item))
+                needed.append(item)
+        weight = next(encoder.parameters())
+        shape = (rows, encoder.config.hidden_size)
+        if rows * shape[1] * weight.element_size() <= largest:
+            self.states = torch.empty(shape, dtype=weight.dtype)
+        else:
+            self.states = _mapped(shape, weight.dtype, folder)
+        modes = [(module, module.training) for module in encoder.modules()]
+        encoder.eval()
+        with torch.no_grad():
+            for group in by_length(needed, TOKENS):
+                chosen = [needed[i] for i in group]
+                batch = make_batch(chosen).to(weight.device)
+                if self.whole:
+                    hidden = encoder(batch.packed, batch.wanted)
+                else:
+                    hidden = encoder.up_to(layers, batch.packed)
+                parts = hidden.cpu().split([self._rows(item) for item in chosen])
+                for item, part in zip(chosen, parts):
+                    self.states[self.places[self._key(item)]] = part
+        for module, training in modes:
+            module.training = training
+
+    def fits(self, model: nn.Module) -> bool:
+        """Whether the states are those of this model: the same weights, read by the same head."""
+        return self.digest == self._digest(model)
+
+    def add_to(self, batch: Batch, items: Sequence[Item]) -> Batch:
+        """Return the batch of `items` with its states, or as it is if one of them is not kept."""
+        places = [self.places.get(self._key(item)) for item in items]
+        if None in places:
+            return batch
+        hidden = torch.cat([self.states[place] for place in places])
+        return replace(batch, packed=replace(batch.packed, computed=Computed(self.layers, hidden)))
+
+    def _rows(self, item: Item) -> int:
+        return len(item.positions if self.whole else item.input_ids)
+
+    def _key(self, item: Item) -> Key:
+        asked = tuple(item.positions) if self.whole else ()
+        return tuple(item.input_ids), tuple(item.segment_ids), asked
+
+    def _digest(self, model: nn.Module) -> str:
+        """Tell one prefix from another by all that its output depends on."""
+        encoder = encoder_of(model)
+        found = hashlib.sha256(
+            repr((encoder.config, encoder.precision, self.layers, self.whole)).encode()
+        )
+        for module in (encoder.embeddings, *encoder.layers[: self.layers]):
+            for parameter in module.parameters():
+                found.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy())
+        return found.hexdigest()
+
+
+def _mapped(shape: tuple[int, int], dtype: torch.dtype, folder: str | Path | None) -> Tensor:
+    """Return a tensor that lies in a file; the system reads and drops its pages as needed."""
+    count = shape[0] * shape[1] * dtype.itemsize
+    with tempfile.TemporaryFile(dir=folder) as file:
+        try:
+            # Taken now: a disk that fills up later would kill the process while it writes.
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, count)
+            else:
+                file.truncate(count)
+        except OSError as error:
+            raise MiniftError(
+                f"no room in {folder or tempfile.gettempdir()} for {count / 1e9:.1f} GB of hidden "
+                f"states of the frozen layers ({error.strerror}); free some, or use fewer texts"
+            ) from error
+        pages = np.memmap(file, dtype=np.uint8, mode="r+", shape=(count,))
+    return torch.from_numpy(pages).view(dtype).view(shape)
+
+
+def prefix_cache(
+    model: nn.Module,
+    trainable_names: Iterable[str],
+    items: Sequence[Item],
+    folder: str | Path | None = None,
+) -> PrefixCache | None:
+    """Return a cache for the frozen prefix; None if there is no prefix."""
+    prefix = quiet_prefix(model, trainable_names)
+    if not prefix or not hasattr(model, "bert"):
+        return None
+    return PrefixCache(model, len(prefix) - 1, items, folder)

@@ -1,0 +1,90 @@
+"""Attention over packed sequences in one kernel, where a GPU has it: no rectangle at all.
+
+Claim    Each sequence attends to itself alone, given nothing but the run of tokens and the
+         offsets at which sequences start; the numbers are those of the rectangle.
+Source   Dao et al. (2022), "FlashAttention", https://arxiv.org/abs/2205.14135; the kernel is
+         `torch.nn.attention.varlen`, https://docs.pytorch.org/docs/stable/nn.attention.varlen.html
+Differs  It takes bf16 only, and no dropout of attention probabilities: with that, the rectangle
+         is computed. Written without a GPU at hand: what it is given is tested with a stand-in for
+         the kernel, the kernel itself where there is a GPU. `varlen.enabled = False` turns it off.
+Proof    tests/speed/test_varlen.py
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from minift.bert.packing import Layout
+
+enabled = True
+
+
+@functools.cache
+def kernel() -> Callable[..., Any] | None:
+    """Return PyTorch's kernel; None before 2.10, which has none."""
+    try:
+        from torch.nn.attention.varlen import varlen_attn
+    except ImportError:
+        return None
+    return varlen_attn
+
+
+def computes(hidden: Tensor, head_dim: int, dropout: float) -> bool:
+    """Whether attention goes through the kernel.
+
+    Args:
+        hidden: (tokens, hidden) what attends; cast to bf16 if autocast says so.
+        head_dim: width of a head.
+        dropout: probability with which attention probabilities are dropped now.
+    """
+    halved = torch.is_autocast_enabled("cuda") and torch.get_autocast_dtype("cuda")
+    return (
+        enabled
+        and hidden.is_cuda
+        and torch.version.cuda is not None
+        and (halved or hidden.dtype) == torch.bfloat16
+        and dropout == 0
+        and head_dim % 8 == 0
+        and not torch.are_deterministic_algorithms_enabled()  # its gradients are sums in any order
+        and kernel() is not None
+    )
+
+
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, heads: int, asking: Layout, layout: Layout
+) -> Tensor:
+    """softmax(Q K^T / sqrt(head_dim)) V in each head of each sequence.
+
+    Args:
+        query: (asking rows, hidden)
+        key, value: (rows, hidden)
+        heads: number of them, which share `hidden`.
+        asking, layout: how the rows of the queries and of the others are spread.
+
+    Returns:
+        (asking rows, hidden)
+    """
+    run = kernel()
+    assert run is not None, "`computes` said so"
+    split = [rows.unflatten(-1, (heads, -1)) for rows in (query, key, value)]
+    mixed: Tensor = run(
+        *split,
+        offsets(asking.lengths, query.device),
+        offsets(layout.lengths, query.device),
+        asking.longest,
+        layout.longest,
+        scale=math.sqrt(heads / query.shape[-1]),
+    )
+    return mixed.flatten(1)
+
+
+@functools.lru_cache(maxsize=8)  # all layers of a batch ask for the same two
+def offsets(lengths: tuple[int, ...], device: torch.device) -> Tensor:
+    """(sequences + 1,) where each sequence starts, and the end; int32, as the kernel wants it."""
+    return torch.tensor((0, *lengths)).cumsum(0).to(device, torch.int32)

@@ -1,0 +1,92 @@
+"""The `schedule` slot: how fast, and until when.
+
+Claim    A schedule is a factor on the learning rate, a function of the optimizer step, and a
+         decision after each epoch whether to go on. The loop knows nothing else of it.
+Source   Linear warm-up and decay as in Devlin et al. (2019), https://arxiv.org/abs/1810.04805,
+         appendix A.2; step for step the numbers of transformers'
+         `get_linear_schedule_with_warmup` (whose very first step has rate 0).
+Proof    tests/training/test_schedules.py
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from minift.errors import MiniftError
+
+
+class Schedule(Protocol):
+    """What the loop asks of a schedule.
+
+    `needs_dev_loss` says that `after_epoch` decides by the validation loss.
+    """
+
+    needs_dev_loss: bool
+
+    def begin(self, steps_per_epoch: int, epochs: int) -> None:
+        """Learn the length of the run; called once before the first step."""
+        ...
+
+    def factor(self, step: int) -> float:
+        """Return what the learning rate is multiplied by at optimizer step 0, 1, ..."""
+        ...
+
+    def after_epoch(self, dev_loss: float | None) -> str | None:
+        """Hear the validation loss; return a sentence that says why to stop, or None."""
+        ...
+
+
+@dataclass
+class Linear:
+    """Rise to the full rate over the first steps, then fall linearly to 0 at the end.
+
+    Args:
+        warmup: share of all steps that the rise takes, in [0, 1).
+    """
+
+    warmup: float = 0.1
+    total: int = 0
+    needs_dev_loss = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.warmup < 1:
+            raise MiniftError(f"warm-up must be a share of all steps in [0, 1), got {self.warmup}")
+
+    def begin(self, steps_per_epoch: int, epochs: int) -> None:
+        """Set the number of steps to steps_per_epoch * epochs."""
+        self.total = steps_per_epoch * epochs
+
+    def factor(self, step: int) -> float:
+        """step / warm-up steps while rising, then remaining steps / falling steps."""
+        rising = int(self.warmup * self.total)
+        if step < rising:
+            return step / max(1, rising)
+        return max(0.0, (self.total - step) / max(1, self.total - rising))
+
+    def after_epoch(self, dev_loss: float | None) -> str | None:
+        """Never stop early."""
+        return None
+
+
+@dataclass
+class Constant:
+    """The full rate at every step, after an optional linear rise.
+
+    Args:
+        warmup_steps: steps of the rise.
+    """
+
+    warmup_steps: int = 0
+    needs_dev_loss = False
+
+    def begin(self, steps_per_epoch: int, epochs: int) -> None:
+        """Nothing depends on the length of the run."""
+
+    def factor(self, step: int) -> float:
+        """1, or step / warmup_steps while rising."""
+        return min(1.0, step / self.warmup_steps) if self.warmup_steps else 1.0
+
+    def after_epoch(self, dev_loss: float | None) -> str | None:
+        """Never stop early."""
+        return None

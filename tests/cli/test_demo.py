@@ -1,0 +1,109 @@
+"""The demo and the description of an encoder say what is true of them.
+
+claim                                                        oracle
+the demo's rows are the runs they name                       the balanced test split, counts
+the shipped encoder beats its sizes with random weights,     the same runs from random weights,
+and a bag of words                                           scikit-learn's (test_bag_of_words.py)
+the picture has a row a method; without matplotlib no crash  its pixels; an import that fails
+the description's counts are those of the checkpoint         the tensors in the file
+"""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from safetensors.torch import load_file
+from tqdm import tqdm
+
+from minift.checkpoints.weights import without_pretraining
+from minift.cli.demo import (
+    METHODS,
+    NOTHING,
+    WITHOUT,
+    WORDS,
+    Row,
+    _bag_of_words,
+    _plot,
+    demo,
+    examples,
+    run,
+)
+from minift.compare.bag_of_words import fit_bag_of_words
+from minift.data.embedded import load_embedded
+from minift.runs.describe import describe
+from minift.runs.train import subset
+from tests.tiny import checkpoint
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    return checkpoint(tmp_path_factory.mktemp("encoder"))
+
+
+def test_the_demo_compares_methods_with_what_one_gets_for_nothing(encoder, capsys, tmp_path):
+    rows = {row.method: row for row in demo(str(encoder), seeds=2, out=tmp_path)}
+    printed = capsys.readouterr().out
+    assert rows[NOTHING].test == (0.5,)  # the test split is balanced
+    assert set(rows) == {NOTHING, WORDS, WITHOUT, *METHODS}
+    assert all(len(row.test) == 2 for name, row in rows.items() if name != NOTHING)
+    reviews = load_embedded("reviews")
+    for seed, accuracy in enumerate(rows[WORDS].test):
+        drawn = subset(reviews.train, 100, seed)  # the labels that the other rows had, too
+        assert accuracy == fit_bag_of_words(drawn, reviews.labels).accuracy(reviews.test)
+    trained = {name: row.parameters for name, row in rows.items()}
+    assert trained["head"] < trained["bitfit"] < trained["freeze:1"] < trained["full"]
+    for name, row in rows.items():
+        assert f"{row.mean:.3f}" in next(
+            x for x in printed.splitlines() if x.startswith(f"{name:<22}")
+        )
+    assert printed.count("  minift ") + printed.count("| minift ") == 3  # what to try next
+
+
+def test_the_shipped_encoder_beats_random_weights_and_a_bag_of_words_with_no_network(
+    tmp_path, record_property
+):
+    dataset, seeds = examples(), 2
+    random_weights = str(without_pretraining("tiny", tmp_path))
+    with tqdm(disable=True) as bar:
+        pretrained = run(dataset, "full", "tiny", seeds, bar)
+        control = run(dataset, WITHOUT, random_weights, seeds, bar)
+    words = _bag_of_words(dataset, seeds)
+    record_property(
+        "measured",
+        f"100 reviews, 2 seeds: full {pretrained.mean:.3f}, random weights {control.mean:.3f}, "
+        f"bag of words {words.mean:.3f}",
+    )
+    assert min(pretrained.test) > max(*control.test, *words.test)
+
+
+ROWS = [Row(NOTHING, 0, (0.5,), 0.0), Row(WORDS, 3, (0.6, 0.7), 1.0), Row("full", 9, (0.9,), 1.0)]
+
+
+def test_the_picture_has_a_row_a_method(tmp_path):
+    image = pytest.importorskip("matplotlib.image")
+    assert "demo.png" in _plot(ROWS, tmp_path / "new")
+    pixels = image.imread(tmp_path / "new" / "demo.png")[..., :3]
+    blue = (pixels[..., 2] - pixels[..., 0] > 0.3).any(axis=1)
+    assert 0 < blue.sum() < len(blue) / 3  # the one method, in its own row
+    _plot(ROWS[:2], tmp_path)
+    without = image.imread(tmp_path / "demo.png")
+    assert len(without) < len(pixels)
+
+
+def test_without_matplotlib_the_demo_says_how_to_get_the_picture(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert 'pip install "minift[plots]"' in _plot(ROWS, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_description_counts_the_tensors_of_the_checkpoint(encoder):
+    tensors = load_file(encoder / "model.safetensors")
+    embeddings = sum(t.numel() for n, t in tensors.items() if n.startswith("bert.embeddings."))
+    layers = sum(t.numel() for n, t in tensors.items() if n.startswith("bert.encoder."))
+    text = describe(encoder)
+    lines = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.strip()}
+    assert lines["embeddings"] == [f"{embeddings:,}"]
+    assert lines["layers"] == [f"{layers:,}"]
+    assert "BERT with 2 layers, hidden size 32" in text
+    assert "cased" in text

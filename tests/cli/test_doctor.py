@@ -1,0 +1,196 @@
+"""`minift doctor` tells the truth about an installation and a machine.
+
+claim                                                        oracle
+the tested ranges are those of pyproject.toml                the file's own lines
+a version is too old, tested, or newer than tested           versions on both sides of each end
+what is said of bf16 is what the processor has               flags of two processors
+the fewest threads of those as fast are taken                tables by hand
+each number of threads is really used, and put back          torch's own number, at each step
+a GPU that PyTorch does not see is not passed over           a stand-in for nvidia-smi
+nothing is fetched                                           no connection is allowed in tests
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+import minift.cli.doctor as module
+from minift.cli.doctor import (
+    TESTED,
+    Finding,
+    bf16_finding,
+    choose_threads,
+    data_finding,
+    doctor,
+    encoder_finding,
+    findings,
+    gpu_finding,
+    measure_threads,
+    python_finding,
+    threads_finding,
+    version_finding,
+)
+from minift.cli.main import main
+from minift.errors import MiniftError
+
+AVX2_ONLY = frozenset("fpu sse sse2 avx avx2 fma f16c".split())  # noqa: SIM905
+
+
+def test_tested_ranges_are_those_of_pyproject():
+    text = (Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8")
+    block = text.split("\ndependencies = [")[1].split("]")[0]
+    stated = re.findall(r'"([\w-]+)>=([\d.]+),<([\d.]+)"', block)
+    assert {name: (low, below) for name, low, below in stated} == TESTED
+    oldest = re.search(r'requires-python = ">=(\d+)\.(\d+)"', text)
+    assert tuple(map(int, oldest.groups())) == module.OLDEST_PYTHON
+
+
+@pytest.mark.parametrize(
+    ("version", "state"),
+    [
+        ("2.5.1", "mend"),
+        ("2.6.0", "ok"),
+        ("2.6.0+cpu", "ok"),
+        ("2.13.0", "ok"),
+        ("2.9", "ok"),  # as a text it would be after 2.13
+        ("2.14.0", "note"),
+        ("2.14.0a0+git12", "note"),
+        ("3", "note"),
+    ],
+)
+def test_a_version_is_too_old_tested_or_newer(version, state):
+    found = version_finding("torch", version)
+    assert (found.what, found.state) == ("torch", state)
+    assert version in found.says and "2.14" in found.says
+    assert ('pip install --upgrade "torch>=2.6,<2.14"' in found.says) == (state == "mend")
+
+
+def test_the_packages_of_this_environment_are_found():
+    found = {f.what: f for f in findings("tiny")}
+    assert {*TESTED, "python", "encoder tiny", "data", "GPU", "bf16"} == set(found)
+    assert torch.__version__.split("+")[0] in found["torch"].says
+    assert all(found[name].state != "mend" for name in found)
+
+
+def test_a_package_that_is_not_there_is_to_be_mended(monkeypatch):
+    monkeypatch.setitem(TESTED, "no-such-package-at-all", ("1", "2"))
+    lines: list[object] = []
+    with pytest.raises(MiniftError, match="to be mended: no-such-package-at-all"):
+        doctor("tiny", 0, lines.append)
+    assert any("pip install no-such-package-at-all" in str(line) for line in lines)
+
+
+def test_an_old_python_is_named():
+    assert python_finding((3, 9, 2)) == Finding(
+        "python", "mend", "3.9.2; minift needs 3.10 or newer"
+    )
+    assert python_finding((3, 10, 0)).state == "ok"
+
+
+def test_an_encoder_is_found_or_how_to_get_it(monkeypatch, tmp_path):
+    assert encoder_finding("tiny").state == "ok"
+    monkeypatch.setenv("MINIFT_HOME", str(tmp_path))
+    found = encoder_finding("minilm")
+    assert found.state == "note" and '"minift info minilm" fetches it' in found.says
+
+
+def test_data_is_listed_where_all_files_of_a_set_are_there(monkeypatch, tmp_path):
+    monkeypatch.setenv("MINIFT_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("MINIFT_DATA", str(tmp_path / "data"))
+    assert "which is no folder" in data_finding().says
+    folder = tmp_path / "data" / "wnut17"
+    folder.mkdir(parents=True)
+    files = module.NAMED_SETS["wnut17"].files
+    for file in files[:-1]:
+        (folder / file).touch()
+    assert "also here" not in data_finding().says
+    (folder / files[-1]).touch()
+    assert data_finding().says.endswith("also here: wnut17")
+
+
+def test_what_is_said_of_bf16_is_what_the_processor_has():
+    assert "refused" in bf16_finding(AVX2_ONLY).says
+    assert "(amx_bf16): --precision bf16" in bf16_finding(AVX2_ONLY | {"amx_bf16"}).says
+
+
+def test_a_gpu_that_pytorch_does_not_see_is_not_passed_over(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(module.shutil, "which", lambda _: None)
+    assert gpu_finding() == Finding("GPU", "ok", "none; minift computes on the processor")
+    monkeypatch.setattr(module.shutil, "which", lambda _: "/usr/bin/nvidia-smi")
+    monkeypatch.setattr(torch.version, "cuda", None)
+    assert gpu_finding().state == "note"
+    assert "a build for CPUs only" in gpu_finding().says
+    monkeypatch.setattr(torch.version, "cuda", "12.4")
+    assert "built for CUDA 12.4: is the driver too old?" in gpu_finding().says
+
+
+@pytest.mark.parametrize(
+    ("rates", "chosen"),
+    [
+        ({1: 50.0, 2: 90.0}, 2),
+        ({1: 90.0, 2: 50.0}, 1),
+        ({1: 96.0, 2: 100.0, 4: 99.0}, 1),  # four percent are not worth a core
+        ({1: 90.0, 2: 96.0, 4: 100.0}, 2),
+    ],
+)
+def test_the_fewest_threads_of_those_as_fast_are_taken(rates, chosen):
+    assert choose_threads(rates) == chosen
+
+
+def test_the_choice_comes_with_its_reason_and_the_way_to_have_it():
+    rates = {1: 90.0, 2: 96.0, 4: 100.0}
+    found = threads_finding(rates, current=4)
+    assert found.state == "note"
+    assert found.says.startswith("2, no more than 5% slower than 4, and leaves cores to others")
+    assert "1: 90, 2: 96, 4: 100" in found.says
+    assert found.says.endswith("torch takes 4; set OMP_NUM_THREADS=2 before you start minift")
+    same = threads_finding({1: 50.0, 2: 90.0}, current=2)
+    assert same.state == "ok" and same.says.startswith("2, the fastest")
+
+
+def test_each_number_of_threads_is_used_in_turn_and_put_back(monkeypatch):
+    used: list[int] = []
+    step = (lambda: used.append(torch.get_num_threads()), 16)
+    monkeypatch.setattr(module, "_training_step", lambda: step)
+    before = torch.get_num_threads()
+    rates = measure_threads(0.0, candidates=(1, 2))
+    assert used == [1, 1, 2, 2] * 2
+    assert set(rates) == {1, 2} and all(rate > 0 for rate in rates.values())
+    assert torch.get_num_threads() == before
+
+
+def test_the_number_of_threads_is_put_back_even_if_a_step_fails(monkeypatch):
+    def fails() -> None:
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr(module, "_training_step", lambda: (fails, 16))
+    before = torch.get_num_threads()
+    with pytest.raises(RuntimeError, match="no memory"):
+        measure_threads(0.0, candidates=(before + 1,))
+    assert torch.get_num_threads() == before
+
+
+def test_candidates_are_powers_of_two_and_the_cores_that_may_be_used(monkeypatch):
+    monkeypatch.setattr(module, "_training_step", lambda: (lambda: None, 16))
+    for count, expected in ((1, [1]), (2, [1, 2]), (6, [1, 2, 4, 6]), (8, [1, 2, 4, 8])):
+        monkeypatch.setattr(module, "cores", lambda count=count: count)
+        assert list(measure_threads(0.0)) == expected
+
+
+def test_the_step_that_is_timed_trains():
+    step, texts = module._training_step()
+    assert texts == 16
+    step()
+
+
+def test_the_command_says_it_all(capsys):
+    assert main(["doctor", "--encoder", "tiny", "--seconds", "0.01"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert "torch" in said[0]  # the machine
+    assert said[-1].split()[1] == "threads"
+    assert len(said) == len(TESTED) + 7

@@ -1,0 +1,154 @@
+"""Argilla 2: the records it loads, and both of its exports.
+
+claim                                                       oracle
+a record has our id, fields, and a suggestion with score    the client's Record.from_dict, by hand
+and agent; spans have a score each
+a span suggestion over an emoji is not written              by hand
+submitted counts, discarded skips, drafts are left open     hand-written exports, flattened
+a response without a status counts only if its record is    hand-written exports, nested
+completed
+each fault is named by record                               by hand
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from minift.data.examples import TaggedExample, TextExample
+from minift.label.formats.exchange import Question, read_answers, write_questions
+
+TAGS = ("O", "B-PER", "I-PER")
+SENTENCES = {
+    "s1": TaggedExample("s1", ("Ada", "😀", "Bo", "Li")),
+    "s2": TaggedExample("s2", ("Ada", "and", "Bo")),
+}
+TEXTS = {str(i): TextExample(str(i), f"text {i}") for i in range(6)}
+
+
+def read(tmp_path, rows, examples=TEXTS, labels=("neg", "pos")):
+    (tmp_path / "b.json").write_text(json.dumps(rows))
+    task = "tagging" if examples is SENTENCES else "classification"
+    return read_answers(tmp_path / "b.json", None, examples, labels, task)
+
+
+def said(imported):
+    return [(answer.id, answer.label) for answer in imported.answers]
+
+
+def flat(number, values, states, **more):
+    return {"id": str(number), "text": f"text {number}", "_server_id": "x", "status": "pending",
+            "label.responses": values, "label.responses.users": ["u"] * len(values or []),
+            "label.responses.status": states, "label.suggestion": "neg", **more}  # fmt: skip
+
+
+def nested(number, *values, status="pending", **more):
+    given = [{"value": value, "user_id": "u", **more} for value in values]
+    return {"id": str(number), "fields": {"text": f"text {number}"}, "metadata": {}, "vectors": {},
+            "suggestions": {"label": {"value": "neg"}}, "responses": {"label": given},
+            "status": status}  # fmt: skip
+
+
+def test_a_record_is_what_the_client_loads(tmp_path):
+    questions = [Question(TextExample("7", "x", text_b="y"), 0.5, "pos", 0.75)]
+    write_questions(tmp_path / "b", "argilla", questions, ("pos",), "classification")
+    assert json.loads((tmp_path / "b").read_text()) == [
+        {
+            "id": "7",
+            "fields": {"text": "x", "text_b": "y"},
+            "metadata": {"score": 0.5},
+            "suggestions": {"label": {"value": "pos", "score": 0.75, "agent": "minift"}},
+            "responses": {},
+            "vectors": {},
+        }
+    ]
+
+
+def test_span_suggestions_have_a_score_each_and_none_is_written_over_an_emoji(tmp_path):
+    questions = [
+        Question(SENTENCES["s2"], guess=("B-PER", "O", "B-PER"), confidence=0.5),
+        Question(SENTENCES["s1"], guess=("B-PER", "O", "B-PER", "I-PER"), confidence=0.5),
+        Question(SENTENCES["s2"], guess=("O", "O", "O")),
+    ]
+    write_questions(tmp_path / "b", "argilla", questions, TAGS, "tagging")
+    first, second, third = json.loads((tmp_path / "b").read_text())
+    assert first["suggestions"]["label"] == {
+        "value": [{"start": 0, "end": 3, "label": "PER"}, {"start": 8, "end": 10, "label": "PER"}],
+        "score": [0.5, 0.5],
+        "agent": "minift",
+    }
+    assert second["suggestions"] == {} and second["fields"] == {"text": "Ada 😀 Bo Li"}
+    assert third["suggestions"]["label"]["value"] == [] and third["metadata"] == {}
+
+
+def test_flattened_submitted_counts_discarded_skips_and_drafts_are_left_open(tmp_path):
+    rows = [
+        flat(0, ["pos"], ["submitted"]),
+        flat(1, ["pos"], ["discarded"]),
+        flat(2, ["pos"], ["draft"]),
+        flat(3, None, None),
+        flat(4, ["neg", "pos", "neg"], ["submitted", "submitted", "draft"]),
+        flat(5, ["neg", "pos"], ["discarded", "submitted"]),
+    ]
+    imported = read(tmp_path, rows)
+    assert said(imported) == [("0", "pos"), ("1", None), ("4", "neg"), ("4", "pos"), ("5", "pos")]
+    assert imported.unanswered == ("2", "3")
+    assert len(imported.problems) == 1 and "text '4' is pos here but neg" in imported.problems[0]
+
+
+def test_nested_a_response_without_a_status_counts_only_in_a_completed_record(tmp_path):
+    rows = [
+        nested(0, "pos", status="completed"),
+        nested(1, "pos"),
+        nested(2),
+        nested(3, "pos", status="draft"),
+        {**nested(4, "neg"), "responses": {"label": [{"value": "neg", "status": "submitted"}]}},
+        {**nested(5, "neg"), "responses": {"label": [{"value": "neg", "status": "discarded"}]}},
+    ]
+    imported = read(tmp_path, rows)
+    assert said(imported) == [("0", "pos"), ("4", "neg"), ("5", None)]
+    assert imported.unanswered == ("1", "2", "3")
+    (problem,) = imported.problems
+    assert (
+        "2 texts have responses without a status" in problem and "to_list(flatten=True)" in problem
+    )
+
+
+def test_spans_of_responses_count_utf16_units_and_none_at_all_is_no_entity(tmp_path):
+    spans = [{"start": 0, "end": 3, "label": "PER"}, {"start": 7, "end": 12, "label": "PER"}]
+    text = "Ada 😀 Bo Li"
+    rows = [
+        flat("s1", [spans], ["submitted"], text=text),
+        flat("s2", [[]], ["submitted"], text="Ada and Bo"),
+    ]
+    imported = read(tmp_path, rows, SENTENCES, TAGS)
+    assert said(imported) == [("s1", ["B-PER", "O", "B-PER", "I-PER"]), ("s2", ["O", "O", "O"])]
+    spans[1].update(start=6, end=11)  # code points, as an SDK script would count
+    problems = read(tmp_path, rows, SENTENCES, TAGS).problems
+    assert len(problems) == 1 and "text 's1': span 6-11 ('PER')" in problems[0]
+
+
+@pytest.mark.parametrize(
+    "row,words",
+    [
+        (flat(1, ["pso"], ["submitted"]), "record 2: text '1': 'pso' is no label"),
+        (flat(1, [["pos"]], ["submitted"]), r"record 2: text '1': \['pos'\] is no label"),
+        (flat(1, "pos", ["submitted"]), "record 2: text '1': its responses are no list of answers"),
+        ({**nested(1), "responses": {"label": "pos"}}, "its responses are no list of answers"),
+        (flat(1, ["pos"], ["submitted"], text="other"), "record 2: the text of '1' was changed"),
+        (flat(9, ["pos"], ["submitted"]), "record 2: it has the id '9', which is not of this pro"),
+    ],
+)
+def test_each_fault_is_named_by_its_record_and_costs_one_answer(row, words, tmp_path):
+    imported = read(tmp_path, [flat(0, ["neg"], ["submitted"]), row])
+    assert said(imported) == [("0", "neg")]
+    assert re.search("b.json: .*" + words, imported.problems[0])
+
+
+def test_spans_that_are_no_list_of_objects_are_named(tmp_path):
+    for value in ("PER", [0, 3], {"start": 0}):
+        rows = [flat("s2", [value], ["submitted"], text="Ada and Bo")]
+        imported = read(tmp_path, rows, SENTENCES, TAGS)
+        assert imported.answers == () and "expected a list of spans" in imported.problems[0]

@@ -1,0 +1,194 @@
+"""A frozen prefix that is computed once gives the training run that computes it every time.
+
+claim                                                        oracle
+the same weights to 1e-12 for every depth and head           the loop without a cache
+the same predictions to 1e-12 for every depth and head       predictions without a cache
+each text goes through the prefix once, validation as well   counting calls
+in a file the states are those in memory, bit for bit        comparison; no name in the folder
+a full disk is an error, not a killed process                a disk that gives no room
+states are another's if one weight of the prefix differs     every parameter changed, one by one
+an equal text is found, another one is computed              examples of other numbers; a new text
+a cache that reaches above what is frozen is refused         error words
+dropout in the prefix is on where that is asked for          noise in its output
+nothing is cached where the embeddings learn                 the cache itself
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import replace
+
+import pytest
+import torch
+
+from minift.bert.heads import SequenceClassifier, TokenClassifier
+from minift.errors import MiniftError
+from minift.methods.bitfit import bitfit, head_only
+from minift.methods.freezing import freeze
+from minift.methods.recipes import recipe
+from minift.runs import train as runs
+from minift.runs.evaluate import predict_logits
+from minift.runs.train import train
+from minift.speed.prefix import PrefixCache, prefix_cache
+from minift.training import loop
+from minift.training.batches import Item, make_batch
+from minift.training.loop import Seeds, Settings, everything, fine_tune
+from tests.bert.reference import own_config, randomise
+from tests.tiny import checkpoint, reviews, tokens_seen
+from tests.training.test_loop import make_items, weights
+
+SETTINGS = Settings(epochs=3, batch_size=4, learning_rate=1e-3)
+
+
+def model(head=SequenceClassifier) -> torch.nn.Module:
+    config = own_config(hidden_dropout_prob=0.2, attention_probs_dropout_prob=0.2)
+    return randomise(head(config), 0, std=0.2).double()
+
+
+def word_items(count: int) -> list[Item]:
+    items = []
+    for item in make_items(count):
+        places = list(range(0, len(item.input_ids), 2))
+        targets = [place % 3 for place in places]
+        items.append(Item(item.example, item.input_ids, item.segment_ids, places, targets))
+    return items
+
+
+@pytest.mark.parametrize("method", [freeze(1), freeze(2), freeze(3), head_only()])
+@pytest.mark.parametrize("head", [SequenceClassifier, TokenClassifier])
+def test_training_with_the_cache_equals_training_without_it(method, head, monkeypatch):
+    items = make_items(14) if head is SequenceClassifier else word_items(14)
+    cached, plain = model(head), model(head)
+    start = weights(plain)
+    fine_tune(cached, items, SETTINGS, Seeds.all(0), trainable=method)
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "prefix_cache", lambda *_: None)
+        fine_tune(plain, items, SETTINGS, Seeds.all(0), trainable=method)
+    for name, value in weights(cached).items():
+        torch.testing.assert_close(value, weights(plain)[name], rtol=0, atol=1e-12)
+    assert any(not torch.equal(value, start[name]) for name, value in weights(plain).items())
+
+
+def test_each_text_goes_through_the_prefix_once_however_many_epochs():
+    own, items = model(), make_items(10)
+    tokens = []
+    own.bert.layers[0].register_forward_hook(lambda _, args, __: tokens.append(len(args[0])))
+    fine_tune(own, items, SETTINGS, Seeds.all(0), trainable=freeze(2))
+    assert sum(tokens) == sum(len(item.input_ids) for item in items)
+
+
+def test_prefix_dropout_is_noise_in_the_prefix_where_it_is_asked_for():
+    outputs = []
+    own, items = model(), make_items(1)
+    own.bert.layers[0].register_forward_hook(lambda *args: outputs.append(args[-1].detach()))
+    settings = Settings(epochs=2, batch_size=4, learning_rate=1e-3, prefix_dropout=True)
+    fine_tune(own, items, settings, Seeds.all(0), trainable=freeze(2))
+    assert len(outputs) == 2
+    assert not torch.equal(outputs[0], outputs[1])
+
+
+@pytest.mark.parametrize("method", [everything, bitfit(), freeze(-1), freeze(2, embeddings=False)])
+def test_nothing_is_cached_where_the_embeddings_learn(method):
+    own = model()
+    assert prefix_cache(own, method(own), make_items(3)) is None
+
+
+def test_a_cache_leaves_the_modes_of_the_model_as_found():
+    own = model().train()
+    own.bert.layers[1].eval()
+    prefix_cache(own, freeze(2)(own), make_items(3))
+    assert own.training
+    assert own.bert.layers[0].training
+    assert not own.bert.layers[1].training
+
+
+@pytest.mark.parametrize("layers", [0, 1, 3])
+@pytest.mark.parametrize("head", [SequenceClassifier, TokenClassifier])
+def test_predictions_with_the_cache_equal_those_without_it(layers, head):
+    own, items = model(head), (make_items(9) if head is SequenceClassifier else word_items(9))
+    cache = PrefixCache(own, layers, items)
+    calls = []
+    own.bert.embeddings.register_forward_hook(lambda *_: calls.append(1))
+    cached = predict_logits(own, items, cache=cache)
+    assert not calls
+    plain = predict_logits(own, items)
+    assert calls
+    for ours, theirs in zip(cached, plain, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)  # logits are float32
+
+
+@pytest.mark.parametrize("method", ["head", "freeze:1"])
+def test_validation_goes_through_the_prefix_once_too(method, tmp_path, monkeypatch):
+    data = replace(reviews(24), test=())
+    chosen = recipe(method)
+    settings = replace(chosen.settings, epochs=3, min_steps=0, batch_size=8)
+    seen = tokens_seen(monkeypatch, runs)
+    tuned, _ = train(data, checkpoint(tmp_path), chosen, seeds=Seeds.all(0), settings=settings)
+    texts = {example.text for example in (*data.train, *data.dev)}
+    assert data.dev
+    encoded = tuned.tokenizer.encode(sorted(texts))
+    assert sum(seen) == sum(len(one.input_ids) for one in encoded)
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_states_in_a_file_are_those_in_memory_bit_for_bit(layers, tmp_path):
+    own, items = model(), make_items(10)
+    memory = PrefixCache(own, layers, items)
+    file = PrefixCache(own, layers, items, tmp_path, largest=0)
+    assert torch.equal(memory.states, file.states)
+    assert memory.states.dtype == file.states.dtype == torch.float64
+    assert not list(tmp_path.iterdir()), "the file has a name, and outlives a killed process"
+    plain, mapped = model(), model()
+    fine_tune(plain, items, SETTINGS, Seeds.all(0), trainable=freeze(layers), cache=memory)
+    fine_tune(mapped, items, SETTINGS, Seeds.all(0), trainable=freeze(layers), cache=file)
+    assert all(torch.equal(value, weights(mapped)[n]) for n, value in weights(plain).items())
+
+
+def test_a_full_disk_is_an_error_before_anything_is_computed(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(MiniftError, match=r"no room in .* hidden states .* \(No space left"):
+        PrefixCache(model(), 1, make_items(3), tmp_path, largest=0)
+
+
+def test_states_belong_to_the_weights_that_made_them():
+    own = model()
+    cache = PrefixCache(own, 2, make_items(3))
+    for name, parameter in own.named_parameters():
+        below = name.startswith(("bert.embeddings.", "bert.layers.0.", "bert.layers.1."))
+        with torch.no_grad():
+            kept = parameter.view(-1)[-1].clone()
+            parameter.view(-1)[-1] += 1e-9
+            assert cache.fits(own) is not below, name
+            parameter.view(-1)[-1] = kept
+        assert cache.fits(own)
+    assert PrefixCache(own, 1, make_items(3)).digest != cache.digest
+
+
+def test_an_equal_text_is_found_and_any_other_is_computed():
+    own, items = model(), make_items(6)
+    cache = PrefixCache(own, 3, items)
+    again = replace(items[2], example=77, targets=[0])
+    assert cache.add_to(make_batch([again]), [again]).packed.computed is not None
+    for field in ("input_ids", "segment_ids", "positions"):
+        other = replace(items[2], **{field: [1 - getattr(items[2], field)[0]]})
+        if field != "positions":
+            other = replace(other, **{field: [*getattr(other, field), *items[2].input_ids[1:]]})
+            other = replace(other, segment_ids=other.segment_ids[: len(other.input_ids)])
+        batch = make_batch([items[0], other])
+        assert cache.add_to(batch, [items[0], other]) is batch, field
+    twice = PrefixCache(own, 3, [*items, again])
+    assert torch.equal(twice.states, cache.states)
+
+
+def test_a_cache_that_reaches_above_what_is_frozen_is_refused():
+    own, items = model(), make_items(3)
+    cache = PrefixCache(own, 2, items)
+    with pytest.raises(MiniftError, match=r"states of 2 layers .* only 1 layers are frozen"):
+        fine_tune(own, items, SETTINGS, Seeds.all(0), trainable=freeze(1), cache=cache)
+    noisy = replace(SETTINGS, prefix_dropout=True)
+    with pytest.raises(MiniftError, match=r"states of 2 layers .* only 0 layers"):
+        fine_tune(own, items, noisy, Seeds.all(0), trainable=freeze(2), cache=cache)
