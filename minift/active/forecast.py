@@ -29,13 +29,11 @@ import torch
 from tqdm import tqdm
 
 from minift.active.loop import fit
-from minift.data.examples import Dataset, Example, TaggedExample
-from minift.data.gold import gold_classes
+from minift.data.examples import Dataset, Example, TaggedExample, gold_classes
 from minift.data.metrics import headline
 from minift.errors import MiniftError
 from minift.runs.train import Head
-from minift.training.loop import Seeds, Settings
-from minift.training.recipe import Recipe
+from minift.training.loop import Recipe, Seeds, Settings
 
 FEWEST = 40  # labelled texts; a fold of fewer than 10 says nothing
 FOLDS = 4

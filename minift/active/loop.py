@@ -27,16 +27,14 @@ from minift.active import acquisition
 from minift.active.acquisition import Aggregate, Score, aggregate, batch_bald, select
 from minift.active.advice import Look
 from minift.active.mc_dropout import Layers, mc_predict, mc_stream
-from minift.data.examples import Dataset, Example, TaggedExample
-from minift.data.gold import gold_classes, gold_tags
+from minift.data.examples import Dataset, Example, TaggedExample, gold_classes, gold_tags
 from minift.errors import MiniftError, nearest
 from minift.runs.train import FineTuned, Head, build, subset
 from minift.speed.prefix import PrefixCache, prefix_cache
 from minift.speed.rows import used_rows
 from minift.training import loop
 from minift.training.batches import make_items
-from minift.training.loop import Seeds, Settings, cross_entropy, fine_tune
-from minift.training.recipe import Recipe
+from minift.training.loop import Recipe, Seeds, Settings, cross_entropy, fine_tune
 
 SCORES: dict[str, Score] = {
     "least_confidence": acquisition.least_confidence,

@@ -48,8 +48,7 @@ from minift.active.loop import (
     words_in,
 )
 from minift.active.mc_dropout import Layers, layers_below
-from minift.data.examples import Dataset, Example, TaggedExample
-from minift.data.gold import gold_classes, gold_tags
+from minift.data.examples import Dataset, Example, TaggedExample, gold_classes, gold_tags
 from minift.data.metrics import headline
 from minift.errors import MiniftError
 from minift.files import atomic_write
@@ -57,8 +56,7 @@ from minift.journal import Journal, open_journal
 from minift.label.ledger import Label, State, replay
 from minift.runs.train import FineTuned, Head, build, is_labelled, subset
 from minift.speed.prefix import PrefixCache
-from minift.training.loop import Seeds, Settings
-from minift.training.recipe import Recipe
+from minift.training.loop import Recipe, Seeds, Settings
 from minift.version import __version__
 
 COLUMNS = (

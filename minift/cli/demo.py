@@ -21,8 +21,7 @@ from minift.checkpoints.hub import resolve
 from minift.checkpoints.weights import without_pretraining
 from minift.compare.bag_of_words import fit_bag_of_words
 from minift.data.embedded import load_embedded
-from minift.data.examples import Dataset
-from minift.data.gold import as_texts, gold_classes
+from minift.data.examples import Dataset, as_texts, gold_classes
 from minift.errors import MiniftError
 from minift.methods.recipes import recipe
 from minift.runs.train import subset, train

@@ -626,8 +626,8 @@ def _compare(arguments: argparse.Namespace) -> None:
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     from minift.data.entity_report import side_by_side, side_by_side_text, write_errors
+    from minift.data.examples import as_sentences, gold_tags
     from minift.data.files.readers import read_examples
-    from minift.data.gold import as_sentences, gold_tags
     from minift.data.named import load_dataset
     from minift.runs.processes import rank
 

@@ -28,8 +28,7 @@ from minift.compact.student import Student
 from minift.compact.teacher import teacher_tags
 from minift.compact.vocabulary import Words
 from minift.data.entities import entity_scores
-from minift.data.examples import TaggedExample
-from minift.data.gold import gold_tags
+from minift.data.examples import TaggedExample, gold_tags
 from minift.errors import MiniftError
 from minift.runs.machine import machine
 from minift.runs.train import FineTuned

@@ -31,11 +31,10 @@ from minift.compact.teacher import tag_labels, teacher_logits
 from minift.compact.vocabulary import Vocabulary, Words, build_vocabulary
 from minift.compact.word_vectors import WordVectors, start_from_teacher, whole_words
 from minift.data.entity_report import side_by_side
-from minift.data.examples import Dataset, TaggedExample
+from minift.data.examples import Dataset, TaggedExample, as_sentences, gold_tags
 from minift.data.files.lines import read_text
 from minift.data.files.readers import read_examples
 from minift.data.files.tokens import TAG
-from minift.data.gold import as_sentences, gold_tags
 from minift.data.metrics import headline
 from minift.errors import MiniftError
 from minift.files import atomic_write

@@ -18,8 +18,7 @@ from torch.nn import functional as F
 from minift.bert.packing import Layout
 from minift.compact.tagger import Tagger, TaggerConfig, word_mask
 from minift.compact.vocabulary import Vocabulary, Words
-from minift.data.examples import Example, TaggedExample, Task
-from minift.data.gold import as_sentences, gold_tags
+from minift.data.examples import Example, TaggedExample, Task, as_sentences, gold_tags
 from minift.data.metrics import evaluate_tagging
 from minift.errors import MiniftError, nearest
 from minift.runs.evaluate import Evaluation

@@ -24,8 +24,7 @@ from minift.methods.bitfit import Count, count_trainable
 from minift.methods.recipes import WORDS, recipe
 from minift.runs.train import build, is_labelled
 from minift.training.batches import make_items
-from minift.training.loop import Seeds, Settings, select
-from minift.training.recipe import Recipe
+from minift.training.loop import Recipe, Seeds, Settings, select
 
 
 def split_methods(text: str) -> list[str]:

@@ -34,8 +34,14 @@ import torch
 
 from minift.checkpoints.weights import save_pretrained
 from minift.compare.report import Run
-from minift.data.examples import Dataset, Example, TextExample
-from minift.data.gold import gold_classes, gold_numbers, gold_tags
+from minift.data.examples import (
+    Dataset,
+    Example,
+    TextExample,
+    gold_classes,
+    gold_numbers,
+    gold_tags,
+)
 from minift.data.metrics import (
     collapsed,
     evaluate_classification,

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from minift.data.entities import Mode, Span, Tags, entity_errors, entity_scores
-from minift.data.examples import TaggedExample
-from minift.data.gold import gold_tags
+from minift.data.examples import TaggedExample, gold_tags
 from minift.files import atomic_write
 
 MODES: tuple[Mode, ...] = get_args(Mode)

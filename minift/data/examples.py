@@ -9,9 +9,12 @@ Proof    tests/data/test_examples.py
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import Literal
+
+from minift.errors import MiniftError
 
 Task = Literal["classification", "regression", "tagging"]
 
@@ -95,3 +98,82 @@ class Dataset:
     def with_train(self, train: tuple[Example, ...]) -> Dataset:
         """Return the same data set with another training split (labels stay as they are)."""
         return replace(self, train=train)
+
+
+def as_texts(examples: Iterable[Example]) -> list[TextExample]:
+    """Return the examples as texts.
+
+    Raises:
+        MiniftError: if one is a tagged sentence.
+    """
+    found = []
+    for example in examples:
+        if not isinstance(example, TextExample):
+            raise MiniftError(
+                f"example {example.id} is a sentence of tagged words where a text was expected; "
+                'read such data as task "tagging"'
+            )
+        found.append(example)
+    return found
+
+
+def as_sentences(examples: Iterable[Example]) -> list[TaggedExample]:
+    """Return the examples as sentences of words, tagged or not.
+
+    Raises:
+        MiniftError: if one is a text.
+    """
+    found = []
+    for example in examples:
+        if not isinstance(example, TaggedExample):
+            raise MiniftError(
+                f"example {example.id} is a text where a sentence of words was expected; "
+                'read such data as task "classification" or "regression"'
+            )
+        found.append(example)
+    return found
+
+
+def gold_classes(examples: Iterable[Example]) -> list[str]:
+    """Return the class of each text.
+
+    Raises:
+        MiniftError: if one is unlabelled, or no text.
+    """
+    return [str(_known(example.label, example.id)) for example in as_texts(examples)]
+
+
+def gold_numbers(examples: Iterable[Example]) -> list[float]:
+    """Return the number of each text of a regression.
+
+    Raises:
+        MiniftError: if one is unlabelled, or no text.
+    """
+    return [float(_known(example.label, example.id)) for example in as_texts(examples)]
+
+
+def gold_tags(examples: Iterable[Example]) -> list[tuple[str, ...]]:
+    """Return the tags of each sentence.
+
+    Raises:
+        MiniftError: if one is unlabelled, or no sentence.
+    """
+    found = []
+    for example in as_sentences(examples):
+        if example.tags is None:
+            raise _unlabelled(example.id)
+        found.append(example.tags)
+    return found
+
+
+def _known(label: str | float | None, id: str) -> str | float:
+    if label is None:
+        raise _unlabelled(id)
+    return label
+
+
+def _unlabelled(id: str) -> MiniftError:
+    return MiniftError(
+        f"example {id} has no label; only labelled examples can be scored or counted, "
+        "so label it or leave it out"
+    )

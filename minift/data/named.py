@@ -24,10 +24,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from minift.data.embedded import EMBEDDED_SETS, load_embedded
-from minift.data.examples import Dataset, Example, Task, TextExample
+from minift.data.examples import Dataset, Example, Task, TextExample, as_texts
 from minift.data.files.lines import Problems, decode, read_text, refuse
 from minift.data.files.readers import label_order, overlap_notes, read_examples
-from minift.data.gold import as_texts
 from minift.errors import MiniftError, nearest
 
 Examples = tuple[Example, ...]

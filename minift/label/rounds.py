@@ -31,8 +31,7 @@ from minift.active.advice import Look
 from minift.active.loop import WATCHED, Asking, choose, fit, take_look
 from minift.active.mc_dropout import mc_stream
 from minift.checkpoints.weights import save_pretrained
-from minift.data.examples import Example, TaggedExample, TextExample
-from minift.data.gold import gold_classes, gold_tags
+from minift.data.examples import Example, TaggedExample, TextExample, gold_classes, gold_tags
 from minift.data.tags import to_iob2
 from minift.errors import MiniftError
 from minift.files import atomic_write

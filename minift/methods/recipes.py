@@ -38,13 +38,13 @@ from minift.methods.random_masks import random_rows_columns, random_scalars
 from minift.training.batches import Item
 from minift.training.loop import (
     GradientRule,
+    Recipe,
     Seeds,
     Settings,
     cross_entropy,
     everything,
     squared_error,
 )
-from minift.training.recipe import Recipe
 from minift.training.schedules import Linear, Schedule
 
 # Few parameters need large steps. Everybody gets enough of them, however few the labels are:

@@ -17,8 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from minift.data.examples import Example, Task
-from minift.data.gold import gold_classes, gold_numbers, gold_tags
+from minift.data.examples import Example, Task, gold_classes, gold_numbers, gold_tags
 from minift.data.metrics import (
     evaluate_classification,
     evaluate_regression,

@@ -13,8 +13,7 @@ from typing import Any, Protocol
 
 from minift.checkpoints.tokenizer import split_words
 from minift.data.entities import spans_conlleval
-from minift.data.examples import Example, TaggedExample, Task, TextExample
-from minift.data.gold import as_texts
+from minift.data.examples import Example, TaggedExample, Task, TextExample, as_texts
 from minift.runs.evaluate import predict_logits
 from minift.runs.train import FineTuned
 from minift.training.batches import make_items

@@ -20,15 +20,17 @@ import time
 import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import torch
 from torch import Tensor, nn
 
 from minift.files import atomic_directory_write
 from minift.runs.processes import from_all, from_first, rank
-from minift.training.history import Epoch, History
 from minift.training.schedules import Schedule
+
+if TYPE_CHECKING:
+    from minift.training.loop import History
 
 KEPT = 2  # the last one, and the one before in case the last is damaged
 _NAME = re.compile(r"step-(\d+)-([0-9a-f]{16})\.pt")
@@ -114,6 +116,8 @@ class RunState:
         self.dropout.set_state(own.clone())  # torch 2.13 crashes on a part of a tensor
         if self.masks is not None:
             self.masks.set_state(state["streams"]["masks"])
+        from minift.training.loop import Epoch
+
         self.history.epochs = [Epoch(**record) for record in state["epochs"]]
         self.history.best_epoch = state["best_epoch"]
         if state["best"]:

@@ -34,8 +34,7 @@ from minift.checkpoints.limits import LARGEST_JSON, read_limited
 from minift.checkpoints.tokenizer import Tokenizer
 from minift.checkpoints.weights import load_model, load_tokenizer, save_pretrained
 from minift.data.entity_report import side_by_side
-from minift.data.examples import Dataset, Example, TaggedExample, Task
-from minift.data.gold import gold_classes, gold_tags
+from minift.data.examples import Dataset, Example, TaggedExample, Task, gold_classes, gold_tags
 from minift.data.metrics import collapsed, headline
 from minift.errors import MiniftError
 from minift.files import atomic_write, locked
@@ -46,9 +45,11 @@ from minift.speed.precision import Precision
 from minift.speed.prefix import PrefixCache, prefix_cache
 from minift.speed.rows import used_rows
 from minift.training.batches import make_items
-from minift.training.history import Epoch, History
 from minift.training.loop import (
+    Epoch,
     GradientRule,
+    History,
+    Recipe,
     Seeds,
     Settings,
     cross_entropy,
@@ -56,7 +57,6 @@ from minift.training.loop import (
     select,
     squared_error,
 )
-from minift.training.recipe import Recipe
 from minift.version import __version__
 
 Head = Literal["linear", "cnn"]  # on [CLS] through the pooler, or on all tokens

@@ -26,8 +26,7 @@ from torch import Tensor
 
 from minift.bert.packing import Packed, Selection, pack
 from minift.checkpoints.tokenizer import Tokenizer
-from minift.data.examples import Example, TaggedExample, Task
-from minift.data.gold import as_sentences, as_texts
+from minift.data.examples import Example, TaggedExample, Task, as_sentences, as_texts
 from minift.errors import MiniftError, nearest
 
 OtherPieces = Literal["ignore", "continue"]

@@ -23,8 +23,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +39,6 @@ from minift.runs.resume import Checkpoints, Place, RunState
 from minift.speed.precision import Precision
 from minift.speed.prefix import PrefixCache, prefix_cache, quiet, quiet_prefix
 from minift.training.batches import Batch, Item, OtherPieces, make_batch, shuffled
-from minift.training.history import Epoch, History
 from minift.training.schedules import Linear, Schedule
 
 
@@ -169,6 +168,81 @@ def squared_error(model: nn.Module, batch: Batch) -> Tensor:
     """The objective of regression: (prediction - target)^2, one a labelled target."""
     predicted: Tensor = model(batch.packed, batch.wanted).squeeze(-1)
     return (predicted[batch.labelled] - batch.targets[batch.labelled].to(predicted.dtype)).square()
+
+
+MakeRule = Callable[[nn.Module, Sequence[Item], Seeds], GradientRule]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A method: what fills the slots.
+
+    Args:
+        name: as written on the command line.
+        trainable: which parameters learn.
+        gradients: makes the gradient rule from the model, its training inputs and the seeds,
+            just before training starts; None leaves gradients alone.
+        schedule: makes a fresh schedule; a schedule has a state, so runs do not share one.
+        scales: factor on the rate of each parameter, made from the model; None means 1.
+        settings: defaults of the run; the user's own choices replace them.
+    """
+
+    name: str
+    trainable: Trainable = everything
+    gradients: MakeRule | None = None
+    schedule: Callable[[], Schedule] = Linear
+    scales: Callable[[nn.Module], Mapping[str, float]] | None = None
+    settings: Settings = field(default_factory=Settings)
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One line of history.jsonl.
+
+    Args:
+        epoch: 1 for the first.
+        step: optimizer steps so far.
+        train_loss: mean over the epoch's targets, dropout on.
+        learning_rate: at the epoch's last step.
+        seconds: since the start of training, evaluation included.
+        dev_loss, dev: loss and headline score on the validation split, if there is one.
+    """
+
+    epoch: int
+    step: int
+    train_loss: float
+    learning_rate: float
+    seconds: float
+    dev_loss: float | None = None
+    dev: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields for JSON."""
+        return asdict(self)
+
+
+@dataclass
+class History:
+    """What happened in a run.
+
+    Args:
+        epochs: one record an epoch.
+        stopped: a sentence that says why training ended.
+        examples_per_second: training examples, evaluation not counted.
+        kept_epoch: the epoch whose weights the model now has.
+        best_epoch: the epoch with the highest validation score; 0 without a validation split.
+        weights: the trained parameters after the "last" and, with a validation split, the
+            "best" epoch, whichever of them the model now has.
+        trained: names of the parameters that learned.
+    """
+
+    epochs: list[Epoch] = field(default_factory=list)
+    stopped: str = ""
+    examples_per_second: float = 0.0
+    kept_epoch: int = 0
+    best_epoch: int = 0
+    weights: dict[str, dict[str, Tensor]] = field(default_factory=dict, repr=False)
+    trained: tuple[str, ...] = ()
 
 
 def adamw(

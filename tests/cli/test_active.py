@@ -275,6 +275,9 @@ def test_every_command_explains_itself(command, capsys):
 def test_the_parser_loads_no_module_of_active_learning():
     import subprocess
 
-    script = "import sys, minift.cli.main as c; c._parser(); print([m for m in sys.modules if 'active' in m])"
+    script = (
+        "import sys, minift.cli.main as c; c._parser(); "
+        "print([m for m in sys.modules if 'active' in m])"
+    )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.stdout.strip() == "['minift.cli.active']", done.stderr

@@ -20,7 +20,15 @@ from pathlib import Path
 from reprlib import repr as short
 from typing import get_args
 
-from minift.data.examples import Dataset, Example, TaggedExample, Task, TextExample
+from minift.data.examples import (
+    Dataset,
+    Example,
+    TaggedExample,
+    Task,
+    TextExample,
+    gold_classes,
+    gold_tags,
+)
 from minift.data.files.lines import Problems, read_text, refuse, stream_text
 from minift.data.files.tables import (
     LABEL_COLUMNS,
@@ -31,7 +39,6 @@ from minift.data.files.tables import (
     text_examples,
 )
 from minift.data.files.tokens import parse_sentences, tagged_examples
-from minift.data.gold import gold_classes, gold_tags
 from minift.data.tags import LETTERS, Invalid, Scheme
 from minift.errors import MiniftError, nearest
 

@@ -34,9 +34,8 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from minift.data.examples import Example, TaggedExample
+from minift.data.examples import Example, TaggedExample, as_sentences
 from minift.data.files.lines import decode, read_text
-from minift.data.gold import as_sentences
 from minift.errors import MiniftError, nearest
 from minift.files import atomic_write
 from minift.label.formats.json_files import looks_like
