@@ -156,6 +156,12 @@ class BertConfig:
         """Width of one attention head."""
         return self.hidden_size // self.num_attention_heads
 
+    @property
+    def head_dropout(self) -> float:
+        """Dropout before a classifier."""
+        own = self.classifier_dropout
+        return self.hidden_dropout_prob if own is None else own
+
     def with_dropout(self, probability: float) -> BertConfig:
         """Return the same sizes with one dropout probability at every site."""
         return replace(
