@@ -31,6 +31,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -264,7 +265,8 @@ def train(args: Arguments) -> None:
 
 def new_student(config: BertConfig, widths: tuple[int, int] | None, args: Arguments) -> Student:
     """Draw the weights that training starts from."""
-    student = Student(config.with_dropout(args.dropout), widths)
+    rates = dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob"), args.dropout)
+    student = Student(replace(config, **rates, classifier_dropout=None), widths)
     initialise(student, config.initializer_range, torch.Generator().manual_seed(args.seed))
     return student.to(args.device)
 

@@ -15,8 +15,6 @@ LARGEST_JSON = 2**24  # bytes of config.json and its like; those of BERT have so
 LARGEST_TOKENIZER = 2**26  # bytes; those of 500,000 pieces have 10 to 20 million
 LARGEST_HEADER = 2**24  # bytes of a safetensors header; BERT-large's has 45,000
 MOST_DIMENSIONS = 8  # of a tensor
-MOST_PARAMETERS = 2**33  # of a model, 32 GB in float32; BERT-large has 340 million
-MOST_CLASSES = 2**20
 MOST_PIECES = 2**22  # of a vocabulary; the largest of a BERT has 500,000
 LONGEST_WORD = 1000  # letters that are looked up; the time grows with their square
 

@@ -26,11 +26,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from minift.bert.config import BertConfig
+from minift.bert.config import MOST_CLASSES, BertConfig
 from minift.bert.encoder import Bert
 from minift.bert.heads import MaskedLM, Model, SequenceClassifier, initialise
 from minift.checkpoints.hub import resolve
-from minift.checkpoints.limits import LARGEST_JSON, MOST_CLASSES, read_limited
+from minift.checkpoints.limits import LARGEST_JSON, read_limited
+from minift.checkpoints.strict import config_from_json, config_to_dict
 from minift.checkpoints.tensor_files import read_pickled, read_safetensors
 from minift.checkpoints.tokenizer import Tokenizer
 from minift.errors import MiniftError
@@ -117,7 +118,7 @@ def load_tokenizer(name_or_path: str | Path) -> Tokenizer:
     """
     directory = resolve(name_or_path)
     tokenizer = Tokenizer.from_directory(directory)
-    rows = BertConfig.from_json(directory / "config.json").vocab_size
+    rows = config_from_json(directory / "config.json").vocab_size
     if tokenizer.vocab_size > rows:
         raise MiniftError(
             f"{directory}: the tokenizer has {tokenizer.vocab_size} pieces but the word embedding "
@@ -170,7 +171,7 @@ def load_model(
         MiniftError: see `load_encoder`.
     """
     directory = resolve(name_or_path)
-    config = BertConfig.from_json(directory / "config.json")
+    config = config_from_json(directory / "config.json")
     tensors = read_tensors(directory)
     output = tensors.get("classifier.weight")
     if not config.labels and output is not None and output.dim() == 2:
@@ -357,7 +358,7 @@ def save_pretrained(
         hf_name(name): parameter.detach().to("cpu", dtype).contiguous()
         for name, parameter in model.named_parameters()
     }
-    config = json.dumps(model.config.to_dict(architecture), indent=2) + "\n"
+    config = json.dumps(config_to_dict(model.config, architecture), indent=2) + "\n"
 
     def write(folder: Path) -> None:
         (folder / "config.json").write_text(config, encoding="utf-8")

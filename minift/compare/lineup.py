@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from minift.bert.config import BertConfig
+from minift.checkpoints.strict import config_from_json
 from minift.data.examples import Dataset, Example, TaggedExample
 from minift.errors import MiniftError
 from minift.methods.bitfit import Count, count_trainable
@@ -52,7 +52,7 @@ def _belongs(method: str, piece: str) -> bool:
 
 def default_methods(checkpoint: Path) -> list[str]:
     """Return one method of each kind; half of the layers are frozen."""
-    layers = BertConfig.from_json(checkpoint / "config.json").num_hidden_layers
+    layers = config_from_json(checkpoint / "config.json").num_hidden_layers
     frozen = f"freeze:{max(1, layers // 2)}"
     return ["full", "head", "bitfit", frozen, "child-f:0.3", "full-sqrt:0.3"]
 

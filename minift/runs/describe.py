@@ -13,9 +13,9 @@ from typing import Any
 
 from torch import nn
 
-from minift.bert.config import BertConfig
 from minift.bert.heads import SequenceClassifier
 from minift.checkpoints.hub import resolve
+from minift.checkpoints.strict import config_from_json
 from minift.checkpoints.tokenizer import Tokenizer
 from minift.checkpoints.weights import without_weights
 from minift.methods.recipes import recipe
@@ -41,7 +41,7 @@ def describe(encoder: str | Path, methods: Iterable[str] = SHOWN_METHODS) -> str
             the checkpoint has none).
     """
     directory = resolve(encoder)
-    config = BertConfig.from_json(directory / "config.json")
+    config = config_from_json(directory / "config.json")
     tokenizer = Tokenizer.from_directory(directory)
     model = without_weights(SequenceClassifier, config)
     if not config.labels:

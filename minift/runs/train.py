@@ -22,7 +22,6 @@ from typing import Any, Literal, get_args
 import torch
 from torch import nn
 
-from minift.bert.config import BertConfig
 from minift.bert.encoder import set_precision
 from minift.bert.heads import (
     Classifier,
@@ -31,6 +30,7 @@ from minift.bert.heads import (
     TokenClassifier,
 )
 from minift.checkpoints.limits import LARGEST_JSON, read_limited
+from minift.checkpoints.strict import config_from_json
 from minift.checkpoints.tokenizer import Tokenizer
 from minift.checkpoints.weights import load_model, load_tokenizer, save_pretrained
 from minift.data.entity_report import side_by_side
@@ -450,7 +450,7 @@ def load_run(
     config_file = folder / "config.json"
     if not config_file.is_file():
         raise MiniftError(f"{folder} is no run folder: it has no config.json")
-    config = BertConfig.from_json(config_file)
+    config = config_from_json(config_file)
     architectures = json.loads(config_file.read_text(encoding="utf-8")).get("architectures") or []
     known = (SequenceClassifier, ConvClassifier, TokenClassifier)
     heads: dict[str, type[Classifier]] = {head.hugging_face_class: head for head in known}

@@ -32,6 +32,7 @@ from safetensors.torch import load_file, save_file
 from minift.bert.config import BertConfig
 from minift.bert.encoder import Bert
 from minift.bert.heads import MaskedLM, SequenceClassifier, TokenClassifier
+from minift.checkpoints.strict import config_to_dict
 from minift.checkpoints.tokenizer import Tokenizer
 from minift.checkpoints.weights import (
     hf_name,
@@ -666,7 +667,7 @@ def test_flipped_bytes_of_a_header_are_refused_or_change_no_shape_silently(tmp_p
 
 
 def test_a_folder_without_weights_is_refused_with_the_names_looked_for(tmp_path):
-    (tmp_path / "config.json").write_text(json.dumps(BertConfig().to_dict("BertModel")))
+    (tmp_path / "config.json").write_text(json.dumps(config_to_dict(BertConfig(), "BertModel")))
     with pytest.raises(
         MiniftError,
         match=r"no weights; expected model\.safetensors, .*index\.json or pytorch_model",

@@ -54,7 +54,9 @@ SITES = PARITY + "test_each_dropout_site_changes_the_output_in_training_and_none
 RATES = PARITY + "test_each_site_has_the_probability_that_config_json_names_for_it"
 DROPOUT = "tests/bert/test_dropout.py::"
 PACKING = "tests/bert/test_packing.py::"
+SAFETY = "tests/safety/"
 CONFIG = "tests/bert/test_config.py::"
+STRICTLY = "tests/checkpoints/test_strict.py::"
 WEIGHTS = "tests/checkpoints/test_weights.py::"
 ALL_NAMED = WEIGHTS + "test_one_error_lists_all_that_is_missing_unexpected_and_misshapen"
 FILES = "tests/test_files.py::"
@@ -433,10 +435,29 @@ LAYOUT = _in(
 CONFIGS = _in(
     "minift/bert/config.py",
     (
+        "heads need not divide the width",
+        "if self.hidden_size % self.num_attention_heads:",
+        "if False:",
+        CONFIG + "test_heads_that_do_not_divide_the_width_are_refused_with_both_numbers",
+        "a shape error deep inside attention",
+    ),
+    (
+        "sizes are only judged one by one",
+        "if self.encoder_parameters > MOST_PARAMETERS:",
+        "if False:",
+        SAFETY + "test_configs.py::"
+        "test_sizes_that_are_absurd_together_are_refused_by_name_and_cost_nothing",
+        "a config.json of a line asks for a petabyte",
+    ),
+)
+
+STRICT = _in(
+    "minift/checkpoints/strict.py",
+    (
         "RoBERTa passes for BERT",
         '"model_type": ("bert",)',
         '"model_type": ("bert", "roberta")',
-        CONFIG
+        STRICTLY
         + "test_what_minift_does_not_compute_is_refused_with_key_value_and_what_is_supported",
         "positions are off by two and every logit is wrong",
     ),
@@ -444,7 +465,7 @@ CONFIGS = _in(
         "relative positions are ignored",
         '    "position_embedding_type": ("absolute", None),\n',
         '    "position_embedding_type": ("absolute", "relative_key", None),\n',
-        CONFIG
+        STRICTLY
         + "test_what_minift_does_not_compute_is_refused_with_key_value_and_what_is_supported",
         "a part of the model is left out in silence",
     ),
@@ -452,22 +473,22 @@ CONFIGS = _in(
         "unknown keys are ignored",
         'if key not in known and not key.startswith("_"):',
         "if False:",
-        CONFIG + "test_an_unknown_key_is_refused_with_the_nearest_name_and_the_remedy",
+        STRICTLY + "test_an_unknown_key_is_refused_with_the_nearest_name_and_the_remedy",
         "a misspelt size falls back to bert-base's",
     ),
     (
         "class names in the order of the file",
         "return tuple(by_index[index] for index in range(len(by_index)))",
         "return tuple(by_index.values())",
-        CONFIG + "test_class_names_come_in_the_order_of_the_logits_not_of_the_file",
+        STRICTLY + "test_class_names_come_in_the_order_of_the_logits_not_of_the_file",
         "answers with another class's name, and a perfectly good accuracy in training",
     ),
     (
-        "heads need not divide the width",
-        "if self.hidden_size % self.num_attention_heads:",
-        "if False:",
-        CONFIG + "test_heads_that_do_not_divide_the_width_are_refused_with_both_numbers",
-        "a shape error deep inside attention",
+        "a class may be a lone surrogate",
+        "if _SURROGATE.search(name)), None)",
+        "if False), None)",
+        SAFETY + "test_configs.py::test_values_that_would_fail_later_are_named_at_once",
+        "the first prediction ends in a traceback",
     ),
 )
 
@@ -1281,7 +1302,6 @@ RESUMED = [
     ),
 ]
 
-SAFETY = "tests/safety/"
 TENSOR_FILES = SAFETY + "test_tensor_files.py::"
 PICKLED = SAFETY + "test_pickled_files.py::"
 STRANGERS = [
@@ -1343,24 +1363,6 @@ STRANGERS = [
             "if False:",
             PICKLED + "test_a_small_file_cannot_ask_for_much",
             "one number, shown a billion times, is copied into a model",
-        ),
-    ),
-    *_in(
-        "minift/bert/config.py",
-        (
-            "sizes are only judged one by one",
-            "if self.encoder_parameters > MOST_PARAMETERS:",
-            "if False:",
-            SAFETY + "test_configs.py::"
-            "test_sizes_that_are_absurd_together_are_refused_by_name_and_cost_nothing",
-            "a config.json of a line asks for a petabyte",
-        ),
-        (
-            "a class may be a lone surrogate",
-            "if _SURROGATE.search(name)), None)",
-            "if False), None)",
-            SAFETY + "test_configs.py::test_values_that_would_fail_later_are_named_at_once",
-            "the first prediction ends in a traceback",
         ),
     ),
     *_in(
@@ -1692,6 +1694,7 @@ MUTANTS = [
     *DROPOUTS,
     *LAYOUT,
     *CONFIGS,
+    *STRICT,
     *LOADER,
     *WRITER,
     *WORDPIECE,
