@@ -33,7 +33,7 @@ from minift.active.masks import derive, keyed_mask, text_keys
 from minift.bert.dropout import Dropout
 from minift.bert.encoder import Attention
 from minift.bert.heads import encoder_of, reads_every_token
-from minift.bert.packing import Computed
+from minift.bert.packing import Computed, Layout, Packed, Selection
 from minift.data.examples import Example, TaggedExample
 from minift.errors import MiniftError
 from minift.runs.evaluate import TOKENS_PER_BATCH
@@ -220,7 +220,7 @@ def mc_logits(
                 keys = text_keys([chosen[n] for n in places], seed, consistent).to(device)
                 drawn = []
                 for numbers in torch.arange(passes, device=device).split(max(1, tokens // rows)):
-                    copies = batch.repeat(len(numbers))  # a copy a pass
+                    copies = repeated(batch, len(numbers))  # one copy per pass
                     masks = TextMasks(copies, keys.repeat(len(numbers)), top)
                     masks.number = numbers.repeat_interleave(len(places))
                     drawn.append(model(copies.packed, copies.wanted).cpu())
@@ -229,6 +229,31 @@ def mc_logits(
                 for n, part in zip(places, logits.split(asked, dim=1)):
                     results[group[n]] = part
     return [result.clone() for result in merged(results)]  # ordinary tensors, not inference ones
+
+
+def repeated(batch: Batch, times: int) -> Batch:
+    """Return `times` copies of a batch as one, one copy after the other."""
+    packed, wanted, known = batch.packed, batch.wanted, batch.packed.computed
+
+    def each(indices: Tensor, size: int) -> Tensor:
+        starts = torch.arange(times, device=indices.device).unsqueeze(1) * size
+        return (starts + indices).flatten()
+
+    def layout(of: Layout) -> Layout:
+        size = len(of.lengths) * of.longest  # of the rectangle
+        return Layout(of.lengths * times, None if of.slots is None else each(of.slots, size))
+
+    return Batch(
+        Packed(
+            packed.input_ids.repeat(times),
+            packed.segment_ids.repeat(times),
+            packed.position_ids.repeat(times),
+            layout(packed.layout),
+            None if known is None else Computed(known.layers, known.hidden.repeat(times, 1)),
+        ),
+        Selection(each(wanted.indices, len(packed.input_ids)), layout(wanted.layout)),
+        batch.targets.repeat(times),
+    )
 
 
 def layers_below(layers: Layers, depth: int) -> int:
