@@ -2,14 +2,12 @@
 
 Claim    Every task has one shape: some tokens of a packed batch are asked, and each has one
          target. (items.py makes the items of a task from its examples.)
-Differs  Batches of random order are for training; batches of similar length, limited by tokens,
-         are for prediction, and results go back to the order of the input.
 Proof    tests/training/test_batches.py
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -75,24 +73,3 @@ def shuffled(items: Sequence[T], size: int, generator: torch.Generator) -> list[
     """Split items into training batches of `size` in an order drawn from `generator`."""
     order = torch.randperm(len(items), generator=generator).tolist()
     return [[items[i] for i in order[at : at + size]] for at in range(0, len(order), size)]
-
-
-def by_length(items: Sequence[Item], tokens: int) -> Iterator[list[int]]:
-    """Group item indices so that neighbours in length share a batch.
-
-    Args:
-        items: the items.
-        tokens: largest rectangle (sequences x longest) of a batch; an item longer than that
-            is a batch of its own.
-
-    Yields:
-        Indices of the items of one batch, the longest batch first, so that a machine that
-        runs out of memory does so at once.
-    """
-    order = sorted(range(len(items)), key=lambda i: -len(items[i].input_ids))
-    at = 0
-    while at < len(order):
-        longest = len(items[order[at]].input_ids)
-        size = max(1, tokens // longest)
-        yield order[at : at + size]
-        at += size

@@ -1,4 +1,4 @@
-"""From examples to items: what the model reads, which tokens are asked, what is expected.
+"""From examples to items, and from items to batches of similar length, for prediction.
 
 Claim    Every task has one shape: some tokens of an item are asked, and each has one target.
          Classification and regression ask [CLS]; tagging asks the first piece of each word.
@@ -14,7 +14,7 @@ Proof    tests/training/test_items.py
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from minift.data.examples import Example, TaggedExample, Task, as_sentences, as_texts
@@ -115,3 +115,24 @@ def _index_of(label: str | None, index: dict[str, int], where: str) -> int:
             f"{nearest(label, index)}"
         )
     return index[label]
+
+
+def by_length(items: Sequence[Item], tokens: int) -> Iterator[list[int]]:
+    """Group item indices so that neighbours in length share a batch.
+
+    Args:
+        items: the items.
+        tokens: largest rectangle (sequences x longest) of a batch; an item longer than that
+            is a batch of its own.
+
+    Yields:
+        Indices of the items of one batch, the longest batch first, so that a machine that
+        runs out of memory does so at once.
+    """
+    order = sorted(range(len(items)), key=lambda i: -len(items[i].input_ids))
+    at = 0
+    while at < len(order):
+        longest = len(items[order[at]].input_ids)
+        size = max(1, tokens // longest)
+        yield order[at : at + size]
+        at += size

@@ -35,6 +35,7 @@ from torch.nn import functional as F
 
 from minift.bert.dropout import set_dropout_generator
 from minift.bert.encoder import Bert
+from minift.bert.packing import to_device
 from minift.errors import MiniftError
 from minift.training.batches import Batch, Item, OtherPieces, labelled, make_batch, shuffled
 from minift.training.schedules import Linear, Schedule
@@ -242,6 +243,12 @@ class History:
     quiet: int = 0
 
 
+def number_of_epochs(settings: Settings, items: int) -> int:
+    """Return how many passes over so many training items the settings ask for."""
+    steps = -(-items // settings.batch_size)  # of an epoch
+    return settings.epochs or max(EPOCHS, -(-settings.min_steps // steps))
+
+
 def adamw(
     parameters: dict[str, nn.Parameter],
     settings: Settings,
@@ -308,7 +315,8 @@ def backward(
     device, summed, share = next(model.parameters()).device, 0.0, team.share(items)
     size = max(1, -(-len(share) // accumulate))
     for at in range(0, len(share), size):
-        loss = objective(model, make_batch(share[at : at + size]).to(device)).sum()
+        batch = to_device(make_batch(share[at : at + size]), device)
+        loss = objective(model, batch).sum()
         (loss / count).backward()
         summed += float(loss.detach())
     return team.add_up(model, summed), count
@@ -345,7 +353,7 @@ class Training:
         self.model, self.items, self.recipe, self.settings = model, items, recipe, settings
         self.validate, self.make_batch, self.team = validate, make_batch, team
         steps = -(-len(items) // settings.batch_size)  # of an epoch
-        self.epochs = settings.epochs or max(EPOCHS, -(-settings.min_steps // steps))
+        self.epochs = number_of_epochs(settings, len(items))
         self.steps = steps * self.epochs
         self.schedule.begin(steps, self.epochs)
         self.parameters = select(model, recipe.trainable, self.epochs)
