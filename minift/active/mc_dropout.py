@@ -31,16 +31,16 @@ from tqdm import tqdm
 
 from minift.active.masks import derive, keyed_mask, text_keys
 from minift.bert.dropout import Dropout
-from minift.bert.encoder import Attention
-from minift.bert.heads import encoder_of, reads_every_token
-from minift.bert.packing import Computed, Layout, Packed, Selection
+from minift.bert.encoder import Attention, encoder_of
+from minift.bert.packing import Computed, Layout, Packed, Selection, to_device
 from minift.data.examples import Example, TaggedExample
 from minift.errors import MiniftError
 from minift.runs.evaluate import TOKENS_PER_BATCH
 from minift.runs.processes import merged, my_share
-from minift.runs.train import FineTuned
+from minift.runs.tuned import FineTuned
 from minift.speed.prefix import PrefixCache
-from minift.training.batches import Batch, Item, by_length, make_batch, make_items
+from minift.training.batches import Batch, Item, make_batch
+from minift.training.items import by_length
 
 Layers = int | Literal["all", "head", "none"]
 CHUNK = 1024  # texts held in memory at a time
@@ -203,7 +203,7 @@ def mc_logits(
     lowest = named.get(layers, below + 1)
     sites = [s for s in dropout_sites(model) if s.depth >= lowest and s.dropout.probability > 0]
     device = next(model.parameters()).device
-    top = depth + reads_every_token(model)
+    top = depth + _reads_every_token(model)
     results: dict[int, Tensor] = {}
     masks: TextMasks
     with sampling(model, sites, lambda *at: masks.draw(*at)), torch.inference_mode():
@@ -212,7 +212,7 @@ def mc_logits(
             states = None if layers == "all" else _prefix(model, chosen, below, cache)
             sizes = [len(rows) for rows in states] if states else [len(i.input_ids) for i in chosen]
             for places in _runs(chosen, passes * sum(sizes), tokens):
-                batch = make_batch([chosen[n] for n in places]).to(device)
+                batch = to_device(make_batch([chosen[n] for n in places]), device)
                 rows = sum(sizes[n] for n in places)
                 if states is not None:
                     computed = Computed(below, torch.cat([states[n] for n in places]))
@@ -229,6 +229,10 @@ def mc_logits(
                 for n, part in zip(places, logits.split(asked, dim=1)):
                     results[group[n]] = part
     return [result.clone() for result in merged(results)]  # ordinary tensors, not inference ones
+
+
+def _reads_every_token(model: nn.Module) -> bool:
+    return getattr(model, "reads_every_token", False)
 
 
 def repeated(batch: Batch, times: int) -> Batch:
@@ -290,8 +294,8 @@ def _prefix(
     batch = make_batch(items)
     if cache is not None and cache.layers <= below:
         batch = cache.add_to(batch, items)
-    batch = batch.to(next(model.parameters()).device)
-    if below == len(encoder.layers) and not reads_every_token(model):
+    batch = to_device(batch, next(model.parameters()).device)
+    if below == len(encoder.layers) and not _reads_every_token(model):
         hidden = encoder(batch.packed, batch.wanted)
         return hidden.split([len(item.positions) for item in items])
     return encoder.up_to(below, batch.packed).split(list(batch.packed.lengths))
@@ -327,12 +331,11 @@ def mc_stream(
     if tuned.task == "regression":
         raise MiniftError("MC dropout scores classes; this model predicts a number")
     total = len(examples) if isinstance(examples, Sequence) else None
-    longest = tuned.model.config.max_position_embeddings
     stream = iter(examples)
     with tqdm(total=total, unit="text", disable=None if progress else True, leave=False) as bar:
         while chunk := list(islice(stream, CHUNK)):
             bare = [_unlabelled(example) for example in chunk]
-            items = make_items(bare, tuned.tokenizer, tuned.task, tuned.labels, longest)
+            items = tuned.items(bare)
             logits = mc_logits(
                 tuned.model, items, passes, layers, seed, consistent, cache=tuned.cache
             )

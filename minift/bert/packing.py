@@ -194,10 +194,10 @@ def pack(
                 f"sequence {number}: {length} input ids but {len(segment)} segment ids"
             )
     return Packed(
+        layout=Layout.of(lengths),
         input_ids=torch.tensor([token for sequence in sequences for token in sequence]),
         segment_ids=torch.tensor([token for segment in segments for token in segment]),
         position_ids=torch.cat([torch.arange(length) for length in lengths]),
-        layout=Layout.of(lengths),
     )
 
 

@@ -24,7 +24,7 @@ from minift.runs.determinism import deterministic
 if TYPE_CHECKING:  # modules that load much are imported where they are used
     from minift.compact.student import Student
     from minift.data.examples import Dataset, Example
-    from minift.runs.train import FineTuned
+    from minift.runs.tuned import FineTuned
 
 Run = Callable[[argparse.Namespace], None]
 
@@ -487,7 +487,7 @@ def _distill(arguments: argparse.Namespace) -> None:
     from minift.compact.distill import Distillation
     from minift.compact.report import report_text
     from minift.compact.run import distill, read_sentences
-    from minift.runs.train import load_run
+    from minift.runs.folder import load_run
     from minift.training.loop import Seeds
 
     chosen = {
@@ -568,8 +568,8 @@ def _labelled(arguments: argparse.Namespace, teacher: FineTuned) -> Dataset:
 def _load(arguments: argparse.Namespace) -> FineTuned | Student:
     """Load a run folder or a student."""
     from minift.compact.store import is_student, load_student
+    from minift.runs.folder import load_run
     from minift.runs.processes import require_same_weights
-    from minift.runs.train import load_run
 
     device, precision = _device(arguments.device), arguments.precision
     if not is_student(arguments.run):

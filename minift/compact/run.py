@@ -21,7 +21,6 @@ from typing import Any, Literal, get_args
 
 import torch
 
-from minift.bert.heads import encoder_of
 from minift.checkpoints.tokenizer import split_words
 from minift.compact.distill import Distillation, Taught, gold_lessons, pseudo_lessons, teach
 from minift.compact.report import compression_report
@@ -31,14 +30,16 @@ from minift.compact.teacher import tag_labels, teacher_logits
 from minift.compact.vocabulary import Vocabulary, Words, build_vocabulary
 from minift.compact.word_vectors import WordVectors, start_from_teacher, whole_words
 from minift.data.entity_report import side_by_side
-from minift.data.examples import Dataset, TaggedExample, as_sentences, gold_tags
+from minift.data.examples import Dataset, TaggedExample, as_sentences, gold_tags, is_labelled
 from minift.data.files.lines import read_text
 from minift.data.files.readers import read_examples
 from minift.data.files.tokens import TAG
 from minift.data.metrics import headline
 from minift.errors import MiniftError
 from minift.files import atomic_write
-from minift.runs.train import FineTuned, is_labelled, open_run
+from minift.runs.folder import open_run
+from minift.runs.tuned import FineTuned
+from minift.speed.precision import precision_of
 from minift.training.loop import Seeds
 from minift.version import __version__
 
@@ -156,7 +157,7 @@ def distill(
         "digest": _digest([dataset.train, dataset.dev, pool]),
         # Fine-tuning moves the classifier: it tells one teacher from another.
         "teacher": _digest([p.tolist() for p in teacher.model.classifier.parameters()]),
-        "precision": encoder_of(teacher.model).precision,
+        "precision": precision_of(teacher.model),
         "labelled": len(labelled),
         "unlabelled": len(pool),
         "head": head,

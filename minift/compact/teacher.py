@@ -26,14 +26,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from minift.bert.heads import encoder_of
 from minift.compact.vocabulary import Words
 from minift.data.examples import TaggedExample
 from minift.errors import MiniftError
 from minift.files import atomic_directory_write
 from minift.runs.evaluate import predict_logits
-from minift.runs.train import FineTuned
-from minift.training.batches import Item, make_items
+from minift.runs.tuned import FineTuned
+from minift.speed.precision import precision_of
+from minift.training.batches import Item
 
 PART = 1024  # sentences between two writes of the file
 _TAG = re.compile(r"O|[BI]-.+")
@@ -79,8 +79,7 @@ def teacher_logits(
     """
     columns = [teacher.labels.index(tag) for tag in tag_labels(teacher)]
     examples = [TaggedExample(str(n), tuple(words)) for n, words in enumerate(sentences, 1)]
-    longest = teacher.model.config.max_position_embeddings
-    items = make_items(examples, teacher.tokenizer, "tagging", teacher.labels, longest)
+    items = teacher.items(examples)
     lengths = [len(words) for words in sentences]
     kept = None if cache is None else (Path(cache), _digest(teacher, items))
     answers = [] if kept is None else _read(*kept, lengths)
@@ -105,7 +104,7 @@ def teacher_tags(teacher: FineTuned, sentences: Sequence[Words]) -> list[list[st
 
 def _digest(teacher: FineTuned, items: Sequence[Item]) -> str:
     """Digest all that the answers depend on: weights, precision, the pieces the teacher reads."""
-    precision = encoder_of(teacher.model).precision
+    precision = precision_of(teacher.model)
     digest = hashlib.sha256(repr((teacher.labels, precision)).encode("utf-8"))
     for name, parameter in teacher.model.named_parameters():
         digest.update(name.encode("utf-8"))

@@ -26,7 +26,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from minift.bert.packing import Layout
+from minift.bert.packing import Layout, to_device
 from minift.errors import MiniftError
 
 Words = Sequence[str]
@@ -54,12 +54,7 @@ class Spelled:
 
     def to(self, device: torch.device | str) -> Spelled:
         """Return the batch with its tensors on `device`."""
-        return Spelled(
-            self.word_ids.to(device),
-            self.spellings.to(device),
-            self.spelling_of.to(device),
-            self.layout.to(device),
-        )
+        return to_device(self, device)
 
 
 @dataclass(frozen=True)

@@ -177,3 +177,8 @@ def _unlabelled(id: str) -> MiniftError:
         f"example {id} has no label; only labelled examples can be scored or counted, "
         "so label it or leave it out"
     )
+
+
+def is_labelled(examples: Iterable[Example]) -> bool:
+    """True if every example has a label."""
+    return all((e.tags if isinstance(e, TaggedExample) else e.label) is not None for e in examples)

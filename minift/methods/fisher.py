@@ -32,15 +32,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from minift.bert.dropout import Dropout, set_dropout_generator
-from minift.bert.encoder import Bert
 from minift.bert.heads import MaskedLM
+from minift.bert.packing import to_device
 from minift.errors import MiniftError, nearest
 from minift.runs.processes import my_share, sum_over_ranks
-from minift.training.batches import Batch, Item, make_batch
-from minift.training.loop import Objective, cross_entropy
+from minift.speed.precision import full_precision
+from minift.training.batches import Batch, Item, labelled, make_batch
+from minift.training.loop import cross_entropy
 
 Lengths = tuple[int, ...]  # rows of each example
 Scores = dict[str, Tensor]
+Objective = Callable[[nn.Module, Batch], Tensor]
 
 
 def fisher(
@@ -255,7 +257,7 @@ def _add_squares(
 
 
 def _labelled(items: Sequence[Item]) -> list[Item]:
-    kept = [item for item in items if make_batch([item]).labelled.any()]
+    kept = [item for item in items if labelled(make_batch([item]).targets).any()]
     if not kept:
         raise MiniftError(f"Fisher needs labelled examples; none of {len(items)} has a label")
     return kept
@@ -273,7 +275,7 @@ def _named(model: nn.Module, names: Iterable[str] | None) -> dict[str, nn.Parame
 def _batches(model: nn.Module, items: Sequence[Item], size: int) -> Iterator[Batch]:
     device = next(model.parameters()).device
     for at in range(0, len(items), size):
-        yield make_batch(items[at : at + size]).to(device)
+        yield to_device(make_batch(items[at : at + size]), device)
 
 
 @contextmanager
@@ -284,17 +286,15 @@ def _as_found(
     modes = [(module, module.training) for module in model.modules()]
     learned = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     streams = [(m, m.generator) for m in model.modules() if isinstance(m, Dropout)]
-    encoders = [(m, m.precision) for m in model.modules() if isinstance(m, Bert)]
     chosen = set(learning)
     try:
-        for encoder, _ in encoders:
-            encoder.precision = "float32"
         model.train(dropout is not None)
         if dropout is not None:
             set_dropout_generator(model, dropout)
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(name in chosen)
-        yield
+        with full_precision(model):
+            yield
     finally:
         for module, training in modes:
             module.training = training
@@ -302,5 +302,3 @@ def _as_found(
             parameter.requires_grad_(requires_grad)
         for module, generator in streams:
             module.generator = generator
-        for encoder, precision in encoders:
-            encoder.precision = precision

@@ -59,7 +59,7 @@ def freeze(layers: int = 0, embeddings: bool | None = None) -> Trainable:
         MiniftError: by that function, if the model has fewer layers or nothing would learn.
     """
 
-    def trainable(model: nn.Module) -> list[str]:
+    def trainable(model: nn.Module, epoch: int = 1) -> list[str]:
         parts = {name: part_of(name) for name, _ in model.named_parameters()}
         depth = len({part for part in parts.values() if isinstance(part, int)})
         if abs(layers) > depth:
@@ -90,7 +90,7 @@ def freeze_pattern(*patterns: str) -> Trainable:
         MiniftError: by that function, if a pattern matches nothing or nothing would learn.
     """
 
-    def trainable(model: nn.Module) -> list[str]:
+    def trainable(model: nn.Module, epoch: int = 1) -> list[str]:
         names = [name for name, _ in model.named_parameters()]
         for pattern in patterns:
             if not any(fnmatchcase(name, pattern) for name in names):

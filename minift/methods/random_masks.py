@@ -21,8 +21,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from minift.bert.names import encoder_suffix
 from minift.errors import MiniftError
-from minift.methods.bitfit import encoder_suffix
 
 
 @dataclass

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from minift.bert.heads import encoder_of
+from minift.bert.names import encoder_suffix
 from minift.errors import MiniftError, nearest
 from minift.methods.adaptive import (
     EarlyStopping,
@@ -29,7 +29,7 @@ from minift.methods.adaptive import (
     original,
     stable,
 )
-from minift.methods.bitfit import bitfit, encoder_suffix, head_only
+from minift.methods.bitfit import bitfit, head_only
 from minift.methods.child_tuning import ChildTuningD, ChildTuningF, Order, candidates, select_child
 from minift.methods.fisher import fisher
 from minift.methods.freezing import freeze
@@ -41,9 +41,8 @@ from minift.training.loop import (
     Recipe,
     Seeds,
     Settings,
-    cross_entropy,
     everything,
-    squared_error,
+    usual_objective,
 )
 from minift.training.schedules import Linear, Schedule
 
@@ -124,9 +123,10 @@ def _child_d(recipe: Recipe, argument: str) -> Recipe:
 
     def make(model: nn.Module, items: Sequence[Item], seeds: Seeds) -> GradientRule:
         names = candidates(model)
-        regression = encoder_of(model).config.problem_type == "regression"
-        objective = squared_error if regression else cross_entropy
-        scores = fisher(model, items, objective, names=names)
+        objective = recipe.objective or usual_objective(model)
+        scores = fisher(
+            model, items, lambda model, batch: objective(model, batch, 0, 1), names=names
+        )
         generator = torch.Generator().manual_seed(seeds.masks)
         return ChildTuningD(select_child(scores, share, order, generator))
 
@@ -138,7 +138,7 @@ def _random_scalars(recipe: Recipe, argument: str) -> Recipe:
 
     def make(model: nn.Module, items: Sequence[Item], seeds: Seeds) -> GradientRule:
         parameters = dict(model.named_parameters())
-        biases = [name for name in bitfit()(model) if encoder_suffix(name) is not None]
+        biases = [name for name in bitfit()(model, 1) if encoder_suffix(name) is not None]
         count = sum(parameters[name].numel() for name in biases)
         return random_scalars(model, count, torch.Generator().manual_seed(seeds.masks))
 
@@ -163,7 +163,7 @@ def _with_schedule(recipe: Recipe, make: Callable[[], Schedule], epochs: int | N
     """Give the recipe a schedule, and the exact number of epochs that belongs to it, if any."""
     settings = recipe.settings
     if epochs is not None:
-        settings = replace(settings, epochs=epochs, min_steps=0)
+        settings = replace(settings, epochs=epochs)
     return replace(recipe, schedule=make, settings=settings)
 
 

@@ -13,7 +13,9 @@ from typing import Any
 
 from torch import nn
 
+from minift.bert.counts import what_learns
 from minift.bert.heads import SequenceClassifier
+from minift.bert.names import part_of
 from minift.checkpoints.hub import resolve
 from minift.checkpoints.strict import config_from_json
 from minift.checkpoints.tokenizer import Tokenizer
@@ -21,15 +23,6 @@ from minift.checkpoints.weights import without_weights
 from minift.methods.recipes import recipe
 
 SHOWN_METHODS = ("full", "head", "bitfit", "bitfit:query,intermediate")
-
-
-def parameter_counts(model: nn.Module) -> dict[str, int]:
-    """Return the number of parameters of each part: embeddings, layers, pooler, head."""
-    counts = {"embeddings": 0, "layers": 0, "pooler": 0, "head": 0}
-    for name, parameter in model.named_parameters():
-        part = name.split(".")[1] if name.startswith("bert.") else "head"
-        counts[part] += parameter.numel()
-    return counts
 
 
 def describe(encoder: str | Path, methods: Iterable[str] = SHOWN_METHODS) -> str:
@@ -46,8 +39,8 @@ def describe(encoder: str | Path, methods: Iterable[str] = SHOWN_METHODS) -> str
     model = without_weights(SequenceClassifier, config)
     if not config.labels:
         model.classifier = nn.Linear(config.hidden_size, 2)
-    counts = parameter_counts(model)
-    total = sum(counts.values())
+    rows = what_learns(model, (), division=_division)
+    total = rows["all"].elements
     case = "lower-cased" if tokenizer.lowercase else "cased"
     lines = [
         f"{encoder}: BERT with {config.num_hidden_layers} layers, hidden size "
@@ -59,15 +52,20 @@ def describe(encoder: str | Path, methods: Iterable[str] = SHOWN_METHODS) -> str
     if config.labels:
         lines.append(f"labels: {', '.join(config.labels)}")
     lines += ["", f"{'part':<12}{'parameters':>14}"]
-    lines += [f"{part:<12}{count:>14,}" for part, count in counts.items()]
+    lines += [f"{part:<12}{row.elements:>14,}" for part, row in rows.items() if part != "all"]
     lines += [f"{'total':<12}{total:>14,}", "", f"{'method':<28}{'trains':>14}{'share':>10}"]
-    parameters = dict(model.named_parameters())
     for method in methods:
-        trained = sum(parameters[name].numel() for name in recipe(method).trainable(model))
+        names = list(recipe(method).trainable(model, 1))
+        trained = what_learns(model, names)["all"].learning
         lines.append(f"{method:<28}{trained:>14,}{trained / total:>10.3%}")
     if (result := directory / "result.json").is_file():
         lines += ["", "result.json:", *_shown(json.loads(result.read_text(encoding="utf-8")))]
     return "\n".join(lines)
+
+
+def _division(name: str, parameter: nn.Parameter) -> str:
+    part = part_of(name)
+    return "layers" if isinstance(part, int) else part
 
 
 def _shown(result: dict[str, Any]) -> list[str]:

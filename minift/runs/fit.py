@@ -9,13 +9,13 @@ Proof    tests/runs/test_fit.py
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from tqdm import tqdm
 
-from minift.bert.names import what_learns
+from minift.bert.counts import what_learns
 from minift.errors import MiniftError
 from minift.runs.processes import TEAM, own_seed, require_enough
 from minift.runs.tuned import FineTuned
@@ -28,7 +28,6 @@ from minift.training.loop import (
     Recipe,
     Seeds,
     Training,
-    Validate,
     fine_tune,
     number_of_epochs,
     select,

@@ -136,8 +136,10 @@ def load_run(
     if config.problem_type == "regression":
         task = "regression"
     settings = _record(folder / "run.json").get("settings")
-    as_trained = settings.get("precision", "float32") if isinstance(settings, dict) else "float32"
-    compute_in(model.to(device), precision or as_trained)
+    kept: Precision = "float32"
+    if isinstance(settings, dict):
+        kept = settings.get("precision", kept)
+    compute_in(model.to(device), precision or kept)
     quiet = _record(folder / "result.json").get("quiet", 0)
     labels = () if task == "regression" else model.config.labels
     return FineTuned(model, load_tokenizer(folder), task, labels, quiet=quiet)

@@ -41,6 +41,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from minift.checkpoints.weights import weights_digest
 from minift.errors import MiniftError
 from minift.runs.lifeline import INTERRUPTED, Lifeline
 from minift.training.loop import Team
@@ -185,6 +186,12 @@ def require_same(values: Mapping[str, Any]) -> None:
                     f"rank {number} differs from rank 0 in its {name}: {other[name]!r}, not "
                     f"{first[name]!r}; start all ranks with the same command, files and versions"
                 )
+
+
+def require_same_weights(model: nn.Module) -> None:
+    """Refuse to go on unless all processes have the same model, bit for bit."""
+    if _world.size > 1:
+        require_same({"weights": weights_digest(model)})
 
 
 def require_enough(examples: int) -> None:

@@ -27,7 +27,7 @@ from minift.files import atomic_write, digest
 from minift.runs.fit import Fitted, fit, shown
 from minift.runs.folder import open_run
 from minift.runs.processes import rank, require_same, world_size
-from minift.runs.resume import Checkpoints, resumed
+from minift.runs.resume import resumed
 from minift.runs.tuned import FineTuned, Head, build
 from minift.training.loop import Epoch, Recipe, Seeds, Settings, Training
 from minift.version import __version__
@@ -109,7 +109,7 @@ def train(
         "source": source,
         "task": dataset.task,
         "encoder": str(encoder),
-        "weights": weights_digest(tuned.model),
+        "weights": weights_digest(tuned.model) if folder or world_size() > 1 else None,
         "method": method.name,
         "head": head,
         "seeds": asdict(seeds),

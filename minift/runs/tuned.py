@@ -14,9 +14,9 @@ from typing import Literal, get_args
 
 import torch
 
-from minift.bert.heads import Classifier, SequenceClassifier, TokenClassifier
+from minift.bert.heads import Classifier, SequenceClassifier, TokenClassifier, initialise
 from minift.checkpoints.tokenizer import Tokenizer
-from minift.checkpoints.weights import initialise, load_model, load_tokenizer
+from minift.checkpoints.weights import load_model, load_tokenizer
 from minift.data.examples import Dataset, Example, TaggedExample, Task
 from minift.errors import MiniftError
 from minift.methods.cnn_head import ConvClassifier

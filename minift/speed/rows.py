@@ -29,7 +29,6 @@ from minift.training.batches import Item
 from minift.training.loop import GradientRule
 
 
-
 class UsedRows(nn.Module):
     """Stands for a table (vocabulary, hidden) of which only the rows `used` learn.
 

@@ -53,7 +53,7 @@ class Batch:
     packed: Packed
     wanted: Selection
     targets: Tensor
-    examples: tuple[int, ...]
+    examples: tuple[int, ...] = ()
 
 
 def labelled(targets: Tensor) -> Tensor:

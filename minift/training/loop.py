@@ -92,8 +92,8 @@ class Settings:
     """How long and how hard to train.
 
     Args:
-        epochs: passes over the training examples; None means `EPOCHS`, and more until there are
-            `min_steps` optimizer steps.
+        epochs, steps, min_steps: so many passes over the training examples; else as many as give
+            so many optimizer steps; else `EPOCHS`, and more until there are `min_steps` steps.
         batch_size, accumulate: examples per step; smaller batches that it is split into.
         learning_rate, weight_decay: the rate that `schedule` multiplies; decay of matrices.
         betas, epsilon: of Adam.
@@ -106,6 +106,8 @@ class Settings:
     """
 
     epochs: int | None = None
+    steps: int | None = None
+    min_steps: int = 0
     batch_size: int = 16
     accumulate: int = 1
     learning_rate: float = 5e-5
@@ -113,7 +115,6 @@ class Settings:
     betas: tuple[float, float] = (0.9, 0.999)
     epsilon: float = 1e-8
     clip: float = 1.0
-    min_steps: int = 0
     prefix_dropout: bool = False
     keep: Literal["last", "best"] = "last"
     other_pieces: OtherPieces = "ignore"
@@ -124,10 +125,14 @@ class Settings:
             if not good:
                 raise MiniftError(f"{name} must be {expected}, got {getattr(self, name)!r}")
 
-        for name, least in (("epochs", 1), ("batch_size", 1), ("accumulate", 1), ("min_steps", 0)):
-            value = getattr(self, name)
-            good = type(value) is int and value >= least or (name, value) == ("epochs", None)
-            check(name, good, f"a whole number from {least} up")
+        for name in ("epochs", "steps", "min_steps", "batch_size", "accumulate"):
+            value, least = getattr(self, name), 0 if name == "min_steps" else 1
+            unsaid = value is None and name in ("epochs", "steps")
+            check(
+                name,
+                unsaid or (type(value) is int and value >= least),
+                f"a whole number from {least} up",
+            )
         for name in ("learning_rate", "epsilon"):
             check(name, 0 < getattr(self, name) < math.inf, "a positive number")
         for name in ("weight_decay", "clip"):
@@ -246,7 +251,9 @@ class History:
 def number_of_epochs(settings: Settings, items: int) -> int:
     """Return how many passes over so many training items the settings ask for."""
     steps = -(-items // settings.batch_size)  # of an epoch
-    return settings.epochs or max(EPOCHS, -(-settings.min_steps // steps))
+    if settings.epochs or settings.steps:
+        return settings.epochs or -(-(settings.steps or 1) // steps)
+    return max(EPOCHS, -(-settings.min_steps // steps))
 
 
 def adamw(
@@ -386,8 +393,9 @@ class Training:
             parameter.requires_grad_(name in learning)
         self.model.train()
         encoder = getattr(self.model, "bert", None)
-        quiet = isinstance(encoder, Bert) and not self.settings.prefix_dropout
-        prefix = encoder.frozen_prefix() if quiet else []
+        prefix: list[nn.Module] = []
+        if isinstance(encoder, Bert) and not self.settings.prefix_dropout:
+            prefix = encoder.frozen_prefix()
         for module in prefix:
             module.eval()
         self.history.quiet, self.epoch_order = len(prefix), self.order.get_state()

@@ -38,6 +38,7 @@ from minift.methods.bitfit import TERMS, bitfit, count_trainable, head_only
 from minift.methods.random_masks import random_rows_columns, random_scalars
 from minift.training.batches import Item, make_batch
 from minift.training.loop import (
+    Recipe,
     Seeds,
     Settings,
     adamw,
@@ -181,7 +182,12 @@ def test_a_tied_head_trains_without_the_embedding_it_is_tied_to():
     assert {hf_name(name) for name in bitfit()(model)} == hf_biases(3) | head
     assert {hf_name(name) for name in head_only()(model)} == head
     before = snapshot(model)
-    fine_tune(model, sentences(8), Settings(2, 4, weight_decay=0.5), SEEDS, trainable=bitfit())
+    fine_tune(
+        model,
+        sentences(8),
+        Recipe(trainable=bitfit(), settings=Settings(2, 4, weight_decay=0.5)),
+        SEEDS,
+    )
     assert {hf_name(name) for name in moved(before, model)} <= hf_biases(3) | head
     assert not torch.equal(before["bias"], model.bias)
 
@@ -337,7 +343,7 @@ def test_fifty_steps_equal_transformers_with_the_same_tensors_set_free():
     items = sentences(20)
     reference, own = pair()
     before = snapshot(own)
-    history = fine_tune(own, items, settings, SEEDS, trainable=bitfit())
+    history = fine_tune(own, items, Recipe(trainable=bitfit(), settings=settings), SEEDS)
     assert history.epochs[-1].step == 50
     names = hf_biases(3) | {"bert.pooler.dense.bias"} | CLASSIFIER
     train_reference(reference, items, settings, names)
@@ -422,7 +428,12 @@ def test_head_only_trains_the_head_and_leaves_the_encoders_output_bit_identical(
     model, packed = classifier(), inputs(0)[0]
     before, hidden = snapshot(model), model.bert(packed)
     pooled = model.bert.pooler(hidden)
-    fine_tune(model, sentences(8), Settings(3, 4, weight_decay=0.5), SEEDS, trainable=head_only())
+    fine_tune(
+        model,
+        sentences(8),
+        Recipe(trainable=head_only(), settings=Settings(3, 4, weight_decay=0.5)),
+        SEEDS,
+    )
     assert moved(before, model) == CLASSIFIER
     assert torch.equal(model.bert(packed), hidden)
     assert torch.equal(model.bert.pooler(model.bert(packed)), pooled)
@@ -444,11 +455,21 @@ def test_a_hundred_examples_get_at_least_the_step_floor():
     model = classifier(num_hidden_layers=1)
     items, schedule = sentences(100), Linear()
     settings = Settings(epochs=2, batch_size=16, min_steps=40)
-    history = fine_tune(model, items, settings, SEEDS, trainable=bitfit(), schedule=schedule)
+    history = fine_tune(
+        model,
+        items,
+        Recipe(trainable=bitfit(), schedule=lambda *_: schedule, settings=settings),
+        SEEDS,
+    )
     assert history.epochs[-1].step == 42  # six epochs of 7 steps
     assert schedule.total == 42  # the rate falls over the longer run, not over the shorter
     settings = Settings(epochs=2, batch_size=16)  # negative control
-    assert fine_tune(model, items, settings, SEEDS, trainable=bitfit()).epochs[-1].step == 14
+    assert (
+        fine_tune(model, items, Recipe(trainable=bitfit(), settings=settings), SEEDS)
+        .epochs[-1]
+        .step
+        == 14
+    )
 
 
 @pytest.mark.parametrize(("keep", "epoch"), [("last", 3), ("best", 2)])
@@ -460,12 +481,16 @@ def test_which_epochs_weights_are_kept_is_chosen_and_said(keep, epoch):
         return 0.0, (0.3, 0.9, 0.5)[len(seen) - 1]
 
     settings = Settings(3, 4, keep=keep, learning_rate=1e-2)
-    history = fine_tune(model, sentences(8), settings, SEEDS, trainable=bitfit(), validate=validate)
+    history = fine_tune(
+        model, sentences(8), Recipe(trainable=bitfit(), settings=settings), SEEDS, validate=validate
+    )
     assert history.kept_epoch == epoch
     assert moved(seen[epoch - 1], model) == set()
     assert all(moved(seen[other], model) for other in range(3) if other != epoch - 1)
     with pytest.raises(MiniftError, match="validation split"):
-        fine_tune(model, sentences(8), Settings(keep="best"), SEEDS, trainable=bitfit())
+        fine_tune(
+            model, sentences(8), Recipe(trainable=bitfit(), settings=Settings(keep="best")), SEEDS
+        )
 
 
 def test_dropout_stays_active_in_frozen_layers_and_evaluation_is_deterministic():
@@ -547,7 +572,9 @@ def test_only_the_drawn_scalars_learn_as_if_they_were_the_only_parameters(traina
     before = snapshot(own)
     drawn = random_scalars(own, 500, torch.Generator().manual_seed(0))
     method = drawn.trainable if trainable == "own" else everything
-    fine_tune(own, items, settings, SEEDS, trainable=method, gradients=drawn)
+    fine_tune(
+        own, items, Recipe(trainable=method, gradients=lambda *_: drawn, settings=settings), SEEDS
+    )
     for name, parameter in own.named_parameters():  # what must not change keeps its bits
         if name in CLASSIFIER:
             continue
@@ -591,7 +618,7 @@ def test_without_the_rule_weight_decay_would_move_every_scalar_of_the_chosen_ten
     before = snapshot(model)
     drawn = random_scalars(model, 500, torch.Generator().manual_seed(0))
     settings = Settings(1, 4, learning_rate=1e-2, weight_decay=0.5)
-    fine_tune(model, sentences(8), settings, SEEDS, trainable=drawn.trainable)
+    fine_tune(model, sentences(8), Recipe(trainable=drawn.trainable, settings=settings), SEEDS)
     weight = "bert.layers.0.intermediate.weight"
     assert (dict(model.named_parameters())[weight] != before[weight]).all()
 
@@ -610,7 +637,12 @@ def test_the_controls_mask_after_clipping_so_the_norm_is_that_of_the_whole_gradi
         def after_step(self, parameters):
             drawn.after_step(parameters)
 
-    fine_tune(model, sentences(4), Settings(1, 4, clip=0.01), SEEDS, gradients=Spy())
+    fine_tune(
+        model,
+        sentences(4),
+        Recipe(gradients=lambda *_: Spy(), settings=Settings(1, 4, clip=0.01)),
+        SEEDS,
+    )
     assert norms[0] == pytest.approx(0.01, rel=1e-3)
     assert norms[1] < 0.009
 
@@ -669,7 +701,7 @@ def tuned() -> tuple[SequenceClassifier, SequenceClassifier]:
     fresh = copy.deepcopy(model)
     randomise(fresh.classifier, seed=9)
     settings = Settings(2, 4, learning_rate=1e-2)
-    fine_tune(model, sentences(8), settings, SEEDS, trainable=bitfit())
+    fine_tune(model, sentences(8), Recipe(trainable=bitfit(), settings=settings), SEEDS)
     return model, fresh
 
 
@@ -708,7 +740,12 @@ def test_a_delta_holds_what_changed_and_the_head_and_nothing_else(tuned, tmp_pat
 def test_transformers_reads_the_delta_by_its_names(tmp_path):
     reference, own = pair()
     fresh = copy.deepcopy(own)
-    fine_tune(own, sentences(8), Settings(2, 4, learning_rate=1e-2), SEEDS, trainable=bitfit())
+    fine_tune(
+        own,
+        sentences(8),
+        Recipe(trainable=bitfit(), settings=Settings(2, 4, learning_rate=1e-2)),
+        SEEDS,
+    )
     save_delta(own, fresh, tmp_path / "d.safetensors")
     with safe_open(tmp_path / "d.safetensors", "pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -724,7 +761,12 @@ def test_drawn_scalars_are_kept_as_indices_and_values(dtype, device, tmp_path):
     fresh = copy.deepcopy(model)
     drawn = random_scalars(model, 300, torch.Generator().manual_seed(0))
     settings = Settings(3, 4, learning_rate=1e-1)
-    fine_tune(model, sentences(8), settings, SEEDS, trainable=drawn.trainable, gradients=drawn)
+    fine_tune(
+        model,
+        sentences(8),
+        Recipe(trainable=drawn.trainable, gradients=lambda *_: drawn, settings=settings),
+        SEEDS,
+    )
     path = tmp_path / "scalars.safetensors"
     save_delta(model, fresh, path)
     with safe_open(path, "pt") as file:
@@ -752,7 +794,7 @@ def test_a_delta_compares_bits_so_that_minus_zero_comes_back(tmp_path):
 def test_full_fine_tuning_fits_a_delta_too(tmp_path):
     model = classifier()
     fresh = copy.deepcopy(model)
-    fine_tune(model, sentences(8), Settings(2, 4), SEEDS)
+    fine_tune(model, sentences(8), Recipe(settings=Settings(2, 4)), SEEDS)
     save_delta(model, fresh, tmp_path / "d.safetensors")
     load_delta(tmp_path / "d.safetensors", fresh)
     assert same_bits(model, fresh)

@@ -20,14 +20,8 @@ import torch
 from minift.checkpoints.tokenizer import Tokenizer
 from minift.data.examples import TaggedExample, TextExample
 from minift.errors import MiniftError
-from minift.training.batches import (
-    UNLABELLED,
-    Item,
-    by_length,
-    make_batch,
-    make_items,
-    shuffled,
-)
+from minift.training.batches import UNLABELLED, Item, labelled, make_batch, shuffled
+from minift.training.items import by_length, make_items
 
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c", "##x", "##y"]
 
@@ -55,7 +49,7 @@ def test_a_regression_target_is_a_number_and_nan_where_there_is_none(tokenizer):
     items = make_items(examples, tokenizer, "regression", ())
     assert items[0].targets == [2.5]
     assert math.isnan(items[1].targets[0])
-    assert make_batch(items).labelled.tolist() == [True, False]
+    assert labelled(make_batch(items).targets).tolist() == [True, False]
 
 
 def test_words_are_asked_at_their_first_pieces(tokenizer):
