@@ -167,9 +167,8 @@ def fit(
     tuned = warm or build(dataset, encoder, seeds, device, head, settings.precision)
     if cache is not None and cache.fits(tuned.model):
         tuned = replace(tuned, cache=cache)
-    longest = tuned.model.config.max_position_embeddings
     items = make_items(
-        labelled, tuned.tokenizer, dataset.task, dataset.labels, longest, settings.other_pieces
+        labelled, tuned.tokenizer, dataset.task, dataset.labels, settings.other_pieces
     )
     loop.select(tuned.model, method.trainable)  # a gradient rule sees what will learn
     rule = method.gradients(tuned.model, items, seeds) if method.gradients else None
@@ -210,14 +209,11 @@ def frozen_states(
     if settings.prefix_dropout:
         return None
     tuned = build(dataset, encoder, Seeds.all(0), device, head, settings.precision)
-    longest = tuned.model.config.max_position_embeddings
     items = [
         item
         for pieces in dict.fromkeys([settings.other_pieces, "ignore"])  # learning, answering
         for split in (dataset.train, dataset.test)
-        for item in make_items(
-            split, tuned.tokenizer, dataset.task, dataset.labels, longest, pieces
-        )
+        for item in make_items(split, tuned.tokenizer, dataset.task, dataset.labels, pieces)
     ]
     return prefix_cache(tuned.model, method.trainable(tuned.model), items, folder)
 

@@ -302,12 +302,11 @@ def mc_stream(
     if tuned.task == "regression":
         raise MiniftError("MC dropout scores classes; this model predicts a number")
     total = len(examples) if isinstance(examples, Sequence) else None
-    longest = tuned.model.config.max_position_embeddings
     stream = iter(examples)
     with tqdm(total=total, unit="text", disable=None if progress else True, leave=False) as bar:
         while chunk := list(islice(stream, CHUNK)):
             bare = [_unlabelled(example) for example in chunk]
-            items = make_items(bare, tuned.tokenizer, tuned.task, tuned.labels, longest)
+            items = make_items(bare, tuned.tokenizer, tuned.task, tuned.labels)
             logits = mc_logits(
                 tuned.model, items, passes, layers, seed, consistent, cache=tuned.cache
             )

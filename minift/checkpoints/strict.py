@@ -10,14 +10,13 @@ Proof    tests/checkpoints/test_strict.py, tests/safety/test_configs.py
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from minift.bert.config import BertConfig
-from minift.checkpoints.limits import LARGEST_JSON, read_limited
+from minift.checkpoints.limits import read_json
 from minift.errors import MiniftError, nearest
 
 _SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can spell half a character, no file can hold it
@@ -50,14 +49,7 @@ _HARMLESS = frozenset(
 
 def config_from_json(path: str | Path) -> BertConfig:
     """Read a config.json. Raises MiniftError where it is not JSON or does not fit."""
-    path = Path(path)
-    try:
-        values = json.loads(read_limited(path, LARGEST_JSON))
-    except (OSError, ValueError, RecursionError) as error:  # ValueError: encoding, syntax
-        raise MiniftError(f"{path}: cannot be read as JSON: {error}") from error
-    if not isinstance(values, dict):
-        raise MiniftError(f"{path}: expected a JSON object, got {type(values).__name__}")
-    return config_from_dict(values, where=str(path))
+    return config_from_dict(read_json(Path(path)), where=str(path))
 
 
 def config_from_dict(values: dict[str, Any], where: str) -> BertConfig:

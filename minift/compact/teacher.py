@@ -79,8 +79,7 @@ def teacher_logits(
     """
     columns = [teacher.labels.index(tag) for tag in tag_labels(teacher)]
     examples = [TaggedExample(str(n), tuple(words)) for n, words in enumerate(sentences, 1)]
-    longest = teacher.model.config.max_position_embeddings
-    items = make_items(examples, teacher.tokenizer, "tagging", teacher.labels, longest)
+    items = make_items(examples, teacher.tokenizer, "tagging", teacher.labels)
     lengths = [len(words) for words in sentences]
     kept = None if cache is None else (Path(cache), _digest(teacher, items))
     answers = [] if kept is None else _read(*kept, lengths)

@@ -141,8 +141,7 @@ def rehearse(
         MiniftError: the one that would otherwise stop a run hours later.
     """
     tuned = build(data, checkpoint, seeds)
-    longest = tuned.model.config.max_position_embeddings
-    items = make_items(data.train[:4], tuned.tokenizer, data.task, data.labels, longest)
+    items = make_items(data.train[:4], tuned.tokenizer, data.task, data.labels)
     counts = {}
     for name, method in methods.items():
         try:

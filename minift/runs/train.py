@@ -83,20 +83,13 @@ class FineTuned:
 
     def evaluate(self, examples: Sequence[Example], progress: bool = False) -> Evaluation:
         """Score labelled examples."""
-        items = make_items(
-            examples,
-            self.tokenizer,
-            self.task,
-            self.labels,
-            self.model.config.max_position_embeddings,
-        )
+        items = make_items(examples, self.tokenizer, self.task, self.labels)
         return evaluate(self.model, items, examples, self.task, self.labels, progress, self.cache)
 
     def tag(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
         """Return one tag a word, sentence by sentence (taggers only)."""
         examples = [TaggedExample(str(n), tuple(words)) for n, words in enumerate(sentences, 1)]
-        longest = self.model.config.max_position_embeddings
-        items = make_items(examples, self.tokenizer, self.task, self.labels, longest)
+        items = make_items(examples, self.tokenizer, self.task, self.labels)
         logits = predict_logits(self.model, items, cache=self.cache)
         return tags_by_sentence(logits, items, len(sentences), self.labels)
 
@@ -202,11 +195,10 @@ def train(
     examples = subset(dataset.train, labels, seeds.subset)
     require_two_classes(examples, dataset)
     tuned = build(dataset, encoder, seeds, device, head, settings.precision)
-    longest = tuned.model.config.max_position_embeddings
     items = make_items(
-        examples, tuned.tokenizer, dataset.task, dataset.labels, longest, settings.other_pieces
+        examples, tuned.tokenizer, dataset.task, dataset.labels, settings.other_pieces
     )
-    dev_items = make_items(dataset.dev, tuned.tokenizer, dataset.task, dataset.labels, longest)
+    dev_items = make_items(dataset.dev, tuned.tokenizer, dataset.task, dataset.labels)
 
     def validate(model: nn.Module) -> tuple[float, float]:
         found = evaluate(model, dev_items, dataset.dev, dataset.task, dataset.labels, cache=cache)

@@ -93,18 +93,16 @@ def make_items(
     tokenizer: Tokenizer,
     task: Task,
     labels: Sequence[str],
-    max_length: int = 512,
     other_pieces: OtherPieces = "ignore",
 ) -> list[Item]:
     """Turn examples into model inputs.
 
     Args:
         examples: `TaggedExample`s for tagging, `TextExample`s otherwise.
-        tokenizer: makes the word pieces.
+        tokenizer: makes the word pieces, at most `tokenizer.max_length` in one input: longer texts
+            are cut, longer tagged sentences become several items.
         task: what is asked.
         labels: class names or tags, in the order of the logits.
-        max_length: longest input in word pieces; longer texts are cut, longer tagged
-            sentences become several items.
         other_pieces: what tagging asks of the pieces of a word behind its first: "ignore" asks
             nothing; "continue" asks for the tag that continues the word's, for training only.
 
@@ -116,14 +114,12 @@ def make_items(
     index = {label: number for number, label in enumerate(labels)}
     if task == "tagging":
         continues = other_pieces == "continue"
-        return _word_items(as_sentences(examples), tokenizer, index, max_length, continues)
+        return _word_items(as_sentences(examples), tokenizer, index, continues)
     if other_pieces != "ignore":
         raise MiniftError(f'other_pieces="{other_pieces}" is for tagging, not for {task}')
     items = []
     texts = as_texts(examples)
-    encodings = tokenizer.encode(
-        [e.text for e in texts], [e.text_b for e in texts], max_length=max_length
-    )
+    encodings = tokenizer.encode([e.text for e in texts], [e.text_b for e in texts])
     target: float  # class index, or number
     for number, (example, encoding) in enumerate(zip(texts, encodings)):
         if task == "regression":
@@ -140,7 +136,6 @@ def _word_items(
     examples: Sequence[TaggedExample],
     tokenizer: Tokenizer,
     index: dict[str, int],
-    max_length: int,
     continues: bool,
 ) -> list[Item]:
     items = []
@@ -149,7 +144,7 @@ def _word_items(
         tags = example.tags or [None] * len(example.words)
         targets = [_index_of(tag, index, where) for tag in tags]
         rest = [_index_of(_continued(tag), index, where) for tag in tags] if continues else []
-        for window in tokenizer.encode_words(example.words, max_length=max_length):
+        for window in tokenizer.encode_words(example.words):
             if not window.words:  # a window may own no word
                 continue
             positions = list(window.word_positions)
