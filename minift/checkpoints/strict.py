@@ -11,9 +11,10 @@ Proof    tests/checkpoints/test_strict.py, tests/safety/test_configs.py
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from minift.bert.config import BertConfig
 from minift.checkpoints.limits import read_json
@@ -45,6 +46,15 @@ _HARMLESS = frozenset(
     transformers_version type use_bfloat16 use_cache
     """.split()  # noqa: SIM905
 )
+
+
+class HasName(Protocol):
+    """A class that Hugging Face, or minift, calls by this name in a config.json."""
+
+    hugging_face_class: str
+
+
+Head = TypeVar("Head", bound=HasName)
 
 
 def config_from_json(path: str | Path) -> BertConfig:
@@ -93,6 +103,17 @@ def config_from_dict(values: dict[str, Any], where: str) -> BertConfig:
         return BertConfig(**sizes, labels=labels)
     except MiniftError as error:
         raise MiniftError(f"{where}: {str(error).removeprefix('config: ')}") from error
+
+
+def class_of(folder: Path, known: Sequence[type[Head]]) -> type[Head] | None:
+    """Return which of these classes a checkpoint's config.json means; None if it is none of them.
+
+    Args:
+        folder: with the config.json.
+        known: classes with a `hugging_face_class`, as the file's "architectures" name them.
+    """
+    named = read_json(folder / "config.json").get("architectures") or ()
+    return next((head for head in known if head.hugging_face_class in named), None)
 
 
 def config_to_dict(config: BertConfig, architecture: str) -> dict[str, Any]:

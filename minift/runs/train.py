@@ -29,8 +29,8 @@ from minift.bert.heads import (
     SequenceClassifier,
     TokenClassifier,
 )
-from minift.checkpoints.limits import LARGEST_JSON, read_limited
-from minift.checkpoints.strict import config_from_json
+from minift.checkpoints.limits import LARGEST_JSON, read_json, read_limited
+from minift.checkpoints.strict import class_of, config_from_json
 from minift.checkpoints.tokenizer import Tokenizer
 from minift.checkpoints.weights import load_model, load_tokenizer, save_pretrained
 from minift.data.entity_report import side_by_side
@@ -60,6 +60,7 @@ from minift.training.loop import (
 from minift.version import __version__
 
 Head = Literal["linear", "cnn"]  # on [CLS] through the pooler, or on all tokens
+HEADS: tuple[type[Classifier], ...] = (SequenceClassifier, TokenClassifier, ConvClassifier)
 REGRESSION_LABEL = ("score",)  # regression has one output, which config.json must name
 
 
@@ -443,13 +444,11 @@ def load_run(
     if not config_file.is_file():
         raise MiniftError(f"{folder} is no run folder: it has no config.json")
     config = config_from_json(config_file)
-    architectures = json.loads(config_file.read_text(encoding="utf-8")).get("architectures") or []
-    known = (SequenceClassifier, ConvClassifier, TokenClassifier)
-    heads: dict[str, type[Classifier]] = {head.hugging_face_class: head for head in known}
-    head = next((heads[name] for name in architectures if name in heads), None)
+    head = class_of(folder, HEADS)
     if head is None:
         raise MiniftError(
-            f"{config_file}: architectures is {architectures}; expected one of {', '.join(heads)}. "
+            f"{config_file}: architectures is {read_json(config_file).get('architectures')}; "
+            f"expected one of {', '.join(known.hugging_face_class for known in HEADS)}. "
             "Train a classifier first: minift train"
         )
     model, report = load_model(head, folder)
