@@ -139,7 +139,7 @@ def prepare(args: Arguments) -> None:
     rng.shuffle(words)
 
     def write(new: Path) -> None:
-        tokenizer.save(new, max_length=2 * args.length)
+        tokenizer.save(new, positions=2 * args.length)
         for name, documents_ids in (("", train), ("held_", held)):
             np.save(new / f"{name}ids.npy", np.concatenate(documents_ids))
             np.save(new / f"{name}ends.npy", np.cumsum([len(d) for d in documents_ids]))
@@ -303,7 +303,7 @@ def export(args: Arguments) -> None:
     student = Student(config, None if thrown_away[0] is None else tuple(map(len, thrown_away)))
     student.load_state_dict(weights)
     save_pretrained(student.model, tokenizer, args.out, dtype=torch.float16)
-    tokenizer.save(args.out, max_length=config.max_position_embeddings)
+    tokenizer.save(args.out, config.max_position_embeddings)
     atomic_write(args.out / "README.md", card(args, config, state))
     for file in args.out.iterdir():
         file.chmod(0o644)  # safetensors lets only the owner read

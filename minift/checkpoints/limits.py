@@ -1,13 +1,16 @@
 """What a checkpoint from a stranger may cost at most, known before memory is spent on it.
 
 Claim    Sizes are read and judged before anything of that size is made, so a file of a few bytes
-         cannot ask for gigabytes. Real checkpoints stay far below every number here.
+         cannot ask for gigabytes. Real checkpoints stay far below every number here, and below
+         those of `BertConfig`.
 Proof    tests/safety/test_configs.py, tests/safety/test_tensor_files.py
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 from minift.errors import MiniftError
 
@@ -34,3 +37,20 @@ def read_limited(path: Path, largest: int) -> str:
             "not what it is called"
         )
     return data.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a file.
+
+    Raises:
+        MiniftError: if it is too large, cannot be read, or holds anything else.
+    """
+    try:
+        values = json.loads(read_limited(path, LARGEST_JSON))
+    except MiniftError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: encoding, syntax
+        raise MiniftError(f"{path}: cannot be read as JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise MiniftError(f"{path}: expected a JSON object, got {type(values).__name__}")
+    return values

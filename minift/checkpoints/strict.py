@@ -10,14 +10,14 @@ Proof    tests/checkpoints/test_strict.py, tests/safety/test_configs.py
 
 from __future__ import annotations
 
-import json
 import re
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from minift.bert.config import BertConfig
-from minift.checkpoints.limits import LARGEST_JSON, read_limited
+from minift.checkpoints.limits import read_json
 from minift.errors import MiniftError, nearest
 
 _SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can spell half a character, no file can hold it
@@ -48,16 +48,18 @@ _HARMLESS = frozenset(
 )
 
 
+class HasName(Protocol):
+    """A class that Hugging Face, or minift, calls by this name in a config.json."""
+
+    hugging_face_class: str
+
+
+Head = TypeVar("Head", bound=HasName)
+
+
 def config_from_json(path: str | Path) -> BertConfig:
     """Read a config.json. Raises MiniftError where it is not JSON or does not fit."""
-    path = Path(path)
-    try:
-        values = json.loads(read_limited(path, LARGEST_JSON))
-    except (OSError, ValueError, RecursionError) as error:  # ValueError: encoding, syntax
-        raise MiniftError(f"{path}: cannot be read as JSON: {error}") from error
-    if not isinstance(values, dict):
-        raise MiniftError(f"{path}: expected a JSON object, got {type(values).__name__}")
-    return config_from_dict(values, where=str(path))
+    return config_from_dict(read_json(Path(path)), where=str(path))
 
 
 def config_from_dict(values: dict[str, Any], where: str) -> BertConfig:
@@ -101,6 +103,17 @@ def config_from_dict(values: dict[str, Any], where: str) -> BertConfig:
         return BertConfig(**sizes, labels=labels)
     except MiniftError as error:
         raise MiniftError(f"{where}: {str(error).removeprefix('config: ')}") from error
+
+
+def class_of(folder: Path, known: Sequence[type[Head]]) -> type[Head] | None:
+    """Return which of these classes a checkpoint's config.json means; None if it is none of them.
+
+    Args:
+        folder: with the config.json.
+        known: classes with a `hugging_face_class`, as the file's "architectures" name them.
+    """
+    named = read_json(folder / "config.json").get("architectures") or ()
+    return next((head for head in known if head.hugging_face_class in named), None)
 
 
 def config_to_dict(config: BertConfig, architecture: str) -> dict[str, Any]:

@@ -117,12 +117,12 @@ def load_tokenizer(name_or_path: str | Path) -> Tokenizer:
         MiniftError: see `load_encoder`; also if it has pieces that the model has no row for.
     """
     directory = resolve(name_or_path)
-    tokenizer = Tokenizer.from_directory(directory)
-    rows = config_from_json(directory / "config.json").vocab_size
-    if tokenizer.vocab_size > rows:
+    config = config_from_json(directory / "config.json")
+    tokenizer = Tokenizer.from_directory(directory, config.max_position_embeddings)
+    if tokenizer.vocab_size > config.vocab_size:
         raise MiniftError(
             f"{directory}: the tokenizer has {tokenizer.vocab_size} pieces but the word embedding "
-            f"only {rows} rows; config.json and tokenizer.json do not belong together"
+            f"only {config.vocab_size} rows; config.json and tokenizer.json do not belong together"
         )
     return tokenizer
 
@@ -364,7 +364,7 @@ def save_pretrained(
         (folder / "config.json").write_text(config, encoding="utf-8")
         save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
         if tokenizer is not None:
-            tokenizer.save(folder)
+            tokenizer.save(folder, model.config.max_position_embeddings)
 
     atomic_directory_write(Path(directory), write)
 

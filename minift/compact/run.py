@@ -21,7 +21,6 @@ from typing import Any, Literal, get_args
 
 import torch
 
-from minift.checkpoints.tokenizer import split_words
 from minift.compact.distill import Distillation, Taught, gold_lessons, pseudo_lessons, teach
 from minift.compact.report import compression_report
 from minift.compact.store import FILE, Storage, check_storage, load_student, save_student
@@ -35,6 +34,7 @@ from minift.data.files.lines import read_text
 from minift.data.files.readers import read_examples
 from minift.data.files.tokens import TAG
 from minift.data.metrics import headline
+from minift.data.words import split_words
 from minift.errors import MiniftError
 from minift.files import atomic_write
 from minift.runs.folder import open_run

@@ -18,17 +18,16 @@ from typing import Any
 
 import torch
 
-from minift.bert.heads import Classifier, SequenceClassifier, TokenClassifier
-from minift.checkpoints.limits import LARGEST_JSON, read_limited
-from minift.checkpoints.strict import config_from_json
+from minift.bert.heads import TokenClassifier
+from minift.checkpoints.limits import read_json
+from minift.checkpoints.strict import class_of, config_from_json
 from minift.checkpoints.weights import load_model, load_tokenizer
 from minift.data.examples import Task
 from minift.errors import MiniftError
 from minift.files import atomic_write, locked
-from minift.methods.cnn_head import ConvClassifier
 from minift.runs.processes import rank
 from minift.runs.resume import Checkpoints
-from minift.runs.tuned import FineTuned
+from minift.runs.tuned import HEADS, FineTuned
 from minift.speed.precision import compute_in
 from minift.training.loop import Precision
 
@@ -120,13 +119,11 @@ def load_run(
     if not config_file.is_file():
         raise MiniftError(f"{folder} is not a run folder: it has no config.json")
     config = config_from_json(config_file)
-    architectures = json.loads(config_file.read_text(encoding="utf-8")).get("architectures") or []
-    known = (SequenceClassifier, ConvClassifier, TokenClassifier)
-    heads: dict[str, type[Classifier]] = {head.hugging_face_class: head for head in known}
-    head = next((heads[name] for name in architectures if name in heads), None)
+    head = class_of(folder, HEADS)
     if head is None:
         raise MiniftError(
-            f"{config_file}: architectures is {architectures}; expected one of {', '.join(heads)}. "
+            f"{config_file}: architectures is {read_json(config_file).get('architectures')}; "
+            f"expected one of {', '.join(known.hugging_face_class for known in HEADS)}. "
             "Train a classifier first: minift train"
         )
     model, report = load_model(head, folder)
@@ -146,14 +143,5 @@ def load_run(
 
 
 def _record(file: Path) -> dict[str, Any]:
-    """Return what run.json or result.json tells; {} where there is none, or somebody else's."""
-    if not file.is_file():
-        return {}
-    try:
-        content = json.loads(read_limited(file, LARGEST_JSON))
-    except (OSError, ValueError, RecursionError) as error:
-        raise MiniftError(
-            f"{file} is not valid JSON: {error}; it tells how the run was made, so put it right, "
-            "or move it away to load the weights alone"
-        ) from error
-    return content if isinstance(content, dict) else {}
+    """Return what run.json or result.json tells; {} where there is none."""
+    return read_json(file) if file.is_file() else {}

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Protocol
 
-from minift.checkpoints.tokenizer import split_words
 from minift.data.entities import spans_conlleval
 from minift.data.examples import Example, TaggedExample, Task, TextExample, as_texts
+from minift.data.words import split_words
 from minift.runs.evaluate import predict_logits
 from minift.runs.tuned import FineTuned
 

@@ -28,6 +28,7 @@ from minift.training.items import make_items
 from minift.training.loop import Precision, Seeds
 
 Head = Literal["linear", "cnn"]  # on [CLS] through the pooler, or on all tokens
+HEADS: tuple[type[Classifier], ...] = (SequenceClassifier, TokenClassifier, ConvClassifier)
 REGRESSION_LABEL = ("score",)  # regression has one output, which config.json must name
 
 

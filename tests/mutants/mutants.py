@@ -627,6 +627,21 @@ WORDPIECE = _in(
         "the model is not told where the second text begins",
     ),
     (
+        "the model may read fewer pieces than the tokenizer gives",
+        "min(self.max_length, positions or self.max_length)",
+        "self.max_length",
+        WEIGHTS + "test_a_pipeline_of_transformers_cuts_a_long_text_where_our_model_ends",
+        "a pipeline of transformers ends in an IndexError at the first long text",
+    ),
+    (
+        "what tokenizer_config.json says of the longest input is not heeded",
+        "min(max_length, stated or max_length)",
+        "max_length",
+        "tests/checkpoints/test_tokenizer.py::"
+        "test_the_longest_input_is_what_the_model_reads_or_less_where_the_folder_says_so",
+        "texts are read longer than the encoder was trained for",
+    ),
+    (
         "words between windows are answered twice",
         "yield range(first, stop), range(owned_from, stop)",
         "yield range(first, stop), range(first, stop)",
@@ -1042,8 +1057,8 @@ TAGGING = (
         "minift/runs/train.py",
         (
             "the choice about other pieces is recorded and not used",
-            "dataset.labels, longest, settings.other_pieces",
-            "dataset.labels, longest",
+            "dataset.task, dataset.labels, settings.other_pieces",
+            "dataset.task, dataset.labels",
             "tests/cli/test_main.py::"
             "test_other_pieces_change_training_and_not_what_is_asked_in_evaluation",
             "a comparison of the two ways compares one with itself",
@@ -1366,7 +1381,7 @@ STRANGERS = [
         ),
     ),
     *_in(
-        "minift/checkpoints/tokenizer.py",
+        "minift/checkpoints/tokenizer_files.py",
         (
             "a tokenizer may replace and search",
             "elif kind is not None and kind not in known:",
@@ -1374,6 +1389,9 @@ STRANGERS = [
             SAFETY + "test_tokenizers.py::test_stages_that_grow_or_search_are_refused_by_name",
             "a text of a line becomes gigabytes, or is searched for hours",
         ),
+    ),
+    *_in(
+        "minift/checkpoints/tokenizer.py",
         (
             "ids have no limit",
             "if self.vocab_size > MOST_PIECES:",

@@ -156,7 +156,7 @@ def model_and_items(encoder: Path, dataset, count: int):
     for module in tuned.model.modules():
         if isinstance(module, Dropout):
             module.probability = 0.0
-    items = make_items(dataset.train[:count], tuned.tokenizer, dataset.task, dataset.labels, 64)
+    items = make_items(dataset.train[:count], tuned.tokenizer, dataset.task, dataset.labels)
     return tuned.model.double().train(), items
 
 
