@@ -21,20 +21,14 @@ from torch import nn
 
 from minift.bert.heads import encoder_of
 from minift.errors import MiniftError, nearest
-from minift.methods.adaptive import (
-    EarlyStopping,
-    SlantedTriangular,
-    adaptive,
-    hybrid,
-    original,
-    stable,
-)
+from minift.methods.adaptive import Adaptive, EarlyStopping
 from minift.methods.bitfit import bitfit, encoder_suffix, head_only
-from minift.methods.child_tuning import ChildTuningD, ChildTuningF, Order, candidates, select_child
-from minift.methods.fisher import fisher
+from minift.methods.child_tuning import ChildTuningF, FixedMask, Order, candidates, select_child
+from minift.methods.fast_fisher import fast_fisher
 from minift.methods.freezing import freeze
 from minift.methods.layerwise_decay import layerwise_scales
 from minift.methods.random_masks import random_rows_columns, random_scalars
+from minift.runs import processes
 from minift.training.batches import Item
 from minift.training.loop import (
     GradientRule,
@@ -46,6 +40,7 @@ from minift.training.loop import (
     squared_error,
 )
 from minift.training.schedules import Linear, Schedule
+from minift.training.trapezoids import SlantedTriangular, hybrid, original, stable
 
 # Few parameters need large steps. Everybody gets enough of them, however few the labels are:
 # 8 epochs of 100 examples are 56 steps, and BitFit with 200 against full fine-tuning with 56
@@ -126,9 +121,9 @@ def _child_d(recipe: Recipe, argument: str) -> Recipe:
         names = candidates(model)
         regression = encoder_of(model).config.problem_type == "regression"
         objective = squared_error if regression else cross_entropy
-        scores = fisher(model, items, objective, names=names)
+        scores = fast_fisher(model, items, objective, names=names, team=processes)
         generator = torch.Generator().manual_seed(seeds.masks)
-        return ChildTuningD(select_child(scores, share, order, generator))
+        return FixedMask(select_child(scores, share, order, generator))
 
     return replace(recipe, gradients=make)
 
@@ -140,7 +135,8 @@ def _random_scalars(recipe: Recipe, argument: str) -> Recipe:
         parameters = dict(model.named_parameters())
         biases = [name for name in bitfit()(model) if encoder_suffix(name) is not None]
         count = sum(parameters[name].numel() for name in biases)
-        return random_scalars(model, count, torch.Generator().manual_seed(seeds.masks))
+        masks = random_scalars(model, count, torch.Generator().manual_seed(seeds.masks))
+        return FixedMask(masks)
 
     return replace(recipe, gradients=make, settings=_bitfit_settings(recipe))
 
@@ -149,7 +145,8 @@ def _random_rows(recipe: Recipe, argument: str) -> Recipe:
     _no_argument("random-rows", argument)
 
     def make(model: nn.Module, items: Sequence[Item], seeds: Seeds) -> GradientRule:
-        return random_rows_columns(model, torch.Generator().manual_seed(seeds.masks))
+        masks = random_rows_columns(model, torch.Generator().manual_seed(seeds.masks))
+        return FixedMask(masks)
 
     return replace(recipe, gradients=make, settings=_bitfit_settings(recipe))
 
@@ -169,7 +166,7 @@ def _with_schedule(recipe: Recipe, make: Callable[[], Schedule], epochs: int | N
 
 def _adaptive(recipe: Recipe, argument: str) -> Recipe:
     _no_argument("adaptive", argument)
-    return _with_schedule(recipe, adaptive, adaptive().epochs)
+    return _with_schedule(recipe, Adaptive, Adaptive().epochs)
 
 
 def _hybrid(recipe: Recipe, argument: str) -> Recipe:
