@@ -23,7 +23,7 @@ from minift.data.examples import Dataset, Example, TaggedExample, is_labelled
 from minift.errors import MiniftError
 from minift.methods.recipes import WORDS, recipe
 from minift.runs.tuned import build
-from minift.training.loop import Recipe, Seeds, Settings, number_of_epochs, select
+from minift.training.loop import Recipe, Seeds, Settings, Team, number_of_epochs, select
 
 
 def split_methods(text: str) -> list[str]:
@@ -146,7 +146,7 @@ def rehearse(
         try:
             chosen = select(tuned.model, method.trainable)
             method.schedule().begin(1, number_of_epochs(settings[name], len(data.train)))
-            rule = method.gradients(tuned.model, items, seeds) if method.gradients else None
+            rule = method.gradients(tuned.model, items, seeds, Team()) if method.gradients else None
             if method.scales:
                 method.scales(tuned.model)
         except MiniftError as error:

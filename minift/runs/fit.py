@@ -72,7 +72,7 @@ def fit(
     model, settings = tuned.model, recipe.settings
     require_enough(min(len(items), settings.batch_size))
     learning = select(model, recipe.trainable, number_of_epochs(settings, len(items)))
-    rule = recipe.gradients(model, items, seeds) if recipe.gradients else None
+    rule = recipe.gradients(model, items, seeds, TEAM) if recipe.gradients else None
     quiet = 0 if settings.prefix_dropout else len(model.bert.frozen_prefix())
     if tuned.cache is None and quiet:
         tuned = replace(tuned, cache=prefix_cache(model, [*items, *asked], folder))

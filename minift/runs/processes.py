@@ -143,7 +143,9 @@ def total(number: float) -> float:
     return float(box)
 
 
-TEAM = Team(my_share, add_up)  # how all processes of a run share the steps of training
+TEAM = Team(
+    my_share, add_up, sum_over_ranks
+)  # how all processes of a run share the steps of training
 
 
 def from_all(value: T) -> list[T]:

@@ -147,9 +147,17 @@ class Settings:
             check(name, getattr(self, name) in words, " or ".join(f'"{word}"' for word in words))
 
 
+class Team(NamedTuple):
+    """How several processes share a step; by default there is one, which takes all of it."""
+
+    share: Callable[[Sequence[Item]], Sequence[Item]] = lambda items: items
+    add_up: Callable[[nn.Module, float], float] = lambda model, loss: loss  # and the gradients
+    sum_tensors: Callable[[Iterable[Tensor]], None] = lambda tensors: None  # in place
+
+
 Trainable = Callable[[nn.Module, int], Iterable[str]]
+MakeRule = Callable[[nn.Module, Sequence[Item], Seeds, Team], GradientRule]
 Objective = Callable[[nn.Module, Batch, int, int], Tensor]
-MakeRule = Callable[[nn.Module, Sequence[Item], Seeds], GradientRule]
 Validate = Callable[[nn.Module], tuple[float, float]]
 
 
@@ -183,8 +191,8 @@ class Recipe:
     Args:
         name: as written on the command line.
         trainable: which parameters learn, in epoch 1, 2, ...
-        gradients: makes the gradient rule from the model, its training inputs and the seeds,
-            just before training starts; None leaves gradients alone.
+        gradients: makes the gradient rule from the model, its training inputs, the seeds and
+            the team, just before training starts; None leaves gradients alone.
         schedule: makes a fresh schedule; a schedule has a state, so runs do not share one.
         scales: factor on the rate of each parameter, by name, made from the model; None means 1.
         objective: told the step, from 0, and their number; None means `usual_objective`.
@@ -198,13 +206,6 @@ class Recipe:
     scales: Callable[[nn.Module], Mapping[str, float]] | None = None
     objective: Objective | None = None
     settings: Settings = field(default_factory=Settings)
-
-
-class Team(NamedTuple):
-    """How several processes share a step; by default there is one, which takes all of it."""
-
-    share: Callable[[Sequence[Item]], Sequence[Item]] = lambda items: items
-    add_up: Callable[[nn.Module, float], float] = lambda model, loss: loss  # and the gradients
 
 
 @dataclass(frozen=True)
@@ -364,7 +365,7 @@ class Training:
         self.steps = steps * self.epochs
         self.schedule.begin(steps, self.epochs)
         self.parameters = select(model, recipe.trainable, self.epochs)
-        self.rule = recipe.gradients(model, items, seeds) if recipe.gradients else None
+        self.rule = recipe.gradients(model, items, seeds, team) if recipe.gradients else None
         self.optimizer = adamw(
             self.parameters, settings, recipe.scales(model) if recipe.scales else None
         )
