@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from minift.bert.config import BertConfig
-from minift.data.examples import Dataset, Example, TaggedExample
+from minift.data.examples import Dataset, Example, TaggedExample, is_labelled
 from minift.errors import MiniftError
 from minift.methods.bitfit import Count, count_trainable
 from minift.methods.recipes import WORDS, recipe
-from minift.runs.train import build, is_labelled
+from minift.runs.train import build
 from minift.training.batches import make_items
 from minift.training.loop import Recipe, Seeds, Settings, select
 
@@ -111,7 +111,7 @@ def split_roles(dataset: Dataset) -> tuple[Dataset, str, str]:
         MiniftError: if there is nothing to report on.
     """
     dev = dataset.dev if is_labelled(dataset.dev) else ()
-    if dataset.test and is_labelled(dataset.test):
+    if is_labelled(dataset.test):
         chosen = f"the development split ({len(dev):,} examples)" if dev else "no examples"
         return replace(dataset, dev=dev), f"the test split ({len(dataset.test):,} examples)", chosen
     halves: tuple[list[Example], list[Example]] = ([], [])

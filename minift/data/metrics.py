@@ -24,7 +24,8 @@ from typing import Literal
 
 import numpy as np
 
-from minift.data.entities import Tags, entity_scores
+from minift.data.entities import entity_scores
+from minift.data.tags import Tags
 from minift.errors import MiniftError, nearest
 
 Label = str | float  # a class, or the number that a regression says

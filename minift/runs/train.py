@@ -34,7 +34,15 @@ from minift.checkpoints.limits import LARGEST_JSON, read_limited
 from minift.checkpoints.tokenizer import Tokenizer
 from minift.checkpoints.weights import load_model, load_tokenizer, save_pretrained
 from minift.data.entity_report import side_by_side
-from minift.data.examples import Dataset, Example, TaggedExample, Task, gold_classes, gold_tags
+from minift.data.examples import (
+    Dataset,
+    Example,
+    TaggedExample,
+    Task,
+    gold_classes,
+    gold_tags,
+    is_labelled,
+)
 from minift.data.metrics import collapsed, headline
 from minift.errors import MiniftError
 from minift.files import atomic_write, locked
@@ -396,7 +404,7 @@ def _result(
     sentences = []
     for split in ("dev", "test"):
         found = getattr(dataset, split)
-        labelled = bool(found) and is_labelled(found)
+        labelled = is_labelled(found)
         result[split] = result[f"{split}_scores"] = None
         if labelled:
             scored = tuned.evaluate(found, progress)
@@ -425,11 +433,6 @@ def _result(
         "notes": [*sentences, *dataset.notes],
     }
     return result
-
-
-def is_labelled(examples: Sequence[Example]) -> bool:
-    """True if every example has a label."""
-    return all((e.tags if isinstance(e, TaggedExample) else e.label) is not None for e in examples)
 
 
 def load_run(
