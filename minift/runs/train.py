@@ -13,7 +13,6 @@ import hashlib
 import json
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -43,7 +42,7 @@ from minift.data.examples import (
     gold_tags,
     is_labelled,
 )
-from minift.data.metrics import collapsed, headline
+from minift.data.metrics import accuracy, collapsed, headline, majority_baseline
 from minift.errors import MiniftError
 from minift.files import atomic_write, locked
 from minift.runs.evaluate import Evaluation, evaluate, predict_logits, tags_by_sentence
@@ -413,9 +412,9 @@ def _result(
             if dataset.task == "tagging":
                 result[f"{split}_entities"] = side_by_side(gold_tags(found), scored.predicted)
             if dataset.task == "classification":
-                gold, taught = gold_classes(found), Counter(gold_classes(examples))
-                guess = taught.most_common(1)[0][0]
-                result[f"{split}_majority"] = gold.count(guess) / len(gold)
+                gold = gold_classes(found)
+                guess = majority_baseline(gold_classes(examples), gold, dataset.labels)
+                result[f"{split}_majority"] = accuracy(gold, guess)
                 if only := collapsed(scored.predicted, gold):
                     sentences.append(
                         f'collapsed: every {split} example is predicted "{only}"; '
