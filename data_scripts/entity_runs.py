@@ -149,7 +149,7 @@ def _student(out: Path, plan: Plan, job: Job, dataset: Dataset, system: str) -> 
         teacher = load_run(job.folder(out) / TEACHER, plan.device)
         distill(
             teacher,
-            dataset.with_train(labelled),
+            replace(dataset, train=labelled),
             rest if system == WITH_TEXT else [],
             folder,
             settings=replace(plan.student, **STUDENTS[system]),

@@ -562,7 +562,7 @@ def _labelled(arguments: argparse.Namespace, teacher: FineTuned) -> Dataset:
         }
         name = arguments.train.stem
         dataset = Dataset(name, "tagging", labels, metric="entity_f1", **splits)
-    return dataset.with_train(subset(dataset.train, arguments.labels, arguments.seed))
+    return replace(dataset, train=subset(dataset.train, arguments.labels, arguments.seed))
 
 
 def _load(arguments: argparse.Namespace) -> FineTuned | Student:

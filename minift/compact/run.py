@@ -32,8 +32,8 @@ from minift.data.entity_report import side_by_side
 from minift.data.examples import Dataset, TaggedExample, as_sentences, gold_tags, is_labelled
 from minift.data.files.lines import read_text
 from minift.data.files.readers import read_examples
-from minift.data.files.tokens import TAG
 from minift.data.metrics import headline
+from minift.data.tags import TAG
 from minift.data.words import split_words
 from minift.errors import MiniftError
 from minift.files import atomic_write
@@ -223,7 +223,7 @@ def distill(
             "notes": notes,
         }
         for split, examples in (("dev", dev), ("test", test)):
-            scored = student.evaluate(examples) if examples and is_labelled(examples) else None
+            scored = student.evaluate(examples) if is_labelled(examples) else None
             result[split] = scored and headline("entity_f1", scored.scores)
             result[f"{split}_scores"] = scored and scored.scores
             result[f"{split}_entities"] = scored and side_by_side(
@@ -231,7 +231,7 @@ def distill(
             )
         result["seconds"] = round(time.perf_counter() - started, 2)
         if folder is not None:
-            scorable = [part for part in (test, dev) if part and is_labelled(part)]
+            scorable = [part for part in (test, dev) if is_labelled(part)]
             if report and scorable:
                 compared = compression_report(
                     teacher,

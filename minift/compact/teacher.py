@@ -16,7 +16,6 @@ Proof    tests/compact/test_teacher.py
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
@@ -28,6 +27,7 @@ from torch import Tensor
 
 from minift.compact.vocabulary import Words
 from minift.data.examples import TaggedExample
+from minift.data.tags import is_iob2
 from minift.errors import MiniftError
 from minift.files import atomic_directory_write
 from minift.runs.evaluate import predict_logits
@@ -36,7 +36,6 @@ from minift.speed.precision import precision_of
 from minift.training.batches import Item
 
 PART = 1024  # sentences between two writes of the file
-_TAG = re.compile(r"O|[BI]-.+")
 
 
 def tag_labels(teacher: FineTuned) -> tuple[str, ...]:
@@ -50,7 +49,7 @@ def tag_labels(teacher: FineTuned) -> tuple[str, ...]:
             f"the teacher was trained for {teacher.task}; only a tagger can teach a tagger: "
             "train one with token files, minift train --train FILE.conll"
         )
-    tags = tuple(label for label in teacher.labels if _TAG.fullmatch(label))
+    tags = tuple(label for label in teacher.labels if is_iob2(label))
     if len(tags) < 2 or "O" not in tags:
         raise MiniftError(
             f"the teacher's labels are {', '.join(teacher.labels)}; expected O and B-TYPE, I-TYPE"

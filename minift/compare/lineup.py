@@ -110,7 +110,7 @@ def split_roles(dataset: Dataset) -> tuple[Dataset, str, str]:
         MiniftError: if there is nothing to report on.
     """
     dev = dataset.dev if is_labelled(dataset.dev) else ()
-    if dataset.test and is_labelled(dataset.test):
+    if is_labelled(dataset.test):
         chosen = f"the development split ({len(dev):,} examples)" if dev else "no examples"
         return replace(dataset, dev=dev), f"the test split ({len(dataset.test):,} examples)", chosen
     halves: tuple[list[Example], list[Example]] = ([], [])

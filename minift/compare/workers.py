@@ -314,7 +314,7 @@ def constant_score(data: Dataset, train: Sequence[Example], examples: Sequence[E
         scores = evaluate_regression(gold_numbers(examples), [mean] * len(examples))
     else:
         gold = gold_classes(examples)
-        answers = majority_baseline(gold_classes(train), gold)
+        answers = majority_baseline(gold_classes(train), gold, data.labels)
         scores = evaluate_classification(gold, answers, data.labels)
     return headline(data.metric, scores)
 

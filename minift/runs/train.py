@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -21,7 +20,7 @@ import torch
 from minift.checkpoints.weights import save_pretrained, weights_digest
 from minift.data.entity_report import side_by_side
 from minift.data.examples import Dataset, Example, gold_classes, gold_tags, is_labelled
-from minift.data.metrics import collapsed, headline
+from minift.data.metrics import accuracy, collapsed, headline, majority_baseline
 from minift.errors import MiniftError
 from minift.files import atomic_write, digest
 from minift.runs.fit import Fitted, fit, shown
@@ -195,7 +194,7 @@ def _result(
     for split in ("dev", "test"):
         found = getattr(dataset, split)
         result[split] = result[f"{split}_scores"] = None
-        if not found or not is_labelled(found):
+        if not is_labelled(found):
             continue
         scored = tuned.evaluate(found, progress)
         result[split] = headline(dataset.metric, scored.scores)
@@ -204,8 +203,8 @@ def _result(
             result[f"{split}_entities"] = side_by_side(gold_tags(found), scored.predicted)
         if dataset.task == "classification":
             gold = gold_classes(found)
-            guess = Counter(gold_classes(examples)).most_common(1)[0][0]
-            result[f"{split}_majority"] = gold.count(guess) / len(gold)
+            guess = majority_baseline(gold_classes(examples), gold, dataset.labels)
+            result[f"{split}_majority"] = accuracy(gold, guess)
             if only := collapsed(scored.predicted, gold):
                 collapses.append(
                     f'collapsed: every {split} example is predicted "{only}"; '

@@ -310,7 +310,7 @@ def backward(
     objective: Callable[[nn.Module, Batch], Tensor],
     accumulate: int = 1,
     make_batch: Callable[[Sequence[Item]], Batch] = make_batch,
-    team: Team = Team(),  # noqa: B008
+    team: Team = Team(),
 ) -> tuple[float, int]:
     """Add to `.grad` the gradient of the mean loss over all labelled targets of a step's `items`.
 
@@ -347,7 +347,7 @@ class Training:
         seeds: Seeds,
         validate: Validate | None = None,
         make_batch: Callable[[Sequence[Item]], Batch] = make_batch,
-        team: Team = Team(),  # noqa: B008
+        team: Team = Team(),
     ):
         settings, self.schedule = recipe.settings, recipe.schedule()
         if not items:
@@ -513,7 +513,7 @@ def fine_tune(
     *,
     validate: Validate | None = None,
     make_batch: Callable[[Sequence[Item]], Batch] = make_batch,
-    team: Team = Team(),  # noqa: B008
+    team: Team = Team(),
     watch: Callable[[Training], Iterable[object]] = iter,
 ) -> History:
     """Train `model` in place.

@@ -376,7 +376,7 @@ def test_weights_follow_adamw_with_untouched_moments_through_cooldown_restart_an
 def test_every_optimizer_group_gets_the_same_factor_at_every_step(monkeypatch, schedule):
     watch = Watch(monkeypatch)
     settings = Settings(14, batch_size=4, learning_rate=RATE)
-    fine_tune(small_model(), small_items(), Recipe(gradients=lambda *_: watch, schedule=lambda *_: schedule, settings=settings), Seeds.all(0), validate=scripted(TRACE_2))  # fmt: skip
+    fine_tune(small_model(), small_items(), Recipe(gradients=lambda *_: watch, schedule=lambda schedule=schedule: schedule, settings=settings), Seeds.all(0), validate=scripted(TRACE_2))  # fmt: skip
     factors, _, _ = drive(schedule, TRACE_2, STEPS, 14)
     assert len(watch.optimizers[0].param_groups) == 2
     assert len(watch.rates) == len(factors) == 42
@@ -404,7 +404,7 @@ def test_a_run_without_validation_split_is_refused_with_a_remedy():
             fine_tune(
                 small_model(),
                 small_items(),
-                Recipe(schedule=lambda *_: schedule, settings=LOOP),
+                Recipe(schedule=lambda schedule=schedule: schedule, settings=LOOP),
                 Seeds.all(0),
             )
 

@@ -203,7 +203,7 @@ def arithmetic(folder: Path, encoder: Path) -> dict:
                 items,
                 Recipe(
                     trainable=chosen.trainable,
-                    gradients=lambda *_: rule,
+                    gradients=lambda *_, rule=rule: rule,
                     objective=squared_error if method == "regression" else cross_entropy,
                     settings=Settings(epochs=2, batch_size=4, learning_rate=1e-3, clip=0.5),
                 ),
