@@ -23,7 +23,7 @@ import torch
 
 from minift.bert.heads import encoder_of
 from minift.checkpoints.tokenizer import split_words
-from minift.compact.distill import Distillation, Taught, gold_lessons, pseudo_lessons, teach
+from minift.compact.distill import Distillation, gold_lessons, pseudo_lessons, teach
 from minift.compact.report import compression_report
 from minift.compact.store import FILE, Storage, check_storage, load_student, save_student
 from minift.compact.student import Student, label_indices, new_student
@@ -39,6 +39,7 @@ from minift.data.metrics import headline
 from minift.errors import MiniftError
 from minift.files import atomic_write
 from minift.runs.train import FineTuned, is_labelled, open_run
+from minift.runs.steps import StepTraining
 from minift.training.loop import Seeds
 from minift.version import __version__
 
@@ -185,11 +186,11 @@ def distill(
         if settings.teacher_weight or read:
             beliefs = teacher_logits(teacher, [*labelled, *read], cache, progress)
 
-        def on_check(taught: Taught) -> None:
+        def on_look(taught: StepTraining) -> None:
             if folder is not None:
-                lines = (json.dumps(check.as_dict()) + "\n" for check in taught.checks)
+                lines = (json.dumps(record) + "\n" for record in taught.records)
                 atomic_write(folder / "history.jsonl", "".join(lines))
-                if taught.checks[-1].best:
+                if taught.kept_step == taught.step:
                     save_student(student, folder, storage)
 
         def validate(student: Student) -> tuple[float, float]:
@@ -203,7 +204,7 @@ def distill(
             settings,
             seeds,
             validate=validate if dev else None,
-            on_check=on_check,
+            on_look=on_look,
             checkpoints=checkpoints,
             progress=progress,
         )
