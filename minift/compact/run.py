@@ -38,8 +38,8 @@ from minift.data.files.tokens import TAG
 from minift.data.metrics import headline
 from minift.errors import MiniftError
 from minift.files import atomic_write
-from minift.runs.train import FineTuned, is_labelled, open_run
 from minift.runs.steps import StepTraining
+from minift.runs.train import FineTuned, is_labelled, open_run
 from minift.training.loop import Seeds
 from minift.version import __version__
 

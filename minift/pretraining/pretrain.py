@@ -132,9 +132,7 @@ def pretrain(
 
     optimizer = adamw(dict(model.named_parameters()), settings.optimizer_settings())
     checkpoints = Checkpoints(folder / "checkpoints", settings.save_seconds)
-    training = StepTraining(
-        model, optimizer, parts, settings.plan(), settings.seed, checkpoints
-    )
+    training = StepTraining(model, optimizer, parts, settings.plan(), settings.seed, checkpoints)
     for _ in training.looks(look, progress):
         lines = (json.dumps(record) + "\n" for record in training.records)
         atomic_write(folder / "log.jsonl", "".join(lines))
