@@ -120,7 +120,7 @@ class Lesson:
 
     Args:
         words: the words.
-        targets: one label a word, `UNLABELLED` where there is none.
+        targets: one label per word, `UNLABELLED` where there is none.
         weight: of these labels; 1 for gold.
         teacher: (words, labels) the teacher's logits, or None.
     """
@@ -193,7 +193,7 @@ def objective(student: Student, lessons: Sequence[Lesson], settings: Distillatio
     targets = torch.tensor([t for lesson in lessons for t in lesson.targets], device=device)
     weights = torch.tensor([lesson.weight for lesson in lessons], device=device)
     hard = label_losses(student.model, logits, targets, batch.layout)
-    if student.model.crf is None:  # one loss a word, not one a sentence
+    if student.model.crf is None:  # one loss per word, not one per sentence
         weights = weights.repeat_interleave(torch.tensor(batch.layout.lengths, device=device))
     loss = settings.label_weight * (hard * weights.to(hard.dtype)).sum()
     if settings.teacher_weight:

@@ -158,12 +158,13 @@ def distill(
     gold = {tuple(example.words) for example in as_sentences(dataset.train)}
     pool = [words for words in unlabelled if tuple(words) not in gold]
     folder = None if out is None else Path(out)
-    made = {
-        **_spec(teacher, dataset, pool, command),
-        **asdict(kind),
-        "settings": asdict(settings),
-        "seeds": asdict(seeds),
-    }
+    made = _spec(teacher, dataset, pool, command) | asdict(kind)
+    made |= {"settings": asdict(settings), "seeds": asdict(seeds)}
+
+    def validate(student: Student) -> tuple[float, float]:
+        found = student.evaluate(dataset.dev)
+        return found.loss, headline("entity_f1", found.scores)
+
     with open_run(folder, "distill", made, save_every, progress) as checkpoints:
         pupil = _untaught(teacher, dataset, pool, kind, seeds)
         taught = teach(
@@ -171,7 +172,7 @@ def distill(
             *_lessons(teacher, dataset, pool, settings, cache, progress),
             settings,
             seeds,
-            validate=_validate(dataset) if dataset.dev else None,
+            validate=validate if dataset.dev else None,
             on_look=None if folder is None else _keep(pupil, folder, kind.storage),
             checkpoints=checkpoints,
             progress=progress,
@@ -252,14 +253,6 @@ def _lessons(
     beliefs = teacher_logits(teacher, [*(e.words for e in train), *read], cache, progress)
     gold = gold_lessons(train, labels, beliefs[: len(train)])
     return gold, pseudo_lessons(read, beliefs[len(train) :], settings)
-
-
-def _validate(dataset: Dataset) -> Callable[[Student], tuple[float, float]]:
-    def validate(student: Student) -> tuple[float, float]:
-        found = student.evaluate(dataset.dev)
-        return found.loss, headline("entity_f1", found.scores)
-
-    return validate
 
 
 def _keep(student: Student, folder: Path, storage: Storage) -> Callable[[StepTraining], None]:
