@@ -486,7 +486,7 @@ def summary(result: dict[str, Any]) -> str:
 def _distill(arguments: argparse.Namespace) -> None:
     from minift.compact.distill import Distillation
     from minift.compact.report import report_text
-    from minift.compact.run import distill, read_sentences
+    from minift.compact.run import StudentSettings, distill, read_sentences
     from minift.runs.folder import load_run
     from minift.training.loop import Seeds
 
@@ -508,15 +508,17 @@ def _distill(arguments: argparse.Namespace) -> None:
         out,
         settings=settings,
         seeds=Seeds.all(arguments.seed),
-        head=arguments.head,
-        vectors=arguments.word_vectors,
-        min_count=arguments.min_count,
-        most_words=arguments.most_words,
-        teacher_words=arguments.teacher_words,
-        transductive=arguments.transductive,
-        storage=arguments.storage,
+        student=StudentSettings(
+            head=arguments.head,
+            vectors=arguments.word_vectors,
+            min_count=arguments.min_count,
+            most_words=arguments.most_words,
+            teacher_words=arguments.teacher_words,
+            transductive=arguments.transductive,
+            storage=arguments.storage,
+        ),
         cache=arguments.cache,
-        teacher_files=arguments.teacher,
+        teacher_folder=arguments.teacher,
         command=shlex.join(["minift", *sys.argv[1:]]),
         progress=True,
     )

@@ -319,7 +319,9 @@ def train_f(p: float | None, mask_seed: int = 0, dropout: float = 0.2):
     model, items = classifier(dropout=dropout), make_items(16)
     rule = None if p is None else ChildTuningF(p, stream(mask_seed))
     settings = Settings(epochs=2, batch_size=8, learning_rate=1e-3)
-    fine_tune(model, items, Recipe(gradients=lambda *_, rule=rule: rule, settings=settings), Seeds.all(0))
+    fine_tune(
+        model, items, Recipe(gradients=lambda *_, rule=rule: rule, settings=settings), Seeds.all(0)
+    )
     return weights(model), model.dropout.generator.get_state()
 
 
@@ -577,7 +579,10 @@ def test_masks_are_the_same_before_and_after_training_and_fit_a_copy_of_the_mode
         Seeds.all(0),
     )
     fine_tune(
-        twin, make_items(16), Recipe(gradients=lambda *_, rule=rule: rule, settings=settings), Seeds.all(0)
+        twin,
+        make_items(16),
+        Recipe(gradients=lambda *_, rule=rule: rule, settings=settings),
+        Seeds.all(0),
     )
     assert all(torch.equal(masks[name], kept[name]) for name in kept)
     assert all(torch.equal(v, weights(twin)[name]) for name, v in weights(model).items())
@@ -770,7 +775,9 @@ def test_on_a_toy_transfer_high_fisher_beats_random_beats_low_and_pruning_destro
             model,
             train,
             Recipe(
-                trainable=lambda _, epoch=1: learns, gradients=lambda *_, rule=rule: rule, settings=settings
+                trainable=lambda _, epoch=1: learns,
+                gradients=lambda *_, rule=rule: rule,
+                settings=settings,
             ),
             Seeds.all(seed),
         )
@@ -810,7 +817,11 @@ def test_warm_up_is_the_same_in_full_fine_tuning_and_in_f_and_d():
         fine_tune(
             model,
             make_items(8),
-            Recipe(gradients=lambda *_, rule=rule: rule, schedule=lambda schedule=schedule: schedule, settings=settings),
+            Recipe(
+                gradients=lambda *_, rule=rule: rule,
+                schedule=lambda schedule=schedule: schedule,
+                settings=settings,
+            ),
             Seeds.all(0),
         )
         asked.append(schedule.asked)
@@ -828,7 +839,9 @@ def test_the_loop_clips_the_whole_gradient_and_the_mask_comes_after(kind):
     fine_tune(
         model,
         make_items(20),
-        Recipe(gradients=lambda *_, rule=rule: rule, schedule=lambda *_: Constant(), settings=settings),
+        Recipe(
+            gradients=lambda *_, rule=rule: rule, schedule=lambda *_: Constant(), settings=settings
+        ),
         Seeds.all(0),
     )
     clipped, applied = zip(*rule.norms)
