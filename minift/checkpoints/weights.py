@@ -28,7 +28,8 @@ from torch.overrides import TorchFunctionMode
 
 from minift.bert.config import MOST_CLASSES, BertConfig
 from minift.bert.encoder import Bert
-from minift.bert.heads import MaskedLM, Model, SequenceClassifier, initialise
+from minift.bert.heads import SequenceClassifier
+from minift.bert.masked_lm import MaskedLM, Model, initialise
 from minift.checkpoints.hub import resolve
 from minift.checkpoints.limits import LARGEST_JSON, read_limited
 from minift.checkpoints.strict import config_from_json, config_to_dict

@@ -19,7 +19,8 @@ from torch.nn import functional as F
 
 from minift.bert.dropout import Dropout, dropout_mask, set_dropout_generator
 from minift.bert.encoder import Bert
-from minift.bert.heads import MaskedLM, SequenceClassifier, TokenClassifier
+from minift.bert.heads import SequenceClassifier, TokenClassifier
+from minift.bert.masked_lm import MaskedLM
 from minift.bert.packing import to_device
 from tests.bert.reference import (
     copy_weights,

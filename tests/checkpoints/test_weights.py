@@ -31,7 +31,8 @@ from safetensors.torch import load_file, save_file
 
 from minift.bert.config import BertConfig
 from minift.bert.encoder import Bert
-from minift.bert.heads import MaskedLM, SequenceClassifier, TokenClassifier
+from minift.bert.heads import SequenceClassifier, TokenClassifier
+from minift.bert.masked_lm import MaskedLM
 from minift.bert.packing import pack
 from minift.checkpoints.strict import config_to_dict
 from minift.checkpoints.tokenizer import Tokenizer

@@ -26,7 +26,8 @@ from torch.nn import functional as F
 from minift.bert.config import BertConfig
 from minift.bert.dropout import set_dropout_generator
 from minift.bert.encoder import Bert
-from minift.bert.heads import MaskedLM, SequenceClassifier, TokenClassifier
+from minift.bert.heads import SequenceClassifier, TokenClassifier
+from minift.bert.masked_lm import MaskedLM
 from minift.checkpoints.delta import load_delta, save_delta
 from minift.checkpoints.weights import hf_name
 from minift.errors import MiniftError
