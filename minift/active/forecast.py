@@ -32,7 +32,7 @@ from minift.active.loop import fit
 from minift.data.examples import Dataset, Example, TaggedExample, gold_classes
 from minift.data.metrics import headline
 from minift.errors import MiniftError
-from minift.runs.train import Head
+from minift.runs.tuned import Head
 from minift.training.loop import Recipe, Seeds, Settings
 
 FEWEST = 40  # labelled texts; a fold of fewer than 10 says nothing

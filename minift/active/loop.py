@@ -24,17 +24,17 @@ import torch
 from torch import Tensor
 
 from minift.active import acquisition
-from minift.active.acquisition import Aggregate, Score, aggregate, batch_bald, select
+from minift.active.acquisition import Aggregate, Score, aggregate, batch_bald
+from minift.active.acquisition import select as choose_by_score
 from minift.active.advice import Look
 from minift.active.mc_dropout import Layers, mc_predict, mc_stream
 from minift.data.examples import Dataset, Example, TaggedExample, gold_classes, gold_tags
 from minift.errors import MiniftError, nearest
-from minift.runs.train import FineTuned, Head, build, subset
+from minift.runs.fit import fit as runs_fit
+from minift.runs.train import subset
+from minift.runs.tuned import FineTuned, Head, build
 from minift.speed.prefix import PrefixCache, prefix_cache
-from minift.speed.rows import used_rows
-from minift.training import loop
-from minift.training.batches import make_items
-from minift.training.loop import Recipe, Seeds, Settings, cross_entropy, fine_tune
+from minift.training.loop import Recipe, Seeds, Settings, select
 
 SCORES: dict[str, Score] = {
     "least_confidence": acquisition.least_confidence,
@@ -133,7 +133,7 @@ def fixed_steps(settings: Settings, steps: int | None) -> Settings:
 
     Without `steps` a recipe trains for a number of epochs, and so for more steps each round.
     """
-    return settings if steps is None else replace(settings, epochs=1, min_steps=steps)
+    return settings if steps is None else replace(settings, epochs=None, steps=steps)
 
 
 def fit(
@@ -165,27 +165,10 @@ def fit(
         MiniftError: if nothing is labelled, or the method cannot do without validation.
     """
     tuned = warm or build(dataset, encoder, seeds, device, head, settings.precision)
-    if cache is not None and cache.fits(tuned.model):
+    if cache is not None and cache.fits(tuned.model):  # not so if `warm` has moved on
         tuned = replace(tuned, cache=cache)
-    items = make_items(
-        labelled, tuned.tokenizer, dataset.task, dataset.labels, settings.other_pieces
-    )
-    loop.select(tuned.model, method.trainable)  # a gradient rule sees what will learn
-    rule = method.gradients(tuned.model, items, seeds) if method.gradients else None
-    learning = tuple(method.trainable(tuned.model)) if settings.used_rows else ()
-    with used_rows(tuned.model, items, learning, rule):
-        fine_tune(
-            tuned.model,
-            items,
-            settings,
-            seeds,
-            trainable=method.trainable,
-            gradients=rule,
-            schedule=method.schedule(),
-            objective=cross_entropy,
-            cache=tuned.cache,
-        )
-    return tuned
+    items = tuned.items(labelled, settings.other_pieces)
+    return runs_fit(tuned, items, replace(method, settings=settings), seeds).tuned
 
 
 def frozen_states(
@@ -209,13 +192,14 @@ def frozen_states(
     if settings.prefix_dropout:
         return None
     tuned = build(dataset, encoder, Seeds.all(0), device, head, settings.precision)
+    select(tuned.model, method.trainable)
     items = [
         item
         for pieces in dict.fromkeys([settings.other_pieces, "ignore"])  # learning, answering
         for split in (dataset.train, dataset.test)
-        for item in make_items(split, tuned.tokenizer, dataset.task, dataset.labels, pieces)
+        for item in tuned.items(split, pieces)
     ]
-    return prefix_cache(tuned.model, method.trainable(tuned.model), items, folder)
+    return prefix_cache(tuned.model, items, folder)
 
 
 def score_pool(
@@ -276,7 +260,7 @@ def choose(
     else:
         scores = score_pool(asking, tuned, pool, seed, progress)
     costs = [words_in(example) for example in pool] if asking.unit == "words" else None
-    indices = select(scores, budget, seed, costs)
+    indices = choose_by_score(scores, budget, seed, costs)
     return Choice(tuple(pool[i].id for i in indices), tuple(scores[indices].tolist()))
 
 

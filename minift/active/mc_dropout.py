@@ -31,16 +31,16 @@ from tqdm import tqdm
 
 from minift.active.masks import derive, keyed_mask, text_keys
 from minift.bert.dropout import Dropout
-from minift.bert.encoder import Attention
-from minift.bert.heads import encoder_of, reads_every_token
-from minift.bert.packing import Computed
+from minift.bert.encoder import Attention, encoder_of
+from minift.bert.packing import Computed, Layout, Packed, Selection, to_device
 from minift.data.examples import Example, TaggedExample
 from minift.errors import MiniftError
 from minift.runs.evaluate import TOKENS_PER_BATCH
 from minift.runs.processes import merged, my_share
-from minift.runs.train import FineTuned
+from minift.runs.tuned import FineTuned
 from minift.speed.prefix import PrefixCache
-from minift.training.batches import Batch, Item, by_length, make_batch, make_items
+from minift.training.batches import Batch, Item, make_batch
+from minift.training.items import by_length
 
 Layers = int | Literal["all", "head", "none"]
 CHUNK = 1024  # texts held in memory at a time
@@ -203,7 +203,7 @@ def mc_logits(
     lowest = named.get(layers, below + 1)
     sites = [s for s in dropout_sites(model) if s.depth >= lowest and s.dropout.probability > 0]
     device = next(model.parameters()).device
-    top = depth + reads_every_token(model)
+    top = depth + _reads_every_token(model)
     results: dict[int, Tensor] = {}
     masks: TextMasks
     with sampling(model, sites, lambda *at: masks.draw(*at)), torch.inference_mode():
@@ -212,7 +212,7 @@ def mc_logits(
             states = None if layers == "all" else _prefix(model, chosen, below, cache)
             sizes = [len(rows) for rows in states] if states else [len(i.input_ids) for i in chosen]
             for places in _runs(chosen, passes * sum(sizes), tokens):
-                batch = make_batch([chosen[n] for n in places]).to(device)
+                batch = to_device(make_batch([chosen[n] for n in places]), device)
                 rows = sum(sizes[n] for n in places)
                 if states is not None:
                     computed = Computed(below, torch.cat([states[n] for n in places]))
@@ -220,7 +220,7 @@ def mc_logits(
                 keys = text_keys([chosen[n] for n in places], seed, consistent).to(device)
                 drawn = []
                 for numbers in torch.arange(passes, device=device).split(max(1, tokens // rows)):
-                    copies = batch.repeat(len(numbers))  # a copy a pass
+                    copies = repeated(batch, len(numbers))  # one copy per pass
                     masks = TextMasks(copies, keys.repeat(len(numbers)), top)
                     masks.number = numbers.repeat_interleave(len(places))
                     drawn.append(model(copies.packed, copies.wanted).cpu())
@@ -229,6 +229,35 @@ def mc_logits(
                 for n, part in zip(places, logits.split(asked, dim=1)):
                     results[group[n]] = part
     return [result.clone() for result in merged(results)]  # ordinary tensors, not inference ones
+
+
+def _reads_every_token(model: nn.Module) -> bool:
+    return getattr(model, "reads_every_token", False)
+
+
+def repeated(batch: Batch, times: int) -> Batch:
+    """Return `times` copies of a batch as one, one copy after the other."""
+    packed, wanted, known = batch.packed, batch.wanted, batch.packed.computed
+
+    def each(indices: Tensor, size: int) -> Tensor:
+        starts = torch.arange(times, device=indices.device).unsqueeze(1) * size
+        return (starts + indices).flatten()
+
+    def layout(of: Layout) -> Layout:
+        size = len(of.lengths) * of.longest  # of the rectangle
+        return Layout(of.lengths * times, None if of.slots is None else each(of.slots, size))
+
+    return Batch(
+        Packed(
+            packed.input_ids.repeat(times),
+            packed.segment_ids.repeat(times),
+            packed.position_ids.repeat(times),
+            layout(packed.layout),
+            None if known is None else Computed(known.layers, known.hidden.repeat(times, 1)),
+        ),
+        Selection(each(wanted.indices, len(packed.input_ids)), layout(wanted.layout)),
+        batch.targets.repeat(times),
+    )
 
 
 def layers_below(layers: Layers, depth: int) -> int:
@@ -265,8 +294,8 @@ def _prefix(
     batch = make_batch(items)
     if cache is not None and cache.layers <= below:
         batch = cache.add_to(batch, items)
-    batch = batch.to(next(model.parameters()).device)
-    if below == len(encoder.layers) and not reads_every_token(model):
+    batch = to_device(batch, next(model.parameters()).device)
+    if below == len(encoder.layers) and not _reads_every_token(model):
         hidden = encoder(batch.packed, batch.wanted)
         return hidden.split([len(item.positions) for item in items])
     return encoder.up_to(below, batch.packed).split(list(batch.packed.lengths))
@@ -306,7 +335,7 @@ def mc_stream(
     with tqdm(total=total, unit="text", disable=None if progress else True, leave=False) as bar:
         while chunk := list(islice(stream, CHUNK)):
             bare = [_unlabelled(example) for example in chunk]
-            items = make_items(bare, tuned.tokenizer, tuned.task, tuned.labels)
+            items = tuned.items(bare)
             logits = mc_logits(
                 tuned.model, items, passes, layers, seed, consistent, cache=tuned.cache
             )

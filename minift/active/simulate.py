@@ -48,13 +48,21 @@ from minift.active.loop import (
     words_in,
 )
 from minift.active.mc_dropout import Layers, layers_below
-from minift.data.examples import Dataset, Example, TaggedExample, gold_classes, gold_tags
+from minift.data.examples import (
+    Dataset,
+    Example,
+    TaggedExample,
+    gold_classes,
+    gold_tags,
+    is_labelled,
+)
 from minift.data.metrics import headline
 from minift.errors import MiniftError
 from minift.files import atomic_write
 from minift.journal import Journal, open_journal
 from minift.label.ledger import Label, State, replay
-from minift.runs.train import FineTuned, Head, build, is_labelled, subset
+from minift.runs.train import subset
+from minift.runs.tuned import FineTuned, Head, build
 from minift.speed.prefix import PrefixCache
 from minift.training.loop import Recipe, Seeds, Settings
 from minift.version import __version__
@@ -299,7 +307,7 @@ def _require_fit(dataset: Dataset, plan: Plan) -> None:
         raise MiniftError("batch_bald needs one label a text; for sentences take bald")
     for split in ("train", "test"):
         examples = getattr(dataset, split)
-        if not examples or not is_labelled(examples):
+        if not is_labelled(examples):
             raise MiniftError(f"a simulation needs a {split} split with all its labels")
     ids = [example.id for example in dataset.train]
     if len(set(ids)) < len(ids):

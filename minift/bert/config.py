@@ -114,3 +114,9 @@ class BertConfig:
     def head_dim(self) -> int:
         """Width of one attention head."""
         return self.hidden_size // self.num_attention_heads
+
+    @property
+    def head_dropout(self) -> float:
+        """Dropout before a classifier."""
+        own = self.classifier_dropout
+        return self.hidden_dropout_prob if own is None else own

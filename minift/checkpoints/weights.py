@@ -35,7 +35,7 @@ from minift.checkpoints.strict import config_from_json, config_to_dict
 from minift.checkpoints.tensor_files import read_pickled, read_safetensors
 from minift.checkpoints.tokenizer import Tokenizer
 from minift.errors import MiniftError
-from minift.files import atomic_directory_write
+from minift.files import atomic_directory_write, digest
 
 # ours -> Hugging Face's, applied in this order to names such as "bert.layers.0.output.bias".
 _RENAMES = [
@@ -391,3 +391,11 @@ def without_pretraining(name_or_path: str | Path, folder: Path, seed: int = 0) -
     control = random_model(MaskedLM, pretrained.config, torch.Generator().manual_seed(seed))
     save_pretrained(control, load_tokenizer(name_or_path), folder)
     return folder
+
+
+def weights_digest(model: nn.Module) -> str:
+    """Return a digest of all parameters and their names: models with the same one are the same."""
+    parts: list[str | bytes] = []
+    for name, parameter in model.named_parameters():
+        parts += [name, parameter.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()]
+    return digest(*parts)

@@ -27,7 +27,8 @@ from minift.data.files.tables import (
     read_table,
     text_examples,
 )
-from minift.data.files.tokens import TAG, parse_sentences
+from minift.data.files.tokens import parse_sentences
+from minift.data.tags import TAG
 from minift.data.words import split_words
 
 Numbered = tuple[int, Example | None]  # (line, text; None if there is none in it)

@@ -13,14 +13,15 @@ from pathlib import Path
 
 from torch import nn
 
+from minift.bert.counts import what_learns
 from minift.bert.heads import SequenceClassifier, TokenClassifier
-from minift.bert.names import part_of, what_learns
+from minift.bert.names import part_of
 from minift.checkpoints.hub import resolve
 from minift.checkpoints.limits import read_json
 from minift.checkpoints.strict import class_of, config_from_json
 from minift.checkpoints.weights import load_tokenizer, without_weights
 from minift.methods.recipes import recipe
-from minift.runs.train import HEADS
+from minift.runs.tuned import HEADS
 
 SHOWN_METHODS = ("full", "head", "bitfit", "bitfit:query,intermediate")
 SHOWN_RESULTS = ("data", "method", "seed", "labels", "metric", "dev", "test", "seconds")
@@ -62,7 +63,7 @@ def describe(encoder: str | Path, methods: Iterable[str] = SHOWN_METHODS) -> str
     lines += [f"{part:<12}{row.elements:>14,}" for part, row in rows.items() if part != "all"]
     lines += [f"{'total':<12}{total:>14,}", "", f"{'method':<28}{'trains':>14}{'share':>10}"]
     for method in methods:
-        trained = what_learns(model, set(recipe(method).trainable(model)))["all"].learning
+        trained = what_learns(model, set(recipe(method).trainable(model, 1)))["all"].learning
         lines.append(f"{method:<28}{trained:>14,}{trained / total:>10.3%}")
     if (file := folder / "result.json").is_file():
         result = read_json(file)

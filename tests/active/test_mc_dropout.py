@@ -12,6 +12,7 @@ where dropout samples below them
 modes and torch's random state are as before                 comparison, also after an exception
 passes differ, seeds differ, the same seed is the same       equality of tensors
 consistent: one network a pass for all texts                 equality of the masks drawn
+a repeated batch is that of its items given so often         the batch made so often; hypothesis
 without dropout all passes agree                             equality; BALD is 0
 a pool streams; a chunk at a time                            what was taken from the iterator
 long sentences keep one row a word                           the sentence's length
@@ -25,6 +26,8 @@ from dataclasses import replace
 import pytest
 import torch
 import transformers
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from minift.active import mc_dropout
 from minift.active.acquisition import bald, select
@@ -35,14 +38,16 @@ from minift.active.mc_dropout import (
     mc_logits,
     mc_predict,
     mc_stream,
+    repeated,
     sampling,
 )
 from minift.bert.dropout import Dropout
 from minift.bert.heads import SequenceClassifier, TokenClassifier
+from minift.bert.packing import Computed
 from minift.checkpoints.weights import load_tokenizer
 from minift.data.examples import TaggedExample, TextExample
 from minift.errors import MiniftError
-from minift.runs.train import build
+from minift.runs.tuned import build
 from minift.speed.prefix import PrefixCache
 from minift.training.batches import Item, make_batch
 from minift.training.loop import Seeds
@@ -228,6 +233,35 @@ def test_many_lengths_and_few_passes_stay_in_one_batch():
     assert seen == [60]
     for text, logits in zip(texts, found):
         torch.testing.assert_close(logits, mc_logits(model, [text], 2)[0], rtol=0, atol=1e-12)
+
+
+@settings(max_examples=100, deadline=None, database=None)
+@given(st.lists(st.integers(1, 6), min_size=1, max_size=5), st.integers(1, 4), st.data())
+def test_a_repeated_batch_is_that_of_its_items_given_so_often(lengths, times, data):
+    texts = [
+        replace(text, positions=sorted(data.draw(st.sets(st.integers(0, size - 1)))))
+        for text, size in zip(items(lengths), lengths)
+    ]
+    texts[0] = replace(texts[0], positions=[0])  # at least one token is asked
+    texts = [replace(t, targets=[n + p for p in t.positions]) for n, t in enumerate(texts)]
+    batch, expected = make_batch(texts), make_batch(texts * times)
+    states = torch.arange(3.0 * sum(lengths)).view(-1, 3)
+    found = repeated(
+        replace(batch, packed=replace(batch.packed, computed=Computed(2, states))), times
+    )
+    for name in ("input_ids", "segment_ids", "position_ids"):
+        assert torch.equal(getattr(found.packed, name), getattr(expected.packed, name))
+    assert torch.equal(found.targets, expected.targets)
+    assert torch.equal(found.wanted.indices, expected.wanted.indices)
+    assert found.packed.computed.layers == 2
+    assert torch.equal(found.packed.computed.hidden, torch.cat([states] * times))
+    for ours, theirs in (
+        (found.packed.layout, expected.packed.layout),
+        (found.wanted.layout, expected.wanted.layout),
+    ):
+        assert ours.lengths == theirs.lengths
+        assert (ours.slots is None) is (theirs.slots is None)
+        assert ours.slots is None or torch.equal(ours.slots, theirs.slots)
 
 
 def _mixed_modes(model):

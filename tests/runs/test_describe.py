@@ -15,9 +15,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from minift.bert.heads import ConvClassifier, SequenceClassifier, TokenClassifier
+from minift.bert.heads import SequenceClassifier, TokenClassifier
 from minift.checkpoints.strict import config_from_json
 from minift.checkpoints.weights import load_tokenizer, random_model, save_pretrained
+from minift.methods.cnn_head import ConvClassifier
 from minift.runs.describe import describe
 from tests.tiny import checkpoint
 

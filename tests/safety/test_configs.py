@@ -23,7 +23,7 @@ from minift.checkpoints.limits import LARGEST_JSON
 from minift.checkpoints.strict import config_from_json, config_to_dict
 from minift.checkpoints.weights import load_model, random_model, read_tensors
 from minift.errors import MiniftError
-from minift.runs.train import load_run
+from minift.runs.folder import load_run
 from tests.safety.spoil import as_json, cheap, spoil, spoil_json
 
 
