@@ -761,7 +761,8 @@ def test_a_tensor_that_is_in_no_shard_is_named(tmp_path):
 def test_an_index_that_is_no_index_is_refused(tmp_path, content):
     index = tmp_path / "model.safetensors.index.json"
     index.write_bytes(content)
-    with pytest.raises(MiniftError, match=r'index\.json: expected \{"weight_map": \{tensor: file'):
+    words = r'index\.json: (expected \{"weight_map": \{tensor: file|.*JSON)'
+    with pytest.raises(MiniftError, match=words):
         read_tensors(tmp_path)
 
 
