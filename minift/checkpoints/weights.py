@@ -158,7 +158,7 @@ def load_model(
     """Load a checkpoint into an encoder with the head `model_class`.
 
     Args:
-        model_class: Bert, SequenceClassifier, ConvClassifier, TokenClassifier or MaskedLM.
+        model_class: Bert, a classifier or MaskedLM.
         name_or_path: a folder, a short name or a Hugging Face hub id.
         labels: classes of the head, in the order of the logits; None takes the checkpoint's.
         problem_type: "regression" for one numeric output.
