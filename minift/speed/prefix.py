@@ -36,6 +36,11 @@ TOKENS = 2048  # of a batch while the states are computed
 Key = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
 
+def reads_every_token(model: nn.Module) -> bool:
+    """Whether the head needs all of the last layer's output, not that of asked tokens only."""
+    return getattr(model, "reads_every_token", False)
+
+
 class PrefixCache:
     """The output of a frozen prefix for each text, kept on the CPU.
 
@@ -64,9 +69,7 @@ class PrefixCache:
     ):
         encoder = encoder_of(model)
         # Above the last layer only the tokens that the head reads are kept.
-        self.whole = layers == len(encoder.layers) and not getattr(
-            model, "reads_every_token", False
-        )
+        self.whole = layers == len(encoder.layers) and not reads_every_token(model)
         self.layers = layers
         self.digest = self._digest(model)
         self.places: dict[Key, slice] = {}

@@ -24,8 +24,13 @@ from torch import nn
 
 from minift.active.masks import text_keys
 from minift.active.mc_dropout import TextMasks, dropout_sites, mc_logits, sampling
-from minift.bert.heads import reads_every_token
+from minift.speed.prefix import reads_every_token
 from minift.bert.packing import pack, to_device
+from minift.active.mc_dropout import TextMasks, mc_logits
+from minift.active.sites import dropout_sites, sampling
+from minift.speed.prefix import reads_every_token
+from minift.methods.cnn_head import ConvClassifier, Convolutions
+from minift.bert.packing import pack
 from minift.errors import MiniftError
 from minift.methods.bitfit import bitfit, head_only
 from minift.methods.cnn_head import ConvClassifier, Convolutions
