@@ -25,7 +25,8 @@ from minift.bert.heads import SequenceClassifier, TokenClassifier
 from minift.bert.masked_lm import MaskedLM
 from minift.checkpoints.weights import hf_name
 from minift.errors import MiniftError
-from minift.methods.bitfit import TERMS, bitfit, count_trainable, head_only
+from minift.methods.bitfit import TERMS, bitfit, count_trainable
+from minift.methods.freezing import head_only
 from minift.training.batches import Item, make_batch
 from minift.training.loop import (
     Seeds,

@@ -23,8 +23,8 @@ from minift.bert.heads import SequenceClassifier, TokenClassifier
 from minift.bert.masked_lm import MaskedLM
 from minift.checkpoints.weights import hf_name
 from minift.errors import MiniftError
-from minift.methods.bitfit import bitfit, head_only
-from minift.methods.freezing import freeze, freeze_pattern, what_trains
+from minift.methods.bitfit import bitfit
+from minift.methods.freezing import freeze, freeze_pattern, head_only, what_trains
 from minift.speed.prefix import quiet, quiet_prefix
 from minift.training.batches import make_batch
 from minift.training.loop import (
