@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from minift.bert.dropout import Dropout
 from minift.bert.heads import SequenceClassifier, TokenClassifier
 from minift.errors import MiniftError
-from minift.methods.adaptive import adaptive
+from minift.methods.adaptive import Adaptive
 from minift.training.batches import UNLABELLED, Item, make_batch
 from minift.training.loop import (
     Seeds,
@@ -36,7 +36,8 @@ from minift.training.loop import (
     select,
     squared_error,
 )
-from minift.training.schedules import Constant, Linear
+from minift.training.schedules import Linear
+from minift.training.trapezoids import Constant
 from tests.bert.reference import copy_weights, hf_config, own_config, randomise
 
 
@@ -366,7 +367,7 @@ def test_bad_requests_are_refused_with_a_reason():
     with pytest.raises(MiniftError, match="no training examples"):
         fine_tune(model(), [], Settings(), Seeds.all(0))
     with pytest.raises(MiniftError, match="decides by the validation loss"):
-        fine_tune(model(), make_items(2), Settings(), Seeds.all(0), schedule=adaptive())
+        fine_tune(model(), make_items(2), Settings(), Seeds.all(0), schedule=Adaptive())
     with pytest.raises(MiniftError, match="needs a validation split"):
         fine_tune(model(), make_items(2), Settings(keep="best"), Seeds.all(0))
     with pytest.raises(MiniftError, match="epochs must be at least 1, got 0"):
