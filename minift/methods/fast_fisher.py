@@ -15,7 +15,6 @@ Proof    tests/methods/test_fisher.py
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Sequence
-from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -25,37 +24,10 @@ from minift.bert.heads import MaskedLM
 from minift.errors import MiniftError
 from minift.methods.fisher import as_found, chosen, fisher, labelled, losses
 from minift.training.batches import Item
-from minift.training.loop import Objective, cross_entropy
+from minift.training.loop import Objective, Team, cross_entropy
 
-T = TypeVar("T")
 Lengths = tuple[int, ...]  # rows of each example
 Scores = dict[str, Tensor]
-
-
-class Team(Protocol):
-    """The processes that share the examples; minift/runs/processes.py is one."""
-
-    def my_share(self, values: Sequence[T]) -> Sequence[T]:
-        """Return the part of `values` that this process works on."""
-        ...
-
-    def sum_over_ranks(self, tensors: Iterable[Tensor]) -> None:
-        """Replace tensors by their sums over all processes."""
-        ...
-
-
-class Alone:
-    """A team of one process."""
-
-    def my_share(self, values: Sequence[T]) -> Sequence[T]:
-        """Return all values."""
-        return values
-
-    def sum_over_ranks(self, tensors: Iterable[Tensor]) -> None:
-        """Leave the tensors alone."""
-
-
-ALONE = Alone()
 
 
 def fast_fisher(
@@ -65,7 +37,7 @@ def fast_fisher(
     *,
     names: Iterable[str] | None = None,
     batch_size: int = 16,
-    team: Team = ALONE,
+    team: Team = Team(),
 ) -> dict[str, Tensor]:
     """Score weights as `fisher` does.
 
@@ -82,7 +54,7 @@ def fast_fisher(
     """
     items, weights = labelled(items), chosen(model, names)
     scores = {name: torch.zeros_like(weight) for name, weight in weights.items()}
-    modules, share = _splittable(model, scores), team.my_share(items)
+    modules, share = _splittable(model, scores), team.share(items)
     with as_found(model):
         for at in range(0, len(share), batch_size):
             _add_batch(model, share[at : at + batch_size], objective, modules, scores)
@@ -90,7 +62,7 @@ def fast_fisher(
     if share and (rest := [name for name in scores if name not in covered]):
         for name, mean in fisher(model, share, objective, names=rest).items():
             scores[name] = mean * len(share)
-    team.sum_over_ranks(scores.values())
+    team.sum_tensors(scores.values())
     for score in scores.values():
         score /= len(items)
     return scores

@@ -28,9 +28,11 @@ import torch
 from torch import Tensor, nn
 
 from minift.bert.dropout import Dropout, set_dropout_generator
-from minift.bert.encoder import Bert
+from minift.bert.packing import to_device
 from minift.errors import MiniftError, nearest
+from minift.speed.precision import full_precision
 from minift.training.batches import Item, make_batch
+from minift.training.batches import labelled as known
 from minift.training.loop import Objective, cross_entropy
 
 
@@ -104,9 +106,9 @@ def batch_fisher(
 
 
 def losses(model: nn.Module, items: Sequence[Item], objective: Objective) -> Tensor:
-    """Return one loss per labelled target of `items`, which are read as one batch."""
-    device = next(model.parameters()).device
-    return objective(model, make_batch(items).to(device))
+    """Return one loss per labelled target of `items`, read as one batch, as training begins."""
+    batch = to_device(make_batch(items), next(model.parameters()).device)
+    return objective(model, batch, 0, 1)  # step 0 of 1
 
 
 def _gradients(value: Tensor, weights: dict[str, nn.Parameter]) -> tuple[Tensor, ...]:
@@ -122,7 +124,7 @@ def labelled(items: Sequence[Item]) -> list[Item]:
     Raises:
         MiniftError: if there is none.
     """
-    kept = [item for item in items if make_batch([item]).labelled.any()]
+    kept = [item for item in items if known(make_batch([item]).targets).any()]
     if not kept:
         raise MiniftError(f"Fisher needs labelled examples; none of {len(items)} has a label")
     return kept
@@ -158,7 +160,6 @@ def as_found(
         *((module, "training", module.training) for module in modules),
         *((p, "requires_grad", p.requires_grad) for p in parameters.values()),
         *((m, "generator", m.generator) for m in modules if isinstance(m, Dropout)),
-        *((m, "precision", m.precision) for m in modules if isinstance(m, Bert)),
     ]
     learning = set(learning)
     try:
@@ -167,10 +168,8 @@ def as_found(
             set_dropout_generator(model, dropout)
         for name, parameter in parameters.items():
             parameter.requires_grad_(name in learning)
-        for module in modules:
-            if isinstance(module, Bert):
-                module.precision = "float32"
-        yield
+        with full_precision(model):
+            yield
     finally:
         for thing, attribute, value in before:
             setattr(thing, attribute, value)

@@ -43,10 +43,11 @@ from minift.methods.recipes import recipe
 from minift.runs.evaluate import mean_loss, predict_logits
 from minift.training import loop
 from minift.training.batches import Item, make_batch
-from minift.training.loop import Seeds, Settings, fine_tune
+from minift.training.loop import Settings
 from minift.training.schedules import Linear
 from minift.training.trapezoids import Constant, SlantedTriangular, hybrid
 from tests.bert.reference import own_config, randomise
+from tests.methods.tuning import SEEDS, tune
 from tests.training.test_trapezoids import drive, printed
 
 TRACE_1 = [1, 0.8, 0.7, 0.6, 0.62, 0.61, 0.65, *[0.7] * 20]
@@ -301,7 +302,7 @@ class Watch:
 
 def adamw_by_hand(model, items, factors, forget_moments_at=()):
     """Plain AdamW, one set of moments for the whole run; yields the weights after each step."""
-    order = torch.Generator().manual_seed(0)
+    order = torch.Generator().manual_seed(SEEDS.order)
     parameters = dict(model.train().named_parameters())
     first = {name: torch.zeros_like(p) for name, p in parameters.items()}
     second = {name: torch.zeros_like(p) for name, p in parameters.items()}
@@ -338,10 +339,10 @@ def test_weights_follow_adamw_with_untouched_moments_through_cooldown_restart_an
     monkeypatch,
 ):
     watch = Watch(monkeypatch)
-    history = fine_tune(
-        small_model(), small_items(), LOOP, Seeds.all(0), gradients=watch, schedule=Adaptive(),
-        validate=scripted(TRACE_2),
-    )  # fmt: skip
+    script = scripted(TRACE_2)
+    history = tune(
+        small_model(), small_items(), LOOP, rule=watch, schedule=Adaptive(), validate=script
+    )
     factors = plain_loop(TRACE_2, STEPS, AdaptiveSettings())
     assert len(history.epochs) == 14
     assert len(watch.weights) == len(factors) == 42
@@ -362,10 +363,8 @@ def test_weights_follow_adamw_with_untouched_moments_through_cooldown_restart_an
 def test_every_optimizer_group_gets_the_same_factor_at_every_step(monkeypatch, schedule):
     watch = Watch(monkeypatch)
     settings = Settings(14, batch_size=4, learning_rate=RATE)
-    fine_tune(
-        small_model(), small_items(), settings, Seeds.all(0), gradients=watch, schedule=schedule,
-        validate=scripted(TRACE_2),
-    )  # fmt: skip
+    script = scripted(TRACE_2)
+    tune(small_model(), small_items(), settings, rule=watch, schedule=schedule, validate=script)
     factors, _, _ = drive(schedule, TRACE_2, STEPS, 14)
     assert len(watch.optimizers[0].param_groups) == 2
     assert len(watch.rates) == len(factors) == 42
@@ -378,10 +377,8 @@ def test_last_and_best_weights_differ_and_the_one_asked_for_is_kept(keep, epoch)
     seen: list[dict] = []
     model = small_model()
     settings = Settings(250, batch_size=4, learning_rate=RATE, keep=keep)
-    history = fine_tune(
-        model, small_items(), settings, Seeds.all(0), schedule=Adaptive(),
-        validate=scripted(TRACE_2, seen),
-    )  # fmt: skip
+    script = scripted(TRACE_2, seen)
+    history = tune(model, small_items(), settings, schedule=Adaptive(), validate=script)
     assert history.kept_epoch == epoch
     assert distance(dict(model.named_parameters()), seen[epoch - 1]) == 0
     assert distance(seen[6 - 1], seen[14 - 1]) > 1e-4
@@ -404,7 +401,7 @@ RISING, FALLING = [Fraction(k, 6) for k in range(6)], [Fraction(k, 21) for k in 
 )
 def test_a_schedule_of_fixed_length_trains_without_a_validation_split(schedule, factors):
     model, settings = small_model(), replace(LOOP, epochs=10)
-    history = fine_tune(model, small_items(), settings, Seeds.all(0), schedule=schedule)
+    history = tune(model, small_items(), settings, schedule=schedule)
     *_, expected = adamw_by_hand(small_model(), small_items(), factors)
     assert history.epochs[-1].step == 30
     assert distance(dict(model.named_parameters()), expected) < 1e-11
@@ -415,8 +412,8 @@ def test_a_run_without_validation_split_is_refused_with_a_remedy():
         schedule.begin(1, 9)
         with pytest.raises(MiniftError, match="give it a validation split"):
             schedule.after_epoch(None)
-        with pytest.raises(MiniftError, match="no validation split; give one"):
-            fine_tune(small_model(), small_items(), LOOP, Seeds.all(0), schedule=schedule)
+        with pytest.raises(MiniftError, match="this schedule decides by the development split.* give one"):
+            tune(small_model(), small_items(), LOOP, schedule=schedule)
 
 
 # --- 10. the cap, and the sentences --------------------------------------------------------
@@ -477,10 +474,8 @@ def test_the_reason_for_stopping_is_a_plain_true_sentence(losses, rules, sentenc
 
 def test_the_loops_own_number_of_epochs_is_a_cap_too_and_the_run_says_not_converged():
     settings = Settings(3, batch_size=4)
-    history = fine_tune(
-        small_model(), small_items(), settings, Seeds.all(0), schedule=Adaptive(),
-        validate=scripted([0.3, 0.2, 0.1]),
-    )  # fmt: skip
+    script = scripted([0.3, 0.2, 0.1])
+    history = tune(small_model(), small_items(), settings, schedule=Adaptive(), validate=script)
     assert history.stopped == (
         "the cap of 3 epochs was reached while still improving: not converged"
     )

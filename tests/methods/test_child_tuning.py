@@ -29,9 +29,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from minift.bert.config import BertConfig
+from minift.bert.counts import what_learns
 from minift.bert.encoder import Bert
 from minift.bert.heads import SequenceClassifier, initialise
-from minift.bert.names import what_learns
 from minift.checkpoints.weights import hf_name, random_model
 from minift.errors import MiniftError
 from minift.methods.child_tuning import (
@@ -44,10 +44,11 @@ from minift.methods.child_tuning import (
 from minift.methods.fast_fisher import fast_fisher
 from minift.runs.evaluate import predict_logits
 from minift.training.batches import Item
-from minift.training.loop import Seeds, Settings, adamw, everything, fine_tune, select
+from minift.training.loop import Seeds, Settings, adamw, everything, select
 from minift.training.schedules import Linear
 from minift.training.trapezoids import Constant
 from tests.bert.reference import copy_weights, hf_config, own_config, randomise
+from tests.methods.tuning import tune
 
 
 def stream(seed: int = 0) -> torch.Generator:
@@ -121,7 +122,7 @@ def plain_loop(
     `masks_of_step(step)` gives masks by Hugging Face's names; absent tensors learn in full.
     `authors_adamw`: epsilon is added to the uncorrected root, and decay comes last.
     """
-    order, step = stream(7), 0
+    order, step = stream(Seeds.all(7).order), 0
     parameters = dict(reference.named_parameters())
     first = {n: torch.zeros_like(p) for n, p in parameters.items()}
     second = {n: torch.zeros_like(p) for n, p in parameters.items()}
@@ -174,7 +175,7 @@ def run(own, items, rule, steps=100, warmup=0.1, peak=1e-3, epsilon=1e-8) -> Non
     settings = Settings(
         steps // 5, batch_size=8, learning_rate=peak, weight_decay=0.01, epsilon=epsilon, clip=1.0
     )
-    history = fine_tune(own, items, settings, Seeds.all(7), gradients=rule, schedule=Linear(warmup))
+    history = tune(own, items, settings, seeds=Seeds.all(7), rule=rule, schedule=Linear(warmup))
     assert history.epochs[-1].step == steps
 
 
@@ -248,7 +249,7 @@ def test_f_with_p_1_is_full_fine_tuning_bit_for_bit_and_draws_nothing():
     for rule in (None, ChildTuningF(1.0, generator)):
         model = classifier(dropout=0.1)
         settings = Settings(epochs=6, batch_size=8, learning_rate=1e-3)
-        fine_tune(model, make_items(32), settings, Seeds.all(0), gradients=rule)
+        tune(model, make_items(32), settings, rule=rule)
         trained.append(weights(model))
     for name, value in trained[0].items():
         assert torch.equal(value, trained[1][name]), name
@@ -350,7 +351,7 @@ def train_f(p: float | None, mask_seed: int = 0, dropout: float = 0.2):
     model, items = classifier(dropout=dropout), make_items(16)
     rule = None if p is None else ChildTuningF(p, stream(mask_seed))
     settings = Settings(epochs=2, batch_size=8, learning_rate=1e-3)
-    fine_tune(model, items, settings, Seeds.all(0), gradients=rule)
+    tune(model, items, settings, rule=rule)
     return weights(model), model.dropout.generator.get_state()
 
 
@@ -494,9 +495,9 @@ def test_candidates_are_exactly_the_weights_and_biases_of_the_encoder_layers():
 def test_frozen_tensors_are_no_candidates():
     model = classifier()
     upper = [n for n in everything(model) if n.startswith(("bert.layers.2.", "classifier"))]
-    select(model, lambda _: upper)
+    select(model, lambda *_: upper)
     assert candidates(model) == [n for n in upper if "layers" in n]
-    select(model, lambda _: ["classifier.bias"])
+    select(model, lambda *_: ["classifier.bias"])
     with pytest.raises(MiniftError, match="nothing to select a child from"):
         candidates(model)
 
@@ -523,11 +524,11 @@ def test_the_share_that_learns_counts_the_whole_model():
 # Child-Tuning D
 
 
-def train_d(masks, decay: float, decay_masked: bool = False, **changes) -> SequenceClassifier:
+def train_d(masks, decay: float, decay_masked: bool = False, trainable=everything):
     model = classifier(dropout=0.1)
     settings = Settings(epochs=4, batch_size=8, learning_rate=1e-3, weight_decay=decay)
     rule = FixedMask(masks, decay_masked)
-    fine_tune(model, make_items(32), settings, Seeds.all(0), gradients=rule, **changes)
+    tune(model, make_items(32), settings, rule=rule, trainable=trainable)
     return model
 
 
@@ -538,7 +539,7 @@ def test_weights_outside_the_child_keep_their_bits_and_all_others_move(decay, dt
     masks = random_masks(start, 0.3)
     before = weights(start)
     settings = Settings(epochs=4, batch_size=8, learning_rate=1e-3, weight_decay=decay)
-    fine_tune(start, make_items(32), settings, Seeds.all(0), gradients=FixedMask(masks))
+    tune(start, make_items(32), settings, rule=FixedMask(masks))
     for name, value in weights(start).items():
         mask = masks.get(name, torch.ones_like(value, dtype=torch.bool))
         assert torch.equal(value[~mask], before[name][~mask]), name
@@ -579,8 +580,8 @@ def test_masks_are_the_same_before_and_after_training_and_fit_a_copy_of_the_mode
     kept = copy.deepcopy(masks)
     twin, rule = copy.deepcopy((model, FixedMask(masks)))
     settings = Settings(epochs=2, batch_size=8, learning_rate=1e-3)
-    fine_tune(model, make_items(16), settings, Seeds.all(0), gradients=FixedMask(masks))
-    fine_tune(twin, make_items(16), settings, Seeds.all(0), gradients=rule)
+    tune(model, make_items(16), settings, rule=FixedMask(masks))
+    tune(twin, make_items(16), settings, rule=rule)
     assert all(torch.equal(masks[name], kept[name]) for name in kept)
     assert all(torch.equal(v, weights(twin)[name]) for name, v in weights(model).items())
 
@@ -592,7 +593,7 @@ def test_one_rule_can_serve_two_runs():
         model = classifier(seed)
         before = weights(model)
         settings = Settings(epochs=1, batch_size=8, learning_rate=1e-2, weight_decay=0.1)
-        fine_tune(model, make_items(16), settings, Seeds.all(0), gradients=rule)
+        tune(model, make_items(16), settings, rule=rule)
         after = weights(model)
         results += [torch.equal(after[n][~m], before[n][~m]) for n, m in masks.items()]
     assert all(results)
@@ -602,7 +603,7 @@ def test_one_rule_can_serve_two_runs():
 def test_a_mask_of_a_tensor_that_does_not_learn_is_refused_by_name():
     masks = random_masks(classifier(), 0.3)
 
-    def upper(model):
+    def upper(model, epoch=1):
         return [n for n in everything(model) if not n.startswith("bert.layers.0.")]
 
     with pytest.raises(MiniftError, match=r"do not fit.*bert\.layers\.0\.attention\.query\.weight"):
@@ -664,7 +665,7 @@ def test_on_a_toy_transfer_high_fisher_beats_random_beats_low_and_pruning_destro
     ).with_dropout(0.0)
     base = random_model(SequenceClassifier, config, stream())
     settings = Settings(epochs=8, batch_size=32, learning_rate=5e-3)
-    fine_tune(base, toy(800, 1, lambda a, b: 4 * a + b), settings, Seeds.all(0))
+    tune(base, toy(800, 1, lambda a, b: 4 * a + b), settings)
 
     def xor(a: int, b: int) -> int:
         return (a // 2) ^ (b // 2)
@@ -676,7 +677,7 @@ def test_on_a_toy_transfer_high_fisher_beats_random_beats_low_and_pruning_destro
         learns = [n for n in everything(model) if ".layers." in n or "classifier" in n]
         train, rule = toy(96, 100 + seed, xor), None
         if kind != "full":
-            select(model, lambda _: learns)
+            select(model, lambda *_: learns)
             scores = fast_fisher(model, train, names=candidates(model))
             order = "highest" if kind == "pruned" else kind
             masks = select_child(scores, 0.1, order, stream(seed))
@@ -684,9 +685,7 @@ def test_on_a_toy_transfer_high_fisher_beats_random_beats_low_and_pruning_destro
             if kind == "pruned":
                 prune(model, masks)
         settings = Settings(epochs=5, batch_size=16, learning_rate=6e-3)
-        fine_tune(
-            model, train, settings, Seeds.all(seed), trainable=lambda _: learns, gradients=rule
-        )
+        tune(model, train, settings, seeds=Seeds.all(seed), trainable=lambda *_: learns, rule=rule)
         test = toy(300, 3, xor)
         targets = torch.tensor([item.targets[0] for item in test])
         return float(F.cross_entropy(torch.cat(predict_logits(model, test)), targets))
@@ -720,7 +719,7 @@ def test_warm_up_is_the_same_in_full_fine_tuning_and_in_f_and_d():
         schedule = NotedLinear(warmup=0.25)
         model = classifier()
         settings = Settings(epochs=2, batch_size=2, learning_rate=1e-3)
-        fine_tune(model, make_items(8), settings, Seeds.all(0), gradients=rule, schedule=schedule)
+        tune(model, make_items(8), settings, rule=rule, schedule=schedule)
         asked.append(schedule.asked)
     rising = [(0, 0.0), (1, 0.5)]
     falling = [(step, (8 - step) / 6) for step in range(2, 8)]
@@ -733,7 +732,7 @@ def test_the_loop_clips_the_whole_gradient_and_the_mask_comes_after(kind):
     masks = random_masks(model, p)
     rule = Recorder(ChildTuningF(p, stream()) if kind == "f" else FixedMask(masks))
     settings = Settings(epochs=2, batch_size=4, learning_rate=1e-4, clip=0.1)
-    fine_tune(model, make_items(20), settings, Seeds.all(0), gradients=rule, schedule=Constant())
+    tune(model, make_items(20), settings, rule=rule, schedule=Constant())
     clipped, applied = zip(*rule.norms)
     assert clipped == pytest.approx([0.1] * 10, rel=1e-4)  # of the full gradient
     if kind == "d":

@@ -16,21 +16,20 @@ import pytest
 import torch
 
 from minift.bert.config import BertConfig
+from minift.bert.counts import what_learns
 from minift.bert.dropout import Dropout, set_dropout_generator
 from minift.bert.encoder import Bert
 from minift.bert.heads import MaskedLM, SequenceClassifier
-from minift.bert.names import what_learns
 from minift.checkpoints.weights import hf_name
 from minift.errors import MiniftError
 from minift.methods.bitfit import bitfit, head_only
 from minift.methods.freezing import freeze
 from minift.speed.prefix import quiet, quiet_prefix
 from minift.training.batches import make_batch
-from minift.training.loop import Settings, adamw, cross_entropy, everything, fine_tune, select
+from minift.training.loop import Settings, adamw, cross_entropy, everything, select
 from tests.bert.reference import inputs, own_config
 from tests.methods.test_bitfit import (
     CLASSIFIER,
-    SEEDS,
     classifier,
     moved,
     pair,
@@ -38,6 +37,7 @@ from tests.methods.test_bitfit import (
     snapshot,
     train_reference,
 )
+from tests.methods.tuning import tune
 
 POOLER = {"bert.pooler.dense.weight", "bert.pooler.dense.bias"}
 EMBEDDINGS = {
@@ -162,8 +162,8 @@ def test_frozen_layers_keep_their_bits_under_decay_and_momentum_from_earlier_tra
 def test_the_loop_leaves_frozen_layers_bit_identical(layers):
     model = classifier()
     before = snapshot(model)
-    settings = Settings(3, 4, weight_decay=0.5, learning_rate=1e-2)
-    history = fine_tune(model, sentences(8), settings, SEEDS, trainable=freeze(layers))
+    settings = Settings(3, batch_size=4, weight_decay=0.5, learning_rate=1e-2)
+    history = tune(model, sentences(8), settings, trainable=freeze(layers))
     assert set(history.trained) == set(freeze(layers)(model))
     assert moved(before, model) <= set(history.trained)
     assert "bert.layers.0.output.weight" in (moved(before, model) if layers < 0 else before)
@@ -203,11 +203,11 @@ def test_the_backward_pass_stops_above_frozen_input_layers_and_passes_output_lay
     [(1, hf_layers(1, 2)), (-1, EMBEDDINGS | hf_layers(0, 1))],
 )
 def test_fifty_steps_equal_transformers_with_the_same_tensors_frozen(layers, learning):
-    settings = Settings(10, 4, learning_rate=1e-4, weight_decay=0.1, epsilon=1e-6)
+    settings = Settings(10, batch_size=4, learning_rate=1e-4, weight_decay=0.1, epsilon=1e-6)
     items = sentences(20)
     reference, own = pair()
     before = snapshot(own)
-    history = fine_tune(own, items, settings, SEEDS, trainable=freeze(layers))
+    history = tune(own, items, settings, trainable=freeze(layers))
     assert history.epochs[-1].step == 50
     train_reference(reference, items, settings, learning | POOLER | CLASSIFIER)
     expected = dict(reference.named_parameters())
