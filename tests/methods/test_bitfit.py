@@ -19,28 +19,20 @@ import transformers
 from torch.nn import functional as F
 
 from minift.bert.config import BertConfig
+from minift.bert.counts import by_kind, what_learns
 from minift.bert.dropout import set_dropout_generator
 from minift.bert.encoder import Bert
 from minift.bert.heads import SequenceClassifier, TokenClassifier
 from minift.bert.masked_lm import MaskedLM
 from minift.checkpoints.weights import hf_name
 from minift.errors import MiniftError
-from minift.methods.bitfit import TERMS, bitfit, count_trainable
+from minift.methods.bitfit import TERMS, bitfit
 from minift.methods.freezing import head_only
 from minift.training.batches import Item, make_batch
-from minift.training.loop import (
-    Seeds,
-    Settings,
-    adamw,
-    cross_entropy,
-    everything,
-    fine_tune,
-    select,
-)
+from minift.training.loop import Settings, adamw, cross_entropy, everything, select
 from minift.training.schedules import Linear
 from tests.bert.reference import copy_weights, hf_config, inputs, own_config, randomise
-
-SEEDS = Seeds.all(0)
+from tests.methods.tuning import SEEDS, tune
 
 
 def pair(seed: int = 0) -> tuple[torch.nn.Module, SequenceClassifier]:
@@ -172,7 +164,7 @@ def test_a_tied_head_trains_without_the_embedding_it_is_tied_to():
     assert {hf_name(name) for name in bitfit()(model)} == hf_biases(3) | head
     assert {hf_name(name) for name in head_only()(model)} == head
     before = snapshot(model)
-    fine_tune(model, sentences(8), Settings(2, 4, weight_decay=0.5), SEEDS, trainable=bitfit())
+    tune(model, sentences(8), Settings(2, batch_size=4, weight_decay=0.5), trainable=bitfit())
     assert {hf_name(name) for name in moved(before, model)} <= hf_biases(3) | head
     assert not torch.equal(before["bias"], model.bias)
 
@@ -223,21 +215,13 @@ def test_the_small_subset_leaves_the_pooler_alone_unless_it_is_asked_for():
     assert asked == small | {"bert.pooler.dense.bias"}
 
 
-def test_the_table_of_terms_names_each_bias_once_in_our_names_and_in_hugging_faces():
+def test_the_table_of_terms_names_each_bias_once():
     model = SequenceClassifier(own_config(num_hidden_layers=1))
-    in_table = set()
-    for term in TERMS.values():
-        ours = [n for n in dict(model.named_parameters()) if n.endswith("." + term.suffix)]
-        in_layers = f"bert.layers.0.{term.suffix}"
-        ours = in_layers if in_layers in ours else f"bert.{term.suffix}"
-        assert hf_name(ours).removeprefix("bert.").removeprefix("encoder.layer.0.") == (
-            term.hf_suffix
-        )
-        in_table.add(ours)
-    assert in_table == set(bitfit()(model)) - CLASSIFIER
-    assert [t.symbol for t in TERMS.values()][:8] == (
-        ["b_q", "b_k", "b_v", "b_m1", "b_LN1", "b_m2", "b_m3", "b_LN2"]
-    )
+    names = [name for name, _ in model.named_parameters()]
+    per_layer = [f"bert.layers.0.{suffix}" for suffix in list(TERMS.values())[:8]]
+    once = [f"bert.{suffix}" for suffix in list(TERMS.values())[8:]]
+    assert set(per_layer + once) <= set(names) and len(TERMS) == 10
+    assert set(per_layer + once) == set(bitfit()(model)) - CLASSIFIER
 
 
 def test_an_unknown_term_is_refused_with_the_nearest_one():
@@ -304,31 +288,30 @@ def test_counts_are_those_of_the_papers_models(config, encoder, biases, small, h
     assert size(bitfit(("query", "intermediate", "pooler"))(model)) == code_small
     assert size(head_only()(model)) == head
 
-    table = {line.part: line for line in count_trainable(model, bitfit()(model))}
-    assert (table["biases"].trains, table["biases"].of) == (biases, biases)
-    assert (table["head"].trains, table["head"].of) == (head, head)
-    assert (table["encoder"].trains, table["encoder"].of) == (biases, encoder)
-    assert (table["all"].trains, table["all"].of) == (biases + head, encoder + head)
+    table = what_learns(model, bitfit()(model), division=by_kind)
+    assert (table["biases"].learning, table["biases"].elements) == (biases, biases)
+    assert (table["head"].learning, table["head"].elements) == (head, head)
+    assert (table["all"].learning, table["all"].elements) == (biases + head, encoder + head)
     tables = (30_522 + 512 + 2) * config.hidden_size
-    assert (table["embeddings"].trains, table["embeddings"].of) == (0, tables)
-    assert table["other weights"].of == encoder - biases - tables
-    share = {BASE: "0.0940%", LARGE: "0.0813%"}[config]
-    assert str(table["encoder"]).endswith(share)
-    assert f"{biases:,} of" in str(table["encoder"])
+    assert (table["embeddings"].learning, table["embeddings"].elements) == (0, tables)
+    assert table["other weights"].elements == encoder - biases - tables
+    share = {BASE: "0.0940 %", LARGE: "0.0813 %"}[config]
+    assert f"{biases / encoder:.4%}" == share.replace(" ", "")
+    assert f"{biases:,} of" in str(table["biases"])
 
-    full = {line.part: line for line in count_trainable(model, everything(model))}
-    assert all(line.trains == line.of for line in full.values())
+    full = what_learns(model, everything(model), division=by_kind)
+    assert all(row.learning == row.elements for row in full.values())
 
 
 # What training does
 
 
 def test_fifty_steps_equal_transformers_with_the_same_tensors_set_free():
-    settings = Settings(10, 4, learning_rate=1e-3, weight_decay=0.1, epsilon=1e-6)
+    settings = Settings(10, batch_size=4, learning_rate=1e-3, weight_decay=0.1, epsilon=1e-6)
     items = sentences(20)
     reference, own = pair()
     before = snapshot(own)
-    history = fine_tune(own, items, settings, SEEDS, trainable=bitfit())
+    history = tune(own, items, settings, trainable=bitfit())
     assert history.epochs[-1].step == 50
     names = hf_biases(3) | {"bert.pooler.dense.bias"} | CLASSIFIER
     train_reference(reference, items, settings, names)
@@ -413,7 +396,7 @@ def test_head_only_trains_the_head_and_leaves_the_encoders_output_bit_identical(
     model, packed = classifier(), inputs(0)[0]
     before, hidden = snapshot(model), model.bert(packed)
     pooled = model.bert.pooler(hidden)
-    fine_tune(model, sentences(8), Settings(3, 4, weight_decay=0.5), SEEDS, trainable=head_only())
+    tune(model, sentences(8), Settings(3, batch_size=4, weight_decay=0.5), trainable=head_only())
     assert moved(before, model) == CLASSIFIER
     assert torch.equal(model.bert(packed), hidden)
     assert torch.equal(model.bert.pooler(model.bert(packed)), pooled)
@@ -432,14 +415,13 @@ def test_the_optimizer_holds_a_state_for_trained_tensors_only():
 
 
 def test_a_hundred_examples_get_at_least_the_step_floor():
-    model = classifier(num_hidden_layers=1)
-    items, schedule = sentences(100), Linear()
-    settings = Settings(epochs=2, batch_size=16, min_steps=40)
-    history = fine_tune(model, items, settings, SEEDS, trainable=bitfit(), schedule=schedule)
-    assert history.epochs[-1].step == 42  # six epochs of 7 steps
-    assert schedule.total == 42  # the rate falls over the longer run, not over the shorter
-    settings = Settings(epochs=2, batch_size=16)  # negative control
-    assert fine_tune(model, items, settings, SEEDS, trainable=bitfit()).epochs[-1].step == 14
+    model, items, schedule = classifier(num_hidden_layers=1), sentences(100), Linear()
+    settings = Settings(min_steps=60)
+    history = tune(model, items, settings, trainable=bitfit(), schedule=schedule)
+    assert history.epochs[-1].step == 63  # nine epochs of 7 steps; eight would be 56
+    assert schedule.total == 63  # the rate falls over the longer run, not over the shorter
+    settings = Settings(epochs=2, min_steps=60)  # negative control: a number of epochs is exact
+    assert tune(model, items, settings, trainable=bitfit()).epochs[-1].step == 14
 
 
 @pytest.mark.parametrize(("keep", "epoch"), [("last", 3), ("best", 2)])
@@ -450,13 +432,13 @@ def test_which_epochs_weights_are_kept_is_chosen_and_said(keep, epoch):
         seen.append(snapshot(model))
         return 0.0, (0.3, 0.9, 0.5)[len(seen) - 1]
 
-    settings = Settings(3, 4, keep=keep, learning_rate=1e-2)
-    history = fine_tune(model, sentences(8), settings, SEEDS, trainable=bitfit(), validate=validate)
+    settings = Settings(3, batch_size=4, keep=keep, learning_rate=1e-2)
+    history = tune(model, sentences(8), settings, trainable=bitfit(), validate=validate)
     assert history.kept_epoch == epoch
     assert moved(seen[epoch - 1], model) == set()
     assert all(moved(seen[other], model) for other in range(3) if other != epoch - 1)
-    with pytest.raises(MiniftError, match="validation split"):
-        fine_tune(model, sentences(8), Settings(keep="best"), SEEDS, trainable=bitfit())
+    with pytest.raises(MiniftError, match="decides by the development split"):
+        tune(model, sentences(8), Settings(keep="best"), trainable=bitfit())
 
 
 def test_dropout_stays_active_in_frozen_layers_and_evaluation_is_deterministic():

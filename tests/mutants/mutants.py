@@ -839,6 +839,17 @@ TRAINING = (
         ),
     )
     + _in(
+        "minift/training/trapezoids.py",
+        (
+            "a slanted triangle asks for a validation split",
+            "    ratio: float = 32.0\n    needs_dev_loss = False",
+            "    ratio: float = 32.0\n    needs_dev_loss = True",
+            "tests/methods/test_adaptive.py::test_a_schedule_of_fixed_length_trains_without_a"
+            "_validation_split[slanted]",
+            "the method word slanted is refused where there are no labels to spare",
+        ),
+    )
+    + _in(
         "minift/training/schedules.py",
         (
             "warm-up begins at its first step",
@@ -1483,10 +1494,10 @@ SEVERAL = [
         ),
     ),
     *_in(
-        "minift/methods/fisher.py",
+        "minift/methods/fast_fisher.py",
         (
             "each process scores weights by its own examples",
-            "    sum_over_ranks(scores.values())\n",
+            "    team.sum_over_ranks(scores.values())\n",
             "",
             TEN_STEPS + "[child-d:0.3-2]",
             "Child-Tuning D selects another child in each process",
@@ -1686,10 +1697,18 @@ HALVES = [
         "minift/methods/fisher.py",
         (
             "Fisher scores are computed in bf16",
-            '            encoder.precision = "float32"\n',
-            "            pass\n",
+            '                module.precision = "float32"\n',
+            "                pass\n",
             PRECISION + "test_fisher_scores_are_those_of_float32_and_the_precision_is_put_back",
             "masks are drawn from scores of 8 bits",
+        ),
+        (
+            "the authors' estimate has smaller batches by default",
+            "    batch_size: int = 16,\n    clip",
+            "    batch_size: int = 8,\n    clip",
+            "tests/methods/test_fisher.py::test_by_default_the_batch_estimate_has_batches_of_16"
+            "_clipped_at_1_and_no_dropout",
+            "a figure that is said to be the authors' is not",
         ),
     ),
     *_in(
