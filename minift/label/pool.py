@@ -186,7 +186,7 @@ def distinct(found: list[Numbered]) -> tuple[list[tuple[int, Example]], list[dic
         if example is None:
             left_out.append({"line": line, "why": "empty"})
             continue
-        texts = texts_in(example)
+        texts = texts_of(example)
         key = tuple(" ".join(text.split()) for text in texts)
         if key in exact:
             why = f"same text as line {exact[key]}"
@@ -200,8 +200,8 @@ def distinct(found: list[Numbered]) -> tuple[list[tuple[int, Example]], list[dic
     return kept, left_out, near
 
 
-def texts_in(example: Example) -> list[str]:
-    """Return the text, or both of a pair; of a sentence its words with blanks."""
+def texts_of(example: Example) -> tuple[str, ...]:
+    """Return what a person is shown: the text, or both of a pair, or the words with blanks."""
     if isinstance(example, TaggedExample):
-        return [" ".join(example.words)]
-    return [example.text] if example.text_b is None else [example.text, example.text_b]
+        return (" ".join(example.words),)
+    return (example.text,) if example.text_b is None else (example.text, example.text_b)

@@ -23,7 +23,7 @@ from minift.active.loop import Asking, score_chunks
 from minift.active.mc_dropout import mc_stream
 from minift.data.examples import Example
 from minift.errors import MiniftError
-from minift.label.pool import texts_in
+from minift.label.pool import texts_of
 from minift.runs.processes import from_first, rank
 from minift.runs.train import FineTuned
 
@@ -130,7 +130,7 @@ def _scored(
 
 
 def _checksum(example: Example) -> int:
-    return zlib.crc32("\0".join(texts_in(example)).encode())
+    return zlib.crc32("\0".join(texts_of(example)).encode())
 
 
 def _values(

@@ -18,7 +18,8 @@ import re
 import pytest
 
 from minift.data.examples import TaggedExample, TextExample
-from minift.label.formats.exchange import Question, read_answers, write_questions
+from minift.label.formats.exchange import read_answers, write_questions
+from minift.label.formats.rows import Question
 
 TAGS = ("O", "B-PER", "I-PER")
 SENTENCES = {
@@ -133,12 +134,15 @@ def test_spans_of_responses_count_utf16_units_and_none_at_all_is_no_entity(tmp_p
 @pytest.mark.parametrize(
     "row,words",
     [
-        (flat(1, ["pso"], ["submitted"]), "record 2: text '1': 'pso' is no label"),
-        (flat(1, [["pos"]], ["submitted"]), r"record 2: text '1': \['pos'\] is no label"),
-        (flat(1, "pos", ["submitted"]), "record 2: text '1': its responses are no list of answers"),
-        ({**nested(1), "responses": {"label": "pos"}}, "its responses are no list of answers"),
+        (flat(1, ["pso"], ["submitted"]), "record 2: text '1': 'pso' is not a label"),
+        (flat(1, [["pos"]], ["submitted"]), r"record 2: text '1': \['pos'\] is not a label"),
+        (
+            flat(1, "pos", ["submitted"]),
+            "record 2: text '1': its responses are not a list of answers",
+        ),
+        ({**nested(1), "responses": {"label": "pos"}}, "its responses are not a list of answers"),
         (flat(1, ["pos"], ["submitted"], text="other"), "record 2: the text of '1' was changed"),
-        (flat(9, ["pos"], ["submitted"]), "record 2: it has the id '9', which is not of this pro"),
+        (flat(9, ["pos"], ["submitted"]), "record 2: it has the id '9', which is not in this pro"),
     ],
 )
 def test_each_fault_is_named_by_its_record_and_costs_one_answer(row, words, tmp_path):

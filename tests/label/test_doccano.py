@@ -18,7 +18,8 @@ import re
 import pytest
 
 from minift.data.examples import TaggedExample, TextExample
-from minift.label.formats.exchange import Question, read_answers, write_questions
+from minift.label.formats.exchange import read_answers, write_questions
+from minift.label.formats.rows import Question
 
 TAGS = ("O", "B-PER", "I-PER", "B-THING")
 FIRE = "👨🏻‍🚒 firemen drive firetrucks"
@@ -134,7 +135,7 @@ def test_no_span_is_unanswered_an_o_is_no_entity_and_a_comment_sets_aside(tmp_pa
         ('"text"', "line 2: expected an object in braces, got 'text'"),
         (
             {"text": "one", "minift_id": "a", "label": ["neg", "pos"]},
-            "line 2: text 'a' has several cla",
+            "line 2: text 'a': it has several cla",
         ),
         (
             {"text": "one", "minift_id": "a", "label": "pos"},
@@ -142,11 +143,11 @@ def test_no_span_is_unanswered_an_o_is_no_entity_and_a_comment_sets_aside(tmp_pa
         ),
         (
             {"text": "one", "minift_id": "a", "label": ["poss"]},
-            r"no label; .*did you mean \"pos\"\?",
+            r"not a label; .*did you mean \"pos\"\?",
         ),
         (
             {"text": "one", "minift_id": "a", "label": [[0, 3, "pos"]]},
-            r"\[0, 3, 'pos'\] is no label",
+            r"\[0, 3, 'pos'\] is not a label",
         ),
         ({"minift_id": "a", "label": ["pos"]}, r"line 2: the text is missing, got \[None\]"),
         (

@@ -22,17 +22,14 @@ import re
 
 import pytest
 
-from minift import files
 from minift.data.examples import TaggedExample, TextExample
 from minift.errors import MiniftError
 from minift.label.formats.exchange import (
     FORMATS,
-    SUFFIXES,
-    Answer,
-    Question,
     read_answers,
     write_questions,
 )
+from minift.label.formats.rows import Answer, Question
 from tests.label import exports
 
 CLASSES = ("neg", "pos", 'odd "one", <b>&', "skip")
@@ -170,7 +167,7 @@ def answered(imported):
 def write_read(folder, tool, task, examples, labels, answers):
     """Ask, let the tool answer, and read what it exports."""
     format, export = TOOLS[tool]
-    path = folder / f"batch{SUFFIXES[format]}"
+    path = folder / f"batch{FORMATS[format].suffix}"
     write_questions(path, format, guesses(task, examples), labels, task)
     written = path.read_bytes().decode()
     words = {id_: getattr(example, "words", None) for id_, example in examples.items()}
@@ -299,11 +296,11 @@ def test_several_answers_to_one_text_are_one_if_equal_and_all_kept_in_order_if_n
     "row,words",
     [
         ("9,twin,pos", r"line 2: it has the id '9', which .* and 2 texts of it read the same"),
-        ("9,foreign,pos", r"line 2: it has the id '9', which is not of this project, and its text"),
+        ("9,foreign,pos", r"line 2: it has the id '9', which is not in this project, and its text"),
         ("3,own words,pos", r"line 2: the text of '3' was changed: expected .*'own text.* 'own wo"),
         ("3,,pos", r"line 2: the text of '3' was changed"),
-        ("3,own text,good", r"line 2: text '3': 'good' is no label; labels are neg, pos"),
-        ("3,own text,negg", r"no label; labels are neg, pos; did you mean \"neg\"\?"),
+        ("3,own text,good", r"line 2: text '3': 'good' is not a label; labels are neg, pos"),
+        ("3,own text,negg", r"not a label; labels are neg, pos; did you mean \"neg\"\?"),
     ],
 )
 def test_each_fault_of_a_row_is_said_with_its_place_and_what_to_do(row, words, tmp_path):
@@ -334,7 +331,7 @@ def test_a_label_may_differ_in_case_and_blanks_but_only_if_one_alone_is_meant(tm
     labels = ("true", "false", "A", "a")
     imported = read_answers(tmp_path / "b.csv", None, examples, labels, "classification")
     assert answered(imported) == {"0": "true", "1": "false", "2": "a", "3": "A"}
-    assert len(imported.problems) == 1 and "'à' is no label" in imported.problems[0]
+    assert len(imported.problems) == 1 and "'à' is not a label" in imported.problems[0]
 
 
 @pytest.mark.parametrize("written", FORMATS)
@@ -361,7 +358,11 @@ def test_a_file_of_another_format_is_refused_and_the_right_one_named(written, re
         ("b.csv", b"number,text,label\n", 'line 1 has no column "id"'),
         ("b.csv", b"id,text\n1,t1\n", 'line 1 has no column "label"'),
         ("b.csv", b"id,label\n1,pos\n", 'line 1 has no column "text"'),
-        ("b.jsonl", b"words\nand more\n", "no record in it is a JSON object; is it a doccano"),
+        (
+            "b.jsonl",
+            b"words\nand more\n",
+            "no record in it is a JSON object; was it exported in another",
+        ),
         ("b.jsonl", b'["a", 1]', "no record in it is a JSON object"),
         ("b.json", b"hello", "not JSON: .*line 1 column 1"),
         ("b.txt", b"hello", "cannot tell what format this is; name it, one of csv, labelstudio"),
@@ -415,12 +416,12 @@ def test_a_guess_that_is_no_label_or_does_not_fit_the_words_is_refused(tmp_path)
 
 @pytest.mark.parametrize("format,task", PAIRS)
 def test_a_full_disk_leaves_the_file_that_was_there(format, task, tmp_path, monkeypatch):
-    def full(path, data):
+    def full(descriptor):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     examples, labels, _ = world(task)
     (tmp_path / "b").write_text("before")
-    monkeypatch.setattr(files, "_plain_write", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(MiniftError, match="what was there before is unchanged"):
         write_questions(tmp_path / "b", format, guesses(task, examples), labels, task)
     assert [p.name for p in tmp_path.iterdir()] == ["b"]

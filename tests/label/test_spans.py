@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from minift.label.formats.spans import (
     Mark,
     borders,
+    mark,
     marks_of,
     match,
     tags_of,
@@ -109,10 +110,10 @@ W = ("Ada", "met", "😀", "Bo")  # Ada 0-3, met 4-7, emoji 8-9 (UTF-16 8-10), B
         ([Mark(-3, 3, "PER")], False, "span -3-3 .* lies outside"),
         ([Mark(3, 0, "PER")], False, "lies outside"),
         ([Mark(0, 0, "PER")], False, "lies outside"),
-        ([Mark(None, 3, "PER")], False, "span None-3 .* lies outside"),
-        ([Mark(0.0, 3, "PER")], False, r"span 0\.0-3 .* lies outside"),
-        ([Mark(True, 3, "PER")], False, "span True-3 .* lies outside"),
-        ([Mark([0], {}, "PER")], False, r"span \[0\]-\{\} .* lies outside"),
+        ([mark(None, 3, "PER")], False, "span None-3 .* lies outside"),
+        ([mark(0.0, 3, "PER")], False, r"span 0\.0-3 .* lies outside"),
+        ([mark(True, 3, "PER")], False, "span True-3 .* lies outside"),
+        ([mark([0], {}, "PER")], False, r"span \[0\]-\{\} .* lies outside"),
         ([Mark(8, 9, "PER")], True, "lies outside"),  # half of the emoji
         ([Mark(11, 13, "PER")], False, "lies outside the text of 12"),  # UTF-16, read as points
         ([Mark(10, 12, "PER")], True, "it does not begin and end with a word"),  # the other way
@@ -121,10 +122,10 @@ W = ("Ada", "met", "😀", "Bo")  # Ada 0-3, met 4-7, emoji 8-9 (UTF-16 8-10), B
             False,
             r"no such type; types are PER, a-b, one; did you mean \"PER\"\?",
         ),
-        ([Mark(0, 3, None)], False, "span 0-3 .None., 'Ada': there is no such type"),
-        ([Mark(0, 3, ["PER"])], False, "there is no such type"),
+        ([mark(0, 3, None)], False, "span 0-3 .None., 'Ada': there is no such type"),
+        ([mark(0, 3, ["PER"])], False, "there is no such type"),
         ([Mark(0, 3, "PER", "Bo")], False, "'Ada', should be 'Bo': it was moved; mark it again"),
-        ([Mark(0, 3, "PER", 3)], False, "should be '3': it was moved"),
+        ([mark(0, 3, "PER", 3)], False, "should be '3': it was moved"),
         (
             [Mark(0, 7, "PER"), Mark(4, 7, "a-b")],
             False,

@@ -22,7 +22,8 @@ import re
 import pytest
 
 from minift.data.examples import TaggedExample, TextExample
-from minift.label.formats.exchange import Question, read_answers, write_questions
+from minift.label.formats.exchange import read_answers, write_questions
+from minift.label.formats.rows import Question
 
 LABELS = ("neg", "pos")
 TAGS = ("O", "B-PER", "I-PER", "B-LOC")
@@ -113,7 +114,7 @@ def test_lines_are_counted_as_an_editor_counts_them_and_rows_may_end_early(tmp_p
     assert said(imported) == [("1", "pos"), ("3", "pos")]
     assert imported.unanswered == ("2",)
     assert imported.problems[0].startswith("b.csv: line 8: 4 columns, expected 3 as in line 1")
-    assert imported.problems[1].startswith("b.csv: line 9: text '5': 'good' is no label")
+    assert imported.problems[1].startswith("b.csv: line 9: text '5': 'good' is not a label")
 
 
 def test_a_quote_that_is_never_closed_costs_the_rest_and_says_so(tmp_path):
@@ -171,7 +172,7 @@ def test_unanswered_all_o_and_set_aside_are_three_things(tmp_path):
         ("O\n?\nO", "line 3: text '1': 'of' is still to be tagged; tag all words or none"),
         (
             "O\nO\nB-PRE",
-            r"line 4: text '1': 'B-PRE' is no tag; tags are O, .*did you mean \"B-PER\"\?",
+            r"line 4: text '1': 'B-PRE' is not a tag; tags are O, .*did you mean \"B-PER\"\?",
         ),
         (
             "I-PER\nO\nO",
@@ -179,7 +180,7 @@ def test_unanswered_all_o_and_set_aside_are_three_things(tmp_path):
         ),
         ("B-LOC\nI-PER\nO", "line 3: text '1': I-PER continues nothing"),
         ("O\nO\n\n", "line 2: the text of '1' was changed: expected"),
-        ("O\nI-\nO", "line 3: text '1': 'I-' is no tag"),
+        ("O\nI-\nO", "line 3: text '1': 'I-' is not a tag"),
     ],
 )
 def test_a_fault_in_a_sentence_is_named_by_its_line_and_costs_that_sentence(tags, words, tmp_path):
