@@ -51,14 +51,6 @@ class Layout:
         real = torch.arange(longest) < torch.tensor(lengths).unsqueeze(1)
         return cls(tuple(lengths), rectangle[real].to(device))
 
-    def repeat(self, times: int) -> Layout:
-        """Return the layout of `times` copies of the sequences, one copy after the other."""
-        if self.slots is None:
-            return Layout(self.lengths * times, None)
-        size = len(self.lengths) * self.longest
-        starts = torch.arange(times, device=self.slots.device).unsqueeze(1) * size
-        return Layout(self.lengths * times, (starts + self.slots).flatten())
-
     @property
     def longest(self) -> int:
         """Width of the rectangle."""
@@ -111,11 +103,6 @@ class Selection:
         """(tokens, ...) -> (selected, ...)"""
         return rows.index_select(0, self.indices)
 
-    def repeat(self, times: int, tokens: int) -> Selection:
-        """Return the selection in each of `times` copies of its batch, which has `tokens`."""
-        starts = torch.arange(times, device=self.indices.device).unsqueeze(1) * tokens
-        return Selection((starts + self.indices).flatten(), self.layout.repeat(times))
-
     def to(self, device: torch.device | str) -> Selection:
         """Return the selection with its tensors on `device`."""
         return Selection(self.indices.to(device), self.layout.to(device))
@@ -133,10 +120,6 @@ class Computed:
 
     layers: int
     hidden: Tensor
-
-    def repeat(self, times: int) -> Computed:
-        """Return the states of `times` copies of the batch."""
-        return Computed(self.layers, self.hidden.repeat(times, 1))
 
     def to(self, device: torch.device | str) -> Computed:
         """Return the states on `device`."""
@@ -189,16 +172,6 @@ class Packed:
         indices = [start + place for start, places in zip(starts, positions) for place in places]
         layout = Layout.of([len(places) for places in positions])
         return Selection(torch.tensor(indices), layout).to(self.input_ids.device)
-
-    def repeat(self, times: int) -> Packed:
-        """Return `times` copies of the batch as one, one copy after the other."""
-        return Packed(
-            self.input_ids.repeat(times),
-            self.segment_ids.repeat(times),
-            self.position_ids.repeat(times),
-            self.layout.repeat(times),
-            None if self.computed is None else self.computed.repeat(times),
-        )
 
     def first_tokens(self) -> Selection:
         """Select each sequence's first token, which is [CLS]."""

@@ -29,7 +29,7 @@ import torch
 from minift.active.acquisition import batch_bald, select
 from minift.active.advice import Look
 from minift.active.loop import WATCHED, Asking, choose, fit, take_look
-from minift.active.mc_dropout import mc_stream
+from minift.active.streaming import mc_stream
 from minift.checkpoints.weights import save_pretrained
 from minift.data.examples import Example, TaggedExample, TextExample, gold_classes, gold_tags
 from minift.data.tags import to_iob2
@@ -186,7 +186,7 @@ def _choose(
             choice = choose(asking, tuned, list(project.examples(pool)), count, seed)
             return list(choice.ids), list(choice.scores), []
         key = {"model": model, "seed": seed, "strategy": asking.strategy}
-        key |= {"passes": asking.passes, "layers": asking.layers, "aggregate": asking.aggregate}
+        key |= {"passes": asking.passes, "layers": asking.layers}
         digest = _digest([key, pool])
         path = project.folder / "scores" / f"{round:03d}-{digest}.jsonl"
         score_file(tuned, project.examples(pool), asking, seed, path, key, len(pool), progress)

@@ -75,14 +75,6 @@ class Batch:
             return ~self.targets.isnan()
         return self.targets != UNLABELLED
 
-    def repeat(self, times: int) -> Batch:
-        """Return `times` copies of the batch as one, one copy after the other."""
-        return Batch(
-            self.packed.repeat(times),
-            self.wanted.repeat(times, len(self.packed.input_ids)),
-            self.targets.repeat(times),
-        )
-
     def to(self, device: torch.device | str) -> Batch:
         """Return the batch with its tensors on `device`."""
         return Batch(self.packed.to(device), self.wanted.to(device), self.targets.to(device))

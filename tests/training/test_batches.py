@@ -7,7 +7,6 @@ a long sentence is asked about every word exactly once,      counting, over wind
 other pieces are ignored, or continue their word's tag       written out piece by piece, by hand and
                                                              as a loop over words
 batches of similar length cover each item once               sorting by hand
-a repeated batch is that of its items given so often         the batch made so often
 an unknown label is named with the nearest known one         the error's words
 """
 
@@ -173,15 +172,6 @@ def test_batches_by_length_cover_each_item_once_and_stay_within_their_size():
         assert max(lengths[i] for i in group) * len(group) <= 100 or len(group) == 1
     assert groups[0] == [4]  # longer than a batch may be: alone, and first
     assert len(groups) < 9
-
-
-def test_a_repeated_batch_is_that_of_its_items_given_so_often():
-    items = [Item(n, [n + 1] * size, [0] * size, [0, 1], [n, 9]) for n, size in enumerate((3, 2))]
-    found, expected = make_batch(items).repeat(3), make_batch(items * 3)
-    assert torch.equal(found.targets, expected.targets)
-    assert torch.equal(found.packed.input_ids, expected.packed.input_ids)
-    assert torch.equal(found.wanted.indices, expected.wanted.indices)
-    assert found.wanted.layout.lengths == expected.wanted.layout.lengths
 
 
 def test_an_unknown_label_is_named_with_the_nearest_known_one(tokenizer):

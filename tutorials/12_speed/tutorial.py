@@ -32,7 +32,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import minift
 from minift import Seeds, Settings
 from minift.active.masks import text_keys
-from minift.active.mc_dropout import TextMasks, dropout_sites, mc_logits, sampling
+from minift.active.mc_dropout import TextMasks, dropout_sites, mc_logits, repeated, sampling
 from minift.bert.packing import Layout, Packed
 from minift.methods.freezing import freeze
 from minift.runs.train import build, subset
@@ -501,7 +501,7 @@ def naive(model, items, passes, layers):
     drawn = []
     with sampling(model, sites, lambda *at: masks.draw(*at)), torch.inference_mode():
         for numbers in torch.arange(passes).split(at_once):
-            copies = batch.repeat(len(numbers))  # a copy a pass
+            copies = repeated(batch, len(numbers))  # one copy per pass
             masks = TextMasks(copies, keys.repeat(len(numbers)), depth)
             masks.number = numbers.repeat_interleave(texts)
             drawn.append(model(copies.packed, copies.wanted))
