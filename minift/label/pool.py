@@ -1,9 +1,9 @@
-"""Texts nobody has labelled yet: read, numbered by their line, and cleared of what is no text.
+"""Texts nobody has labelled yet: read, numbered by their line, and cleared of empty ones.
 
 Claim    Every row of a file is in the pool, or named with its line and why it is not.
-Differs  - Texts alike but for white space are one text: the first is kept, the others are named.
-           Texts alike but for case or punctuation are kept and counted.
-         - An id is the one of the column `id`, or the line; so it stays when others are left out.
+Differs  - Texts that differ only in white space are one text: the first is kept, the others are
+           named. Texts that differ only in case or punctuation are kept and counted.
+         - An id is that of the column `id`, or the line; so it stays when others are left out.
 Proof    tests/label/test_project.py
 """
 
@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from minift.checkpoints.tokenizer import split_words
 from minift.data.examples import Example, TaggedExample, Task, TextExample
-from minift.data.files.lines import Problems, read_text, refuse
+from minift.data.files.lines import Problems, read_text, refuse, stream_text
 from minift.data.files.readers import SUFFIXES
 from minift.data.files.tables import (
     LABEL_COLUMNS,
@@ -44,7 +44,7 @@ def read_pool(
     """Read unlabelled texts.
 
     Args:
-        path: .txt with one text a line; CSV, TSV or JSONL; for tagging also token files.
+        path: .txt with one text per line; CSV, TSV or JSONL; for tagging also token files.
         task: for tagging, texts are cut into words by `split_words`.
         format: "text" or one of `read_examples`; None goes by the suffix.
         text, text_b, label_first: as for `read_examples`.
@@ -54,16 +54,14 @@ def read_pool(
         the file has labels, which are not read.
 
     Raises:
-        MiniftError: one error for all the faults of the file. An empty text is none.
+        MiniftError: one error for all the faults of the file. An empty text is not a fault.
     """
     path = Path(path)
-    suffix = path.suffix.lower()
-    if format is None:
-        named = (f for f, known in SUFFIXES.items() if suffix in known)
-        format = "text" if suffix in ("", ".txt") else next(named, None)
+    format = format or _format_of(path)
     problems: Problems = []
+    had_labels = False
     if format == "text":
-        found, had_labels = _read_lines(path, task), False
+        found = _read_lines(path, task)
     elif format == "conll":
         if task != "tagging":
             refuse(path, [(0, "a token file is for --task tagging; --format text reads lines")])
@@ -78,14 +76,11 @@ def read_pool(
         found, had_labels = _read_table(path, task, format, text, text_b, problems)
     else:
         known = ", ".join(["text", *SUFFIXES])
-        refuse(path, [(0, f'"{format or suffix}" is no format of texts; --format: {known}')])
+        refuse(path, [(0, f'"{format}" is not a format of texts; --format: {known}')])
     lines: dict[str, int] = {}
     for line, example in found:
-        if example is not None and example.id in lines:
-            first = lines[example.id]
+        if example is not None and (first := lines.setdefault(example.id, line)) != line:
             problems.append((line, f'the id "{example.id}" is already on line {first}'))
-        elif example is not None:
-            lines[example.id] = line
     refuse(path, problems)
     return found, had_labels
 
@@ -96,36 +91,37 @@ def stream_pool(
     format: str | None = None,
     text: str | None = None,
     text_b: str | None = None,
-    label_first: bool = False,
 ) -> Iterator[Example]:
     """Yield the texts of a file: of .txt one line at a time, other formats are read whole.
 
-    Arguments and errors as of `read_pool`; a line without a word has no text and is passed over.
+    Arguments and errors as for `read_pool`; a line without a word has no text and is left out.
     """
     path = Path(path)
-    if format == "text" or (format is None and path.suffix.lower() in ("", ".txt")):
-        if not path.is_file():
-            read_text(path)  # says what is wrong
-        with path.open(encoding="utf-8-sig", newline="\n") as file:
-            try:
-                for number, line in enumerate(file, 1):
-                    text = line.removesuffix("\n").removesuffix("\r")
-                    if (example := _cut(TextExample(str(number), text), task)) is not None:
-                        yield example
-            except UnicodeDecodeError:
-                read_text(path)  # names the line
-                raise
+    found: Iterable[Numbered]
+    if (format or _format_of(path)) == "text":
+        found = (_numbered(number, line, task) for number, line in stream_text(path))
     else:
-        found, _ = read_pool(path, task, format, text, text_b, label_first)
-        yield from (example for _, example in found if example is not None)
+        found, _ = read_pool(path, task, format, text, text_b)
+    yield from (example for _, example in found if example is not None)
+
+
+def _format_of(path: Path) -> str:
+    """Return the format that the suffix names, or the suffix."""
+    suffix = path.suffix.lower()
+    named = (format for format, known in SUFFIXES.items() if suffix in known)
+    return "text" if suffix in ("", ".txt") else next(named, suffix)
 
 
 def _read_lines(path: Path, task: Task) -> list[Numbered]:
     lines = read_text(path)
     cells = [line.split() for _, line in lines if line.strip()]
     if task == "tagging" and all(len(row) == 2 and TAG.fullmatch(row[1]) for row in cells):
-        refuse(path, [(0, "one word and its tag a line: a token file; name it .conll")])
-    return [(number, _cut(TextExample(str(number), line), task)) for number, line in lines]
+        refuse(path, [(0, "each line has one word and its tag: a token file; name it .conll")])
+    return [_numbered(number, line, task) for number, line in lines]
+
+
+def _numbered(number: int, line: str, task: Task) -> Numbered:
+    return number, _cut(TextExample(str(number), line), task)
 
 
 def _read_table(

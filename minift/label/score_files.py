@@ -1,4 +1,4 @@
-"""Scores of a pool of any size: streamed to a file, which a killed run goes on with.
+"""Scores of a pool of any size: streamed to a file, which the next run completes.
 
 Claim    One chunk of texts is in memory at a time. A line is used again only if it was made by
          the same model, seed and strategy for the same text, so a file that was cut at any byte
@@ -8,13 +8,13 @@ Proof    tests/label/test_project.py
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from tqdm import tqdm
 
@@ -23,6 +23,7 @@ from minift.active.loop import Asking, score_chunks
 from minift.active.streaming import mc_stream
 from minift.data.examples import Example
 from minift.errors import MiniftError
+from minift.journal import append_log, cut_log, read_log
 from minift.label.pool import texts_of
 from minift.runs.processes import from_first, rank
 from minift.runs.train import FineTuned
@@ -38,7 +39,7 @@ def score_file(
     total: int | None = None,
     progress: bool = False,
 ) -> int:
-    """Score texts into a file, a chunk at a time, and go on where an earlier call stopped.
+    """Score texts into a file, a chunk at a time, from where an earlier call stopped.
 
     Args:
         tuned: the model.
@@ -60,54 +61,45 @@ def score_file(
         done = from_first(0)
         rest = islice(examples, done, None)
         return done + sum(len(chunk) for chunk, _ in _values(tuned, rest, asking, seed))
-    path, head = Path(path), json.dumps({"scores": dict(key)}) + "\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+b") as file:
-        done, left = _scored(file, path, head, iter(examples))
-        done = from_first(done)
-        shown = None if progress else True
-        with tqdm(
-            total=total, initial=done, unit="text", desc="scoring", disable=shown, leave=False
-        ) as bar:
-            for chunk, values in _values(tuned, left, asking, seed):
-                rows = (
-                    {"id": example.id, "score": value, "text": _checksum(example)}
-                    for example, value in zip(chunk, values)
-                )
-                file.write("".join(json.dumps(row) + "\n" for row in rows).encode())
-                file.flush()
-                done += len(chunk)
-                bar.update(len(chunk))
+    done, left = _scored(Path(path), {"scores": dict(key)}, iter(examples))
+    done = from_first(done)
+    shown = None if progress else True
+    with tqdm(
+        total=total, initial=done, unit="text", desc="scoring", disable=shown, leave=False
+    ) as bar:
+        for chunk, values in _values(tuned, left, asking, seed):
+            rows = (
+                {"id": example.id, "score": value, "text": _checksum(example)}
+                for example, value in zip(chunk, values)
+            )
+            append_log(path, *rows)
+            done += len(chunk)
+            bar.update(len(chunk))
     return done
 
 
 def _scored(
-    file: BinaryIO, path: Path, head: str, examples: Iterator[Example]
+    path: Path, head: dict[str, Any], examples: Iterator[Example]
 ) -> tuple[int, Iterator[Example]]:
     """Compare what a score file has with the texts; return how many, and the texts left."""
-    file.seek(0)
-    first = file.readline()
-    if not first.endswith(b"\n") and head.encode().startswith(first):  # new, or killed at once
-        file.truncate(0)
-        file.write(head.encode())
-        file.flush()
-        return 0, examples
-    if first != head.encode():
+    line = (json.dumps(head) + "\n").encode()
+    begins = b""
+    if path.is_file():
+        with path.open("rb") as file:
+            begins = file.read(len(line))
+    if not line.startswith(begins):
         raise MiniftError(
-            f"{path} is no score file of this model, strategy, seed and precision; it begins with "
-            f"{first[:200].decode('utf-8', 'backslashreplace').strip()!r}. Choose another --out, "
-            "or delete it"
+            f"{path} is not a score file of this model, strategy, seed and precision; it begins "
+            f"with {begins[:200].decode('utf-8', 'backslashreplace').strip()!r}. Choose another "
+            "--out, or delete it"
         )
-    done, at = 0, file.tell()  # whole chunks only: other batches would round other last digits
+    if begins != line:  # new, or killed at once
+        path.parent.mkdir(parents=True, exist_ok=True)
+        append_log(path, head)
+        return 0, examples
+    done = 0  # whole chunks only: other batches would round other last digits
     chunk: list[Example] = []
-    size = 0
-    for line in file:
-        try:
-            row = json.loads(line) if line.endswith(b"\n") else None
-        except ValueError:
-            row = None
-        if row is None:  # cut off while it was written
-            break
+    for row in _rows(path):
         example = next(examples, None)
         if example is None or (row["id"], row["text"]) != (example.id, _checksum(example)):
             number = done + len(chunk) + 1
@@ -116,17 +108,19 @@ def _scored(
                 "choose another --out, or delete it"
             )
         chunk.append(example)
-        size += len(line)
         if len(chunk) == streaming.CHUNK:
-            done, at, chunk, size = done + len(chunk), at + size, [], 0
-    else:
-        rest = list(islice(examples, 1))
-        if not rest:  # all are there
-            return done + len(chunk), iter(())
-        examples = chain(rest, examples)
-    file.truncate(at)
-    file.seek(0, os.SEEK_END)
-    return done, chain(chunk, examples)
+            done, chunk = done + len(chunk), []
+    rest = list(islice(examples, 1))
+    if not rest:  # all are there
+        return done + len(chunk), iter(())
+    cut_log(path, 1 + done)
+    return done, chain(chunk, rest, examples)
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the scores, up to a damaged line: what comes after it is scored again."""
+    with contextlib.suppress(MiniftError):
+        yield from islice(read_log(path), 1, None)
 
 
 def _checksum(example: Example) -> int:
@@ -147,7 +141,5 @@ def _values(
 
 def read_scores(path: Path) -> tuple[list[str], list[Any]]:
     """Return the ids and scores of a whole score file."""
-    with path.open(encoding="utf-8") as file:
-        next(file)
-        rows = [json.loads(line) for line in file]
+    rows = list(islice(read_log(path), 1, None))
     return [row["id"] for row in rows], [row["score"] for row in rows]

@@ -1,6 +1,6 @@
 """Any pool scored by any model, however long it is.
 
-Claim    A pool of 100,000 texts takes the memory of one chunk, and a killed run goes on.
+Claim    A pool of 100,000 texts takes the memory of one chunk, and a killed run is resumed.
 Proof    tests/label/test_project.py
 """
 
@@ -37,12 +37,12 @@ def score(
     precision: Precision | None = None,
     progress: bool = False,
 ) -> int:
-    """Score the texts of a file; a killed call goes on where it was.
+    """Score the texts of a file; if the call was killed, the same call completes the scores.
 
     Args:
         model: a run folder, or a project, whose last model is taken.
         file: the texts (see `stream_pool`); duplicates have their score twice.
-        out: JSONL, {"id", "score"} a text, the first line says how it was made.
+        out: JSONL, {"id", "score"} per text; the first line says how it was made.
         asking, seed: strategy, MC dropout, masks.
         format, text, text_b: see `stream_pool`.
         device, progress: where, and whether to show a bar on standard error.
@@ -74,6 +74,6 @@ def score(
     key["precision"] = encoder_of(tuned.model).precision
     if asking.strategy == "bald":
         key |= {"passes": asking.passes, "layers": asking.layers, "seed": seed}
-    stream = stream_pool(file, tuned.task, format, text, text_b)
     total = sum(1 for _ in stream_pool(file, tuned.task, format, text, text_b))
+    stream = stream_pool(file, tuned.task, format, text, text_b)
     return score_file(tuned, stream, asking, seed, out, key, total, progress)

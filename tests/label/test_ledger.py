@@ -82,8 +82,8 @@ def test_several_labels_are_all_kept_the_latest_counts_and_they_are_reported(tmp
         story(ledger)
         ledger.label("t1", "pos", "ada")  # the same label again is no conflict
         assert list(ledger.state.conflicts) == ["t3"]
-        note = "text 't3' has several labels: pos (ada), neg (ben); the last one counts"
-        assert ledger.notes == [note]
+        note = 'text \'t3\' has several labels: "pos" (ada), "neg" (ben); the last one counts'
+        assert ledger.state.notes == [note]
         assert ledger.state.labelled["t3"] == "neg"
         said = [e["label"] for e in ledger.journal.events if e.get("id") == "t3" and "label" in e]
         assert said == ["pos", "neg"]
