@@ -101,7 +101,7 @@ def ask(
         raise MiniftError(f"ask for at least 1 text, got {count}")
     format = format or ("conll" if project.task == "tagging" else "csv")
     if write:  # an unknown format is refused now, not after the training
-        written(format, [], project.labels, project.task)
+        written(format, [], project.task)
     if project.task == "tagging" and asking.strategy == "batch_bald":
         raise MiniftError("batch_bald needs one label per text; for sentences take bald")
     with open_ledger(project.ledger, project.ids, project.labels) as ledger:
@@ -188,10 +188,9 @@ def _choose(
         if tuned is None or asking.strategy == "random":
             choice = choose(asking, tuned, list(project.examples(pool)), count, seed)
             return list(choice.ids), list(choice.scores), []
-        key = {"model": model, "seed": seed, "strategy": asking.strategy}
-        key |= {"passes": asking.passes, "layers": asking.layers}
-        path = project.folder / "scores" / f"{round:03d}-{_short([key, pool])}.jsonl"
-        score_file(tuned, project.examples(pool), asking, seed, path, key, len(pool), progress)
+        key = {"model": model, "seed": seed, **asdict(asking), "texts": _short(pool)}
+        path = project.folder / "scores" / f"{round:03d}-{_short(key)}.jsonl"
+        score_file(tuned, project.examples(pool), len(pool), asking, seed, path, key, progress)
         ids, values = read_scores(path)
         if asking.strategy == "batch_bald":
             draws = torch.tensor(values, dtype=torch.float64).transpose(0, 1)
@@ -247,7 +246,7 @@ def _write_batch(
         Question(by_id[id], score, *said.get(id, (None, None))) for id, score in scores.items()
     ]
     folder, suffix = project.folder / "batches", FORMATS[format].suffix
-    content = written(format, questions, project.labels, project.task).encode()
+    content = written(format, questions, project.task).encode()
     names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
     paths = (folder / (name + suffix) for name in names)
     path = next(p for p in paths if not p.exists() or p.read_bytes() == content)

@@ -1,7 +1,7 @@
 """Scores of a pool of any size: streamed to a file, which the next run completes.
 
-Claim    One chunk of texts is in memory at a time. A line is used again only if it was made by
-         the same model, seed and strategy for the same text, so a file that was cut at any byte
+Claim    One chunk of texts is in memory at a time. Scores are used again only if they were made by
+         the same model, seed and strategy of the same texts, so a file that was cut at any byte
          ends up as if nothing had happened. Several processes share the scoring, the first writes.
 Proof    tests/label/test_project.py
 """
@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ from minift.active.streaming import mc_stream
 from minift.data.examples import Example
 from minift.errors import MiniftError
 from minift.journal import append_log, cut_log, read_log
-from minift.label.pool import texts_of
 from minift.runs.processes import from_first, rank
 from minift.runs.train import FineTuned
 
@@ -32,56 +30,44 @@ from minift.runs.train import FineTuned
 def score_file(
     tuned: FineTuned,
     examples: Iterable[Example],
+    total: int,
     asking: Asking,
     seed: int,
     path: str | Path,
     key: Mapping[str, Any],
-    total: int | None = None,
     progress: bool = False,
-) -> int:
+) -> None:
     """Score texts into a file, a chunk at a time, from where an earlier call stopped.
 
     Args:
         tuned: the model.
-        examples: any number; each is held for one chunk only.
+        examples: the texts; each is held for one chunk only.
+        total: how many there are.
         asking: strategy (not random) and MC dropout.
         seed: of the masks.
-        path: JSONL: the key, then {"id", "score"} with a checksum of the text; for batch_bald
-            the score is the probabilities (passes, classes).
-        key: what the scores depend on besides the texts; must fit what the file begins with.
-        total, progress: for a bar on standard error.
-
-    Returns:
-        The number of texts that the file has now.
+        path: JSONL: the key, then {"id", "score"} per text; for batch_bald the score is the
+            probabilities (passes, classes).
+        key: all that the scores depend on, the texts included.
+        progress: show a bar on standard error.
 
     Raises:
-        MiniftError: if the file holds scores of another key, or of other texts.
+        MiniftError: if the file holds scores of another key.
     """
-    if rank() > 0:
-        done = from_first(0)
-        rest = islice(examples, done, None)
-        return done + sum(len(chunk) for chunk, _ in _values(tuned, rest, asking, seed))
-    done, left = _scored(Path(path), {"scores": dict(key)}, iter(examples))
-    done = from_first(done)
-    shown = None if progress else True
+    path, first = Path(path), rank() == 0
+    done = from_first(_done(path, {"scores": dict(key)}, total) if first else 0)
     with tqdm(
-        total=total, initial=done, unit="text", desc="scoring", disable=shown, leave=False
-    ) as bar:
-        for chunk, values in _values(tuned, left, asking, seed):
-            rows = (
-                {"id": example.id, "score": value, "text": _checksum(example)}
-                for example, value in zip(chunk, values)
-            )
-            append_log(path, *rows)
-            done += len(chunk)
+        total=total, initial=done, unit="text", desc="scoring", leave=False,
+        disable=None if progress and first else True,
+    ) as bar:  # fmt: skip
+        for chunk, values in _values(tuned, islice(examples, done, None), asking, seed):
+            rows = [{"id": text.id, "score": value} for text, value in zip(chunk, values)]
+            if first:
+                append_log(path, *rows)
             bar.update(len(chunk))
-    return done
 
 
-def _scored(
-    path: Path, head: dict[str, Any], examples: Iterator[Example]
-) -> tuple[int, Iterator[Example]]:
-    """Compare what a score file has with the texts; return how many, and the texts left."""
+def _done(path: Path, head: dict[str, Any], total: int) -> int:
+    """Begin a score file, or return how many texts have their scores in it already."""
     line = (json.dumps(head) + "\n").encode()
     begins = b""
     if path.is_file():
@@ -89,42 +75,21 @@ def _scored(
             begins = file.read(len(line))
     if not line.startswith(begins):
         raise MiniftError(
-            f"{path} is not a score file of this model, strategy, seed and precision; it begins "
-            f"with {begins[:200].decode('utf-8', 'backslashreplace').strip()!r}. Choose another "
-            "--out, or delete it"
+            f"{path} does not hold scores of these texts by this model, strategy, seed and "
+            f"precision; it begins with {begins[:200].decode('utf-8', 'replace').strip()!r}. "
+            "Choose another --out, or delete it"
         )
     if begins != line:  # new, or killed at once
         path.parent.mkdir(parents=True, exist_ok=True)
         append_log(path, head)
-        return 0, examples
-    done = 0  # whole chunks only: other batches would round other last digits
-    chunk: list[Example] = []
-    for row in _rows(path):
-        example = next(examples, None)
-        if example is None or (row["id"], row["text"]) != (example.id, _checksum(example)):
-            number = done + len(chunk) + 1
-            raise MiniftError(
-                f"{path}: line {number + 1} is the score of another text than number {number}; "
-                "choose another --out, or delete it"
-            )
-        chunk.append(example)
-        if len(chunk) == streaming.CHUNK:
-            done, chunk = done + len(chunk), []
-    rest = list(islice(examples, 1))
-    if not rest:  # all are there
-        return done + len(chunk), iter(())
-    cut_log(path, 1 + done)
-    return done, chain(chunk, rest, examples)
-
-
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the scores, up to a damaged line: what comes after it is scored again."""
-    with contextlib.suppress(MiniftError):
-        yield from islice(read_log(path), 1, None)
-
-
-def _checksum(example: Example) -> int:
-    return zlib.crc32("\0".join(texts_of(example)).encode())
+    done = -1  # for the first line
+    with contextlib.suppress(MiniftError):  # what comes after a damaged line is scored again
+        for _ in read_log(path):
+            done += 1
+    if done < total:  # whole chunks only: other batches would round other last digits
+        done -= done % streaming.CHUNK
+        cut_log(path, 1 + done)
+    return done
 
 
 def _values(

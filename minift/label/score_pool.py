@@ -14,6 +14,7 @@ import torch
 from minift.active.loop import SCORES, Asking
 from minift.bert.heads import encoder_of
 from minift.errors import MiniftError
+from minift.files import file_digest
 from minift.label.pool import stream_pool
 from minift.label.project import load_project
 from minift.label.rounds import last_model
@@ -70,10 +71,11 @@ def score(
     else:
         tuned = load_run(folder, device, precision)
     require_same_weights(tuned.model)
+    total = sum(1 for _ in stream_pool(file, tuned.task, format, text, text_b))
     key: dict[str, Any] = {"model": weights_digest(tuned.model), "strategy": asking.strategy}
-    key["precision"] = encoder_of(tuned.model).precision
+    key |= {"precision": encoder_of(tuned.model).precision, "texts": file_digest(file)[:12]}
     if asking.strategy == "bald":
         key |= {"passes": asking.passes, "layers": asking.layers, "seed": seed}
-    total = sum(1 for _ in stream_pool(file, tuned.task, format, text, text_b))
     stream = stream_pool(file, tuned.task, format, text, text_b)
-    return score_file(tuned, stream, asking, seed, out, key, total, progress)
+    score_file(tuned, stream, total, asking, seed, out, key, progress)
+    return total

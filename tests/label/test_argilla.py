@@ -18,8 +18,9 @@ import re
 import pytest
 
 from minift.data.examples import TaggedExample, TextExample
-from minift.label.formats.exchange import read_answers, write_questions
+from minift.label.formats.exchange import read_answers
 from minift.label.formats.rows import Question
+from tests.label.exports import write_questions
 
 TAGS = ("O", "B-PER", "I-PER")
 SENTENCES = {
@@ -54,7 +55,7 @@ def nested(number, *values, status="pending", **more):
 
 def test_a_record_is_what_the_client_loads(tmp_path):
     questions = [Question(TextExample("7", "x", text_b="y"), 0.5, "pos", 0.75)]
-    write_questions(tmp_path / "b", "argilla", questions, ("pos",), "classification")
+    write_questions(tmp_path / "b", "argilla", questions, "classification")
     assert json.loads((tmp_path / "b").read_text()) == [
         {
             "id": "7",
@@ -73,7 +74,7 @@ def test_span_suggestions_have_a_score_each_and_none_is_written_over_an_emoji(tm
         Question(SENTENCES["s1"], guess=("B-PER", "O", "B-PER", "I-PER"), confidence=0.5),
         Question(SENTENCES["s2"], guess=("O", "O", "O")),
     ]
-    write_questions(tmp_path / "b", "argilla", questions, TAGS, "tagging")
+    write_questions(tmp_path / "b", "argilla", questions, "tagging")
     first, second, third = json.loads((tmp_path / "b").read_text())
     assert first["suggestions"]["label"] == {
         "value": [{"start": 0, "end": 3, "label": "PER"}, {"start": 8, "end": 10, "label": "PER"}],

@@ -20,9 +20,10 @@ import pytest
 
 from minift.data.examples import TaggedExample, TextExample
 from minift.errors import MiniftError
-from minift.label.formats.exchange import read_answers, write_questions
+from minift.label.formats.exchange import read_answers
 from minift.label.formats.labelstudio import labelling_config
 from minift.label.formats.rows import Question
+from tests.label.exports import write_questions
 
 TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 TEXT = "Ada 😀 met Bo Li in Bonn"
@@ -70,8 +71,8 @@ def test_a_task_is_written_as_the_documentation_says(tmp_path):
         Question(example, 0.5, "pos", 0.75),
         Question(SENTENCES["s1"], 0.25, tuple(ANSWER), 0.5),
     ]
-    write_questions(tmp_path / "a", "labelstudio", questions[:1], ("pos",), "classification")
-    write_questions(tmp_path / "b", "labelstudio", questions[1:], TAGS, "tagging")
+    write_questions(tmp_path / "a", "labelstudio", questions[:1], "classification")
+    write_questions(tmp_path / "b", "labelstudio", questions[1:], "tagging")
     assert json.loads((tmp_path / "a").read_text()) == [
         {
             "data": {"minift_id": "7", "text": "<b>x</b>", "text_b": "y", "score": 0.5},

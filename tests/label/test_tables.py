@@ -22,8 +22,9 @@ import re
 import pytest
 
 from minift.data.examples import TaggedExample, TextExample
-from minift.label.formats.exchange import read_answers, write_questions
+from minift.label.formats.exchange import read_answers
 from minift.label.formats.rows import Question
+from tests.label.exports import write_questions
 
 LABELS = ("neg", "pos")
 TAGS = ("O", "B-PER", "I-PER", "B-LOC")
@@ -46,7 +47,7 @@ def test_no_cell_of_a_written_table_can_become_a_formula(tmp_path):
     nasty = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "'=1", "\uff1d1", "\uff0d1"]
     examples = [TextExample(text, text, text_b=text) for text in nasty]
     questions = [Question(e, score=-0.5, guess="=pos", confidence=0.5) for e in examples]
-    write_questions(tmp_path / "b.csv", "csv", questions, ("=pos", "-1"), "classification")
+    write_questions(tmp_path / "b.csv", "csv", questions, "classification")
     written = (tmp_path / "b.csv").read_bytes()
     assert written.startswith(b"\xef\xbb\xbfid,text,text_b,guess,confidence,score,label\r\n")
     rows = list(csv.reader(io.StringIO(written.decode("utf-8-sig"), newline="")))[1:]
@@ -149,7 +150,7 @@ def read_words(tmp_path, content, examples=ADA, labels=TAGS):
 
 def test_a_written_token_file_reads_as_it_should(tmp_path):
     questions = [Question(ADA["1"], 0.5, ("B-PER", "I-PER", "O"), 0.25), Question(ADA["3"])]
-    write_questions(tmp_path / "b", "conll", questions, TAGS, "tagging")
+    write_questions(tmp_path / "b", "conll", questions, "tagging")
     assert (tmp_path / "b").read_text() == (
         "# id = 1\n# guess = B-PER I-PER O\n# confidence = 0.25\n# score = 0.5\n"
         "Ada\t?\nof\t?\nBonn\t?\n\n# id = 3\n#\t?\nid\t?\n\n"

@@ -17,10 +17,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from minift.data.examples import Example, TaggedExample
+from minift.data.examples import Example
 from minift.data.files.lines import decode
 from minift.errors import MiniftError, nearest
-from minift.files import atomic_write
 from minift.label.formats import argilla, conll, doccano, labelstudio, spreadsheet
 from minift.label.formats.rows import Fault, Imported, Question, Row, match_rows
 from minift.label.pool import texts_of
@@ -56,29 +55,19 @@ FORMATS: dict[str, Format] = {
 }
 
 
-def written(format: str, questions: Sequence[Question], labels: Sequence[str], task: str) -> str:
+def written(format: str, questions: Sequence[Question], task: str) -> str:
     """Return the text of a batch file for people to label.
 
     Args:
         format: one of `FORMATS`.
         questions: what to ask, in this order.
-        labels: classes, or IOB2 tags.
         task: "classification" or "tagging".
 
     Raises:
-        MiniftError: if the format is unknown or not for this task, or a guess is not a label.
+        MiniftError: if the format is unknown or not for this task.
     """
     _check(format, task)
-    for question in questions:
-        _check_guess(question, labels)
     return FORMATS[format].write(questions)
-
-
-def write_questions(
-    path: str | Path, format: str, questions: Sequence[Question], labels: Sequence[str], task: str
-) -> None:
-    """Write what `written` returns; an existing file is replaced at once or not at all."""
-    atomic_write(path, written(format, questions, labels, task))
 
 
 def read_answers(
@@ -137,16 +126,6 @@ def _check(format: str, task: str) -> None:
     if task not in FORMATS[format].tasks:
         known = ", ".join(name for name, other in FORMATS.items() if task in other.tasks)
         raise MiniftError(f'format "{format}" is not for {task}; these are: {known}')
-
-
-def _check_guess(question: Question, labels: Sequence[str]) -> None:
-    example, guess = question.example, question.guess
-    said = [] if guess is None else [guess] if isinstance(guess, str) else guess
-    if guess is not None and isinstance(example, TaggedExample) and len(said) != len(example.words):
-        count = len(example.words)
-        raise MiniftError(f"text {example.id!r} has {count} words but a guess of {len(said)} tags")
-    if unknown := [label for label in said if label not in labels]:
-        raise MiniftError(f"text {example.id!r}: the guess {unknown[0]!r} is none of the labels")
 
 
 def looks_like(text: str) -> str | None:
