@@ -24,7 +24,7 @@ from minift.data.examples import Example
 from minift.errors import MiniftError
 from minift.journal import append_log, cut_log, read_log
 from minift.runs.processes import from_first, rank
-from minift.runs.train import FineTuned
+from minift.runs.tuned import FineTuned
 
 
 def score_file(

@@ -46,8 +46,9 @@ from minift.label.score_files import read_scores
 from minift.label.score_pool import score
 from minift.label.status import status
 from minift.label.terminal import label
+from minift.runs.folder import load_run
 from minift.runs.predict import predict
-from minift.runs.train import load_run
+from minift.training.loop import Settings
 from tests.tiny import checkpoint, news, reviews
 
 TEXTS = {e.text: e.label for e in reviews(120).train}  # no text twice
@@ -707,6 +708,7 @@ def test_a_project_of_an_earlier_minift_loads_and_can_be_continued(tmp_path):
     """Made by the version of November 2026 before rooms were moved; its model is left out."""
     folder = shutil.copytree(Path(__file__).parent / "old_project", tmp_path / "proj")
     old = (folder / "ledger.jsonl").read_bytes()
+    assert load_project(folder).settings == Settings(steps=6, learning_rate=3e-4)  # as they meant
     found = status(folder)
     assert (len(found.state.labelled), len(found.state.skipped)) == (4, 1)
     assert found.rounds == ((1, "random", 5, 0), (2, "bald", 3, 3)) and found.looks == 1

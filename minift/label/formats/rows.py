@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from reprlib import repr as short
 
 from minift.data.examples import Example, TaggedExample
+from minift.data.tags import types_of
 from minift.errors import nearest
 from minift.label.formats.spans import Mark, match, tags_of
 from minift.label.pool import texts_of
@@ -280,7 +281,7 @@ def _once(answers: Sequence[Answer]) -> tuple[list[Answer], list[str]]:
 
 def _shown(answer: Answer) -> str:
     if isinstance(answer.label, list):
-        counts = Counter(tag[2:] for tag in answer.label if tag.startswith("B-"))
+        counts = Counter(types_of(answer.label))
         found = ", ".join(f"{count} {type_}" for type_, count in counts.items())
         return f"{' '.join(answer.label)} ({found or 'no entity'})"
     return str(answer.label)
