@@ -43,8 +43,9 @@ from minift.data.named import load_dataset
 from minift.errors import MiniftError
 from minift.files import atomic_write
 from minift.methods.recipes import recipe
+from minift.runs.folder import load_run
 from minift.runs.machine import machine
-from minift.runs.train import load_run, subset, train
+from minift.runs.train import subset, train
 from minift.training.loop import Seeds
 
 TEACHER = "teacher"

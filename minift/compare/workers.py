@@ -56,7 +56,8 @@ from minift.runs.determinism import deterministic, inherited
 from minift.runs.evaluate import Evaluation
 from minift.runs.machine import machine
 from minift.runs.processes import alone, store, world_size
-from minift.runs.train import FineTuned, subset, train
+from minift.runs.train import subset, train
+from minift.runs.tuned import FineTuned
 from minift.training.loop import Diverged, Seeds, Settings
 
 POLL = 0.1  # seconds between two looks

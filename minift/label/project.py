@@ -40,9 +40,8 @@ from minift.journal import parse
 from minift.label.ledger import Label, State, open_ledger, replay
 from minift.label.pool import distinct, read_pool
 from minift.methods.recipes import recipe
-from minift.runs.train import Head, build
-from minift.speed.precision import Precision
-from minift.training.loop import Seeds, Settings, select
+from minift.runs.tuned import Head, build
+from minift.training.loop import Precision, Seeds, Settings, select
 from minift.version import __version__
 
 

@@ -11,12 +11,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Protocol
 
-from minift.checkpoints.tokenizer import split_words
 from minift.data.examples import Example, TaggedExample, Task, TextExample, as_texts
 from minift.data.tags import spans_conlleval, word_places
+from minift.data.words import split_words
 from minift.runs.evaluate import predict_logits
-from minift.runs.train import FineTuned
-from minift.training.batches import make_items
+from minift.runs.tuned import FineTuned
 
 CHUNK = 1024  # texts held in memory at a time
 
@@ -59,8 +58,7 @@ def predict(tuned: FineTuned | CanTag, examples: Iterable[Example]) -> Iterator[
 
 def _labelled(tuned: FineTuned, examples: Sequence[TextExample]) -> Iterator[dict[str, Any]]:
     unlabelled = [TextExample(e.id, e.text, None, e.text_b) for e in examples]
-    longest = tuned.model.config.max_position_embeddings
-    items = make_items(unlabelled, tuned.tokenizer, tuned.task, tuned.labels, longest)
+    items = tuned.items(unlabelled)
     for example, row in zip(unlabelled, predict_logits(tuned.model, items)):
         answer: dict[str, Any] = {"text": example.text}
         if example.text_b is not None:

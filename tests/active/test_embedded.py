@@ -21,8 +21,8 @@ import pytest
 from minift.active.acquisition import bald, entropy
 from minift.active.curves import sentences
 from minift.active.loop import Asking, choose, fit
-from minift.active.mc_dropout import mc_predict
 from minift.active.simulate import Plan, simulate
+from minift.active.streaming import mc_predict
 from minift.active.study import study, whole_curves
 from minift.data.embedded import load_embedded
 from minift.methods.recipes import recipe

@@ -25,7 +25,7 @@ from minift.compact.student import new_student
 from minift.compact.vocabulary import build_vocabulary
 from minift.compact.word_vectors import start_from_teacher, whole_words, word_vectors
 from minift.errors import MiniftError
-from minift.runs.train import build
+from minift.runs.tuned import build
 from minift.training.loop import Seeds
 from tests.tiny import checkpoint, news
 

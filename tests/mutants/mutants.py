@@ -54,7 +54,9 @@ SITES = PARITY + "test_each_dropout_site_changes_the_output_in_training_and_none
 RATES = PARITY + "test_each_site_has_the_probability_that_config_json_names_for_it"
 DROPOUT = "tests/bert/test_dropout.py::"
 PACKING = "tests/bert/test_packing.py::"
+SAFETY = "tests/safety/"
 CONFIG = "tests/bert/test_config.py::"
+STRICTLY = "tests/checkpoints/test_strict.py::"
 WEIGHTS = "tests/checkpoints/test_weights.py::"
 ALL_NAMED = WEIGHTS + "test_one_error_lists_all_that_is_missing_unexpected_and_misshapen"
 FILES = "tests/test_files.py::"
@@ -433,10 +435,29 @@ LAYOUT = _in(
 CONFIGS = _in(
     "minift/bert/config.py",
     (
+        "heads need not divide the width",
+        "if self.hidden_size % self.num_attention_heads:",
+        "if False:",
+        CONFIG + "test_heads_that_do_not_divide_the_width_are_refused_with_both_numbers",
+        "a shape error deep inside attention",
+    ),
+    (
+        "sizes are only judged one by one",
+        "if self.encoder_parameters > MOST_PARAMETERS:",
+        "if False:",
+        SAFETY + "test_configs.py::"
+        "test_sizes_that_are_absurd_together_are_refused_by_name_and_cost_nothing",
+        "a config.json of a line asks for a petabyte",
+    ),
+)
+
+STRICT = _in(
+    "minift/checkpoints/strict.py",
+    (
         "RoBERTa passes for BERT",
         '"model_type": ("bert",)',
         '"model_type": ("bert", "roberta")',
-        CONFIG
+        STRICTLY
         + "test_what_minift_does_not_compute_is_refused_with_key_value_and_what_is_supported",
         "positions are off by two and every logit is wrong",
     ),
@@ -444,7 +465,7 @@ CONFIGS = _in(
         "relative positions are ignored",
         '    "position_embedding_type": ("absolute", None),\n',
         '    "position_embedding_type": ("absolute", "relative_key", None),\n',
-        CONFIG
+        STRICTLY
         + "test_what_minift_does_not_compute_is_refused_with_key_value_and_what_is_supported",
         "a part of the model is left out in silence",
     ),
@@ -452,22 +473,22 @@ CONFIGS = _in(
         "unknown keys are ignored",
         'if key not in known and not key.startswith("_"):',
         "if False:",
-        CONFIG + "test_an_unknown_key_is_refused_with_the_nearest_name_and_the_remedy",
+        STRICTLY + "test_an_unknown_key_is_refused_with_the_nearest_name_and_the_remedy",
         "a misspelt size falls back to bert-base's",
     ),
     (
         "class names in the order of the file",
         "return tuple(by_index[index] for index in range(len(by_index)))",
         "return tuple(by_index.values())",
-        CONFIG + "test_class_names_come_in_the_order_of_the_logits_not_of_the_file",
+        STRICTLY + "test_class_names_come_in_the_order_of_the_logits_not_of_the_file",
         "answers with another class's name, and a perfectly good accuracy in training",
     ),
     (
-        "heads need not divide the width",
-        "if self.hidden_size % self.num_attention_heads:",
-        "if False:",
-        CONFIG + "test_heads_that_do_not_divide_the_width_are_refused_with_both_numbers",
-        "a shape error deep inside attention",
+        "a class may be a lone surrogate",
+        "if _SURROGATE.search(name)), None)",
+        "if False), None)",
+        SAFETY + "test_configs.py::test_values_that_would_fail_later_are_named_at_once",
+        "the first prediction ends in a traceback",
     ),
 )
 
@@ -575,8 +596,8 @@ WRITER = _in(
     "minift/files.py",
     (
         "renamed before it is on the disk",
-        "            _sync(file)  #",
-        "            pass  #",
+        "            sync(file)  # a full",
+        "            pass  # a full",
         FILES + "test_a_disk_that_turns_out_full_when_flushing_leaves_the_old_files",
         "a full network disk leaves a file of zeros in place of the old one",
     ),
@@ -589,8 +610,8 @@ WRITER = _in(
     ),
     (
         "leaves temporary files",
-        "shutil.rmtree(temporary, ignore_errors=True)",
-        "pass",
+        "        finally:\n            _remove(lock)",
+        "        finally:\n            pass",
         FILES + "test_a_writer_that_fails_leaves_the_old_files_and_its_error_is_its_own",
         "each failure costs the disk as much as a success",
     ),
@@ -604,6 +625,21 @@ WORDPIECE = _in(
         "$B:0 [SEP]:0",
         BATCHES + "test_a_text_asks_cls_and_its_target_is_the_index_of_its_label",
         "the model is not told where the second text begins",
+    ),
+    (
+        "the model may read fewer pieces than the tokenizer gives",
+        "min(self.max_length, positions or self.max_length)",
+        "self.max_length",
+        WEIGHTS + "test_a_pipeline_of_transformers_cuts_a_long_text_where_our_model_ends",
+        "a pipeline of transformers ends in an IndexError at the first long text",
+    ),
+    (
+        "what tokenizer_config.json says of the longest input is not heeded",
+        "min(max_length, stated or max_length)",
+        "max_length",
+        "tests/checkpoints/test_tokenizer.py::"
+        "test_the_longest_input_is_what_the_model_reads_or_less_where_the_folder_says_so",
+        "texts are read longer than the encoder was trained for",
     ),
     (
         "words between windows are answered twice",
@@ -1028,8 +1064,8 @@ TAGGING = (
         "minift/runs/train.py",
         (
             "the choice about other pieces is recorded and not used",
-            "dataset.labels, longest, settings.other_pieces",
-            "dataset.labels, longest",
+            "dataset.task, dataset.labels, settings.other_pieces",
+            "dataset.task, dataset.labels",
             "tests/cli/test_main.py::"
             "test_other_pieces_change_training_and_not_what_is_asked_in_evaluation",
             "a comparison of the two ways compares one with itself",
@@ -1288,7 +1324,6 @@ RESUMED = [
     ),
 ]
 
-SAFETY = "tests/safety/"
 TENSOR_FILES = SAFETY + "test_tensor_files.py::"
 PICKLED = SAFETY + "test_pickled_files.py::"
 STRANGERS = [
@@ -1353,25 +1388,7 @@ STRANGERS = [
         ),
     ),
     *_in(
-        "minift/bert/config.py",
-        (
-            "sizes are only judged one by one",
-            "if self.encoder_parameters > MOST_PARAMETERS:",
-            "if False:",
-            SAFETY + "test_configs.py::"
-            "test_sizes_that_are_absurd_together_are_refused_by_name_and_cost_nothing",
-            "a config.json of a line asks for a petabyte",
-        ),
-        (
-            "a class may be a lone surrogate",
-            "if _SURROGATE.search(name)), None)",
-            "if False), None)",
-            SAFETY + "test_configs.py::test_values_that_would_fail_later_are_named_at_once",
-            "the first prediction ends in a traceback",
-        ),
-    ),
-    *_in(
-        "minift/checkpoints/tokenizer.py",
+        "minift/checkpoints/tokenizer_files.py",
         (
             "a tokenizer may replace and search",
             "elif kind is not None and kind not in known:",
@@ -1379,6 +1396,9 @@ STRANGERS = [
             SAFETY + "test_tokenizers.py::test_stages_that_grow_or_search_are_refused_by_name",
             "a text of a line becomes gigabytes, or is searched for hours",
         ),
+    ),
+    *_in(
+        "minift/checkpoints/tokenizer.py",
         (
             "ids have no limit",
             "if self.vocab_size > MOST_PIECES:",
@@ -1506,15 +1526,15 @@ KILLED = _in(
     "minift/files.py",
     (
         "what a killed process leaves stays",
-        "        _remove_abandoned(directory)\n",
-        "",
+        "                _remove(lock)\n    lock =",
+        "                pass\n    lock =",
         KILLS + "test_what_a_kill_leaves_of_a_write_is_gone_after_the_next",
         "each kill in the middle of a write costs the disk a checkpoint",
     ),
     (
         "what another process writes is taken for abandoned",
-        "held.enter_context(_alone(temporary))  #",
-        "pass  #",
+        "if ours:  # so its process was killed",
+        "if True:  # so its process was killed",
         KILLS + "test_what_another_process_writes_at_the_moment_is_left_to_it",
         "of two processes that write to one folder the first loses its files",
     ),
@@ -1699,6 +1719,7 @@ MUTANTS = [
     *DROPOUTS,
     *LAYOUT,
     *CONFIGS,
+    *STRICT,
     *LOADER,
     *WRITER,
     *WORDPIECE,

@@ -16,7 +16,7 @@ import pytest
 from minift.data.examples import TaggedExample, TextExample
 from minift.runs import predict as module
 from minift.runs.predict import predict
-from minift.runs.train import build
+from minift.runs.tuned import build
 from minift.training.loop import Seeds
 from tests.tiny import checkpoint, news, reviews
 

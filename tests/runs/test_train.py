@@ -20,8 +20,10 @@ import transformers
 
 from minift.errors import MiniftError
 from minift.methods.recipes import recipe
-from minift.runs.train import load_run, subset, train
-from minift.training.batches import make_batch, make_items
+from minift.runs.folder import load_run
+from minift.runs.train import subset, train
+from minift.training.batches import make_batch
+from minift.training.items import make_items
 from minift.training.loop import Seeds, Settings
 from tests.tiny import checkpoint, news, reviews, similarity
 
