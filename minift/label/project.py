@@ -32,7 +32,6 @@ from typing import Any
 
 from minift.active.loop import fixed_steps
 from minift.data.examples import Dataset, Example, TaggedExample, Task, TextExample
-from minift.data.files.readers import METRIC
 from minift.data.tags import TAG, labels_of, types_of
 from minift.errors import MiniftError, nearest
 from minift.files import atomic_write
@@ -95,10 +94,7 @@ class Project:
 
     def dataset(self, train: Sequence[Example] = ()) -> Dataset:
         """Return labelled texts as a data set."""
-        return Dataset(
-            self.folder.resolve().name, self.task, self.labels, tuple(train),
-            metric=METRIC[self.task],
-        )  # fmt: skip
+        return Dataset(self.folder.resolve().name, self.task, self.labels, tuple(train))
 
 
 def _pool_rows(path: Path) -> Iterator[dict[str, Any]]:

@@ -14,7 +14,7 @@ import torch
 from minift.active.loop import SCORES, Asking
 from minift.checkpoints.weights import weights_digest
 from minift.errors import MiniftError
-from minift.label.pool import stream_pool
+from minift.label.pool import open_pool
 from minift.label.project import load_project
 from minift.label.rounds import last_model
 from minift.label.score_files import score_file
@@ -42,10 +42,10 @@ def score(
 
     Args:
         model: a run folder, or a project, whose last model is taken.
-        file: the texts (see `stream_pool`); duplicates have their score twice.
+        file: the texts (see `open_pool`); texts or ids that occur twice have their scores twice.
         out: JSONL, {"id", "score"} a text, the first line says how it was made.
         asking, seed: strategy, MC dropout, masks.
-        format, text, text_b: see `stream_pool`.
+        format, text, text_b: see `open_pool`.
         device, progress: where, and whether to show a bar on standard error.
         precision: of matrix products; None takes that in which the model was trained.
 
@@ -75,6 +75,6 @@ def score(
     key["precision"] = precision_of(tuned.model)
     if asking.strategy == "bald":
         key |= {"passes": asking.passes, "layers": asking.layers, "seed": seed}
-    stream = stream_pool(file, tuned.task, format, text, text_b)
-    total = sum(1 for _ in stream_pool(file, tuned.task, format, text, text_b))
-    return score_file(tuned, stream, asking, seed, out, key, total, progress)
+    pool = open_pool(file, tuned.task, format, text, text_b)
+    total = sum(1 for _ in pool)
+    return score_file(tuned, pool, asking, seed, out, key, total, progress)

@@ -170,7 +170,8 @@ def read_dataset(
     notes += _class_notes(first.examples) if task == "classification" else []
     notes += overlap_notes(**splits)
     name = name or first.path.stem
-    return Dataset(name, task, labels, notes=tuple(notes), **splits)
+    dev_part, test_part = splits.get("dev", ()), splits.get("test", ())
+    return Dataset(name, task, labels, first.examples, dev_part, test_part, notes=tuple(notes))
 
 
 def label_order(train: tuple[Example, ...], task: Task) -> tuple[str, ...]:
@@ -239,7 +240,7 @@ def _read(path: str | Path, options: _Options) -> _Content:
             columns, rows, problems, text=options.text, text_b=options.text_b,
             label=options.label, labels=labels, numeric=options.task == "regression",
         )  # fmt: skip
-    problems += repeated_ids((line[0], example) for line, example in zip(lines, examples))
+    problems += repeated_ids(zip((line[0] for line in lines), examples))
     refuse(path, problems)
     if not examples:
         refuse(path, [(0, "there are no examples in it")])
@@ -272,13 +273,13 @@ def has_words(path: Path, format: str, columns: list[str], task: Task | None) ->
     return tagging and (format == "conll" or (format == "jsonl" and "words" in columns))
 
 
-def repeated_ids(examples: Iterable[tuple[int, Example]]) -> Problems:
-    """Find, among (line, example), each id that an earlier line has."""
+def repeated_ids(examples: Iterable[tuple[int, Example | None]]) -> Problems:
+    """Find, among (line, example or None), each id that an earlier line has."""
     seen: dict[str, int] = {}
     return [
         (line, f'the id "{example.id}" is already on line {first}')
         for line, example in examples
-        if (first := seen.setdefault(example.id, line)) != line
+        if example is not None and (first := seen.setdefault(example.id, line)) != line
     ]
 
 

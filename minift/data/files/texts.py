@@ -77,7 +77,7 @@ def read_texts(
     """Check a file of texts, or of sentences of words, and return what is in it.
 
     Args:
-        path: a file, or "-", which is standard input with one text per line.
+        path: a file, or "-" for standard input.
         format: as in `read_examples`, or "text": one text per line; so are files without a
             suffix, and .txt, read unless `format` says otherwise.
         task: what the texts are for. Words are for tagging, which takes texts as well; None
@@ -90,14 +90,16 @@ def read_texts(
         MiniftError: one error for all the faults of the file.
     """
     path, problems = Path(path), Problems()
-    format = "text" if path == STANDARD_INPUT else format_of(path, format, PLAIN)
+    format = format_of(path, format, PLAIN)
     once = path == STANDARD_INPUT or (path.exists() and not path.is_file())
     if format == "text":
         texts = Texts(path, None, False, lambda _: _lines(path))
         if once:
             return texts
         if task == "tagging" and _is_token_file(path):
-            problems.append((0, "each line is a word and its tag: --format conll reads them"))
+            problems.append(
+                (0, "one word and its tag per line: this is a token file; name it .conll")
+            )
     elif format == "conll":
         has_words(path, format, [], task)  # refuses other tasks
         sentences = parse_sentences(
