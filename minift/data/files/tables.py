@@ -48,10 +48,11 @@ _HALF = "has half of a surrogate pair, which is not a character"
 
 def csv_rows(path: Path, problems: Problems) -> Iterator[Row]:
     """Yield the rows of a comma-separated file with a header; faults go to `problems`."""
-    return _with_header(_csv_cells(path, problems), problems)
+    return _with_header(csv_cells(path, problems), problems)
 
 
-def _csv_cells(path: Path, problems: Problems) -> Iterator[tuple[int, list[str]]]:
+def csv_cells(path: Path, problems: Problems) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line where it begins, cells) of each row, the header too; faults go to `problems`."""
     reader = csv.reader(raw_lines(path), strict=True)
     while True:
         begin = reader.line_num + 1
