@@ -28,7 +28,6 @@ from typing import Any
 
 from minift.active.loop import fixed_steps
 from minift.data.examples import Dataset, Example, TaggedExample, Task, TextExample
-from minift.data.files.readers import METRIC
 from minift.data.tags import TAG, labels_of, types_of
 from minift.errors import MiniftError, nearest
 from minift.files import atomic_folder, digest
@@ -92,8 +91,7 @@ class Project:
 
     def dataset(self, train: Sequence[Example] = ()) -> Dataset:
         """Return labelled texts as a data set."""
-        name, metric = self.folder.resolve().name, METRIC[self.task]
-        return Dataset(name, self.task, self.labels, tuple(train), metric=metric)
+        return Dataset(self.folder.resolve().name, self.task, self.labels, tuple(train))
 
 
 def _pool_row(line: int, example: Example) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def score(
         file: the texts (see `stream_pool`); duplicates have their score twice.
         out: JSONL, {"id", "score"} per text; the first line says how it was made.
         asking, seed: strategy, MC dropout, masks.
-        format, text, text_b: see `stream_pool`.
+        format, text, text_b: see `open_pool`.
         device, progress: where, and whether to show a bar on standard error.
         precision: of matrix products; None takes that in which the model was trained.
 

@@ -39,7 +39,7 @@ from minift.errors import MiniftError
 from minift.label import rounds, score_files
 from minift.label.answers import import_answers
 from minift.label.ledger import open_ledger
-from minift.label.pool import distinct, read_pool, stream_pool
+from minift.label.pool import distinct, open_pool, read_pool
 from minift.label.project import load_project, read_state, start
 from minift.label.rounds import ask, last_model, train
 from minift.label.score_files import read_scores
@@ -127,7 +127,7 @@ def test_every_line_is_in_the_pool_or_named_with_the_reason(lines):
         path = Path(folder) / "pool.txt"
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
         found, labelled = read_pool(path, "classification")
-        streamed = [(e.id, e.text) for e in stream_pool(path, "classification")]
+        streamed = [(e.id, e.text) for e in open_pool(path, "classification")]
     kept, left_out, near = distinct(found)
     numbers = [line for line, _ in kept] + [row["line"] for row in left_out]
     assert sorted(numbers) == list(range(1, len(lines) + 1))
@@ -216,10 +216,10 @@ START = [
     ({"method": "freeze:9"}, r"freeze|layers"),
     ({"head": "cnn", "task": "tagging", "labels": ("PER",)}, r"use the linear head"),
     ({"pool": "nowhere.txt"}, r"no such file"),
-    ({"pool": "p.pdf"}, r'".pdf" is not a format of texts'),
+    ({"pool": "p.pdf"}, r'".pdf" does not tell the format'),
     ({"pool": "blank.csv"}, r"blank.csv: there is no text in it"),
     ({"pool": "twice.csv"}, r'line 4: the id "7" is already on line 2'),
-    ({"pool": "tokens.conll"}, r"a token file is for --task tagging"),
+    ({"pool": "tokens.conll"}, r"a token file is for tagging, not for classification"),
     ({"pool": "tokens.txt", "task": "tagging"}, r"a token file; name it .conll"),
 ]
 
@@ -357,7 +357,7 @@ def test_a_score_file_cut_anywhere_ends_up_as_if_it_never_was(begun, tmp_path, m
         score(begun, pool, cut, Asking(passes=2))
         assert cut.read_bytes() == content
     ids, values = read_scores(whole)
-    examples = list(stream_pool(pool, "classification"))
+    examples = list(open_pool(pool, "classification"))
     chosen = choose(Asking(passes=2), last_model(load_project(begun)), examples, 20, 0)
     assert sorted(zip(chosen.ids, chosen.scores)) == sorted(zip(ids, values))
     other = "does not hold scores of these texts by this model, strategy, seed and precision"

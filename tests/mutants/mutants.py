@@ -1592,13 +1592,13 @@ KEPT = [
         ),
     ),
     *_in(
-        "minift/data/files/readers.py",
+        "minift/data/files/texts.py",
         (
             "a stream answers before it has looked at the whole file",
-            "    refuse(path, problems)\n    if not found:",
-            "    if not found:",
-            "tests/data/test_readers.py::"
-            "test_a_fault_on_the_last_line_is_told_before_the_first_text_comes",
+            "    refuse(path, problems)\n    if not total:",
+            "    if not total:",
+            "tests/data/test_texts.py::"
+            "test_a_fault_of_the_last_line_is_told_before_the_first_text_comes",
             "hours of answers end in an error of the last line",
         ),
     ),
