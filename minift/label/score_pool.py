@@ -15,7 +15,7 @@ from minift.active.loop import SCORES, Asking
 from minift.checkpoints.weights import weights_digest
 from minift.errors import MiniftError
 from minift.files import file_digest
-from minift.label.pool import stream_pool
+from minift.label.pool import open_pool
 from minift.label.project import load_project
 from minift.label.rounds import last_model
 from minift.label.score_files import score_file
@@ -43,7 +43,7 @@ def score(
 
     Args:
         model: a run folder, or a project, whose last model is taken.
-        file: the texts (see `stream_pool`); duplicates have their score twice.
+        file: the texts (see `open_pool`); if a text occurs twice, so does its score.
         out: JSONL, {"id", "score"} per text; the first line says how it was made.
         asking, seed: strategy, MC dropout, masks.
         format, text, text_b: see `open_pool`.
@@ -72,11 +72,13 @@ def score(
     else:
         tuned = load_run(folder, device, precision)
     require_same_weights(tuned.model)
-    total = sum(1 for _ in stream_pool(file, tuned.task, format, text, text_b))
+    pool = open_pool(file, tuned.task, format, text, text_b)
+    if pool.texts.total is None:
+        raise MiniftError(f"{file}: it can be read only once; save the texts in a file first")
     key: dict[str, Any] = {"model": weights_digest(tuned.model), "strategy": asking.strategy}
     key |= {"precision": precision_of(tuned.model), "texts": file_digest(file)[:12]}
     if asking.strategy == "bald":
         key |= {"passes": asking.passes, "layers": asking.layers, "seed": seed}
-    stream = stream_pool(file, tuned.task, format, text, text_b)
-    score_file(tuned, stream, total, asking, seed, out, key, progress)
+    total = sum(1 for _ in pool)
+    score_file(tuned, pool, total, asking, seed, out, key, progress)
     return total
