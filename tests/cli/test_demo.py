@@ -4,7 +4,7 @@ claim                                                        oracle
 the demo's rows are the runs they name                       the balanced test split, counts
 the shipped encoder beats its sizes with random weights,     the same runs from random weights,
 and a bag of words                                           scikit-learn's (test_bag_of_words.py)
-the picture has a row a method; without matplotlib no crash  its pixels; an import that fails
+the picture has a row per method; without matplotlib no crash  its pixels; an import that fails
 the description's counts are those of the checkpoint         the tensors in the file
 """
 
@@ -27,7 +27,7 @@ from minift.cli.demo import (
     _plot,
     demo,
     examples,
-    run,
+    train_row,
 )
 from minift.compare.bag_of_words import fit_bag_of_words
 from minift.data.embedded import load_embedded
@@ -66,8 +66,8 @@ def test_the_shipped_encoder_beats_random_weights_and_a_bag_of_words_with_no_net
     dataset, seeds = examples(), 2
     random_weights = str(without_pretraining("tiny", tmp_path))
     with tqdm(disable=True) as bar:
-        pretrained = run(dataset, "full", "tiny", seeds, bar)
-        control = run(dataset, WITHOUT, random_weights, seeds, bar)
+        pretrained = train_row(dataset, "full", "tiny", seeds, bar)
+        control = train_row(dataset, WITHOUT, random_weights, seeds, bar)
     words = _bag_of_words(dataset, seeds)
     record_property(
         "measured",
@@ -80,7 +80,7 @@ def test_the_shipped_encoder_beats_random_weights_and_a_bag_of_words_with_no_net
 ROWS = [Row(NOTHING, 0, (0.5,), 0.0), Row(WORDS, 3, (0.6, 0.7), 1.0), Row("full", 9, (0.9,), 1.0)]
 
 
-def test_the_picture_has_a_row_a_method(tmp_path):
+def test_the_picture_has_a_row_per_method(tmp_path):
     image = pytest.importorskip("matplotlib.image")
     assert "demo.png" in _plot(ROWS, tmp_path / "new")
     pixels = image.imread(tmp_path / "new" / "demo.png")[..., :3]

@@ -53,7 +53,7 @@ def run(capsys, *arguments) -> tuple[int, str, str]:
 def test_distill_and_predict_from_files_to_entities(world, tmp_path, capsys):
     out = tmp_path / "student"
     code, said, _ = run(
-        capsys, "distill", "--teacher", world / "teacher", "--unlabeled", world / "text.txt",
+        capsys, "distill", "--teacher", world / "teacher", "--unlabelled", world / "text.txt",
         "--out", out, "--steps=20", "--head=crf", "--storage=int8",
     )  # fmt: skip
     assert code == 0
@@ -85,7 +85,7 @@ def test_distill_and_predict_from_files_to_entities(world, tmp_path, capsys):
 def test_other_labelled_data_may_be_named_and_need_not_have_every_tag(world, tmp_path, capsys):
     few = write(tmp_path / "few.conll", news(120).train[:2])
     code, said, error = run(
-        capsys, "distill", "--teacher", world / "teacher", "--unlabeled", world / "text.txt",
+        capsys, "distill", "--teacher", world / "teacher", "--unlabelled", world / "text.txt",
         "--train", few, "--dev", world / "dev.conll", "--out", tmp_path / "out", "--steps=2",
     )  # fmt: skip
     assert code == 0, error
@@ -100,7 +100,7 @@ def test_a_vocabulary_of_one_word_and_a_sentence_of_5000_words_are_taught(
     (tmp_path / "long.txt").write_text(f"{long}\nAda saw\n", encoding="utf-8")
     out = tmp_path / "student"
     code, said, error = run(
-        capsys, "distill", "--teacher", world / "teacher", "--unlabeled", tmp_path / "long.txt",
+        capsys, "distill", "--teacher", world / "teacher", "--unlabelled", tmp_path / "long.txt",
         "--out", out, "--steps=2", "--most-words=1", "--cache", tmp_path / "cache.safetensors",
     )  # fmt: skip
     assert code == 0, error
@@ -129,7 +129,7 @@ def test_a_vocabulary_of_one_word_and_a_sentence_of_5000_words_are_taught(
 def test_bad_input_ends_in_one_line(world, tmp_path, capsys):
     def refused(*more, unlabeled=world / "text.txt"):
         code, _, error = run(
-            capsys, "distill", "--teacher", world / "teacher", "--unlabeled", unlabeled,
+            capsys, "distill", "--teacher", world / "teacher", "--unlabelled", unlabeled,
             "--out", tmp_path / "out", "--steps=1", *more,
         )  # fmt: skip
         assert code == 1
@@ -156,7 +156,7 @@ def test_bad_input_ends_in_one_line(world, tmp_path, capsys):
     made["source"] = None
     (changed / "run.json").write_text(json.dumps(made))
     code, _, error = run(
-        capsys, "distill", "--teacher", changed, "--unlabeled", world / "text.txt", "--steps=1"
+        capsys, "distill", "--teacher", changed, "--unlabelled", world / "text.txt", "--steps=1"
     )
     assert code == 1
     assert "names its data only as 'train'" in error
