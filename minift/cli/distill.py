@@ -7,6 +7,7 @@ Proof    tests/compact/test_command.py
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from minift.cli import options
 from minift.data.examples import Dataset
 from minift.data.files.readers import read_examples
 from minift.errors import MiniftError
-from minift.runs.train import FineTuned, load_run, subset
+from minift.runs.folder import load_run
+from minift.runs.train import subset
+from minift.runs.tuned import FineTuned
 from minift.training.loop import Seeds
 
 
@@ -47,7 +50,7 @@ def run(arguments: options.Arguments) -> None:
     """Teach the student, and say what it is worth."""
     from minift.compact.distill import Distillation
     from minift.compact.report import report_text
-    from minift.compact.run import distill, read_sentences
+    from minift.compact.run import StudentSettings, distill, read_sentences
 
     settings = Distillation(steps=arguments.steps, learning_rate=arguments.learning_rate)
     unlabelled = read_sentences(arguments.unlabelled)
@@ -62,10 +65,9 @@ def run(arguments: options.Arguments) -> None:
         out,
         settings=settings,
         seeds=Seeds.all(arguments.seed),
-        head=arguments.head,
-        storage=arguments.storage,
+        student=StudentSettings(head=arguments.head, storage=arguments.storage),
         cache=arguments.cache,
-        teacher_files=arguments.teacher,
+        teacher_folder=arguments.teacher,
         command=options.typed(),
         progress=True,
     )
@@ -106,4 +108,5 @@ def _labelled(arguments: options.Arguments, teacher: FineTuned) -> Dataset:
         }
         name = arguments.train.stem
         dataset = Dataset(name, "tagging", labels, metric="entity_f1", **splits)
-    return dataset.with_train(subset(dataset.train, arguments.labels, arguments.seed))
+    train = subset(dataset.train, arguments.labels, arguments.seed)
+    return replace(dataset, train=train)

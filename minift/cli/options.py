@@ -20,8 +20,9 @@ from minift.data.examples import Dataset
 from minift.data.files.readers import read_dataset
 from minift.data.named import load_dataset
 from minift.errors import MiniftError
+from minift.runs.folder import load_run
 from minift.runs.processes import require_same_weights
-from minift.runs.train import FineTuned, load_run
+from minift.runs.tuned import FineTuned
 
 if TYPE_CHECKING:
     from minift.compact.student import Student

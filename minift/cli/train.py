@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from minift.cli import options
 from minift.methods.recipes import recipe
@@ -31,6 +30,8 @@ def add(commands: options.Commands) -> None:
         "needs it"
     )
     add("--validate-each-epoch", action="store_true", help=help)
+    help = "draw a new head even where the encoder is a run folder whose head fits the labels"
+    add("--new-head", action="store_true", help=help)
     add("--out", type=Path, help="run folder (default: runs/DATA-METHOD-LABELS-sSEED)")
     options.add_device(parser, learns=True)
     options.add_reading(parser, *options.READING)
@@ -43,7 +44,6 @@ def run(arguments: options.Arguments) -> None:
     method, dataset = recipe(arguments.method), options.data(arguments)
     asked = {
         "epochs": arguments.epochs,
-        "min_steps": None if arguments.epochs is None else 0,  # N epochs are N
         "batch_size": arguments.batch_size,
         "learning_rate": arguments.learning_rate,
         "keep": arguments.keep,
@@ -55,8 +55,6 @@ def run(arguments: options.Arguments) -> None:
     name = f"{dataset.name}-{method.name}{cnn}-{labels}-s{arguments.seed}".replace(":", "")
     out = arguments.out or Path("runs") / name
     files = arguments.train, arguments.dev, arguments.test
-    # Until train() has this keyword, it is passed only where it is asked for.
-    validate: dict[str, Any] = {"validate_each_epoch": True}
     try:
         _, result = train(
             dataset,
@@ -66,13 +64,14 @@ def run(arguments: options.Arguments) -> None:
             seeds=Seeds.all(arguments.seed),
             settings=replace(method.settings, **chosen),
             head=arguments.head,
+            new_head=arguments.new_head,
             out=out,
             source=source_of_name(arguments.data)
             if arguments.data
             else source_of_files(*files, options.reading(arguments)),
             device=options.device(arguments),
+            validate_each_epoch=arguments.validate_each_epoch,
             progress=True,
-            **(validate if arguments.validate_each_epoch else {}),
         )
     except KeyboardInterrupt:
         if (out / "checkpoints").is_dir():
