@@ -7,7 +7,8 @@ Paper    Izsak, Guskin & Wasserblat (2019), "Training Compact Models for Low Res
 Differs  - Words come from training and unlabelled text only. The authors' code also counts the
            words of dev and test; `transductive` does that, and the vocabulary remembers it.
          - Any character that was seen has a row, and no character shares the row of the padding;
-           theirs knows ASCII letters and six punctuation marks, and gives "a" the row of the padding.
+           theirs knows ASCII letters and six punctuation marks, and gives "a" the row of the
+           padding.
          - A word that is not known as it is written is looked up in lower case: "Oslo" at least
            as "oslo", which is how an uncased teacher's words are written.
          - The order is by frequency, then by code point, so it does not depend on the order
