@@ -1418,11 +1418,11 @@ STRANGERS = [
         ),
     ),
     *_in(
-        "minift/compare/page.py",
+        "minift/compare/page.html",
         (
             "a paragraph may hold HTML",
-            'f"<p>{escape(block.text)}</p>"',
-            'f"<p>{block.text}</p>"',
+            "<p>{{ block.text }}</p>",
+            "<p>{{ block.text|safe }}</p>",
             SAFETY + "test_pages.py::test_hostile_names_add_no_element_and_no_attribute",
             "a label in a stranger's data runs in the reader's browser",
         ),
