@@ -212,7 +212,7 @@ BAD = [
     (["train", "{project}"], r"nothing to train on: nothing is labelled yet"),
     (["status", "{project}", "--forecast"], r"no forecast: nothing is labelled yet"),
     (["score", "{project}", "{world}/pool.txt", "--out", "{world}/s"], r"has no model yet"),
-    (["score", "{world}", "{world}/pool.txt", "--out", "{world}/s"], r"no run folder"),
+    (["score", "{world}", "{world}/pool.txt", "--out", "{world}/s"], r"is not a run folder"),
     (
         ["start", "--pool", "{world}/pool.txt", "--labels", "pos", "--out", "{world}/p"],
         r"2 classes",

@@ -143,7 +143,7 @@ def test_bad_input_ends_in_one_line(world, tmp_path, capsys):
     (tmp_path / "wide.conll").write_text("Ada\tO\nsaw\tit\tO\nat\tO\n")
     assert "line 2: 3 columns, expected 2" in refused("--train", tmp_path / "wide.conll")
     assert "belong to --train" in refused("--labels=3")
-    assert "--steps must be at least 1" in refused("--steps=0")
+    assert "--steps must be a whole number from 1 up" in refused("--steps=0")
     assert "--learning-rate must be positive" in refused("--learning-rate=0")
     (tmp_path / "classes.csv").write_text("text,label\ngood,1\nbad,0\n")
     assert "tagging needs a token file" in refused("--train", tmp_path / "classes.csv")
