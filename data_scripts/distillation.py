@@ -194,15 +194,6 @@ class Lesson:
     sentence: Tensor
     states: Tensor
 
-    def to(self, device: torch.device | str) -> Lesson:
-        """Return the lesson with its tensors on `device`."""
-        return Lesson(
-            self.packed.to(device),
-            self.words.to(device),
-            self.sentence.to(device),
-            self.states.to(device),
-        )
-
 
 class Lessons:
     """Batches of taught sentences: batch s is a function of the seed and s alone.

@@ -1,9 +1,9 @@
-"""One picture and one table of several simulations: a panel and a row a folder.
+"""One picture and one table of several simulations: one panel and one row per folder.
 
     python data_scripts/draw_curves.py runs/sst2-full runs/sst2-head ... --out curves.png
 
 Each folder was made by `minift active simulate --out`. A panel shows the mean score of each
-strategy with its 95% interval, a row the one test of each strategy: its whole curve less that of
+strategy with its 95% interval, a row the one test of each strategy: its whole curve minus that of
 random, seed by seed. Folders may still be growing: they are only read.
 
 Proof    tests/data_scripts/test_draw_curves.py
@@ -48,13 +48,13 @@ def title(found: Study) -> str:
     learns = {"full": "everything learns", "head": "the head learns"}
     method = learns.get(setup["method"], setup["method"])
     method += " under a CNN" if setup.get("head") == "cnn" else ""
-    sampled = {"all": "all sites", "head": "the head"}
+    sampled = {"trained": "the sites trained with it", "all": "all sites", "head": "the head"}
     sites = sampled.get(setup["layers"], f"the top {setup['layers']} layers")
     return f"{setup['data']}: {method}, dropout samples in {sites}"
 
 
 def row(found: Study) -> str:
-    """Return a line of a Markdown table: each strategy less random over the whole curve."""
+    """Return a line of a Markdown table: each strategy minus random over the whole curve."""
     cells = []
     for strategy, difference in whole_curves(found).items():
         ends = difference.interval
@@ -65,7 +65,7 @@ def row(found: Study) -> str:
 
 
 def draw(studies: Sequence[Study], file: Path) -> None:
-    """Draw a panel a simulation."""
+    """Draw one panel per simulation."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -88,7 +88,7 @@ def draw(studies: Sequence[Study], file: Path) -> None:
                 low, high = zip(*line.band)
                 axes.fill_between(places, low, high, color=colour, alpha=0.13, linewidth=0)
         axes.set_title(f"{title(found)} ({len(found.seeds)} seeds)", fontsize=8)
-        axes.set(xlabel=found.unit, ylabel=f"{found.metric}, points")
+        axes.set(xlabel="labels", ylabel=f"{found.metric}, points")
         axes.grid(alpha=0.3)
         axes.legend(frameon=False, fontsize=8)
     file.parent.mkdir(parents=True, exist_ok=True)

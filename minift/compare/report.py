@@ -20,9 +20,7 @@ from minift.compare.page import (
     Code,
     Heading,
     Paragraph,
-    Plot,
     Plots,
-    Strip,
     Table,
     html,
     markdown,
@@ -30,6 +28,7 @@ from minift.compare.page import (
 )
 from minift.compare.statistics import Difference, holm, paired_difference, sentence, summary
 from minift.files import atomic_write
+from minift.plots import Plot, Strip
 
 
 @dataclass(frozen=True)
