@@ -594,7 +594,7 @@ def _numbers(text: str) -> list[int]:
 
 
 def _compare(arguments: argparse.Namespace) -> None:
-    from minift.compare.grid import compare
+    from minift.compare.grid import Terms, Work, compare
     from minift.compare.report import short_text
 
     dataset = _dataset(arguments)
@@ -607,19 +607,23 @@ def _compare(arguments: argparse.Namespace) -> None:
         arguments.labels,
         seeds[0] if len(seeds) == 1 else seeds,
         out,
-        epochs=arguments.epochs,
-        batch_size=arguments.batch_size,
-        rate_factor=arguments.rate_factor,
-        keep=arguments.keep,
-        grid=arguments.grid,
-        selection=arguments.selection,
-        budget_minutes=arguments.budget_minutes,
-        processes=arguments.processes,
-        keep_weights=arguments.keep_weights,
-        device=_device(arguments.device),
-        precision=arguments.precision,
-        progress=True,
-        command=shlex.join(["minift", *sys.argv[1:]]),
+        Terms(
+            epochs=arguments.epochs,
+            batch_size=arguments.batch_size,
+            rate_factor=arguments.rate_factor,
+            keep=arguments.keep,
+            grid=arguments.grid,
+            selection=arguments.selection,
+            precision=arguments.precision,
+            device=_device(arguments.device),
+        ),
+        Work(
+            processes=arguments.processes,
+            budget_minutes=arguments.budget_minutes,
+            keep_weights=arguments.keep_weights,
+            progress=True,
+            command=shlex.join(["minift", *sys.argv[1:]]),
+        ),
     )
     print(short_text(comparison))
     print("\n".join(f"note: {note}" for note in comparison.notes))
