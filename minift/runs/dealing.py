@@ -74,7 +74,7 @@ def work(do: Callable[[Job], Result], entries: dist.Store | None = None, name: s
         job = pickle.loads(entries.get(f"job {number}"))
         if job is None:
             return
-        _put(entries, f"doing {name}", job)
+        _put(entries, f"doing {name}", str(job))
         result: Any
         try:
             with alone():
