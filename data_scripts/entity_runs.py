@@ -45,8 +45,9 @@ from minift.files import atomic_write
 from minift.journal import append_log, read_log
 from minift.methods.recipes import recipe
 from minift.runs.dealing import deal
+from minift.runs.folder import load_run
 from minift.runs.machine import machine
-from minift.runs.train import load_run, subset, train
+from minift.runs.train import subset, train
 from minift.training.loop import Seeds
 
 TEACHER = "teacher"

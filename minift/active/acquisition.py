@@ -10,7 +10,7 @@ Paper    BALD: Houlsby et al. (2011), https://arxiv.org/abs/1112.5745; as used b
 Differs  - BALD below 1e-12 is 0: passes that agree to the last bit would otherwise be ranked by
            rounding errors.
          - BatchBALD is exact while the chosen texts have at most `configurations` joint labels,
-           then estimated from as many sampled ones; the paper changes over in the same way.
+           then estimated from as many sampled ones, as in the paper.
            Gains only shrink as the batch grows, so most texts need not be tried again (lazy
            greedy, Minoux 1978); with sampled labels that is an approximation.
 Proof    tests/active/test_acquisition.py
@@ -19,8 +19,7 @@ Proof    tests/active/test_acquisition.py
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
-from typing import Literal
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -28,7 +27,6 @@ from torch import Tensor
 from minift.errors import MiniftError
 
 Score = Callable[[Tensor], Tensor]
-Aggregate = Literal["sum", "mean", "max"]
 _NOTHING = 1e-12  # nats; above the rounding of float64, far below any difference that matters
 
 
@@ -75,7 +73,7 @@ def _mean(probabilities: Tensor) -> Tensor:
 
 
 def _checked(probabilities: Tensor) -> Tensor:
-    """Return float64 probabilities, or say which row is none."""
+    """Return float64 probabilities, or say which row is not a distribution."""
     if probabilities.dim() != 3:
         raise MiniftError(
             f"got probabilities of shape {tuple(probabilities.shape)}; expected "
@@ -87,8 +85,8 @@ def _checked(probabilities: Tensor) -> Tensor:
     if wrong.any():
         which, text = wrong.nonzero()[0].tolist()
         raise MiniftError(
-            f"pass {which}, text {text}: {probabilities[which, text].tolist()} are no "
-            "probabilities; give softmax outputs, not logits"
+            f"pass {which}, text {text}: {probabilities[which, text].tolist()} are "
+            "not probabilities; give softmax outputs, not logits"
         )
     return probabilities
 
@@ -96,7 +94,7 @@ def _checked(probabilities: Tensor) -> Tensor:
 def batch_bald(
     probabilities: Tensor, count: int, seed: int, configurations: int = 1024, chunk: int = 4096
 ) -> tuple[list[int], list[float]]:
-    """Choose texts that *together* tell most: near-duplicates are not worth two labels.
+    """Choose texts that tell most *together*: near-duplicates are not worth two labels.
 
     Args:
         probabilities: (passes, texts, classes) of `mc_predict(..., consistent=True)`; the passes
@@ -104,7 +102,7 @@ def batch_bald(
         count: texts to choose.
         seed: for ties and for sampled configurations.
         configurations: joint labels of the chosen texts that are kept.
-        chunk: texts that are tried at a time, to bound memory.
+        chunk: how many texts are tried at once, to bound memory.
 
     Returns:
         Indices in the order of choice, and for each what it added, in nats.
@@ -163,36 +161,16 @@ def _labelled(
     return share, posterior
 
 
-def aggregate(word_scores: Sequence[Tensor], how: Aggregate = "mean") -> Tensor:
-    """Turn the scores of words into one score a sentence.
-
-    Args:
-        word_scores: (words,) for each sentence.
-        how: "sum" prefers long sentences, "max" does so more weakly (more words, more chances),
-            "mean" does not, but one hard word in a long sentence is lost in it.
-
-    Returns:
-        (sentences,)
-    """
-    if how not in ("sum", "mean", "max"):
-        raise MiniftError(f'aggregate by "sum", "mean" or "max", not {how!r}')
-    return torch.stack([getattr(torch, how)(scores) for scores in word_scores])
-
-
-def select(scores: Tensor, budget: int, seed: int, costs: Sequence[int] | None = None) -> list[int]:
+def select(scores: Tensor, budget: int, seed: int) -> list[int]:
     """Return the indices with the highest scores, highest first.
 
     Args:
         scores: (texts,)
-        budget: how many texts; with `costs`, how much they may cost together.
+        budget: how many texts; all there are, if there are fewer.
         seed: orders texts with equal scores.
-        costs: of each text, e.g. its words; a text that no longer fits is passed over. None: 1.
-
-    Returns:
-        At most `budget` indices; all there are, if there are fewer.
 
     Raises:
-        MiniftError: if a score is not finite, or not even the cheapest text fits.
+        MiniftError: if a score is not finite, or nothing is asked for.
     """
     if budget < 1:
         raise MiniftError(f"the budget must be at least 1, got {budget}")
@@ -207,14 +185,4 @@ def select(scores: Tensor, budget: int, seed: int, costs: Sequence[int] | None =
             stacklevel=2,
         )
     shuffled = torch.randperm(len(scores), generator=torch.Generator().manual_seed(seed))
-    ranked = shuffled[scores[shuffled].argsort(descending=True, stable=True)].tolist()
-    if costs is None:
-        return ranked[:budget]
-    chosen, left = [], budget
-    for index in ranked:
-        if costs[index] <= left:
-            chosen.append(index)
-            left -= costs[index]
-    if ranked and not chosen:
-        raise MiniftError(f"a budget of {budget} is less than the cheapest text: {min(costs)}")
-    return chosen
+    return shuffled[scores[shuffled].argsort(descending=True, stable=True)][:budget].tolist()

@@ -2,14 +2,17 @@
 
 Claim    Three signs say that more labels may not pay: the budget is used up, the model is hardly
          unsure of anything, or models trained on more and more labels have stopped changing
-         their predictions. None of them needs a label.
+         their predictions. None of them needs a label. What no model was trained for is said to
+         be unknown.
 Paper    Stabilising predictions: Bloodgood & Vijay-Shanker (2009), "A Method for Stopping Active
          Learning Based on Stabilizing Predictions and the Need for User-Adjustable Stopping",
          https://aclanthology.org/W09-1107 (mean kappa of the last three pairs, .99). Overall
          uncertainty: Zhu et al. (2008), https://aclanthology.org/C08-1142.
-Differs  A model that gives one class to every text has collapsed: it agrees with itself and may be
-         sure, and neither is a sign. The advice then says so. (Seen on SST-2: BALD asked for
-         more and more of one class until the models knew no other.)
+Differs  - A model that gives one class to every text has collapsed: it agrees with itself and may
+           be sure, and neither is a sign. The advice then says so. (Seen on SST-2: BALD asked for
+           more and more of one class until the models knew no other.)
+         - Models of equally many labels count as one, the last: without new labels a model agrees
+           with itself.
 Proof    tests/active/test_advice.py
 """
 
@@ -20,6 +23,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+
+LOW = 0.05  # share of the largest entropy below which a model counts as sure
+STABLE = 0.99  # mean kappa of consecutive models from which on predictions count as stable
+PAIRS = 3  # of consecutive models, over which that mean is taken
 
 
 @dataclass(frozen=True)
@@ -39,7 +46,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Advice:
-    """Whether to stop, the reasons in sentences, and what else is wrong with the model."""
+    """Whether to stop, the reasons in sentences, and what a reader must know beside them."""
 
     stop: bool
     reasons: tuple[str, ...]
@@ -57,48 +64,60 @@ def kappa(first: Sequence[int], second: Sequence[int]) -> float:
     return math.nan if chance == 1 else (agree - chance) / (1 - chance)
 
 
-def advise(
-    looks: Sequence[Look],
-    budget: int | None = None,
-    low: float = 0.05,
-    stable: float = 0.99,
-    pairs: int = 3,
-) -> Advice:
-    """Say whether labelling should go on.
+def advise(looks: Sequence[Look], budget: int | None = None, labelled: int | None = None) -> Advice:
+    """Say whether labelling should continue.
 
     Args:
-        looks: one a round, oldest first; at least one.
+        looks: one per model, oldest first; there may be none.
         budget: labels that may be used.
-        low: share of the largest entropy under which the model counts as sure.
-        stable: mean kappa of consecutive models from which on predictions count as stable.
-        pairs: number of consecutive pairs of models that kappa is averaged over.
+        labelled: labels there are today; None: those of the last look.
     """
-    now = looks[-1]
-    reasons = []
-    if budget is not None and now.labelled >= budget:
+    of: dict[int, Look] = {}  # of so many labels the last model
+    for look in looks:
+        of.pop(look.labelled, None)
+        of[look.labelled] = look
+    models = list(of.values())
+    last = models[-1] if models else Look(0, math.nan, ())
+    labelled = last.labelled if labelled is None else labelled
+    collapsed = len(set(last.predictions)) == 1 < len(last.predictions)
+    agreements = [kappa(a.predictions, b.predictions) for a, b in pairwise(models[-PAIRS - 1 :])]
+    agreement = sum(agreements) / len(agreements) if agreements else math.nan
+    reasons, warnings = [], []
+    if budget is not None and labelled >= budget:
         reasons.append(f"the budget of {budget} labels is used up")
-    collapsed = len(set(now.predictions)) == 1 < len(now.predictions)
-    if now.uncertainty < low and not collapsed:
+    if last.uncertainty < LOW and not collapsed:
         reasons.append(
-            f"the model is sure of nearly everything: its mean entropy is {now.uncertainty:.3f} "
-            f"of the largest possible, under {low}"
+            f"the model is sure of nearly everything: its mean entropy is {last.uncertainty:.3f} "
+            f"of the largest possible, less than {LOW}"
         )
-    recent = looks[-pairs - 1 :]
-    agreements = [kappa(a.predictions, b.predictions) for a, b in pairwise(recent)]
-    mean = sum(agreements) / len(agreements) if agreements else math.nan
-    if len(agreements) == pairs and mean >= stable:
+    if len(agreements) == PAIRS and agreement >= STABLE:
         reasons.append(
-            f"predictions no longer change: mean kappa of the last {pairs} pairs of models is "
-            f"{mean:.3f}, at least {stable}"
+            f"predictions no longer change: the mean kappa of the last {PAIRS} pairs of models is "
+            f"{agreement:.3f}, at least {STABLE}"
         )
-    warnings = []
     if collapsed:
         warnings.append(
-            f"the model gives one class to all {len(now.predictions)} it was shown: it knows which "
-            "is frequent and no more; look at the balance of the labels, draw the next at random"
+            f"the model gives one class to all {len(last.predictions)} it was shown: it knows "
+            "which is frequent and no more; look at the balance of the labels, and draw the next "
+            "texts at random"
+        )
+    if not models:
+        warnings.append(
+            "no model has been trained, so nobody can know whether one would be sure, or would "
+            "still change its predictions"
+        )
+    elif labelled > last.labelled:
+        warnings.append(
+            f"the last model was trained on {last.labelled} of {labelled} labels; what a model of "
+            "all of them would say is not known"
         )
     if reasons:
         return Advice(True, tuple(reasons), tuple(warnings))
-    known = f"kappa of the last models {mean:.3f}" if mean == mean else "no kappa yet"
-    go_on = f"go on: mean entropy {now.uncertainty:.3f} of the largest, {known}"
-    return Advice(False, (go_on,), tuple(warnings))
+    known = "nothing says that more labels would not pay"
+    if models:
+        known = f"mean entropy {last.uncertainty:.3f} of the largest possible, "
+        if agreement == agreement:
+            known += f"mean kappa of the last models {agreement:.3f}"
+        else:
+            known += "and no two models yet whose predictions could be compared"
+    return Advice(False, (f"continue: {known}",), tuple(warnings))

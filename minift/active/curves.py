@@ -12,7 +12,7 @@ Proof    tests/active/test_curves.py
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,23 @@ from minift.compare.page import (
 )
 from minift.compare.statistics import FEWEST, Difference, Interval, sentence, summary
 from minift.files import atomic_write
+
+NOTES = (
+    "Strategies of a seed start from the same texts and the same first model, so curves are "
+    "compared seed by seed. Bands that overlap say little about a paired difference; the table of "
+    "differences does.",
+    "Whole curve: the area under the learning curve divided by its width, that is the mean score "
+    "from the first to the last count. It is one number per seed, so each strategy is tested once. "
+    "The intervals at single counts are many and not independent: one that excludes 0 is not a "
+    "finding by itself.",
+    "Saved: the first count at which random's mean curve reaches a score, minus the strategy's. "
+    "The bootstrap resamples seeds and is too narrow for a handful of them. The sentence at the "
+    "top takes the highest score that both have at their ends, and claims a saving only if the "
+    "whole curves differ, too.",
+    "An interval covers what changes with the seed. It does not cover the choice of the test "
+    "examples, of the data set, or of the encoder.",
+    "Equal labels are not equal cost: see the minutes.",
+)
 
 
 def sentences(study: Study) -> list[str]:
@@ -72,9 +89,9 @@ def saved_sentence(study: Study, strategy: str, advantage: float) -> str:
     if found is None:
         return ""
     saved, _ = found
-    text = f"{study.unit} saved by {strategy} at equal {study.metric}: "
+    text = f"labels saved by {strategy} at equal {study.metric}: "
     where = (
-        f"{_points(saved.level)} points with {saved.needs:,.0f} {study.unit}, {REFERENCE} with "
+        f"{_points(saved.level)} points with {saved.needs:,.0f} labels, {REFERENCE} with "
         f"{saved.random_needs:,.0f}; 95% bootstrap interval {_ends(saved.interval)}"
     )
     if not (saved.seen and saved.labels * advantage > 0):
@@ -84,54 +101,60 @@ def saved_sentence(study: Study, strategy: str, advantage: float) -> str:
     return text + f"about {saved.labels:,.0f} ({where})"
 
 
-def _ends(interval: Interval | None) -> str:
-    if interval is None:
-        return f"none, it needs {FEWEST} seeds"
-    if math.isinf(interval[0]):
-        return "not reached"
-    low, high = (f"{end:+,.0f}" if math.isfinite(end) else "not reached" for end in interval)
-    return f"{low} to {high}"
-
-
 def scores_table(study: Study) -> Table:
-    """Return mean ± sd in points, a row a label count."""
+    """Return mean ± sd in points, one row per label count."""
 
     def cell(strategy: str, number: int) -> str:
         if not (scores := list(study.column(strategy, number).values())):
             return ""
         found = summary(scores)
-        few = f" ({found.n})" if found.n < len(study.seeds) else ""
-        return (
-            _points(found.mean) + (f" ± {_points(found.sd)}" if found.sd is not None else "") + few
-        )
+        spread = "" if found.sd is None else f" ± {_points(found.sd)}"
+        return _points(found.mean) + spread + f" ({found.n})" * (found.n < len(study.seeds))
 
-    rows = [
-        (f"{study.place(n):,.0f}", *(cell(s, n) for s in study.strategies)) for n in study.rounds
-    ]
-    return Table((study.unit, *study.strategies), tuple(rows))
+    return _by_count(study, cell)
+
+
+def imbalance_table(study: Study) -> Table:
+    """Return largest minus smallest class of the labelled set: the mean over the seeds."""
+
+    def cell(strategy: str, number: int) -> str:
+        found = list(study.column(strategy, number, "imbalance").values())
+        return f"{sum(found) / len(found):.1f}" if found else ""
+
+    return _by_count(study, cell)
+
+
+def _by_count(study: Study, cell: Callable[[str, int], str]) -> Table:
+    rows = ((_count(study, n), *(cell(s, n) for s in study.strategies)) for n in study.rounds)
+    return Table(("labels", *study.strategies), tuple(rows))
 
 
 def differences_table(study: Study) -> Table:
     """Return the paired differences to random at each count, and over the whole curve."""
     columns = [[*at_each_count(study, s), d] for s, d in whole_curves(study).items()]
-    names = [*(f"{study.place(n):,.0f}" for n in study.rounds), "whole curve"]
-    rows = [(name, *map(_difference, row)) for name, row in zip(names, zip(*columns))]
-    return Table((study.unit, *study.others), tuple(rows))
+    names = [*(_count(study, n) for n in study.rounds), "whole curve"]
+    rows = ((name, *map(_difference, row)) for name, row in zip(names, zip(*columns)))
+    return Table(("labels", *study.others), tuple(rows))
 
 
 def tests_table(study: Study) -> Table:
     """Return the one test of each strategy."""
     differences = whole_curves(study)
     adjusted = corrected(differences)
-    rows = []
-    for strategy, d in differences.items():
-        ps = [
-            "" if p is None else f"{p:.3f}" if p >= 0.0005 else "<0.001"
-            for p in (d.p, adjusted.get(strategy))
-        ]
-        intervals = [f"{_signed(i[0])} to {_signed(i[1])}" if i else "" for i in (d.t, d.bootstrap)]
-        mean = _signed(d.mean) if d.differences else ""
-        rows.append((strategy, mean, *intervals, *ps, str(len(d.differences))))
+
+    def p(value: float | None) -> str:
+        return "" if value is None else f"{value:.3f}" if value >= 0.0005 else "<0.001"
+
+    rows = (
+        (
+            strategy,
+            _signed(d.mean) if d.differences else "",
+            *(f"{_signed(i[0])} to {_signed(i[1])}" if i else "" for i in (d.t, d.bootstrap)),
+            *(p(d.p), p(adjusted.get(strategy))),
+            str(len(d.differences)),
+        )
+        for strategy, d in differences.items()
+    )
     header = ("strategy", "difference", "95% CI (t)", "95% CI (bootstrap)", "p", "p (Holm)")
     return Table((*header, "seeds"), tuple(rows))
 
@@ -143,67 +166,128 @@ def saved_table(study: Study) -> Table | None:
         _, levels = labels_saved(study, strategy) or (None, [])
         for s in levels:
             reached = math.isfinite(s.random_needs)
-            rows.append(
-                (
-                    f"{strategy} {_points(s.level)}",
-                    f"{s.needs:,.0f}",
-                    f"{s.random_needs:,.0f}" if reached else "not reached",
-                    f"{round(s.labels):+,}" if reached else "",
-                    _ends(s.interval) if s.interval else "",
-                )
-            )
-    header = ("at equal score", f"{study.unit} needed", f"{REFERENCE} needs", "saved")
-    return Table((*header, "95% bootstrap"), tuple(rows)) if rows else None
+            needs = f"{s.random_needs:,.0f}" if reached else "not reached"
+            saved = f"{round(s.labels):+,}" if reached else ""
+            ends = _ends(s.interval) if s.interval else ""
+            rows.append((f"{strategy} {_points(s.level)}", f"{s.needs:,.0f}", needs, saved, ends))
+    header = ("at equal score", "labels needed", f"{REFERENCE} needs", "saved", "95% bootstrap")
+    return Table(header, tuple(rows)) if rows else None
 
 
 def cost_table(study: Study) -> Table:
     """Return minutes of training and of scoring the pool: a curve's mean, and all curves."""
     rows = []
     for strategy in study.strategies:
-        courses = list(study.courses[strategy].values())
-        spent = [
-            [sum(r[key] for r in c) / 60 for c in courses]
+        courses = study.courses[strategy].values()
+        training, scoring = (
+            sum(r[key] for course in courses for r in course) / 60
             for key in ("train_seconds", "score_seconds")
-        ]
-        means = [sum(minutes) / len(minutes) for minutes in spent]
-        total = sum(map(sum, spent))
-        cells = (*means, sum(means), total)
-        rows.append((strategy, *(f"{m:.1f}" for m in cells), str(len(courses))))
+        )
+        means = (total / len(courses) for total in (training, scoring, training + scoring))
+        minutes = (f"{m:.1f}" for m in (*means, training + scoring))
+        rows.append((strategy, *minutes, str(len(courses))))
     header = ("minutes", "training a curve", "scoring a curve", "both", "all curves", "curves")
     return Table(header, tuple(rows))
 
 
-def imbalance_table(study: Study) -> Table:
-    """Return largest minus smallest class of the labelled set: the mean over the seeds."""
-
-    def cell(strategy: str, number: int) -> str:
-        found = list(study.column(strategy, number, "imbalance").values())
-        return f"{sum(found) / len(found):.1f}" if found else ""
-
-    rows = [
-        (f"{study.place(n):,.0f}", *(cell(s, n) for s in study.strategies)) for n in study.rounds
-    ]
-    return Table((study.unit, *study.strategies), tuple(rows))
-
-
 def missing_classes(study: Study) -> list[str]:
-    """Say which curves went on without a text of some class, and until when."""
+    """Say which curves began without a text of some class, and until when they had none."""
     found = []
     for strategy, courses in study.courses.items():
         for seed, course in courses.items():
             for label in course[0].get("missing", []):
                 lacking = [r for r in course if label in r["missing"]]
-                last = f"{study.count(lacking[-1]):,} {study.unit}"
-                end = "at the end, too" if lacking[-1] is course[-1] else f"up to {last}"
+                last = f"up to {lacking[-1]['labelled']:,} labels"
+                end = "not even at the end" if lacking[-1] is course[-1] else last
                 found.append(f"{strategy}, seed {seed}: no example of {label}, {end}")
     return found
+
+
+def plot(study: Study) -> Curves:
+    """Return the mean learning curves with their bands."""
+    lines = []
+    for strategy in study.strategies:
+        points, ends = [], []
+        for number in study.rounds:
+            if scores := [100 * score for score in study.column(strategy, number).values()]:
+                points.append((study.place(number), sum(scores) / len(scores)))
+                ends.append(band(scores))
+        known = [(low, min(high, 100.0)) for low, high in filter(None, ends)]
+        bands = tuple(known) if len(known) == len(ends) else ()
+        lines.append(Line(strategy, tuple(points), bands, reference=strategy == REFERENCE))
+    caption = f"{_capital(study.metric)} in points: mean over the seeds"
+    if any(line.band for line in lines):
+        caption += "; the band is the 95% interval of the mean (t)"
+    return Curves(caption + ".", tuple(lines), "labels")
+
+
+def page(study: Study) -> list[Block]:
+    """Return the report."""
+    setup, seeds = study.setup, len(study.seeds)
+    planned = len(study.strategies) * seeds
+    missing = planned - sum(len(study.finished(strategy)) for strategy in study.strategies)
+    intro = (
+        f"{', '.join(study.strategies)}; {seeds} seed{'s' * (seeds > 1)}; "
+        f"{_count(study, 0)} to {_count(study, study.rounds[-1])} labels; encoder "
+        f"{setup.get('encoder', '?')}, method {setup.get('method', '?')}, "
+        f"{setup.get('head', 'linear')} head. Scores are {study.metric} in points (hundredths) on "
+        f"the {setup.get('test_examples', 0):,} test examples, which steer nothing."
+    )
+    if missing:
+        intro += f" {missing} of {planned} curves are not finished yet."
+    blocks: list[Block] = [
+        Heading(f"Does asking pay on {setup.get('data', 'these data')}?", 1),
+        Paragraph(intro),
+        Bullets(tuple(_capital(text) + "." for text in sentences(study))),
+        plot(study),
+        Heading(f"{_capital(study.metric)}, in points"),
+        Paragraph("Mean ± standard deviation over the seeds; (n) where only n seeds are there."),
+        scores_table(study),
+    ]
+    if study.others:
+        blocks += [
+            Heading(f"Difference to {REFERENCE}, seed by seed, in points"),
+            Paragraph("Mean difference with its 95% interval, the wider of t and bootstrap."),
+            differences_table(study),
+            Heading("The one test of each strategy: the whole curve", 3),
+            tests_table(study),
+        ]
+        if table := saved_table(study):
+            blocks += [Heading(f"Labels saved at equal {study.metric}"), table]
+    blocks += [
+        Heading("Cost, in minutes"),
+        cost_table(study),
+        Heading("Class imbalance: largest minus smallest class"),
+        Paragraph("Of the labelled examples; mean over the seeds."),
+        imbalance_table(study),
+    ]
+    if without := missing_classes(study):
+        blocks += [Paragraph("Curves that began without an example of some class:")]
+        blocks.append(Bullets(tuple(without)))
+    blocks += [Heading("How to read this"), Bullets((*NOTES, *_chance(study)))]
+    hidden = ("event", "n", "check", "format")
+    if shown := tuple(f"{k}: {v}" for k, v in setup.items() if k not in hidden):
+        blocks += [Heading("Settings"), Bullets(shown)]
+    return blocks
+
+
+def _chance(study: Study) -> list[str]:
+    """Say how often several tests find something where there is nothing."""
+    tested = len(corrected(whole_curves(study)))
+    if tested < 2:
+        return []
+    return [
+        f"{tested} strategies were tested. If none differed from {REFERENCE}, the chance that at "
+        f"least one interval excludes 0 would be up to {1 - 0.95**tested:.0%}; Holm's p-values "
+        "allow for that."
+    ]
 
 
 def short_text(rounds: Sequence[dict[str, Any]], setup: dict[str, Any] | None = None) -> str:
     """Return the table of scores and the sentences, for the terminal."""
     found = study(rounds, setup or {})
     if not found.courses:
-        return "no round is done yet"
+        return "no round is finished yet"
     parts = [f"{found.metric} in points, mean ± sd over the seeds", text_table(scores_table(found))]
     return "\n".join([*parts, "", *sentences(found)])
 
@@ -221,111 +305,23 @@ def write_report(out: str | Path, rounds: Sequence[dict[str, Any]], setup: dict[
     atomic_write(Path(out) / "report.md", markdown(blocks))
 
 
-def page(study: Study) -> list[Block]:
-    """Return the report."""
-    setup, unit = study.setup, study.unit
-    seeds = len(study.seeds)
-    done = sum(len(study.finished(strategy)) for strategy in study.strategies)
-    missing = len(study.strategies) * seeds - done
-    intro = (
-        f"{_listed(study.strategies)}; {seeds} seed{'s' * (seeds > 1)}; "
-        f"{study.place(0):,.0f} to {study.place(study.rounds[-1]):,.0f} {unit}; encoder "
-        f"{setup.get('encoder', '?')}, method {setup.get('method', '?')}, "
-        f"{setup.get('head', 'linear')} head. Scores are {study.metric} in points (hundredths) on "
-        f"the {setup.get('test_examples', 0):,} test examples, which steer nothing."
-    )
-    if missing:
-        intro += f" {missing} of {done + missing} curves are not finished yet."
-    blocks: list[Block] = [
-        Heading(f"Does asking pay on {setup.get('data', 'these data')}?", 1),
-        Paragraph(intro),
-        Bullets(tuple(text[:1].upper() + text[1:] + "." for text in sentences(study))),
-        plot(study),
-        Heading(f"{study.metric[:1].upper()}{study.metric[1:]}, in points"),
-        Paragraph("Mean ± standard deviation over the seeds; (n) where only n seeds are there."),
-        scores_table(study),
-    ]
-    if study.others:
-        blocks += [
-            Heading(f"Difference to {REFERENCE}, seed by seed, in points"),
-            Paragraph("Mean difference with its 95% interval, the wider of t and bootstrap."),
-            differences_table(study),
-            Heading("The one test of each strategy: the whole curve", 3),
-            tests_table(study),
-        ]
-        if table := saved_table(study):
-            blocks += [Heading(f"{unit.capitalize()} saved at equal {study.metric}"), table]
-    blocks += [
-        Heading("Cost, in minutes"),
-        cost_table(study),
-        Heading("Class imbalance: largest minus smallest class"),
-        Paragraph("Of the labelled examples; mean over the seeds."),
-        imbalance_table(study),
-    ]
-    if without := missing_classes(study):
-        blocks += [Paragraph("Curves that began without an example of some class:")]
-        blocks.append(Bullets(tuple(without)))
-    return [*blocks, Heading("How to read this"), Bullets(tuple(notes(study))), *settings(study)]
+def _count(study: Study, number: int) -> str:
+    return f"{study.place(number):,.0f}"
 
 
-def plot(study: Study) -> Curves:
-    """Return the mean learning curves with their bands."""
-    lines = []
-    for strategy in study.strategies:
-        points, ends = [], []
-        for number in study.rounds:
-            if scores := [100 * score for score in study.column(strategy, number).values()]:
-                points.append((study.place(number, strategy), sum(scores) / len(scores)))
-                ends.append(band(scores))
-        known = [end for end in ends if end is not None]
-        whole = len(known) == len(ends)
-        bands = tuple((low, min(high, 100.0)) for low, high in known) if whole else ()
-        lines.append(Line(strategy, tuple(points), bands, reference=strategy == REFERENCE))
-    caption = f"{study.metric[:1].upper()}{study.metric[1:]} in points: mean over the seeds"
-    if any(line.band for line in lines):
-        caption += "; the band is the 95% interval of the mean (t)"
-    return Curves(caption + ".", tuple(lines), study.unit)
-
-
-def notes(study: Study) -> list[str]:
-    """Return what a reader must know beside the figures."""
-    found = [
-        "Strategies of a seed start from the same texts and the same first model, so curves are "
-        "compared seed by seed. Bands that overlap say little about a paired difference; the "
-        "table of differences does.",
-        "Whole curve: the area under the learning curve divided by its width, that is the mean "
-        "score from the first to the last count. It is one number a seed, so each strategy is "
-        "tested once. The intervals at single counts are many and not independent: one that "
-        "excludes 0 is no finding by itself.",
-        "Saved: the first count at which random's mean curve reaches a score, minus the "
-        "strategy's. The bootstrap resamples seeds and is too narrow for a handful of them. The "
-        "sentence at the top takes the highest score that both have at their ends, and claims a "
-        "saving only if the whole curves differ, too.",
-        "An interval covers what changes with the seed. It does not cover the choice of the test "
-        "examples, of the data set, or of the encoder.",
-        "Equal labels are not equal cost: see the minutes.",
-    ]
-    adjusted = corrected(whole_curves(study))
-    if len(adjusted) > 1:
-        found.append(
-            f"{len(adjusted)} strategies were tested. If none differed from {REFERENCE}, the "
-            "chance that at least one interval excludes 0 would be up to "
-            f"{1 - 0.95 ** len(adjusted):.0%}; Holm's p-values allow for that."
-        )
-    return found
-
-
-def settings(study: Study) -> list[Block]:
-    """Return the setup as a list."""
-    shown = [f"{k}: {v}" for k, v in study.setup.items() if k not in ("event", "n", "check")]
-    return [Heading("Settings"), Bullets(tuple(shown))] if shown else []
+def _ends(interval: Interval | None) -> str:
+    if interval is None:
+        return f"none, it needs {FEWEST} seeds"
+    if math.isinf(interval[0]):
+        return "not reached"
+    low, high = (f"{end:+,.0f}" if math.isfinite(end) else "not reached" for end in interval)
+    return f"{low} to {high}"
 
 
 def _difference(d: Difference) -> str:
     if not d.differences:
         return ""
-    interval = d.interval
-    ends = f" ({_signed(interval[0])} to {_signed(interval[1])})" if interval else ""
+    ends = f" ({_signed(d.interval[0])} to {_signed(d.interval[1])})" if d.interval else ""
     return _signed(d.mean) + ends
 
 
@@ -337,5 +333,5 @@ def _signed(score: float) -> str:
     return f"{100 * score:+.1f}"
 
 
-def _listed(items: Sequence[str]) -> str:
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

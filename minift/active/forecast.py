@@ -1,13 +1,13 @@
 """Is it worth labelling more? What the next labels would bring, and how sure that is.
 
 Claim    From the labelled texts alone: the score at growing sizes by cross-validation, a power
-         law a - b * size^-c through those, and an interval that holds what the folds disagree
-         about and how badly the law fits. Where that says nothing, the answer is "nothing can be
-         said", with the reason.
+         law limit - height * size^-exponent through those, and an interval that holds what the
+         folds disagree about and how badly the law fits. Where that says nothing, the answer is
+         "nothing can be said", with the reason.
 Source   Learning curves as inverse power laws: Cortes et al. (1993), "Learning Curves: Asymptotic
          Values and Rate of Convergence"; for annotation: Figueroa et al. (2012),
          https://doi.org/10.1186/1472-6947-12-8. Nested draws and weights as here are ours.
-Limits   - Actively chosen labels are no random sample: they are harder than the population, so
+Limits   - Actively chosen labels are not a random sample: they are harder than the population, so
            a cross-validated score on them is not the model's score on new texts, and may rise by
            more or less than it. Read the gain, not the level.
          - It forecasts more labels *of the same kind*, with the same method and settings.
@@ -19,7 +19,7 @@ Proof    tests/active/test_forecast.py
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,17 +30,17 @@ from tqdm import tqdm
 
 from minift.active.loop import fit
 from minift.data.examples import Dataset, Example, TaggedExample, gold_classes
-from minift.data.metrics import headline
+from minift.data.metrics import evaluate_classification, headline, majority_baseline
 from minift.errors import MiniftError
-from minift.runs.train import Head
+from minift.runs.tuned import Head
 from minift.training.loop import Recipe, Seeds, Settings
 
 FEWEST = 40  # labelled texts; a fold of fewer than 10 says nothing
 FOLDS = 4
 SHARES = (0.25, 0.4, 0.63, 1.0)  # of a fold's training texts
-EXPONENTS = np.linspace(0.1, 1.5, 29)  # c of the law; outside, a curve is a line or a step
+EXPONENTS = np.linspace(0.1, 1.5, 29)  # of the law; outside, a curve is a line or a step
 DRAWS = 2000
-WIDEST = 0.15  # of the interval, beyond which it is no answer
+WIDEST = 0.15  # of the interval; a wider one does not answer the question
 FALL = 0.02  # a curve that falls by more, and by more than it rises, follows no such law
 
 
@@ -49,19 +49,19 @@ class Forecast:
     """What more labels would bring.
 
     Args:
+        sentence: the answer in words.
         sizes: numbers of training texts.
         scores: cross-validated score at each size, the mean over the folds.
         gain: expected rise of the score, from all labels of today; None if nothing can be said.
         low, high: its 95% interval, or None.
-        sentence: the answer in words.
     """
 
-    sizes: tuple[int, ...]
-    scores: tuple[float, ...]
-    gain: float | None
-    low: float | None
-    high: float | None
     sentence: str
+    sizes: tuple[int, ...] = ()
+    scores: tuple[float, ...] = ()
+    gain: float | None = None
+    low: float | None = None
+    high: float | None = None
 
 
 def forecast_labels(
@@ -93,10 +93,10 @@ def forecast_labels(
     if more < 1:
         raise MiniftError(f"more must be at least 1 label, got {more}")
     if len(labelled) < FEWEST:
-        return _nothing(more, f"there are {len(labelled)} labels, and it takes {FEWEST}")
-    folds = make_folds(labelled, FOLDS, seed)
-    train_sizes = [len(labelled) - len(fold) for fold in folds]
-    sizes = tuple(round(share * min(train_sizes)) for share in SHARES)
+        return Forecast(_nothing(more, f"there are {len(labelled)} labels, and it takes {FEWEST}"))
+    folds = make_folds(labelled, seed)
+    smallest = len(labelled) - max(map(len, folds))  # training set of a fold
+    sizes = tuple(round(share * smallest) for share in SHARES)
     scores = np.zeros((FOLDS, len(sizes)))
     with tqdm(total=scores.size, unit="training", disable=None if progress else True) as bar:
         for number, held in enumerate(folds):
@@ -113,31 +113,28 @@ def forecast_labels(
                 bar.update()
     constant = 0.0
     if dataset.task == "classification":
-        counts = Counter(gold_classes(labelled))
-        constant = max(counts.values()) / len(labelled)
+        gold = gold_classes(labelled)
+        guessed = evaluate_classification(
+            gold, majority_baseline(gold, gold, dataset.labels), dataset.labels
+        )
+        constant = headline(dataset.metric, guessed)
     return judge(sizes, scores, len(labelled), more, seed, constant)
 
 
-def make_folds(labelled: Sequence[Example], folds: int, seed: int) -> list[list[int]]:
-    """Deal the texts out into folds of nearly equal size and class shares.
+def make_folds(labelled: Sequence[Example], seed: int) -> list[list[int]]:
+    """Deal the texts out into `FOLDS` lists of indices of nearly equal size and class shares.
 
-    Args:
-        labelled: the texts; the same text under two ids is never on both sides.
-        folds: how many.
-        seed: of the order.
-
-    Returns:
-        Indices of each fold, ascending.
+    The same text under two ids is never in two folds.
     """
     groups: dict[tuple[str | None, ...], list[int]] = defaultdict(list)
     for index, example in enumerate(labelled):
         groups[_text(example)].append(index)
     shuffled = np.random.default_rng(seed).permutation(len(groups))
     members = [list(groups.values())[i] for i in shuffled]
-    members.sort(key=lambda group: _class(labelled[group[0]]))  # stable: random within a class
-    found: list[list[int]] = [[] for _ in range(folds)]
+    members.sort(key=lambda group: str(getattr(labelled[group[0]], "label", "")))  # stable
+    found: list[list[int]] = [[] for _ in range(FOLDS)]
     for turn, group in enumerate(members):
-        found[turn % folds] += group
+        found[turn % FOLDS] += group
     return [sorted(fold) for fold in found]
 
 
@@ -145,10 +142,6 @@ def _text(example: Example) -> tuple[str | None, ...]:
     if isinstance(example, TaggedExample):
         return example.words
     return example.text, example.text_b
-
-
-def _class(example: Example) -> str:
-    return "" if isinstance(example, TaggedExample) else str(example.label)
 
 
 def judge(
@@ -167,32 +160,32 @@ def judge(
         now: labels that there are.
         more: labels that would be added.
         seed: of the interval.
-        constant: score of always giving the most frequent answer.
+        constant: score of always giving the most frequent answer, by the same metric.
     """
     means = scores.mean(0)
     steps = np.diff(means)
     rises, falls = steps[steps > 0].sum(), -steps[steps < 0].sum()
-    known = tuple(sizes), tuple(means.tolist())
+    gain, low, high = extrapolate(sizes, scores, more, seed, now)
+    why = ""
     if means.max() <= constant + 0.01:
         why = (
-            f"no model scored clearly above always giving the most frequent answer "
-            f"({100 * constant:.1f} points), so there is no curve to go on from yet"
+            "no model scored clearly above always giving the most frequent answer "
+            f"({100 * constant:.1f} points), so there is no curve to extend yet"
         )
-        return _nothing(more, why, *known)
-    if falls > max(rises, FALL):
+    elif falls > max(rises, FALL):
         why = (
             f"from {sizes[0]} to {sizes[-1]} labels the cross-validated score falls "
             f"({100 * means[0]:.1f} to {100 * means[-1]:.1f} points), which no learning curve "
             "should; the folds are too small or the training is not stable"
         )
-        return _nothing(more, why, *known)
-    gain, low, high = extrapolate(sizes, scores, more, seed, now)
-    if high - low > WIDEST:
+    elif high - low > WIDEST:
         why = (
             f"the interval is {100 * low:+.0f} to {100 * high:+.0f} points; "
             "the folds disagree too much"
         )
-        return _nothing(more, why, *known)
+    known = tuple(sizes), tuple(means.tolist())
+    if why:
+        return Forecast(_nothing(more, why), *known)
     half = max(gain - low, high - gain)
     sentence = (
         f"next {more} labels: about {100 * gain:+.1f} ± {100 * half:.1f} points "
@@ -201,14 +194,11 @@ def judge(
     )
     if low < 0.001:
         sentence += "; it may well be nothing"
-    return Forecast(*known, gain, low, high, sentence)
+    return Forecast(sentence, *known, gain, low, high)
 
 
-def _nothing(
-    more: int, why: str, sizes: tuple[int, ...] = (), scores: tuple[float, ...] = ()
-) -> Forecast:
-    sentence = f"next {more} labels: nothing can be said, because {why}"
-    return Forecast(sizes, scores, None, None, None, sentence)
+def _nothing(more: int, why: str) -> str:
+    return f"next {more} labels: nothing can be said, because {why}"
 
 
 def extrapolate(
@@ -217,9 +207,8 @@ def extrapolate(
     more: int,
     seed: int = 0,
     now: int | None = None,
-    confidence: float = 0.95,
 ) -> tuple[float, float, float]:
-    """Return the expected gain from `more` labels and its interval.
+    """Return the expected gain from `more` labels and its 95% interval.
 
     Args:
         sizes: numbers of training texts, ascending; at least 3.
@@ -227,7 +216,6 @@ def extrapolate(
         more: labels that would be added.
         seed: of the interval.
         now: labels that there are; None: the largest size.
-        confidence: of the interval.
 
     Returns:
         Gain, low, high. A law that only rises gives no gain below 0.
@@ -254,8 +242,7 @@ def extrapolate(
     drawn = mean + heavy * (weights @ (values - mean))
     spread = math.sqrt(float((misfit**2).sum()) / max(1, len(at) - 2))
     drawn = drawn + spread * generator.normal(size=drawn.shape)
-    gains = fit_laws(at, drawn).gain(now, more)
-    low, high = np.quantile(gains, [0.5 - confidence / 2, 0.5 + confidence / 2])
+    low, high = np.quantile(fit_laws(at, drawn).gain(now, more), [0.025, 0.975])
     gain = float(laws.gain(now, more)[0])
     return gain, float(min(low, gain)), float(max(high, gain))
 

@@ -3,9 +3,10 @@
 Claim    A round is `fit`, then `choose`. Texts are known by their ids, never by a place in a
          shrinking list. Each round starts from the pretrained weights and takes a number of
          steps that was fixed beforehand, so no label is used that the budget does not count.
+         The score of a sentence is the mean of its words', which does not prefer long sentences.
 Paper    Griesshaber et al. (2020), https://arxiv.org/abs/2012.02462, sections 3 and 4.
-Differs  - Whether the paper starts anew each round is not stated; here it does, and `warm` goes
-           on from the last round's weights instead.
+Differs  - The paper does not state whether each round starts anew; here it does, and `warm`
+           continues from the last round's weights instead.
          - Least confidence, margin and entropy read the plain prediction; only BALD and
            BatchBALD need several passes.
 Proof    tests/active/test_loop.py
@@ -18,23 +19,23 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from minift.active import acquisition
-from minift.active.acquisition import Aggregate, Score, aggregate, batch_bald, select
+from minift.active.acquisition import Score, batch_bald
+from minift.active.acquisition import select as select_highest
 from minift.active.advice import Look
-from minift.active.mc_dropout import Layers, mc_predict, mc_stream
+from minift.active.mc_dropout import Layers
+from minift.active.streaming import mc_predict, mc_stream
 from minift.data.examples import Dataset, Example, TaggedExample, gold_classes, gold_tags
 from minift.errors import MiniftError, nearest
-from minift.runs.train import FineTuned, Head, build, subset
+from minift.runs.fit import fit as runs_fit
+from minift.runs.train import subset
+from minift.runs.tuned import FineTuned, Head, build
 from minift.speed.prefix import PrefixCache, prefix_cache
-from minift.speed.rows import used_rows
-from minift.training import loop
-from minift.training.batches import make_items
-from minift.training.loop import Recipe, Seeds, Settings, cross_entropy, fine_tune
+from minift.training.loop import Recipe, Seeds, Settings, select
 
 SCORES: dict[str, Score] = {
     "least_confidence": acquisition.least_confidence,
@@ -52,16 +53,12 @@ class Asking:
 
     Args:
         strategy: one of `STRATEGIES`.
-        passes, layers: MC dropout, for BALD and BatchBALD (see `mc_logits`).
-        aggregate: how the scores of words become that of a sentence.
-        unit: whether a budget counts texts or words.
+        passes, layers: MC dropout, for BALD and BatchBALD (see `mc_stream`).
     """
 
     strategy: str = "bald"
     passes: int = 10
-    layers: Layers = "all"
-    aggregate: Aggregate = "mean"
-    unit: Literal["texts", "words"] = "texts"
+    layers: Layers = "trained"
 
     def __post_init__(self) -> None:
         if self.strategy not in STRATEGIES:
@@ -69,10 +66,8 @@ class Asking:
                 f'unknown strategy "{self.strategy}"{nearest(self.strategy, STRATEGIES)} '
                 f"(strategies: {', '.join(STRATEGIES)})"
             )
-        if self.unit not in ("texts", "words"):
-            raise MiniftError(f'a budget counts "texts" or "words", not {self.unit!r}')
-        if self.strategy == "batch_bald" and self.unit == "words":
-            raise MiniftError("batch_bald chooses a number of texts; it knows no budget of words")
+        if self.passes < 1:
+            raise MiniftError(f"passes must be at least 1, got {self.passes}")
 
 
 @dataclass(frozen=True)
@@ -98,7 +93,7 @@ def initial_set(
         count: texts to draw.
         seed: a smaller draw of the same seed is part of a larger one.
         balanced: take each class in turn. That uses labels before anybody gave them, so it is
-            for studies; of a real pool draw more texts instead.
+            for studies; from a real pool, draw more texts instead.
     """
     if not balanced:
         return [example.id for example in subset(examples, count, seed)]
@@ -133,7 +128,7 @@ def fixed_steps(settings: Settings, steps: int | None) -> Settings:
 
     Without `steps` a recipe trains for a number of epochs, and so for more steps each round.
     """
-    return settings if steps is None else replace(settings, epochs=1, min_steps=steps)
+    return settings if steps is None else replace(settings, epochs=None, steps=steps)
 
 
 def fit(
@@ -165,28 +160,10 @@ def fit(
         MiniftError: if nothing is labelled, or the method cannot do without validation.
     """
     tuned = warm or build(dataset, encoder, seeds, device, head, settings.precision)
-    if cache is not None and cache.fits(tuned.model):
+    if cache is not None and cache.fits(tuned.model):  # not so if `warm` has moved on
         tuned = replace(tuned, cache=cache)
-    longest = tuned.model.config.max_position_embeddings
-    items = make_items(
-        labelled, tuned.tokenizer, dataset.task, dataset.labels, longest, settings.other_pieces
-    )
-    loop.select(tuned.model, method.trainable)  # a gradient rule sees what will learn
-    rule = method.gradients(tuned.model, items, seeds) if method.gradients else None
-    learning = tuple(method.trainable(tuned.model)) if settings.used_rows else ()
-    with used_rows(tuned.model, items, learning, rule):
-        fine_tune(
-            tuned.model,
-            items,
-            settings,
-            seeds,
-            trainable=method.trainable,
-            gradients=rule,
-            schedule=method.schedule(),
-            objective=cross_entropy,
-            cache=tuned.cache,
-        )
-    return tuned
+    items = tuned.items(labelled, settings.other_pieces)
+    return runs_fit(tuned, items, replace(method, settings=settings), seeds).tuned
 
 
 def frozen_states(
@@ -210,23 +187,14 @@ def frozen_states(
     if settings.prefix_dropout:
         return None
     tuned = build(dataset, encoder, Seeds.all(0), device, head, settings.precision)
-    longest = tuned.model.config.max_position_embeddings
+    select(tuned.model, method.trainable)
     items = [
         item
         for pieces in dict.fromkeys([settings.other_pieces, "ignore"])  # learning, answering
         for split in (dataset.train, dataset.test)
-        for item in make_items(
-            split, tuned.tokenizer, dataset.task, dataset.labels, longest, pieces
-        )
+        for item in tuned.items(split, pieces)
     ]
-    return prefix_cache(tuned.model, method.trainable(tuned.model), items, folder)
-
-
-def score_pool(
-    asking: Asking, tuned: FineTuned, pool: Sequence[Example], seed: int, progress: bool = False
-) -> Tensor:
-    """Score each text (texts,); not for random or batch_bald."""
-    return torch.cat([found for _, found in score_chunks(asking, tuned, pool, seed, progress)])
+    return prefix_cache(tuned.model, items, folder)
 
 
 def score_chunks(
@@ -236,13 +204,16 @@ def score_chunks(
     seed: int,
     progress: bool = False,
 ) -> Iterator[tuple[list[Example], Tensor]]:
-    """Yield some texts and their scores (texts,), until all have theirs; see `score_pool`."""
+    """Yield some texts and their scores (texts,), until all have theirs.
+
+    It is not for random and batch_bald, which give no text a score of its own.
+    """
     score = SCORES[asking.strategy]
     sampled = asking.strategy == "bald"
     passes, layers = (asking.passes, asking.layers) if sampled else (1, "none")
     for chunk, rows in mc_stream(tuned, pool, passes, layers, seed, progress=progress):
         words = score(torch.cat(rows, dim=1)).split([row.shape[1] for row in rows])
-        yield chunk, aggregate(words, asking.aggregate)
+        yield chunk, torch.stack([scores.mean() for scores in words])
 
 
 def choose(
@@ -257,9 +228,9 @@ def choose(
 
     Args:
         asking: by which strategy.
-        tuned: the model of this round; None will do for "random".
+        tuned: the model of this round; "random" does without.
         pool: texts nobody was asked about; labels are not read.
-        budget: texts, or words, to ask for; all there are, if there are fewer.
+        budget: how many texts to ask for; all there are, if there are fewer.
         seed: for masks, the random baseline, and ties.
         progress: show a bar on standard error.
     """
@@ -278,9 +249,9 @@ def choose(
         indices, gains = batch_bald(sampled, budget, seed)
         return Choice(tuple(pool[i].id for i in indices), tuple(gains))
     else:
-        scores = score_pool(asking, tuned, pool, seed, progress)
-    costs = [words_in(example) for example in pool] if asking.unit == "words" else None
-    indices = select(scores, budget, seed, costs)
+        chunks = score_chunks(asking, tuned, pool, seed, progress)
+        scores = torch.cat([found for _, found in chunks])
+    indices = select_highest(scores, budget, seed)
     return Choice(tuple(pool[i].id for i in indices), tuple(scores[indices].tolist()))
 
 
@@ -299,7 +270,7 @@ def take_look(tuned: FineTuned, watched: Iterable[Example], labelled: int) -> Lo
 
 
 def words_in(example: Example) -> int:
-    """Return the number of words, by blanks for a text."""
+    """Return the number of words; those of a text are what stands between blanks."""
     if isinstance(example, TaggedExample):
         return len(example.words)
     return max(1, len(f"{example.text} {example.text_b or ''}".split()))

@@ -1,7 +1,7 @@
 """The rounds of a simulation as numbers: areas, paired differences, labels saved.
 
 Claim    Each strategy is tested once: the area under its curve minus that of random, seed by
-         seed, so one number a seed. "Labels saved" compares the first label counts at which the
+         seed, so one number per seed. "Labels saved" compares the first label counts at which the
          two *mean* curves reach a score.
 Paper    Griesshaber et al. (2020), https://arxiv.org/abs/2012.02462, figures 2 and 3, which show
          the mean of three seeds and claim an advantage without a test.
@@ -19,15 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from minift.compare.statistics import (
-    FEWEST,
-    Difference,
-    Interval,
-    holm,
-    paired_difference,
-    summary,
-    t_quantile,
-)
+from minift.compare.statistics import FEWEST, Difference, Interval, holm, paired_difference
 
 REFERENCE = "random"
 RESAMPLES = 4000
@@ -62,11 +54,6 @@ class Study:
         return sorted({seed for courses in self.courses.values() for seed in courses})
 
     @property
-    def unit(self) -> str:
-        """What a budget counts: the unit of the horizontal axis."""
-        return "words" if self.setup.get("unit") == "words" else "labels"
-
-    @property
     def metric(self) -> str:
         """Name of the score."""
         return str(self.setup.get("metric", "score"))
@@ -76,27 +63,15 @@ class Study:
         """Numbers of the rounds that some course has."""
         return range(max(len(c) for courses in self.courses.values() for c in courses.values()))
 
-    def count(self, record: dict[str, Any]) -> int:
-        """Return the place of a round on the horizontal axis."""
-        return int(record["words" if self.unit == "words" else "labelled"])
-
     def column(self, strategy: str, number: int, key: str = "test") -> dict[int, float]:
         """Return seed -> what the round `number` says, of the seeds that have it."""
-        return {
-            seed: course[number][key]
-            for seed, course in self.courses[strategy].items()
-            if number < len(course)
-        }
+        courses = self.courses[strategy].items()
+        return {seed: course[number][key] for seed, course in courses if number < len(course)}
 
-    def place(self, number: int, strategy: str | None = None) -> float:
-        """Return the mean label (or word) count of a round."""
-        found = [
-            self.count(course[number])
-            for name in ([strategy] if strategy else self.strategies)
-            for course in self.courses[name].values()
-            if number < len(course)
-        ]
-        return sum(found) / len(found)
+    def place(self, number: int) -> float:
+        """Return how many labels there are in a round, the mean over its courses."""
+        columns = [self.column(strategy, number, "labelled") for strategy in self.strategies]
+        return float(np.mean([count for column in columns for count in column.values()]))
 
     def finished(self, strategy: str) -> dict[int, Course]:
         """Return the courses that have come to their end."""
@@ -110,13 +85,11 @@ class Study:
 def study(rounds: Sequence[dict[str, Any]], setup: dict[str, Any]) -> Study:
     """Put the rounds of `simulate` in order."""
     courses: dict[str, dict[int, Course]] = {}
+    for record in sorted(rounds, key=lambda r: r["round"]):
+        courses.setdefault(record["strategy"], {}).setdefault(record["seed"], []).append(record)
     names = dict.fromkeys(record["strategy"] for record in rounds)
-    for name in sorted(names, key=lambda name: name != REFERENCE):  # stable
-        courses[name] = {}
-        for record in sorted(rounds, key=lambda r: (r["seed"], r["round"])):
-            if record["strategy"] == name:
-                courses[name].setdefault(record["seed"], []).append(record)
-    return Study(courses, setup)
+    first = sorted(names, key=lambda name: name != REFERENCE)  # stable
+    return Study({name: dict(sorted(courses[name].items())) for name in first}, setup)
 
 
 def area(counts: Sequence[float], scores: Sequence[float]) -> float:
@@ -129,18 +102,13 @@ def area(counts: Sequence[float], scores: Sequence[float]) -> float:
 
 def whole_curves(study: Study) -> dict[str, Difference]:
     """Compare each strategy's area with that of random, over the seeds both have finished."""
-    found = {}
-    for strategy in study.others:
-        areas = [
-            [
-                area([study.count(r) for r in course], [r["test"] for r in course])
-                for course in (study.courses[name][seed] for seed in study.common(strategy))
-            ]
-            for name in (strategy, REFERENCE)
-        ]
-        mine, theirs = areas
-        found[strategy] = paired_difference(mine, theirs)
-    return found
+
+    def areas(name: str, seeds: Sequence[int]) -> list[float]:
+        courses = [study.courses[name][seed] for seed in seeds]
+        return [area([r["labelled"] for r in c], [r["test"] for r in c]) for c in courses]
+
+    common = {strategy: study.common(strategy) for strategy in study.others}
+    return {s: paired_difference(areas(s, at), areas(REFERENCE, at)) for s, at in common.items()}
 
 
 def corrected(differences: dict[str, Difference]) -> dict[str, float]:
@@ -159,13 +127,12 @@ def at_each_count(study: Study, strategy: str) -> list[Difference]:
     return found
 
 
-def band(scores: Sequence[float], confidence: float = 0.95) -> Interval | None:
-    """Return the t interval of the mean; None for fewer than 3 scores."""
-    found = summary(scores)
-    if found.n < FEWEST or found.sd is None:
+def band(scores: Sequence[float]) -> Interval | None:
+    """Return the 95% t interval of the mean; None for fewer than 3 scores."""
+    if len(scores) < FEWEST:
         return None
-    half = t_quantile(0.5 + confidence / 2, found.n - 1) * found.sd / math.sqrt(found.n)
-    return found.mean - half, found.mean + half
+    found = paired_difference(scores, [0.0] * len(scores))
+    return found.t or (found.mean, found.mean)  # all scores are the same
 
 
 @dataclass(frozen=True)
@@ -236,20 +203,22 @@ def labels_saved(study: Study, strategy: str, seed: int = 0) -> tuple[Saved, lis
         return None
     courses = [[study.courses[name][s] for s in seeds] for name in (strategy, REFERENCE)]
     points = min(len(course) for some in courses for course in some)
-    counts = [np.mean([[study.count(r) for r in c[:points]] for c in some], 0) for some in courses]
-    scores = [np.array([[r["test"] for r in c[:points]] for c in some]) for some in courses]
+    counts, scores = (
+        [np.array([[r[key] for r in c[:points]] for c in some], dtype=float) for some in courses]
+        for key in ("labelled", "test")
+    )
     drawn = np.random.default_rng(seed).integers(len(seeds), size=(RESAMPLES, len(seeds)))
     # Row 0 is the sample itself, the others are resamples.
     mine, theirs = (np.vstack([x.mean(0), x[drawn].mean(1)]) for x in scores)
 
     def saved(levels: np.ndarray) -> Saved:
-        needs = first_reach(counts[0], mine, levels)
-        random_needs = first_reach(counts[1], theirs, levels)
+        needs = first_reach(counts[0].mean(0), mine, levels)
+        random_needs = first_reach(counts[1].mean(0), theirs, levels)
         interval = None
         if len(seeds) >= FEWEST:
             draws = np.sort(random_needs[1:] - needs[1:])  # may end with inf, so no interpolation
-            ends = int(0.025 * RESAMPLES), RESAMPLES - 1 - int(0.025 * RESAMPLES)
-            interval = float(draws[ends[0]]), float(draws[ends[1]])
+            end = int(0.025 * RESAMPLES)
+            interval = float(draws[end]), float(draws[-1 - end])
         return Saved(float(levels[0]), float(needs[0]), float(random_needs[0]), interval)
 
     at_end = saved(np.minimum(mine[:, -1], theirs[:, -1]))

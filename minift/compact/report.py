@@ -31,7 +31,7 @@ from minift.data.entities import entity_scores
 from minift.data.examples import TaggedExample, gold_tags
 from minift.errors import MiniftError
 from minift.runs.machine import machine
-from minift.runs.train import FineTuned
+from minift.runs.tuned import FineTuned
 
 
 @dataclass(frozen=True)

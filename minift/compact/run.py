@@ -20,8 +20,7 @@ from typing import Any, Literal, get_args
 
 import torch
 
-from minift.bert.heads import encoder_of
-from minift.checkpoints.tokenizer import split_words
+from minift.checkpoints.weights import weights_digest
 from minift.compact.distill import Distillation, Lesson, gold_lessons, pseudo_lessons, teach
 from minift.compact.report import compression_report
 from minift.compact.store import FILE, Storage, check_storage, load_student, save_student
@@ -31,16 +30,18 @@ from minift.compact.teacher import tag_labels, teacher_logits
 from minift.compact.vocabulary import Vocabulary, Words, build_vocabulary
 from minift.compact.word_vectors import WordVectors, start_from_teacher, whole_words
 from minift.data.entity_report import side_by_side
-from minift.data.examples import Dataset, TaggedExample, as_sentences, gold_tags
+from minift.data.examples import Dataset, TaggedExample, as_sentences, gold_tags, is_labelled
 from minift.data.files.lines import read_text
 from minift.data.files.readers import read_examples
-from minift.data.files.tokens import TAG
 from minift.data.metrics import headline
+from minift.data.tags import TAG
+from minift.data.words import split_words
 from minift.errors import MiniftError
 from minift.files import atomic_write, digest
-from minift.runs.processes import weights_digest
+from minift.runs.folder import open_run
 from minift.runs.steps import StepTraining
-from minift.runs.train import FineTuned, is_labelled, open_run
+from minift.runs.tuned import FineTuned
+from minift.speed.precision import precision_of
 from minift.training.loop import Seeds
 from minift.version import __version__
 
@@ -200,7 +201,7 @@ def _spec(
         "data": dataset.name,
         "digest": digest(repr([dataset.train, dataset.dev, pool]))[:16],
         "teacher": weights_digest(teacher.model),
-        "precision": encoder_of(teacher.model).precision,
+        "precision": precision_of(teacher.model),
         "labelled": len(dataset.train),
         "unlabelled": len(pool),
     }

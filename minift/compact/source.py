@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -89,4 +90,4 @@ def training_data(run: str | Path) -> Dataset:
     if source is None:
         raise MiniftError(f"{run} names its data only as {name!r}; {_REMEDY}")
     dataset = load_source(source)
-    return dataset.with_train(subset(dataset.train, labels, seed))
+    return replace(dataset, train=subset(dataset.train, labels, seed))

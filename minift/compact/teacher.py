@@ -15,7 +15,6 @@ Proof    tests/compact/test_teacher.py
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
@@ -25,18 +24,18 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from minift.bert.heads import encoder_of
+from minift.checkpoints.weights import weights_digest
 from minift.compact.vocabulary import Words
 from minift.data.examples import TaggedExample
+from minift.data.tags import is_iob2
 from minift.errors import MiniftError
 from minift.files import atomic_directory_write, digest
 from minift.runs.evaluate import predict_logits
-from minift.runs.processes import weights_digest
-from minift.runs.train import FineTuned
-from minift.training.batches import Item, make_items
+from minift.runs.tuned import FineTuned
+from minift.speed.precision import precision_of
+from minift.training.batches import Item
 
 PART = 1024  # sentences between two writes of the file
-_TAG = re.compile(r"O|[BI]-.+")
 
 
 def tag_labels(teacher: FineTuned) -> tuple[str, ...]:
@@ -50,7 +49,7 @@ def tag_labels(teacher: FineTuned) -> tuple[str, ...]:
             f"the teacher was trained for {teacher.task}; only a tagger can teach a tagger: "
             "train one with token files, minift train --train FILE.conll"
         )
-    tags = tuple(label for label in teacher.labels if _TAG.fullmatch(label))
+    tags = tuple(label for label in teacher.labels if is_iob2(label))
     if len(tags) < 2 or "O" not in tags:
         raise MiniftError(
             f"the teacher's labels are {', '.join(teacher.labels)}; expected O and B-TYPE, I-TYPE"
@@ -79,8 +78,7 @@ def teacher_logits(
     """
     columns = [teacher.labels.index(tag) for tag in tag_labels(teacher)]
     examples = [TaggedExample(str(n), tuple(words)) for n, words in enumerate(sentences, 1)]
-    longest = teacher.model.config.max_position_embeddings
-    items = make_items(examples, teacher.tokenizer, "tagging", teacher.labels, longest)
+    items = teacher.items(examples)
     lengths = [len(words) for words in sentences]
     kept = None if cache is None else (Path(cache), _digest(teacher, items))
     answers = [] if kept is None else _read(*kept, lengths)
@@ -106,7 +104,7 @@ def teacher_tags(teacher: FineTuned, sentences: Sequence[Words]) -> list[list[st
 def _digest(teacher: FineTuned, items: Sequence[Item]) -> str:
     """Digest all that the answers depend on: weights, precision, the pieces the teacher reads."""
     read = [(item.example, item.input_ids, item.positions) for item in items]
-    precision = encoder_of(teacher.model).precision
+    precision = precision_of(teacher.model)
     return digest(repr((weights_digest(teacher.model), teacher.labels, precision, read)))
 
 

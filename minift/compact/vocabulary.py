@@ -7,8 +7,7 @@ Paper    Izsak, Guskin & Wasserblat (2019), "Training Compact Models for Low Res
 Differs  - Words come from training and unlabelled text only. The authors' code also counts the
            words of dev and test; `transductive` does that, and the vocabulary remembers it.
          - Any character that was seen has a row, and no character shares the row of the padding;
-           theirs knows ASCII letters and six punctuation marks, and gives "a" the row of the
-           padding.
+           theirs knows ASCII letters and six punctuation marks, and gives "a" the padding's row.
          - A word that is not known as it is written is looked up in lower case: "Oslo" at least
            as "oslo", which is how an uncased teacher's words are written.
          - The order is by frequency, then by code point, so it does not depend on the order
@@ -27,7 +26,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from minift.bert.packing import Layout
+from minift.bert.packing import Layout, to_device
 from minift.errors import MiniftError
 
 Words = Sequence[str]
@@ -55,12 +54,7 @@ class Spelled:
 
     def to(self, device: torch.device | str) -> Spelled:
         """Return the batch with its tensors on `device`."""
-        return Spelled(
-            self.word_ids.to(device),
-            self.spellings.to(device),
-            self.spelling_of.to(device),
-            self.layout.to(device),
-        )
+        return to_device(self, device)
 
 
 @dataclass(frozen=True)

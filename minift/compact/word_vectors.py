@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from minift.compact.student import Student
-from minift.runs.train import FineTuned
+from minift.runs.tuned import FineTuned
 
 WordVectors = Literal["teacher", "random"]
 

@@ -46,8 +46,8 @@ from minift.methods.recipes import recipe
 from minift.runs.dealing import send_home
 from minift.runs.processes import from_first, rank, require_same, world_size
 from minift.runs.train import require_two_classes, subset
-from minift.speed.precision import Precision, require_precision
-from minift.training.loop import Seeds, Settings
+from minift.speed.precision import require_precision
+from minift.training.loop import Precision, Seeds, Settings
 from minift.version import __version__
 
 
@@ -237,7 +237,7 @@ def _plan(
             f"--selection {terms.selection}: there are {len(data.dev)} examples to choose by"
         )
     counts = rehearse(data, checkpoint, found, settings, seeds)
-    trained = {name: count[-1].trains for name, count in counts.items()}
+    trained = {name: count["all"].learning for name, count in counts.items()}
     seen = terms.selection or len(data.dev)
     columns = {
         name: {"chooses by": f"{seen * (name in choosing):,}"}

@@ -48,7 +48,8 @@ from minift.methods.recipes import recipe
 from minift.runs.dealing import deal, work
 from minift.runs.evaluate import Evaluation
 from minift.runs.machine import machine
-from minift.runs.train import FineTuned, subset, train
+from minift.runs.train import subset, train
+from minift.runs.tuned import FineTuned
 from minift.training.loop import Diverged, Seeds, Settings
 
 GRID = (1.0, 1 / 3, 3.0)  # factors on a method's rate; of equal scores the first wins
@@ -193,7 +194,7 @@ def constant_score(data: Dataset, train: Sequence[Example], examples: Sequence[E
         scores = evaluate_regression(gold_numbers(examples), [mean] * len(examples))
     else:
         gold = gold_classes(examples)
-        answers = majority_baseline(gold_classes(train), gold)
+        answers = majority_baseline(gold_classes(train), gold, data.labels)
         scores = evaluate_classification(gold, answers, data.labels)
     return headline(data.metric, scores)
 

@@ -29,7 +29,7 @@ import torch
 from minift.active.acquisition import batch_bald, select
 from minift.active.advice import Look
 from minift.active.loop import WATCHED, Asking, choose, fit, take_look
-from minift.active.mc_dropout import mc_stream
+from minift.active.streaming import mc_stream
 from minift.checkpoints.weights import save_pretrained
 from minift.data.examples import Example, TaggedExample, TextExample, gold_classes, gold_tags
 from minift.data.tags import to_iob2
@@ -40,10 +40,11 @@ from minift.label.ledger import Ledger, State, open_ledger
 from minift.label.project import Project, load_project, read_state
 from minift.label.score_files import read_scores, score_file
 from minift.methods.recipes import recipe
-from minift.runs.train import FineTuned, load_run, subset
+from minift.runs.folder import load_run
+from minift.runs.train import subset
 from minift.runs.train import train as train_run
-from minift.speed.precision import Precision
-from minift.training.loop import Seeds
+from minift.runs.tuned import FineTuned
+from minift.training.loop import Precision, Seeds
 from minift.version import __version__
 
 
@@ -186,7 +187,7 @@ def _choose(
             choice = choose(asking, tuned, list(project.examples(pool)), count, seed)
             return list(choice.ids), list(choice.scores), []
         key = {"model": model, "seed": seed, "strategy": asking.strategy}
-        key |= {"passes": asking.passes, "layers": asking.layers, "aggregate": asking.aggregate}
+        key |= {"passes": asking.passes, "layers": asking.layers}
         digest = _digest([key, pool])
         path = project.folder / "scores" / f"{round:03d}-{digest}.jsonl"
         score_file(tuned, project.examples(pool), asking, seed, path, key, len(pool), progress)

@@ -18,14 +18,14 @@ from typing import Any, BinaryIO
 
 from tqdm import tqdm
 
-from minift.active import mc_dropout
+from minift.active import streaming
 from minift.active.loop import Asking, score_chunks
-from minift.active.mc_dropout import mc_stream
+from minift.active.streaming import mc_stream
 from minift.data.examples import Example
 from minift.errors import MiniftError
 from minift.label.pool import texts_in
 from minift.runs.processes import from_first, rank
-from minift.runs.train import FineTuned
+from minift.runs.tuned import FineTuned
 
 
 def score_file(
@@ -117,7 +117,7 @@ def _scored(
             )
         chunk.append(example)
         size += len(line)
-        if len(chunk) == mc_dropout.CHUNK:
+        if len(chunk) == streaming.CHUNK:
             done, at, chunk, size = done + len(chunk), at + size, [], 0
     else:
         rest = list(islice(examples, 1))

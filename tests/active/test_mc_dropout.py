@@ -11,10 +11,12 @@ states kept from before change no number, and are not read   scores without them
 where dropout samples below them
 modes and torch's random state are as before                 comparison, also after an exception
 passes differ, seeds differ, the same seed is the same       equality of tensors
-consistent: one network a pass for all texts                 equality of the masks drawn
+consistent: one network per pass for all texts               equality of the masks drawn
+a repeated batch is that of its items given so often         the batch made so often; hypothesis
 without dropout all passes agree                             equality; BALD is 0
+where training had no dropout, none samples by default       the explicit choice, bit for bit; "all"
 a pool streams; a chunk at a time                            what was taken from the iterator
-long sentences keep one row a word                           the sentence's length
+long sentences keep one row per word                          the sentence's length
 """
 
 from __future__ import annotations
@@ -25,24 +27,25 @@ from dataclasses import replace
 import pytest
 import torch
 import transformers
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from minift.active import mc_dropout
+from minift.active import streaming
 from minift.active.acquisition import bald, select
+from minift.active.loop import Asking
 from minift.active.masks import text_keys
-from minift.active.mc_dropout import (
-    TextMasks,
-    dropout_sites,
-    mc_logits,
-    mc_predict,
-    mc_stream,
-    sampling,
-)
+from minift.active.mc_dropout import TextMasks, lowest_depth, mc_logits
+from minift.active.passes import repeated
+from minift.active.simulate import Plan
+from minift.active.sites import dropout_sites, sampling
+from minift.active.streaming import mc_predict, mc_stream
 from minift.bert.dropout import Dropout
 from minift.bert.heads import SequenceClassifier, TokenClassifier
+from minift.bert.packing import Computed
 from minift.checkpoints.weights import load_tokenizer
 from minift.data.examples import TaggedExample, TextExample
 from minift.errors import MiniftError
-from minift.runs.train import build
+from minift.runs.tuned import build
 from minift.speed.prefix import PrefixCache
 from minift.training.batches import Item, make_batch
 from minift.training.loop import Seeds
@@ -230,6 +233,35 @@ def test_many_lengths_and_few_passes_stay_in_one_batch():
         torch.testing.assert_close(logits, mc_logits(model, [text], 2)[0], rtol=0, atol=1e-12)
 
 
+@settings(max_examples=100, deadline=None, database=None)
+@given(st.lists(st.integers(1, 6), min_size=1, max_size=5), st.integers(1, 4), st.data())
+def test_a_repeated_batch_is_that_of_its_items_given_so_often(lengths, times, data):
+    texts = [
+        replace(text, positions=sorted(data.draw(st.sets(st.integers(0, size - 1)))))
+        for text, size in zip(items(lengths), lengths)
+    ]
+    texts[0] = replace(texts[0], positions=[0])  # at least one token is asked
+    texts = [replace(t, targets=[n + p for p in t.positions]) for n, t in enumerate(texts)]
+    batch, expected = make_batch(texts), make_batch(texts * times)
+    states = torch.arange(3.0 * sum(lengths)).view(-1, 3)
+    found = repeated(
+        replace(batch, packed=replace(batch.packed, computed=Computed(2, states))), times
+    )
+    for name in ("input_ids", "segment_ids", "position_ids"):
+        assert torch.equal(getattr(found.packed, name), getattr(expected.packed, name))
+    assert torch.equal(found.targets, expected.targets)
+    assert torch.equal(found.wanted.indices, expected.wanted.indices)
+    assert found.packed.computed.layers == 2
+    assert torch.equal(found.packed.computed.hidden, torch.cat([states] * times))
+    for ours, theirs in (
+        (found.packed.layout, expected.packed.layout),
+        (found.wanted.layout, expected.wanted.layout),
+    ):
+        assert ours.lengths == theirs.lengths
+        assert (ours.slots is None) is (theirs.slots is None)
+        assert ours.slots is None or torch.equal(ours.slots, theirs.slots)
+
+
 def _mixed_modes(model):
     model.train()
     model.bert.layers[1].eval()
@@ -286,7 +318,7 @@ def _masks_of_a_pass(model, texts, batch, consistent, number):
     return seen
 
 
-def test_consistent_masks_are_one_network_a_pass_and_others_are_not():
+def test_consistent_masks_are_one_network_per_pass_and_others_are_not():
     model, texts = own(), items((6, 6, 4))
     batch = make_batch(texts)
     for consistent in (True, False):
@@ -359,14 +391,45 @@ def test_mc_predict_gives_probabilities_of_passes_texts_classes(encoder):
     torch.testing.assert_close(found.sum(-1), torch.ones(5, len(data.test)).double())
     bare = [replace(e, label=None) for e in data.test]
     assert torch.equal(mc_predict(tuned, bare, 5, seed=3), found)  # labels are not read
-    assert mc_predict(tuned, [], 5).shape == (5, 0, 2)
 
 
-def test_a_pool_streams_a_chunk_at_a_time_and_goes_on_where_it_stopped(encoder, monkeypatch):
+def test_no_texts_give_no_rows_in_the_dtype_of_all_others(encoder):
+    tuned = build(reviews(), encoder, Seeds.all(0))
+    none, some = mc_predict(tuned, [], 5), mc_predict(tuned, reviews().test[:1], 5)
+    assert none.shape == (5, 0, 2)
+    assert none.dtype == some.dtype == torch.float64
+
+
+@pytest.mark.parametrize("quiet,layers", [(0, "all"), (1, 2), (2, 1), (3, "head")])
+def test_by_default_dropout_samples_from_the_lowest_site_that_had_it_in_training(
+    encoder, quiet, layers
+):
+    """`quiet` of (embeddings, layer 0, layer 1) were frozen, and trained without dropout."""
+    data = reviews()
+    tuned = build(data, encoder, Seeds.all(0))
+    object.__setattr__(tuned, "quiet", quiet)
+    found = mc_predict(tuned, data.test, 4)
+    assert torch.equal(found, mc_predict(tuned, data.test, 4, layers))
+    everywhere = mc_predict(tuned, data.test, 4, "all")
+    assert torch.equal(found, everywhere) is (quiet == 0)  # the one that is wrong is another one
+    (rows,) = next(mc_stream(tuned, data.test[:1], 4))[1]
+    torch.testing.assert_close(rows, found[:, :1], rtol=0, atol=1e-6)
+
+
+def test_ten_passes_from_the_trained_sites_upwards_are_asked_unless_told_otherwise():
+    for default in (Asking(), Plan()):
+        assert (default.passes, default.layers) == (10, "trained")
+    with pytest.raises(MiniftError, match="passes must be at least 1, got 0"):
+        Asking(passes=0)
+    with pytest.raises(MiniftError, match=r'"trained" needs a FineTuned; call mc_stream'):
+        mc_logits(own(), items(), 2, "trained")
+
+
+def test_a_pool_streams_a_chunk_at_a_time_and_resumes_where_it_stopped(encoder, monkeypatch):
     data = reviews()
     tuned = build(data, encoder, Seeds.all(0))
     whole = mc_predict(tuned, data.train, 3)
-    monkeypatch.setattr(mc_dropout, "CHUNK", 10)
+    monkeypatch.setattr(streaming, "CHUNK", 10)
     taken = []
     pool = (taken.append(e) or e for e in data.train)
     stream = mc_stream(tuned, pool, 3)
@@ -377,7 +440,7 @@ def test_a_pool_streams_a_chunk_at_a_time_and_goes_on_where_it_stopped(encoder, 
     torch.testing.assert_close(torch.cat([*first, *rest], 1), whole, rtol=0, atol=1e-6)
 
 
-def test_a_sentence_has_one_row_a_word_also_if_it_is_longer_than_the_model(encoder):
+def test_a_sentence_has_one_row_per_word_also_if_it_is_longer_than_the_model(encoder):
     data = news()
     tuned = build(data, encoder, Seeds.all(0))
     long = TaggedExample("long", ("good", "Oslo", "abcd") * 50)
@@ -419,4 +482,4 @@ def test_states_kept_from_before_change_no_score(head, kept, layers):
     plain = mc_logits(model, asked, 3, layers)
     for ours, theirs in zip(given, plain, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
-    assert read is (layers != "all" and kept <= mc_dropout.layers_below(layers, 3))
+    assert read is (layers != "all" and kept < lowest_depth(layers, 3))

@@ -26,7 +26,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from minift.active.mc_dropout import mc_stream
+from minift.active.streaming import mc_stream
 from minift.data.files.readers import stream_examples
 from minift.data.named import load_dataset
 from minift.files import atomic_write

@@ -6,20 +6,17 @@ gradients flow through pad to every row, and only once       the identity matrix
 the mask is -inf exactly where the rectangle has no token    the rectangle by loops
 positions restart and segments stay with their sequence      lists written by hand
 a selection names the tokens it was asked for                indexing sequence by sequence
-a repeated batch is that of its sequences given so often     packing them so often; hypothesis
 bad batches are refused                                      the words
 """
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minift.bert.packing import Computed, Layout, Packed, Selection, pack
+from minift.bert.packing import Layout, Packed, Selection, pack, to_device
 
 proven = settings(max_examples=100, deadline=None, database=None)
 LENGTHS = st.lists(st.integers(0, 6), min_size=1, max_size=6).filter(any)
@@ -177,29 +174,6 @@ def test_a_selection_names_the_tokens_asked_for_and_how_they_are_spread(drawn):
     assert selected.indices.tolist() == sorted(selected.indices.tolist())
 
 
-@proven
-@given(batches_and_places().filter(lambda drawn: any(drawn[1])), st.integers(1, 4))
-def test_a_repeated_batch_is_that_of_the_sequences_given_so_often(drawn, times):
-    lengths, places = drawn
-    sequences = [[10 * number + place for place in range(n)] for number, n in enumerate(lengths)]
-    segments = [[number % 2] * n for number, n in enumerate(lengths)]
-    packed = pack(sequences, segments)
-    states = torch.arange(3.0 * sum(lengths)).view(-1, 3)
-    found = replace(packed, computed=Computed(2, states)).repeat(times)
-    expected = pack(sequences * times, segments * times)
-    for name in ("input_ids", "segment_ids", "position_ids"):
-        assert torch.equal(getattr(found, name), getattr(expected, name))
-    assert found.computed.layers == 2
-    assert torch.equal(found.computed.hidden, torch.cat([states] * times))
-    selected = packed.select(places).repeat(times, sum(lengths))
-    asked = expected.select(places * times)
-    assert torch.equal(selected.indices, asked.indices)
-    for ours, theirs in ((found.layout, expected.layout), (selected.layout, asked.layout)):
-        assert ours.lengths == theirs.lengths
-        assert (ours.slots is None) is (theirs.slots is None)
-        assert ours.slots is None or torch.equal(ours.slots, theirs.slots)
-
-
 def test_the_first_tokens_are_the_selection_of_place_0_everywhere():
     packed = pack([[1, 2], [3], [4, 5, 6]])
     first, asked = packed.first_tokens(), packed.select([[0], [0], [0]])
@@ -222,7 +196,7 @@ def test_places_for_too_few_sequences_or_for_none_are_refused():
 
 
 def test_moving_a_batch_moves_every_tensor_and_keeps_the_offsets_on_the_cpu(device):
-    packed = pack([[1, 2, 3], [4]], [[0, 1, 1], [0]]).to(device)
+    packed = to_device(pack([[1, 2, 3], [4]], [[0, 1, 1], [0]]), device)
     wanted = packed.select([[0, 2], []])
     on_device = [packed.input_ids, packed.segment_ids, packed.position_ids]
     on_device += [packed.layout.slots, wanted.indices, wanted.layout.slots]
@@ -230,6 +204,6 @@ def test_moving_a_batch_moves_every_tensor_and_keeps_the_offsets_on_the_cpu(devi
     assert {tensor.device.type for tensor in on_device} == {device.type}
     assert packed.cu_seqlens.device.type == "cpu"
     assert isinstance(packed, Packed)
-    assert isinstance(wanted.to("cpu"), Selection)
+    assert isinstance(to_device(wanted, "cpu"), Selection)
     rows = torch.ones(4, 2, device=device)
     assert packed.layout.mask(packed.layout.pad(rows)).device.type == device.type

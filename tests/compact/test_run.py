@@ -34,7 +34,7 @@ from tests.tiny import news, reviews
 
 FAST = Distillation(steps=30, evaluate_every=5, learning_rate=5e-3)
 DATASET = news(160)
-FEW = DATASET.with_train(DATASET.train[:8])
+FEW = replace(DATASET, train=DATASET.train[:8])
 POOL = [e.words for e in DATASET.train]  # the labelled ones are among them
 
 
@@ -206,13 +206,13 @@ def test_bad_input_is_refused_before_training_and_nothing_is_lost(world, tmp_pat
     with pytest.raises(
         MiniftError, match=r"train: sentence 7: the tag 'B-ORG' is unknown.*other labels"
     ):
-        fast(teacher, dataset=FEW.with_train((*FEW.train, other)))
+        fast(teacher, dataset=replace(FEW, train=(*FEW.train, other)))
     with pytest.raises(MiniftError, match="test: sentence 7: the tag 'B-ORG' is unknown"):
         fast(teacher, dataset=replace(FEW, test=(other,)))
     with pytest.raises(MiniftError, match="is for classification; a student learns to tag"):
         fast(teacher, dataset=reviews())
     with pytest.raises(MiniftError, match="has no labelled training sentences"):
-        fast(teacher, dataset=FEW.with_train(()))
+        fast(teacher, dataset=replace(FEW, train=()))
     with pytest.raises(MiniftError, match="the vocabulary would be empty"):
         fast(teacher, min_count=10_000)
     for bad, words in (

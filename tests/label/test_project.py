@@ -32,7 +32,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from minift.active import mc_dropout
+from minift.active import streaming
 from minift.active.loop import Asking, choose
 from minift.data.examples import TaggedExample
 from minift.errors import MiniftError
@@ -46,8 +46,8 @@ from minift.label.score_files import read_scores
 from minift.label.score_pool import score
 from minift.label.status import status
 from minift.label.terminal import label
+from minift.runs.folder import load_run
 from minift.runs.predict import predict
-from minift.runs.train import load_run
 from tests.tiny import checkpoint, news, reviews
 
 TEXTS = {e.text: e.label for e in reviews(120).train}  # no text twice
@@ -335,7 +335,7 @@ def test_nothing_is_trained_anew_while_the_labels_stay(begun, monkeypatch):
 
 def test_a_score_file_cut_anywhere_ends_up_as_if_it_never_was(begun, tmp_path, monkeypatch):
     ask(begun, 1)
-    monkeypatch.setattr(mc_dropout, "CHUNK", 8)
+    monkeypatch.setattr(streaming, "CHUNK", 8)
     pool, whole = begun.parent / "other.txt", tmp_path / "whole.jsonl"
     pool.write_text("\n".join(list(TEXTS)[:20]) + "\n", encoding="utf-8")
     assert score(begun, pool, whole, Asking(passes=2)) == 20
@@ -369,7 +369,7 @@ def test_a_score_file_cut_anywhere_ends_up_as_if_it_never_was(begun, tmp_path, m
 
 def test_scoring_holds_one_chunk_of_texts_at_a_time(begun, tmp_path, monkeypatch):
     ask(begun, 1)
-    monkeypatch.setattr(mc_dropout, "CHUNK", 8)
+    monkeypatch.setattr(streaming, "CHUNK", 8)
     project, path, ahead = load_project(begun), tmp_path / "scores", []
 
     def watched():
@@ -424,10 +424,10 @@ def test_dead_at_any_write_ask_makes_the_batch_it_would_have_made(world, tmp_pat
 
 SCRIPT = """
 import os, signal, sys
-from minift.active import mc_dropout
+from minift.active import streaming
 from minift.label import rounds, score_files
 from minift.active.loop import Asking
-mc_dropout.CHUNK = 8
+streaming.CHUNK = 8
 real, seen = score_files._checksum, []
 def counting(example):
     seen.append(example)
@@ -441,7 +441,7 @@ rounds.ask(sys.argv[1], 5, Asking(passes=2))
 
 @pytest.mark.slow
 def test_killed_while_it_scores_it_goes_on_and_makes_the_same_batch(begun, tmp_path, monkeypatch):
-    monkeypatch.setattr(mc_dropout, "CHUNK", 8)
+    monkeypatch.setattr(streaming, "CHUNK", 8)
     twin = Path(shutil.copytree(begun, tmp_path / "twin"))
     expected = ask(twin, 5, Asking(passes=2))
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}

@@ -83,7 +83,8 @@ def config(tokenizer: Tokenizer, **changes) -> BertConfig:
 
 def toy_model(tokenizer: Tokenizer, dropout: float = 0.0) -> MaskedLM:
     generator = torch.Generator().manual_seed(0)
-    return random_model(MaskedLM, config(tokenizer).with_dropout(dropout), generator)
+    rates = dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob"), dropout)
+    return random_model(MaskedLM, config(tokenizer, **rates), generator)
 
 
 # -- vocabulary ------------------------------------------------------------------------------

@@ -1,0 +1,101 @@
+"""Where dropout acts in a model, and how to make it act while the model predicts.
+
+Claim    Inside `sampling`, the sites that are named multiply by the masks that they are given,
+         and nothing else is random. *Every* site can be named, including the one on attention
+         probabilities, which a fused kernel never computes. Afterwards the model is as found.
+Proof    tests/active/test_mc_dropout.py
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from minift.bert.dropout import Dropout
+from minift.bert.encoder import Attention, encoder_of
+from minift.bert.names import part_of
+from minift.errors import MiniftError
+
+
+@dataclass(frozen=True)
+class Site:
+    """A place where dropout acts.
+
+    Args:
+        name: the module's name in the model.
+        number: its place among all sites; it selects the site's masks.
+        depth: 0 for the embeddings, 1 for the lowest layer, ..., layers + 1 for the head.
+        dropout: the module.
+        attention: the attention whose probabilities it thins, or None.
+    """
+
+    name: str
+    number: int
+    depth: int
+    dropout: Dropout
+    attention: Attention | None
+
+
+def dropout_sites(model: nn.Module) -> list[Site]:
+    """List every dropout site of a model that holds a `Bert` as `bert`.
+
+    Raises:
+        MiniftError: if a site is torch's own dropout, whose masks nobody else can draw.
+    """
+    modules = dict(model.named_modules())
+    found: list[Site] = []
+    for name, module in modules.items():
+        if isinstance(module, nn.modules.dropout._DropoutNd):
+            raise MiniftError(
+                f"{name} is torch.nn.{type(module).__name__}, whose masks cannot be tied to a "
+                "text; use minift.bert.dropout.Dropout there"
+            )
+        if isinstance(module, Dropout):
+            parent = modules[name.rpartition(".")[0]]
+            attention = parent if isinstance(parent, Attention) else None
+            found.append(Site(name, len(found), _depth(name, model), module, attention))
+    return found
+
+
+def _depth(name: str, model: nn.Module) -> int:
+    part = part_of(name)
+    if isinstance(part, int):
+        return part + 1
+    return 0 if part == "embeddings" else len(encoder_of(model).layers) + 1
+
+
+@contextlib.contextmanager
+def sampling(
+    model: nn.Module, sites: Iterable[Site], draw: Callable[[Site, Tensor], Tensor]
+) -> Iterator[None]:
+    """Let `sites` multiply by the masks that `draw` gives them, and nothing else be random.
+
+    Args:
+        model: in evaluation mode inside the block, except for attentions that sample; all modes
+            are as before afterwards, whatever happens.
+        sites: of `dropout_sites(model)`.
+        draw: (site, values) -> mask in the shape of the values.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    hooks = []
+    try:
+        model.eval()
+        for site in sites:
+            if site.attention is not None:
+                site.attention.training = True  # so that it computes its probabilities
+
+            def thin(
+                module: nn.Module, inputs: tuple[Tensor, ...], values: Tensor, site: Site = site
+            ) -> Tensor:
+                return values * draw(site, values)
+
+            hooks.append(site.dropout.register_forward_hook(thin))
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for module, training in modes:
+            module.training = training

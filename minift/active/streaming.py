@@ -1,0 +1,102 @@
+"""MC dropout over a pool of any size, by a model that knows how it was trained.
+
+Claim    One chunk of texts is in memory at a time. By default dropout samples from the lowest
+         site upwards that had dropout in training: where layers were frozen, training ran them
+         without dropout, and noise that was never trained with would swamp the disagreement that
+         labels can settle.
+Proof    tests/active/test_mc_dropout.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from minift.active.mc_dropout import Layers, mc_logits
+from minift.bert.encoder import encoder_of
+from minift.data.examples import Example, TaggedExample
+from minift.errors import MiniftError
+from minift.runs.tuned import FineTuned
+
+CHUNK = 1024  # texts held in memory at a time
+
+
+def where_trained(tuned: FineTuned) -> Layers:
+    """Return the `layers` of `mc_logits` in which a model had dropout in training."""
+    quiet: int = getattr(tuned, "quiet", 0)  # of the embeddings, layer 0, layer 1, ...
+    return "all" if quiet == 0 else (len(encoder_of(tuned.model).layers) + 1 - quiet) or "head"
+
+
+def mc_stream(
+    tuned: FineTuned,
+    examples: Iterable[Example],
+    passes: int,
+    layers: Layers = "trained",
+    seed: int = 0,
+    consistent: bool = False,
+    progress: bool = False,
+) -> Iterator[tuple[list[Example], list[Tensor]]]:
+    """Score a pool of any size a chunk at a time, in constant memory.
+
+    Scores do not depend on what was scored before, so a run that was cut short can be resumed:
+    skip the examples that have their scores.
+
+    Args:
+        tuned: a classifier or tagger.
+        examples: texts or sentences; labels are ignored.
+        layers: where dropout samples: as for `mc_logits`, or "trained" (`where_trained`).
+        passes, seed, consistent: as for `mc_logits`.
+        progress: show a bar on standard error.
+
+    Yields:
+        At most `CHUNK` examples, and for each its probabilities in float64: (passes, 1, labels)
+        for a text, (passes, words, labels) for a sentence.
+
+    Raises:
+        MiniftError: if the model does regression, which has no classes.
+    """
+    if tuned.task == "regression":
+        raise MiniftError("MC dropout scores classes; this model predicts a number")
+    layers = where_trained(tuned) if layers == "trained" else layers
+    total = len(examples) if isinstance(examples, Sequence) else None
+    stream = iter(examples)
+    with tqdm(total=total, unit="text", disable=None if progress else True, leave=False) as bar:
+        while chunk := list(islice(stream, CHUNK)):
+            bare = [_unlabelled(example) for example in chunk]
+            items = tuned.items(bare)
+            logits = mc_logits(
+                tuned.model, items, passes, layers, seed, consistent, cache=tuned.cache
+            )
+            parts: list[list[Tensor]] = [[] for _ in chunk]  # a long sentence has several
+            for item, part in zip(items, logits):
+                parts[item.example].append(part.double().softmax(-1))
+            bar.update(len(chunk))
+            yield chunk, [torch.cat(windows, dim=1) for windows in parts]
+
+
+def _unlabelled(example: Example) -> Example:
+    if isinstance(example, TaggedExample):
+        return replace(example, tags=None)
+    return replace(example, label=None)
+
+
+def mc_predict(
+    tuned: FineTuned,
+    examples: Iterable[Example],
+    passes: int,
+    layers: Layers = "trained",
+    seed: int = 0,
+    consistent: bool = False,
+    progress: bool = False,
+) -> Tensor:
+    """Return the probabilities (passes, texts, classes) of a classifier; see `mc_stream`."""
+    if tuned.task == "tagging":
+        raise MiniftError("sentences have one row per word and cannot be stacked; use mc_stream")
+    stream = mc_stream(tuned, examples, passes, layers, seed, consistent, progress)
+    none = torch.empty(passes, 0, len(tuned.labels), dtype=torch.float64)
+    return torch.cat([none, *(row for _, rows in stream for row in rows)], dim=1)
