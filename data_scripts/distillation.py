@@ -32,7 +32,8 @@ from minift.bert.config import BertConfig
 from minift.bert.encoder import Bert, Pooler
 from minift.bert.heads import MaskedLM
 from minift.bert.packing import Packed, Selection, pack
-from minift.checkpoints.tokenizer import Tokenizer, WordWindow, split_words
+from minift.checkpoints.tokenizer import Tokenizer, WordWindow
+from minift.data.words import split_words
 from minift.errors import MiniftError
 from minift.files import atomic_directory_write
 

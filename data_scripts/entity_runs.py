@@ -43,8 +43,9 @@ from minift.data.named import load_dataset
 from minift.errors import MiniftError
 from minift.files import atomic_write
 from minift.methods.recipes import recipe
+from minift.runs.folder import load_run
 from minift.runs.machine import machine
-from minift.runs.train import load_run, subset, train
+from minift.runs.train import subset, train
 from minift.training.loop import Seeds
 
 TEACHER = "teacher"
@@ -148,7 +149,7 @@ def _student(out: Path, plan: Plan, job: Job, dataset: Dataset, system: str) -> 
         teacher = load_run(job.folder(out) / TEACHER, plan.device)
         distill(
             teacher,
-            dataset.with_train(labelled),
+            replace(dataset, train=labelled),
             rest if system == WITH_TEXT else [],
             folder,
             settings=replace(plan.student, **STUDENTS[system]),

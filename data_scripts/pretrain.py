@@ -31,6 +31,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -138,7 +139,7 @@ def prepare(args: Arguments) -> None:
     rng.shuffle(words)
 
     def write(new: Path) -> None:
-        tokenizer.save(new, max_length=2 * args.length)
+        tokenizer.save(new, positions=2 * args.length)
         for name, documents_ids in (("", train), ("held_", held)):
             np.save(new / f"{name}ids.npy", np.concatenate(documents_ids))
             np.save(new / f"{name}ends.npy", np.cumsum([len(d) for d in documents_ids]))
@@ -264,7 +265,8 @@ def train(args: Arguments) -> None:
 
 def new_student(config: BertConfig, widths: tuple[int, int] | None, args: Arguments) -> Student:
     """Draw the weights that training starts from."""
-    student = Student(config.with_dropout(args.dropout), widths)
+    rates = dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob"), args.dropout)
+    student = Student(replace(config, **rates, classifier_dropout=None), widths)
     initialise(student, config.initializer_range, torch.Generator().manual_seed(args.seed))
     return student.to(args.device)
 
@@ -301,7 +303,7 @@ def export(args: Arguments) -> None:
     student = Student(config, None if thrown_away[0] is None else tuple(map(len, thrown_away)))
     student.load_state_dict(weights)
     save_pretrained(student.model, tokenizer, args.out, dtype=torch.float16)
-    tokenizer.save(args.out, max_length=config.max_position_embeddings)
+    tokenizer.save(args.out, config.max_position_embeddings)
     atomic_write(args.out / "README.md", card(args, config, state))
     for file in args.out.iterdir():
         file.chmod(0o644)  # safetensors lets only the owner read

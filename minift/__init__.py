@@ -15,9 +15,12 @@ from minift.data.named import load_dataset
 from minift.errors import MiniftError
 from minift.methods.recipes import recipe
 from minift.runs.evaluate import evaluate, predict_logits
+from minift.runs.folder import load_run
 from minift.runs.predict import predict
-from minift.runs.train import FineTuned, load_run, train
-from minift.training.batches import make_batch, make_items
+from minift.runs.train import train
+from minift.runs.tuned import FineTuned
+from minift.training.batches import make_batch
+from minift.training.items import make_items
 from minift.training.loop import Seeds, Settings, fine_tune
 from minift.version import __version__
 

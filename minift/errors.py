@@ -14,3 +14,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """Return '; did you mean "x"?' for the known name closest to `name`, or ''."""
     match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f'; did you mean "{match[0]}"?' if match else ""
+
+
+def require_known(what: str, name: str, known: Iterable[str]) -> None:
+    """Raise MiniftError with the known names, and the nearest, if `name` is none of them."""
+    if name not in (known := list(known)):
+        raise MiniftError(
+            f'unknown {what} "{name}"; known: {", ".join(known)}{nearest(str(name), known)}'
+        )

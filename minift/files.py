@@ -1,8 +1,10 @@
-"""Writing files so that what was there before survives anything.
+"""Writing files so that what was there before survives anything; locks, digests, and our folder.
 
 Claim    After a crash, a kill or a full disk, a file holds either its old content or its new
-         content, never a mixture and never a part. Two processes do not write to one thing. What
-         a killed process had begun to write is removed when its folder is next written to.
+         content, never a mixture and never a part; a new folder is there whole or not at all. Two
+         processes do not write to one thing. What a killed process had begun to write is removed
+         when its folder is next written to.
+Differs  Locks are those of `filelock`; on a file system that has none, nothing is locked.
 Proof    tests/test_files.py, tests/safety/test_kills.py
 """
 
@@ -10,17 +12,40 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import shutil
 import socket
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from minift.errors import MiniftError
 
-_HELD = ".held-"  # begins the name of a temporary folder that its process has locked
+_HELD = ".held-"  # begins the names of a temporary folder and of the lock that its process holds
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)
+
+
+def minift_home() -> Path:
+    """Return the folder for downloads and data sets: $MINIFT_HOME, or ~/.cache/minift."""
+    return Path(os.environ.get("MINIFT_HOME") or "~/.cache/minift").expanduser()
+
+
+def digest(*parts: str | bytes | memoryview) -> str:
+    """Return the SHA-256 of all parts, one after the other, in hexadecimal."""
+    found = hashlib.sha256()
+    for part in parts:
+        found.update(part.encode("utf-8") if isinstance(part, str) else part)
+    return found.hexdigest()
+
+
+def file_digest(path: str | Path) -> str:
+    """Return the SHA-256 of a file of any size, in hexadecimal."""
+    found = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        while block := file.read(2**20):
+            found.update(block)
+    return found.hexdigest()
 
 
 def atomic_write(path: str | Path, content: str | bytes) -> None:
@@ -31,7 +56,11 @@ def atomic_write(path: str | Path, content: str | bytes) -> None:
     """
     path = Path(path)
     data = content.encode("utf-8") if isinstance(content, str) else content
-    atomic_directory_write(path.parent, lambda folder: _plain_write(folder / path.name, data))
+
+    def write(folder: Path) -> None:
+        (folder / path.name).write_bytes(data)
+
+    atomic_directory_write(path.parent, write)
 
 
 def atomic_directory_write(directory: Path, write: Callable[[Path], None]) -> None:
@@ -44,78 +73,84 @@ def atomic_directory_write(directory: Path, write: Callable[[Path], None]) -> No
     Raises:
         MiniftError: if the disk is full or `directory` cannot be written; the old files stay.
     """
-    temporary = None
-    held = contextlib.ExitStack()
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(directory)
-        temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=directory))
-        held.enter_context(_alone(temporary))  # before it has the name that others look for
-        temporary = temporary.rename(directory / temporary.name.replace(".writing-", _HELD))
+    with _disk_errors(directory), _temporary_folder(directory) as temporary:
         write(temporary)
         files = sorted(temporary.iterdir())
         for file in files:
-            _sync(file)  # a full disk may show only here
+            sync(file)  # a full disk may show only here
         for file in files:
             file.replace(directory / file.name)
-        with contextlib.suppress(OSError):  # some file systems cannot sync a folder
-            _sync(directory)
+        sync_folder(directory)
+
+
+@contextlib.contextmanager
+def atomic_folder(target: Path) -> Iterator[Path]:
+    """Yield an empty folder, which becomes `target` when all that the body wrote is on the disk.
+
+    Raises:
+        MiniftError: if the disk is full, or `target` cannot be made or holds something.
+    """
+    with _disk_errors(target.parent), _temporary_folder(target.parent) as temporary:
+        yield temporary
+        for file in temporary.rglob("*"):
+            if file.is_file():
+                sync(file)
+        temporary.replace(target)
+        sync_folder(target.parent)
+
+
+@contextlib.contextmanager
+def _temporary_folder(parent: Path) -> Iterator[Path]:
+    """Yield a new folder in `parent`; the next writer removes it if this process is killed."""
+    parent.mkdir(parents=True, exist_ok=True)
+    for lock in parent.glob(f"{_HELD}*.lock"):
+        with _hold(lock) as ours:
+            if ours:  # so its process was killed
+                _remove(lock)
+    lock = parent / f"{_HELD}{os.urandom(8).hex()}.lock"
+    with _hold(lock):  # before there is a folder that others could take for abandoned
+        try:
+            folder = lock.with_suffix("")
+            folder.mkdir()
+            yield folder
+        finally:
+            _remove(lock)
+
+
+def _remove(lock: Path) -> None:
+    """Remove a temporary folder and its lock."""
+    shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+    with contextlib.suppress(OSError):
+        lock.unlink()
+
+
+@contextlib.contextmanager
+def _disk_errors(directory: Path) -> Iterator[None]:
+    try:
+        yield
     except Exception as error:
-        if not _is_disk_error(error):
+        # safetensors reports a failed write as its own exception with the system's words.
+        words = str(error)
+        if not (isinstance(error, OSError) or any(os.strerror(c) in words for c in _DISK_ERRORS)):
             raise
         raise MiniftError(
             f"cannot write to {directory}: {error}; what was there before is unchanged"
         ) from error
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
-        held.close()
 
 
-def _remove_abandoned(directory: Path) -> None:
-    """Remove the temporary folders of processes that were killed."""
-    for found in directory.glob(_HELD + "*"):
-        with _alone(found) as abandoned:
-            if abandoned:
-                shutil.rmtree(found, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[bool]:
-    """Hold a folder, at most as long as this process lives; yield whether that was possible."""
-    try:
-        import fcntl
-
-        descriptor = os.open(folder, os.O_RDONLY)
-    except (ImportError, OSError):  # Windows; or its owner has just removed it
-        yield False
-        return
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            held = True
-        except OSError:  # somebody holds it, or the file system has no such locks
-            held = False
-        yield held
-    finally:
-        os.close(descriptor)
-
-
-def _is_disk_error(error: Exception) -> bool:
-    # safetensors reports a failed write as its own exception with the system's words.
-    return isinstance(error, OSError) or any(os.strerror(c) in str(error) for c in _DISK_ERRORS)
-
-
-def _plain_write(path: Path, data: bytes) -> None:
-    path.write_bytes(data)
-
-
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Wait until a file is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk, on file systems that can say so."""
+    with contextlib.suppress(OSError):
+        sync(folder)
 
 
 @contextlib.contextmanager
@@ -125,23 +160,44 @@ def locked(path: Path) -> Iterator[None]:
     Raises:
         MiniftError: if another process holds it; names that and its machine.
     """
-    try:
-        import fcntl
-    except ImportError:  # Windows has no such locks
-        yield
-        return
-    with path.with_name(path.name + ".lock").open("a+", encoding="utf-8") as lock:
+    lock = path.with_name(path.name + ".lock")
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            raise MiniftError(
-                f"{path} is in use by {lock.read().strip() or 'another process'}; wait for it "
-                "or end it"
-            ) from None
-        except OSError:  # a file system without locks; as on Windows
-            pass
-        lock.truncate(0)
-        lock.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        lock.flush()
+            ours = stack.enter_context(_hold(lock))
+        except OSError as error:
+            raise MiniftError(f"cannot write {lock}: {error}") from error
+        with contextlib.suppress(OSError):  # Windows lets nobody read or write a lock that is held
+            if ours is False:
+                holder = lock.read_text(encoding="utf-8").strip()
+            else:
+                lock.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", "utf-8")
+        if ours is False:
+            holder = holder or "another process"
+            raise MiniftError(f"{path} is in use by {holder}; wait for it or end it")
         yield
+
+
+@contextlib.contextmanager
+def _hold(lock: Path) -> Iterator[bool | None]:
+    """Hold a lock file as long as the body and this process last.
+
+    Yields:
+        True: it is ours. False: another process has it. None: this file system has no locks.
+    """
+    from filelock import FileLock, Timeout  # here because it loads asyncio: 30 ms
+
+    # Without the fallback, which is a file that stays locked after a kill.
+    file_lock = FileLock(lock, timeout=0, fallback_to_soft=False)
+    ours: bool | None = True
+    try:
+        file_lock.acquire()
+    except Timeout:
+        ours = False
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        ours = None
+    try:
+        yield ours
+    finally:
+        file_lock.release()

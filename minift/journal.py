@@ -1,13 +1,15 @@
-"""Lines that survive: an append-only file of JSON objects, each on the disk before it counts.
+"""Lines that survive: append-only files of JSON objects, each on the disk before it counts.
 
-Claim    Killed at any byte, the file gives back every line whose `append` returned. A last line
-         that was cut off is cut away and reported; a line that was damaged or changed is named
-         and refused. Two processes never write to one file.
-Differs  Each line carries its number and a checksum, so that a changed, lost or repeated line is
-         seen; that is against accidents and editors, not against forgery.
+Claim    Killed at any byte, a file gives back every line whose append returned. A last line that
+         was cut off does not count, and the next append replaces it. Of a journal, a line that
+         was damaged or changed is named and refused, and two processes never write to it.
+Differs  Each line of a journal carries its number and a checksum, so that a changed, lost or
+         repeated line is seen; that is against accidents and editors, not against forgery. A
+         log's lines are what its writer wrote, so other programs can write and cut them.
 Proof    tests/test_journal.py
 
-    {"n": 1, "event": "label", "id": "7", "label": "pos", "check": "5d41402a"}
+    a journal   {"n": 1, "event": "label", "id": "7", "label": "pos", "check": "5d41402a"}
+    a log       {"epoch": 1, "train_loss": 0.69}
 """
 
 from __future__ import annotations
@@ -17,15 +19,84 @@ import errno
 import json
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from minift.errors import MiniftError
-from minift.files import locked
+from minift.files import locked, sync_folder
 
 _CHECK = ', "check": "'
 LOST = "lost"  # event of a line that a person put in the place of a damaged one
+
+
+def append_log(path: str | Path, *records: Mapping[str, Any]) -> None:
+    """Append a line per record to a log, in one write; a last line that was cut off goes first.
+
+    Raises:
+        MiniftError: if it cannot be written; the log then holds the lines that it held before.
+    """
+    path = Path(path)
+    try:
+        cut_log(path)
+        with path.open("ab", buffering=0) as file:
+            _append(file, "".join(json.dumps(record) + "\n" for record in records).encode())
+    except OSError as error:
+        raise MiniftError(f"cannot write to {path}: {error}") from error
+
+
+def read_log(path: str | Path) -> Iterator[dict[str, Any]]:
+    """Yield the records of a log, none if there is no file; a last line without an end is none.
+
+    Raises:
+        MiniftError: naming a line that is not a JSON object.
+    """
+    path = Path(path)
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n"):
+                return
+            try:
+                record = json.loads(line)
+                if not isinstance(record, dict):
+                    raise ValueError("it is not a JSON object")
+            except ValueError as error:
+                raise MiniftError(
+                    f"{path}, line {number} is damaged: {error}; put it back from a backup, or "
+                    "remove it"
+                ) from error
+            yield record
+
+
+def cut_log(path: str | Path, keep: int | None = None) -> None:
+    """Cut a log after its first `keep` lines; None keeps every line that has its end."""
+    path = Path(path)
+    if not path.exists():
+        return
+    with path.open("r+b") as file:
+        if keep is None:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(size - 1, 0))
+            if file.read(1) in (b"\n", b""):
+                return
+            file.seek(0)
+        lines = (line for _, line in zip(range(keep), file)) if keep is not None else file
+        file.truncate(sum(len(line) for line in lines if line.endswith(b"\n")))
+
+
+def _append(file: BinaryIO, lines: bytes) -> None:
+    """Write to the end of a file and to the disk, or leave the file as it was."""
+    size = os.fstat(file.fileno()).st_size
+    try:
+        if file.write(lines) < len(lines):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(file.fileno())
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.ftruncate(file.fileno(), size)
+        raise
 
 
 class Journal:
@@ -54,19 +125,14 @@ class Journal:
         """
         self._require_unchanged()
         event = {"n": len(self.events) + 1, **event}
-        line = encode(event)
         try:
-            if self.file.write(line) < len(line):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            os.fsync(self.file.fileno())
+            _append(self.file, encode(event))
         except OSError as error:
-            with contextlib.suppress(OSError):
-                os.ftruncate(self.file.fileno(), self.size)
             raise MiniftError(
                 f"cannot write to {self.path}: {error}; this {event.get('event', 'line')} is not "
                 "saved, all earlier ones are"
             ) from error
-        self.size += len(line)
+        self.size = os.fstat(self.file.fileno()).st_size
         self.events.append(event)
         return event
 
@@ -95,7 +161,7 @@ def decode(line: bytes) -> dict[str, Any]:
     text = line.decode("utf-8")
     event = json.loads(text)
     if not isinstance(event, dict):
-        raise ValueError("it is no JSON object")
+        raise ValueError("it is not a JSON object")
     if event.get("event") == LOST:
         return event
     body, _, check = text.rpartition(_CHECK)
@@ -152,7 +218,7 @@ def open_journal(path: str | Path) -> Iterator[Journal]:
         path.open("ab").close()
     except OSError as error:
         raise MiniftError(f"cannot write {path}: {error}") from error
-    with locked(path), path.open("a+b", buffering=0) as file:
+    with locked(path), path.open("ab", buffering=0) as file:
         content = path.read_bytes()
         events, torn = parse(content, str(path))
         notes = []
@@ -166,14 +232,5 @@ def open_journal(path: str | Path) -> Iterator[Journal]:
         elif content and not content.endswith(b"\n"):
             file.write(b"\n")
         os.fsync(file.fileno())
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
         yield Journal(path, file, events, notes)
-
-
-def _sync_folder(folder: Path) -> None:
-    with contextlib.suppress(OSError):  # some file systems cannot sync a folder
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

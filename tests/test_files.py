@@ -7,6 +7,9 @@ a full disk leaves every old file, and says so               write and fsync tha
                                                              a real limit of the operating system
 a kill in the middle of writing leaves the old file          SIGKILL to a child that writes
 concurrent writers: a reader sees one of them, whole         processes that write at once
+a folder is there whole or not at all                        a body that fails; the list of names
+a lock says who holds it, and goes with its process          a second process, killed
+a digest is the SHA-256 of all parts                         FIPS 180-2, example B.1
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import multiprocessing
 import os
 import resource
 import signal
+import socket
 import stat
 import threading
 from pathlib import Path
@@ -25,7 +29,15 @@ import torch
 from safetensors.torch import save_file
 
 from minift.errors import MiniftError
-from minift.files import atomic_directory_write, atomic_write
+from minift.files import (
+    atomic_directory_write,
+    atomic_folder,
+    atomic_write,
+    digest,
+    file_digest,
+    locked,
+    minift_home,
+)
 
 OLD = {"a.json": "old a", "b.bin": "old b", "keep.txt": "kept"}
 
@@ -221,7 +233,7 @@ def test_a_kill_in_the_middle_of_writing_leaves_the_old_files(folder):
     child.start()
     child.join()
     assert child.exitcode == -signal.SIGKILL
-    left = [path for path in folder.iterdir() if path.is_dir()]
+    left = [path for path in folder.glob(".*") if path.suffix != ".lock"]
     assert len(left) == 1  # negative control: it was killed with the new file half made
     assert (left[0] / "a.json").read_text() == "new a"
     assert {name: (folder / name).read_text() for name in OLD} == OLD
@@ -262,3 +274,89 @@ def test_threads_that_write_different_files_of_a_folder_do_not_disturb_each_othe
     for thread in threads:
         thread.join()
     assert contents(folder) == OLD | {f"{number}.txt": str(number) for number in range(8)}
+
+
+# --- folders, locks, digests ---------------------------------------------------------------
+
+
+def test_a_folder_is_there_whole_or_not_at_all(folder):
+    with atomic_folder(folder / "deep" / "new") as new:
+        write_both(new)
+        assert not (folder / "deep" / "new").exists()
+    assert contents(folder / "deep" / "new") == {"a.json": "new a", "b.bin": "new b"}
+    with pytest.raises(KeyError), atomic_folder(folder / "deep" / "second") as new:
+        write_both(new)
+        raise KeyError
+    with pytest.raises(MiniftError, match="cannot write to"), atomic_folder(folder / "deep"):
+        pass  # it holds something
+    assert names(folder / "deep") == ["new"]
+    assert contents(folder / "deep" / "new") == {"a.json": "new a", "b.bin": "new b"}
+
+
+def test_a_folder_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", no_space)
+    with pytest.raises(MiniftError, match="No space left"), atomic_folder(tmp_path / "new") as new:
+        write_both(new)
+    assert names(tmp_path) == []
+
+
+def hold_until_killed(path: Path, holds) -> None:
+    with locked(path):
+        holds.set()
+        threading.Event().wait()
+
+
+def test_a_lock_names_its_process_and_its_machine_and_goes_with_it(tmp_path):
+    holds = FORK.Event()
+    child = FORK.Process(target=hold_until_killed, args=(tmp_path / "run", holds))
+    child.start()
+    assert holds.wait(20)
+    who = f"process {child.pid} on {socket.gethostname()}"
+    for _ in range(2):  # asking does not wipe the name out
+        message = f"run is in use by {who}; wait for it or end it"
+        with pytest.raises(MiniftError, match=message), locked(tmp_path / "run"):
+            pass
+    child.kill()
+    child.join()
+    with locked(tmp_path / "run"):
+        assert f"process {os.getpid()} on " in (tmp_path / "run.lock").read_text()
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_on_a_file_system_without_locks_everything_is_written_all_the_same(
+    tmp_path, monkeypatch, code
+):
+    def no_locks(*_) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    with locked(tmp_path / "run"), locked(tmp_path / "run"):
+        atomic_write(tmp_path / "file", "new")
+    assert contents(tmp_path)["file"] == "new"
+    assert set(names(tmp_path)) == {"file", "run.lock"}
+
+
+def test_a_lock_that_cannot_be_taken_for_another_reason_is_refused(tmp_path):
+    (tmp_path / "run.lock").mkdir()
+    with pytest.raises(MiniftError, match=r"cannot write .*run\.lock"), locked(tmp_path / "run"):
+        pass
+
+
+def test_a_digest_is_the_sha256_of_all_parts_one_after_the_other(tmp_path):
+    abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert digest("abc") == digest(b"a", memoryview(b"b"), "c") == abc
+    (tmp_path / "file").write_bytes(b"abc")
+    assert file_digest(tmp_path / "file") == abc
+    (tmp_path / "large").write_bytes(b"a" * 10**6)  # B.3 of the same paper
+    assert file_digest(tmp_path / "large").startswith("cdc76e5c9914fb9281a1c7e284d73e67")
+    (tmp_path / "larger").write_bytes(b"a" * (2**20 + 1))
+    assert file_digest(tmp_path / "larger") == digest("a" * (2**20 + 1))
+
+
+def test_the_home_of_downloads_is_expanded(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("MINIFT_HOME", "~/models")
+    assert minift_home() == tmp_path / "models"
+    for unset in ("", None):
+        monkeypatch.setenv("MINIFT_HOME", "") if unset == "" else monkeypatch.delenv("MINIFT_HOME")
+        assert minift_home() == tmp_path / ".cache" / "minift"

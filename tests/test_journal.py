@@ -10,6 +10,7 @@ a second process is refused by name                          a second process
 what another program writes is never written over            bytes before and after
 a full disk leaves the file as it was                        a file that stops taking bytes
 a killed writer loses no event it had acknowledged           kill -9 of a writing process
+a log cut at any byte gives back its whole lines             every length of the file, one by one
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import sys
 import pytest
 
 from minift.errors import MiniftError
-from minift.journal import decode, encode, open_journal, parse
+from minift.journal import append_log, cut_log, decode, encode, open_journal, parse, read_log
 
 EVENTS = [
     {"event": "start", "labels": ["a", "ö"]},
@@ -272,3 +273,62 @@ def test_a_full_disk_leaves_the_file_as_it_was_and_says_what_is_not_saved(tmp_pa
     with open_journal(tmp_path / "j") as journal:
         assert [event["n"] for event in journal.events] == [1, 2]
         assert journal.notes == []
+
+
+# --- logs: plain lines ---------------------------------------------------------------------
+
+RECORDS = [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "note": "ö\n"}, {"epoch": 3}]
+
+
+def test_a_log_cut_at_any_byte_gives_its_whole_lines_and_can_be_written_on(tmp_path, no_sync):
+    path = tmp_path / "log"
+    assert list(read_log(path)) == []
+    append_log(path, *RECORDS[:1])
+    append_log(path, *RECORDS[1:])
+    content = path.read_bytes()
+    assert [json.loads(line) for line in content.splitlines()] == RECORDS  # nothing added
+    for cut in range(len(content) + 1):
+        path.write_bytes(content[:cut])
+        whole = RECORDS[: content[:cut].count(b"\n")]
+        assert list(read_log(path)) == whole
+        assert path.read_bytes() == content[:cut]  # reading changes nothing
+        append_log(path, {"epoch": 9})
+        assert list(read_log(path)) == [*whole, {"epoch": 9}]
+
+
+def test_a_log_is_cut_after_a_number_of_lines(tmp_path):
+    for keep in range(5):
+        path = tmp_path / str(keep)
+        append_log(path, *RECORDS)
+        with path.open("ab") as file:
+            file.write(b'{"torn')
+        cut_log(path, keep)
+        assert list(read_log(path)) == RECORDS[:keep]
+        assert path.read_bytes().count(b"\n") == min(keep, 3)
+    cut_log(tmp_path / "not there", 3)
+
+
+@pytest.mark.parametrize("line", [b"{,}\n", b"[1]\n", b"\xff\n", b"\n"])
+def test_a_damaged_line_of_a_log_is_named(tmp_path, line):
+    append_log(tmp_path / "log", *RECORDS)
+    with (tmp_path / "log").open("ab") as file:
+        file.write(line)
+    rows = read_log(tmp_path / "log")
+    assert [next(rows) for _ in RECORDS] == RECORDS
+    with pytest.raises(MiniftError, match=r"log, line 4 is damaged: .*; put it back from a backup"):
+        next(rows)
+
+
+def test_a_log_that_cannot_be_written_keeps_the_lines_it_had(tmp_path, monkeypatch):
+    append_log(tmp_path / "log", *RECORDS)
+    before = (tmp_path / "log").read_bytes()
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(MiniftError, match=r"cannot write to .*log: .*No space left"):
+        append_log(tmp_path / "log", {"epoch": 4})
+    assert (tmp_path / "log").read_bytes() == before
+    with pytest.raises(MiniftError, match=r"cannot write to .*below"):
+        append_log(tmp_path / "log" / "below", {"epoch": 4})

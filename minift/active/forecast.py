@@ -32,7 +32,7 @@ from minift.active.loop import fit
 from minift.data.examples import Dataset, Example, TaggedExample, gold_classes
 from minift.data.metrics import evaluate_classification, headline, majority_baseline
 from minift.errors import MiniftError
-from minift.runs.train import Head
+from minift.runs.tuned import Head
 from minift.training.loop import Recipe, Seeds, Settings
 
 FEWEST = 40  # labelled texts; a fold of fewer than 10 says nothing
@@ -114,7 +114,9 @@ def forecast_labels(
     constant = 0.0
     if dataset.task == "classification":
         gold = gold_classes(labelled)
-        guessed = evaluate_classification(gold, majority_baseline(gold, gold), dataset.labels)
+        guessed = evaluate_classification(
+            gold, majority_baseline(gold, gold, dataset.labels), dataset.labels
+        )
         constant = headline(dataset.metric, guessed)
     return judge(sizes, scores, len(labelled), more, seed, constant)
 

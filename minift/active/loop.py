@@ -24,18 +24,18 @@ import torch
 from torch import Tensor
 
 from minift.active import acquisition
-from minift.active.acquisition import Score, batch_bald, select
+from minift.active.acquisition import Score, batch_bald
+from minift.active.acquisition import select as select_highest
 from minift.active.advice import Look
 from minift.active.mc_dropout import Layers
 from minift.active.streaming import mc_predict, mc_stream
 from minift.data.examples import Dataset, Example, TaggedExample, gold_classes, gold_tags
 from minift.errors import MiniftError, nearest
-from minift.runs.train import FineTuned, Head, build, subset
+from minift.runs.fit import fit as runs_fit
+from minift.runs.train import subset
+from minift.runs.tuned import FineTuned, Head, build
 from minift.speed.prefix import PrefixCache, prefix_cache
-from minift.speed.rows import used_rows
-from minift.training import loop
-from minift.training.batches import make_items
-from minift.training.loop import Recipe, Seeds, Settings, cross_entropy, fine_tune
+from minift.training.loop import Recipe, Seeds, Settings, select
 
 SCORES: dict[str, Score] = {
     "least_confidence": acquisition.least_confidence,
@@ -128,7 +128,7 @@ def fixed_steps(settings: Settings, steps: int | None) -> Settings:
 
     Without `steps` a recipe trains for a number of epochs, and so for more steps each round.
     """
-    return settings if steps is None else replace(settings, epochs=1, min_steps=steps)
+    return settings if steps is None else replace(settings, epochs=None, steps=steps)
 
 
 def fit(
@@ -160,28 +160,10 @@ def fit(
         MiniftError: if nothing is labelled, or the method cannot do without validation.
     """
     tuned = warm or build(dataset, encoder, seeds, device, head, settings.precision)
-    if cache is not None and cache.fits(tuned.model):
+    if cache is not None and cache.fits(tuned.model):  # not so if `warm` has moved on
         tuned = replace(tuned, cache=cache)
-    longest = tuned.model.config.max_position_embeddings
-    items = make_items(
-        labelled, tuned.tokenizer, dataset.task, dataset.labels, longest, settings.other_pieces
-    )
-    loop.select(tuned.model, method.trainable)  # a gradient rule sees what will learn
-    rule = method.gradients(tuned.model, items, seeds) if method.gradients else None
-    learning = tuple(method.trainable(tuned.model)) if settings.used_rows else ()
-    with used_rows(tuned.model, items, learning, rule):
-        fine_tune(
-            tuned.model,
-            items,
-            settings,
-            seeds,
-            trainable=method.trainable,
-            gradients=rule,
-            schedule=method.schedule(),
-            objective=cross_entropy,
-            cache=tuned.cache,
-        )
-    return tuned
+    items = tuned.items(labelled, settings.other_pieces)
+    return runs_fit(tuned, items, replace(method, settings=settings), seeds).tuned
 
 
 def frozen_states(
@@ -205,16 +187,14 @@ def frozen_states(
     if settings.prefix_dropout:
         return None
     tuned = build(dataset, encoder, Seeds.all(0), device, head, settings.precision)
-    longest = tuned.model.config.max_position_embeddings
+    select(tuned.model, method.trainable)
     items = [
         item
         for pieces in dict.fromkeys([settings.other_pieces, "ignore"])  # learning, answering
         for split in (dataset.train, dataset.test)
-        for item in make_items(
-            split, tuned.tokenizer, dataset.task, dataset.labels, longest, pieces
-        )
+        for item in tuned.items(split, pieces)
     ]
-    return prefix_cache(tuned.model, method.trainable(tuned.model), items, folder)
+    return prefix_cache(tuned.model, items, folder)
 
 
 def score_chunks(
@@ -271,7 +251,7 @@ def choose(
     else:
         chunks = score_chunks(asking, tuned, pool, seed, progress)
         scores = torch.cat([found for _, found in chunks])
-    indices = select(scores, budget, seed)
+    indices = select_highest(scores, budget, seed)
     return Choice(tuple(pool[i].id for i in indices), tuple(scores[indices].tolist()))
 
 

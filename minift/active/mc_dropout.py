@@ -29,11 +29,11 @@ from torch import Tensor, nn
 from minift.active.masks import derive, keyed_mask, text_keys
 from minift.active.passes import batches, repeated
 from minift.active.sites import Site, dropout_sites, sampling
-from minift.bert.heads import encoder_of, reads_every_token
+from minift.bert.encoder import encoder_of
 from minift.errors import MiniftError
 from minift.runs.evaluate import TOKENS_PER_BATCH
 from minift.runs.processes import merged
-from minift.speed.prefix import PrefixCache
+from minift.speed.prefix import PrefixCache, reads_every_token
 from minift.training.batches import Batch, Item
 
 Layers = int | Literal["trained", "all", "head", "none"]

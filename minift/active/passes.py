@@ -15,11 +15,12 @@ from itertools import groupby
 import torch
 from torch import Tensor, nn
 
-from minift.bert.heads import encoder_of, reads_every_token
-from minift.bert.packing import Computed, Layout, Packed, Selection
+from minift.bert.encoder import encoder_of
+from minift.bert.packing import Computed, Layout, Packed, Selection, to_device
 from minift.runs.processes import my_share
-from minift.speed.prefix import PrefixCache
-from minift.training.batches import Batch, Item, by_length, make_batch
+from minift.speed.prefix import PrefixCache, reads_every_token
+from minift.training.batches import Batch, Item, make_batch
+from minift.training.items import by_length
 
 
 def batches(
@@ -50,7 +51,7 @@ def batches(
         states = None if below < 0 else _states(model, chosen, below, cache)
         sizes = [len(rows) for rows in states] if states else [len(i.input_ids) for i in chosen]
         for places in _of_one_length(chosen, passes * sum(sizes), tokens):
-            batch = make_batch([chosen[n] for n in places]).to(device)
+            batch = to_device(make_batch([chosen[n] for n in places]), device)
             if states is not None:
                 computed = Computed(below, torch.cat([states[n] for n in places]))
                 batch = replace(batch, packed=replace(batch.packed, computed=computed))
@@ -75,7 +76,7 @@ def _states(
     batch = make_batch(items)
     if cache is not None and cache.layers <= below:
         batch = cache.add_to(batch, items)
-    batch = batch.to(next(model.parameters()).device)
+    batch = to_device(batch, next(model.parameters()).device)
     if below == len(encoder.layers) and not reads_every_token(model):
         hidden = encoder(batch.packed, batch.wanted)
         return hidden.split([len(item.positions) for item in items])

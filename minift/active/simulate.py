@@ -47,13 +47,14 @@ from minift.active.loop import (
     words_in,
 )
 from minift.active.mc_dropout import Layers, lowest_depth
-from minift.data.examples import Dataset, Example
+from minift.checkpoints.weights import weights_digest
+from minift.data.examples import Dataset, Example, is_labelled
 from minift.data.metrics import headline
 from minift.errors import MiniftError
 from minift.files import atomic_write
 from minift.journal import Journal, open_journal
-from minift.runs.processes import weights_digest
-from minift.runs.train import FineTuned, Head, build, is_labelled, subset
+from minift.runs.train import subset
+from minift.runs.tuned import FineTuned, Head, build
 from minift.speed.prefix import PrefixCache
 from minift.training.loop import Recipe, Seeds, Settings
 from minift.version import __version__

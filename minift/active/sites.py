@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from minift.bert.dropout import Dropout
-from minift.bert.encoder import Attention
-from minift.bert.heads import encoder_of
+from minift.bert.encoder import Attention, encoder_of
 from minift.bert.names import part_of
 from minift.errors import MiniftError
 

@@ -18,11 +18,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from minift.active.mc_dropout import Layers, mc_logits
-from minift.bert.heads import encoder_of
+from minift.bert.encoder import encoder_of
 from minift.data.examples import Example, TaggedExample
 from minift.errors import MiniftError
-from minift.runs.train import FineTuned
-from minift.training.batches import make_items
+from minift.runs.tuned import FineTuned
 
 CHUNK = 1024  # texts held in memory at a time
 
@@ -65,12 +64,11 @@ def mc_stream(
         raise MiniftError("MC dropout scores classes; this model predicts a number")
     layers = where_trained(tuned) if layers == "trained" else layers
     total = len(examples) if isinstance(examples, Sequence) else None
-    longest = tuned.model.config.max_position_embeddings
     stream = iter(examples)
     with tqdm(total=total, unit="text", disable=None if progress else True, leave=False) as bar:
         while chunk := list(islice(stream, CHUNK)):
             bare = [_unlabelled(example) for example in chunk]
-            items = make_items(bare, tuned.tokenizer, tuned.task, tuned.labels, longest)
+            items = tuned.items(bare)
             logits = mc_logits(
                 tuned.model, items, passes, layers, seed, consistent, cache=tuned.cache
             )

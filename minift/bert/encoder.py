@@ -5,13 +5,11 @@ Claim    Given the same weights, hidden states and gradients equal those of Hugg
 Paper    Devlin et al. (2019), "BERT: Pre-training of Deep Bidirectional Transformers for
          Language Understanding", https://arxiv.org/abs/1810.04805, section 3; the layer is
          the encoder layer of Vaswani et al. (2017), https://arxiv.org/abs/1706.03762.
-Differs  - Sequences are packed (see packing.py); only attention sees a rectangle, and on a GPU
-           in bf16 not even that (see varlen.py).
+Differs  - Sequences are packed (see packing.py); only attention sees a rectangle.
          - `wanted` asks for the last layer's output at some tokens only. A classifier reads one
-           token a sentence: the last layer then computes keys and values for all tokens but
+           token per sentence: the last layer then computes keys and values for all tokens but
            everything else for that one, which gives the same numbers for less work.
          - Dropout draws from its own stream (see dropout.py).
-         - Matrix products may be computed in bf16 (see precision.py).
 Proof    tests/bert/test_parity.py
 Tutorial tutorials/01_bert_from_scratch
 """
@@ -28,8 +26,6 @@ from minift.bert.config import BertConfig
 from minift.bert.dropout import Dropout
 from minift.bert.packing import Computed, Layout, Packed, Selection
 from minift.errors import MiniftError
-from minift.speed import varlen
-from minift.speed.precision import Precision, products_in, require_precision
 
 
 def activation(name: str, values: Tensor) -> Tensor:
@@ -90,9 +86,6 @@ class Attention(nn.Module):
         """
         asking = hidden if wanted is None else wanted.of(hidden)
         asking_layout = layout if wanted is None else wanted.layout
-        if varlen.computes(hidden, self.head_dim, self.training * self.dropout.probability):
-            rows = self.query(asking), self.key(hidden), self.value(hidden)
-            return self.output(varlen.attend(*rows, self.num_heads, asking_layout, layout))
         query = self.split(self.query(asking), asking_layout)  # (batch, heads, wanted, head_dim)
         key = self.split(self.key(hidden), layout)  # (batch, heads, tokens, head_dim)
         value = self.split(self.value(hidden), layout)
@@ -146,20 +139,18 @@ class Pooler(nn.Module):
 
 
 class Bert(nn.Module):
-    """The encoder: embeddings, `num_hidden_layers` layers and, where wanted, the pooler.
+    """The encoder: embeddings, `num_hidden_layers` layers and, where a head reads it, the pooler.
 
     Parameter names, for `layers.0` of a model: attention.{query,key,value,output},
-    attention_norm, intermediate, output, output_norm; `weights.hf_name` gives the names
-    that checkpoints use.
+    attention_norm, intermediate, output, output_norm (see names.py).
     """
 
     def __init__(self, config: BertConfig, pooler: bool = True):
         super().__init__()
         self.config = config
-        self.precision: Precision = "float32"  # of matrix products
         self.embeddings = Embeddings(config)
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_hidden_layers))
-        self.pooler = Pooler(config) if pooler else None  # computed by who reads it, not here
+        self.pooler = Pooler(config) if pooler else None  # the head that reads it computes it
 
     def forward(self, packed: Packed, wanted: Selection | None = None) -> Tensor:
         """Compute the last layer's hidden states.
@@ -174,8 +165,7 @@ class Bert(nn.Module):
         if packed.computed is not None and packed.computed.layers == len(self.layers):
             return packed.computed.hidden
         hidden = self.up_to(len(self.layers) - 1, packed)
-        with products_in(self.precision, hidden.device):
-            return self.layers[-1](hidden, packed.layout, wanted)
+        return self.layers[-1](hidden, packed.layout, wanted)
 
     def up_to(self, layers: int, packed: Packed) -> Tensor:
         """Return the output (tokens, hidden) of the lowest `layers` layers.
@@ -187,9 +177,8 @@ class Bert(nn.Module):
         """
         start = packed.computed or Computed(0, self.embeddings(packed))
         hidden = start.hidden
-        with products_in(self.precision, hidden.device):
-            for layer in self.layers[start.layers : layers]:
-                hidden = layer(hidden, packed.layout)
+        for layer in self.layers[start.layers : layers]:
+            hidden = layer(hidden, packed.layout)
         return hidden
 
     def hidden_states(self, packed: Packed, layers: int | None = None) -> list[Tensor]:
@@ -199,21 +188,23 @@ class Bert(nn.Module):
             `layers` + 1 tensors (tokens, hidden).
         """
         states = [self.embeddings(packed)]
-        with products_in(self.precision, packed.input_ids.device):
-            for layer in self.layers[:layers]:
-                states.append(layer(states[-1], packed.layout))
+        for layer in self.layers[:layers]:
+            states.append(layer(states[-1], packed.layout))
         return states
 
+    def frozen_prefix(self) -> list[nn.Module]:
+        """Return the embeddings and the lowest layers, as far up as nothing in them learns."""
+        modules = (self.embeddings, *self.layers)
+        learns = [any(p.requires_grad for p in module.parameters()) for module in modules]
+        return list(modules[: [*learns, True].index(True)])
 
-def set_precision(model: nn.Module, precision: Precision) -> None:
-    """Let the encoder of `model` compute its matrix products in `precision`.
 
-    Raises:
-        MiniftError: if the device of `model` cannot, or there is no encoder that could.
-    """
-    require_precision(precision, next(model.parameters()).device)
-    encoders = [module for module in model.modules() if isinstance(module, Bert)]
-    if precision != "float32" and not encoders:
-        raise MiniftError(f"{type(model).__name__} holds no Bert that could compute in {precision}")
-    for encoder in encoders:
-        encoder.precision = precision
+def encoder_of(model: nn.Module) -> Bert:
+    """Return the `Bert` that a model holds as `bert`; a MiniftError says so if it holds none."""
+    encoder = getattr(model, "bert", None)
+    if not isinstance(encoder, Bert):
+        raise MiniftError(
+            f"{type(model).__name__} holds no Bert as `bert`; give a model with a head, "
+            "such as SequenceClassifier or TokenClassifier"
+        )
+    return encoder

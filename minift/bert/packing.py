@@ -20,10 +20,13 @@ Three sequences of 3, 1 and 2 tokens:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Layout:
     slots: Tensor | None
 
     @classmethod
-    def of(cls, lengths: Sequence[int], device: torch.device | str = "cpu") -> Layout:
+    def of(cls, lengths: Sequence[int]) -> Layout:
         """Lay out sequences of the given lengths, at least one of which must not be empty."""
         longest = max(lengths, default=0)
         if longest < 1:
@@ -49,16 +52,12 @@ class Layout:
             return cls(tuple(lengths), None)
         rectangle = torch.arange(len(lengths) * longest).view(len(lengths), longest)
         real = torch.arange(longest) < torch.tensor(lengths).unsqueeze(1)
-        return cls(tuple(lengths), rectangle[real].to(device))
+        return cls(tuple(lengths), rectangle[real])
 
     @property
     def longest(self) -> int:
         """Width of the rectangle."""
         return max(self.lengths)
-
-    def to(self, device: torch.device | str) -> Layout:
-        """Return the layout with its index on `device`."""
-        return Layout(self.lengths, None if self.slots is None else self.slots.to(device))
 
     def pad(self, rows: Tensor) -> Tensor:
         """(rows, ...) -> (sequences, longest, ...), zeros where there is no token."""
@@ -103,10 +102,6 @@ class Selection:
         """(tokens, ...) -> (selected, ...)"""
         return rows.index_select(0, self.indices)
 
-    def to(self, device: torch.device | str) -> Selection:
-        """Return the selection with its tensors on `device`."""
-        return Selection(self.indices.to(device), self.layout.to(device))
-
 
 @dataclass(frozen=True)
 class Computed:
@@ -120,10 +115,6 @@ class Computed:
 
     layers: int
     hidden: Tensor
-
-    def to(self, device: torch.device | str) -> Computed:
-        """Return the states on `device`."""
-        return Computed(self.layers, self.hidden.to(device))
 
 
 @dataclass(frozen=True)
@@ -171,22 +162,12 @@ class Packed:
         starts = self.cu_seqlens.tolist()
         indices = [start + place for start, places in zip(starts, positions) for place in places]
         layout = Layout.of([len(places) for places in positions])
-        return Selection(torch.tensor(indices), layout).to(self.input_ids.device)
+        return to_device(Selection(torch.tensor(indices), layout), self.input_ids.device)
 
     def first_tokens(self) -> Selection:
         """Select each sequence's first token, which is [CLS]."""
         indices = self.cu_seqlens[:-1].to(self.input_ids.device)
         return Selection(indices, Layout((1,) * len(self.lengths), None))
-
-    def to(self, device: torch.device | str) -> Packed:
-        """Return the batch with its tensors on `device`."""
-        return Packed(
-            self.input_ids.to(device),
-            self.segment_ids.to(device),
-            self.position_ids.to(device),
-            self.layout.to(device),
-            None if self.computed is None else self.computed.to(device),
-        )
 
 
 def pack(
@@ -204,18 +185,28 @@ def pack(
     lengths = [len(sequence) for sequence in sequences]
     if 0 in lengths:
         raise ValueError(f"sequence {lengths.index(0)} is empty; it needs at least one token")
-    layout = Layout.of(lengths)
-    input_ids = torch.tensor([token for sequence in sequences for token in sequence])
-    if segments is None:
-        segment_ids = torch.zeros_like(input_ids)
-    else:
-        if len(sequences) != len(segments):
-            raise ValueError(f"{len(sequences)} sequences but segments of {len(segments)}")
-        for number, (sequence, segment) in enumerate(zip(sequences, segments)):
-            if len(sequence) != len(segment):
-                raise ValueError(
-                    f"sequence {number}: {len(sequence)} input ids but {len(segment)} segment ids"
-                )
-        segment_ids = torch.tensor([token for segment in segments for token in segment])
-    position_ids = torch.cat([torch.arange(length) for length in lengths])
-    return Packed(input_ids, segment_ids, position_ids, layout)
+    segments = [[0] * length for length in lengths] if segments is None else segments
+    if len(sequences) != len(segments):
+        raise ValueError(f"{len(sequences)} sequences but segments of {len(segments)}")
+    for number, (length, segment) in enumerate(zip(lengths, segments)):
+        if length != len(segment):
+            raise ValueError(
+                f"sequence {number}: {length} input ids but {len(segment)} segment ids"
+            )
+    return Packed(
+        layout=Layout.of(lengths),
+        input_ids=torch.tensor([token for sequence in sequences for token in sequence]),
+        segment_ids=torch.tensor([token for segment in segments for token in segment]),
+        position_ids=torch.cat([torch.arange(length) for length in lengths]),
+    )
+
+
+def to_device(value: T, device: torch.device | str) -> T:
+    """Return a tensor, or a dataclass of this module or of batches.py, with its tensors there."""
+    moved: Any = value
+    if isinstance(value, Tensor):
+        moved = value.to(device)
+    elif is_dataclass(value) and not isinstance(value, type):
+        parts = {f.name: to_device(getattr(value, f.name), device) for f in fields(value)}
+        moved = replace(value, **parts)
+    return moved

@@ -1,13 +1,16 @@
 """What a checkpoint from a stranger may cost at most, known before memory is spent on it.
 
 Claim    Sizes are read and judged before anything of that size is made, so a file of a few bytes
-         cannot ask for gigabytes. Real checkpoints stay far below every number here.
+         cannot ask for gigabytes. Real checkpoints stay far below every number here, and below
+         those of `BertConfig`.
 Proof    tests/safety/test_configs.py, tests/safety/test_tensor_files.py
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 from minift.errors import MiniftError
 
@@ -15,8 +18,6 @@ LARGEST_JSON = 2**24  # bytes of config.json and its like; those of BERT have so
 LARGEST_TOKENIZER = 2**26  # bytes; those of 500,000 pieces have 10 to 20 million
 LARGEST_HEADER = 2**24  # bytes of a safetensors header; BERT-large's has 45,000
 MOST_DIMENSIONS = 8  # of a tensor
-MOST_PARAMETERS = 2**33  # of a model, 32 GB in float32; BERT-large has 340 million
-MOST_CLASSES = 2**20
 MOST_PIECES = 2**22  # of a vocabulary; the largest of a BERT has 500,000
 LONGEST_WORD = 1000  # letters that are looked up; the time grows with their square
 
@@ -36,3 +37,20 @@ def read_limited(path: Path, largest: int) -> str:
             "not what it is called"
         )
     return data.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a file.
+
+    Raises:
+        MiniftError: if it is too large, cannot be read, or holds anything else.
+    """
+    try:
+        values = json.loads(read_limited(path, LARGEST_JSON))
+    except MiniftError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: encoding, syntax
+        raise MiniftError(f"{path}: cannot be read as JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise MiniftError(f"{path}: expected a JSON object, got {type(values).__name__}")
+    return values

@@ -8,37 +8,29 @@ Paper    Devlin et al. (2019), "BERT", sections 3 and 5.3, https://arxiv.org/abs
          itself is the `tokenizers` library's.
 Differs  A word without any piece (empty, or control characters only) becomes [UNK]; elsewhere
          it vanishes, and its tag with it.
-         Padding and truncation settings stored in a tokenizer.json are switched off.
-         Where tokenizer_config.json does not say whether to lower-case, tokenizer.json is
-         believed; transformers 5 would lower-case.
+         Padding and truncation settings stored in a tokenizer.json are switched off: an input
+         is cut to `max_length` pieces, which is what the model reads.
 Proof    tests/checkpoints/test_tokenizer.py
 """
 
 from __future__ import annotations
 
 import json
-import re
-import unicodedata
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
 
 import tokenizers
-from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
+from tokenizers import decoders, processors
 
-from minift.checkpoints.limits import (
-    LARGEST_JSON,
-    LARGEST_TOKENIZER,
-    LONGEST_WORD,
-    MOST_PIECES,
-    read_limited,
-)
+from minift.checkpoints.limits import MOST_PIECES
+from minift.checkpoints.tokenizer_files import backend_of, read_backend
 from minift.errors import MiniftError
 from minift.files import atomic_directory_write
 
+BERT_LENGTH = 512  # pieces that BERT reads at most
 CHUNK = 1024  # texts that the tokenizer works on at a time: it keeps much more than the pieces
 SPECIAL_TOKENS = {
     "pad_token": "[PAD]",
@@ -47,15 +39,6 @@ SPECIAL_TOKENS = {
     "sep_token": "[SEP]",
     "mask_token": "[MASK]",
 }
-
-
-# Others could double a text at each of a hundred stages, or look for a pattern for hours.
-_PARTS = {
-    "normalizer": ("BertNormalizer", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "Nmt", "Strip",
-                   "StripAccents"),
-    "pre_tokenizer": ("BertPreTokenizer", "CharDelimiterSplit", "Digits", "Punctuation",
-                      "UnicodeScripts", "Whitespace", "WhitespaceSplit"),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -95,16 +78,20 @@ class Tokenizer:
 
     Attributes:
         vocab_size: one more than the largest id; an embedding table needs as many rows.
+        max_length: most pieces of an input, [CLS] and [SEP] included.
         pad_id, unk_id, cls_id, sep_id, mask_id: ids of the five special tokens.
         lowercase: whether "Word" and "word" get the same ids.
     """
 
-    def __init__(self, backend: tokenizers.Tokenizer, where: str = "the tokenizer") -> None:
+    def __init__(self, backend: tokenizers.Tokenizer, max_length: int, where: str) -> None:
         """Take over `backend`; `where` names its source in errors. Most callers want `from_...`.
 
         Raises:
-            MiniftError: if the model is not WordPiece or a special token is missing.
+            MiniftError: if the model is not WordPiece, a special token is missing, or
+                `max_length` < 3.
         """
+        _check_max_length(max_length)
+        self.max_length = max_length
         kind = type(backend.model).__name__
         if kind != "WordPiece":
             raise MiniftError(
@@ -127,7 +114,7 @@ class Tokenizer:
             pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1",
             special_tokens=[("[CLS]", self.cls_id), ("[SEP]", self.sep_id)],
         )
-        backend.decoder = decoders.WordPiece(prefix="##")
+        backend.decoder = decoders.WordPiece(prefix="##")  # for readers of the saved files
         unknown = backend.model.unk_token
         if backend.token_to_id(unknown) is None:  # it would fail at the first unknown word
             raise MiniftError(f"{where}: unk_token {unknown!r} is not in its vocabulary")
@@ -141,54 +128,45 @@ class Tokenizer:
         self.lowercase = normalizer is not None and normalizer.normalize_str("A") == "a"
 
     @classmethod
-    def from_directory(cls, path: str | Path) -> Tokenizer:
+    def from_directory(cls, path: str | Path, max_length: int = BERT_LENGTH) -> Tokenizer:
         """Read the tokenizer of a checkpoint folder.
 
         tokenizer.json is read if there is one, else vocab.txt; what tokenizer_config.json says
         of do_lower_case, strip_accents and tokenize_chinese_chars holds for both.
 
+        Args:
+            path: the folder.
+            max_length: positions of the model; model_max_length of tokenizer_config.json holds
+                where it is less.
+
         Raises:
             MiniftError: if there is neither file, one of them cannot be read, the model is not
                 WordPiece, or a special token is missing.
         """
-        folder = Path(path)
-        file = folder / "tokenizer.json"
-        settings = _read_settings(folder / "tokenizer_config.json")
-        if file.is_file():
-            backend, content = _read_tokenizer(file)
-            stored = content.get("normalizer") or {}
-            if stored.get("type") == "BertNormalizer":
-                backend.normalizer = _normalizer({**stored, **settings})
-            return cls(backend, where=str(file))
-        if (vocabulary := folder / "vocab.txt").is_file():
-            return cls(_from_tokens(_read_vocabulary(vocabulary), settings), where=str(vocabulary))
-        there = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
-        raise MiniftError(
-            f"no tokenizer in {folder}: expected tokenizer.json or vocab.txt, "
-            f"found {', '.join(there) or 'nothing'}"
-        )
+        backend, file, stated = read_backend(Path(path))
+        return cls(backend, min(max_length, stated or max_length), str(file))
 
     @classmethod
-    def from_vocabulary(cls, vocabulary: Sequence[str] | str | Path, lowercase: bool) -> Tokenizer:
-        """Make a tokenizer of a list of tokens, or of a vocab.txt: one token a line, id = line.
+    def from_vocabulary(
+        cls, vocabulary: Sequence[str], lowercase: bool, max_length: int = BERT_LENGTH
+    ) -> Tokenizer:
+        """Make a tokenizer of a list of tokens, in the order of their ids.
 
         Raises:
             MiniftError: if a special token is missing.
         """
-        settings = {"lowercase": lowercase}
-        if isinstance(vocabulary, str | Path):
-            tokens = _read_vocabulary(Path(vocabulary))
-            return cls(_from_tokens(tokens, settings), where=str(vocabulary))
-        return cls(_from_tokens(vocabulary, settings), where="the list of tokens")
+        backend = backend_of(vocabulary, {"lowercase": lowercase})
+        return cls(backend, max_length, "the list of tokens")
 
-    def save(self, directory: str | Path, max_length: int = 512) -> None:
+    def save(self, directory: str | Path, positions: int | None = None) -> None:
         """Write tokenizer.json, vocab.txt, tokenizer_config.json and special_tokens_map.json.
 
         Beside a BERT config.json, transformers' AutoTokenizer reads them and gives the same ids.
 
         Args:
-            directory: made if it is not there.
-            max_length: most positions the model has; transformers truncates to it.
+            directory: created if absent.
+            positions: of the model that is saved beside it; transformers cuts texts to
+                `max_length`, or to these where they are fewer.
 
         Raises:
             MiniftError: if the folder cannot be written; what was there stays.
@@ -201,7 +179,7 @@ class Tokenizer:
             "do_lower_case": self.lowercase,
             "strip_accents": stored.get("strip_accents"),
             "tokenize_chinese_chars": stored.get("handle_chinese_chars", True),
-            "model_max_length": max_length,
+            "model_max_length": min(self.max_length, positions or self.max_length),
             **SPECIAL_TOKENS,
         }
         token_of = dict(self.vocabulary())
@@ -223,20 +201,21 @@ class Tokenizer:
         self,
         texts: Sequence[str],
         texts_b: Sequence[str | None] | None = None,
-        max_length: int = 512,
+        max_length: int | None = None,
     ) -> list[Encoding]:
         """Turn texts, or pairs of texts, into model inputs, without padding.
 
         Args:
             texts: the texts, or the first texts of the pairs.
             texts_b: the second texts, or None; a single None in it stands for "no pair here".
-            max_length: most pieces of an input, specials included. Longer ones lose pieces at
-                the end, pairs by "longest first": from the longer text until both are equal.
+            max_length: most pieces of an input, specials included; None means the tokenizer's.
+                Longer ones lose pieces at the end, pairs by "longest first": from the longer
+                text until both are equal.
 
         Raises:
             MiniftError: if something is not a text, the lengths differ, or `max_length` < 3.
         """
-        _check_max_length(max_length)
+        max_length = _check_max_length(self.max_length if max_length is None else max_length)
         _check_texts(texts, "texts")
         inputs: Sequence[str | tuple[str, str]] = texts
         if texts_b is not None:
@@ -253,7 +232,7 @@ class Tokenizer:
         ]
 
     def encode_words(
-        self, words: Sequence[str], max_length: int = 512, overlap: int = 64
+        self, words: Sequence[str], max_length: int | None = None, overlap: int = 64
     ) -> list[WordWindow]:
         """Turn a sentence of words into one window, or overlapping windows if it is long.
 
@@ -262,8 +241,9 @@ class Tokenizer:
         earlier window at a tie). A word too long for any window is cut to its first pieces.
 
         Args:
-            words: the words, e.g. of a `TaggedExample` or from `split_words`.
-            max_length: most pieces of a window, [CLS] and [SEP] included.
+            words: the words, e.g. of a `TaggedExample`.
+            max_length: most pieces of a window, [CLS] and [SEP] included; None means the
+                tokenizer's.
             overlap: most pieces two neighbouring windows share; half a window at most.
 
         Returns:
@@ -272,7 +252,7 @@ class Tokenizer:
         Raises:
             MiniftError: if a word is not a str, `max_length` < 3 or `overlap` < 0.
         """
-        _check_max_length(max_length)
+        max_length = _check_max_length(self.max_length if max_length is None else max_length)
         _check_texts(words, "words")
         if overlap < 0:
             raise MiniftError(f"overlap must be 0 or more pieces, got {overlap}")
@@ -315,48 +295,6 @@ class Tokenizer:
             pieces.append(piece)
         return pieces
 
-    def decode(self, ids: Iterable[int]) -> str:
-        """Return a readable text for the ids, without special tokens (spacing is a guess)."""
-        return self._backend.decode([int(i) for i in ids], skip_special_tokens=True)
-
-
-def split_words(text: str) -> list[tuple[str, int, int]]:
-    """Cut raw text into words as tagged corpora do, with (start, end) of each in the text.
-
-    Words end at white space; punctuation and symbols around a word become words of their own
-    (a run of one sign, such as "...", is one); everything inside a word stays: hyphens,
-    apostrophes, the points of "3.14".
-
-    >>> split_words("(Don't!)")
-    [('(', 0, 1), ("Don't", 1, 6), ('!', 6, 7), (')', 7, 8)]
-    """
-    shape = "".join(_shape(character) for character in text)
-    words: list[tuple[str, int, int]] = []
-    for match in _WORD.finditer(shape):
-        start, end = match.span()
-        word = text[start:end]
-        if shape[start] == "." and words and words[-1][2] == start:
-            before, before_start, _ = words[-1]
-            if not before.replace(word, ""):  # a run of the same sign
-                words[-1] = (before + word, before_start, end)
-                continue
-        words.append((word, start, end))
-    return words
-
-
-# Over shapes: one sign with its accents (and emoji joined to it), or a word from its first to
-# its last letter. Python's \w will not do: it takes the vowel signs of Hindi for punctuation.
-_WORD = re.compile(r"\.m*(?:j\.m*)*|[wmj](?:[^ ]*w)?[mj]*")
-
-
-def _shape(character: str) -> str:
-    """Return " " for white space, "." for a sign, "m" for an accent, "j" for a joiner, else "w"."""
-    if character.isspace():
-        return " "
-    if character == "\u200d":
-        return "j"
-    return {"P": ".", "S": ".", "M": "m"}.get(unicodedata.category(character)[0], "w")
-
 
 def _windows(lengths: Sequence[int], budget: int, overlap: int) -> Iterator[tuple[range, range]]:
     """Yield (words shown, words owned) of each window over words of `lengths` pieces."""
@@ -378,96 +316,12 @@ def _windows(lengths: Sequence[int], budget: int, overlap: int) -> Iterator[tupl
         first, owned_from = following, owned_to
 
 
-def _from_tokens(tokens: Iterable[str], settings: dict[str, Any]) -> tokenizers.Tokenizer:
-    """Build the library's tokenizer; of a token that occurs twice the last id holds."""
-    vocabulary = {token: index for index, token in enumerate(tokens)}
-    backend = tokenizers.Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
-    backend.normalizer = _normalizer(settings)
-    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    return backend
-
-
-def _read_tokenizer(file: Path) -> tuple[tokenizers.Tokenizer, dict[str, Any]]:
-    """Return the tokenizer of a tokenizer.json, and the content of the file."""
-    try:
-        text = read_limited(file, LARGEST_TOKENIZER)
-        content = json.loads(text)
-        _refuse_what_grows(content)
-        return tokenizers.Tokenizer.from_str(text), content
-    except Exception as error:  # the library raises nothing narrower
-        raise MiniftError(f"{file} is not a readable tokenizer: {error}") from error
-    except BaseException as error:
-        if type(error).__name__ != "PanicException":  # a fault of the library's, in Rust
-            raise
-        raise MiniftError(f"{file} is not a readable tokenizer: {error}") from error
-
-
-def _refuse_what_grows(content: object) -> None:
-    """Raise ValueError for a tokenizer that could take any time, or make a text any longer."""
-    if not isinstance(content, dict):
-        raise ValueError(f"expected an object, got {type(content).__name__}")
-    for part, known in _PARTS.items():
-        stages = [content.get(part)]
-        while stages:
-            stage = stages.pop()
-            kind = stage.get("type") if isinstance(stage, dict) else stage
-            if kind == "Sequence" and isinstance(stage, dict):
-                lists = [value for value in stage.values() if isinstance(value, list)]
-                stages += [inner for inside in lists for inner in inside]
-            elif kind is not None and kind not in known:
-                raise ValueError(f"{part} {kind!r}, expected {', '.join(known)} or Sequence")
-    model = content.get("model")
-    letters = model.get("max_input_chars_per_word", 0) if isinstance(model, dict) else 0
-    if isinstance(letters, int) and letters > LONGEST_WORD:
-        raise ValueError(f"max_input_chars_per_word is {letters}, at most {LONGEST_WORD} expected")
-
-
-def _normalizer(settings: dict[str, Any]) -> normalizers.BertNormalizer:
-    return normalizers.BertNormalizer(
-        clean_text=settings.get("clean_text", True),
-        handle_chinese_chars=settings.get("handle_chinese_chars", True),
-        strip_accents=settings.get("strip_accents"),  # None: as `lowercase`
-        lowercase=settings.get("lowercase", True),
-    )
-
-
-def _read_settings(file: Path) -> dict[str, Any]:
-    """Return what tokenizer_config.json says, under the names the library uses."""
-    if not file.is_file():
-        return {}
-    try:
-        config = json.loads(read_limited(file, LARGEST_JSON))
-        if not isinstance(config, dict):
-            raise ValueError(f"expected an object, got {type(config).__name__}")
-    except (OSError, ValueError, RecursionError) as error:
-        raise MiniftError(f"{file} is not valid JSON: {error}") from error
-    names = {
-        "do_lower_case": "lowercase",
-        "strip_accents": "strip_accents",
-        "tokenize_chinese_chars": "handle_chinese_chars",
-    }
-    for name in names:
-        if not isinstance(config.get(name), bool | None):
-            raise MiniftError(f"{file}: {name} must be true or false, got {config[name]!r}")
-    return {
-        ours: config[theirs] for theirs, ours in names.items() if config.get(theirs) is not None
-    }
-
-
-def _read_vocabulary(file: Path) -> list[str]:
-    """Return the lines; `str.splitlines` would also cut at U+2028, which is a token."""
-    try:
-        text = read_limited(file, LARGEST_TOKENIZER)
-    except (OSError, UnicodeDecodeError) as error:
-        raise MiniftError(f"cannot read the vocabulary {file}: {error}") from error
-    return text.removesuffix("\n").split("\n")
-
-
-def _check_max_length(max_length: int) -> None:
+def _check_max_length(max_length: int) -> int:
     if max_length < 3:  # below, the library would silently not truncate at all
         raise MiniftError(
             f"max_length must be at least 3 ([CLS], a piece, [SEP]), got {max_length}"
         )
+    return max_length
 
 
 def _check_texts(texts: Sequence[str | None], name: str, optional: bool = False) -> None:

@@ -26,15 +26,16 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from minift.bert.config import BertConfig
+from minift.bert.config import MOST_CLASSES, BertConfig
 from minift.bert.encoder import Bert
 from minift.bert.heads import MaskedLM, Model, SequenceClassifier, initialise
 from minift.checkpoints.hub import resolve
-from minift.checkpoints.limits import LARGEST_JSON, MOST_CLASSES, read_limited
+from minift.checkpoints.limits import LARGEST_JSON, read_limited
+from minift.checkpoints.strict import config_from_json, config_to_dict
 from minift.checkpoints.tensor_files import read_pickled, read_safetensors
 from minift.checkpoints.tokenizer import Tokenizer
 from minift.errors import MiniftError
-from minift.files import atomic_directory_write
+from minift.files import atomic_directory_write, digest
 
 # ours -> Hugging Face's, applied in this order to names such as "bert.layers.0.output.bias".
 _RENAMES = [
@@ -116,12 +117,12 @@ def load_tokenizer(name_or_path: str | Path) -> Tokenizer:
         MiniftError: see `load_encoder`; also if it has pieces that the model has no row for.
     """
     directory = resolve(name_or_path)
-    tokenizer = Tokenizer.from_directory(directory)
-    rows = BertConfig.from_json(directory / "config.json").vocab_size
-    if tokenizer.vocab_size > rows:
+    config = config_from_json(directory / "config.json")
+    tokenizer = Tokenizer.from_directory(directory, config.max_position_embeddings)
+    if tokenizer.vocab_size > config.vocab_size:
         raise MiniftError(
             f"{directory}: the tokenizer has {tokenizer.vocab_size} pieces but the word embedding "
-            f"only {rows} rows; config.json and tokenizer.json do not belong together"
+            f"only {config.vocab_size} rows; config.json and tokenizer.json do not belong together"
         )
     return tokenizer
 
@@ -170,7 +171,7 @@ def load_model(
         MiniftError: see `load_encoder`.
     """
     directory = resolve(name_or_path)
-    config = BertConfig.from_json(directory / "config.json")
+    config = config_from_json(directory / "config.json")
     tensors = read_tensors(directory)
     output = tensors.get("classifier.weight")
     if not config.labels and output is not None and output.dim() == 2:
@@ -357,13 +358,13 @@ def save_pretrained(
         hf_name(name): parameter.detach().to("cpu", dtype).contiguous()
         for name, parameter in model.named_parameters()
     }
-    config = json.dumps(model.config.to_dict(architecture), indent=2) + "\n"
+    config = json.dumps(config_to_dict(model.config, architecture), indent=2) + "\n"
 
     def write(folder: Path) -> None:
         (folder / "config.json").write_text(config, encoding="utf-8")
         save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
         if tokenizer is not None:
-            tokenizer.save(folder)
+            tokenizer.save(folder, model.config.max_position_embeddings)
 
     atomic_directory_write(Path(directory), write)
 
@@ -390,3 +391,11 @@ def without_pretraining(name_or_path: str | Path, folder: Path, seed: int = 0) -
     control = random_model(MaskedLM, pretrained.config, torch.Generator().manual_seed(seed))
     save_pretrained(control, load_tokenizer(name_or_path), folder)
     return folder
+
+
+def weights_digest(model: nn.Module) -> str:
+    """Return a digest of all parameters and their names: models with the same one are the same."""
+    parts: list[str | bytes] = []
+    for name, parameter in model.named_parameters():
+        parts += [name, parameter.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()]
+    return digest(*parts)

@@ -24,7 +24,7 @@ from minift.runs.determinism import deterministic
 if TYPE_CHECKING:  # modules that load much are imported where they are used
     from minift.compact.student import Student
     from minift.data.examples import Dataset, Example
-    from minift.runs.train import FineTuned
+    from minift.runs.tuned import FineTuned
 
 Run = Callable[[argparse.Namespace], None]
 
@@ -486,8 +486,8 @@ def summary(result: dict[str, Any]) -> str:
 def _distill(arguments: argparse.Namespace) -> None:
     from minift.compact.distill import Distillation
     from minift.compact.report import report_text
-    from minift.compact.run import distill, read_sentences
-    from minift.runs.train import load_run
+    from minift.compact.run import StudentSettings, distill, read_sentences
+    from minift.runs.folder import load_run
     from minift.training.loop import Seeds
 
     chosen = {
@@ -508,15 +508,17 @@ def _distill(arguments: argparse.Namespace) -> None:
         out,
         settings=settings,
         seeds=Seeds.all(arguments.seed),
-        head=arguments.head,
-        vectors=arguments.word_vectors,
-        min_count=arguments.min_count,
-        most_words=arguments.most_words,
-        teacher_words=arguments.teacher_words,
-        transductive=arguments.transductive,
-        storage=arguments.storage,
+        student=StudentSettings(
+            head=arguments.head,
+            vectors=arguments.word_vectors,
+            min_count=arguments.min_count,
+            most_words=arguments.most_words,
+            teacher_words=arguments.teacher_words,
+            transductive=arguments.transductive,
+            storage=arguments.storage,
+        ),
         cache=arguments.cache,
-        teacher_files=arguments.teacher,
+        teacher_folder=arguments.teacher,
         command=shlex.join(["minift", *sys.argv[1:]]),
         progress=True,
     )
@@ -562,14 +564,14 @@ def _labelled(arguments: argparse.Namespace, teacher: FineTuned) -> Dataset:
         }
         name = arguments.train.stem
         dataset = Dataset(name, "tagging", labels, metric="entity_f1", **splits)
-    return dataset.with_train(subset(dataset.train, arguments.labels, arguments.seed))
+    return replace(dataset, train=subset(dataset.train, arguments.labels, arguments.seed))
 
 
 def _load(arguments: argparse.Namespace) -> FineTuned | Student:
     """Load a run folder or a student."""
     from minift.compact.store import is_student, load_student
+    from minift.runs.folder import load_run
     from minift.runs.processes import require_same_weights
-    from minift.runs.train import load_run
 
     device, precision = _device(arguments.device), arguments.precision
     if not is_student(arguments.run):

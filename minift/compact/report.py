@@ -31,7 +31,7 @@ from minift.data.entities import entity_scores
 from minift.data.examples import TaggedExample, gold_tags
 from minift.errors import MiniftError
 from minift.runs.machine import machine
-from minift.runs.train import FineTuned
+from minift.runs.tuned import FineTuned
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Size:
 
     Args:
         parameters: all numbers that were learned.
-        embeddings: those in tables that are looked up, a row at a time.
+        embeddings: those in tables from which rows are looked up.
     """
 
     parameters: int
@@ -79,7 +79,7 @@ def stored_bytes(path: str | Path | None) -> int | None:
 
 @dataclass(frozen=True)
 class Speeds:
-    """Sentences a second: the median of the rounds, the slowest and the fastest."""
+    """Sentences per second: the median of the rounds, the slowest and the fastest."""
 
     median: float
     slowest: float
@@ -127,7 +127,7 @@ def compression_report(
         teacher, student: on the same device.
         examples: labelled sentences that neither was trained on.
         teacher_file, student_file: weight files or their folders, for the stored bytes.
-        timed: the first so many sentences are used to measure speed.
+        timed: number of sentences, the first ones, that speed is measured on.
         rounds: timed rounds.
         command: what was typed, kept in the report.
 
@@ -141,43 +141,35 @@ def compression_report(
     gold = gold_tags(examples)
     says_teacher, says_student = teacher_tags(teacher, sentences), student.tag(sentences)
     pairs = [(a, b) for x, y in zip(says_teacher, says_student) for a, b in zip(x, y)]
-    sizes = {"teacher": size_of(teacher.model), "student": size_of(student.model)}
-    teacher_bytes, student_bytes = stored_bytes(teacher_file), stored_bytes(student_file)
-    stored = {"teacher": teacher_bytes, "student": student_bytes}
     some = sentences[:timed]
-    speeds = dict(
-        zip(
-            ("teacher", "student"),
-            alternating_speeds(
-                lambda: teacher_tags(teacher, some), lambda: student.tag(some), len(some), rounds
-            ),
-        )
+    speeds = alternating_speeds(
+        lambda: teacher_tags(teacher, some), lambda: student.tag(some), len(some), rounds
     )
+    models, files = (teacher.model, student.model), (teacher_file, student_file)
+    large, small = sizes = tuple(map(size_of, models))
+    stored = tuple(map(stored_bytes, files))
     report: dict[str, Any] = {}
-    for side in ("teacher", "student"):
+    for side, size, bytes_, speed in zip(("teacher", "student"), sizes, stored, speeds):
         report |= {
-            f"{side}_parameters": sizes[side].parameters,
-            f"{side}_parameters_without_embeddings": sizes[side].without_embeddings,
-            f"{side}_float32_bytes": 4 * sizes[side].parameters,
-            f"{side}_float32_bytes_without_embeddings": 4 * sizes[side].without_embeddings,
-            f"{side}_stored_bytes": stored[side],
-            f"{side}_sentences_per_second": round(speeds[side].median, 2),
+            f"{side}_parameters": size.parameters,
+            f"{side}_parameters_without_embeddings": size.without_embeddings,
+            f"{side}_float32_bytes": 4 * size.parameters,
+            f"{side}_float32_bytes_without_embeddings": 4 * size.without_embeddings,
+            f"{side}_stored_bytes": bytes_,
+            f"{side}_sentences_per_second": round(speed.median, 2),
             f"{side}_sentences_per_second_range": [
-                round(speeds[side].slowest, 2),
-                round(speeds[side].fastest, 2),
+                round(speed.slowest, 2),
+                round(speed.fastest, 2),
             ],
         }
-    small, large, base = sizes["student"], sizes["teacher"], bert_base(teacher.labels)
-    device = str(next(student.model.parameters()).device)
+    base, device = bert_base(teacher.labels), str(next(student.model.parameters()).device)
     return report | {
         "compression": large.parameters / small.parameters,
         "compression_without_embeddings": large.without_embeddings / small.without_embeddings,
-        "compression_stored": teacher_bytes / student_bytes
-        if teacher_bytes and student_bytes
-        else None,
+        "compression_stored": stored[0] / stored[1] if stored[0] and stored[1] else None,
         "bert_base_parameters_by_shapes": base.parameters,
         "compression_of_bert_base_by_shapes": base.parameters / small.parameters,
-        "speedup": speeds["student"].median / speeds["teacher"].median,
+        "speedup": speeds[1].median / speeds[0].median,
         "teacher_f1": entity_scores(gold, says_teacher).micro.f1,
         "student_f1": entity_scores(gold, says_student).micro.f1,
         "agreement": sum(a == b for a, b in pairs) / len(pairs),
@@ -192,7 +184,7 @@ def compression_report(
 
 
 def report_text(report: dict[str, Any]) -> str:
-    """Say in a few lines what `compression_report` found."""
+    """Return in a few lines what `compression_report` found."""
 
     def megabytes(side: str) -> str:
         stored = report[f"{side}_stored_bytes"] or report[f"{side}_float32_bytes"]
@@ -209,7 +201,7 @@ def report_text(report: dict[str, Any]) -> str:
             f"stored       teacher {megabytes('teacher')}, student {megabytes('student')}"
             + (f": {ratio:.1f} times smaller" if ratio else ""),
             f"speed        teacher {report['teacher_sentences_per_second']:.0f}, student "
-            f"{report['student_sentences_per_second']:.0f} sentences a second: "
+            f"{report['student_sentences_per_second']:.0f} sentences per second: "
             f"{report['speedup']:.1f} times faster "
             f"({report['torch_threads']} threads, {report['device']})",
             f"of a BERT-base teacher, {report['bert_base_parameters_by_shapes']:,} parameters by "

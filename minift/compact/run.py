@@ -11,34 +11,37 @@ Proof    tests/compact/test_run.py
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
 
-from minift.bert.heads import encoder_of
-from minift.checkpoints.tokenizer import split_words
-from minift.compact.distill import Distillation, Taught, gold_lessons, pseudo_lessons, teach
+from minift.checkpoints.weights import weights_digest
+from minift.compact.distill import Distillation, Lesson, gold_lessons, pseudo_lessons, teach
 from minift.compact.report import compression_report
 from minift.compact.store import FILE, Storage, check_storage, load_student, save_student
 from minift.compact.student import Student, label_indices, new_student
+from minift.compact.tagger import TaggerConfig
 from minift.compact.teacher import tag_labels, teacher_logits
 from minift.compact.vocabulary import Vocabulary, Words, build_vocabulary
 from minift.compact.word_vectors import WordVectors, start_from_teacher, whole_words
 from minift.data.entity_report import side_by_side
-from minift.data.examples import Dataset, TaggedExample, as_sentences, gold_tags
+from minift.data.examples import Dataset, TaggedExample, as_sentences, gold_tags, is_labelled
 from minift.data.files.lines import read_text
 from minift.data.files.readers import read_examples
-from minift.data.files.tokens import TAG
 from minift.data.metrics import headline
+from minift.data.tags import TAG
+from minift.data.words import split_words
 from minift.errors import MiniftError
-from minift.files import atomic_write
-from minift.runs.train import FineTuned, is_labelled, open_run
+from minift.files import atomic_write, digest
+from minift.runs.folder import open_run
+from minift.runs.steps import StepTraining
+from minift.runs.tuned import FineTuned
+from minift.speed.precision import precision_of
 from minift.training.loop import Seeds
 from minift.version import __version__
 
@@ -60,7 +63,7 @@ def read_sentences(path: str | Path, format: str | None = None) -> list[tuple[st
         cells = [line.split() for line in lines]
         if all(len(row) == 2 and TAG.fullmatch(row[1]) for row in cells):
             raise MiniftError(
-                f"{path}: one word and its tag a line: this is a token file; name it .conll"
+                f"{path}: one word and its tag per line: this is a token file; name it .conll"
             )
         sentences = [tuple(word for word, _, _ in split_words(line)) for line in lines]
     else:
@@ -71,8 +74,44 @@ def read_sentences(path: str | Path, format: str | None = None) -> list[tuple[st
         ]
     sentences = [words for words in sentences if words]
     if not sentences:
-        raise MiniftError(f"{path}: there are no words in it")
+        raise MiniftError(f"{path}: it contains no words")
     return sentences
+
+
+@dataclass(frozen=True)
+class StudentSettings:
+    """What a student is before it is taught, and how it is stored.
+
+    Args:
+        head: "softmax" or "crf".
+        vectors: word vectors start as the "teacher" has them (see word_vectors.py), or at "random".
+        word_dropout, min_count, most_words: see `TaggerConfig` and `build_vocabulary`.
+        teacher_words: so many words of the teacher's own vocabulary are known, too (`whole_words`).
+        transductive: let the words of dev and test into the vocabulary.
+        storage: how the weights are stored; the scores are those of the stored student.
+    """
+
+    head: Literal["softmax", "crf"] = "softmax"
+    vectors: WordVectors = "teacher"
+    word_dropout: float = 0.05
+    min_count: int = 2
+    most_words: int | None = None
+    teacher_words: int = 0
+    transductive: bool = False
+    storage: Storage = "float32"
+
+    def __post_init__(self) -> None:
+        check_storage(self.storage)
+        if self.vectors not in get_args(WordVectors):
+            raise MiniftError(f'vectors must be "teacher" or "random", got {self.vectors!r}')
+        most = 1 if self.most_words is None else self.most_words
+        for name, value, least in (
+            ("min_count", self.min_count, 1), ("most_words", most, 1),
+            ("teacher_words", self.teacher_words, 0),
+        ):  # fmt: skip
+            if type(value) is not int or value < least:
+                raise MiniftError(f"{name} must be a whole number from {least} up, got {value!r}")
+        TaggerConfig(1, 1, 1, head=self.head, word_dropout=self.word_dropout)  # judges these two
 
 
 def distill(
@@ -82,18 +121,10 @@ def distill(
     out: str | Path | None = None,
     *,
     settings: Distillation | None = None,
+    student: StudentSettings | None = None,
     seeds: Seeds | None = None,
-    head: Literal["softmax", "crf"] = "softmax",
-    vectors: WordVectors = "teacher",
-    word_dropout: float = 0.05,
-    min_count: int = 2,
-    most_words: int | None = None,
-    teacher_words: int = 0,
-    transductive: bool = False,
-    storage: Storage = "float32",
     cache: str | Path | None = None,
-    teacher_files: str | Path | None = None,
-    report: bool = True,
+    teacher_folder: str | Path | None = None,
     command: str | None = None,
     save_every: float = 60.0,
     progress: bool = False,
@@ -106,18 +137,13 @@ def distill(
         unlabelled: sentences without labels; none with teacher_weight 0 is plain training.
         out: folder to write; None writes nothing.
         settings: of the training; None takes the defaults.
+        student: what is taught; None takes the defaults.
         seeds: the random streams; None means 0.
-        head: "softmax" or "crf".
-        vectors: word vectors start as the "teacher" has them (see word_vectors.py), or at "random".
-        word_dropout, min_count, most_words: see `TaggerConfig` and `build_vocabulary`.
-        teacher_words: so many words of the teacher's own vocabulary are known, too (`whole_words`).
-        transductive: let the words of dev and test into the vocabulary.
-        storage: how the weights are stored; the scores are those of the stored student.
         cache: file that keeps what the teacher says.
-        teacher_files: folder of the teacher's weights, to compare stored bytes.
-        report: write report.json, too (sizes and speeds of both, on test, else on dev).
+        teacher_folder: of the teacher's weights; with it report.json is written, too: sizes,
+            speeds and stored bytes of both, on test, else on dev.
         command: what was typed, kept in distill.json and report.json.
-        save_every: seconds between two checkpoints in `out`, from which a killed training goes on.
+        save_every: seconds between two checkpoints in `out`, from which a killed training resumes.
         progress: show bars on standard error.
 
     Returns:
@@ -128,127 +154,170 @@ def distill(
     """
     started = time.perf_counter()
     settings, seeds = settings or Distillation(), seeds or Seeds.all(0)
-    check_storage(storage)
-    if vectors not in get_args(WordVectors):
-        raise MiniftError(f'vectors must be "teacher" or "random", got {vectors!r}')
-    labels = tag_labels(teacher)
-    _refuse_unknown_tags(dataset, labels)
-    folder = None if out is None else Path(out)
-    train, dev, test = (as_sentences(part) for part in (dataset.train, dataset.dev, dataset.test))
-    labelled = [example.words for example in train]
-    gold = set(map(tuple, labelled))
+    kind = student or StudentSettings()
+    _refuse_unknown_tags(dataset, tag_labels(teacher))
+    gold = {tuple(example.words) for example in as_sentences(dataset.train)}
     pool = [words for words in unlabelled if tuple(words) not in gold]
-    notes = _notes(dataset, unlabelled, pool)
-    vocabulary = build_vocabulary(
-        labelled,
-        pool,
-        min_count=min_count,
-        most_words=most_words,
-        more_words=whole_words(teacher, teacher_words),
-        transductive=[e.words for e in (*dev, *test)] if transductive else None,
-    )
-    # Without a weight for it, the text says which words there are and nothing else.
-    read = pool if settings.teacher_weight or settings.pseudo_weight else []
-    made = {
-        "minift_version": __version__,
-        "command": command,
-        "data": dataset.name,
-        "digest": _digest([dataset.train, dataset.dev, pool]),
-        # Fine-tuning moves the classifier: it tells one teacher from another.
-        "teacher": _digest([p.tolist() for p in teacher.model.classifier.parameters()]),
-        "precision": encoder_of(teacher.model).precision,
-        "labelled": len(labelled),
-        "unlabelled": len(pool),
-        "head": head,
-        "vectors": vectors,
-        "word_dropout": word_dropout,
-        "min_count": min_count,
-        "most_words": most_words,
-        "teacher_words": teacher_words,
-        "transductive": transductive,
-        "storage": storage,
-        "settings": asdict(settings),
-        "seeds": asdict(seeds),
-    }
+    folder = None if out is None else Path(out)
+    made = _spec(teacher, dataset, pool, command) | asdict(kind)
+    made |= {"settings": asdict(settings), "seeds": asdict(seeds)}
+
+    def validate(student: Student) -> tuple[float, float]:
+        found = student.evaluate(dataset.dev)
+        return found.loss, headline("entity_f1", found.scores)
+
     with open_run(folder, "distill", made, save_every, progress) as checkpoints:
-        student = new_student(
-            vocabulary,
-            labels,
-            torch.Generator().manual_seed(seeds.head),
-            head=head,
-            word_dropout=word_dropout,
-        )
-        if vectors == "teacher":
-            start_from_teacher(student, teacher)
-        student.model.to(next(teacher.model.parameters()).device)
-        beliefs = None
-        if settings.teacher_weight or read:
-            beliefs = teacher_logits(teacher, [*labelled, *read], cache, progress)
-
-        def on_check(taught: Taught) -> None:
-            if folder is not None:
-                lines = (json.dumps(check.as_dict()) + "\n" for check in taught.checks)
-                atomic_write(folder / "history.jsonl", "".join(lines))
-                if taught.checks[-1].best:
-                    save_student(student, folder, storage)
-
-        def validate(student: Student) -> tuple[float, float]:
-            found = student.evaluate(dev)
-            return found.loss, headline("entity_f1", found.scores)
-
+        pupil = _untaught(teacher, dataset, pool, kind, seeds)
         taught = teach(
-            student,
-            gold_lessons(train, labels, beliefs and beliefs[: len(labelled)]),
-            pseudo_lessons(read, beliefs[len(labelled) :], settings) if beliefs else [],
+            pupil,
+            *_lessons(teacher, dataset, pool, settings, cache, progress),
             settings,
             seeds,
-            validate=validate if dev else None,
-            on_check=on_check,
+            validate=validate if dataset.dev else None,
+            on_look=None if folder is None else _keep(pupil, folder, kind.storage),
             checkpoints=checkpoints,
             progress=progress,
         )
         if folder is not None:
-            device = next(student.model.parameters()).device
-            student = load_student(save_student(student, folder, storage), device)
-        result = {
-            "data": dataset.name,
-            "labelled": len(labelled),
-            "unlabelled": len(pool),
-            "metric": "entity_f1",
-            "kept_step": taught.kept_step,
-            "stopped": taught.stopped,
-            "best_dev_in_training": taught.best,
-            "unknown_words": _unknown_share(vocabulary, dataset),
-            "notes": notes,
-        }
-        for split, examples in (("dev", dev), ("test", test)):
-            scored = student.evaluate(examples) if examples and is_labelled(examples) else None
-            result[split] = scored and headline("entity_f1", scored.scores)
-            result[f"{split}_scores"] = scored and scored.scores
-            result[f"{split}_entities"] = scored and side_by_side(
-                gold_tags(examples), scored.predicted
-            )
+            device = next(pupil.model.parameters()).device
+            pupil = load_student(save_student(pupil, folder, kind.storage), device)
+        result = _result(pupil, taught, dataset, pool, _notes(dataset, unlabelled, pool))
         result["seconds"] = round(time.perf_counter() - started, 2)
-        if folder is not None:
-            scorable = [part for part in (test, dev) if part and is_labelled(part)]
-            if report and scorable:
-                compared = compression_report(
-                    teacher,
-                    student,
-                    scorable[0],
-                    teacher_file=teacher_files,
-                    student_file=folder / FILE,
-                    command=command,
-                )
-                atomic_write(folder / "report.json", json.dumps(compared, indent=2) + "\n")
+        if folder is not None and checkpoints is not None:
+            if teacher_folder is not None:
+                _write_report(teacher, pupil, dataset, Path(teacher_folder), folder, command)
             atomic_write(folder / "result.json", json.dumps(result, indent=2) + "\n")
-        if checkpoints is not None:
             checkpoints.delete()
-    return student, result
+    return pupil, result
 
 
-def _digest(content: Any) -> str:
-    return hashlib.sha256(repr(content).encode("utf-8")).hexdigest()[:16]
+def _spec(
+    teacher: FineTuned, dataset: Dataset, pool: Sequence[Words], command: str | None
+) -> dict[str, Any]:
+    """Return what distill.json holds beside all settings: what decides how the student ends."""
+    return {
+        "minift_version": __version__,
+        "command": command,
+        "data": dataset.name,
+        "digest": digest(repr([dataset.train, dataset.dev, pool]))[:16],
+        "teacher": weights_digest(teacher.model),
+        "precision": precision_of(teacher.model),
+        "labelled": len(dataset.train),
+        "unlabelled": len(pool),
+    }
+
+
+def _untaught(
+    teacher: FineTuned,
+    dataset: Dataset,
+    pool: Sequence[Words],
+    kind: StudentSettings,
+    seeds: Seeds,
+) -> Student:
+    """Return the student that training starts from, on the teacher's device."""
+    train, dev, test = (as_sentences(part) for part in (dataset.train, dataset.dev, dataset.test))
+    vocabulary = build_vocabulary(
+        [example.words for example in train],
+        pool,
+        min_count=kind.min_count,
+        most_words=kind.most_words,
+        more_words=whole_words(teacher, kind.teacher_words),
+        transductive=[e.words for e in (*dev, *test)] if kind.transductive else None,
+    )
+    student = new_student(
+        vocabulary,
+        tag_labels(teacher),
+        torch.Generator().manual_seed(seeds.head),
+        head=kind.head,
+        word_dropout=kind.word_dropout,
+    )
+    if kind.vectors == "teacher":
+        start_from_teacher(student, teacher)
+    student.model.to(next(teacher.model.parameters()).device)
+    return student
+
+
+def _lessons(
+    teacher: FineTuned,
+    dataset: Dataset,
+    pool: Sequence[Words],
+    settings: Distillation,
+    cache: str | Path | None,
+    progress: bool,
+) -> tuple[list[Lesson], list[Lesson]]:
+    """Ask the teacher, and return what is learned from the labelled and the unlabelled text."""
+    train, labels = as_sentences(dataset.train), tag_labels(teacher)
+    # Without a weight for it, the text says which words there are and nothing else.
+    read = pool if settings.teacher_weight or settings.pseudo_weight else []
+    if not (settings.teacher_weight or read):
+        return gold_lessons(train, labels), []
+    beliefs = teacher_logits(teacher, [*(e.words for e in train), *read], cache, progress)
+    gold = gold_lessons(train, labels, beliefs[: len(train)])
+    return gold, pseudo_lessons(read, beliefs[len(train) :], settings)
+
+
+def _keep(student: Student, folder: Path, storage: Storage) -> Callable[[StepTraining], None]:
+    """Return what writes history.jsonl after each look, and the student if it is the best."""
+
+    def keep(taught: StepTraining) -> None:
+        lines = (json.dumps(record) + "\n" for record in taught.records)
+        atomic_write(folder / "history.jsonl", "".join(lines))
+        if taught.kept_step == taught.step:
+            save_student(student, folder, storage)
+
+    return keep
+
+
+def _result(
+    student: Student,
+    taught: StepTraining,
+    dataset: Dataset,
+    pool: Sequence[Words],
+    notes: Sequence[str],
+) -> dict[str, Any]:
+    """Score the student on dev and test, and return what result.json holds but the seconds."""
+    result: dict[str, Any] = {
+        "data": dataset.name,
+        "labelled": len(dataset.train),
+        "unlabelled": len(pool),
+        "metric": "entity_f1",
+        "kept_step": taught.kept_step,
+        "stopped": taught.stopped,
+        "best_dev_in_training": taught.best,
+        "unknown_words": _unknown_share(student.vocabulary, dataset),
+        "notes": list(notes),
+    }
+    for split in ("dev", "test"):
+        examples = getattr(dataset, split)
+        scored = student.evaluate(examples) if examples and is_labelled(examples) else None
+        result[split] = scored and headline("entity_f1", scored.scores)
+        result[f"{split}_scores"] = scored and scored.scores
+        tables = scored and side_by_side(gold_tags(examples), scored.predicted)
+        result[f"{split}_entities"] = tables
+    return result
+
+
+def _write_report(
+    teacher: FineTuned,
+    student: Student,
+    dataset: Dataset,
+    teacher_folder: Path,
+    folder: Path,
+    command: str | None,
+) -> None:
+    """Write report.json, if there are labelled sentences to score both on."""
+    scorable = [part for part in (dataset.test, dataset.dev) if part and is_labelled(part)]
+    if not scorable:
+        return
+    report = compression_report(
+        teacher,
+        student,
+        as_sentences(scorable[0]),
+        teacher_file=teacher_folder,
+        student_file=folder / FILE,
+        command=command,
+    )
+    atomic_write(folder / "report.json", json.dumps(report, indent=2) + "\n")
 
 
 def _refuse_unknown_tags(dataset: Dataset, labels: Sequence[str]) -> None:

@@ -8,9 +8,9 @@ Proof    tests/compact/test_source.py
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from minift.data.examples import Dataset
 from minift.data.files.readers import read_dataset
 from minift.data.named import NAMED_SETS, load_dataset
 from minift.errors import MiniftError
+from minift.files import file_digest
 from minift.runs.train import subset
 
 _REMEDY = "give the labelled data yourself: --train FILE (with --dev and --test), or --data NAME"
@@ -40,7 +41,7 @@ def source_of_files(
     files = {split: Path(file).resolve() for split, file in given.items() if file is not None}
     return {
         "files": {split: str(file) for split, file in files.items()},
-        "sha256": {split: _digest(file) for split, file in files.items()},
+        "sha256": {split: file_digest(file) for split, file in files.items()},
         "options": {name: value for name, value in options.items() if value is not None},
     }
 
@@ -61,7 +62,7 @@ def load_source(source: Mapping[str, Any]) -> Dataset:
     for split, file in source["files"].items():
         if not Path(file).is_file():
             raise MiniftError(f"{file}: the teacher's {split} file is gone; {_REMEDY}")
-        if _digest(Path(file)) != source["sha256"][split]:
+        if file_digest(file) != source["sha256"][split]:
             raise MiniftError(
                 f"{file}: the {split} file has changed since the teacher was trained; {_REMEDY}"
             )
@@ -89,8 +90,4 @@ def training_data(run: str | Path) -> Dataset:
     if source is None:
         raise MiniftError(f"{run} names its data only as {name!r}; {_REMEDY}")
     dataset = load_source(source)
-    return dataset.with_train(subset(dataset.train, labels, seed))
-
-
-def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
+    return replace(dataset, train=subset(dataset.train, labels, seed))

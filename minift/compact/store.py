@@ -33,7 +33,7 @@ FORMAT = "minift student 1"
 Storage = Literal["float32", "float16", "int8"]
 STORAGES = ("float32", "float16", "int8")
 
-_SMALL = 2048  # numbers; below this a tensor is not worth rounding
+_SMALL = 2048  # numbers; a smaller tensor is not worth rounding
 _SCALE = ".scale"
 
 
@@ -84,10 +84,10 @@ def load_student(path: str | Path, device: torch.device | str = "cpu") -> Studen
 
     Args:
         path: the file, or the folder it is in.
-        device: where it shall compute.
+        device: where it is to compute.
 
     Raises:
-        MiniftError: if there is no such file, or it is no student.
+        MiniftError: if there is no such file, or it is not a student.
     """
     path = _file(path)
     if not path.is_file():
@@ -98,7 +98,7 @@ def load_student(path: str | Path, device: torch.device | str = "cpu") -> Studen
         if not isinstance(about, dict):
             raise ValueError(f"expected an object, got {type(about).__name__}")
     except (ValueError, RecursionError) as error:
-        raise MiniftError(f"{path}: damaged, or no student's file ({error})") from None
+        raise MiniftError(f"{path}: damaged, or not a student's file ({error})") from None
     if about.get("format") != FORMAT:
         raise MiniftError(
             f"{path}: not a student of this version; expected {FORMAT!r}, got "
@@ -138,7 +138,7 @@ def _packed(name: str, values: Tensor, storage: Storage) -> dict[str, Tensor]:
 
 
 def _unpacked(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return the weights in float32: the inverse of `_packed`, but for the rounding."""
+    """Return the weights in float32: the inverse of `_packed`, except for the rounding."""
     weights = {}
     for name, values in tensors.items():
         if name.endswith(_SCALE):

@@ -8,7 +8,7 @@ Proof    tests/compact/test_student.py
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -43,15 +43,15 @@ class Student:
     task: Task = "tagging"
 
     def tag(self, sentences: Sequence[Words]) -> list[list[str]]:
-        """Return one tag a word, sentence by sentence, in evaluation mode."""
+        """Return one tag per word, sentence by sentence, in evaluation mode."""
         return self._answers(sentences, None)[0]
 
     def evaluate(self, examples: Sequence[Example], progress: bool = False) -> Evaluation:
-        """Score labelled sentences: entity scores, and -log p(tags) a word.
+        """Score labelled sentences: entity scores, and -log p(tags) per word.
 
         Args:
             examples: sentences with tags.
-            progress: not used; a student is through before a bar is drawn.
+            progress: ignored; a student finishes before a bar would be drawn.
 
         Raises:
             MiniftError: if one is a text, a tag is not among the student's labels, or a sentence
@@ -93,7 +93,7 @@ class Student:
 
 
 def label_losses(model: Tagger, logits: Tensor, targets: Tensor, layout: Layout) -> Tensor:
-    """Return -log p(target): one a word with softmax, one a sentence with a CRF.
+    """Return -log p(target): one per word with softmax, one per sentence with a CRF.
 
     Args:
         model: says which of the two.
@@ -150,21 +150,6 @@ def new_student(
         head=head,
     )
     return Student(Tagger(config, generator).eval(), vocabulary, tuple(labels))
-
-
-def pruned(student: Student, words: int) -> Student:
-    """Return a student that knows only its `words` most frequent words; the others are unknown.
-
-    Raises:
-        MiniftError: if it knows fewer.
-    """
-    vocabulary = student.vocabulary.first(words)
-    model = Tagger(replace(student.model.config, word_rows=vocabulary.word_rows))
-    weights = dict(student.model.state_dict())
-    weights["word.weight"] = weights["word.weight"][: vocabulary.word_rows]
-    model.load_state_dict(weights)
-    device = next(student.model.parameters()).device
-    return replace(student, model=model.to(device).eval(), vocabulary=vocabulary)
 
 
 def _by_length(lengths: Sequence[int]) -> Iterator[list[int]]:

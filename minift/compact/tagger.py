@@ -10,7 +10,7 @@ Differs  - In the authors' code the padding takes part in the maximum and in the
          - Word dropout acts before the forward pass and drops the share it names. Theirs edits
            the ids after the forward pass, where it cannot matter, and keeps that share. A
            dropped word keeps its spelling: that is what an unknown word looks like.
-         - The convolution runs once for each distinct word of a batch.
+         - The convolution runs once per distinct word of a batch.
          - Word vectors start at random (variance 1 / size), the unknown word's at 0; theirs are
            pretrained, and so are those of `distill` (see word_vectors.py).
          - 20 characters of a word are read, not 12; sentences are never cut.
@@ -45,13 +45,13 @@ class TaggerConfig:
     Args:
         word_rows, character_rows: of the two tables (`Vocabulary` knows them).
         labels: number of labels.
-        word_size, character_size: numbers a word and a character have.
+        word_size, character_size: how many numbers represent a word and a character.
         filters: of the convolution, which sees three characters at a time.
         hidden: of the LSTM, in each direction and layer.
         layers: of the LSTM.
         dropout: on what goes into the LSTM and what comes out, not between its layers.
         word_dropout: share of words that become unknown in training.
-        head: "softmax" decides word by word, "crf" for the sentence as a whole.
+        head: "softmax" decides word by word, "crf" decides for the sentence as a whole.
     """
 
     word_rows: int
@@ -79,7 +79,7 @@ class TaggerConfig:
 
 
 class Tagger(nn.Module):
-    """One row of logits a word.
+    """One row of logits per word.
 
     Args:
         config: sizes.

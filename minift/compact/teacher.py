@@ -1,22 +1,20 @@
 """What the teacher says about each word, asked once.
 
-Claim    A student meets the same sentences hundreds of times, the teacher reads each of them
-         once: its logits are kept, one row a *word*, and no gradient ever reaches it. A kill
-         costs the answers since the file was last written, and the next call goes on there.
+Claim    A student meets the same sentences hundreds of times, but the teacher reads each of them
+         once: its logits are kept, one row per *word*, and no gradient ever reaches it. A kill
+         costs only the answers since the file was last written; the next call resumes there.
 Paper    Izsak, Guskin & Wasserblat (2019), https://arxiv.org/abs/1910.06294.
 Differs  - The teacher's row for a word is that of its first piece, in the window that shows most
            around it; special tokens and other pieces have none. The authors' code of the paper's
            time compared piece n of the teacher with word n of the student; later it cut
-           sentences at 128 pieces, and lost the words behind.
-         - A label that is no tag (padding, "X") has no column: the teacher cannot choose it.
+           sentences at 128 pieces and lost the words after that.
+         - A label that is not a tag (padding, "X") has no column: the teacher cannot choose it.
          - Theirs runs the teacher anew in each step, with its gradient graph.
 Proof    tests/compact/test_teacher.py
 """
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
@@ -26,31 +24,32 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from minift.bert.heads import encoder_of
+from minift.checkpoints.weights import weights_digest
 from minift.compact.vocabulary import Words
 from minift.data.examples import TaggedExample
+from minift.data.tags import is_iob2
 from minift.errors import MiniftError
-from minift.files import atomic_directory_write
+from minift.files import atomic_directory_write, digest
 from minift.runs.evaluate import predict_logits
-from minift.runs.train import FineTuned
-from minift.training.batches import Item, make_items
+from minift.runs.tuned import FineTuned
+from minift.speed.precision import precision_of
+from minift.training.batches import Item
 
 PART = 1024  # sentences between two writes of the file
-_TAG = re.compile(r"O|[BI]-.+")
 
 
 def tag_labels(teacher: FineTuned) -> tuple[str, ...]:
     """Return the teacher's labels that are IOB2 tags, in its order.
 
     Raises:
-        MiniftError: if it is no tagger, or fewer than two of its labels are tags.
+        MiniftError: if it is not a tagger, or fewer than two of its labels are tags.
     """
     if teacher.task != "tagging":
         raise MiniftError(
             f"the teacher was trained for {teacher.task}; only a tagger can teach a tagger: "
             "train one with token files, minift train --train FILE.conll"
         )
-    tags = tuple(label for label in teacher.labels if _TAG.fullmatch(label))
+    tags = tuple(label for label in teacher.labels if is_iob2(label))
     if len(tags) < 2 or "O" not in tags:
         raise MiniftError(
             f"the teacher's labels are {', '.join(teacher.labels)}; expected O and B-TYPE, I-TYPE"
@@ -79,8 +78,7 @@ def teacher_logits(
     """
     columns = [teacher.labels.index(tag) for tag in tag_labels(teacher)]
     examples = [TaggedExample(str(n), tuple(words)) for n, words in enumerate(sentences, 1)]
-    longest = teacher.model.config.max_position_embeddings
-    items = make_items(examples, teacher.tokenizer, "tagging", teacher.labels, longest)
+    items = teacher.items(examples)
     lengths = [len(words) for words in sentences]
     kept = None if cache is None else (Path(cache), _digest(teacher, items))
     answers = [] if kept is None else _read(*kept, lengths)
@@ -93,7 +91,7 @@ def teacher_logits(
         if kept is not None:
             _write(*kept, torch.cat(answers))
     if [len(rows) for rows in answers] != lengths:
-        raise AssertionError("the teacher's rows are not one a word")
+        raise AssertionError("the teacher's rows are not one per word")
     return answers
 
 
@@ -105,14 +103,9 @@ def teacher_tags(teacher: FineTuned, sentences: Sequence[Words]) -> list[list[st
 
 def _digest(teacher: FineTuned, items: Sequence[Item]) -> str:
     """Digest all that the answers depend on: weights, precision, the pieces the teacher reads."""
-    precision = encoder_of(teacher.model).precision
-    digest = hashlib.sha256(repr((teacher.labels, precision)).encode("utf-8"))
-    for name, parameter in teacher.model.named_parameters():
-        digest.update(name.encode("utf-8"))
-        digest.update(parameter.detach().cpu().contiguous().numpy().tobytes())
-    for item in items:
-        digest.update(repr((item.example, item.input_ids, item.positions)).encode("utf-8"))
-    return digest.hexdigest()
+    read = [(item.example, item.input_ids, item.positions) for item in items]
+    precision = precision_of(teacher.model)
+    return digest(repr((weights_digest(teacher.model), teacher.labels, precision, read)))
 
 
 def _read(cache: Path, digest: str, lengths: Sequence[int]) -> list[Tensor]:

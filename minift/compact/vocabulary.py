@@ -7,11 +7,11 @@ Paper    Izsak, Guskin & Wasserblat (2019), "Training Compact Models for Low Res
 Differs  - Words come from training and unlabelled text only. The authors' code also counts the
            words of dev and test; `transductive` does that, and the vocabulary remembers it.
          - Any character that was seen has a row, and no character shares the row of the padding;
-           theirs knows ASCII letters and six signs, and gives "a" the row of the padding.
+           theirs knows ASCII letters and six punctuation marks, and gives "a" the padding's row.
          - A word that is not known as it is written is looked up in lower case: "Oslo" at least
            as "oslo", which is how an uncased teacher's words are written.
          - The order is by frequency, then by code point, so it does not depend on the order
-           of the files, and the first N words are a smaller vocabulary.
+           of the files.
 Proof    tests/compact/test_vocabulary.py
 """
 
@@ -19,14 +19,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from minift.bert.packing import Layout
+from minift.bert.packing import Layout, to_device
 from minift.errors import MiniftError
 
 Words = Sequence[str]
@@ -54,12 +54,7 @@ class Spelled:
 
     def to(self, device: torch.device | str) -> Spelled:
         """Return the batch with its tensors on `device`."""
-        return Spelled(
-            self.word_ids.to(device),
-            self.spellings.to(device),
-            self.spelling_of.to(device),
-            self.layout.to(device),
-        )
+        return to_device(self, device)
 
 
 @dataclass(frozen=True)
@@ -132,14 +127,6 @@ class Vocabulary:
         layout = Layout.of([len(sentence) for sentence in sentences])
         return Spelled(ids[index], torch.tensor(spellings), index, layout)
 
-    def first(self, words: int) -> Vocabulary:
-        """Return the vocabulary of the `words` most frequent words."""
-        if not 1 <= words <= len(self.words):
-            raise MiniftError(
-                f"cannot keep {words} words; the vocabulary has {len(self.words)}, keep 1 or more"
-            )
-        return replace(self, words=self.words[:words])
-
     def as_dict(self) -> dict[str, Any]:
         """Return the fields for JSON."""
         return {
@@ -175,7 +162,7 @@ def build_vocabulary(
     Args:
         training, unlabelled: sentences of words; nothing else is counted.
         min_count: a rarer word is unknown, which is how the row of the unknown word learns.
-        most_words: keep so many of the most frequent words; None keeps all.
+        most_words: how many of the most frequent words to keep; None keeps all.
         longest_word: characters that are read of a word.
         transductive: sentences of dev and test to count as well. Scores on them then no longer
             say how well the student does on text nobody has seen; report them as such.

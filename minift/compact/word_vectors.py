@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from minift.compact.student import Student
-from minift.runs.train import FineTuned
+from minift.runs.tuned import FineTuned
 
 WordVectors = Literal["teacher", "random"]
 
@@ -54,14 +54,14 @@ def whole_words(teacher: FineTuned, most: int) -> list[str]:
     """Return the first pieces of the teacher's vocabulary that are words of two letters or more.
 
     Their vectors were trained on all that the teacher was pretrained on, so a student that
-    keeps them knows words that none of its sentences has. Each costs a row of its table.
+    keeps them knows words that occur in none of its sentences. Each takes a row of its table.
     """
     pieces = (piece for _, piece in teacher.tokenizer.vocabulary())
     return [piece for piece in pieces if len(piece) > 1 and piece.isalpha()][:most]
 
 
 def start_from_teacher(student: Student, teacher: FineTuned) -> None:
-    """Replace the student's word vectors; the unknown word and columns left over stay."""
+    """Replace the student's word vectors, except the unknown word's and any columns left over."""
     rows = student.model.word.weight
     vectors = word_vectors(teacher, student.vocabulary.words, rows.shape[1])
     with torch.no_grad():

@@ -45,8 +45,8 @@ from minift.errors import MiniftError
 from minift.methods.recipes import recipe
 from minift.runs.processes import from_first, rank, require_same, world_size
 from minift.runs.train import require_two_classes, subset
-from minift.speed.precision import Precision, require_precision
-from minift.training.loop import Seeds
+from minift.speed.precision import require_precision
+from minift.training.loop import Precision, Seeds
 from minift.version import __version__
 
 
@@ -164,7 +164,7 @@ def compare(
             for n, m in found.items()
         },
     }
-    trained = {name: count[-1].trains for name, count in counts.items()}
+    trained = {name: count["all"].learning for name, count in counts.items()}
     weights = Path(out) / "weights" if keep_weights else None
     plan = Plan(data, checkpoint, settings, choosing, selection, grid, trained, device, weights)
     jobs = [Job(method, size, seed) for seed in seeds for size in sizes for method in names]

@@ -17,14 +17,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from minift.bert.config import BertConfig
-from minift.data.examples import Dataset, Example, TaggedExample
+from minift.bert.counts import Row, by_kind, what_learns
+from minift.checkpoints.strict import config_from_json
+from minift.data.examples import Dataset, Example, TaggedExample, is_labelled
 from minift.errors import MiniftError
-from minift.methods.bitfit import Count, count_trainable
 from minift.methods.recipes import WORDS, recipe
-from minift.runs.train import build, is_labelled
-from minift.training.batches import make_items
-from minift.training.loop import Recipe, Seeds, Settings, select
+from minift.runs.tuned import build
+from minift.training.loop import Recipe, Seeds, Settings, Team, number_of_epochs, select
 
 
 def split_methods(text: str) -> list[str]:
@@ -52,7 +51,7 @@ def _belongs(method: str, piece: str) -> bool:
 
 def default_methods(checkpoint: Path) -> list[str]:
     """Return one method of each kind; half of the layers are frozen."""
-    layers = BertConfig.from_json(checkpoint / "config.json").num_hidden_layers
+    layers = config_from_json(checkpoint / "config.json").num_hidden_layers
     frozen = f"freeze:{max(1, layers // 2)}"
     return ["full", "head", "bitfit", frozen, "child-f:0.3", "full-sqrt:0.3"]
 
@@ -111,7 +110,7 @@ def split_roles(dataset: Dataset) -> tuple[Dataset, str, str]:
         MiniftError: if there is nothing to report on.
     """
     dev = dataset.dev if is_labelled(dataset.dev) else ()
-    if dataset.test and is_labelled(dataset.test):
+    if is_labelled(dataset.test):
         chosen = f"the development split ({len(dev):,} examples)" if dev else "no examples"
         return replace(dataset, dev=dev), f"the test split ({len(dataset.test):,} examples)", chosen
     halves: tuple[list[Example], list[Example]] = ([], [])
@@ -134,34 +133,32 @@ def rehearse(
     methods: dict[str, Recipe],
     settings: dict[str, Settings],
     seeds: Seeds,
-) -> dict[str, tuple[Count, ...]]:
+) -> dict[str, dict[str, Row]]:
     """Set every method up once, on a real model and four examples, and count what trains.
 
     Raises:
         MiniftError: the one that would otherwise stop a run hours later.
     """
     tuned = build(data, checkpoint, seeds)
-    longest = tuned.model.config.max_position_embeddings
-    items = make_items(data.train[:4], tuned.tokenizer, data.task, data.labels, longest)
+    items = tuned.items(data.train[:4])
     counts = {}
     for name, method in methods.items():
         try:
             chosen = select(tuned.model, method.trainable)
-            method.schedule().begin(1, settings[name].epochs)
-            rule = method.gradients(tuned.model, items, seeds) if method.gradients else None
+            method.schedule().begin(1, number_of_epochs(settings[name], len(data.train)))
+            rule = method.gradients(tuned.model, items, seeds, Team()) if method.gradients else None
             if method.scales:
                 method.scales(tuned.model)
         except MiniftError as error:
             raise MiniftError(f'method "{name}": {error}') from error
-        counts[name] = count_trainable(tuned.model, chosen, rule)
+        learning = rule.learning if rule else None
+        counts[name] = what_learns(tuned.model, chosen, learning, by_kind)
     return counts
 
 
-def shown(
-    method: Recipe, settings: Settings, counts: Sequence[Count], grid: bool
-) -> dict[str, Any]:
+def shown(method: Recipe, settings: Settings, counts: dict[str, Row], grid: bool) -> dict[str, Any]:
     """Return the columns of the settings table."""
-    trains = {count.part: f"{count.trains:,}" for count in counts}
+    trains = {part: f"{row.learning:,}" for part, row in counts.items()}
     return {
         "learning rate": f"{settings.learning_rate:.2g}" + " × (1/3, 1, 3)" * grid,
         "epochs": f"{settings.epochs}",

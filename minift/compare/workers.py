@@ -56,7 +56,8 @@ from minift.runs.determinism import deterministic, inherited
 from minift.runs.evaluate import Evaluation
 from minift.runs.machine import machine
 from minift.runs.processes import alone, store, world_size
-from minift.runs.train import FineTuned, subset, train
+from minift.runs.train import subset, train
+from minift.runs.tuned import FineTuned
 from minift.training.loop import Diverged, Seeds, Settings
 
 POLL = 0.1  # seconds between two looks
@@ -313,7 +314,7 @@ def constant_score(data: Dataset, train: Sequence[Example], examples: Sequence[E
         scores = evaluate_regression(gold_numbers(examples), [mean] * len(examples))
     else:
         gold = gold_classes(examples)
-        answers = majority_baseline(gold_classes(train), gold)
+        answers = majority_baseline(gold_classes(train), gold, data.labels)
         scores = evaluate_classification(gold, answers, data.labels)
     return headline(data.metric, scores)
 

@@ -20,79 +20,15 @@ Tutorial tutorials/09_entities
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Literal
 
-from minift.errors import MiniftError, nearest
+from minift.data.tags import Span, Tags, spans_conlleval, spans_strict
+from minift.errors import MiniftError, require_known
 
 Mode = Literal["conlleval", "strict"]
-Tags = Sequence[str]
-
-
-class Span(NamedTuple):
-    """An entity: its type, and its words `start` up to, not including, `end`, from 0."""
-
-    type: str
-    start: int
-    end: int
-
-
-def spans_conlleval(tags: Tags) -> list[Span]:
-    """Return the entities that the CoNLL script sees: an I- that continues nothing begins one.
-
-    >>> spans_conlleval(["I-PER", "I-PER", "I-LOC", "B-LOC"])
-    [Span(type='PER', start=0, end=2), Span(type='LOC', start=2, end=3), \
-Span(type='LOC', start=3, end=4)]
-
-    Raises:
-        MiniftError: if a tag is not "O", "B-type" or "I-type".
-    """
-    return _spans(tags, openers="BI")
-
-
-def spans_strict(tags: Tags) -> list[Span]:
-    """Return the entities that IOB2 allows: each begins with B-, a stray I- is passed over.
-
-    >>> spans_strict(["I-PER", "I-PER", "I-LOC", "B-LOC"])
-    [Span(type='LOC', start=3, end=4)]
-
-    Raises:
-        MiniftError: if a tag is not "O", "B-type" or "I-type".
-    """
-    return _spans(tags, openers="B")
-
-
-def _spans(tags: Tags, openers: str) -> list[Span]:
-    spans: list[Span] = []
-    start, open_type = 0, None
-    for index, tag in enumerate((*tags, "O")):  # the last "O" closes what is still open
-        try:
-            prefix, type_ = _split(tag)
-        except MiniftError as error:
-            raise MiniftError(f"word {index + 1}: {error}") from None
-        if open_type is not None and (prefix, type_) != ("I", open_type):
-            spans.append(Span(open_type, start, index))
-            open_type = None
-        if open_type is None and prefix in openers:
-            start, open_type = index, type_
-    return spans
-
-
-@lru_cache(maxsize=4096)
-def _split(tag: str) -> tuple[str, str]:
-    """Split a tag after its first hyphen only: "B-GPE-city" is a beginning of "GPE-city"."""
-    if tag == "O":
-        return "O", ""
-    if not isinstance(tag, str) or not re.match("[BI]-.", tag):
-        raise MiniftError(
-            f'{tag!r} is not an IOB2 tag; expected "O", "B-type" or "I-type": '
-            "turn label numbers into tags, and convert other schemes with minift.data.tags.to_iob2"
-        )
-    return tag[0], tag[2:]
 
 
 @dataclass(frozen=True)
@@ -121,59 +57,36 @@ class EntityReport:
     """Entity scores per type and averaged.
 
     Args:
-        scheme: the tagging scheme, "iob2".
         mode: how a stray I- was read, "conlleval" or "strict".
         per_type: type -> score, for each type in gold or prediction, sorted by name.
         micro: score of all entities pooled; its f1 is *the* entity F1 of papers.
         macro: plain means over the types (its counts are those of micro).
     """
 
-    scheme: str
-    mode: str
+    mode: Mode
     per_type: dict[str, EntityScore]
     micro: EntityScore
     macro: EntityScore
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the report as nested dicts of plain numbers and strings, ready for JSON."""
-        return asdict(self)
-
-    def format(self) -> str:
-        """Return the report as a table whose first line states scheme and mode."""
-        rows = {**self.per_type, "micro average": self.micro, "macro average": self.macro}
-        width = max(map(len, rows))
-        lines = [
-            f"entities, scheme {self.scheme}, mode {self.mode}",
-            f"{'type':<{width}}  precision  recall      f1  support  predicted",
-        ]
-        for name, score in rows.items():
-            lines.append(
-                f"{name:<{width}}  {score.precision:9.4f}  {score.recall:6.4f}  {score.f1:6.4f}"
-                f"  {score.support:7d}  {score.predicted:9d}"
-            )
-        return "\n".join(lines)
 
 
 def entity_scores(
     gold: Sequence[Tags],
     predicted: Sequence[Sequence[str | None]],
     mode: Mode = "conlleval",
-    scheme: Literal["iob2"] = "iob2",
 ) -> EntityReport:
     """Score predicted entities against gold ones.
 
     Args:
-        gold: one sequence of IOB2 tags a sentence.
+        gold: one sequence of IOB2 tags per sentence.
         predicted: the same shape; None marks a word that could not be scored (cut off by a
             length limit, say) and counts as "O", so its entity counts as missed.
         mode: "conlleval" or "strict", see `spans_conlleval` and `spans_strict`.
-        scheme: "iob2", the only one; it stands in the report.
 
     Raises:
         MiniftError: if there is no sentence, shapes differ, or a tag is not IOB2.
     """
     correct, found, support = Counter[str](), Counter[str](), Counter[str]()
-    for true, guessed in _span_pairs(gold, predicted, mode, scheme):
+    for true, guessed in _span_pairs(gold, predicted, mode):
         support.update(span.type for span in true)
         found.update(span.type for span in guessed)
         correct.update(span.type for span in set(true) & set(guessed))
@@ -186,7 +99,7 @@ def entity_scores(
         name: sum(getattr(score, name) for score in per_type.values()) / max(len(per_type), 1)
         for name in ("precision", "recall", "f1")
     }
-    return EntityReport(scheme, mode, per_type, micro, macro=replace(micro, **means))
+    return EntityReport(mode, per_type, micro, macro=replace(micro, **means))
 
 
 def _score(correct: int, predicted: int, support: int) -> EntityScore:
@@ -236,7 +149,7 @@ def entity_errors(
         MiniftError: as `entity_scores`.
     """
     errors: list[EntityError] = []
-    for number, (true, guessed) in enumerate(_span_pairs(gold, predicted, mode, "iob2")):
+    for number, (true, guessed) in enumerate(_span_pairs(gold, predicted, mode)):
         missed, spurious = set(true) - set(guessed), set(guessed) - set(true)
         overlaps = [
             (a.type != b.type, -shared, a.start, b.start, a, b)
@@ -258,15 +171,11 @@ def entity_errors(
 
 
 def _span_pairs(
-    gold: Sequence[Tags], predicted: Sequence[Sequence[str | None]], mode: str, scheme: str
+    gold: Sequence[Tags], predicted: Sequence[Sequence[str | None]], mode: str
 ) -> Iterator[tuple[list[Span], list[Span]]]:
     """Yield the (gold, predicted) entities of each sentence, having checked every shape."""
     readers = {"conlleval": spans_conlleval, "strict": spans_strict}
-    if mode not in readers:
-        known = ", ".join(readers)
-        raise MiniftError(f'unknown mode "{mode}"; known: {known}{nearest(mode, readers)}')
-    if scheme != "iob2":
-        raise MiniftError(f'scheme "{scheme}" is not supported; convert the tags to "iob2" first')
+    require_known("mode", mode, readers)
     if len(gold) == 0 or len(gold) != len(predicted):
         raise MiniftError(
             f"got {len(gold)} gold and {len(predicted)} predicted sentences; "
@@ -275,7 +184,7 @@ def _span_pairs(
     for number, (true, guessed) in enumerate(zip(gold, predicted)):
         where = f"sentence {number + 1}"
         if isinstance(true, str) or isinstance(guessed, str):
-            raise MiniftError(f"{where} is a string; expected a sequence of tags a sentence")
+            raise MiniftError(f"{where} is a string; expected a sequence of tags per sentence")
         if len(true) != len(guessed):
             raise MiniftError(
                 f"{where}: {len(true)} gold but {len(guessed)} predicted tags; "

@@ -11,11 +11,13 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
-from minift.data.entities import Mode, Span, Tags, entity_errors, entity_scores
+from minift.data.entities import Mode, entity_errors, entity_scores
 from minift.data.examples import TaggedExample, gold_tags
+from minift.data.tags import Span, Tags, word_places
 from minift.files import atomic_write
 
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -34,13 +36,13 @@ def side_by_side(gold: Sequence[Tags], predicted: Sequence[Sequence[str | None]]
     """
     report: dict[str, Any] = {"scheme": SCHEME}
     for mode in MODES:
-        scores = entity_scores(gold, predicted, mode).as_dict()
-        report[mode] = {part: scores[part] for part in ("per_type", "micro", "macro")}
+        report[mode] = asdict(entity_scores(gold, predicted, mode))
+        del report[mode]["mode"]
     return report
 
 
 def side_by_side_text(report: dict[str, Any]) -> str:
-    """Lay out what `side_by_side` returned: a row a type, the two modes beside each other."""
+    """Lay out what `side_by_side` returned: one row per type, the two modes beside each other."""
     types = sorted({type_ for mode in MODES for type_ in report[mode]["per_type"]})
     nothing = {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0, "predicted": 0}
     rows = {name: [report[m]["per_type"].get(name, nothing) for m in MODES] for name in types}
@@ -79,26 +81,27 @@ def error_list(
         the last two are None or {"type", "text", "start_word", "end_word", "start", "end"}:
         words and characters of "text", from 0, the end not included.
     """
-    joined = [example.joined() for example in examples]
     for error in entity_errors(gold_tags(examples), predicted, mode):
-        text, offsets = joined[error.sentence]
+        sentence = examples[error.sentence]
         yield {
             "kind": error.kind,
-            "sentence": examples[error.sentence].id,
-            "text": text,
-            "gold": _described(error.gold, text, offsets),
-            "predicted": _described(error.predicted, text, offsets),
+            "sentence": sentence.id,
+            "text": " ".join(sentence.words),
+            "gold": error.gold and _described(error.gold, sentence.words),
+            "predicted": error.predicted and _described(error.predicted, sentence.words),
         }
 
 
-def _described(
-    span: Span | None, text: str, offsets: Sequence[tuple[int, int]]
-) -> dict[str, Any] | None:
-    if span is None:
-        return None
-    start, end = offsets[span.start][0], offsets[span.end - 1][1]
-    words = {"start_word": span.start, "end_word": span.end}
-    return {"type": span.type, "text": text[start:end], **words, "start": start, "end": end}
+def _described(span: Span, words: Sequence[str]) -> dict[str, Any]:
+    places = word_places(words)
+    return {
+        "type": span.type,
+        "text": " ".join(words[span.start : span.end]),
+        "start_word": span.start,
+        "end_word": span.end,
+        "start": places[span.start][0],
+        "end": places[span.end - 1][1],
+    }
 
 
 def write_errors(
@@ -107,7 +110,7 @@ def write_errors(
     predicted: Sequence[Sequence[str | None]],
     mode: Mode = "conlleval",
 ) -> Counter[str]:
-    """Write the error list, as text, or as one JSON object a line if `path` ends in .jsonl.
+    """Write the error list, as text, or as one JSON object per line if `path` ends in .jsonl.
 
     Args:
         path: the file; it is replaced whole.

@@ -10,27 +10,24 @@ Proof    tests/data/test_examples.py
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
-from itertools import accumulate
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, TypeVar
 
-from minift.errors import MiniftError
+from minift.errors import MiniftError, require_known
 
 Task = Literal["classification", "regression", "tagging"]
+METRICS: dict[str, tuple[str, ...]] = {  # task -> its headline metrics, the default first
+    "classification": ("accuracy", "macro_f1", "f1", "matthews"),
+    "regression": ("pearson_spearman",),
+    "tagging": ("entity_f1",),
+}
 
 
 @dataclass(frozen=True)
 class TextExample:
-    """One text, or a pair of texts, with its label.
+    """One text, or a pair, with the name of its class, or its number, or None if unlabelled."""
 
-    Args:
-        id: unique within its split; readers take the file's `id` column or number the rows.
-        text: the text, as it stands in the file.
-        label: class name for classification, number for regression, None if unlabelled.
-        text_b: second text of a pair, or None.
-    """
-
-    id: str
+    id: str  # unique within its split
     text: str
     label: str | float | None = None
     text_b: str | None = None
@@ -38,142 +35,85 @@ class TextExample:
 
 @dataclass(frozen=True)
 class TaggedExample:
-    """One sentence of words, each with its tag.
+    """One sentence of words with a tag for each in IOB2 ("O", "B-PER"), or None if unlabelled."""
 
-    Args:
-        id: unique within its split.
-        words: the words, never empty.
-        tags: one tag a word, in IOB2 ("O", "B-PER", "I-PER"), or None if unlabelled.
-        offsets: (start, end) of each word in the text it was cut from, or None.
-    """
-
-    id: str
-    words: tuple[str, ...]
+    id: str  # unique within its split
+    words: tuple[str, ...]  # never empty
     tags: tuple[str, ...] | None = None
-    offsets: tuple[tuple[int, int], ...] | None = None
 
     def __post_init__(self) -> None:
         if self.tags is not None and len(self.tags) != len(self.words):
-            raise ValueError(
-                f"sentence {self.id}: {len(self.words)} words but {len(self.tags)} tags; "
-                "each word needs exactly one tag"
-            )
-
-    def joined(self) -> tuple[str, tuple[tuple[int, int], ...]]:
-        """Return the words joined by blanks, and where each word stands in that text.
-
-        >>> TaggedExample("1", ("in", "Oslo")).joined()
-        ('in Oslo', ((0, 2), (3, 7)))
-        """
-        starts = accumulate((len(word) + 1 for word in self.words), initial=0)
-        offsets = tuple((start, start + len(word)) for start, word in zip(starts, self.words))
-        return " ".join(self.words), offsets
+            got = f"{len(self.words)} words but {len(self.tags)} tags"
+            raise MiniftError(f"sentence {self.id}: {got}; each word needs exactly one tag")
 
 
 Example = TextExample | TaggedExample
+T = TypeVar("T", TextExample, TaggedExample)
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Three splits of examples and what is to be predicted.
-
-    Args:
-        name: short name, e.g. "sst2" or the name of the training file.
-        task: "classification", "regression" or "tagging".
-        labels: class names or IOB2 tags in the order of the logits; empty for regression.
-        train, dev, test: examples; dev and test may be empty.
-        metric: name of the headline metric (see `minift.data.metrics`).
-        notes: what the reader noticed and a user should know ("9 duplicate texts in train").
-    """
+    """Three splits of examples, of which dev and test may be empty, and what is predicted."""
 
     name: str
     task: Task
-    labels: tuple[str, ...]
+    labels: tuple[str, ...]  # classes or IOB2 tags in the order of the logits; () for regression
     train: tuple[Example, ...]
     dev: tuple[Example, ...] = ()
     test: tuple[Example, ...] = ()
-    metric: str = "accuracy"
-    notes: tuple[str, ...] = field(default=())
+    metric: str = ""  # the headline score; "" becomes the first that fits the task
+    notes: tuple[str, ...] = ()  # what a user should know: "9 duplicate texts in train"
 
-    def with_train(self, train: tuple[Example, ...]) -> Dataset:
-        """Return the same data set with another training split (labels stay as they are)."""
-        return replace(self, train=train)
+    def __post_init__(self) -> None:
+        require_known("task", self.task, METRICS)
+        object.__setattr__(self, "metric", self.metric or METRICS[self.task][0])
+        require_known(f"{self.task} metric", self.metric, METRICS[self.task])
+        wanted = "none" if self.task == "regression" else "at least one, each once"
+        if bool(self.labels) == (wanted == "none") or len(set(self.labels)) < len(self.labels):
+            raise MiniftError(f"got the labels {self.labels} for {self.task}; expected {wanted}")
 
 
 def as_texts(examples: Iterable[Example]) -> list[TextExample]:
-    """Return the examples as texts.
-
-    Raises:
-        MiniftError: if one is a tagged sentence.
-    """
-    found = []
-    for example in examples:
-        if not isinstance(example, TextExample):
-            raise MiniftError(
-                f"example {example.id} is a sentence of tagged words where a text was expected; "
-                'read such data as task "tagging"'
-            )
-        found.append(example)
-    return found
+    """Return the examples as texts; raises MiniftError if one is a sentence of words."""
+    return [_as(TextExample, e) for e in examples]
 
 
 def as_sentences(examples: Iterable[Example]) -> list[TaggedExample]:
-    """Return the examples as sentences of words, tagged or not.
+    """Return the examples as sentences of words; raises MiniftError if one is a text."""
+    return [_as(TaggedExample, e) for e in examples]
 
-    Raises:
-        MiniftError: if one is a text.
-    """
-    found = []
-    for example in examples:
-        if not isinstance(example, TaggedExample):
-            raise MiniftError(
-                f"example {example.id} is a text where a sentence of words was expected; "
-                'read such data as task "classification" or "regression"'
-            )
-        found.append(example)
-    return found
+
+def _as(kind: type[T], example: Example) -> T:
+    if isinstance(example, kind):
+        return example
+    text, sentence = 'a text ("classification", "regression")', 'a sentence of words ("tagging")'
+    got, expected = (text, sentence) if isinstance(example, TextExample) else (sentence, text)
+    raise MiniftError(f"example {example.id} is {got}; expected {expected}: check the task")
+
+
+def is_labelled(examples: Iterable[Example]) -> bool:
+    """Return whether there are examples, and each has a label."""
+    labels = [e.tags if isinstance(e, TaggedExample) else e.label for e in examples]
+    return bool(labels) and None not in labels
 
 
 def gold_classes(examples: Iterable[Example]) -> list[str]:
-    """Return the class of each text.
-
-    Raises:
-        MiniftError: if one is unlabelled, or no text.
-    """
-    return [str(_known(example.label, example.id)) for example in as_texts(examples)]
+    """Return the class of each text; raises MiniftError if one has none."""
+    return [str(e.label) for e in _labelled(as_texts(examples))]
 
 
 def gold_numbers(examples: Iterable[Example]) -> list[float]:
-    """Return the number of each text of a regression.
-
-    Raises:
-        MiniftError: if one is unlabelled, or no text.
-    """
-    return [float(_known(example.label, example.id)) for example in as_texts(examples)]
+    """Return the number of each text of a regression; raises MiniftError if one has none."""
+    return [float(e.label) for e in _labelled(as_texts(examples)) if e.label is not None]
 
 
 def gold_tags(examples: Iterable[Example]) -> list[tuple[str, ...]]:
-    """Return the tags of each sentence.
-
-    Raises:
-        MiniftError: if one is unlabelled, or no sentence.
-    """
-    found = []
-    for example in as_sentences(examples):
-        if example.tags is None:
-            raise _unlabelled(example.id)
-        found.append(example.tags)
-    return found
+    """Return the tags of each sentence; raises MiniftError if one has none."""
+    return [e.tags for e in _labelled(as_sentences(examples)) if e.tags is not None]
 
 
-def _known(label: str | float | None, id: str) -> str | float:
-    if label is None:
-        raise _unlabelled(id)
-    return label
-
-
-def _unlabelled(id: str) -> MiniftError:
-    return MiniftError(
-        f"example {id} has no label; only labelled examples can be scored or counted, "
-        "so label it or leave it out"
-    )
+def _labelled(examples: list[T]) -> list[T]:
+    for e in examples:
+        if not is_labelled([e]):
+            raise MiniftError(f"example {e.id} has no label to be used; label it or leave it out")
+    return examples

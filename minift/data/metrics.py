@@ -24,14 +24,16 @@ from typing import Literal
 
 import numpy as np
 
-from minift.data.entities import Tags, entity_scores
-from minift.errors import MiniftError, nearest
+from minift.data.entities import entity_scores
+from minift.data.examples import METRICS
+from minift.data.tags import Tags
+from minift.errors import MiniftError, nearest, require_known
 
-Label = str | float  # a class, or the number that a regression says
+Label = str | float  # a class, or the number that a regression predicts
 Labels = Sequence[Label] | np.ndarray
 Numbers = Sequence[float] | np.ndarray
 
-HEADLINES = ("accuracy", "macro_f1", "f1", "matthews", "pearson_spearman", "entity_f1")
+HEADLINES = tuple(metric for fitting in METRICS.values() for metric in fitting)
 
 
 def accuracy(gold: Labels, predicted: Labels) -> float:
@@ -193,10 +195,8 @@ def headline(metric: str, scores: Mapping[str, float]) -> float:
     Raises:
         MiniftError: if the metric is unknown, or `scores` come from another task.
     """
-    if metric not in HEADLINES:
-        known = ", ".join(HEADLINES)
-        raise MiniftError(f'unknown metric "{metric}"; known: {known}{nearest(metric, HEADLINES)}')
-    parts = ("pearson", "spearman") if metric == "pearson_spearman" else (metric,)
+    require_known("metric", metric, HEADLINES)
+    parts = metric.split("_") if metric == "pearson_spearman" else [metric]
     if not set(parts) <= set(scores):
         raise MiniftError(
             f'metric "{metric}" does not fit this task, whose scores are {", ".join(scores)}; '
@@ -217,19 +217,24 @@ def collapsed(predicted: Labels, gold: Labels | None = None) -> Label | None:
     return predicted[0] if same and (gold is None or len(set(_listed(gold))) > 1) else None
 
 
-def majority_baseline(train_labels: Labels, gold: Labels) -> list[Label]:
+def majority_baseline(train: Labels, gold: Labels, labels: Labels) -> list[Label]:
     """Predict the most frequent training label for each of `gold`; score it like a model.
 
-    Of labels that are equally frequent the first in sorting order is taken, so the baseline
-    does not depend on the order of the training set.
+    Of labels that are equally frequent the one that comes first in `labels` is taken, which is
+    the order of the logits: the baseline does not depend on the order of the training set.
 
-    >>> accuracy(["a", "b", "a"], majority_baseline(["b", "a", "a"], ["a", "b", "a"]))
-    0.6666666666666666
+    >>> majority_baseline(["10", "9", "9", "10"], ["9", "10", "9"], ["9", "10"])
+    ['9', '9', '9']
+
+    Raises:
+        MiniftError: if there are no training labels, or one is not in `labels`.
     """
-    counts = Counter(_listed(train_labels))
-    if not counts:
-        raise MiniftError("there are no training labels; the majority class needs at least one")
-    return [min(counts, key=lambda label: (-counts[label], label))] * len(gold)
+    counts, order = Counter(_listed(train)), _listed(labels)
+    if not counts or not set(counts) <= set(order):
+        raise MiniftError(
+            f"got the training labels {sorted(map(str, counts))}; expected one or more of {order}"
+        )
+    return [max(order, key=lambda label: counts[label])] * len(gold)
 
 
 def _listed(values: Labels) -> list[Label]:
@@ -237,7 +242,7 @@ def _listed(values: Labels) -> list[Label]:
     shape = tuple(getattr(values, "shape", (len(values),)))
     if len(shape) != 1:
         raise MiniftError(
-            f"expected one label a row, got an array of shape {shape}; "
+            f"expected one label per row, got an array of shape {shape}; "
             "turn logits into labels with argmax first"
         )
     return values.tolist() if hasattr(values, "tolist") else list(values)

@@ -1,57 +1,85 @@
-"""Tag schemes: one set of entities, written in four ways.
+"""Tag schemes: one set of entities, written in four ways, cut by one rule.
 
-Claim    IOB1, IOB2 and BIOES say the same thing and convert into each other without loss;
-         IO cannot tell two adjacent entities of one type from one long entity.
+Claim    IOB1, IOB2 and BIOES say the same thing and are read as IOB2 without loss; IO cannot
+         tell two adjacent entities of one type from one long entity.
              words    Ann  Bob  Smith  left      (two persons side by side)
              iob2     B    B    I      O         an entity begins with B-
              iob1     I    B    I      O         B- only where two of a type touch
              bioes    S    B    E      O         S- single, E- last (BILOU: U, L; BMES: M for I)
              io       PER  PER  PER    O         the entities have merged
-         One rule reads all of them: a tag continues the entity before it if it is I- or E-,
+         One rule cuts all of them: a tag continues the entity before it if it is I- or E-,
          of the same type, and that entity is still open; any other tag begins a new one.
 Differs  Tags that break their scheme (I- after O in IOB2) are never repaired in silence: the
          caller chooses "error", "begin" (each begins an entity, as the CoNLL script counts
          it) or "discard", and `violations` says where they are. IOB1 with B- where I-
          would do is accepted: it can mean only one thing.
-Proof    tests/data/test_tags.py
+Proof    tests/data/test_tags.py, tests/data/test_entities.py
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple
+from functools import lru_cache
+from itertools import accumulate
+from typing import Literal, NamedTuple, get_args
 
-from minift.errors import MiniftError, nearest
+from minift.errors import MiniftError, require_known
 
 Scheme = Literal["iob1", "iob2", "bioes", "io"]
 Invalid = Literal["error", "begin", "discard"]
+Tags = Sequence[str]
 
 OUTSIDE = ("O", "0")  # some files write a zero
 UNTYPED = "entity"  # the type of tags that are a bare B, I, O
 
 _BEGIN_INSIDE = {"B": "B", "I": "I"}
-LETTERS: dict[str, dict[str, str]] = {
-    "iob1": _BEGIN_INSIDE,
-    "iob2": _BEGIN_INSIDE,
-    "bioes": {**_BEGIN_INSIDE, "M": "I", "E": "E", "L": "E", "S": "S", "U": "S"},
-    "io": {},
-}
-_PREFIXED = re.compile(r"[BIESLUM](-.+)?", re.DOTALL)
+_ALL = {**_BEGIN_INSIDE, "M": "I", "E": "E", "L": "E", "S": "S", "U": "S"}
+LETTERS: dict[Scheme, dict[str, str]] = {
+    "iob1": _BEGIN_INSIDE, "iob2": _BEGIN_INSIDE, "bioes": _ALL, "io": {},
+}  # fmt: skip
+TAG = re.compile(rf"[{''.join(OUTSIDE)}]|[{''.join(_ALL)}]-.+", re.DOTALL)  # of any scheme but IO
 
 
-class _Chunk(NamedTuple):
+class Span(NamedTuple):
+    """An entity: its type, and its words `start` up to, not including, `end`, from 0."""
+
     type: str
     start: int
     end: int
+
+
+class _Chunk(NamedTuple):
+    span: Span
     fault: str  # how it breaks the scheme, "" if it does not
 
 
+def _cut(tags: Tags, scheme: Scheme) -> list[_Chunk]:
+    """Cut tags into entities by the one rule above, noting where the scheme is broken."""
+    require_known("tag scheme", scheme, LETTERS)
+    chunks: list[_Chunk] = []
+    before, open_type, start, fault = "O", "", 0, ""
+    for position, tag in enumerate([*tags, "O"]):  # the last O closes what is open
+        letter, type_ = _split(tag, scheme)
+        if letter in "IE" and before in "BI" and type_ == open_type:
+            before = letter
+            continue
+        if before != "O":
+            if scheme == "bioes" and before in "BI" and not fault:
+                fault = f"the {open_type} entity of word {start + 1} is not closed by E- or S-"
+            chunks.append(_Chunk(Span(open_type, start, position), fault))
+        stray = letter in "IE" and scheme in ("iob2", "bioes")
+        fault = f'"{tag}" of word {position + 1} continues no {type_} entity' if stray else ""
+        before, open_type, start = letter, type_, position
+    return chunks
+
+
+@lru_cache(maxsize=4096)
 def _split(tag: str, scheme: Scheme) -> tuple[str, str]:
     """Return (letter, type) of a tag, the letter being one of O, B, I, E, S."""
     if tag in OUTSIDE:
         return "O", ""
-    if scheme == "io":  # the whole tag is the type: "B-cell" is no beginning of a "cell"
+    if scheme == "io":  # the whole tag is the type: "B-cell" does not begin a "cell"
         letter, type_ = "I", tag.removeprefix("I-")
     else:
         prefix, hyphen, rest = tag.partition("-")  # the first hyphen: types may have their own
@@ -65,44 +93,92 @@ def _split(tag: str, scheme: Scheme) -> tuple[str, str]:
     return letter, type_
 
 
-def _chunks(tags: Sequence[str], scheme: Scheme) -> list[_Chunk]:
-    """Read entities by the one rule above, noting where the scheme is broken."""
-    if scheme not in LETTERS:
-        known = ", ".join(LETTERS)
-        raise MiniftError(
-            f'unknown tag scheme "{scheme}"; known: {known}{nearest(scheme, LETTERS)}'
-        )
-    chunks: list[_Chunk] = []
-    before, open_type, start, fault = "O", "", 0, ""
-    for position, tag in enumerate([*tags, "O"]):  # the last O closes what is open
-        letter, type_ = _split(tag, scheme)
-        if letter in "IE" and before in "BI" and type_ == open_type:
-            before = letter
-            continue
-        if before != "O":
-            if scheme == "bioes" and before in "BI" and not fault:
-                fault = f"the {open_type} entity of word {start + 1} is not closed by E- or S-"
-            chunks.append(_Chunk(open_type, start, position, fault))
-        orphan = letter in "IE" and scheme in ("iob2", "bioes")
-        fault = f'"{tag}" of word {position + 1} continues no {type_} entity' if orphan else ""
-        before, open_type, start = letter, type_, position
-    return chunks
+# ---------------------------------------------------------------- IOB2, which models speak
 
 
-def violations(tags: Sequence[str], scheme: Scheme) -> list[tuple[int, str]]:
+def spans_conlleval(tags: Tags) -> list[Span]:
+    """Return the entities that the CoNLL script sees: an I- that continues nothing begins one.
+
+    >>> spans_conlleval(["I-PER", "I-PER", "I-LOC", "B-LOC"])
+    [Span(type='PER', start=0, end=2), Span(type='LOC', start=2, end=3), \
+Span(type='LOC', start=3, end=4)]
+
+    Raises:
+        MiniftError: if a tag is not "O", "B-type" or "I-type".
+    """
+    return [chunk.span for chunk in _cut(_checked(tags), "iob2")]
+
+
+def spans_strict(tags: Tags) -> list[Span]:
+    """Return the entities that IOB2 allows: each begins with B-, a stray I- is passed over.
+
+    >>> spans_strict(["I-PER", "I-PER", "I-LOC", "B-LOC"])
+    [Span(type='LOC', start=3, end=4)]
+
+    Raises:
+        MiniftError: if a tag is not "O", "B-type" or "I-type".
+    """
+    return [chunk.span for chunk in _cut(_checked(tags), "iob2") if not chunk.fault]
+
+
+def is_iob2(tag: object) -> bool:
+    """Return whether this is "O", "B-type" or "I-type"."""
+    return tag == "O" or (isinstance(tag, str) and tag[:2] in ("B-", "I-") and len(tag) > 2)
+
+
+def _checked(tags: Tags) -> Tags:
+    for number, tag in enumerate(tags, start=1):
+        if not is_iob2(tag):
+            raise MiniftError(
+                f'word {number}: {tag!r} is not an IOB2 tag; expected "O", "B-type" or "I-type": '
+                "turn label numbers into tags, and convert other schemes with "
+                "minift.data.tags.to_iob2"
+            )
+    return tags
+
+
+def entity_tags(type_: str, words: int) -> list[str]:
+    """Return the tags of one entity: `entity_tags("PER", 3)` is B-PER, I-PER, I-PER."""
+    return [f"B-{type_}"] + [f"I-{type_}"] * (words - 1)
+
+
+def types_of(labels: Iterable[str]) -> list[str]:
+    """Return the entity types of IOB2 labels, in their order."""
+    return [label[2:] for label in labels if label.startswith("B-")]
+
+
+def labels_of(types: Iterable[str]) -> tuple[str, ...]:
+    """Return the IOB2 labels of entity types: "O", and B- and I- of each."""
+    return ("O", *(f"{letter}-{type_}" for type_ in types for letter in "BI"))
+
+
+def word_places(words: Sequence[str]) -> list[tuple[int, int]]:
+    """Return (start, end) of each word in the words joined by blanks.
+
+    >>> word_places(["in", "Oslo"])
+    [(0, 2), (3, 7)]
+    """
+    starts = accumulate((len(word) + 1 for word in words), initial=0)
+    return [(start, start + len(word)) for start, word in zip(starts, words)]
+
+
+# ---------------------------------------------------------------- from other schemes
+
+
+def violations(tags: Tags, scheme: Scheme) -> list[tuple[int, str]]:
     """Return (its first word, from 0; what is wrong) of each entity that breaks `scheme`.
 
     >>> violations(["O", "I-PER"], "iob2")
     [(1, '"I-PER" of word 2 continues no PER entity')]
     """
-    return [(chunk.start, chunk.fault) for chunk in _chunks(tags, scheme) if chunk.fault]
+    return [(span.start, fault) for span, fault in _cut(tags, scheme) if fault]
 
 
-def to_iob2(tags: Sequence[str], scheme: Scheme, invalid: Invalid = "error") -> list[str]:
+def to_iob2(tags: Tags, scheme: Scheme, invalid: Invalid = "error") -> list[str]:
     """Return the tags of one sentence in IOB2.
 
     Args:
-        tags: one tag a word, in `scheme`; "0" is read as "O", a bare "B" as "B-entity".
+        tags: one tag per word, in `scheme`; "0" is read as "O", a bare "B" as "B-entity".
         scheme: "iob1", "iob2", "bioes" (BILOU and BMES letters too) or "io".
         invalid: what becomes of entities that break the scheme: "error" raises, "begin"
             keeps them as entities of their own, "discard" makes their words "O".
@@ -110,41 +186,21 @@ def to_iob2(tags: Sequence[str], scheme: Scheme, invalid: Invalid = "error") -> 
     Raises:
         MiniftError: a tag is not of this scheme, or breaks it and `invalid` is "error".
     """
-    if invalid not in ("error", "begin", "discard"):
+    if invalid not in get_args(Invalid):
         raise MiniftError(f'invalid must be "error", "begin" or "discard", got "{invalid}"')
     result = ["O"] * len(tags)
-    for type_, start, end, fault in _chunks(tags, scheme):
+    for (type_, start, end), fault in _cut(tags, scheme):
         if fault and invalid == "error":
             raise MiniftError(
                 f"{fault} in the scheme {scheme}; to read it all the same, "
                 'pass invalid="begin" or invalid="discard"'
             )
         if not (fault and invalid == "discard"):
-            result[start:end] = [f"B-{type_}"] + [f"I-{type_}"] * (end - start - 1)
+            result[start:end] = entity_tags(type_, end - start)
     return result
 
 
-def from_iob2(tags: Sequence[str], scheme: Scheme) -> list[str]:
-    """Return valid IOB2 tags in another scheme; "io" loses the border of adjacent entities.
-
-    Raises:
-        MiniftError: `tags` are not valid IOB2, or the scheme is unknown.
-    """
-    result = to_iob2(tags, "iob2", invalid="error")
-    _chunks([], scheme)  # refuses an unknown scheme
-    touched = ("", 0)  # type of the entity before, and where it ended
-    for type_, start, end, _ in _chunks(tags, "iob2"):
-        if scheme == "io":
-            result[start:end] = [type_] * (end - start)
-        elif scheme == "iob1" and touched != (type_, start):
-            result[start] = f"I-{type_}"
-        elif scheme == "bioes":
-            result[end - 1] = f"E-{type_}" if end - start > 1 else f"S-{type_}"
-        touched = (type_, end)
-    return result
-
-
-def detect_scheme(sentences: Iterable[Sequence[str]]) -> Scheme:
+def detect_scheme(sentences: Iterable[Tags]) -> Scheme:
     """Return the scheme that the tags of a whole file are in.
 
     A letter of E, S, L, U, M means "bioes"; tags without letters "io"; a B- where no entity of
@@ -156,16 +212,16 @@ def detect_scheme(sentences: Iterable[Sequence[str]]) -> Scheme:
     """
     sentences = [list(sentence) for sentence in sentences]
     tags = {tag for sentence in sentences for tag in sentence} - set(OUTSIDE)
-    prefixed = {tag for tag in tags if _PREFIXED.fullmatch(tag)}
-    if prefixed and prefixed != tags:
-        bare, lettered = ", ".join(sorted(tags - prefixed)[:5]), ", ".join(sorted(prefixed)[:5])
+    lettered = {tag for tag in tags if tag in _ALL or TAG.fullmatch(tag)}
+    if lettered and lettered != tags:
+        without, with_ = (", ".join(sorted(found)[:5]) for found in (tags - lettered, lettered))
         raise MiniftError(
-            f"some tags have B- or I- ({lettered}) and some do not ({bare}): mend the file, "
+            f"some tags have B- or I- ({with_}) and some do not ({without}): fix the file, "
             'or pass scheme="io" if each tag is the name of a type'
         )
-    if tags and not prefixed:
+    if tags and not lettered:
         return "io"
-    if {tag[0] for tag in tags} & set("ESLUM"):
+    if {tag[0] for tag in tags} - set(_BEGIN_INSIDE):
         return "bioes"
     for sentence in sentences:
         for previous, tag in zip(["O", *sentence], sentence):

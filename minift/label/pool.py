@@ -16,7 +16,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from minift.checkpoints.tokenizer import split_words
 from minift.data.examples import Example, TaggedExample, Task, TextExample
 from minift.data.files.lines import Problems, read_text, refuse
 from minift.data.files.readers import SUFFIXES
@@ -28,7 +27,9 @@ from minift.data.files.tables import (
     read_table,
     text_examples,
 )
-from minift.data.files.tokens import TAG, parse_sentences
+from minift.data.files.tokens import parse_sentences
+from minift.data.tags import TAG
+from minift.data.words import split_words
 
 Numbered = tuple[int, Example | None]  # (line, text; None if there is none in it)
 

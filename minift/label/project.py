@@ -33,16 +33,15 @@ from typing import Any
 from minift.active.loop import fixed_steps
 from minift.data.examples import Dataset, Example, TaggedExample, Task, TextExample
 from minift.data.files.readers import METRIC
-from minift.data.files.tokens import TAG
+from minift.data.tags import TAG, labels_of, types_of
 from minift.errors import MiniftError, nearest
 from minift.files import atomic_write
 from minift.journal import parse
 from minift.label.ledger import Label, State, open_ledger, replay
 from minift.label.pool import distinct, read_pool
 from minift.methods.recipes import recipe
-from minift.runs.train import Head, build
-from minift.speed.precision import Precision
-from minift.training.loop import Seeds, Settings, select
+from minift.runs.tuned import Head, build
+from minift.training.loop import Precision, Seeds, Settings, select
 from minift.version import __version__
 
 
@@ -80,7 +79,7 @@ class Project:
         """What a person chooses among: classes, or types of entities."""
         if self.task == "classification":
             return self.labels
-        return tuple(tag[2:] for tag in self.labels if tag.startswith("B-"))
+        return tuple(types_of(self.labels))
 
     def examples(self, ids: Iterable[str] | None = None) -> Iterator[Example]:
         """Read texts from the pool one by one, in its order; None reads all."""
@@ -246,7 +245,7 @@ def _labels(names: Sequence[str], task: Task) -> tuple[str, ...]:
     tag = next((name for name in names if TAG.fullmatch(name)), None)
     if tag is not None:
         raise MiniftError(f'--labels: "{tag}" is a tag; name the types of entities, such as PER')
-    return ("O", *(f"{letter}-{name}" for name in names for letter in "BI"))
+    return labels_of(names)
 
 
 def _start_notes(

@@ -40,10 +40,11 @@ from minift.label.ledger import Ledger, State, open_ledger
 from minift.label.project import Project, load_project, read_state
 from minift.label.score_files import read_scores, score_file
 from minift.methods.recipes import recipe
-from minift.runs.train import FineTuned, load_run, subset
+from minift.runs.folder import load_run
+from minift.runs.train import subset
 from minift.runs.train import train as train_run
-from minift.speed.precision import Precision
-from minift.training.loop import Seeds
+from minift.runs.tuned import FineTuned
+from minift.training.loop import Precision, Seeds
 from minift.version import __version__
 
 

@@ -25,7 +25,7 @@ from minift.data.examples import Example
 from minift.errors import MiniftError
 from minift.label.pool import texts_in
 from minift.runs.processes import from_first, rank
-from minift.runs.train import FineTuned
+from minift.runs.tuned import FineTuned
 
 
 def score_file(

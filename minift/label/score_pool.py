@@ -12,15 +12,16 @@ from typing import Any
 import torch
 
 from minift.active.loop import SCORES, Asking
-from minift.bert.heads import encoder_of
+from minift.checkpoints.weights import weights_digest
 from minift.errors import MiniftError
 from minift.label.pool import stream_pool
 from minift.label.project import load_project
 from minift.label.rounds import last_model
 from minift.label.score_files import score_file
-from minift.runs.processes import require_same_weights, weights_digest
-from minift.runs.train import load_run
-from minift.speed.precision import Precision
+from minift.runs.folder import load_run
+from minift.runs.processes import require_same_weights
+from minift.speed.precision import precision_of
+from minift.training.loop import Precision
 
 
 def score(
@@ -71,7 +72,7 @@ def score(
         tuned = load_run(folder, device, precision)
     require_same_weights(tuned.model)
     key: dict[str, Any] = {"model": weights_digest(tuned.model), "strategy": asking.strategy}
-    key["precision"] = encoder_of(tuned.model).precision
+    key["precision"] = precision_of(tuned.model)
     if asking.strategy == "bald":
         key |= {"passes": asking.passes, "layers": asking.layers, "seed": seed}
     stream = stream_pool(file, tuned.task, format, text, text_b)

@@ -24,8 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from minift.data.entities import spans_conlleval
 from minift.data.examples import Example, TaggedExample
+from minift.data.tags import entity_tags, spans_conlleval
 from minift.errors import MiniftError, nearest
 from minift.label.ledger import Label, Ledger, open_ledger
 from minift.label.project import Project, load_project
@@ -322,7 +322,7 @@ def read_entities(typed: str, words: Sequence[str], types: Sequence[str]) -> lis
         taken = next((n for n in range(first, last + 1) if tags[n - 1] != "O"), None)
         if taken is not None:
             raise MiniftError(f"{part!r}: word {taken} is already part of another entity")
-        tags[first - 1 : last] = [f"B-{name}"] + [f"I-{name}"] * (last - first)
+        tags[first - 1 : last] = entity_tags(name, last - first + 1)
     return tags
 
 

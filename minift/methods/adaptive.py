@@ -1,16 +1,16 @@
 """Adaptive fine-tuning: the validation loss decides how long to train; the end is a cool-down.
 
 Claim    Train at the full rate while the validation loss falls; when it stops falling, let the
-         rate fall to 0 over a few epochs; if the loss falls after all, go back to the full
-         rate. Few labels then get many epochs and many labels few, without a choice to make.
+         rate fall to 0 over a few epochs; if the loss falls after all, return to the full rate.
+         Few labels then get many epochs and many labels few, without a choice to make.
 
              warmup --> constant --> cooldown --> stop
                             ^____________|  loss below the best so far
 
 Paper    Stollenwerk (2022), "Adaptive Fine-Tuning of Transformer-Based Language Models for
          Named Entity Recognition", https://arxiv.org/abs/2202.02617, and its code, version
-         0.0.12. `SlantedTriangular`: Howard & Ruder (2018), https://arxiv.org/abs/1801.06146,
-         section 3.2. W, C, p below are warmup_epochs, cooldown_epochs, patience.
+         0.0.12; W, C, p below are warmup_epochs, cooldown_epochs, patience. Its schedules of
+         fixed length are in minift/training/trapezoids.py.
 Differs  - The validation loss is the mean over targets (`mean_loss`); the authors average
            batch means, which weighs the targets of a small last batch more.
          - Which weights are tested is the loop's `keep`: "last" as in the paper's version,
@@ -20,8 +20,8 @@ Differs  - The validation loss is the mean over targets (`mean_loss`); the autho
            transformers stop *at* that number, one epoch earlier.
          - `min_delta` counts from the last loss that was accepted as best, so slow progress
            adds up; rules that follow every small improvement stop on it.
-         - `SlantedTriangular` reaches its lowest rate at the last step; the printed formula
-           falls below 0 where the number of steps is not a multiple of 1 / cut_fraction.
+         - Rate and clipping are the recipe's: 5e-5, clipped at norm 1. The authors train at 2e-5
+           without clipping.
 Proof    tests/methods/test_adaptive.py
 Tutorial tutorials/07_adaptive
 """
@@ -31,11 +31,12 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from minift.errors import MiniftError
-from minift.training.schedules import Constant, Schedule
+from minift.training.schedules import Schedule
+from minift.training.trapezoids import Constant, fall, rise
 
 Phase = Literal["warmup", "constant", "cooldown", "stop"]
 
@@ -81,7 +82,7 @@ class AdaptiveState:
         best_epoch: the epoch it came from.
         wait: epochs since then.
         cooldown_start: epochs done when the cool-down began; None outside of one.
-        reason: why the run stops; "" while it goes on.
+        reason: why the run stops; "" while it continues.
     """
 
     phase: Phase = "warmup"
@@ -133,7 +134,7 @@ def advance(state: AdaptiveState, dev_loss: float, settings: AdaptiveSettings) -
 
 
 def _reason_to_stop(state: AdaptiveState, settings: AdaptiveSettings) -> str:
-    """Return a sentence, or "" to go on."""
+    """Return a sentence, or "" to continue."""
     cooldown = settings.cooldown_epochs
     if state.wait >= settings.patience + cooldown + 1:
         if cooldown and not settings.restarts:
@@ -187,19 +188,11 @@ def rate_factor(
         settings: the rules.
     """
     if state.phase == "warmup":
-        return _rise(step, settings.warmup_epochs * steps_per_epoch)
+        return rise(step, settings.warmup_epochs * steps_per_epoch)
     if state.phase == "cooldown" and state.cooldown_start is not None:
         steps = settings.cooldown_epochs * steps_per_epoch
-        return _fall(step - state.cooldown_start * steps_per_epoch, steps)
+        return fall(step - state.cooldown_start * steps_per_epoch, steps)
     return 1.0 if state.phase == "constant" else 0.0
-
-
-def _rise(step: int, steps: int) -> float:
-    return min(1.0, step / steps)
-
-
-def _fall(step: int, steps: int) -> float:
-    return max(0.0, (steps - step) / steps)
 
 
 @dataclass
@@ -211,8 +204,8 @@ class Adaptive:
             whichever comes first; `epochs` says what the loop should be given.
     """
 
-    settings: AdaptiveSettings = field(default_factory=AdaptiveSettings)
-    state: AdaptiveState = field(default_factory=AdaptiveState, init=False)
+    settings: AdaptiveSettings = AdaptiveSettings()
+    state: AdaptiveState = field(default=AdaptiveState(), init=False)
     steps_per_epoch: int = field(default=0, init=False)
     needs_dev_loss = True
 
@@ -222,7 +215,7 @@ class Adaptive:
         return self.settings.max_epochs
 
     def begin(self, steps_per_epoch: int, epochs: int) -> None:
-        """Start anew; to go on with a saved run, call `load_state_dict` after this."""
+        """Start anew."""
         self.steps_per_epoch = steps_per_epoch
         self.capped = replace(self.settings, max_epochs=min(epochs, self.settings.max_epochs))
         self.state = start(self.settings)
@@ -245,105 +238,10 @@ class Adaptive:
         self.state = advance(self.state, dev_loss, self.capped)
         return self.state.reason or None
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run needs, ready for JSON."""
-        return {
-            "settings": asdict(self.settings),
-            "steps_per_epoch": self.steps_per_epoch,
-            "state": asdict(self.state),
-        }
-
-    def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Go on where `saved` was taken.
-
-        Raises:
-            MiniftError: if that was under other settings, or `begin` has not been called.
-        """
-        own = self.state_dict()
-        for key in ("settings", "steps_per_epoch"):
-            if saved[key] != own[key]:
-                raise MiniftError(
-                    f"the saved schedule has {key} {saved[key]}, but this run has {own[key]}; "
-                    "resume with the same settings, training examples and batch size"
-                )
-        self.state = AdaptiveState(**saved["state"])
-
-
-@dataclass
-class Trapezoid:
-    """Rise, stay, fall to 0, over a number of epochs known beforehand.
-
-    Args:
-        epochs: what the loop should be given. If the loop runs another number of epochs (to
-            reach `min_steps`, say), the fall ends with the last of those.
-        warmup_epochs: of the rise; may be 0.
-        cooldown_epochs: of the fall, at least 1; None means that it starts where the rise ends.
-    """
-
-    epochs: int
-    warmup_epochs: int = 2
-    cooldown_epochs: int | None = None
-    needs_dev_loss = False
-
-    def __post_init__(self) -> None:
-        if self.warmup_epochs < 0 or (
-            self.cooldown_epochs is not None and self.cooldown_epochs < 1
-        ):
-            raise MiniftError(
-                "a rise takes 0 epochs or more and a fall 1 or more, got "
-                f"warmup_epochs {self.warmup_epochs} and cooldown_epochs {self.cooldown_epochs}"
-            )
-        self.begin(1, self.epochs)
-
-    def begin(self, steps_per_epoch: int, epochs: int) -> None:
-        """Set where the fall begins.
-
-        Raises:
-            MiniftError: if no epoch is left to fall in, or, given `cooldown_epochs`, before it.
-        """
-        fall = self.cooldown_epochs
-        needed = 1 + (self.warmup_epochs if fall is None else fall)
-        if epochs < needed:
-            raise MiniftError(f"this schedule needs at least {_epochs(needed)}, got {epochs}")
-        fall = epochs - self.warmup_epochs if fall is None else fall
-        self.rising = self.warmup_epochs * steps_per_epoch
-        self.falling = fall * steps_per_epoch
-        self.total = epochs * steps_per_epoch
-
-    def factor(self, step: int) -> float:
-        """The fall goes first: it starts at the full rate even if the rise is not over."""
-        if step >= self.total - self.falling:
-            return _fall(step - (self.total - self.falling), self.falling)
-        return _rise(step, self.rising) if step < self.rising else 1.0
-
-    def after_epoch(self, dev_loss: float | None) -> str | None:
-        """Never stop early."""
-        return None
-
-
-def original() -> Trapezoid:
-    """The paper's "original": 5 epochs, 2 of them warm-up, then linear decay."""
-    return Trapezoid(epochs=5)
-
-
-def stable() -> Trapezoid:
-    """The paper's "stable", after Mosbach et al. (2021): the same over 20 epochs."""
-    return Trapezoid(epochs=20)
-
-
-def adaptive() -> Adaptive:
-    """The paper's "adaptive": the length is found during training."""
-    return Adaptive()
-
-
-def hybrid(max_epochs: int) -> Trapezoid:
-    """The paper's "hybrid": the curve of "adaptive" over a fixed number of epochs."""
-    return Trapezoid(epochs=max_epochs, cooldown_epochs=7)
-
 
 @dataclass
 class EarlyStopping:
-    """Stop any schedule that is a function of the step when the validation loss stalls.
+    """Stop any other schedule when the validation loss stalls: the machine without its rates.
 
     Args:
         patience: epochs in a row without improvement that are tolerated.
@@ -358,72 +256,19 @@ class EarlyStopping:
     needs_dev_loss = True
 
     def __post_init__(self) -> None:
-        self.rule = Adaptive(
-            AdaptiveSettings(
-                warmup_epochs=0,
-                patience=self.patience,
-                cooldown_epochs=0,
-                min_delta=self.min_delta,
-                max_epochs=sys.maxsize,  # the loop's number of epochs is the only cap
-            )
-        )
+        rules = AdaptiveSettings(0, self.patience, 0, self.min_delta, max_epochs=sys.maxsize)
+        self.machine = Adaptive(rules)
 
     def begin(self, steps_per_epoch: int, epochs: int) -> None:
-        """Start anew."""
+        """Start anew; the loop's number of epochs is the only cap."""
         self.schedule.begin(steps_per_epoch, epochs)
-        self.rule.begin(steps_per_epoch, sys.maxsize)
+        self.machine.begin(steps_per_epoch, sys.maxsize)
 
     def factor(self, step: int) -> float:
-        """That of the wrapped schedule."""
+        """Return that of the wrapped schedule."""
         return self.schedule.factor(step)
 
     def after_epoch(self, dev_loss: float | None) -> str | None:
         """Return the reason to stop, if there is one; see `Adaptive.after_epoch`."""
         other = self.schedule.after_epoch(dev_loss)
-        return self.rule.after_epoch(dev_loss) or other
-
-    def state_dict(self) -> dict[str, Any]:
-        """See `Adaptive.state_dict`."""
-        return self.rule.state_dict()
-
-    def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """See `Adaptive.load_state_dict`."""
-        self.rule.load_state_dict(saved)
-
-
-@dataclass
-class SlantedTriangular:
-    """ULMFiT's schedule: a short steep rise, a long fall, never quite 0.
-
-    Args:
-        cut_fraction: share of all steps that the rise takes, in (0, 1).
-        ratio: the highest rate over the lowest.
-    """
-
-    cut_fraction: float = 0.1
-    ratio: float = 32.0
-    needs_dev_loss = False
-
-    def __post_init__(self) -> None:
-        if not 0 < self.cut_fraction < 1:
-            raise MiniftError(f"cut_fraction must lie between 0 and 1, got {self.cut_fraction}")
-        if not self.ratio >= 1:
-            raise MiniftError(f"ratio must be at least 1, got {self.ratio}")
-
-    def begin(self, steps_per_epoch: int, epochs: int) -> None:
-        """Set T, the number of steps, and the step of the peak."""
-        self.total = steps_per_epoch * epochs
-        # 0.29 * 100 is 28.999... in floating point and means 29.
-        self.cut = max(1, math.floor(self.cut_fraction * self.total + 1e-9))
-
-    def factor(self, step: int) -> float:
-        """(1 + p (ratio - 1)) / ratio, where p rises to 1 at `cut` and falls to 0 at T."""
-        if step < self.cut:
-            height = _rise(step, self.cut)
-        else:
-            height = _fall(step - self.cut, max(1, self.total - self.cut))
-        return (1 + height * (self.ratio - 1)) / self.ratio
-
-    def after_epoch(self, dev_loss: float | None) -> str | None:
-        """Never stop early."""
-        return None
+        return self.machine.after_epoch(dev_loss) or other

@@ -1,6 +1,6 @@
 """Child-Tuning: the whole network answers, but only a child of it learns.
 
-Claim    F: every step, each gradient element is kept with probability p and divided by p, so
+Claim    F: at every step, each gradient element is kept with probability p and divided by p, so
          its expectation stays and its variance grows. D: the weights with the highest Fisher
          scores learn, and every other weight stays what pretraining made it, bit for bit.
 Paper    Xu et al. (2021), "Raise a Child in Large Language Model: Towards Effective and
@@ -13,8 +13,11 @@ Differs  - F rounds p to a multiple of 2**-16 and divides by the rounded p (see
          - Exactly round(p * N) weights are kept: ties at the threshold go to the earlier tensor,
            then the earlier element. The authors keep all ties, so zeros can select everything.
          - The authors score tensors whose name contains "layer"; here candidates are the
-           parameters of the encoder layers, by type, which are the same in BERT. What is no
-           candidate (embeddings, pooler, head) always learns: see `trainable_fraction`.
+           parameters of the encoder's layers, which are the same in BERT. What is not a
+           candidate (embeddings, pooler, head) always learns: `FixedMask.learning` counts it.
+         - AdamW is torch's: it adds epsilon to the corrected root of the second moment and decays
+           first; the authors' adds it to the uncorrected root and decays last. With epsilon 1e-8
+           the weights after 60 steps at rate 4e-5 differ by up to 3e-4; with 1e-14, by 1e-9.
          - Warm-up is the schedule's; the authors' code loses it in Child-Tuning runs only.
          As in the authors' code the loop clips first and masks then: in F the norm that is
          applied can reach clip / p. Adam cancels the 1/p: under a steady gradient a step is
@@ -25,26 +28,17 @@ Tutorial tutorials/06_child_tuning
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import safetensors.numpy
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from minift.bert.dropout import dropout_mask
-from minift.bert.encoder import Embeddings, Layer, Pooler
+from minift.bert.names import part_of
 from minift.errors import MiniftError, nearest
-from minift.files import atomic_write
 
 Masks = dict[str, Tensor]  # parameter name -> bool tensor of its shape, True where it learns
-Shape = tuple[int, ...]
-Part = Literal["layers", "embeddings", "pooler", "head"]
 Order = Literal["highest", "lowest", "random"]
 
 
@@ -66,7 +60,9 @@ class ChildTuningF:
     def __init__(self, keep_fraction: float, generator: torch.Generator):
         _check_fraction(keep_fraction)
         if keep_fraction <= 2**-17:
-            raise MiniftError(f"keep_fraction {keep_fraction} is too small: at least 2**-16")
+            raise MiniftError(
+                f"keep_fraction {keep_fraction} is too small; it must be at least 2**-16"
+            )
         self.keep_fraction = keep_fraction
         self.generator = generator
 
@@ -83,19 +79,20 @@ class ChildTuningF:
         """Nothing is left to do."""
 
     def learning(self, name: str, parameter: nn.Parameter) -> int:
-        """All elements: each is drawn sooner or later."""
+        """Return the number of all elements: each is drawn sooner or later."""
         return parameter.numel()
 
 
-class ChildTuningD:
-    """A rule for the `gradients` slot: the same child at every step.
+class FixedMask:
+    """A rule for the `gradients` slot: the same elements learn at every step.
 
-    Tensors without a mask learn in full. Memory: a byte a candidate for the masks and, during a
-    step, a copy of the candidate tensors (85 MB and 340 MB for BERT-base in float32).
+    With the masks of `select_child` it is Child-Tuning D; with those of random_masks.py, a
+    control of BitFit. A tensor without a mask learns in full. The optimizer keeps its state for
+    whole tensors, and a step copies every masked tensor, so this saves no memory.
 
     Args:
-        masks: see `select_child`.
-        decay_masked: let weight decay shrink masked weights, as the authors' code does; by
+        masks: for each parameter name a bool tensor of its shape, True where it learns.
+        decay_masked: let weight decay shrink the other elements, as the authors' code does; by
             default they keep their values.
     """
 
@@ -112,12 +109,7 @@ class ChildTuningD:
         Raises:
             MiniftError: if a mask's tensor does not learn, or has another shape.
         """
-        _check_fit(
-            self.masks,
-            parameters,
-            "the masks do not fit what learns in this run (select the child among "
-            "`candidates(model, trainable=...)`); mask against parameter",
-        )
+        _check_fit(self.masks, parameters)
         for name, mask in self.masks.items():
             parameter = parameters[name]
             if mask.device != parameter.device:
@@ -136,32 +128,26 @@ class ChildTuningD:
         self._before = {}
 
     def learning(self, name: str, parameter: nn.Parameter) -> int:
-        """The child's elements; all of a tensor without a mask."""
+        """Return how many elements the mask lets learn; all of a tensor without a mask."""
         return int(self.masks[name].sum()) if name in self.masks else parameter.numel()
 
 
-def candidates(
-    model: nn.Module, include: Sequence[Part] = (), trainable: Iterable[str] | None = None
-) -> list[str]:
-    """Name the parameters that a child is selected from: weights and biases of encoder layers.
+def candidates(model: nn.Module) -> list[str]:
+    """Name the parameters that a child is selected from: those of the encoder's layers that learn.
 
     Args:
-        model: a `Bert`, alone or with a head.
-        include: further parts: "embeddings" (with their LayerNorm), "pooler", "head".
-        trainable: what the run's `trainable` slot lets learn; None means the parameters that
-            require gradients. A frozen tensor is no candidate, or p would mean something else.
+        model: a `Bert`, alone or with a head, after the run has chosen what learns. A frozen
+            tensor is not a candidate, or p would mean something else.
 
     Raises:
-        MiniftError: if a part is unknown or there is no candidate.
+        MiniftError: if there is no candidate.
     """
-    for part in include:
-        _check_known("part", part, ("layers", "embeddings", "pooler", "head"))
-    parts, learns = _parts(model), _learning(model, trainable)
-    wanted = {"layers", *include}
-    if not (names := [name for name in parts if name in learns and parts[name] in wanted]):
+    learning = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    names = [name for name in learning if isinstance(part_of(name), int)]
+    if not names:
         raise MiniftError(
-            "there is nothing to select a child from: no parameter of "
-            f"{', '.join(sorted(wanted))} learns"
+            "there is nothing to select a child from: no layer of the encoder learns; "
+            "let some learn, or leave Child-Tuning D out"
         )
     return names
 
@@ -181,14 +167,17 @@ def select_child(
         generator: source of the "random" order, on the CPU.
 
     Returns:
-        One mask a tensor, on the CPU. Ties go to the earlier tensor, then the earlier element.
+        One mask per tensor, on the CPU. Ties go to the earlier tensor, then the earlier element.
 
     Raises:
         MiniftError: if p is outside (0, 1] or keeps nothing, a score is not finite, all scores
             are 0, the order is unknown, or "random" has no generator.
     """
     _check_fraction(keep_fraction)
-    _check_known("order", order, ("highest", "lowest", "random"))
+    orders = ("highest", "lowest", "random")
+    if order not in orders:
+        known = ", ".join(orders)
+        raise MiniftError(f"unknown order {order!r}{nearest(str(order), orders)} (known: {known})")
     total = sum(score.numel() for score in scores.values())
     keep = round(keep_fraction * total)
     if keep == 0:
@@ -218,84 +207,17 @@ def select_child(
     return {name: piece.view(scores[name].shape) for name, piece in zip(scores, pieces)}
 
 
-def trainable_fraction(
-    model: nn.Module, masks: Masks, trainable: Iterable[str] | None = None
-) -> float:
-    """Return the share of *all* the model's weights that learn under `masks`.
-
-    It exceeds p: what is no candidate learns in full. With BERT-base and p = .3 it is .46.
-
-    Args:
-        model: the model.
-        masks: those of `ChildTuningD`.
-        trainable: as in `candidates`.
-    """
-    learns, learning, total = _learning(model, trainable), 0, 0
-    for name, parameter in model.named_parameters():
-        total += parameter.numel()
-        if name in learns:
-            learning += int(masks[name].sum()) if name in masks else parameter.numel()
-    return learning / total
-
-
 def prune(model: nn.Module, masks: Masks) -> None:
-    """Set every weight outside the child to 0: the control that destroys pretraining."""
+    """Set every weight outside the child to 0: the paper's control, which destroys pretraining.
+
+    Raises:
+        MiniftError: if the masks do not fit the model.
+    """
     parameters = dict(model.named_parameters())
-    _check_fit(masks, parameters, "the masks do not fit the model; mask against parameter")
+    _check_fit(masks, parameters)
     with torch.no_grad():
         for name, mask in masks.items():
             parameters[name].mul_(mask.to(parameters[name].device))
-
-
-def save_masks(path: str | Path, masks: Masks, model: nn.Module) -> None:
-    """Write masks, eight elements a byte, beside the shapes of the encoder they are for.
-
-    Args:
-        path: a file, by custom `child.safetensors` in the run's folder.
-        masks: those of `ChildTuningD`.
-        model: the model they were made for.
-
-    Raises:
-        MiniftError: if the masks do not fit `model`, or the file cannot be written.
-    """
-    parameters = dict(model.named_parameters())
-    _check_fit(masks, parameters, "the masks do not fit the model; mask against parameter")
-    kept = sum(int(mask.sum()) for mask in masks.values())
-    metadata = {
-        "format": "minift child mask",
-        "keep_fraction": str(kept / sum(mask.numel() for mask in masks.values())),
-        "masks": json.dumps({name: list(mask.shape) for name, mask in masks.items()}),
-        "encoder": json.dumps(_encoder_shapes(model)),
-    }
-    packed = {name: np.packbits(mask.cpu().numpy()) for name, mask in masks.items()}
-    atomic_write(path, safetensors.numpy.save(packed, metadata))
-
-
-def load_masks(path: str | Path, model: nn.Module) -> Masks:
-    """Read masks for `model`, on the CPU.
-
-    Raises:
-        MiniftError: if the file is no mask file or was made for another encoder.
-    """
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            packed = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        encoder = {name: tuple(shape) for name, shape in json.loads(metadata["encoder"]).items()}
-        masks = {}
-        for name, shape in json.loads(metadata["masks"]).items():
-            if math.prod(shape) > 8 * packed[name].size:  # NumPy would add zeros
-                raise ValueError(f"{name} is too short for {shape}")
-            bits = np.unpackbits(packed[name], count=int(np.prod(shape)))
-            masks[name] = torch.from_numpy(bits.astype(bool)).view(shape)
-    except (
-        SafetensorError, OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError,
-    ) as error:  # fmt: skip
-        raise MiniftError(f"{path}: not a mask file that minift wrote ({error})") from error
-    problem = f"{path} was made for another encoder or head; file against model"
-    _compare({**encoder, **_encoder_shapes(model)}, encoder, _encoder_shapes(model), problem)
-    _check_fit(masks, dict(model.named_parameters()), problem)
-    return masks
 
 
 def _check_fraction(keep_fraction: float) -> None:
@@ -306,56 +228,11 @@ def _check_fraction(keep_fraction: float) -> None:
         )
 
 
-def _parts(model: nn.Module) -> dict[str, Part]:
-    """Say of each parameter which part of the model it belongs to."""
-    parts: dict[str, Part] = {name: "head" for name, _ in model.named_parameters()}
-    by_type: dict[type[nn.Module], Part] = {
-        Embeddings: "embeddings",
-        Layer: "layers",
-        Pooler: "pooler",
-    }
-    for prefix, module in model.named_modules():
-        if part := by_type.get(type(module)):
-            parts |= {name: part for name, _ in module.named_parameters(prefix)}
-    return parts
-
-
-def _learning(model: nn.Module, trainable: Iterable[str] | None) -> set[str]:
-    if trainable is not None:
-        return set(trainable)
-    return {name for name, parameter in model.named_parameters() if parameter.requires_grad}
-
-
-def _encoder_shapes(model: nn.Module) -> dict[str, Shape]:
-    parts = _parts(model)  # without pooler and head, which differ from task to task
-    return {
-        name: tuple(parameter.shape)
-        for name, parameter in model.named_parameters()
-        if parts[name] in ("layers", "embeddings")
-    }
-
-
-def _check_known(what: str, value: str, known: Sequence[str]) -> None:
-    if value not in known:
-        listed = ", ".join(known)
-        raise MiniftError(f"unknown {what} {value!r}{nearest(str(value), known)} (known: {listed})")
-
-
-def _check_fit(masks: Masks, parameters: dict[str, nn.Parameter], problem: str) -> None:
-    there = {name: tuple(mask.shape) for name, mask in masks.items()}
-    here = {name: tuple(parameter.shape) for name, parameter in parameters.items()}
-    _compare(masks, there, here, problem)
-
-
-def _compare(
-    names: Iterable[str], there: dict[str, Shape], here: dict[str, Shape], problem: str
-) -> None:
-    """Refuse if one of `names` has not the same shape there and here."""
-    wrong = [
-        f"{name}: {there.get(name, 'none')} against {here.get(name, 'none')}"
-        for name in names
-        if there.get(name) != here.get(name)
-    ]
-    if wrong:
-        more = f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
-        raise MiniftError(f"{problem}: {'; '.join(wrong[:5])}{more}")
+def _check_fit(masks: Masks, parameters: dict[str, nn.Parameter]) -> None:
+    for name, mask in masks.items():
+        here = tuple(parameters[name].shape) if name in parameters else "not among what learns"
+        if here != tuple(mask.shape):
+            raise MiniftError(
+                f"the masks do not fit: {name} is {here} here, and its mask {tuple(mask.shape)}; "
+                "make the masks from this model, after the run has chosen what learns"
+            )

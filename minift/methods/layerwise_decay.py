@@ -14,13 +14,10 @@ Tutorial tutorials/04_freezing
 
 from __future__ import annotations
 
-import re
-
 from torch import nn
 
+from minift.bert.names import number_of_layers, part_of
 from minift.errors import MiniftError
-
-_LAYER = re.compile(r"(?:^|\.)layers\.(\d+)\.")
 
 
 def depth_of(name: str, num_layers: int) -> int:
@@ -33,9 +30,10 @@ def depth_of(name: str, num_layers: int) -> int:
     >>> depth_of("bert.embeddings.word.weight", num_layers=2)
     3
     """
-    if match := _LAYER.search(name):
-        return num_layers - int(match.group(1))
-    return num_layers + 1 if "embeddings." in name else 0
+    part = part_of(name)
+    if isinstance(part, int):
+        return num_layers - part
+    return num_layers + 1 if part == "embeddings" else 0
 
 
 def layerwise_scales(model: nn.Module, decay: float) -> dict[str, float]:
@@ -50,7 +48,5 @@ def layerwise_scales(model: nn.Module, decay: float) -> dict[str, float]:
     """
     if not 0 < decay <= 1:
         raise MiniftError(f"decay must lie in (0, 1], got {decay}; 1 means no decay")
-    names = [name for name, _ in model.named_parameters()]
-    layers = [int(match.group(1)) for name in names if (match := _LAYER.search(name))]
-    num_layers = 1 + max(layers, default=-1)
-    return {name: decay ** depth_of(name, num_layers) for name in names}
+    depth = number_of_layers(model)
+    return {name: decay ** depth_of(name, depth) for name, _ in model.named_parameters()}

@@ -17,35 +17,29 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from minift.bert.heads import encoder_of
+from minift.bert.names import encoder_suffix
 from minift.errors import MiniftError, nearest
-from minift.methods.adaptive import (
-    EarlyStopping,
-    SlantedTriangular,
-    adaptive,
-    hybrid,
-    original,
-    stable,
-)
-from minift.methods.bitfit import bitfit, encoder_suffix, head_only
-from minift.methods.child_tuning import ChildTuningD, ChildTuningF, Order, candidates, select_child
-from minift.methods.fisher import fisher
+from minift.methods.adaptive import Adaptive, EarlyStopping
+from minift.methods.bitfit import bitfit, head_only
+from minift.methods.child_tuning import ChildTuningF, FixedMask, Order, candidates, select_child
+from minift.methods.fast_fisher import fast_fisher
 from minift.methods.freezing import freeze
 from minift.methods.layerwise_decay import layerwise_scales
 from minift.methods.random_masks import random_rows_columns, random_scalars
-from minift.training.batches import Item
+from minift.training.batches import Batch, Item
 from minift.training.loop import (
     GradientRule,
     Recipe,
     Seeds,
     Settings,
-    cross_entropy,
+    Team,
     everything,
-    squared_error,
+    usual_objective,
 )
 from minift.training.schedules import Linear, Schedule
+from minift.training.trapezoids import SlantedTriangular, hybrid, original, stable
 
 # Few parameters need large steps. Everybody gets enough of them, however few the labels are:
 # 8 epochs of 100 examples are 56 steps, and BitFit with 200 against full fine-tuning with 56
@@ -104,7 +98,7 @@ def _freeze(recipe: Recipe, argument: str) -> Recipe:
 def _child_f(recipe: Recipe, argument: str) -> Recipe:
     share = _number("child-f", argument, "the share of gradients kept, in (0, 1]", 0, 1)
 
-    def make(model: nn.Module, items: Sequence[Item], seeds: Seeds) -> GradientRule:
+    def make(model: nn.Module, items: Sequence[Item], seeds: Seeds, team: Team) -> GradientRule:
         device = next(model.parameters()).device
         return ChildTuningF(share, torch.Generator(device).manual_seed(seeds.masks))
 
@@ -122,13 +116,16 @@ def _child_d(recipe: Recipe, argument: str) -> Recipe:
             f"{nearest(word, orders)}"
         )
 
-    def make(model: nn.Module, items: Sequence[Item], seeds: Seeds) -> GradientRule:
+    def make(model: nn.Module, items: Sequence[Item], seeds: Seeds, team: Team) -> GradientRule:
         names = candidates(model)
-        regression = encoder_of(model).config.problem_type == "regression"
-        objective = squared_error if regression else cross_entropy
-        scores = fisher(model, items, objective, names=names)
+        objective = recipe.objective or usual_objective(model)
+
+        def loss(model: nn.Module, batch: Batch) -> Tensor:
+            return objective(model, batch, 0, 1)
+
+        scores = fast_fisher(model, items, loss, names=names, team=team)
         generator = torch.Generator().manual_seed(seeds.masks)
-        return ChildTuningD(select_child(scores, share, order, generator))
+        return FixedMask(select_child(scores, share, order, generator))
 
     return replace(recipe, gradients=make)
 
@@ -136,11 +133,12 @@ def _child_d(recipe: Recipe, argument: str) -> Recipe:
 def _random_scalars(recipe: Recipe, argument: str) -> Recipe:
     _no_argument("random-scalars", argument)
 
-    def make(model: nn.Module, items: Sequence[Item], seeds: Seeds) -> GradientRule:
+    def make(model: nn.Module, items: Sequence[Item], seeds: Seeds, team: Team) -> GradientRule:
         parameters = dict(model.named_parameters())
-        biases = [name for name in bitfit()(model) if encoder_suffix(name) is not None]
+        biases = [name for name in bitfit()(model, 1) if encoder_suffix(name) is not None]
         count = sum(parameters[name].numel() for name in biases)
-        return random_scalars(model, count, torch.Generator().manual_seed(seeds.masks))
+        masks = random_scalars(model, count, torch.Generator().manual_seed(seeds.masks))
+        return FixedMask(masks)
 
     return replace(recipe, gradients=make, settings=_bitfit_settings(recipe))
 
@@ -148,8 +146,9 @@ def _random_scalars(recipe: Recipe, argument: str) -> Recipe:
 def _random_rows(recipe: Recipe, argument: str) -> Recipe:
     _no_argument("random-rows", argument)
 
-    def make(model: nn.Module, items: Sequence[Item], seeds: Seeds) -> GradientRule:
-        return random_rows_columns(model, torch.Generator().manual_seed(seeds.masks))
+    def make(model: nn.Module, items: Sequence[Item], seeds: Seeds, team: Team) -> GradientRule:
+        masks = random_rows_columns(model, torch.Generator().manual_seed(seeds.masks))
+        return FixedMask(masks)
 
     return replace(recipe, gradients=make, settings=_bitfit_settings(recipe))
 
@@ -163,13 +162,13 @@ def _with_schedule(recipe: Recipe, make: Callable[[], Schedule], epochs: int | N
     """Give the recipe a schedule, and the exact number of epochs that belongs to it, if any."""
     settings = recipe.settings
     if epochs is not None:
-        settings = replace(settings, epochs=epochs, min_steps=0)
+        settings = replace(settings, epochs=epochs)
     return replace(recipe, schedule=make, settings=settings)
 
 
 def _adaptive(recipe: Recipe, argument: str) -> Recipe:
     _no_argument("adaptive", argument)
-    return _with_schedule(recipe, adaptive, adaptive().epochs)
+    return _with_schedule(recipe, Adaptive, Adaptive().epochs)
 
 
 def _hybrid(recipe: Recipe, argument: str) -> Recipe:

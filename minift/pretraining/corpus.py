@@ -1,14 +1,14 @@
 """From raw text to masked-LM batches: a vocabulary, a run of word pieces, packed sequences.
 
-Claim    The same texts give the same vocabulary; every piece of a document is read once a pass;
+Claim    The same texts give the same vocabulary; every piece of a document is read once per pass;
          and the batch of step s is a function of the seed and s alone, so that a run can be
-         stopped and gone on with at any step.
+         stopped and resumed at any step.
 Paper    Devlin et al. (2019), https://arxiv.org/abs/1810.04805, section 3.1; full-length
          sequences within a document: Liu et al. (2019), https://arxiv.org/abs/1907.11692,
          section 4.2 (DOC-SENTENCES).
 Differs  - No next-sentence prediction. Half of the sequences are cut into a pair of segments
            all the same, so that segment 1 and the second [SEP] are trained.
-         - Each eighth batch holds sequences of twice the length, so that later positions are
+         - Every eighth batch holds sequences of twice the length, so that later positions are
            trained at little cost.
 Proof    tests/pretraining/test_pretrain.py
 """
@@ -29,6 +29,7 @@ from minift.bert.packing import pack
 from minift.checkpoints.tokenizer import SPECIAL_TOKENS, Tokenizer
 from minift.errors import MiniftError
 from minift.pretraining.masking import mask_words, piece_kinds, word_numbers
+from minift.runs.steps import rows_of, stream
 from minift.training.batches import Batch
 
 ALPHABET = 250  # rarer characters would fill a small vocabulary
@@ -117,8 +118,8 @@ class MaskedText:
             corpus: the text.
             tokenizer: that made its ids.
             sequences, length: size of a batch; sequences end between words.
-            long_every: each so-manieth batch has half as many sequences of twice the length,
-                so that later positions are trained too; 0 for none.
+            long_every: every batch of this number has half as many sequences of twice the
+                length, so that later positions are trained too; 0 for none.
             seed: of order, cuts and masks.
         """
         continues, special = piece_kinds(tokenizer)
@@ -136,15 +137,15 @@ class MaskedText:
 
     def batch(self, step: int) -> Batch:
         """Return the batch of a step: packed ids with words hidden, the places, the targets."""
+        long_before = step // self.long_every if self.long_every else 0
         is_long = self.long_every > 0 and step % self.long_every == self.long_every - 1
-        runs = self.long_runs if is_long else self.runs
-        size = min(len(runs), self.sequences // 2 if is_long else self.sequences)
-        per_pass = len(runs) // size
-        order = np.random.default_rng((self.seed, step // per_pass)).permutation(len(runs))
-        at = step % per_pass * size
+        if is_long:
+            runs, turn, size = self.long_runs, long_before, self.sequences // 2
+        else:
+            runs, turn, size = self.runs, step - long_before, self.sequences
         generator = torch.Generator().manual_seed(stream(self.seed, step))
         sequences, segments, positions, targets = [], [], [], []
-        for start, end in runs[order[at : at + size]]:
+        for start, end in runs[rows_of(turn, len(runs), size, self.seed)]:
             ids, segment = self._sequence(self.corpus.ids[start:end], generator)
             words = word_numbers(ids, self.continues, self.special)
             masked = mask_words(ids, words, self.replacements, self.tokenizer.mask_id, generator)
@@ -167,8 +168,3 @@ class MaskedText:
             return torch.tensor(cls + ids + sep), [0] * (len(ids) + 2)
         first, second = cls + ids[:cut] + sep, ids[cut:] + sep
         return torch.tensor(first + second), [0] * len(first) + [1] * len(second)
-
-
-def stream(seed: int, step: int) -> int:
-    """Return a seed of its own for each step of a run."""
-    return int(np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)[0]) >> 1

@@ -1,35 +1,30 @@
 """What an encoder is made of, and what each method would train in it (`minift info`).
 
-Claim    Counts are sums over the checkpoint's own tensors, not figures from a paper.
-Proof    tests/test_describe.py
+Claim    Counts are sums over the checkpoint's own tensors, with the head that the checkpoint has,
+         not figures from a paper.
+Proof    tests/runs/test_describe.py
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
-from minift.bert.config import BertConfig
-from minift.bert.heads import SequenceClassifier
+from minift.bert.counts import what_learns
+from minift.bert.heads import SequenceClassifier, TokenClassifier
+from minift.bert.names import part_of
 from minift.checkpoints.hub import resolve
-from minift.checkpoints.tokenizer import Tokenizer
-from minift.checkpoints.weights import without_weights
+from minift.checkpoints.limits import read_json
+from minift.checkpoints.strict import class_of, config_from_json
+from minift.checkpoints.weights import load_tokenizer, without_weights
 from minift.methods.recipes import recipe
+from minift.runs.tuned import HEADS
 
 SHOWN_METHODS = ("full", "head", "bitfit", "bitfit:query,intermediate")
-
-
-def parameter_counts(model: nn.Module) -> dict[str, int]:
-    """Return the number of parameters of each part: embeddings, layers, pooler, head."""
-    counts = {"embeddings": 0, "layers": 0, "pooler": 0, "head": 0}
-    for name, parameter in model.named_parameters():
-        part = name.split(".")[1] if name.startswith("bert.") else "head"
-        counts[part] += parameter.numel()
-    return counts
+SHOWN_RESULTS = ("data", "method", "seed", "labels", "metric", "dev", "test", "seconds")
 
 
 def describe(encoder: str | Path, methods: Iterable[str] = SHOWN_METHODS) -> str:
@@ -40,36 +35,43 @@ def describe(encoder: str | Path, methods: Iterable[str] = SHOWN_METHODS) -> str
         methods: methods whose trainable parameters are counted (with a two-class head where
             the checkpoint has none).
     """
-    directory = resolve(encoder)
-    config = BertConfig.from_json(directory / "config.json")
-    tokenizer = Tokenizer.from_directory(directory)
-    model = without_weights(SequenceClassifier, config)
-    if not config.labels:
-        model.classifier = nn.Linear(config.hidden_size, 2)
-    counts = parameter_counts(model)
-    total = sum(counts.values())
+    folder = resolve(encoder)
+    config, tokenizer = config_from_json(folder / "config.json"), load_tokenizer(encoder)
+    head = class_of(folder, HEADS)
     case = "lower-cased" if tokenizer.lowercase else "cased"
     lines = [
         f"{encoder}: BERT with {config.num_hidden_layers} layers, hidden size "
         f"{config.hidden_size}, {config.num_attention_heads} heads, {config.hidden_act}",
-        f"folder: {directory}",
+        f"folder: {folder}",
         f"vocabulary: {config.vocab_size:,} pieces, {case}; "
-        f"at most {config.max_position_embeddings} pieces a text",
+        f"at most {tokenizer.max_length} pieces per text",
     ]
-    if config.labels:
+    if head is None:
+        lines.append("head: none; the figures below are for a new one with two classes")
+    elif config.problem_type == "regression":
+        lines.append(f"head: {head.__name__}, which answers with a number")
+    else:
+        asked = "word" if head is TokenClassifier else "text"
+        lines.append(f"head: {head.__name__}, which chooses one of these labels per {asked}")
         lines.append(f"labels: {', '.join(config.labels)}")
+    if not config.labels:
+        config = replace(config, labels=("LABEL_0", "LABEL_1"))
+    model = without_weights(head or SequenceClassifier, config)
+    rows = what_learns(model, (), division=_part)
+    total = rows["all"].elements
     lines += ["", f"{'part':<12}{'parameters':>14}"]
-    lines += [f"{part:<12}{count:>14,}" for part, count in counts.items()]
+    lines += [f"{part:<12}{row.elements:>14,}" for part, row in rows.items() if part != "all"]
     lines += [f"{'total':<12}{total:>14,}", "", f"{'method':<28}{'trains':>14}{'share':>10}"]
-    parameters = dict(model.named_parameters())
     for method in methods:
-        trained = sum(parameters[name].numel() for name in recipe(method).trainable(model))
+        trained = what_learns(model, set(recipe(method).trainable(model, 1)))["all"].learning
         lines.append(f"{method:<28}{trained:>14,}{trained / total:>10.3%}")
-    if (result := directory / "result.json").is_file():
-        lines += ["", "result.json:", *_shown(json.loads(result.read_text(encoding="utf-8")))]
+    if (file := folder / "result.json").is_file():
+        result = read_json(file)
+        shown = [f"  {key}: {result[key]}" for key in SHOWN_RESULTS if key in result]
+        lines += ["", "result.json:", *shown]
     return "\n".join(lines)
 
 
-def _shown(result: dict[str, Any]) -> list[str]:
-    keys = ("data", "method", "seed", "labels", "metric", "dev", "test", "seconds")
-    return [f"  {key}: {result[key]}" for key in keys if key in result]
+def _part(name: str, _: nn.Parameter) -> str:
+    part = part_of(name)
+    return "layers" if isinstance(part, int) else part

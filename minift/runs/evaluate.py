@@ -8,7 +8,7 @@ Proof    tests/runs/test_evaluate.py
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from minift.bert.packing import to_device
 from minift.data.examples import Example, Task, gold_classes, gold_numbers, gold_tags
 from minift.data.metrics import (
     evaluate_classification,
@@ -24,8 +25,8 @@ from minift.data.metrics import (
     evaluate_tagging,
 )
 from minift.runs.processes import merged, my_share
-from minift.speed.prefix import PrefixCache
-from minift.training.batches import Item, by_length, make_batch
+from minift.training.batches import Batch, Item, make_batch
+from minift.training.items import by_length
 
 TOKENS_PER_BATCH = 2048  # larger rectangles fall out of a laptop core's cache
 
@@ -35,7 +36,7 @@ def predict_logits(
     items: Sequence[Item],
     tokens: int = TOKENS_PER_BATCH,
     progress: bool = False,
-    cache: PrefixCache | None = None,
+    make_batch: Callable[[Sequence[Item]], Batch] = make_batch,
 ) -> list[Tensor]:
     """Compute the logits of every item, in the order of `items`.
 
@@ -44,7 +45,7 @@ def predict_logits(
         items: model inputs.
         tokens: size of a batch (see `by_length`).
         progress: show a bar on standard error.
-        cache: output of the model's lowest layers, for some or all items.
+        make_batch: packs items, with what is known of them already.
 
     Returns:
         For each item a tensor (asked, labels) on the CPU.
@@ -58,10 +59,7 @@ def predict_logits(
         with torch.inference_mode(), bar:
             for group in my_share(list(by_length(items, tokens))):
                 chosen = [items[i] for i in group]
-                batch = make_batch(chosen)
-                if cache is not None:
-                    batch = cache.add_to(batch, chosen)
-                batch = batch.to(device)
+                batch = to_device(make_batch(chosen), device)
                 logits = model(batch.packed, batch.wanted).float().cpu()
                 for i, rows in zip(group, logits.split([len(items[i].positions) for i in group])):
                     results[i] = rows
@@ -102,7 +100,7 @@ def evaluate(
     task: Task,
     labels: Sequence[str],
     progress: bool = False,
-    cache: PrefixCache | None = None,
+    make_batch: Callable[[Sequence[Item]], Batch] = make_batch,
 ) -> Evaluation:
     """Score a model on labelled examples.
 
@@ -112,9 +110,9 @@ def evaluate(
         examples: the examples themselves, all labelled.
         task, labels: those of the data set.
         progress: show a bar on standard error.
-        cache: see `predict_logits`.
+        make_batch: see `predict_logits`.
     """
-    logits = predict_logits(model, items, progress=progress, cache=cache)
+    logits = predict_logits(model, items, progress=progress, make_batch=make_batch)
     loss = mean_loss(logits, items, regression=task == "regression")
     if task == "regression":
         numbers = [float(row) for row in logits]

@@ -11,12 +11,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Protocol
 
-from minift.checkpoints.tokenizer import split_words
-from minift.data.entities import spans_conlleval
 from minift.data.examples import Example, TaggedExample, Task, TextExample, as_texts
+from minift.data.tags import spans_conlleval, word_places
+from minift.data.words import split_words
 from minift.runs.evaluate import predict_logits
-from minift.runs.train import FineTuned
-from minift.training.batches import make_items
+from minift.runs.tuned import FineTuned
 
 CHUNK = 1024  # texts held in memory at a time
 
@@ -32,21 +31,6 @@ class CanTag(Protocol):
     def tag(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
         """Return one tag a word, sentence by sentence."""
         ...
-
-
-def words_of(text: str, id: str) -> TaggedExample:
-    """Cut a text into words and remember where they stood.
-
-    Args:
-        text: any text with at least one word; a text of blanks becomes one word, itself.
-        id: name of the example.
-    """
-    cut = split_words(text) or [(text, 0, len(text))]
-    return TaggedExample(
-        id=id,
-        words=tuple(word for word, _, _ in cut),
-        offsets=tuple((start, end) for _, start, end in cut),
-    )
 
 
 def predict(tuned: FineTuned | CanTag, examples: Iterable[Example]) -> Iterator[dict[str, Any]]:
@@ -74,8 +58,7 @@ def predict(tuned: FineTuned | CanTag, examples: Iterable[Example]) -> Iterator[
 
 def _labelled(tuned: FineTuned, examples: Sequence[TextExample]) -> Iterator[dict[str, Any]]:
     unlabelled = [TextExample(e.id, e.text, None, e.text_b) for e in examples]
-    longest = tuned.model.config.max_position_embeddings
-    items = make_items(unlabelled, tuned.tokenizer, tuned.task, tuned.labels, longest)
+    items = tuned.items(unlabelled)
     for example, row in zip(unlabelled, predict_logits(tuned.model, items)):
         answer: dict[str, Any] = {"text": example.text}
         if example.text_b is not None:
@@ -90,22 +73,26 @@ def _labelled(tuned: FineTuned, examples: Sequence[TextExample]) -> Iterator[dic
 
 
 def _tagged(tuned: CanTag, examples: Sequence[Example]) -> Iterator[dict[str, Any]]:
-    sentences = [e if isinstance(e, TaggedExample) else words_of(e.text, e.id) for e in examples]
-    all_tags = tuned.tag([sentence.words for sentence in sentences])
-    for example, sentence, tags in zip(examples, sentences, all_tags):
-        if isinstance(example, TextExample):
-            text, offsets = example.text, sentence.offsets or ()
-        else:
-            text, offsets = sentence.joined()
+    sentences = [_words(example) for example in examples]
+    all_tags = tuned.tag([words for _, words, _ in sentences])
+    for (text, words, places), tags in zip(sentences, all_tags):
         entities = [
             {
-                "start": offsets[first][0],
-                "end": offsets[end - 1][1],
+                "start": places[first][0],
+                "end": places[end - 1][1],
                 "type": type_,
-                "text": text[offsets[first][0] : offsets[end - 1][1]],
+                "text": text[places[first][0] : places[end - 1][1]],
                 "start_word": first,
                 "end_word": end,
             }
             for type_, first, end in spans_conlleval(tags)
         ]
-        yield {"text": text, "entities": entities, "words": list(sentence.words), "tags": tags}
+        yield {"text": text, "entities": entities, "words": list(words), "tags": tags}
+
+
+def _words(example: Example) -> tuple[str, Sequence[str], Sequence[tuple[int, int]]]:
+    """Return a text, its words and where they stand; a text of blanks is one word, itself."""
+    if isinstance(example, TaggedExample):
+        return " ".join(example.words), example.words, word_places(example.words)
+    cut = split_words(example.text) or [(example.text, 0, len(example.text))]
+    return example.text, [word for word, *_ in cut], [(start, end) for _, start, end in cut]

@@ -29,7 +29,6 @@ Proof    tests/runs/test_processes.py
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import time
 import traceback
@@ -42,8 +41,10 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from minift.checkpoints.weights import weights_digest
 from minift.errors import MiniftError
 from minift.runs.lifeline import INTERRUPTED, Lifeline
+from minift.training.loop import Team
 from minift.version import __version__
 
 T = TypeVar("T")
@@ -127,6 +128,12 @@ def sum_gradients(model: nn.Module) -> None:
             parameter.grad = None
 
 
+def add_up(model: nn.Module, loss: float) -> float:
+    """Sum all gradients over the processes, and return the sum of their losses."""
+    sum_gradients(model)
+    return total(loss)
+
+
 def total(number: float) -> float:
     """Return the sum of a number over all processes."""
     if _world.size == 1:
@@ -134,6 +141,11 @@ def total(number: float) -> float:
     box = torch.tensor([number], dtype=torch.float64)
     sum_over_ranks([box])
     return float(box)
+
+
+TEAM = Team(
+    my_share, add_up, sum_over_ranks
+)  # how all processes of a run share the steps of training
 
 
 def from_all(value: T) -> list[T]:
@@ -182,14 +194,6 @@ def require_same_weights(model: nn.Module) -> None:
     """Refuse to go on unless all processes have the same model, bit for bit."""
     if _world.size > 1:
         require_same({"weights": weights_digest(model)})
-
-
-def weights_digest(model: nn.Module) -> str:
-    """Return a digest of all parameters and their names."""
-    digest = hashlib.sha256()
-    for name, parameter in model.named_parameters():
-        digest.update(name.encode() + parameter.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:12]
 
 
 def require_enough(examples: int) -> None:

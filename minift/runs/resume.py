@@ -1,13 +1,12 @@
-"""Where a run stands, on disk: a run that was killed goes on as if nothing had happened.
+"""Where a run stands, on disk: a run that was killed resumes as if nothing had happened.
 
 Claim    A checkpoint holds all that the rest of a run depends on, taken between two optimizer
          steps: weights, Adam's moments, every random stream, the place in the epoch. A file's
          name ends with the digest of its content, so one that was cut off or flipped is known,
          named, and passed over for the one before.
 Differs  A schedule is not stored: it is a function of the steps and of the validation losses, and
-         hears those again. What never changes (the frozen weights, the masks of Child-Tuning D)
+         is given those again. What never changes (the frozen weights, the masks of Child-Tuning D)
          is made anew from the same seeds.
-         Of several processes the first writes and reads; each has its own stream of dropout.
 Proof    tests/runs/test_resume.py
 """
 
@@ -18,114 +17,37 @@ import re
 import shutil
 import time
 import warnings
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import torch
-from torch import Tensor, nn
 
 from minift.files import atomic_directory_write
 from minift.runs.processes import from_all, from_first, rank
-from minift.training.schedules import Schedule
-
-if TYPE_CHECKING:
-    from minift.training.loop import History
+from minift.training.loop import Epoch, Training
 
 KEPT = 2  # the last one, and the one before in case the last is damaged
 _NAME = re.compile(r"step-(\d+)-([0-9a-f]{16})\.pt")
 
 
-@dataclass
-class Place:
-    """Where a run stands.
+def resumed(training: Training, checkpoints: Checkpoints) -> Iterator[Epoch | None]:
+    """Iterate over a training from its newest checkpoint, and write one whenever it is due.
 
-    Args:
-        epoch: the one under way.
-        done: its steps so far.
-        step: optimizer steps of the whole run so far.
-        rate: learning rate of the last of them.
-        loss, count: sums over the epoch.
-        best_score: of all epochs so far.
-        seconds, training_seconds: so far, with and without evaluation.
+    The records of the epochs before come first. Each process has its own stream of dropout, and
+    the first writes them all.
     """
-
-    epoch: int = 1
-    done: int = 0
-    step: int = 0
-    rate: float = 0.0
-    loss: float = 0.0
-    count: int = 0
-    best_score: float = float("-inf")
-    seconds: float = 0.0
-    training_seconds: float = 0.0
-
-    def add(self, loss: float, count: int, seconds: float) -> None:
-        """Take in one step."""
-        self.done, self.step = self.done + 1, self.step + 1
-        self.loss, self.count = self.loss + loss, self.count + count
-        self.training_seconds += seconds
-
-    def begin_epoch(self, epoch: int) -> None:
-        """Start the sums anew."""
-        self.epoch, self.done, self.loss, self.count = epoch, 0, 0.0, 0
-
-
-@dataclass
-class RunState:
-    """What the rest of a run depends on, beside its `Place`.
-
-    Args:
-        parameters: what learns, by name.
-        optimizer, schedule, history: of the run.
-        order, dropout, masks: the random streams; `masks` if the gradient rule draws from one.
-    """
-
-    parameters: dict[str, nn.Parameter]
-    optimizer: torch.optim.Optimizer
-    schedule: Schedule
-    order: torch.Generator
-    dropout: torch.Generator
-    masks: torch.Generator | None
-    history: History
-
-    def state(self, place: Place, epoch_order: Tensor) -> dict[str, Any]:
-        """Return it for a checkpoint; `epoch_order`: what `order` was as the epoch began."""
-        streams = {"order": epoch_order, "dropout": torch.stack(from_all(self.dropout.get_state()))}
-        if self.masks is not None:
-            streams["masks"] = self.masks.get_state()
-        return {
-            "place": asdict(place),
-            "weights": {name: parameter.detach() for name, parameter in self.parameters.items()},
-            "optimizer": self.optimizer.state_dict(),
-            "streams": streams,
-            "epochs": [record.as_dict() for record in self.history.epochs],
-            "best_epoch": self.history.best_epoch,
-            "best": self.history.weights.get("best", {}),
-        }
-
-    def restore(self, state: dict[str, Any]) -> Place:
-        """Put everything back as `state` has it."""
-        with torch.no_grad():
-            for name, weights in state["weights"].items():
-                self.parameters[name].copy_(weights)
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.order.set_state(state["streams"]["order"])
-        size = self.dropout.get_state().numel()
-        own = state["streams"]["dropout"].view(-1, size)[rank()]
-        self.dropout.set_state(own.clone())  # torch 2.13 crashes on a part of a tensor
-        if self.masks is not None:
-            self.masks.set_state(state["streams"]["masks"])
-        from minift.training.loop import Epoch
-
-        self.history.epochs = [Epoch(**record) for record in state["epochs"]]
-        self.history.best_epoch = state["best_epoch"]
-        if state["best"]:
-            device = next(iter(self.parameters.values())).device
-            self.history.weights["best"] = {n: t.to(device) for n, t in state["best"].items()}
-        for record in self.history.epochs:  # a schedule is a function of what it has heard
-            self.schedule.after_epoch(record.dev_loss)
-        return Place(**state["place"])
+    if (state := checkpoints.load()) is not None:
+        size = training.dropout.get_state().numel()
+        own = state["dropout"].view(-1, size)[rank()].clone()  # torch 2.13 crashes on a part
+        training.load({**state, "dropout": own})
+        yield from training.history.epochs
+    for record in training:
+        yield record
+        if record is None and checkpoints.due:
+            state = training.state()
+            dropout = torch.stack(from_all(state["dropout"]))
+            checkpoints.save(training.step, {**state, "dropout": dropout})
 
 
 class Checkpoints:

@@ -19,28 +19,79 @@ from __future__ import annotations
 import contextlib
 import platform
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
+from torch import Tensor, nn
 
+from minift.bert.encoder import Bert
+from minift.bert.packing import Packed, Selection
 from minift.errors import MiniftError
+from minift.speed import varlen
+from minift.training.loop import Precision
 
-Precision = Literal["float32", "bf16"]  # "float32": the dtype of the weights, whatever it is
 BF16_FLAGS = ("avx512_bf16", "amx_bf16", "bf16")  # x86, x86, ARM; in /proc/cpuinfo
 
 
-def products_in(
-    precision: Precision, device: torch.device
-) -> contextlib.AbstractContextManager[object]:
-    """Return a context in which matrix products are computed in `precision`.
+class Bf16Bert(Bert):
+    """A `Bert` whose matrix products are computed in bfloat16; `print(model)` shows its name.
 
-    Enter it once a forward pass: autocast keeps the bf16 copies of weights until it is left, and
-    would not see what the optimizer makes of them.
+    Each forward pass enters autocast once: autocast keeps the bf16 copies of weights until it is
+    left, and would not see what the optimizer makes of them.
     """
-    if precision == "float32":
-        return contextlib.nullcontext()
-    return torch.autocast(device.type, torch.bfloat16)
+
+    def forward(self, packed: Packed, wanted: Selection | None = None) -> Tensor:
+        """See `Bert.forward`."""
+        with self._autocast():
+            return super().forward(packed, wanted)
+
+    def up_to(self, layers: int, packed: Packed) -> Tensor:
+        """See `Bert.up_to`."""
+        with self._autocast():
+            return super().up_to(layers, packed)
+
+    def hidden_states(self, packed: Packed, layers: int | None = None) -> list[Tensor]:
+        """See `Bert.hidden_states`."""
+        with self._autocast():
+            return super().hidden_states(packed, layers)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.embeddings.word.weight.device.type, torch.bfloat16)
+
+
+def compute_in(model: nn.Module, precision: Precision) -> None:
+    """Let the encoder of `model` compute its matrix products in `precision`, from now on.
+
+    On a GPU bf16 also brings attention without rectangles (see varlen.py).
+
+    Raises:
+        MiniftError: if the device of `model` cannot, or there is no encoder that could.
+    """
+    require_precision(precision, next(model.parameters()).device)
+    encoders = [module for module in model.modules() if isinstance(module, Bert)]
+    if precision != "float32" and not encoders:
+        raise MiniftError(f"{type(model).__name__} holds no Bert that could compute in {precision}")
+    for encoder in encoders:
+        encoder.__class__ = Bert if precision == "float32" else Bf16Bert
+        varlen.apply(encoder, precision == "bf16")
+
+
+def precision_of(model: nn.Module) -> Precision:
+    """Return what the encoder of `model` computes in."""
+    return "bf16" if any(isinstance(m, Bf16Bert) for m in model.modules()) else "float32"
+
+
+@contextlib.contextmanager
+def full_precision(model: nn.Module) -> Iterator[None]:
+    """Let the block compute in the weights' own precision."""
+    precision = precision_of(model)
+    compute_in(model, "float32")
+    try:
+        yield
+    finally:
+        compute_in(model, precision)
 
 
 def require_precision(precision: Precision, device: torch.device) -> None:

@@ -4,8 +4,8 @@ Claim    Where the embeddings and the lowest layers are frozen, their output for
          same in every epoch, and for every model with the same weights there. It is computed
          once and kept, in memory or, if it is large, in a file mapped to memory; what is learned
          and predicted is the same as if it were computed each time.
-Differs  For that, dropout in the prefix must be off. It would only add noise to features that
-         cannot adapt to it; `Settings.prefix_dropout` switches it on, and the cache off.
+Differs  For that, dropout in the prefix must be off, as the loop has it; where
+         `Settings.prefix_dropout` switches it on, there is no cache.
 Proof    tests/speed/test_prefix.py
 """
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,11 +22,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from minift.bert.encoder import Bert
-from minift.bert.heads import encoder_of, reads_every_token
-from minift.bert.packing import Computed
+from minift.bert.encoder import encoder_of
+from minift.bert.packing import Computed, to_device
 from minift.errors import MiniftError
-from minift.training.batches import Batch, Item, by_length, make_batch
+from minift.speed.precision import precision_of
+from minift.training.batches import Batch, Item, make_batch
+from minift.training.items import by_length
 
 LARGEST = 2 * 2**30  # bytes of hidden states that are kept in memory; more go to a file
 TOKENS = 2048  # of a batch while the states are computed
@@ -35,34 +36,9 @@ TOKENS = 2048  # of a batch while the states are computed
 Key = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
 
-def quiet_prefix(model: nn.Module, trainable_names: Iterable[str]) -> list[nn.Module]:
-    """Return the modules wholly below the lowest parameter that learns.
-
-    Args:
-        model: a `Bert`, or a model that holds one as `bert`.
-        trainable_names: parameters of `model` that learn.
-
-    Returns:
-        The embeddings and the lowest layers, as far up as nothing learns; [] if the embeddings
-        learn or the model holds no `Bert`.
-    """
-    encoder = getattr(model, "bert", model)
-    if not isinstance(encoder, Bert):
-        return []
-    parameters = dict(model.named_parameters())
-    learning = {id(parameters[name]) for name in trainable_names}
-    prefix: list[nn.Module] = []
-    for module in (encoder.embeddings, *encoder.layers):
-        if any(id(parameter) in learning for parameter in module.parameters()):
-            break
-        prefix.append(module)
-    return prefix
-
-
-def quiet(modules: Iterable[nn.Module]) -> None:
-    """Switch off dropout in `modules`; call it after each `model.train()`."""
-    for module in modules:
-        module.eval()
+def reads_every_token(model: nn.Module) -> bool:
+    """Whether the head needs all of the last layer's output, not that of asked tokens only."""
+    return getattr(model, "reads_every_token", False)
 
 
 class PrefixCache:
@@ -115,7 +91,7 @@ class PrefixCache:
         with torch.no_grad():
             for group in by_length(needed, TOKENS):
                 chosen = [needed[i] for i in group]
-                batch = make_batch(chosen).to(weight.device)
+                batch = to_device(make_batch(chosen), weight.device)
                 if self.whole:
                     hidden = encoder(batch.packed, batch.wanted)
                 else:
@@ -129,6 +105,10 @@ class PrefixCache:
     def fits(self, model: nn.Module) -> bool:
         """Whether the states are those of this model: the same weights, read by the same head."""
         return self.digest == self._digest(model)
+
+    def make_batch(self, items: Sequence[Item]) -> Batch:
+        """Pack items into one batch on the CPU, with their states if all of them are kept."""
+        return self.add_to(make_batch(items), items)
 
     def add_to(self, batch: Batch, items: Sequence[Item]) -> Batch:
         """Return the batch of `items` with its states, or as it is if one of them is not kept."""
@@ -149,7 +129,7 @@ class PrefixCache:
         """Tell one prefix from another by all that its output depends on."""
         encoder = encoder_of(model)
         found = hashlib.sha256(
-            repr((encoder.config, encoder.precision, self.layers, self.whole)).encode()
+            repr((encoder.config, precision_of(model), self.layers, self.whole)).encode()
         )
         for module in (encoder.embeddings, *encoder.layers[: self.layers]):
             for parameter in module.parameters():
@@ -177,13 +157,8 @@ def _mapped(shape: tuple[int, int], dtype: torch.dtype, folder: str | Path | Non
 
 
 def prefix_cache(
-    model: nn.Module,
-    trainable_names: Iterable[str],
-    items: Sequence[Item],
-    folder: str | Path | None = None,
+    model: nn.Module, items: Sequence[Item], folder: str | Path | None = None
 ) -> PrefixCache | None:
-    """Return a cache for the frozen prefix; None if there is no prefix."""
-    prefix = quiet_prefix(model, trainable_names)
-    if not prefix or not hasattr(model, "bert"):
-        return None
-    return PrefixCache(model, len(prefix) - 1, items, folder)
+    """Return a cache for the frozen prefix of a model (see `select`); None if it has none."""
+    layers = len(encoder_of(model).frozen_prefix()) - 1
+    return PrefixCache(model, layers, items, folder) if layers >= 0 else None

@@ -24,10 +24,9 @@ from torch.nn import functional as F
 
 from minift.bert.encoder import Bert
 from minift.bert.heads import MaskedLM
+from minift.bert.names import WORD_TABLE
 from minift.training.batches import Item
 from minift.training.loop import GradientRule
-
-TABLE = "bert.embeddings.word.weight"
 
 
 class UsedRows(nn.Module):
@@ -78,11 +77,11 @@ def used_rows(
     encoder = getattr(model, "bert", None)
     used = torch.tensor(sorted({id for item in items for id in item.input_ids}), dtype=torch.long)
     if (
-        TABLE not in learning
+        WORD_TABLE not in learning
         or not isinstance(encoder, Bert)
         or isinstance(model, MaskedLM)
         or 2 * len(used) > encoder.config.vocab_size
-        or (rule is not None and not _learns_whole(rule, model.get_parameter(TABLE)))
+        or (rule is not None and not _learns_whole(rule, model.get_parameter(WORD_TABLE)))
     ):
         yield
         return
@@ -101,4 +100,4 @@ def used_rows(
 
 
 def _learns_whole(rule: GradientRule, table: nn.Parameter) -> bool:
-    return rule.learning(TABLE, table) == table.numel()
+    return rule.learning(WORD_TABLE, table) == table.numel()

@@ -1,12 +1,14 @@
 """Attention over packed sequences in one kernel, where a GPU has it: no rectangle at all.
 
+    varlen.apply(model, True)    print(model) then shows VarlenAttention in place of Attention
+
 Claim    Each sequence attends to itself alone, given nothing but the run of tokens and the
          offsets at which sequences start; the numbers are those of the rectangle.
 Source   Dao et al. (2022), "FlashAttention", https://arxiv.org/abs/2205.14135; the kernel is
          `torch.nn.attention.varlen`, https://docs.pytorch.org/docs/stable/nn.attention.varlen.html
 Differs  It takes bf16 only, and no dropout of attention probabilities: with that, the rectangle
          is computed. Written without a GPU at hand: what it is given is tested with a stand-in for
-         the kernel, the kernel itself where there is a GPU. `varlen.enabled = False` turns it off.
+         the kernel, the kernel itself where there is a GPU.
 Proof    tests/speed/test_varlen.py
 """
 
@@ -18,11 +20,30 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from minift.bert.packing import Layout
+from minift.bert.encoder import Attention
+from minift.bert.packing import Layout, Selection
 
-enabled = True
+
+class VarlenAttention(Attention):
+    """`Attention` that goes through the kernel wherever `computes` says so."""
+
+    def forward(self, hidden: Tensor, layout: Layout, wanted: Selection | None) -> Tensor:
+        """See `Attention.forward`."""
+        if not computes(hidden, self.head_dim, self.training * self.dropout.probability):
+            return super().forward(hidden, layout, wanted)
+        asking = hidden if wanted is None else wanted.of(hidden)
+        rows = self.query(asking), self.key(hidden), self.value(hidden)
+        asking_layout = layout if wanted is None else wanted.layout
+        return self.output(attend(*rows, self.num_heads, asking_layout, layout))
+
+
+def apply(model: nn.Module, wanted: bool) -> None:
+    """Let every attention of `model` try the kernel, or none."""
+    for module in model.modules():
+        if isinstance(module, Attention):
+            module.__class__ = VarlenAttention if wanted else Attention
 
 
 @functools.cache
@@ -45,8 +66,7 @@ def computes(hidden: Tensor, head_dim: int, dropout: float) -> bool:
     """
     halved = torch.is_autocast_enabled("cuda") and torch.get_autocast_dtype("cuda")
     return (
-        enabled
-        and hidden.is_cuda
+        hidden.is_cuda
         and torch.version.cuda is not None
         and (halved or hidden.dtype) == torch.bfloat16
         and dropout == 0

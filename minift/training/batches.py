@@ -1,23 +1,13 @@
-"""From examples to batches: what the model reads, which tokens are asked, what is expected.
+"""From items to batches: what the model reads, which tokens are asked, what is expected.
 
 Claim    Every task has one shape: some tokens of a packed batch are asked, and each has one
-         target. Classification and regression ask [CLS]; tagging asks the first piece of each
-         word; masked language modelling asks the masked positions.
-Differs  - A sentence longer than the model becomes several overlapping windows; each word is
-           asked in exactly one of them, so no word is dropped from loss or score.
-         - The other pieces of a word have no label and no loss, as in BERT's own tagger. With
-           `other_pieces="continue"` they are trained to continue the word's entity (B-X -> I-X),
-           each weighing as much as a first piece. What a word is said to be, in evaluation and
-           prediction, is read from its first piece either way.
-         - Batches of random order are for training; batches of similar length, limited by
-           tokens, are for prediction, and results go back to the order of the input.
+         target. (items.py makes the items of a task from its examples.)
 Proof    tests/training/test_batches.py
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -25,14 +15,10 @@ import torch
 from torch import Tensor
 
 from minift.bert.packing import Packed, Selection, pack
-from minift.checkpoints.tokenizer import Tokenizer
-from minift.data.examples import Example, TaggedExample, Task, as_sentences, as_texts
-from minift.errors import MiniftError, nearest
 
-OtherPieces = Literal["ignore", "continue"]
-T = TypeVar("T")
-
+OtherPieces = Literal["ignore", "continue"]  # what tagging asks of the later pieces of a word
 UNLABELLED = -100  # class index of a token that nobody labelled; it has no loss and no score
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -43,7 +29,7 @@ class Item:
         example: index of the example it comes from.
         input_ids, segment_ids: as the tokenizer made them.
         positions: tokens that are asked.
-        targets: one a position: class index (`UNLABELLED` where there is none), or number
+        targets: one per position: class index (`UNLABELLED` where there is none), or number
             (nan where there is none).
     """
 
@@ -59,148 +45,31 @@ class Batch:
     """Several items as the model reads them.
 
     Args:
-        packed: the tokens.
-        wanted: the asked tokens.
+        packed, wanted: the tokens; those that are asked.
         targets: (asked,) int64 class indices, or float numbers for regression.
+        examples: index of the example of each sequence, for an objective that looks it up.
     """
 
     packed: Packed
     wanted: Selection
     targets: Tensor
-
-    @property
-    def labelled(self) -> Tensor:
-        """(asked,) True where there is a target."""
-        if self.targets.is_floating_point():
-            return ~self.targets.isnan()
-        return self.targets != UNLABELLED
-
-    def to(self, device: torch.device | str) -> Batch:
-        """Return the batch with its tensors on `device`."""
-        return Batch(self.packed.to(device), self.wanted.to(device), self.targets.to(device))
+    examples: tuple[int, ...] = ()
 
 
-def make_items(
-    examples: Sequence[Example],
-    tokenizer: Tokenizer,
-    task: Task,
-    labels: Sequence[str],
-    max_length: int = 512,
-    other_pieces: OtherPieces = "ignore",
-) -> list[Item]:
-    """Turn examples into model inputs.
-
-    Args:
-        examples: `TaggedExample`s for tagging, `TextExample`s otherwise.
-        tokenizer: makes the word pieces.
-        task: what is asked.
-        labels: class names or tags, in the order of the logits.
-        max_length: longest input in word pieces; longer texts are cut, longer tagged
-            sentences become several items.
-        other_pieces: what tagging asks of the pieces of a word behind its first: "ignore" asks
-            nothing; "continue" asks for the tag that continues the word's, for training only.
-
-    Raises:
-        MiniftError: if a label is not among `labels`, or `other_pieces` does not fit.
-    """
-    if other_pieces not in ("ignore", "continue"):
-        raise MiniftError(f'other_pieces must be "ignore" or "continue", got {other_pieces!r}')
-    index = {label: number for number, label in enumerate(labels)}
-    if task == "tagging":
-        continues = other_pieces == "continue"
-        return _word_items(as_sentences(examples), tokenizer, index, max_length, continues)
-    if other_pieces != "ignore":
-        raise MiniftError(f'other_pieces="{other_pieces}" is for tagging, not for {task}')
-    items = []
-    texts = as_texts(examples)
-    encodings = tokenizer.encode(
-        [e.text for e in texts], [e.text_b for e in texts], max_length=max_length
-    )
-    target: float  # class index, or number
-    for number, (example, encoding) in enumerate(zip(texts, encodings)):
-        if task == "regression":
-            target = math.nan if example.label is None else float(example.label)
-        elif example.label is None:
-            target = UNLABELLED
-        else:
-            target = _index_of(str(example.label), index, f"example {example.id}")
-        items.append(Item(number, encoding.input_ids, encoding.segment_ids, [0], [target]))
-    return items
-
-
-def _word_items(
-    examples: Sequence[TaggedExample],
-    tokenizer: Tokenizer,
-    index: dict[str, int],
-    max_length: int,
-    continues: bool,
-) -> list[Item]:
-    items = []
-    for number, example in enumerate(examples):
-        where = f"sentence {example.id}"
-        tags = example.tags or [None] * len(example.words)
-        targets = [_index_of(tag, index, where) for tag in tags]
-        rest = [_index_of(_continued(tag), index, where) for tag in tags] if continues else []
-        for window in tokenizer.encode_words(example.words, max_length=max_length):
-            if not window.words:  # a window may own no word
-                continue
-            positions = list(window.word_positions)
-            asked = [targets[word] for word in window.words]
-            if continues:
-                first = set(positions)
-                owned = [(p, w) for p, w in enumerate(window.piece_words) if w in window.words]
-                positions = [place for place, _ in owned]
-                asked = [(targets if place in first else rest)[word] for place, word in owned]
-            segments = [0] * len(window.input_ids)
-            items.append(Item(number, window.input_ids, segments, positions, asked))
-    return items
-
-
-def _continued(tag: str | None) -> str | None:
-    """Return the tag of a piece that continues a word of this tag: B-X and I-X give I-X."""
-    return f"I{tag[1:]}" if tag is not None and tag.startswith("B-") else tag
-
-
-def _index_of(label: str | None, index: dict[str, int], where: str) -> int:
-    if label is None:
-        return UNLABELLED
-    if label not in index:
-        raise MiniftError(
-            f"{where}: label {label!r} is unknown; known are {', '.join(index)}"
-            f"{nearest(label, index)}"
-        )
-    return index[label]
+def labelled(targets: Tensor) -> Tensor:
+    """(asked,) True where there is a target."""
+    return ~targets.isnan() if targets.is_floating_point() else targets != UNLABELLED
 
 
 def make_batch(items: Sequence[Item]) -> Batch:
     """Pack items into one batch on the CPU."""
     packed = pack([item.input_ids for item in items], [item.segment_ids for item in items])
     wanted = packed.select([item.positions for item in items])
-    return Batch(packed, wanted, torch.tensor([t for item in items for t in item.targets]))
+    targets = torch.tensor([target for item in items for target in item.targets])
+    return Batch(packed, wanted, targets, tuple(item.example for item in items))
 
 
 def shuffled(items: Sequence[T], size: int, generator: torch.Generator) -> list[list[T]]:
     """Split items into training batches of `size` in an order drawn from `generator`."""
     order = torch.randperm(len(items), generator=generator).tolist()
     return [[items[i] for i in order[at : at + size]] for at in range(0, len(order), size)]
-
-
-def by_length(items: Sequence[Item], tokens: int) -> Iterator[list[int]]:
-    """Group item indices so that neighbours in length share a batch.
-
-    Args:
-        items: the items.
-        tokens: largest rectangle (sequences x longest) of a batch; an item longer than that
-            is a batch of its own.
-
-    Yields:
-        Indices of the items of one batch, the longest batch first, so that a machine that
-        runs out of memory does so at once.
-    """
-    order = sorted(range(len(items)), key=lambda i: -len(items[i].input_ids))
-    at = 0
-    while at < len(order):
-        longest = len(items[order[at]].input_ids)
-        size = max(1, tokens // longest)
-        yield order[at : at + size]
-        at += size

@@ -1,93 +1,77 @@
-"""The one training loop, with a slot for each question a method can answer.
+"""The one training loop, with a slot for each question that a method can answer.
 
-Claim    Fine-tuning is this loop; a method changes what is handed to a slot and nothing else.
+Claim    Fine-tuning is this loop; a method is a `Recipe` that fills its slots, and nothing else.
 
-    trainable   which parameters learn?           model -> names
-    gradients   what happens to the gradient?     an object with before_step and after_step
-    schedule    how fast, and until when?         an object with factor and after_epoch;
-                                                  `scales` multiplies it per parameter
-    objective   what is the loss?                 (model, batch) -> one loss a target
+    trainable   which parameters learn?           (model, epoch) -> names
+    gradients   what happens to the gradient?     makes an object with before_step and after_step
+    schedule    how fast, and until when?         makes an object with factor and after_epoch;
+                                                  `scales` multiplies the rate of each parameter
+    objective   what is the loss?                 (model, batch, step, steps) -> loss per target
 
 Source   AdamW: Loshchilov & Hutter (2019), https://arxiv.org/abs/1711.05101, decoupled decay on
          matrices and not on biases and LayerNorm; bias correction on, as Mosbach et al. (2021),
          https://arxiv.org/abs/2006.04884, show it must be for few labels.
 Differs  - The loss of a step is the mean over its labelled targets, also when it is accumulated
            over several smaller batches (a mean of batch means would weigh them unequally).
-         - Four random streams (see `Seeds`), so that methods can be compared on the same draws.
-         - With several processes (processes.py) each takes its share of a step's examples.
+         - Where the lowest layers are frozen their dropout is off: it would only add noise to
+           features that cannot adapt to it (`Settings.prefix_dropout` switches it on).
+         - Separate random streams (see `Seeds`), so that methods are compared on the same draws.
 Proof    tests/training/test_loop.py
 Tutorial tutorials/03_few_labels_and_variance
 """
 
 from __future__ import annotations
 
+import hashlib
+import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from tqdm import tqdm
 
 from minift.bert.dropout import set_dropout_generator
-from minift.bert.encoder import set_precision
+from minift.bert.encoder import Bert
+from minift.bert.packing import to_device
 from minift.errors import MiniftError
-from minift.runs.processes import my_share, own_seed, require_enough, sum_gradients, total
-from minift.runs.resume import Checkpoints, Place, RunState
-from minift.speed.precision import Precision
-from minift.speed.prefix import PrefixCache, prefix_cache, quiet, quiet_prefix
-from minift.training.batches import Batch, Item, OtherPieces, make_batch, shuffled
+from minift.training.batches import Batch, Item, OtherPieces, labelled, make_batch, shuffled
 from minift.training.schedules import Linear, Schedule
+
+Precision = Literal["float32", "bf16"]  # of the encoder's matrix products (speed/precision.py)
+EPOCHS = 8  # where nobody says how many
 
 
 class Diverged(MiniftError):
-    """The loss is not finite any more: the learning rate is too high, or the data are off."""
-
-
-Trainable = Callable[[nn.Module], Iterable[str]]
-Objective = Callable[[nn.Module, Batch], Tensor]
+    """The loss is not finite any more: the learning rate is too high, or the data are wrong."""
 
 
 class GradientRule(Protocol):
-    """What the loop asks of the `gradients` slot. Keys are parameter names.
-
-    `generator` is the stream that it draws from at each step, if it does; a resumed run goes on
-    with it.
-    """
+    """What the loop asks of the `gradients` slot. Keys are parameter names."""
 
     @property
     def generator(self) -> torch.Generator | None:
-        """The stream, None if nothing is drawn during training."""
-        ...
+        """The stream that is drawn from during training, which a resumed run continues."""
 
     def before_step(self, parameters: dict[str, nn.Parameter]) -> None:
         """Change `.grad` in place, after clipping and before the optimizer reads it."""
-        ...
 
     def after_step(self, parameters: dict[str, nn.Parameter]) -> None:
-        """Change the weights in place after the optimizer's step, if that must be."""
-        ...
+        """Change the weights in place after the optimizer's step."""
 
     def learning(self, name: str, parameter: nn.Parameter) -> int:
-        """Return how many elements of a parameter can ever change under this rule.
-
-        If it is all of the word table, the rule may be given a table of the rows in use only.
-        """
-        ...
+        """Return how many elements of a parameter can ever change."""
 
 
 @dataclass(frozen=True)
 class Seeds:
-    """One seed for each stream of random numbers, so that one can change while others stay.
+    """One seed per stream of random numbers, so that one can change while the others stay.
 
     Args:
-        subset: which examples are drawn.
-        head: weights of a new head.
-        order: order of the training examples.
-        dropout: dropout masks.
-        masks: gradient masks of a method.
+        subset, head: which examples are drawn; the weights of a new head.
+        order, dropout, masks: of the training examples; dropout masks; a method's gradient masks.
     """
 
     subset: int
@@ -98,8 +82,9 @@ class Seeds:
 
     @classmethod
     def all(cls, seed: int) -> Seeds:
-        """Use one number for all streams; each stream still has a generator of its own."""
-        return cls(seed, seed, seed, seed, seed)
+        """Derive five seeds from one, no two of them alike; `subset` is the number itself."""
+        digests = (hashlib.sha256(f"{stream} {seed}".encode()).digest() for stream in range(4))
+        return cls(seed, *(int.from_bytes(digest[:6], "big") for digest in digests))
 
 
 @dataclass(frozen=True)
@@ -107,28 +92,22 @@ class Settings:
     """How long and how hard to train.
 
     Args:
-        epochs: passes over the training examples.
-        batch_size: examples of one optimizer step.
-        accumulate: smaller batches that a step is split into, to save memory.
-        learning_rate: the rate that `schedule` multiplies.
-        weight_decay: decoupled decay of matrices; biases and LayerNorm do not decay.
+        epochs, steps, min_steps: so many passes over the training examples; else as many as give
+            so many optimizer steps; else `EPOCHS`, and more until there are `min_steps` steps.
+        batch_size, accumulate: examples per step; smaller batches that it is split into.
+        learning_rate, weight_decay: the rate that `schedule` multiplies; decay of matrices.
         betas, epsilon: of Adam.
         clip: largest norm of the whole gradient; 0 switches clipping off.
-        min_steps: epochs are added until there are at least so many optimizer steps.
-        prefix_dropout: keep dropout on below the lowest parameter that learns. Off by default:
-            the frozen prefix is then computed once, not in every epoch (see prefix.py).
+        prefix_dropout: keep dropout on below the lowest parameter that learns.
         keep: "last" weights, or the "best" epoch's by the validation score. "best" selects on
             the validation split, so report on another one.
-        other_pieces: of tagging: the pieces of a word behind its first have no loss ("ignore"),
-            or learn to continue its tag ("continue"); see `make_items`.
-        used_rows: of the word table train only the rows that the training texts read, which comes
-            to the same and is faster (see minift.speed.rows); heeded by `minift.runs.train.train`
-            and the rounds of active learning.
-        precision: of the encoder's matrix products, in training and in what the model answers
-            afterwards: "float32" (the weights' own), or "bf16" (see minift.speed.precision).
+        other_pieces: see `make_items`.
+        precision: of the encoder's matrix products, while it learns and when it answers.
     """
 
-    epochs: int = 8
+    epochs: int | None = None
+    steps: int | None = None
+    min_steps: int = 0
     batch_size: int = 16
     accumulate: int = 1
     learning_rate: float = 5e-5
@@ -136,76 +115,106 @@ class Settings:
     betas: tuple[float, float] = (0.9, 0.999)
     epsilon: float = 1e-8
     clip: float = 1.0
-    min_steps: int = 0
     prefix_dropout: bool = False
     keep: Literal["last", "best"] = "last"
     other_pieces: OtherPieces = "ignore"
-    used_rows: bool = True
     precision: Precision = "float32"
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "accumulate"):
-            if getattr(self, name) < 1:
-                raise MiniftError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not self.learning_rate > 0:
-            raise MiniftError(f"learning_rate must be positive, got {self.learning_rate}")
-        if self.keep not in ("last", "best"):
-            raise MiniftError(f'keep must be "last" or "best", got {self.keep!r}')
+        def check(name: str, good: bool, expected: str) -> None:
+            if not good:
+                raise MiniftError(f"{name} must be {expected}, got {getattr(self, name)!r}")
+
+        for name in ("epochs", "steps", "min_steps", "batch_size", "accumulate"):
+            value, least = getattr(self, name), 0 if name == "min_steps" else 1
+            unsaid = value is None and name in ("epochs", "steps")
+            check(
+                name,
+                unsaid or (type(value) is int and value >= least),
+                f"a whole number from {least} up",
+            )
+        for name in ("learning_rate", "epsilon"):
+            check(name, 0 < getattr(self, name) < math.inf, "a positive number")
+        for name in ("weight_decay", "clip"):
+            check(name, 0 <= getattr(self, name) < math.inf, "a number from 0 up")
+        good = len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)
+        check("betas", good, "two numbers in [0, 1)")
+        for name, words in (
+            ("keep", ("last", "best")),
+            ("other_pieces", get_args(OtherPieces)),
+            ("precision", get_args(Precision)),
+        ):
+            check(name, getattr(self, name) in words, " or ".join(f'"{word}"' for word in words))
 
 
-def everything(model: nn.Module) -> list[str]:
+class Team(NamedTuple):
+    """How several processes share a step; by default there is one, which takes all of it."""
+
+    share: Callable[[Sequence[Item]], Sequence[Item]] = lambda items: items
+    add_up: Callable[[nn.Module, float], float] = lambda model, loss: loss  # and the gradients
+    sum_tensors: Callable[[Iterable[Tensor]], None] = lambda tensors: None  # in place
+
+
+Trainable = Callable[[nn.Module, int], Iterable[str]]
+MakeRule = Callable[[nn.Module, Sequence[Item], Seeds, Team], GradientRule]
+Objective = Callable[[nn.Module, Batch, int, int], Tensor]
+Validate = Callable[[nn.Module], tuple[float, float]]
+
+
+def everything(model: nn.Module, epoch: int = 1) -> list[str]:
     """The `trainable` slot of full fine-tuning: all parameters."""
     return [name for name, _ in model.named_parameters()]
 
 
-def cross_entropy(model: nn.Module, batch: Batch) -> Tensor:
-    """The usual objective: -log p(target), one a labelled target."""
-    logits = model(batch.packed, batch.wanted)
-    return F.cross_entropy(logits[batch.labelled], batch.targets[batch.labelled], reduction="none")
+def cross_entropy(model: nn.Module, batch: Batch, step: int = 0, steps: int = 1) -> Tensor:
+    """The usual objective: -log p(target), one per labelled target."""
+    logits, known = model(batch.packed, batch.wanted), labelled(batch.targets)
+    return F.cross_entropy(logits[known], batch.targets[known], reduction="none")
 
 
-def squared_error(model: nn.Module, batch: Batch) -> Tensor:
-    """The objective of regression: (prediction - target)^2, one a labelled target."""
-    predicted: Tensor = model(batch.packed, batch.wanted).squeeze(-1)
-    return (predicted[batch.labelled] - batch.targets[batch.labelled].to(predicted.dtype)).square()
+def squared_error(model: nn.Module, batch: Batch, step: int = 0, steps: int = 1) -> Tensor:
+    """The objective of regression: (prediction - target)^2, one per labelled target."""
+    predicted, known = model(batch.packed, batch.wanted).squeeze(-1), labelled(batch.targets)
+    return (predicted[known] - batch.targets[known].to(predicted.dtype)).square()
 
 
-MakeRule = Callable[[nn.Module, Sequence[Item], Seeds], GradientRule]
+def usual_objective(model: nn.Module) -> Objective:
+    """Return `squared_error` for a model of regression and `cross_entropy` for any other."""
+    regression = getattr(model.config, "problem_type", None) == "regression"
+    return squared_error if regression else cross_entropy
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A method: what fills the slots.
+    """A method: what fills the slots. It travels whole, so that no path can forget a slot.
 
     Args:
         name: as written on the command line.
-        trainable: which parameters learn.
-        gradients: makes the gradient rule from the model, its training inputs and the seeds,
-            just before training starts; None leaves gradients alone.
+        trainable: which parameters learn, in epoch 1, 2, ...
+        gradients: makes the gradient rule from the model, its training inputs, the seeds and
+            the team, just before training starts; None leaves gradients alone.
         schedule: makes a fresh schedule; a schedule has a state, so runs do not share one.
-        scales: factor on the rate of each parameter, made from the model; None means 1.
+        scales: factor on the rate of each parameter, by name, made from the model; None means 1.
+        objective: told the step, from 0, and their number; None means `usual_objective`.
         settings: defaults of the run; the user's own choices replace them.
     """
 
-    name: str
+    name: str = "full"
     trainable: Trainable = everything
     gradients: MakeRule | None = None
     schedule: Callable[[], Schedule] = Linear
     scales: Callable[[nn.Module], Mapping[str, float]] | None = None
+    objective: Objective | None = None
     settings: Settings = field(default_factory=Settings)
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """One line of history.jsonl.
+    """One line of history.jsonl: after `epoch` (1 is the first), which ended with `step`.
 
-    Args:
-        epoch: 1 for the first.
-        step: optimizer steps so far.
-        train_loss: mean over the epoch's targets, dropout on.
-        learning_rate: at the epoch's last step.
-        seconds: since the start of training, evaluation included.
-        dev_loss, dev: loss and headline score on the validation split, if there is one.
+    `train_loss` is the mean over the epoch's targets with dropout on, `learning_rate` that of the
+    last step, `seconds` count from the start, validation included; `dev_loss` and the headline
+    score `dev` are there where the epoch was validated.
     """
 
     epoch: int
@@ -216,24 +225,18 @@ class Epoch:
     dev_loss: float | None = None
     dev: float | None = None
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the fields for JSON."""
-        return asdict(self)
-
 
 @dataclass
 class History:
     """What happened in a run.
 
     Args:
-        epochs: one record an epoch.
-        stopped: a sentence that says why training ended.
-        examples_per_second: training examples, evaluation not counted.
-        kept_epoch: the epoch whose weights the model now has.
-        best_epoch: the epoch with the highest validation score; 0 without a validation split.
-        weights: the trained parameters after the "last" and, with a validation split, the
-            "best" epoch, whichever of them the model now has.
+        epochs, stopped: one record per epoch; a sentence that says why training ended.
+        examples_per_second: training examples, validation not counted.
+        kept_epoch, best_epoch: whose weights the model has; with the highest score, or 0.
+        weights: the trained parameters after the "last" and, if validated, the "best" epoch.
         trained: names of the parameters that learned.
+        quiet: how many of embeddings, layer 0, layer 1, ... had no dropout in the last epoch.
     """
 
     epochs: list[Epoch] = field(default_factory=list)
@@ -243,6 +246,15 @@ class History:
     best_epoch: int = 0
     weights: dict[str, dict[str, Tensor]] = field(default_factory=dict, repr=False)
     trained: tuple[str, ...] = ()
+    quiet: int = 0
+
+
+def number_of_epochs(settings: Settings, items: int) -> int:
+    """Return how many passes over so many training items the settings ask for."""
+    steps = -(-items // settings.batch_size)  # of an epoch
+    if settings.epochs or settings.steps:
+        return settings.epochs or -(-(settings.steps or 1) // steps)
+    return max(EPOCHS, -(-settings.min_steps // steps))
 
 
 def adamw(
@@ -252,176 +264,240 @@ def adamw(
 ) -> torch.optim.AdamW:
     """Build AdamW over exactly `parameters`; only matrices decay.
 
-    Args:
-        parameters: what learns, by name.
-        settings: rates and decay.
-        scales: factor on the rate of each parameter; None means 1 for all.
-
-    Returns:
-        An optimizer whose groups also hold their `scale`, largest first.
+    Each group of the optimizer also holds its `scale`, the factor on the rate of its parameters.
     """
-    scale_of = {name: 1.0 if scales is None else scales[name] for name in parameters}
-    groups = []
-    for scale in sorted(set(scale_of.values()), reverse=True):
-        for decays in (True, False):
-            chosen = [
-                parameter
-                for name, parameter in parameters.items()
-                if scale_of[name] == scale and _decays(name) == decays
-            ]
-            if chosen:
-                decay = settings.weight_decay if decays else 0.0
-                rate = settings.learning_rate * scale
-                groups.append({"params": chosen, "weight_decay": decay, "lr": rate, "scale": scale})
-    return torch.optim.AdamW(groups, betas=settings.betas, eps=settings.epsilon, fused=True)
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for name, parameter in parameters.items():
+        decays = not name.endswith(("bias", "norm.weight"))
+        groups.setdefault((scales[name] if scales else 1.0, decays), []).append(parameter)
+    return torch.optim.AdamW(
+        [
+            {
+                "params": groups[scale, decays],
+                "weight_decay": settings.weight_decay * decays,
+                "lr": settings.learning_rate * scale,
+                "scale": scale,
+            }
+            for scale, decays in sorted(groups, reverse=True)
+        ],
+        betas=settings.betas,
+        eps=settings.epsilon,
+        fused=True,
+    )
 
 
-def _decays(name: str) -> bool:
-    return not name.endswith(("bias", "norm.weight"))
-
-
-def fine_tune(
-    model: nn.Module,
-    items: Sequence[Item],
-    settings: Settings,
-    seeds: Seeds,
-    *,
-    trainable: Trainable = everything,
-    gradients: GradientRule | None = None,
-    schedule: Schedule | None = None,
-    scales: Callable[[nn.Module], Mapping[str, float]] | None = None,
-    objective: Objective = cross_entropy,
-    validate: Callable[[nn.Module], tuple[float, float]] | None = None,
-    on_epoch: Callable[[Epoch], None] | None = None,
-    checkpoints: Checkpoints | None = None,
-    cache: PrefixCache | None = None,
-    progress: bool = False,
-) -> History:
-    """Train `model` in place.
-
-    Args:
-        model: an encoder with a head, on its device.
-        items: training inputs.
-        settings: length, batch size, rates.
-        seeds: the random streams; this function uses `order` and `dropout`.
-        trainable, gradients, schedule, objective: the slots (see the module's docstring);
-            by default full fine-tuning with linear warm-up and decay.
-        scales: factor on the rate of each parameter, by name, for discriminative rates.
-        validate: returns (loss, headline score) on the validation split; called after each
-            epoch, with the model in evaluation mode.
-        on_epoch: hears each epoch's record as soon as it is known; in a run that goes on, first
-            those of the epochs before.
-        checkpoints: where a killed run is taken up, to the same bits, and written meanwhile.
-        cache: output of the frozen prefix for `items`, if somebody has it; it is computed here
-            otherwise.
-        progress: show a bar on standard error.
-
-    Returns:
-        What happened. The model is left in evaluation mode.
+def select(model: nn.Module, trainable: Trainable, epochs: int = 1) -> dict[str, nn.Parameter]:
+    """Let exactly the parameters learn that `trainable` names in any epoch; return them by name.
 
     Raises:
-        MiniftError: if nothing trains, a name is unknown, `cache` reaches above the frozen prefix,
-            or the loss is not finite.
+        MiniftError: if it names none, or one that the model does not have.
     """
-    if not items:
-        raise MiniftError("there are no training examples")
-    if settings.keep == "best" and validate is None:
-        raise MiniftError('keep="best" needs a validation split to choose the epoch by')
-    require_enough(min(len(items), settings.batch_size))
-    schedule = schedule or Linear()
-    if schedule.needs_dev_loss and validate is None:
-        raise MiniftError(
-            "this schedule decides by the validation loss, but the run has no validation split; "
-            "give one, or choose a schedule of fixed length"
-        )
-    set_precision(model, settings.precision)
-    parameters = select(model, trainable)
-    optimizer = adamw(parameters, settings, scales(model) if scales else None)
-    prefix = [] if settings.prefix_dropout else quiet_prefix(model, parameters)
-    if cache is not None and cache.layers >= len(prefix):
-        raise MiniftError(
-            f"the states of {cache.layers} layers were computed beforehand, but only "
-            f"{max(0, len(prefix) - 1)} layers are frozen and without dropout"
-        )
-    if cache is None and prefix:
-        cache = prefix_cache(model, parameters, items)
-    device = next(model.parameters()).device
-    order = torch.Generator().manual_seed(seeds.order)
-    dropout = torch.Generator(device).manual_seed(own_seed(seeds.dropout))
-    set_dropout_generator(model, dropout)
+    parameters = dict(model.named_parameters())
+    names = {name for epoch in range(1, epochs + 1) for name in trainable(model, epoch)}
+    if unknown := sorted(names - parameters.keys()):
+        raise MiniftError(f"no such parameter: {', '.join(unknown)}")
+    if not names:
+        raise MiniftError("nothing would train: the method selects no parameter")
+    for name, parameter in parameters.items():
+        parameter.requires_grad_(name in names)
+        parameter.grad = None
+    return {name: parameter for name, parameter in parameters.items() if name in names}
 
-    steps_per_epoch = -(-len(items) // settings.batch_size)
-    epochs = max(settings.epochs, -(-settings.min_steps // steps_per_epoch))
-    schedule.begin(steps_per_epoch, epochs)
-    history, place = History(trained=tuple(parameters)), Place()
-    masks = None if checkpoints is None or gradients is None else gradients.generator
-    run = RunState(parameters, optimizer, schedule, order, dropout, masks, history)
-    if checkpoints is not None and (state := checkpoints.load()) is not None:
-        place = run.restore(state)
-        if on_epoch is not None:
-            for record in history.epochs:
-                on_epoch(record)
-    started = time.perf_counter() - place.seconds
-    bar = tqdm(
-        total=steps_per_epoch * epochs, initial=place.step, unit="step",
-        disable=None if progress else True,
-    )  # fmt: skip
-    for epoch in range(place.epoch, epochs + 1):
-        model.train()
-        quiet(prefix)
-        epoch_order, began = order.get_state(), time.perf_counter()
-        for group in shuffled(items, settings.batch_size, order)[place.done :]:
-            place.rate = settings.learning_rate * schedule.factor(place.step)
-            for parameter_group in optimizer.param_groups:
-                parameter_group["lr"] = place.rate * parameter_group["scale"]
-            loss, count = backward(model, group, settings.accumulate, objective, cache)
-            if not loss < float("inf"):
-                raise Diverged(
-                    f"the loss became {loss} at step {place.step} (epoch {epoch}); "
-                    "lower the learning rate or check the training data"
-                )
-            if settings.clip:
-                nn.utils.clip_grad_norm_(parameters.values(), settings.clip)
-            if gradients is not None:
-                gradients.before_step(parameters)
-            optimizer.step()
-            if gradients is not None:
-                gradients.after_step(parameters)
-            optimizer.zero_grad()
-            bar.update()
-            place.add(loss, count, time.perf_counter() - began)
-            began = time.perf_counter()
-            if checkpoints is not None and checkpoints.due:
-                place.seconds = time.perf_counter() - started
-                checkpoints.save(place.step, run.state(place, epoch_order))
 
-        model.eval()
-        dev_loss, dev = validate(model) if validate else (None, None)
-        seconds = time.perf_counter() - started
-        train_loss = place.loss / max(1, place.count)
-        record = Epoch(epoch, place.step, train_loss, place.rate, seconds, dev_loss, dev)
-        history.epochs.append(record)
-        shown = f"loss {record.train_loss:.3f}" + ("" if dev is None else f", dev {dev:.3f}")
-        bar.set_postfix_str(shown)
-        if on_epoch:
-            on_epoch(record)
-        if dev is not None and dev > place.best_score:
-            place.best_score, history.best_epoch = dev, epoch
-            history.weights["best"] = copy_of(parameters)
-        place.begin_epoch(epoch + 1)
-        if reason := schedule.after_epoch(dev_loss):
-            history.stopped = reason
-            break
-    bar.close()
-    last = history.epochs[-1].epoch
-    history.kept_epoch = last if settings.keep == "last" else history.best_epoch
-    history.weights["last"] = copy_of(parameters)
-    with torch.no_grad():
-        for name, weights in history.weights[settings.keep].items():
-            parameters[name].copy_(weights)
-    history.stopped = history.stopped or f"all {epochs} epochs done"
-    history.examples_per_second = len(items) * len(history.epochs) / place.training_seconds
-    return history
+def backward(
+    model: nn.Module,
+    items: Sequence[Item],
+    objective: Callable[[nn.Module, Batch], Tensor],
+    accumulate: int = 1,
+    make_batch: Callable[[Sequence[Item]], Batch] = make_batch,
+    team: Team = Team(),
+) -> tuple[float, int]:
+    """Add to `.grad` the gradient of the mean loss over all labelled targets of a step's `items`.
+
+    Returns:
+        Sum of the losses, and the number of targets.
+    """
+    count = int(labelled(torch.tensor([t for item in items for t in item.targets])).sum())
+    if count == 0:
+        return 0.0, 0
+    device, summed, share = next(model.parameters()).device, 0.0, team.share(items)
+    size = max(1, -(-len(share) // accumulate))
+    for at in range(0, len(share), size):
+        batch = to_device(make_batch(share[at : at + size]), device)
+        loss = objective(model, batch).sum()
+        (loss / count).backward()
+        summed += float(loss.detach())
+    return team.add_up(model, summed), count
+
+
+class Training:
+    """A run under way. Iterating over it trains: it gives None after each step, and its record
+    after each epoch, so that a caller may draw a bar or write `state()`, which is a checkpoint.
+
+    The arguments are those of `fine_tune`.
+    """
+
+    _place = ("epoch", "done", "step", "rate", "loss", "targets", "best", "seconds", "trained_for")
+
+    def __init__(
+        self,
+        model: nn.Module,
+        items: Sequence[Item],
+        recipe: Recipe,
+        seeds: Seeds,
+        validate: Validate | None = None,
+        make_batch: Callable[[Sequence[Item]], Batch] = make_batch,
+        team: Team = Team(),
+    ):
+        settings, self.schedule = recipe.settings, recipe.schedule()
+        if not items:
+            raise MiniftError("there are no training examples")
+        if validate is None and (settings.keep == "best" or self.schedule.needs_dev_loss):
+            what = 'keep="best"' if settings.keep == "best" else "this schedule"
+            raise MiniftError(
+                f"{what} decides by the development split, and this run has none; give one, or "
+                "choose a schedule of fixed length and the last weights"
+            )
+        self.model, self.items, self.recipe, self.settings = model, items, recipe, settings
+        self.validate, self.make_batch, self.team = validate, make_batch, team
+        steps = -(-len(items) // settings.batch_size)  # of an epoch
+        self.epochs = number_of_epochs(settings, len(items))
+        self.steps = steps * self.epochs
+        self.schedule.begin(steps, self.epochs)
+        self.parameters = select(model, recipe.trainable, self.epochs)
+        self.rule = recipe.gradients(model, items, seeds, team) if recipe.gradients else None
+        self.optimizer = adamw(
+            self.parameters, settings, recipe.scales(model) if recipe.scales else None
+        )
+        self.objective = recipe.objective or usual_objective(model)
+        self.order = torch.Generator().manual_seed(seeds.order)
+        self.dropout = torch.Generator(next(model.parameters()).device).manual_seed(seeds.dropout)
+        set_dropout_generator(model, self.dropout)
+        self.history = History(trained=tuple(self.parameters))
+        self.epoch, self.done, self.step, self.rate = 1, 0, 0, 0.0  # `done` steps of this epoch
+        self.loss, self.targets, self.best = 0.0, 0, -math.inf  # sums of this epoch; best score
+        self.seconds = self.trained_for = 0.0  # with and without validation
+
+    def __iter__(self) -> Iterator[Epoch | None]:
+        while not self.history.stopped:
+            self.begin_epoch()
+            batches = shuffled(self.items, self.settings.batch_size, self.order)
+            for group in batches[self.done :]:
+                self.take_step(group)
+                yield None
+            yield self.end_epoch()
+
+    def begin_epoch(self) -> None:
+        """Let learn what learns in this epoch, with dropout above the frozen prefix."""
+        learning = set(self.recipe.trainable(self.model, self.epoch))
+        for name, parameter in self.parameters.items():
+            parameter.requires_grad_(name in learning)
+        self.model.train()
+        encoder = getattr(self.model, "bert", None)
+        prefix: list[nn.Module] = []
+        if isinstance(encoder, Bert) and not self.settings.prefix_dropout:
+            prefix = encoder.frozen_prefix()
+        for module in prefix:
+            module.eval()
+        self.history.quiet, self.epoch_order = len(prefix), self.order.get_state()
+
+    def take_step(self, group: Sequence[Item]) -> None:
+        """Take one optimizer step on the items `group`."""
+        began = time.perf_counter()
+        self.rate = self.settings.learning_rate * self.schedule.factor(self.step)
+        for parameters in self.optimizer.param_groups:
+            parameters["lr"] = self.rate * parameters["scale"]
+        loss, targets = backward(
+            self.model,
+            group,
+            lambda model, batch: self.objective(model, batch, self.step, self.steps),
+            self.settings.accumulate,
+            self.make_batch,
+            self.team,
+        )
+        if not loss < math.inf:
+            raise Diverged(
+                f"the loss became {loss} at step {self.step} (epoch {self.epoch}); "
+                "lower the learning rate or check the training data"
+            )
+        if self.settings.clip:
+            nn.utils.clip_grad_norm_(self.parameters.values(), self.settings.clip)
+        if self.rule is not None:
+            self.rule.before_step(self.parameters)
+        self.optimizer.step()
+        if self.rule is not None:
+            self.rule.after_step(self.parameters)
+        self.optimizer.zero_grad()
+        self.done, self.step = self.done + 1, self.step + 1
+        self.loss, self.targets = self.loss + loss, self.targets + targets
+        took = time.perf_counter() - began
+        self.seconds, self.trained_for = self.seconds + took, self.trained_for + took
+
+    def end_epoch(self) -> Epoch:
+        """Validate, and let the schedule decide whether this was the last epoch."""
+        began = time.perf_counter()
+        self.model.eval()
+        dev_loss, dev = self.validate(self.model) if self.validate else (None, None)
+        self.seconds += time.perf_counter() - began
+        loss = self.loss / max(1, self.targets)
+        record = Epoch(self.epoch, self.step, loss, self.rate, self.seconds, dev_loss, dev)
+        self.history.epochs.append(record)
+        if dev is not None and dev > self.best:
+            self.best, self.history.best_epoch = dev, self.epoch
+            self.history.weights["best"] = copy_of(self.parameters)
+        self.epoch, self.done, self.loss, self.targets = self.epoch + 1, 0, 0.0, 0
+        done = f"all {self.epochs} epochs done" if self.epoch > self.epochs else ""
+        self.history.stopped = self.schedule.after_epoch(dev_loss) or done
+        return record
+
+    def finish(self) -> History:
+        """Give the model the weights to be kept."""
+        history = self.history
+        history.weights["last"] = copy_of(self.parameters)
+        history.kept_epoch, keep = history.epochs[-1].epoch, "last"
+        if self.settings.keep == "best" and history.best_epoch:
+            history.kept_epoch, keep = history.best_epoch, "best"
+        elif self.settings.keep == "best":
+            history.stopped += "; no epoch's score was a number, so the last weights are kept"
+        with torch.no_grad():
+            for name, weights in history.weights[keep].items():
+                self.parameters[name].copy_(weights)
+        history.examples_per_second = len(self.items) * len(history.epochs) / self.trained_for
+        return history
+
+    def state(self) -> dict[str, Any]:
+        """Return all that the rest of the run depends on: a checkpoint, between two steps."""
+        masks = self.rule and self.rule.generator
+        return {
+            "place": {name: getattr(self, name) for name in self._place},
+            "weights": {name: p.detach() for name, p in self.parameters.items()},
+            "optimizer": self.optimizer.state_dict(),
+            "order": self.epoch_order,
+            "dropout": self.dropout.get_state(),
+            "masks": masks.get_state() if masks else None,
+            "epochs": [asdict(record) for record in self.history.epochs],
+            "best_epoch": self.history.best_epoch,
+            "best": self.history.weights.get("best", {}),
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Continue from a `state()` of the same run, to the same bits."""
+        vars(self).update(state["place"])
+        with torch.no_grad():
+            for name, weights in state["weights"].items():
+                self.parameters[name].copy_(weights)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.order.set_state(state["order"])
+        self.dropout.set_state(state["dropout"])
+        if state["masks"] is not None and self.rule and self.rule.generator:
+            self.rule.generator.set_state(state["masks"])
+        self.history.epochs = [Epoch(**record) for record in state["epochs"]]
+        self.history.best_epoch = state["best_epoch"]
+        if state["best"]:
+            device = next(self.model.parameters()).device
+            self.history.weights["best"] = {n: t.to(device) for n, t in state["best"].items()}
+        for record in self.history.epochs:  # a schedule is a function of the validation losses
+            self.schedule.after_epoch(record.dev_loss)
 
 
 def copy_of(parameters: dict[str, nn.Parameter]) -> dict[str, Tensor]:
@@ -429,58 +505,38 @@ def copy_of(parameters: dict[str, nn.Parameter]) -> dict[str, Tensor]:
     return {name: parameter.detach().clone() for name, parameter in parameters.items()}
 
 
-def select(model: nn.Module, trainable: Trainable) -> dict[str, nn.Parameter]:
-    """Let exactly the parameters that `trainable` names learn, and return them by name.
-
-    Raises:
-        MiniftError: if it names none, or one that the model does not have.
-    """
-    everything_by_name = dict(model.named_parameters())
-    names = list(trainable(model))
-    if unknown := [name for name in names if name not in everything_by_name]:
-        raise MiniftError(f"no such parameter: {', '.join(unknown)}")
-    if not names:
-        raise MiniftError("nothing would train: the method selects no parameter")
-    chosen = set(names)
-    for name, parameter in everything_by_name.items():
-        parameter.requires_grad_(name in chosen)
-        parameter.grad = None
-    return {name: p for name, p in everything_by_name.items() if name in chosen}
-
-
-def backward(
+def fine_tune(
     model: nn.Module,
     items: Sequence[Item],
-    accumulate: int,
-    objective: Objective,
-    cache: PrefixCache | None = None,
-) -> tuple[float, int]:
-    """Add to `.grad` the gradient of the mean loss over all labelled targets of `items`.
+    recipe: Recipe,
+    seeds: Seeds,
+    *,
+    validate: Validate | None = None,
+    make_batch: Callable[[Sequence[Item]], Batch] = make_batch,
+    team: Team = Team(),
+    watch: Callable[[Training], Iterable[object]] = iter,
+) -> History:
+    """Train `model` in place.
 
     Args:
-        model: in training mode.
-        items: the examples of one optimizer step, which several processes share.
-        accumulate: number of smaller batches to split a share into; the result is the same.
-        objective: one loss a labelled target.
-        cache: output of a frozen prefix, computed beforehand.
+        model: an encoder with a head, on its device.
+        items: training inputs.
+        recipe, seeds: the method; the random streams, of which `order` and `dropout` are used
+            here and `masks` by gradient rules.
+        validate: returns (loss, headline score) on the validation split; called after each
+            epoch, with the model in evaluation mode.
+        make_batch: packs items; a cache adds what frozen layers make of them (speed/prefix.py).
+        team: how several processes share a step (runs/processes.py).
+        watch: iterates over the `Training`; what watches a run or resumes it wraps this.
 
     Returns:
-        Sum of the losses, and the number of targets.
+        What happened. The model is left in evaluation mode.
+
+    Raises:
+        MiniftError: if nothing trains, a name is unknown, a validation split is needed and
+            missing, or the loss is not finite.
     """
-    device = next(model.parameters()).device
-    share = my_share(items)
-    size = -(-len(share) // accumulate)
-    parts = [share[at : at + size] for at in range(0, len(share), size or 1)]
-    batches = [make_batch(part) for part in parts]
-    if cache is not None:
-        batches = [cache.add_to(batch, part) for batch, part in zip(batches, parts)]
-    count = int(total(sum(int(batch.labelled.sum()) for batch in batches)))
-    if count == 0:
-        return 0.0, 0
-    summed = 0.0
-    for batch in batches:
-        loss = objective(model, batch.to(device)).sum()
-        (loss / count).backward()
-        summed += float(loss.detach())
-    sum_gradients(model)
-    return total(summed), count
+    training = Training(model, items, recipe, seeds, validate, make_batch, team)
+    for _ in watch(training):
+        pass
+    return training.finish()

@@ -1,7 +1,7 @@
 """The `schedule` slot: how fast, and until when.
 
 Claim    A schedule is a factor on the learning rate, a function of the optimizer step, and a
-         decision after each epoch whether to go on. The loop knows nothing else of it.
+         decision after each epoch whether to continue. The loop knows nothing else of it.
 Source   Linear warm-up and decay as in Devlin et al. (2019), https://arxiv.org/abs/1810.04805,
          appendix A.2; step for step the numbers of transformers'
          `get_linear_schedule_with_warmup` (whose very first step has rate 0).
@@ -33,7 +33,7 @@ class Schedule(Protocol):
         ...
 
     def after_epoch(self, dev_loss: float | None) -> str | None:
-        """Hear the validation loss; return a sentence that says why to stop, or None."""
+        """Take the validation loss; return a sentence that says why to stop, or None."""
         ...
 
 
@@ -63,29 +63,6 @@ class Linear:
         if step < rising:
             return step / max(1, rising)
         return max(0.0, (self.total - step) / max(1, self.total - rising))
-
-    def after_epoch(self, dev_loss: float | None) -> str | None:
-        """Never stop early."""
-        return None
-
-
-@dataclass
-class Constant:
-    """The full rate at every step, after an optional linear rise.
-
-    Args:
-        warmup_steps: steps of the rise.
-    """
-
-    warmup_steps: int = 0
-    needs_dev_loss = False
-
-    def begin(self, steps_per_epoch: int, epochs: int) -> None:
-        """Nothing depends on the length of the run."""
-
-    def factor(self, step: int) -> float:
-        """1, or step / warmup_steps while rising."""
-        return min(1.0, step / self.warmup_steps) if self.warmup_steps else 1.0
 
     def after_epoch(self, dev_loss: float | None) -> str | None:
         """Never stop early."""

@@ -68,7 +68,7 @@ def test_bald_asks_for_texts_that_fresh_passes_disagree_about(world, record_prop
 @pytest.mark.slow
 def test_a_short_simulation_claims_no_more_than_its_interval_allows(tmp_path, record_property):
     data = load_embedded("reviews")
-    data = replace(data.with_train(subset(data.train, 120, seed=1)), test=data.test[:100])
+    data = replace(data, train=subset(data.train, 120, seed=1), test=data.test[:100])
     plan = Plan(
         ("random", "bald"), (0, 1, 2), 1, 40, 20, passes=5, layers="head", steps=20, head="cnn"
     )

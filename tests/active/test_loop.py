@@ -40,8 +40,8 @@ from minift.data.examples import TextExample
 from minift.errors import MiniftError
 from minift.methods.recipes import recipe
 from minift.runs.evaluate import predict_logits
-from minift.runs.train import build
-from minift.training.batches import make_items
+from minift.runs.tuned import build
+from minift.training.items import make_items
 from minift.training.loop import Seeds, Settings
 from tests.tiny import checkpoint, news, reviews
 

@@ -45,7 +45,7 @@ from minift.bert.packing import Computed
 from minift.checkpoints.weights import load_tokenizer
 from minift.data.examples import TaggedExample, TextExample
 from minift.errors import MiniftError
-from minift.runs.train import build
+from minift.runs.tuned import build
 from minift.speed.prefix import PrefixCache
 from minift.training.batches import Item, make_batch
 from minift.training.loop import Seeds

@@ -281,7 +281,7 @@ def test_sentences_can_be_simulated(encoder, tmp_path):
         (replace(reviews(), test=()), SMALL, "needs a test split with all its labels"),
         (reviews(), replace(SMALL, initial=99), "initial must be 1 to 32"),
         (reviews(), replace(SMALL, layers=3), "top layers that sample, 1 to 2; got 3"),
-        (reviews().with_train(reviews().train[:2] * 2), SMALL, "the same id"),
+        (replace(reviews(), train=reviews().train[:2] * 2), SMALL, "the same id"),
     ],
 )
 def test_what_cannot_be_simulated_is_refused_before_anything_is_written(

@@ -13,14 +13,14 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from minift.bert.encoder import set_precision
+from minift.bert.packing import to_device
 from minift.checkpoints.weights import hf_name
 from minift.errors import MiniftError
 from minift.methods.bitfit import bitfit
 from minift.runs.evaluate import predict_logits
-from minift.speed.precision import Precision, require_precision
+from minift.speed.precision import compute_in, require_precision
 from minift.training.batches import make_batch
-from minift.training.loop import Trainable, everything, select
+from minift.training.loop import Precision, Trainable, everything, select
 from tests.benchmarks.common import Program, Result, faster, in_turn, same, seconds
 from tests.benchmarks.training import own_loop
 from tests.benchmarks.world import BATCH, World, orders, plain_loop, settings
@@ -42,9 +42,9 @@ def rows(world: World) -> Iterator[Result]:
             yield Result(name, work, None, note="not measured: it would be emulated here")
         return
     own, reference = world.own(), in_bf16(world.reference(), world.device)
-    batch = make_batch(world.items(BATCH)).to(world.device)
+    batch = to_device(make_batch(world.items(BATCH)), world.device)
     theirs = reference(**world.collate(world.encoded(BATCH))).logits.detach()
-    set_precision(own, "bf16")
+    compute_in(own, "bf16")
     same("logits in bf16", own(batch.packed, batch.wanted).detach(), theirs.float(), 0.05)
 
     count = BATCH * world.size(12, 2)
@@ -70,7 +70,7 @@ def rows(world: World) -> Iterator[Result]:
     bare = [{k: v for k, v in row.items() if k != "labels"} for row in world.encoded(many)]
 
     def predict(precision: Precision) -> None:
-        set_precision(own, precision)
+        compute_in(own, precision)
         predict_logits(own, texts)
 
     def plain() -> None:

@@ -17,7 +17,7 @@ from minift.compact.store import load_student, save_student
 from minift.compact.student import new_student
 from minift.compact.vocabulary import build_vocabulary
 from minift.data.named import load_dataset
-from minift.runs.train import FineTuned
+from minift.runs.tuned import FineTuned
 from tests import tiny
 from tests.benchmarks.common import NotTheSame, Result, faster, in_turn, seconds, spread
 from tests.benchmarks.world import World

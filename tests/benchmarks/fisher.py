@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import torch
 
+from minift.bert.packing import to_device
 from minift.methods.fisher import fisher
 from minift.training.batches import make_batch
 from minift.training.loop import cross_entropy, everything
@@ -23,7 +24,7 @@ def rows(world: World) -> Iterator[Result]:
     parameters = dict(own.named_parameters())
     by_hand = {name: torch.zeros_like(p) for name, p in parameters.items()}
     for item in few:
-        loss = cross_entropy(own, make_batch([item]).to(world.device)).sum()
+        loss = cross_entropy(own, to_device(make_batch([item]), world.device)).sum()
         for name, gradient in zip(by_hand, torch.autograd.grad(loss, list(parameters.values()))):
             by_hand[name] += gradient.square() / len(few)
     for name, score in scores.items():

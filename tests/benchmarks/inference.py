@@ -12,7 +12,8 @@ from collections.abc import Iterator
 import torch
 
 from minift.runs.evaluate import TOKENS_PER_BATCH, predict_logits
-from minift.training.batches import by_length, make_batch
+from minift.training.batches import make_batch
+from minift.training.items import by_length
 from tests.benchmarks.common import Result, faster, in_turn, same, seconds
 from tests.benchmarks.world import BATCH, World, bound_rate, products_of
 

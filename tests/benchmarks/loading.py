@@ -27,7 +27,7 @@ def ours(folder: Path | str) -> list[float]:
     from minift.checkpoints.weights import load_model, load_tokenizer
     from minift.data.examples import TextExample
     from minift.runs.evaluate import predict_logits
-    from minift.training.batches import make_items
+    from minift.training.items import make_items
 
     model, _ = load_model(SequenceClassifier, folder)
     texts = [TextExample("1", TEXT)]

@@ -16,7 +16,7 @@ from torch import nn
 from minift.bert.heads import SequenceClassifier
 from minift.speed.rows import used_rows
 from minift.training.batches import Item
-from minift.training.loop import Seeds, Settings, Trainable, everything, fine_tune
+from minift.training.loop import Recipe, Seeds, Settings, Trainable, everything, fine_tune
 from tests.benchmarks.common import Program, Result, faster, in_turn, same, seconds
 from tests.benchmarks.world import (
     BATCH,
@@ -41,7 +41,9 @@ def own_loop(
     """Train as `minift train` does; return the mean loss of the last epoch."""
     chosen = settings(epochs) if chosen is None else chosen
     with used_rows(model, items, tuple(trainable(model))):
-        history = fine_tune(model, items, chosen, Seeds.all(0), trainable=trainable)
+        history = fine_tune(
+            model, items, Recipe(trainable=trainable, settings=chosen), Seeds.all(0)
+        )
     return history.epochs[-1].train_loss
 
 

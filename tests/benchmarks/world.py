@@ -21,10 +21,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from minift.bert.dropout import Dropout
 from minift.bert.heads import SequenceClassifier
+from minift.bert.packing import to_device
 from minift.checkpoints.weights import hf_name, load_model, load_tokenizer, save_pretrained
 from minift.data.examples import TextExample
 from minift.data.named import load_dataset
-from minift.training.batches import Batch, Item, make_batch, make_items, shuffled
+from minift.training.batches import Batch, Item, make_batch, shuffled
+from minift.training.items import make_items
 from minift.training.loop import Settings, Trainable, cross_entropy, everything, select
 from tests import tiny
 from tests.benchmarks.common import matmul_rate, same
@@ -190,7 +192,7 @@ def check_step(world: World, trainable: Trainable = everything) -> list[str]:
     names = [hf_name(name) for name in parameters]
     known = dict(reference.named_parameters())
     items, encoded = world.items(BATCH), world.encoded(BATCH)
-    batch = make_batch(items).to(world.device)
+    batch = to_device(make_batch(items), world.device)
     answer = reference(**world.collate(encoded))
     same("logits", own(batch.packed, batch.wanted).detach(), answer.logits.detach())
     loss = cross_entropy(own, batch).mean()

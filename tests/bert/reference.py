@@ -39,9 +39,11 @@ def hf_config(labels: int = 3, **changes) -> transformers.BertConfig:
 
 
 def own_config(labels: int = 3, **changes) -> BertConfig:
-    """The same sizes for minift."""
-    config = BertConfig(**{**SIZES, "labels": tuple(f"L{i}" for i in range(labels)), **changes})
-    return config.with_dropout(0.0) if "hidden_dropout_prob" not in changes else config
+    """The same sizes for minift; no dropout, unless the hidden one is among the `changes`."""
+    sites = ("hidden_dropout_prob", "attention_probs_dropout_prob")
+    quiet = {} if sites[0] in changes else dict.fromkeys(sites, 0.0)
+    named = {"labels": tuple(f"L{i}" for i in range(labels))}
+    return BertConfig(**{**SIZES, **named, **quiet, **changes})
 
 
 def randomise(model: torch.nn.Module, seed: int, std: float = 0.5) -> torch.nn.Module:

@@ -1,190 +1,26 @@
-"""A config.json describes the model that minift computes, or is refused by name.
+"""A BertConfig is a model that can be built: every value is judged when the config is made.
 
 claim                                                        oracle
-every key that transformers writes is read or harmless       transformers.BertConfig.to_dict
-defaults, and any sizes written, are transformers' too       transformers.BertConfig, both ways
-what would change a logit is refused, with the key           the words
-a damaged file is refused, with its path                     cut and spoilt files
-any small change of a good file is read or refused           hypothesis
+the defaults are transformers'                               transformers.BertConfig
+what no model can have is refused by name                    the words
+the number of parameters is that of the model                the model, counted
 """
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import FrozenInstanceError, fields
 
 import pytest
 import transformers
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from minift.bert.config import ACTIVATIONS, BertConfig
+from minift.bert.encoder import Bert
+from minift.checkpoints.weights import without_weights
 from minift.errors import MiniftError
 
-SMALL = {
-    "model_type": "bert",
-    "vocab_size": 61,
-    "hidden_size": 24,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 4,
-    "intermediate_size": 40,
-}
-
-
-def refused(words: str, **changes) -> None:
-    """Check that SMALL with `changes` is refused in these words (a regular expression)."""
-    with pytest.raises(MiniftError, match=words):
-        BertConfig.from_dict({**SMALL, **changes}, where="here")
-
-
-# --- agreement with transformers -----------------------------------------------------------
-
-
-def test_defaults_equal_transformers_defaults():
-    theirs = transformers.BertConfig()
-    for field in fields(BertConfig):
-        if field.name != "labels":
-            assert field.default == getattr(theirs, field.name), field.name
-
-
-def test_every_key_that_transformers_writes_is_accepted_at_its_default():
-    complete = transformers.BertConfig().to_dict()
-    saved = json.loads(transformers.BertConfig().to_json_string(use_diff=True))
-    assert len(complete) > 20  # the file names many more keys than BertConfig has fields
-    for values in (complete, saved):
-        config = BertConfig.from_dict({"model_type": "bert", **values})
-        assert config in (BertConfig(), BertConfig(labels=("LABEL_0", "LABEL_1")))
-
-
-CHANGED = {
-    "vocab_size": 61,
-    "hidden_size": 24,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 4,
-    "intermediate_size": 40,
-    "hidden_act": "gelu_new",
-    "hidden_dropout_prob": 0.25,
-    "attention_probs_dropout_prob": 0.5,
-    "classifier_dropout": 0.125,
-    "max_position_embeddings": 16,
-    "type_vocab_size": 3,
-    "initializer_range": 0.5,
-    "layer_norm_eps": 1e-5,
-    "pad_token_id": 7,
-    "problem_type": "regression",
-}
-
-
-def test_every_field_survives_the_way_to_transformers_and_back(tmp_path):
-    assert set(CHANGED) == {field.name for field in fields(BertConfig)} - {"labels"}
-    ours = BertConfig(**CHANGED, labels=("no", "maybe", "yes"))
-    for name in CHANGED:
-        assert getattr(ours, name) != getattr(BertConfig(), name), f"{name} would prove nothing"
-    written = ours.to_dict("BertForSequenceClassification")
-    (tmp_path / "config.json").write_text(json.dumps(written))
-    assert BertConfig.from_json(tmp_path / "config.json") == ours
-
-    theirs = transformers.AutoConfig.from_pretrained(tmp_path)
-    assert type(theirs) is transformers.BertConfig
-    for name, value in CHANGED.items():
-        assert getattr(theirs, name) == value, name
-    assert theirs.id2label == {0: "no", 1: "maybe", 2: "yes"}
-    assert theirs.label2id == {"no": 0, "maybe": 1, "yes": 2}
-    theirs.save_pretrained(tmp_path / "again")
-    assert BertConfig.from_json(tmp_path / "again" / "config.json") == ours
-
-
-def test_a_classifier_without_class_names_has_one_output_for_transformers_too():
-    written = BertConfig().to_dict("BertForSequenceClassification")
-    assert transformers.BertConfig(**written).num_labels == 1
-    assert transformers.BertConfig(**BertConfig().to_dict("BertModel")).num_labels == 2  # its own
-
-
-def test_the_oldest_files_name_their_class_and_no_model_type():
-    old = {key: value for key, value in SMALL.items() if key != "model_type"}
-    assert BertConfig.from_dict({**old, "architectures": ["BertForMaskedLM"]}).hidden_size == 24
-    for architectures in (["RobertaForMaskedLM"], ["DistilBertModel"], None, [], 5):
-        with pytest.raises(MiniftError, match='no "model_type"') as caught:
-            BertConfig.from_dict({**old, "architectures": architectures})
-        assert repr(architectures) in str(caught.value)
-    with pytest.raises(MiniftError, match=r'no "model_type".*BERT checkpoints only'):
-        BertConfig.from_dict(old)
-
-
-def test_class_names_come_in_the_order_of_the_logits_not_of_the_file():
-    names = {"10": "k", "2": "c", "0": "a", "1": "b"} | {str(i): f"x{i}" for i in range(3, 10)}
-    config = BertConfig.from_dict({**SMALL, "id2label": names})
-    assert config.labels == ("a", "b", "c", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "k")
-    assert BertConfig.from_dict({**SMALL, "id2label": {}}).labels == ()
-    assert BertConfig.from_dict({**SMALL, "id2label": None}).labels == ()
-
-
-def test_keys_with_an_underscore_are_notes_and_keys_of_other_libraries_are_harmless():
-    extra = {"_comment": "made by hand", "gradient_checkpointing": False, "torch_dtype": "float16"}
-    assert BertConfig.from_dict({**SMALL, **extra}) == BertConfig.from_dict(SMALL)
-
-
-def test_one_dropout_probability_for_every_site():
-    config = BertConfig(classifier_dropout=0.7).with_dropout(0.25)
-    assert config.hidden_dropout_prob == config.attention_probs_dropout_prob == 0.25
-    assert config.classifier_dropout is None  # which means hidden_dropout_prob
-    assert config.hidden_size == BertConfig().hidden_size
-
-
-def test_head_dim_is_the_width_of_one_head_and_a_config_is_frozen():
-    config = BertConfig.from_dict(SMALL)
-    assert config.head_dim == 6
-    with pytest.raises(FrozenInstanceError):
-        config.hidden_size = 48
-
-
-# --- what would change a logit -------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("model_type", "roberta"),
-        ("model_type", "distilbert"),
-        ("model_type", None),
-        ("position_embedding_type", "relative_key"),
-        ("position_embedding_type", "relative_key_query"),
-        ("is_decoder", True),
-        ("add_cross_attention", True),
-        ("is_encoder_decoder", True),
-        ("tie_word_embeddings", False),
-        ("pruned_heads", {"0": [1, 2]}),
-        ("quantization_config", {"bits": 4}),
-    ],
-)
-def test_what_minift_does_not_compute_is_refused_with_key_value_and_what_is_supported(key, value):
-    refused(
-        f"here: {key} is {re.escape(repr(value))}; minift computes only {key} = ", **{key: value}
-    )
-
-
-def test_the_activations_listed_are_the_ones_accepted_and_an_unknown_one_names_them():
-    for name in ACTIVATIONS:
-        assert BertConfig.from_dict({**SMALL, "hidden_act": name}).hidden_act == name
-    words = "activation 'quick_gelu' is not supported; supported: " + ", ".join(ACTIVATIONS)
-    refused(words, hidden_act="quick_gelu")
-    refused("activation None is not supported", hidden_act=None)
-
-
-def test_heads_that_do_not_divide_the_width_are_refused_with_both_numbers():
-    refused(r"num_attention_heads \(5\) must divide hidden_size \(24\)", num_attention_heads=5)
-
-
-def test_an_unknown_key_is_refused_with_the_nearest_name_and_the_remedy():
-    refused(
-        r"here: unknown key 'hiden_size' = 48; did you mean \"hidden_size\"\? If it does not "
-        "change what the model computes, delete it from the file",
-        hiden_size=48,
-    )
-    refused(r"unknown key 'zzz' = \{'a': 1\}\. If it does not", zzz={"a": 1})
-
-
+LARGE = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16,
+         "intermediate_size": 4096}  # fmt: skip
 SIZES = [
     "vocab_size",
     "hidden_size",
@@ -194,6 +30,38 @@ SIZES = [
     "max_position_embeddings",
     "type_vocab_size",
 ]
+
+
+def refused(words: str, **changes) -> None:
+    """Check that a config with `changes` is refused in these words (a regular expression)."""
+    with pytest.raises(MiniftError, match="config: " + words):
+        BertConfig(**changes)
+
+
+def test_defaults_equal_transformers_defaults():
+    theirs = transformers.BertConfig()
+    for field in fields(BertConfig):
+        if field.name != "labels":
+            assert field.default == getattr(theirs, field.name), field.name
+
+
+def test_head_dim_is_the_width_of_one_head_and_a_config_is_frozen():
+    config = BertConfig(hidden_size=24, num_attention_heads=4)
+    assert config.head_dim == 6
+    with pytest.raises(FrozenInstanceError):
+        config.hidden_size = 48
+
+
+def test_the_activations_listed_are_the_ones_accepted_and_an_unknown_one_names_them():
+    for name in ACTIVATIONS:
+        assert BertConfig(hidden_act=name).hidden_act == name
+    words = "activation 'quick_gelu' is not supported; supported: " + ", ".join(ACTIVATIONS)
+    refused(words, hidden_act="quick_gelu")
+    refused("activation None is not supported", hidden_act=None)
+
+
+def test_heads_that_do_not_divide_the_width_are_refused_with_both_numbers():
+    refused(r"num_attention_heads \(5\) must divide hidden_size \(768\)", num_attention_heads=5)
 
 
 @pytest.mark.parametrize("name", SIZES)
@@ -217,7 +85,7 @@ def test_a_dropout_probability_outside_0_to_1_is_refused_by_name(name, value):
 
 
 def test_only_the_classifiers_dropout_may_be_left_to_the_hidden_one():
-    assert BertConfig.from_dict({**SMALL, "classifier_dropout": None}).classifier_dropout is None
+    assert BertConfig(classifier_dropout=None).classifier_dropout is None
     refused(r"hidden_dropout_prob must lie in \[0, 1\), got None", hidden_dropout_prob=None)
 
 
@@ -227,70 +95,22 @@ def test_a_rate_that_is_no_positive_number_is_refused_by_name(name, value):
     refused(f"{name} must be a positive number, got {re.escape(repr(value))}", **{name: value})
 
 
-@pytest.mark.parametrize(
-    ("id2label", "words"),
-    [
-        ({"0": "a", "2": "b"}, r"number the classes 0 to 1 without a gap, got \[0, 2\]"),
-        ({"1": "a", "2": "b"}, r"number the classes 0 to 1 without a gap, got \[1, 2\]"),
-        ({"a": "0", "b": "1"}, "id2label must map indices to names, got {'a': '0', 'b': '1'}"),
-        (["a", "b"], r"id2label must map indices to names, got \['a', 'b'\]"),
-        (3, "id2label must map indices to names, got 3"),
-        ({"0": "yes", "1": "no", "2": "yes"}, "two classes have the same name: yes, no, yes"),
-    ],
-)
-def test_class_names_that_do_not_number_the_logits_are_refused(id2label, words):
-    refused(words, id2label=id2label)
+def test_bert_large_and_ten_times_that_are_accepted():
+    assert 330e6 < BertConfig(**LARGE).encoder_parameters < 340e6
+    BertConfig(**{**LARGE, "vocab_size": 501_153, "num_hidden_layers": 200})
 
 
-# --- damaged files -------------------------------------------------------------------------
+@pytest.mark.parametrize("sizes", [{}, LARGE, {"type_vocab_size": 7, "num_hidden_layers": 3}])
+def test_the_number_of_parameters_is_that_of_the_model(sizes):
+    config = BertConfig(**sizes)
+    counted = sum(p.numel() for p in without_weights(Bert, config).parameters())
+    assert config.encoder_parameters == counted
 
 
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (b"", "cannot be read as JSON"),
-        (b'{"model_type": "bert", "hidden', "cannot be read as JSON"),
-        (b'{"model_type": "b\xffrt"}', "cannot be read as JSON.*utf-8"),
-        (b"\x00\x00\x00\x00", "cannot be read as JSON"),
-        (b"[" * 100_000, "cannot be read as JSON"),
-        (b'{"vocab_size": ' + b"9" * 5000 + b"}", "cannot be read as JSON|no .model_type"),
-        (b"[1, 2]", "expected a JSON object, got list"),
-        (b"null", "expected a JSON object, got NoneType"),
-        (b"{}", 'no "model_type"'),
-    ],
-)
-def test_a_damaged_file_is_refused_with_its_path(tmp_path, content, words):
-    path = tmp_path / "config.json"
-    path.write_bytes(content)
-    with pytest.raises(MiniftError, match=words) as caught:
-        BertConfig.from_json(path)
-    assert str(caught.value).startswith(f"{path}: ")
+def test_more_classes_than_any_model_has_are_refused():
+    with pytest.raises(MiniftError, match="more than 1,048,576 classes"):
+        BertConfig(labels=tuple(map(str, range(2**20 + 1))))
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(MiniftError, match=r"nowhere\.json: cannot be read as JSON: .*No such file"):
-        BertConfig.from_json(tmp_path / "nowhere.json")
-
-
-VALUES = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(),
-    st.floats(),
-    st.sampled_from(["bert", "gelu", "", "0"]),
-    st.lists(st.integers(), max_size=2),
-    st.dictionaries(st.sampled_from(["0", "1", "x"]), st.sampled_from(["a", "b"]), max_size=2),
-)
-KEYS = st.sampled_from(sorted({*transformers.BertConfig().to_dict(), *CHANGED, "id2label", "new"}))
-
-
-@settings(max_examples=400, deadline=None, database=None)
-@given(st.dictionaries(KEYS, VALUES, max_size=3))
-def test_any_change_of_a_good_file_gives_a_config_or_a_one_line_refusal(changes):
-    try:
-        config = BertConfig.from_dict({**SMALL, **changes})
-    except MiniftError as error:
-        assert "\n" not in str(error)
-    else:
-        assert config.hidden_size % config.num_attention_heads == 0
-        assert config.to_dict("BertModel")["model_type"] == "bert"
+def test_two_classes_of_one_name_are_refused():
+    refused("two classes have the same name: yes, no, yes", labels=("yes", "no", "yes"))

@@ -10,16 +10,10 @@ import pytest
 import torch
 
 from minift.bert.config import BertConfig
+from minift.bert.counts import by_kind, by_part, what_learns
 from minift.bert.encoder import Embeddings, Layer, Pooler
 from minift.bert.heads import SequenceClassifier
-from minift.bert.names import (
-    WORD_TABLE,
-    by_part,
-    encoder_suffix,
-    number_of_layers,
-    part_of,
-    what_learns,
-)
+from minift.bert.names import WORD_TABLE, encoder_suffix, number_of_layers, part_of
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +77,12 @@ def test_what_a_rule_holds_fixed_is_not_counted_and_another_division_is_possible
     assert rows["weighthead"].learning == rows["biashead"].learning == 1
     assert rows["weightlaye"].learning == 0
     assert rows["all"].learning == 2
+
+
+def test_kinds_are_the_biases_the_tables_the_other_weights_and_the_head(model):
+    kinds = {name: by_kind(name, parameter) for name, parameter in model.named_parameters()}
+    assert kinds[WORD_TABLE] == "embeddings"
+    assert kinds["bert.embeddings.norm.weight"] == "other weights"
+    assert kinds["bert.embeddings.norm.bias"] == kinds["bert.pooler.dense.bias"] == "biases"
+    assert kinds["bert.layers.0.output.weight"] == "other weights"
+    assert kinds["classifier.bias"] == "head"

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from minift.bert.dropout import Dropout, dropout_mask, set_dropout_generator
 from minift.bert.encoder import Bert
 from minift.bert.heads import MaskedLM, SequenceClassifier, TokenClassifier
+from minift.bert.packing import to_device
 from tests.bert.reference import (
     copy_weights,
     gradients,
@@ -43,7 +44,7 @@ def pair(hf_class, own_class, seed: int, device, labels: int = 3, **changes):
 
 
 def on(device, packed, padded):
-    return packed.to(device), {name: value.to(device) for name, value in padded.items()}
+    return to_device(packed, device), {name: value.to(device) for name, value in padded.items()}
 
 
 def assert_same_gradients(reference, own):

@@ -32,6 +32,8 @@ from safetensors.torch import load_file, save_file
 from minift.bert.config import BertConfig
 from minift.bert.encoder import Bert
 from minift.bert.heads import MaskedLM, SequenceClassifier, TokenClassifier
+from minift.bert.packing import pack
+from minift.checkpoints.strict import config_to_dict
 from minift.checkpoints.tokenizer import Tokenizer
 from minift.checkpoints.weights import (
     hf_name,
@@ -184,6 +186,30 @@ def test_the_tokenizer_is_saved_beside_the_model_and_both_come_back(tmp_path):
     theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
     assert theirs("Good films")["input_ids"] == [2, 5, 7, 8, 3]
     assert torch.equal(output(own), output(own_model(Bert)))
+
+
+@pytest.mark.parametrize("own_class", [SequenceClassifier, TokenClassifier])
+def test_a_pipeline_of_transformers_cuts_a_long_text_where_our_model_ends(tmp_path, own_class):
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad", "film", "##s"]
+    own, text = own_model(own_class), "good bad film " * 50
+    # 512 pieces by default, and the model has 16 positions
+    save_pretrained(own, Tokenizer.from_vocabulary(words, lowercase=True), tmp_path)
+    (ours,) = load_encoder(tmp_path)[1].encode([text])
+    packed = pack([ours.input_ids])
+    if own_class is SequenceClassifier:
+        pipeline = transformers.pipeline("text-classification", str(tmp_path), dtype="float32")
+        found = pipeline(text, truncation=True, top_k=None)
+        expected = own(packed)[0]
+    else:
+        pipeline = transformers.pipeline("token-classification", str(tmp_path), dtype="float32")
+        found = pipeline(text)
+        expected = own(packed, packed.select([range(1, 15)]))
+        assert len(found) == 14
+        found, expected = [found[-1]], expected[-1]
+    probabilities = dict(zip(own.config.labels, expected.softmax(0).tolist()))
+    for answer in found:
+        name = answer.get("label") or answer["entity"]
+        assert answer["score"] == pytest.approx(probabilities[name], abs=1e-5)
 
 
 def test_weights_saved_in_half_precision_are_half_the_size_and_equal_to_rounding(tmp_path):
@@ -666,7 +692,7 @@ def test_flipped_bytes_of_a_header_are_refused_or_change_no_shape_silently(tmp_p
 
 
 def test_a_folder_without_weights_is_refused_with_the_names_looked_for(tmp_path):
-    (tmp_path / "config.json").write_text(json.dumps(BertConfig().to_dict("BertModel")))
+    (tmp_path / "config.json").write_text(json.dumps(config_to_dict(BertConfig(), "BertModel")))
     with pytest.raises(
         MiniftError,
         match=r"no weights; expected model\.safetensors, .*index\.json or pytorch_model",

@@ -22,7 +22,7 @@ from minift.checkpoints import weights as weights_module
 from minift.checkpoints.weights import load_model, save_pretrained
 from minift.cli.main import main
 from minift.errors import MiniftError
-from minift.runs.train import load_run
+from minift.runs.folder import load_run
 from tests.tiny import checkpoint
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import sys
 
 import pytest
-from safetensors.torch import load_file
 from tqdm import tqdm
 
 from minift.checkpoints.weights import without_pretraining
@@ -31,7 +30,6 @@ from minift.cli.demo import (
 )
 from minift.compare.bag_of_words import fit_bag_of_words
 from minift.data.embedded import load_embedded
-from minift.runs.describe import describe
 from minift.runs.train import subset
 from tests.tiny import checkpoint
 
@@ -95,15 +93,3 @@ def test_without_matplotlib_the_demo_says_how_to_get_the_picture(tmp_path, monke
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     assert 'pip install "minift[plots]"' in _plot(ROWS, tmp_path)
     assert not list(tmp_path.iterdir())
-
-
-def test_the_description_counts_the_tensors_of_the_checkpoint(encoder):
-    tensors = load_file(encoder / "model.safetensors")
-    embeddings = sum(t.numel() for n, t in tensors.items() if n.startswith("bert.embeddings."))
-    layers = sum(t.numel() for n, t in tensors.items() if n.startswith("bert.encoder."))
-    text = describe(encoder)
-    lines = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.strip()}
-    assert lines["embeddings"] == [f"{embeddings:,}"]
-    assert lines["layers"] == [f"{layers:,}"]
-    assert "BERT with 2 layers, hidden size 32" in text
-    assert "cased" in text

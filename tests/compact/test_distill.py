@@ -19,6 +19,7 @@ import copy
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -43,6 +44,7 @@ from minift.compact.vocabulary import build_vocabulary
 from minift.data.examples import TaggedExample
 from minift.data.metrics import headline
 from minift.errors import MiniftError
+from minift.runs.steps import stream
 from minift.training.batches import UNLABELLED
 from minift.training.loop import Seeds
 from tests.compact.world import tiny_teacher
@@ -308,14 +310,15 @@ def test_without_teacher_and_text_it_is_supervised_training_step_for_step(head):
     teach(student, gold_lessons(examples, labels), [], how, seeds)
 
     optimizer = torch.optim.Adam(plain.parameters(), lr=0.01)
-    set_dropout_generator(plain, torch.Generator().manual_seed(seeds.dropout))
-    order = torch.Generator().manual_seed(seeds.order)
+    dropout = torch.Generator()
+    set_dropout_generator(plain, dropout)
     batches = []
-    while len(batches) < 7:  # 20 sentences: 6, 6, 6, 2 and again
-        shuffled = torch.randperm(len(examples), generator=order).tolist()
-        batches += [shuffled[at : at + 6] for at in range(0, len(examples), 6)]
+    for number in range(2):  # 20 sentences: 6, 6, 6, 2 and again
+        order = np.random.default_rng((seeds.order, number)).permutation(len(examples)).tolist()
+        batches += [order[at : at + 6] for at in range(0, len(examples), 6)]
     plain.train()
-    for batch in batches[:7]:
+    for step, batch in enumerate(batches[:7]):
+        dropout.manual_seed(stream(seeds.dropout, step))
         sentences = [examples[i] for i in batch]
         words = vocabulary.encode([s.words for s in sentences])
         targets = torch.tensor([labels.index(tag) for s in sentences for tag in s.tags])
@@ -347,16 +350,16 @@ def test_the_weights_of_the_best_look_are_kept_the_earliest_of_equals():
     scores = iter([0.1, 0.5, 0.3, 0.5, 0.2])
     copies, checks = {}, []
 
-    def on_check(taught):
-        checks.append(taught.checks[-1])
-        copies[checks[-1].step] = copy.deepcopy(student.model.state_dict())
+    def on_look(training):
+        checks.append(training.records[-1])
+        copies[training.step] = copy.deepcopy(student.model.state_dict())
 
     how = Distillation(steps=10, evaluate_every=2, teacher_weight=0.0)
     taught = teach(student, lessons, [], how, Seeds.all(0), validate=lambda s: (1.0, next(scores)),
-                   on_check=on_check)  # fmt: skip
+                   on_look=on_look)  # fmt: skip
     assert (taught.kept_step, taught.best) == (4, 0.5)
-    assert [check.best for check in checks] == [True, True, False, False, False]
-    assert [check.step for check in checks] == [2, 4, 6, 8, 10]
+    assert [check["best"] for check in checks] == [True, True, False, False, False]
+    assert [check["step"] for check in checks] == [2, 4, 6, 8, 10]
     for name, values in student.model.state_dict().items():
         assert torch.equal(values, copies[4][name])
     assert not torch.equal(copies[4]["dense.weight"], copies[10]["dense.weight"])
@@ -369,7 +372,7 @@ def test_patience_stops_and_without_a_development_split_the_last_weights_are_kep
     how = Distillation(steps=50, evaluate_every=1, patience=2, teacher_weight=0.0)
     taught = teach(student, lessons, [], how, Seeds.all(0), validate=lambda s: (1.0, next(scores)))
     assert taught.stopped == "no better score in 2 looks"
-    assert [check.step for check in taught.checks] == [1, 2, 3]
+    assert [check["step"] for check in taught.records] == [1, 2, 3]
     how = replace(how, steps=3)
     taught = teach(student, lessons, [], how, Seeds.all(0))
     assert (taught.kept_step, taught.best) == (3, None)

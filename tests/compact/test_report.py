@@ -34,7 +34,7 @@ from minift.compact.vocabulary import build_vocabulary
 from minift.data.entities import entity_scores
 from minift.data.examples import TaggedExample
 from minift.errors import MiniftError
-from minift.runs.train import build
+from minift.runs.tuned import build
 from minift.training.loop import Seeds
 from tests.tiny import checkpoint, news
 

@@ -14,14 +14,14 @@ bad input is refused before training, nothing is lost      the words; the bytes 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 import torch
 
 from minift.compact import run as module
 from minift.compact.distill import Distillation
-from minift.compact.run import distill, read_sentences
+from minift.compact.run import StudentSettings, distill, read_sentences
 from minift.compact.store import FILE, load_student
 from minift.compact.student import Student
 from minift.data.examples import TaggedExample
@@ -34,7 +34,7 @@ from tests.tiny import news, reviews
 
 FAST = Distillation(steps=30, evaluate_every=5, learning_rate=5e-3)
 DATASET = news(160)
-FEW = DATASET.with_train(DATASET.train[:8])
+FEW = replace(DATASET, train=DATASET.train[:8])
 POOL = [e.words for e in DATASET.train]  # the labelled ones are among them
 
 
@@ -44,8 +44,12 @@ def world(tmp_path_factory):
     return folder, tiny_teacher(folder)
 
 
+KIND = [field.name for field in fields(StudentSettings)]
+
+
 def fast(teacher, out=None, dataset=FEW, unlabelled=POOL, **options):
-    options = {"settings": FAST, "report": False, **options}
+    kind = StudentSettings(**{name: options.pop(name) for name in KIND if name in options})
+    options = {"settings": FAST, "student": kind, **options}
     return distill(teacher, dataset, unlabelled, out, **options)
 
 
@@ -62,9 +66,7 @@ def test_the_stored_student_reproduces_the_best_score_and_test_is_scored_once(
         return evaluate(self, examples)
 
     monkeypatch.setattr(Student, "evaluate", counted)
-    student, result = fast(
-        teacher, tmp_path, head=head, report=True, teacher_files=folder / "teacher"
-    )
+    student, result = fast(teacher, tmp_path, head=head, teacher_folder=folder / "teacher")
     assert scored == ["dev"] * 6 + ["dev", "test"]
     history = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
     best = max(line["dev"] for line in history)
@@ -204,18 +206,26 @@ def test_bad_input_is_refused_before_training_and_nothing_is_lost(world, tmp_pat
     with pytest.raises(
         MiniftError, match=r"train: sentence 7: the tag 'B-ORG' is unknown.*other labels"
     ):
-        fast(teacher, dataset=FEW.with_train((*FEW.train, other)))
+        fast(teacher, dataset=replace(FEW, train=(*FEW.train, other)))
     with pytest.raises(MiniftError, match="test: sentence 7: the tag 'B-ORG' is unknown"):
         fast(teacher, dataset=replace(FEW, test=(other,)))
     with pytest.raises(MiniftError, match="is for classification; a student learns to tag"):
         fast(teacher, dataset=reviews())
     with pytest.raises(MiniftError, match="has no labelled training sentences"):
-        fast(teacher, dataset=FEW.with_train(()))
+        fast(teacher, dataset=replace(FEW, train=()))
     with pytest.raises(MiniftError, match="the vocabulary would be empty"):
         fast(teacher, min_count=10_000)
-    with pytest.raises(MiniftError, match='unknown storage "int4"'):
-        fast(teacher, tmp_path / "x", storage="int4")
-    assert not (tmp_path / "x").exists()
+    for bad, words in (
+        ({"storage": "int4"}, 'unknown storage "int4"'),
+        ({"vectors": "glove"}, 'vectors must be "teacher" or "random"'),
+        ({"head": "linear"}, 'head must be "softmax" or "crf"'),
+        ({"word_dropout": 1.0}, "word_dropout must lie"),
+        ({"min_count": 0}, "min_count must be a whole number from 1 up"),
+        ({"most_words": 0}, "most_words must be a whole number from 1 up"),
+        ({"teacher_words": -1}, "teacher_words must be a whole number from 0 up"),
+    ):
+        with pytest.raises(MiniftError, match=words):
+            StudentSettings(**bad)
     short = replace(FAST, steps=1, evaluate_every=1)
     fast(teacher, tmp_path / "done", settings=short)
     before = {f.name: f.read_bytes() for f in (tmp_path / "done").iterdir()}

@@ -2,9 +2,8 @@
 
 claim                                                     oracle
 a sentence's tags do not depend on its company            each sentence alone, long ones among them
-the loss is -log p a word, of softmax and of the CRF      cross_entropy; the CRF's own
+the loss is -log p per word, of softmax and of the CRF      cross_entropy; the CRF's own
 entity scores are those of hand cases                     counts by hand
-a pruned student is the same, but for the words it lost   logits of kept words; unknown rows
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from minift.compact.student import new_student, pruned
+from minift.compact.student import new_student
 from minift.compact.vocabulary import build_vocabulary
 from minift.data.examples import TaggedExample
 from minift.errors import MiniftError
@@ -97,20 +96,6 @@ def test_entity_scores_are_those_of_hand_cases(monkeypatch, gold, said, precisio
     assert scores["entity_precision"] == precision
     assert scores["entity_recall"] == recall
     assert scores["entity_f1"] == pytest.approx(f1)
-
-
-def test_a_pruned_student_is_the_same_for_the_words_it_kept():
-    student = student_of()
-    smaller = pruned(student, 8)
-    kept, lost = student.vocabulary.words[:8], student.vocabulary.words[8:]
-    assert smaller.vocabulary.words == kept
-    assert smaller.model.word.weight.shape == (9, 100)
-    with torch.no_grad():
-        a, b = (s.model(s.vocabulary.encode([kept])) for s in (student, smaller))
-        assert torch.equal(a, b)
-        a, b = (s.model(s.vocabulary.encode([lost])) for s in (student, smaller))
-        assert not torch.allclose(a, b)
-    assert (smaller.vocabulary.encode([lost]).word_ids == 0).all()
 
 
 def test_tags_it_cannot_be_scored_on_are_refused():

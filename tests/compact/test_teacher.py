@@ -27,7 +27,7 @@ from minift.compact.student import new_student
 from minift.compact.teacher import tag_labels, teacher_logits, teacher_tags
 from minift.compact.vocabulary import build_vocabulary
 from minift.errors import MiniftError
-from minift.runs.train import FineTuned, build
+from minift.runs.tuned import FineTuned, build
 from minift.training.loop import Seeds
 from tests.tiny import checkpoint, news, reviews
 

@@ -57,7 +57,6 @@ def test_the_order_is_by_frequency_then_code_point_and_rare_words_are_unknown():
     assert build_vocabulary(text, min_count=2).words == ("b", "a")
     assert build_vocabulary(text, min_count=1).words == ("b", "a", "c", "d")
     assert build_vocabulary(text, min_count=1, most_words=3).words == ("b", "a", "c")
-    assert build_vocabulary(text, min_count=1).first(2).words == ("b", "a")
     # the characters of rare words are known all the same
     assert build_vocabulary(text, min_count=2).characters == ("a", "b", "c", "d")
     # a word of both texts is counted in both
@@ -147,8 +146,6 @@ def test_a_vocabulary_of_one_word_is_one_and_an_empty_one_is_refused():
     assert one.word_rows == 2
     with pytest.raises(MiniftError, match="none of 32 different words occurs 1000 times"):
         build_vocabulary([e.words for e in news(96).train], min_count=1000)
-    with pytest.raises(MiniftError, match="keep 1 or more"):
-        one.first(2)
     with pytest.raises(MiniftError, match="'x' twice among its words"):
         Vocabulary(("x", "y", "x"), ("x",))
     with pytest.raises(MiniftError, match="without words"):

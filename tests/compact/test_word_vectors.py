@@ -25,7 +25,7 @@ from minift.compact.student import new_student
 from minift.compact.vocabulary import build_vocabulary
 from minift.compact.word_vectors import start_from_teacher, whole_words, word_vectors
 from minift.errors import MiniftError
-from minift.runs.train import build
+from minift.runs.tuned import build
 from minift.training.loop import Seeds
 from tests.tiny import checkpoint, news
 
@@ -90,7 +90,7 @@ def test_words_of_the_teachers_vocabulary_are_known_though_no_sentence_has_them(
     assert "Kyiv" in words
     assert set(words) == {p for p in pieces if p.isalpha() and len(p) > 1}
     assert whole_words(teacher, 3) == words[:3]
-    dataset = news().with_train(news().train[:4])
+    dataset = replace(news(), train=news().train[:4])
     how = replace(Distillation(), steps=1)
     for many in (0, 10_000):
         student, _ = distill(
@@ -114,7 +114,7 @@ def test_a_student_starts_from_its_teacher_or_at_random_as_asked(teacher, tmp_pa
         return teach(student, *rest, **options)
 
     monkeypatch.setattr(module, "teach", seen)
-    dataset = news().with_train(news().train[:8])
+    dataset = replace(news(), train=news().train[:8])
     how = replace(Distillation(), steps=1)
     for name in ("teacher", "random"):
         out = tmp_path / name

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from minift.methods.recipes import recipe
-from minift.runs.train import FineTuned, train
+from minift.runs.train import train
+from minift.runs.tuned import FineTuned
 from minift.training.loop import Seeds, Settings
 from tests.tiny import checkpoint, news
 

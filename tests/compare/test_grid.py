@@ -48,7 +48,8 @@ from minift.data.examples import TaggedExample, TextExample
 from minift.errors import MiniftError
 from minift.methods.recipes import recipe
 from minift.runs.evaluate import Evaluation
-from minift.runs.train import load_run, train
+from minift.runs.folder import load_run
+from minift.runs.train import train
 from minift.training.loop import Seeds
 from tests.tiny import checkpoint, news, reviews, similarity
 

@@ -14,7 +14,6 @@ entities of WNUT-17 and NCBI disease                         the counts of the d
 
 from __future__ import annotations
 
-import json
 import math
 import random
 from collections import Counter
@@ -25,13 +24,8 @@ from seqeval.metrics.sequence_labeling import get_entities, precision_recall_fsc
 from seqeval.metrics.v1 import precision_recall_fscore_support as strict_scores
 from seqeval.scheme import IOB2, Tokens
 
-from minift.data.entities import (
-    Span,
-    entity_errors,
-    entity_scores,
-    spans_conlleval,
-    spans_strict,
-)
+from minift.data.entities import entity_errors, entity_scores
+from minift.data.tags import Span, spans_conlleval, spans_strict
 from minift.errors import MiniftError
 
 TYPES = ["PER", "LOC", "creative-work", "creative", "O", "_"]
@@ -337,35 +331,7 @@ def test_every_listed_pair_overlaps_and_its_kind_says_what_differs():
             assert ("type" in error.kind) == (error.gold.type != error.predicted.type)
 
 
-# --- report and bad input ------------------------------------------------------------------
-
-
-def test_the_table_states_scheme_and_mode_and_its_columns_line_up():
-    report = entity_scores([["B-PER", "B-creative-work"]], [["B-PER", "O"]], mode="strict")
-    lines = report.format().splitlines()
-    assert lines[0] == "entities, scheme iob2, mode strict"
-    assert [line.split()[-5:] for line in lines[2:]] == [
-        ["1.0000", "1.0000", "1.0000", "1", "1"],
-        ["0.0000", "0.0000", "0.0000", "1", "0"],
-        ["1.0000", "0.5000", "0.6667", "2", "1"],
-        ["0.5000", "0.5000", "0.5000", "2", "1"],
-    ]
-    assert len({len(line) for line in lines[1:]}) == 1
-
-
-def test_the_report_as_a_dict_survives_json():
-    report = entity_scores([["B-PER", "O"]], [["B-PER", "B-LOC"]])
-    stored = json.loads(json.dumps(report.as_dict()))
-    assert (stored["scheme"], stored["mode"]) == ("iob2", "conlleval")
-    assert list(stored["per_type"]) == ["LOC", "PER"]
-    assert stored["micro"] == {
-        "precision": 0.5,
-        "recall": 1.0,
-        "f1": 2 / 3,
-        "support": 1,
-        "predicted": 2,
-        "correct": 1,
-    }
+# --- bad input ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -389,11 +355,9 @@ def test_bad_tags_are_refused_with_their_place(gold, predicted, words):
             score(gold, predicted)
 
 
-def test_an_unknown_mode_or_scheme_is_refused():
+def test_an_unknown_mode_is_refused():
     with pytest.raises(MiniftError, match=r'unknown mode "strickt".*did you mean "strict"'):
         entity_scores([["O"]], [["O"]], mode="strickt")
-    with pytest.raises(MiniftError, match='scheme "bioes" is not supported'):
-        entity_scores([["O"]], [["O"]], scheme="bioes")
 
 
 # --- real data -----------------------------------------------------------------------------

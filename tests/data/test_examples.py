@@ -3,7 +3,7 @@
 claim                                                  oracle
 a sentence has exactly one tag per word                the message of the refusal
 examples and data sets cannot be changed in place      dataclasses.FrozenInstanceError
-another training split leaves all else as it was       field-by-field comparison
+task, labels and metric of a data set are judged        the message, with the nearest name
 answers come in the order of the examples              the lists they were made of
 the wrong kind of example is named and explained       the message, with the example's id
 an unlabelled example is named, never counted as None  the message, with the example's id
@@ -22,6 +22,7 @@ from minift.data.examples import (
     gold_classes,
     gold_numbers,
     gold_tags,
+    is_labelled,
 )
 from minift.errors import MiniftError
 
@@ -43,15 +44,32 @@ def test_examples_and_data_sets_cannot_be_changed_in_place():
             setattr(thing, field, ())
 
 
-def test_another_training_split_leaves_labels_and_all_other_fields_as_they_were():
-    first, second = TextExample("1", "good", "yes"), TextExample("2", "bad", "no")
-    dataset = Dataset("toy", "classification", ("no", "yes"), (first, second), notes=("a note",))
-    smaller = dataset.with_train((first,))
-    assert smaller.train == (first,)
-    assert dataset.train == (first, second)
-    for field in dataclasses.fields(Dataset):
-        if field.name != "train":
-            assert getattr(smaller, field.name) == getattr(dataset, field.name)
+@pytest.mark.parametrize(
+    ("task", "labels", "metric", "words"),
+    [
+        ("clasification", ("a", "b"), "", r'unknown task "clasification".*mean "classification"'),
+        ("classification", ("a", "b"), "acuracy", r'metric "acuracy"; .*mean "accuracy"'),
+        ("tagging", ("O", "B-X"), "accuracy", r'unknown tagging metric "accuracy"; known: entity'),
+        ("regression", ("1", "2"), "", r"labels \('1', '2'\) for regression; expected none"),
+        ("classification", (), "", r"labels \(\) for classification; expected at least one"),
+        ("classification", ("a", "b", "a"), "", "expected at least one, each once"),
+    ],
+)
+def test_a_data_set_judges_task_labels_and_metric_when_it_is_built(task, labels, metric, words):
+    with pytest.raises(MiniftError, match=words):
+        Dataset("toy", task, labels, (), metric=metric)
+    valid = Dataset("toy", "regression", (), ())
+    with pytest.raises(MiniftError, match="unknown task"):
+        dataclasses.replace(valid, task="regresion")
+
+
+def test_the_headline_metric_is_the_first_of_the_task_unless_it_is_named():
+    named = {"classification": ("a", "b"), "regression": (), "tagging": ("O", "B-X")}
+    found = {task: Dataset("toy", task, labels, ()).metric for task, labels in named.items()}
+    assert found == {
+        "classification": "accuracy", "regression": "pearson_spearman", "tagging": "entity_f1",
+    }  # fmt: skip
+    assert Dataset("toy", "classification", ("a", "b"), (), metric="matthews").metric == "matthews"
 
 
 TEXT = TextExample("t7", "fine", "good")
@@ -71,15 +89,23 @@ def test_a_class_is_a_string_and_a_number_a_float_however_the_example_was_made()
     assert gold_numbers([TextExample("1", "x", "2.5")]) == [2.5]
 
 
+def test_examples_are_labelled_if_there_are_some_and_each_has_a_label():
+    bare = TextExample("1", "x")
+    assert is_labelled([TEXT, TEXT]) and is_labelled(iter([SENTENCE]))
+    assert is_labelled([TextExample("1", "x", 0.0), TextExample("2", "x", "")])  # labels, too
+    assert not is_labelled([TEXT, bare]) and not is_labelled([TaggedExample("2", ("a",))])
+    assert not is_labelled(())
+
+
 @pytest.mark.parametrize("ask", [as_texts, gold_classes, gold_numbers])
 def test_a_sentence_where_a_text_was_expected_is_named(ask):
-    with pytest.raises(MiniftError, match=r'example s9 is a sentence .* read .* "tagging"'):
+    with pytest.raises(MiniftError, match=r"example s9 is a sentence .* expected a text"):
         ask([TEXT if ask is not gold_numbers else TextExample("1", "x", 1.0), SENTENCE])
 
 
 @pytest.mark.parametrize("ask", [as_sentences, gold_tags])
 def test_a_text_where_a_sentence_was_expected_is_named(ask):
-    with pytest.raises(MiniftError, match=r'example t7 is a text .* "classification"'):
+    with pytest.raises(MiniftError, match=r"example t7 is a text .* expected a sentence of words"):
         ask([SENTENCE, TEXT])
 
 
@@ -92,5 +118,5 @@ def test_a_text_where_a_sentence_was_expected_is_named(ask):
     ],
 )
 def test_an_unlabelled_example_is_named_and_never_counted_as_none(ask, example):
-    with pytest.raises(MiniftError, match=r"example u3 has no label; .* label it or leave it out"):
+    with pytest.raises(MiniftError, match=r"example u3 has no label .* label it or leave it out"):
         ask([example])

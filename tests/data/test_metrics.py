@@ -283,13 +283,21 @@ def test_the_majority_baseline_equals_scikit_learns_dummy_ties_included():
     for train, gold in label_vectors():
         dummy = DummyClassifier(strategy="most_frequent").fit(np.zeros((len(train), 1)), train)
         expected = dummy.predict(np.zeros((len(gold), 1))).tolist()
-        assert majority_baseline(train, gold) == expected
-        assert majority_baseline(train[::-1], gold) == expected  # order does not matter
+        labels = sorted({*train.tolist(), *gold.tolist()})
+        assert majority_baseline(train, gold, labels) == expected
+        assert majority_baseline(train[::-1], gold, labels) == expected  # order does not matter
 
 
-def test_the_majority_baseline_of_no_labels_is_refused():
-    with pytest.raises(MiniftError, match="no training labels"):
-        majority_baseline([], ["a"])
+def test_of_equally_frequent_labels_the_baseline_takes_the_first_in_the_order_of_the_logits():
+    train, gold = ["10", "9", "7", "9", "10"], ["7", "9"]
+    assert majority_baseline(train, gold, ["7", "9", "10"]) == ["9", "9"]
+    assert majority_baseline(train, gold, ["10", "9", "7"]) == ["10", "10"]
+
+
+@pytest.mark.parametrize("train", [[], ["a", "c"]])
+def test_a_majority_baseline_of_no_labels_or_of_unknown_ones_is_refused(train):
+    with pytest.raises(MiniftError, match=r"training labels .* expected one or more of \['a', 'b"):
+        majority_baseline(train, ["a"], ["a", "b"])
 
 
 # --- bad input -----------------------------------------------------------------------------

@@ -46,8 +46,8 @@ from minift.label.score_files import read_scores
 from minift.label.score_pool import score
 from minift.label.status import status
 from minift.label.terminal import label
+from minift.runs.folder import load_run
 from minift.runs.predict import predict
-from minift.runs.train import load_run
 from tests.tiny import checkpoint, news, reviews
 
 TEXTS = {e.text: e.label for e in reviews(120).train}  # no text twice

@@ -17,13 +17,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from minift.data.tags import types_of, word_places
 from minift.label.formats.spans import (
     Mark,
-    borders,
     marks_of,
     match,
     tags_of,
-    types_of,
     utf16_places,
 )
 
@@ -64,7 +63,7 @@ def test_tags_become_spans_and_come_back_whatever_the_words_are_made_of(sentence
 @given(words_of_anything)
 def test_borders_and_utf16_places_are_those_of_the_joined_text(words):
     text = " ".join(words)
-    assert [text[a:b] for a, b in borders(words)] == list(words)
+    assert [text[a:b] for a, b in word_places(words)] == list(words)
     units = [len(text[:n].encode("utf-16-le")) // 2 for n in range(len(text) + 1)]
     assert utf16_places(text) == units
 

@@ -50,7 +50,7 @@ from minift.methods.adaptive import (
 from minift.runs.evaluate import mean_loss, predict_logits
 from minift.training import loop
 from minift.training.batches import Item, make_batch
-from minift.training.loop import Seeds, Settings, fine_tune
+from minift.training.loop import Recipe, Seeds, Settings, fine_tune
 from minift.training.schedules import Constant, Linear
 from tests.bert.reference import own_config, randomise
 
@@ -355,10 +355,7 @@ def test_weights_follow_adamw_with_untouched_moments_through_cooldown_restart_an
     monkeypatch,
 ):
     watch = Watch(monkeypatch)
-    history = fine_tune(
-        small_model(), small_items(), LOOP, Seeds.all(0), gradients=watch, schedule=adaptive(),
-        validate=scripted(TRACE_2),
-    )  # fmt: skip
+    history = fine_tune(small_model(), small_items(), Recipe(gradients=lambda *_: watch, schedule=lambda *_: adaptive(), settings=LOOP), Seeds.all(0), validate=scripted(TRACE_2))  # fmt: skip
     factors = plain_loop(TRACE_2, STEPS, AdaptiveSettings())
     assert len(history.epochs) == 14
     assert len(watch.weights) == len(factors) == 42
@@ -379,10 +376,7 @@ def test_weights_follow_adamw_with_untouched_moments_through_cooldown_restart_an
 def test_every_optimizer_group_gets_the_same_factor_at_every_step(monkeypatch, schedule):
     watch = Watch(monkeypatch)
     settings = Settings(14, batch_size=4, learning_rate=RATE)
-    fine_tune(
-        small_model(), small_items(), settings, Seeds.all(0), gradients=watch, schedule=schedule,
-        validate=scripted(TRACE_2),
-    )  # fmt: skip
+    fine_tune(small_model(), small_items(), Recipe(gradients=lambda *_: watch, schedule=lambda schedule=schedule: schedule, settings=settings), Seeds.all(0), validate=scripted(TRACE_2))  # fmt: skip
     factors, _, _ = drive(schedule, TRACE_2, STEPS, 14)
     assert len(watch.optimizers[0].param_groups) == 2
     assert len(watch.rates) == len(factors) == 42
@@ -395,10 +389,7 @@ def test_last_and_best_weights_differ_and_the_one_asked_for_is_kept(keep, epoch)
     seen: list[dict] = []
     model = small_model()
     settings = Settings(250, batch_size=4, learning_rate=RATE, keep=keep)
-    history = fine_tune(
-        model, small_items(), settings, Seeds.all(0), schedule=adaptive(),
-        validate=scripted(TRACE_2, seen),
-    )  # fmt: skip
+    history = fine_tune(model, small_items(), Recipe(schedule=lambda *_: adaptive(), settings=settings), Seeds.all(0), validate=scripted(TRACE_2, seen))  # fmt: skip
     assert history.kept_epoch == epoch
     assert distance(dict(model.named_parameters()), seen[epoch - 1]) == 0
     assert distance(seen[6 - 1], seen[14 - 1]) > 1e-4
@@ -410,7 +401,12 @@ def test_last_and_best_weights_differ_and_the_one_asked_for_is_kept(keep, epoch)
 def test_a_run_without_validation_split_is_refused_with_a_remedy():
     for schedule in (adaptive(), EarlyStopping(1)):
         with pytest.raises(MiniftError, match="no validation split; give one"):
-            fine_tune(small_model(), small_items(), LOOP, Seeds.all(0), schedule=schedule)
+            fine_tune(
+                small_model(),
+                small_items(),
+                Recipe(schedule=lambda schedule=schedule: schedule, settings=LOOP),
+                Seeds.all(0),
+            )
 
 
 # --- 10. the cap, and the sentences --------------------------------------------------------
@@ -471,10 +467,7 @@ def test_the_reason_for_stopping_is_a_plain_true_sentence(losses, rules, sentenc
 
 def test_the_loops_own_number_of_epochs_is_a_cap_too_and_the_run_says_not_converged():
     settings = Settings(3, batch_size=4)
-    history = fine_tune(
-        small_model(), small_items(), settings, Seeds.all(0), schedule=adaptive(),
-        validate=scripted([0.3, 0.2, 0.1]),
-    )  # fmt: skip
+    history = fine_tune(small_model(), small_items(), Recipe(schedule=lambda *_: adaptive(), settings=settings), Seeds.all(0), validate=scripted([0.3, 0.2, 0.1]))  # fmt: skip
     assert history.stopped == (
         "the cap of 3 epochs was reached while still improving: not converged"
     )

@@ -1,4 +1,4 @@
-"""BitFit, its subsets and its controls, proven.
+"""BitFit and its subsets, proven.
 
 claim                                                         oracle
 exactly the biases and the head train, each term by itself    HF names, written out by loops
@@ -7,9 +7,6 @@ parameter counts of BERT base and large                       the paper's arithm
 what is frozen keeps its bits, with decay and old momentum    bit equality
 the key bias cannot matter                                    float64 gradients; a shift by 10
 gradients pass through frozen layers unchanged                those of full fine-tuning
-random scalars: exactly k, uniform, small tensors included    chi-square, hypergeometric counts
-only the drawn scalars learn, as if they were the parameters  functional_call on those scalars
-random rows and columns are rows and columns                  set arithmetic
 a delta file restores the fine-tuned model on a fresh one     bit equality; transformers
 """
 
@@ -24,7 +21,6 @@ import torch
 import transformers
 from safetensors import safe_open
 from safetensors.torch import save_file
-from scipy import stats
 from torch.nn import functional as F
 
 from minift.bert.config import BertConfig
@@ -35,7 +31,8 @@ from minift.checkpoints.delta import load_delta, save_delta
 from minift.checkpoints.weights import hf_name
 from minift.errors import MiniftError
 from minift.methods.bitfit import TERMS, bitfit, count_trainable, head_only
-from minift.methods.random_masks import random_rows_columns, random_scalars
+from minift.methods.child_tuning import FixedMask
+from minift.methods.random_masks import random_scalars
 from minift.training.batches import Item, make_batch
 from minift.training.loop import (
     Seeds,
@@ -482,183 +479,6 @@ def test_dropout_stays_active_in_frozen_layers_and_evaluation_is_deterministic()
     assert torch.equal(model(packed), model(packed))
 
 
-# The controls: single scalars
-
-
-def encoder_sizes(model) -> dict[str, int]:
-    return {n: p.numel() for n, p in model.named_parameters() if n.startswith("bert.")}
-
-
-@pytest.mark.parametrize("share", [0.01, 0.5, 1.0])
-def test_random_scalars_are_exactly_k_distinct_ones_of_the_encoder_without_the_head(share):
-    model = classifier()
-    sizes = encoder_sizes(model)
-    count = int(share * sum(sizes.values()))
-    drawn = random_scalars(model, count, torch.Generator().manual_seed(0))
-    assert drawn.count == sum(len(set(i.tolist())) for i in drawn.indices.values()) == count
-    assert set(drawn.indices) <= set(sizes)
-    for name, indices in drawn.indices.items():
-        assert 0 <= indices.min() <= indices.max() < sizes[name]
-    names = drawn.trainable(model)
-    assert set(names) == set(drawn.indices) | CLASSIFIER
-    again = random_scalars(model, count, torch.Generator().manual_seed(0))
-    assert all(torch.equal(again.indices[name], drawn.indices[name]) for name in drawn.indices)
-
-
-def test_random_scalars_are_uniform_over_tensors_small_ones_included():
-    model, count, draws = classifier(), 200, 300
-    sizes = encoder_sizes(model)
-    total, found = sum(sizes.values()), dict.fromkeys(sizes, 0)
-    within = torch.zeros(61 * 24)
-    generator = torch.Generator().manual_seed(0)
-    for _ in range(draws):
-        indices = random_scalars(model, count, generator).indices
-        for name, chosen in indices.items():
-            found[name] += len(chosen)
-        within[indices["bert.embeddings.word.weight"]] += 1
-    expected = [draws * count * size / total for size in sizes.values()]
-    assert stats.chisquare(list(found.values()), expected).pvalue > 1e-3
-    assert stats.chisquare(within.numpy()).pvalue > 1e-3
-    # The rounded-down share of the authors' code gives every bias of 24 nothing, ever.
-    assert int(24 * count / total) == 0 < found["bert.layers.0.attention.key.bias"]
-    wrong = [draws * int(size * count / total) for size in sizes.values()]  # negative control
-    scaled = [e * sum(wrong) / sum(expected) for e in expected]
-    assert stats.chisquare(wrong, scaled).pvalue < 1e-9
-
-
-def test_the_number_of_scalars_a_tensor_gets_has_the_spread_of_drawing_without_replacement():
-    model, count = classifier(), 8_000
-    sizes = encoder_sizes(model)
-    name = "bert.embeddings.word.weight"
-    generator = torch.Generator().manual_seed(1)
-    got = [len(random_scalars(model, count, generator).indices[name]) for _ in range(100)]
-    exact = stats.hypergeom(sum(sizes.values()), sizes[name], count)
-    assert abs(sum(got) / 100 - exact.mean()) < 4 * exact.std() / 100**0.5
-    ratio = torch.tensor(got).double().std().item() / exact.std()
-    assert 0.75 < ratio < 1.25
-    assert stats.binom(count, sizes[name] / sum(sizes.values())).std() / exact.std() > 1.25
-
-
-@pytest.mark.parametrize("trainable", ["own", "everything"])
-def test_only_the_drawn_scalars_learn_as_if_they_were_the_only_parameters(trainable):
-    settings = Settings(4, 4, learning_rate=1e-2, weight_decay=0.5, epsilon=1e-6, clip=0)
-    items = sentences(16)
-    own, reference = classifier(), classifier()
-    before = snapshot(own)
-    drawn = random_scalars(own, 500, torch.Generator().manual_seed(0))
-    method = drawn.trainable if trainable == "own" else everything
-    fine_tune(own, items, settings, SEEDS, trainable=method, gradients=drawn)
-    for name, parameter in own.named_parameters():  # what must not change keeps its bits
-        if name in CLASSIFIER:
-            continue
-        chosen = drawn.indices.get(name, torch.empty(0, dtype=torch.int64))
-        changed = (parameter != before[name]).flatten().nonzero().flatten().tolist()
-        assert set(changed) <= set(chosen.tolist()), name
-
-    # Specification: leaves that hold the drawn scalars and nothing else, written into the tensors.
-    leaves = {n: before[n].flatten()[i].requires_grad_() for n, i in drawn.indices.items()}
-    leaves |= {n: before[n].clone().requires_grad_() for n in CLASSIFIER}
-    optimizer = adamw(leaves, settings)
-    schedule = Linear()
-    schedule.begin(4, 4)
-    generator = torch.Generator().manual_seed(SEEDS.order)
-    for step in range(16):
-        if step % 4 == 0:
-            order = torch.randperm(16, generator=generator).tolist()
-        for group in optimizer.param_groups:
-            group["lr"] = settings.learning_rate * schedule.factor(step)
-        tensors = dict(before)
-        for name, leaf in leaves.items():
-            if name in CLASSIFIER:
-                tensors[name] = leaf
-            else:
-                flat = before[name].flatten().index_put((drawn.indices[name],), leaf)
-                tensors[name] = flat.view(before[name].shape)
-        batch = make_batch([items[i] for i in order[step % 4 * 4 : step % 4 * 4 + 4]])
-        logits = torch.func.functional_call(reference, tensors, (batch.packed, batch.wanted))
-        optimizer.zero_grad()
-        F.cross_entropy(logits, batch.targets).backward()
-        optimizer.step()
-    for name, leaf in leaves.items():
-        actual = dict(own.named_parameters())[name]
-        actual = actual if name in CLASSIFIER else actual.flatten()[drawn.indices[name]]
-        torch.testing.assert_close(actual, leaf, rtol=0, atol=1e-9)
-    assert set(drawn.indices) & moved(before, own) > {"bert.embeddings.word.weight"}
-
-
-def test_without_the_rule_weight_decay_would_move_every_scalar_of_the_chosen_tensors():
-    model = classifier()
-    before = snapshot(model)
-    drawn = random_scalars(model, 500, torch.Generator().manual_seed(0))
-    settings = Settings(1, 4, learning_rate=1e-2, weight_decay=0.5)
-    fine_tune(model, sentences(8), settings, SEEDS, trainable=drawn.trainable)
-    weight = "bert.layers.0.intermediate.weight"
-    assert (dict(model.named_parameters())[weight] != before[weight]).all()
-
-
-def test_the_controls_mask_after_clipping_so_the_norm_is_that_of_the_whole_gradient():
-    model = classifier()
-    drawn = random_scalars(model, 500, torch.Generator().manual_seed(0))
-    norms = []
-
-    class Spy:
-        def before_step(self, parameters):
-            for rule in (lambda _: None, drawn.before_step):
-                rule(parameters)
-                norms.append(torch.stack([p.grad.norm() for p in parameters.values()]).norm())
-
-        def after_step(self, parameters):
-            drawn.after_step(parameters)
-
-    fine_tune(model, sentences(4), Settings(1, 4, clip=0.01), SEEDS, gradients=Spy())
-    assert norms[0] == pytest.approx(0.01, rel=1e-3)
-    assert norms[1] < 0.009
-
-
-@pytest.mark.parametrize("count", [0, 10**9])
-def test_a_count_beyond_the_encoder_is_refused(count):
-    with pytest.raises(MiniftError, match=rf"in 1 to \d+ .* got {count}"):
-        random_scalars(classifier(), count, torch.Generator())
-
-
-def test_rows_and_columns_take_whole_ones_all_gains_and_nothing_of_embeddings_and_biases():
-    model = classifier(intermediate_size=96)
-    shapes = {n: tuple(p.shape) for n, p in model.named_parameters()}
-    forms, places = {"square": set(), "tall": set(), "wide": set()}, set()
-    for seed in range(40):
-        drawn = random_rows_columns(model, torch.Generator().manual_seed(seed))
-        expected = {n for n in shapes if n.startswith("bert.layers") and n.endswith("weight")} | {
-            "bert.pooler.dense.weight"
-        }
-        assert set(drawn.indices) == expected
-        for name, indices in drawn.indices.items():
-            chosen = set(indices.tolist())
-            assert len(chosen) == len(indices) == shapes[name][0]  # as long as its bias
-            if len(shapes[name]) == 1:
-                continue
-            rows, columns = shapes[name]
-            in_rows = {i // columns for i in chosen}
-            in_columns = {i % columns for i in chosen}
-            if rows == columns:
-                places.add(min(in_rows) if len(in_rows) == 1 else -1 - min(in_columns))
-            assert len(in_rows) * len(in_columns) == rows  # a full block ...
-            assert len(in_columns) in (1, columns)  # ... of one column or of whole rows
-            form = "square" if rows == columns else "tall" if rows > columns else "wide"
-            forms[form].add((len(in_rows), len(in_columns)))
-    assert forms == {
-        "square": {(24, 1), (1, 24)},
-        "tall": {(96, 1), (4, 24)},
-        "wide": {(24, 1)},
-    }
-    assert places == {*range(24), *range(-24, 0)}  # any row and any column can be drawn
-
-
-def test_rows_and_columns_of_bert_base_are_as_many_as_the_biases_of_layers_and_pooler():
-    with torch.device("meta"):
-        model = SequenceClassifier(BASE)
-    assert random_rows_columns(model, torch.Generator().manual_seed(0)).count == 101_376 + 768
-
-
 # The delta file
 
 
@@ -724,13 +544,13 @@ def test_drawn_scalars_are_kept_as_indices_and_values(dtype, device, tmp_path):
     fresh = copy.deepcopy(model)
     drawn = random_scalars(model, 300, torch.Generator().manual_seed(0))
     settings = Settings(3, 4, learning_rate=1e-1)
-    fine_tune(model, sentences(8), settings, SEEDS, trainable=drawn.trainable, gradients=drawn)
+    fine_tune(model, sentences(8), settings, SEEDS, gradients=FixedMask(drawn))
     path = tmp_path / "scalars.safetensors"
     save_delta(model, fresh, path)
     with safe_open(path, "pt") as file:
         found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     word = "bert.embeddings.word_embeddings.weight"
-    chosen = set(drawn.indices["bert.embeddings.word.weight"].tolist())
+    chosen = set(drawn["bert.embeddings.word.weight"].flatten().nonzero().flatten().tolist())
     assert set(found[f"{word}.indices"].tolist()) <= chosen
     assert len(found[f"{word}.indices"]) == len(found[f"{word}.values"]) > 0
     assert word not in found

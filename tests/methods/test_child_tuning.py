@@ -47,7 +47,7 @@ from minift.methods.child_tuning import (
 from minift.methods.fisher import fisher
 from minift.runs.evaluate import predict_logits
 from minift.training.batches import Item
-from minift.training.loop import Seeds, Settings, adamw, everything, fine_tune
+from minift.training.loop import Recipe, Seeds, Settings, adamw, everything, fine_tune
 from minift.training.schedules import Constant, Linear
 from tests.bert.reference import SIZES, copy_weights, hf_config, own_config, randomise
 
@@ -159,7 +159,9 @@ def plain_loop(reference, items, masks_of_step, scale: float, decay_masked: bool
 
 def run_100_steps(own, items, rule) -> None:
     settings = Settings(epochs=20, batch_size=8, learning_rate=1e-3, weight_decay=0.01, clip=1.0)
-    history = fine_tune(own, items, settings, Seeds.all(7), gradients=rule)
+    history = fine_tune(
+        own, items, Recipe(gradients=lambda *_, rule=rule: rule, settings=settings), Seeds.all(7)
+    )
     assert history.epochs[-1].step == 100
 
 
@@ -210,7 +212,12 @@ def test_f_with_p_1_is_full_fine_tuning_bit_for_bit_and_draws_nothing():
     for rule in (None, ChildTuningF(1.0, generator)):
         model = classifier(dropout=0.1)
         settings = Settings(epochs=6, batch_size=8, learning_rate=1e-3)
-        fine_tune(model, make_items(32), settings, Seeds.all(0), gradients=rule)
+        fine_tune(
+            model,
+            make_items(32),
+            Recipe(gradients=lambda *_, rule=rule: rule, settings=settings),
+            Seeds.all(0),
+        )
         trained.append(weights(model))
     for name, value in trained[0].items():
         assert torch.equal(value, trained[1][name]), name
@@ -312,7 +319,9 @@ def train_f(p: float | None, mask_seed: int = 0, dropout: float = 0.2):
     model, items = classifier(dropout=dropout), make_items(16)
     rule = None if p is None else ChildTuningF(p, stream(mask_seed))
     settings = Settings(epochs=2, batch_size=8, learning_rate=1e-3)
-    fine_tune(model, items, settings, Seeds.all(0), gradients=rule)
+    fine_tune(
+        model, items, Recipe(gradients=lambda *_, rule=rule: rule, settings=settings), Seeds.all(0)
+    )
     return weights(model), model.dropout.generator.get_state()
 
 
@@ -517,7 +526,12 @@ def test_weights_outside_the_child_keep_their_bits_and_all_others_move(decay, dt
     masks = random_masks(start, 0.3)
     before = weights(start)
     settings = Settings(epochs=4, batch_size=8, learning_rate=1e-3, weight_decay=decay)
-    fine_tune(start, make_items(32), settings, Seeds.all(0), gradients=ChildTuningD(masks))
+    fine_tune(
+        start,
+        make_items(32),
+        Recipe(gradients=lambda *_: ChildTuningD(masks), settings=settings),
+        Seeds.all(0),
+    )
     for name, value in weights(start).items():
         mask = masks.get(name, torch.ones_like(value, dtype=torch.bool))
         assert torch.equal(value[~mask], before[name][~mask]), name
@@ -558,8 +572,18 @@ def test_masks_are_the_same_before_and_after_training_and_fit_a_copy_of_the_mode
     kept = copy.deepcopy(masks)
     twin, rule = copy.deepcopy((model, ChildTuningD(masks)))
     settings = Settings(epochs=2, batch_size=8, learning_rate=1e-3)
-    fine_tune(model, make_items(16), settings, Seeds.all(0), gradients=ChildTuningD(masks))
-    fine_tune(twin, make_items(16), settings, Seeds.all(0), gradients=rule)
+    fine_tune(
+        model,
+        make_items(16),
+        Recipe(gradients=lambda *_: ChildTuningD(masks), settings=settings),
+        Seeds.all(0),
+    )
+    fine_tune(
+        twin,
+        make_items(16),
+        Recipe(gradients=lambda *_, rule=rule: rule, settings=settings),
+        Seeds.all(0),
+    )
     assert all(torch.equal(masks[name], kept[name]) for name in kept)
     assert all(torch.equal(v, weights(twin)[name]) for name, v in weights(model).items())
 
@@ -571,7 +595,12 @@ def test_one_rule_can_serve_two_runs():
         model = classifier(seed)
         before = weights(model)
         settings = Settings(epochs=1, batch_size=8, learning_rate=1e-2, weight_decay=0.1)
-        fine_tune(model, make_items(16), settings, Seeds.all(0), gradients=rule)
+        fine_tune(
+            model,
+            make_items(16),
+            Recipe(gradients=lambda *_, rule=rule: rule, settings=settings),
+            Seeds.all(0),
+        )
         after = weights(model)
         results += [torch.equal(after[n][~m], before[n][~m]) for n, m in masks.items()]
     assert all(results)
@@ -718,10 +747,12 @@ def test_on_a_toy_transfer_high_fisher_beats_random_beats_low_and_pruning_destro
         max_position_embeddings=12,
         initializer_range=0.1,
         labels=tuple(f"{a}{b}" for a in range(4) for b in range(4)),
-    ).with_dropout(0.0)
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )
     base = random_model(SequenceClassifier, config, stream())
     settings = Settings(epochs=8, batch_size=32, learning_rate=5e-3)
-    fine_tune(base, toy(800, 1, lambda a, b: 4 * a + b), settings, Seeds.all(0))
+    fine_tune(base, toy(800, 1, lambda a, b: 4 * a + b), Recipe(settings=settings), Seeds.all(0))
 
     def xor(a: int, b: int) -> int:
         return (a // 2) ^ (b // 2)
@@ -741,7 +772,14 @@ def test_on_a_toy_transfer_high_fisher_beats_random_beats_low_and_pruning_destro
                 prune(model, masks)
         settings = Settings(epochs=5, batch_size=16, learning_rate=6e-3)
         fine_tune(
-            model, train, settings, Seeds.all(seed), trainable=lambda _: learns, gradients=rule
+            model,
+            train,
+            Recipe(
+                trainable=lambda _, epoch=1: learns,
+                gradients=lambda *_, rule=rule: rule,
+                settings=settings,
+            ),
+            Seeds.all(seed),
         )
         test = toy(300, 3, xor)
         targets = torch.tensor([item.targets[0] for item in test])
@@ -776,7 +814,16 @@ def test_warm_up_is_the_same_in_full_fine_tuning_and_in_f_and_d():
         schedule = NotedLinear(warmup=0.25)
         model = classifier()
         settings = Settings(epochs=2, batch_size=2, learning_rate=1e-3)
-        fine_tune(model, make_items(8), settings, Seeds.all(0), gradients=rule, schedule=schedule)
+        fine_tune(
+            model,
+            make_items(8),
+            Recipe(
+                gradients=lambda *_, rule=rule: rule,
+                schedule=lambda schedule=schedule: schedule,
+                settings=settings,
+            ),
+            Seeds.all(0),
+        )
         asked.append(schedule.asked)
     rising = [(0, 0.0), (1, 0.5)]
     falling = [(step, (8 - step) / 6) for step in range(2, 8)]
@@ -789,7 +836,14 @@ def test_the_loop_clips_the_whole_gradient_and_the_mask_comes_after(kind):
     masks = random_masks(model, p)
     rule = Recorder(ChildTuningF(p, stream()) if kind == "f" else ChildTuningD(masks))
     settings = Settings(epochs=2, batch_size=4, learning_rate=1e-4, clip=0.1)
-    fine_tune(model, make_items(20), settings, Seeds.all(0), gradients=rule, schedule=Constant())
+    fine_tune(
+        model,
+        make_items(20),
+        Recipe(
+            gradients=lambda *_, rule=rule: rule, schedule=lambda *_: Constant(), settings=settings
+        ),
+        Seeds.all(0),
+    )
     clipped, applied = zip(*rule.norms)
     assert clipped == pytest.approx([0.1] * 10, rel=1e-4)  # of the full gradient
     if kind == "d":

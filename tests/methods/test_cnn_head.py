@@ -23,18 +23,25 @@ import torch
 from torch import nn
 
 from minift.active.masks import text_keys
+from minift.active.mc_dropout import TextMasks, dropout_sites, mc_logits, sampling
+from minift.bert.heads import reads_every_token
+from minift.bert.packing import pack, to_device
 from minift.active.mc_dropout import TextMasks, mc_logits
 from minift.active.sites import dropout_sites, sampling
-from minift.bert.heads import ConvClassifier, Convolutions, reads_every_token
+from minift.bert.heads import reads_every_token
+from minift.methods.cnn_head import ConvClassifier, Convolutions
 from minift.bert.packing import pack
 from minift.errors import MiniftError
 from minift.methods.bitfit import bitfit, head_only
+from minift.methods.cnn_head import ConvClassifier, Convolutions
 from minift.methods.freezing import freeze
 from minift.methods.recipes import recipe
-from minift.runs.train import build, load_run, train
+from minift.runs.folder import load_run
+from minift.runs.train import train
+from minift.runs.tuned import build
 from minift.training import loop
 from minift.training.batches import Item, make_batch
-from minift.training.loop import Seeds, Settings, fine_tune
+from minift.training.loop import Recipe, Seeds, Settings, fine_tune
 from tests.bert.reference import own_config, randomise
 from tests.tiny import checkpoint, news, reviews, similarity
 
@@ -142,10 +149,10 @@ def test_the_classifier_is_the_head_for_freezing_head_only_and_bitfit():
 def test_training_with_the_prefix_cache_equals_training_without_it(method, monkeypatch):
     rates = {"hidden_dropout_prob": 0.2, "attention_probs_dropout_prob": 0.2}
     cached, plain, start = model(**rates), model(**rates), model(**rates)
-    fine_tune(cached, items(), FAST, Seeds.all(0), trainable=method)
+    fine_tune(cached, items(), Recipe(trainable=method, settings=FAST), Seeds.all(0))
     with monkeypatch.context() as patch:
         patch.setattr(loop, "prefix_cache", lambda *_: None)
-        fine_tune(plain, items(), FAST, Seeds.all(0), trainable=method)
+        fine_tune(plain, items(), Recipe(trainable=method, settings=FAST), Seeds.all(0))
     expected, before = dict(plain.named_parameters()), dict(start.named_parameters())
     for name, value in cached.named_parameters():
         torch.testing.assert_close(value, expected[name], rtol=0, atol=1e-12)
@@ -164,7 +171,7 @@ def test_mc_dropout_from_cached_states_equals_the_whole_model_in_every_pass(laye
     found = torch.stack(mc_logits(own, texts, 5, layers, seed=3), 1).squeeze(2)
     tokens = sum(len(text.input_ids) for text in texts)
     assert sum(read) == (5 if layers == "all" else 1) * tokens
-    batch = make_batch(texts).to(device)
+    batch = to_device(make_batch(texts), device)
     masks = TextMasks(batch, text_keys(texts, 3).to(device), 3 + reads_every_token(own))
     sites = [site for site in dropout_sites(own) if site.depth >= lowest]
     assert sites[-1].name == "classifier.dropout"

@@ -24,11 +24,12 @@ from torch.nn import functional as F
 
 from minift.bert.dropout import Dropout, set_dropout_generator
 from minift.bert.heads import MaskedLM, SequenceClassifier, TokenClassifier
+from minift.bert.packing import to_device
 from minift.checkpoints.weights import hf_name
 from minift.errors import MiniftError
 from minift.methods.fisher import batch_fisher, fisher
 from minift.training.batches import UNLABELLED, Item, make_batch
-from minift.training.loop import Seeds, Settings, cross_entropy, fine_tune, squared_error
+from minift.training.loop import Recipe, Seeds, Settings, cross_entropy, fine_tune, squared_error
 from tests.bert.reference import copy_weights, hf_config, own_config, randomise
 
 
@@ -62,7 +63,7 @@ def one_by_one(model, items, objective=cross_entropy) -> dict[str, torch.Tensor]
     parameters = dict(model.named_parameters())
     scores = {name: torch.zeros_like(p) for name, p in parameters.items()}
     for item in items:
-        loss = objective(model, make_batch([item]).to(parameters_device(model))).sum()
+        loss = objective(model, to_device(make_batch([item]), parameters_device(model))).sum()
         gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
         for name, gradient in zip(parameters, gradients):
             if gradient is not None:
@@ -322,7 +323,7 @@ def test_fisher_costs_less_than_two_training_epochs():
         fisher(model, items, names=names)
         seconds = time.process_time() - began
         began = time.process_time()
-        fine_tune(model, items, Settings(epochs=1), Seeds.all(0))
+        fine_tune(model, items, Recipe(settings=Settings(epochs=1)), Seeds.all(0))
         ratios.append(seconds / (time.process_time() - began))
     assert sorted(ratios)[2] < 2, ratios
 

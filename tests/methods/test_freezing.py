@@ -26,7 +26,15 @@ from minift.methods.bitfit import bitfit, head_only
 from minift.methods.freezing import freeze, freeze_pattern, what_trains
 from minift.speed.prefix import quiet, quiet_prefix
 from minift.training.batches import make_batch
-from minift.training.loop import Settings, adamw, cross_entropy, everything, fine_tune, select
+from minift.training.loop import (
+    Recipe,
+    Settings,
+    adamw,
+    cross_entropy,
+    everything,
+    fine_tune,
+    select,
+)
 from tests.bert.reference import inputs, own_config
 from tests.methods.test_bitfit import (
     CLASSIFIER,
@@ -209,7 +217,9 @@ def test_the_loop_leaves_frozen_layers_bit_identical(layers):
     model = classifier()
     before = snapshot(model)
     settings = Settings(3, 4, weight_decay=0.5, learning_rate=1e-2)
-    history = fine_tune(model, sentences(8), settings, SEEDS, trainable=freeze(layers))
+    history = fine_tune(
+        model, sentences(8), Recipe(trainable=freeze(layers), settings=settings), SEEDS
+    )
     assert set(history.trained) == set(freeze(layers)(model))
     assert moved(before, model) <= set(history.trained)
     assert "bert.layers.0.output.weight" in (moved(before, model) if layers < 0 else before)
@@ -253,7 +263,7 @@ def test_fifty_steps_equal_transformers_with_the_same_tensors_frozen(layers, lea
     items = sentences(20)
     reference, own = pair()
     before = snapshot(own)
-    history = fine_tune(own, items, settings, SEEDS, trainable=freeze(layers))
+    history = fine_tune(own, items, Recipe(trainable=freeze(layers), settings=settings), SEEDS)
     assert history.epochs[-1].step == 50
     train_reference(reference, items, settings, learning | POOLER | CLASSIFIER)
     expected = dict(reference.named_parameters())

@@ -25,7 +25,7 @@ from minift.errors import MiniftError
 from minift.methods import layerwise_decay
 from minift.methods.layerwise_decay import depth_of, layerwise_scales
 from minift.training.batches import Item, make_batch
-from minift.training.loop import Seeds, Settings, adamw, everything, fine_tune
+from minift.training.loop import Recipe, Seeds, Settings, adamw, everything, fine_tune
 from minift.training.schedules import Constant
 from tests.bert.reference import own_config, randomise
 
@@ -147,7 +147,12 @@ def test_biases_and_layer_norm_do_not_decay_and_matrices_do_at_every_depth():
 def test_forty_steps_of_the_loop_follow_torch_adamw_with_the_groups(schedule):
     own, reference = small_model(), small_model()
     scales = partial(layerwise_scales, decay=1 / 2.6)
-    fine_tune(own, small_items(), LOOP, Seeds.all(0), scales=scales, schedule=schedule)
+    fine_tune(
+        own,
+        small_items(),
+        Recipe(scales=scales, schedule=lambda *_: schedule, settings=LOOP),
+        Seeds.all(0),
+    )
     reference.train()
     by_groups(reference, small_items(), groups_by_hand(reference, 1 / 2.6), schedule.factor)
     expected = weights(reference)
@@ -155,7 +160,9 @@ def test_forty_steps_of_the_loop_follow_torch_adamw_with_the_groups(schedule):
         torch.testing.assert_close(value, expected[name], rtol=0, atol=1e-11)
 
     plain = small_model()  # negative control: without the rule, the layers end up elsewhere
-    fine_tune(plain, small_items(), LOOP, Seeds.all(0), schedule=schedule)
+    fine_tune(
+        plain, small_items(), Recipe(schedule=lambda *_: schedule, settings=LOOP), Seeds.all(0)
+    )
     lowest = "bert.layers.0.output.weight"
     assert (weights(plain)[lowest] - expected[lowest]).abs().max() > 1e-3
 
@@ -164,7 +171,12 @@ def test_lower_layers_end_up_closer_to_where_they_started():
     model = small_model()
     before = weights(model)
     scales = partial(layerwise_scales, decay=0.5)
-    fine_tune(model, small_items(), LOOP, Seeds.all(0), scales=scales, schedule=Constant())
+    fine_tune(
+        model,
+        small_items(),
+        Recipe(scales=scales, schedule=lambda *_: Constant(), settings=LOOP),
+        Seeds.all(0),
+    )
 
     def moved(name: str) -> float:
         return float((weights(model)[name] - before[name]).abs().max())
@@ -175,8 +187,13 @@ def test_lower_layers_end_up_closer_to_where_they_started():
 
 def test_decay_of_one_is_ordinary_fine_tuning_to_the_bit():
     plain, own = small_model(), small_model()
-    fine_tune(plain, small_items(), LOOP, Seeds.all(0))
-    fine_tune(own, small_items(), LOOP, Seeds.all(0), scales=partial(layerwise_scales, decay=1))
+    fine_tune(plain, small_items(), Recipe(settings=LOOP), Seeds.all(0))
+    fine_tune(
+        own,
+        small_items(),
+        Recipe(scales=partial(layerwise_scales, decay=1), settings=LOOP),
+        Seeds.all(0),
+    )
     for name, value in weights(plain).items():
         assert torch.equal(weights(own)[name], value), name
 
@@ -189,7 +206,9 @@ def test_a_frozen_embedding_is_in_no_group_and_does_not_move_under_weight_decay(
     def upper(model: nn.Module) -> list[str]:
         return [name for name in everything(model) if "embeddings" not in name]
 
-    fine_tune(model, small_items(), LOOP, Seeds.all(0), scales=scales, trainable=upper)
+    fine_tune(
+        model, small_items(), Recipe(scales=scales, trainable=upper, settings=LOOP), Seeds.all(0)
+    )
     for name, value in weights(model).items():
         assert torch.equal(value, before[name]) == ("embeddings" in name), name
     grouped = {id(p) for group in groups_of(model, 0.9) for p in group["params"]}

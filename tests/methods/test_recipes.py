@@ -17,7 +17,7 @@ from minift.bert.heads import SequenceClassifier
 from minift.errors import MiniftError
 from minift.methods.bitfit import count_trainable
 from minift.methods.recipes import RATES, WORDS, recipe
-from minift.training.loop import Seeds, Settings, fine_tune, select
+from minift.training.loop import Recipe, Seeds, Settings, fine_tune, select
 from tests.bert.reference import own_config, randomise
 from tests.training.test_loop import make_items, weights
 
@@ -112,11 +112,7 @@ def test_bitfit_child_tuning_f_and_adaptive_work_together_in_one_run():
 
     losses = iter([1.0, 0.9, 0.8, *[0.95] * 20])
     rates = []
-    history = fine_tune(
-        own, items, Settings(epochs=250, batch_size=8, learning_rate=1e-3), Seeds.all(0),
-        trainable=made.trainable, gradients=Watched(), schedule=made.schedule(),
-        validate=lambda _: (next(losses), 0.0), on_epoch=lambda e: rates.append(e.learning_rate),
-    )  # fmt: skip
+    history = fine_tune(own, items, Recipe(trainable=made.trainable, gradients=lambda *_: Watched(), schedule=lambda *_: made.schedule(), settings=Settings(epochs=250, batch_size=8, learning_rate=1e-3)), Seeds.all(0), validate=lambda _: (next(losses), 0.0), on_epoch=lambda e: rates.append(e.learning_rate))  # fmt: skip
     # BitFit: biases and the head move, nothing else does.
     for name, value in weights(own).items():
         moved = not torch.equal(value, before[name])
@@ -143,7 +139,12 @@ def test_what_a_method_is_said_to_train_is_what_moves(name):
     rule = made.gradients(own, items, Seeds.all(0)) if made.gradients else None
     said = count_trainable(own, chosen, rule)[-1].trains
     settings = Settings(epochs=2, batch_size=8, learning_rate=1e-2, weight_decay=0.1)
-    fine_tune(own, items, settings, Seeds.all(0), trainable=made.trainable, gradients=rule)
+    fine_tune(
+        own,
+        items,
+        Recipe(trainable=made.trainable, gradients=lambda *_: rule, settings=settings),
+        Seeds.all(0),
+    )
     moved = sum(int((value != before[key]).sum()) for key, value in weights(own).items())
     silent = own.bert.embeddings.segment.weight[1].numel()  # no text here has a second part
     assert said - silent <= moved <= said
@@ -174,7 +175,12 @@ def test_the_random_control_moves_as_many_scalars_of_the_encoder_as_bitfit():
     biases = [p for n, p in own.named_parameters() if n.startswith("bert.") and "bias" in n]
     assert rule.count == sum(p.numel() for p in biases)
     before = weights(own)
-    fine_tune(own, make_items(8), Settings(epochs=2), Seeds.all(0), gradients=rule)
+    fine_tune(
+        own,
+        make_items(8),
+        Recipe(gradients=lambda *_: rule, settings=Settings(epochs=2)),
+        Seeds.all(0),
+    )
     moved = sum(
         int((value != before[name]).sum())
         for name, value in weights(own).items()

@@ -83,7 +83,8 @@ def config(tokenizer: Tokenizer, **changes) -> BertConfig:
 
 def toy_model(tokenizer: Tokenizer, dropout: float = 0.0) -> MaskedLM:
     generator = torch.Generator().manual_seed(0)
-    return random_model(MaskedLM, config(tokenizer).with_dropout(dropout), generator)
+    rates = dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob"), dropout)
+    return random_model(MaskedLM, config(tokenizer, **rates), generator)
 
 
 # -- vocabulary ------------------------------------------------------------------------------
@@ -269,7 +270,7 @@ def run(tokenizer, folder, settings, kill_after=None) -> MaskedLM:
     return model
 
 
-SHORT = Settings(steps=20, warmup=5, report_every=5, save_seconds=0.0)
+SHORT = Settings(steps=20, warmup=5, evaluate_every=5, save_seconds=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -297,16 +298,17 @@ def test_a_kill_while_the_checkpoint_is_written_leaves_the_one_before(
 ):
     with pytest.raises(Killed):
         run(tokenizer, tmp_path, SHORT, kill_after=3)
-    before = (tmp_path / "checkpoint.pt").read_bytes()
+    before = {path.name: path.read_bytes() for path in (tmp_path / "checkpoints").iterdir()}
 
     def half(state, file):
-        Path(file).write_bytes(b"half a checkpoint")
+        file.write(b"half a checkpoint")
         raise Killed
 
     monkeypatch.setattr(torch, "save", half)
     with pytest.raises(Killed):
         run(tokenizer, tmp_path, SHORT)
-    assert (tmp_path / "checkpoint.pt").read_bytes() == before
+    after = {path.name: path.read_bytes() for path in (tmp_path / "checkpoints").iterdir()}
+    assert after == before and len(before) == 2
 
 
 def test_a_finished_run_is_left_as_it_is(tokenizer, finished):
@@ -329,7 +331,7 @@ def test_the_end_of_a_run_may_be_moved(tokenizer, tmp_path):
 def test_a_checkpoint_of_another_model_is_refused(tokenizer, finished):
     larger = random_model(MaskedLM, config(tokenizer, intermediate_size=128))
     with pytest.raises(
-        MiniftError, match=r"(?s)checkpoint\.pt is of another model.*another folder"
+        MiniftError, match=r"(?s)checkpoints holds a checkpoint of another model.*another folder"
     ):
         pretrain(larger, lambda step: {}, SHORT, finished[0])
 
@@ -337,10 +339,26 @@ def test_a_checkpoint_of_another_model_is_refused(tokenizer, finished):
 def test_a_loss_that_is_not_finite_stops_before_it_spoils_the_weights(tokenizer, tmp_path):
     model = toy_model(tokenizer)
     before = model.bias.clone()
-    with pytest.raises(MiniftError, match="the loss became nan at step 0; lower the rate"):
+    with pytest.raises(MiniftError, match="the loss became nan at step 1; lower the learning"):
         pretrain(model, lambda step: {"x": model.bias.sum() * float("nan")}, SHORT, tmp_path)
     assert torch.equal(model.bias, before)
-    assert not (tmp_path / "checkpoint.pt").exists()
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_a_run_of_an_older_version_is_refused_by_name(tokenizer, tmp_path):
+    (tmp_path / "checkpoint.pt").write_bytes(b"")
+    with pytest.raises(MiniftError, match=r"written by minift 0\.1\.0"):
+        run(tokenizer, tmp_path, SHORT)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [{"steps": 0}, {"steps": 2.5}, {"evaluate_every": 0}, {"clip": -1}, {"decay": 1.5},
+     {"warmup": -1}, {"learning_rate": 0}],
+)  # fmt: skip
+def test_bad_settings_are_refused_when_they_are_made(bad):
+    with pytest.raises(MiniftError, match=next(iter(bad))):
+        Settings(**{"steps": 10, **bad})
 
 
 def test_it_learns_what_the_context_tells_and_nothing_where_there_is_no_context(

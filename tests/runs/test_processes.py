@@ -47,11 +47,20 @@ from minift.methods.recipes import recipe
 from minift.runs import processes
 from minift.runs.evaluate import predict_logits
 from minift.runs.processes import own_seed, rank, several
-from minift.runs.train import build, train
+from minift.runs.train import train
+from minift.runs.tuned import build
 from minift.speed.rows import UsedRows, used_rows
 from minift.training import loop
-from minift.training.batches import make_items
-from minift.training.loop import Seeds, Settings, backward, cross_entropy, fine_tune, squared_error
+from minift.training.items import make_items
+from minift.training.loop import (
+    Recipe,
+    Seeds,
+    Settings,
+    backward,
+    cross_entropy,
+    fine_tune,
+    squared_error,
+)
 from tests.tiny import checkpoint, news, reviews, similarity
 
 # A server that has imported torch once, with what the first optimizer of a process would import
@@ -147,7 +156,7 @@ def model_and_items(encoder: Path, dataset, count: int):
     for module in tuned.model.modules():
         if isinstance(module, Dropout):
             module.probability = 0.0
-    items = make_items(dataset.train[:count], tuned.tokenizer, dataset.task, dataset.labels, 64)
+    items = make_items(dataset.train[:count], tuned.tokenizer, dataset.task, dataset.labels)
     return tuned.model.double().train(), items
 
 
@@ -170,13 +179,13 @@ def arithmetic(folder: Path, encoder: Path) -> dict:
     }
     for name, (dataset, count, accumulate) in cases.items():
         model, items = model_and_items(encoder, dataset, count)
-        loss = backward(model, items, accumulate, cross_entropy)
+        loss = backward(model, items, cross_entropy, accumulate)
         gradients = {n: p.grad for n, p in model.named_parameters()}
         found[f"gradient of {name}"] = {"loss": torch.tensor(loss[0]), **gradients}
         found[f"targets of {name}"] = loss[1]
     model, items = model_and_items(encoder, reviews(), 5)
     model.unread = nn.Parameter(torch.ones(3).double())
-    backward(model, items, 1, cross_entropy)
+    backward(model, items, cross_entropy, 1)
     found["gradient of unread"] = {n: p.grad for n, p in model.named_parameters()}
     for method in [*METHODS, *VARIANTS]:
         dataset = similarity() if method == "regression" else reviews()
@@ -192,12 +201,13 @@ def arithmetic(folder: Path, encoder: Path) -> dict:
             history = fine_tune(
                 model,
                 items,
-                # 18 = 4 * 4 + 2: in the last step of an epoch one of three has no example
-                Settings(epochs=2, batch_size=4, learning_rate=1e-3, clip=0.5),
+                Recipe(
+                    trainable=chosen.trainable,
+                    gradients=lambda *_, rule=rule: rule,
+                    objective=squared_error if method == "regression" else cross_entropy,
+                    settings=Settings(epochs=2, batch_size=4, learning_rate=1e-3, clip=0.5),
+                ),
                 Seeds.all(3),
-                trainable=chosen.trainable,
-                gradients=rule,
-                objective=squared_error if method == "regression" else cross_entropy,
             )
         weights = {name: p.detach().clone() for name, p in model.named_parameters()}
         losses = torch.tensor([epoch.train_loss for epoch in history.epochs])
@@ -213,7 +223,7 @@ def streams(folder: Path, encoder: Path) -> dict:
         tuned = build(reviews(), encoder, Seeds.all(0))
         items = make_items(reviews().train[:8], tuned.tokenizer, "classification", tuned.labels)
         loop.set_dropout_generator(tuned.model, torch.Generator().manual_seed(own_seed(5)))
-        backward(tuned.model.train(), items, 1, cross_entropy)
+        backward(tuned.model.train(), items, cross_entropy, 1)
         masks.append(tuned.model.classifier.weight.grad)
     generator = torch.Generator().manual_seed(own_seed(5))
     plain = [torch.stack(predict_logits(tuned.model, items, tokens=t)) for t in (24, 2048)]

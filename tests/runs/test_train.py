@@ -20,8 +20,10 @@ import transformers
 
 from minift.errors import MiniftError
 from minift.methods.recipes import recipe
-from minift.runs.train import load_run, subset, train
-from minift.training.batches import make_batch, make_items
+from minift.runs.folder import load_run
+from minift.runs.train import subset, train
+from minift.training.batches import make_batch
+from minift.training.items import make_items
 from minift.training.loop import Seeds, Settings
 from tests.tiny import checkpoint, news, reviews, similarity
 
@@ -146,7 +148,7 @@ def test_a_run_that_predicts_one_class_only_says_so(encoder):
     one_sided = tuple(e for e in dataset.train if e.label == "positive")[:15]
     other = next(e for e in dataset.train if e.label == "negative")
     settings = replace(FAST, epochs=15, learning_rate=1e-3)
-    _, result = run(dataset.with_train((*one_sided, other)), encoder, settings=settings)
+    _, result = run(replace(dataset, train=(*one_sided, other)), encoder, settings=settings)
     assert result["collapsed"]
     assert 'every test example is predicted "positive"' in " ".join(result["notes"])
 
@@ -155,7 +157,7 @@ def test_one_class_in_the_draw_is_refused_before_training(encoder):
     dataset = reviews()
     positive = tuple(e for e in dataset.train if e.label == "positive")
     with pytest.raises(MiniftError, match="training examples have the label 'positive'"):
-        run(dataset.with_train(positive), encoder)
+        run(replace(dataset, train=positive), encoder)
 
 
 def test_an_unlabelled_test_split_is_not_scored(encoder):

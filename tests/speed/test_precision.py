@@ -30,8 +30,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from minift.active.mc_dropout import mc_logits
 from minift.bert import encoder as encoder_module
-from minift.bert.encoder import set_precision
-from minift.bert.heads import SequenceClassifier, encoder_of
+from minift.bert.encoder import encoder_of
+from minift.bert.heads import SequenceClassifier
+from minift.bert.packing import to_device
 from minift.cli.main import main
 from minift.compact import teacher as compact_teacher
 from minift.compact.teacher import teacher_logits
@@ -41,12 +42,15 @@ from minift.label.rounds import last_model
 from minift.methods.fisher import fisher
 from minift.methods.recipes import recipe
 from minift.runs.evaluate import predict_logits
-from minift.runs.train import build, load_run, train
+from minift.runs.folder import load_run
+from minift.runs.train import train
+from minift.runs.tuned import build
 from minift.speed import precision
-from minift.speed.precision import processor_flags, require_bf16, require_precision
+from minift.speed.precision import compute_in, processor_flags, require_bf16, require_precision
 from minift.speed.prefix import PrefixCache
 from minift.training.batches import make_batch, shuffled
 from minift.training.loop import (
+    Recipe,
     Seeds,
     Settings,
     adamw,
@@ -101,8 +105,11 @@ def test_logits_err_no_more_than_those_of_transformers_under_the_same_autocast(d
         reference = randomise(reference, seed, std=0.2).to(device).eval()
         own = copy_weights(reference, SequenceClassifier(own_config(3)).to(device)).eval()
         packed, padded = inputs(seed)
-        packed, padded = packed.to(device), {name: x.to(device) for name, x in padded.items()}
-        set_precision(own, "bf16")
+        packed, padded = (
+            to_device(packed, device),
+            {name: x.to(device) for name, x in padded.items()},
+        )
+        compute_in(own, "bf16")
         with torch.inference_mode():
             ours = own(packed)
             with torch.autocast(ours.device.type, torch.bfloat16):
@@ -121,7 +128,7 @@ def test_logits_err_no_more_than_those_of_transformers_under_the_same_autocast(d
 @pytest.mark.parametrize("training", [False, True])
 def test_products_of_the_encoder_read_bf16_and_all_else_float32(training):
     own = model(dropout=0.1).train(training)
-    set_precision(own, "bf16")
+    compute_in(own, "bf16")
     batch = make_batch(make_items(8))
     with Operations() as forward:
         loss = cross_entropy(own, batch).sum()
@@ -159,7 +166,7 @@ def train_without_memory(items) -> dict[str, torch.Tensor]:
         (group,) = shuffled(items, 8, order)
         fresh = model().train()
         fresh.load_state_dict(own.state_dict())
-        set_precision(fresh, "bf16")
+        compute_in(fresh, "bf16")
         (cross_entropy(fresh, make_batch(group)).sum() / len(group)).backward()
         for name, parameter in fresh.named_parameters():
             parameters[name].grad = parameter.grad
@@ -171,13 +178,13 @@ def train_without_memory(items) -> dict[str, torch.Tensor]:
 
 def test_each_step_computes_with_the_weights_that_the_step_before_left():
     items, own, stale = make_items(8), model(), model()
-    fine_tune(own, items, FOUR_STEPS, Seeds.all(0))
+    fine_tune(own, items, Recipe(settings=FOUR_STEPS), Seeds.all(0))
     expected = train_without_memory(items)
     for name, parameter in own.named_parameters():
         assert torch.equal(parameter, expected[name]), name
         assert parameter.dtype == torch.float32
     with torch.autocast("cpu", torch.bfloat16):  # the trap: it remembers the first step's copies
-        fine_tune(stale, items, FOUR_STEPS, Seeds.all(0))
+        fine_tune(stale, items, Recipe(settings=FOUR_STEPS), Seeds.all(0))
     assert not torch.equal(
         stale.bert.layers[0].output.weight, expected["bert.layers.0.output.weight"]
     )
@@ -185,7 +192,7 @@ def test_each_step_computes_with_the_weights_that_the_step_before_left():
 
 def test_adams_moments_stay_float32():
     own = model()
-    set_precision(own, "bf16")
+    compute_in(own, "bf16")
     optimizer = adamw(select(own, everything), Settings())
     cross_entropy(own, make_batch(make_items(8))).sum().backward()
     optimizer.step()
@@ -195,19 +202,19 @@ def test_adams_moments_stay_float32():
 @pytest.mark.parametrize("layers", [1, 2, 3])
 def test_a_frozen_prefix_that_is_kept_gives_the_same_bits(layers):
     own, items = model().eval(), make_items(10)
-    set_precision(own, "bf16")
+    compute_in(own, "bf16")
     cache = PrefixCache(own, layers, items)
     kept, computed = (predict_logits(own, items, cache=c) for c in (cache, None))
     assert all(torch.equal(a, b) for a, b in zip(kept, computed))
     assert cache.fits(own)
-    set_precision(own, "float32")
+    compute_in(own, "float32")
     assert not cache.fits(own)
 
 
 def test_mc_dropout_is_computed_in_the_precision_of_the_model():
     own, items = model(dropout=0.1).eval(), make_items(6)
     exact = mc_logits(own, items, 3)
-    set_precision(own, "bf16")
+    compute_in(own, "bf16")
     halves = mc_logits(own, items, 3)
     again = mc_logits(own, items, 3)
     for a, b, c in zip(exact, halves, again):
@@ -218,7 +225,7 @@ def test_mc_dropout_is_computed_in_the_precision_of_the_model():
 def test_fisher_scores_are_those_of_float32_and_the_precision_is_put_back():
     own, items = model(), make_items(6)
     exact = fisher(own, items)
-    set_precision(own, "bf16")
+    compute_in(own, "bf16")
     assert all(torch.equal(scores, exact[name]) for name, scores in fisher(own, items).items())
     assert encoder_of(own).precision == "bf16"
 
@@ -282,7 +289,7 @@ def test_bf16_is_refused_where_the_processor_lacks_it(monkeypatch, tmp_path, cap
     own = model()
     require_precision("float32", torch.device("cpu"))
     with pytest.raises(MiniftError, match="it has no bf16 instructions"):
-        fine_tune(own, make_items(8), Settings(precision="bf16"), Seeds.all(0))
+        fine_tune(own, make_items(8), Recipe(settings=Settings(precision="bf16")), Seeds.all(0))
     encoder = checkpoint(tmp_path / "encoder")
     pool = tmp_path / "pool.txt"
     pool.write_text("good film\nbad film\n", encoding="utf-8")
@@ -302,8 +309,8 @@ def test_bf16_is_refused_where_the_processor_lacks_it(monkeypatch, tmp_path, cap
 
 def test_a_model_without_an_encoder_is_refused():
     with pytest.raises(MiniftError, match="Linear holds no Bert"):
-        set_precision(nn.Linear(2, 2), "bf16")
-    set_precision(nn.Linear(2, 2), "float32")
+        compute_in(nn.Linear(2, 2), "bf16")
+    compute_in(nn.Linear(2, 2), "float32")
 
 
 def test_an_unfinished_run_does_not_go_on_in_another_precision(tmp_path):
@@ -374,7 +381,7 @@ def test_what_a_teacher_said_in_one_precision_is_not_taken_for_the_other(tmp_pat
     teacher = build(data, encoder, Seeds.all(0))
     sentences = [example.words for example in data.train[:6]]
     exact = teacher_logits(teacher, sentences, cache)
-    set_precision(teacher.model, "bf16")
+    compute_in(teacher.model, "bf16")
     halves = teacher_logits(teacher, sentences, cache)
     assert not all(torch.equal(a, b) for a, b in zip(exact, halves))
     monkeypatch.setattr(compact_teacher, "predict_logits", None)  # now it must be read

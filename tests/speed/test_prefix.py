@@ -33,7 +33,7 @@ from minift.runs.train import train
 from minift.speed.prefix import PrefixCache, prefix_cache
 from minift.training import loop
 from minift.training.batches import Item, make_batch
-from minift.training.loop import Seeds, Settings, everything, fine_tune
+from minift.training.loop import Recipe, Seeds, Settings, everything, fine_tune
 from tests.bert.reference import own_config, randomise
 from tests.tiny import checkpoint, reviews, tokens_seen
 from tests.training.test_loop import make_items, weights
@@ -61,10 +61,10 @@ def test_training_with_the_cache_equals_training_without_it(method, head, monkey
     items = make_items(14) if head is SequenceClassifier else word_items(14)
     cached, plain = model(head), model(head)
     start = weights(plain)
-    fine_tune(cached, items, SETTINGS, Seeds.all(0), trainable=method)
+    fine_tune(cached, items, Recipe(trainable=method, settings=SETTINGS), Seeds.all(0))
     with monkeypatch.context() as patch:
         patch.setattr(loop, "prefix_cache", lambda *_: None)
-        fine_tune(plain, items, SETTINGS, Seeds.all(0), trainable=method)
+        fine_tune(plain, items, Recipe(trainable=method, settings=SETTINGS), Seeds.all(0))
     for name, value in weights(cached).items():
         torch.testing.assert_close(value, weights(plain)[name], rtol=0, atol=1e-12)
     assert any(not torch.equal(value, start[name]) for name, value in weights(plain).items())
@@ -74,7 +74,7 @@ def test_each_text_goes_through_the_prefix_once_however_many_epochs():
     own, items = model(), make_items(10)
     tokens = []
     own.bert.layers[0].register_forward_hook(lambda _, args, __: tokens.append(len(args[0])))
-    fine_tune(own, items, SETTINGS, Seeds.all(0), trainable=freeze(2))
+    fine_tune(own, items, Recipe(trainable=freeze(2), settings=SETTINGS), Seeds.all(0))
     assert sum(tokens) == sum(len(item.input_ids) for item in items)
 
 
@@ -83,7 +83,7 @@ def test_prefix_dropout_is_noise_in_the_prefix_where_it_is_asked_for():
     own, items = model(), make_items(1)
     own.bert.layers[0].register_forward_hook(lambda *args: outputs.append(args[-1].detach()))
     settings = Settings(epochs=2, batch_size=4, learning_rate=1e-3, prefix_dropout=True)
-    fine_tune(own, items, settings, Seeds.all(0), trainable=freeze(2))
+    fine_tune(own, items, Recipe(trainable=freeze(2), settings=settings), Seeds.all(0))
     assert len(outputs) == 2
     assert not torch.equal(outputs[0], outputs[1])
 
@@ -140,8 +140,16 @@ def test_states_in_a_file_are_those_in_memory_bit_for_bit(layers, tmp_path):
     assert memory.states.dtype == file.states.dtype == torch.float64
     assert not list(tmp_path.iterdir()), "the file has a name, and outlives a killed process"
     plain, mapped = model(), model()
-    fine_tune(plain, items, SETTINGS, Seeds.all(0), trainable=freeze(layers), cache=memory)
-    fine_tune(mapped, items, SETTINGS, Seeds.all(0), trainable=freeze(layers), cache=file)
+    fine_tune(
+        plain,
+        items,
+        Recipe(trainable=freeze(layers), settings=SETTINGS),
+        Seeds.all(0),
+        cache=memory,
+    )
+    fine_tune(
+        mapped, items, Recipe(trainable=freeze(layers), settings=SETTINGS), Seeds.all(0), cache=file
+    )
     assert all(torch.equal(value, weights(mapped)[n]) for n, value in weights(plain).items())
 
 
@@ -188,7 +196,11 @@ def test_a_cache_that_reaches_above_what_is_frozen_is_refused():
     own, items = model(), make_items(3)
     cache = PrefixCache(own, 2, items)
     with pytest.raises(MiniftError, match=r"states of 2 layers .* only 1 layers are frozen"):
-        fine_tune(own, items, SETTINGS, Seeds.all(0), trainable=freeze(1), cache=cache)
+        fine_tune(
+            own, items, Recipe(trainable=freeze(1), settings=SETTINGS), Seeds.all(0), cache=cache
+        )
     noisy = replace(SETTINGS, prefix_dropout=True)
     with pytest.raises(MiniftError, match=r"states of 2 layers .* only 0 layers"):
-        fine_tune(own, items, noisy, Seeds.all(0), trainable=freeze(2), cache=cache)
+        fine_tune(
+            own, items, Recipe(trainable=freeze(2), settings=noisy), Seeds.all(0), cache=cache
+        )

@@ -20,15 +20,17 @@ import pytest
 import torch
 
 from minift.active.loop import fit
-from minift.bert.heads import ConvClassifier, MaskedLM, SequenceClassifier, TokenClassifier
+from minift.bert.heads import MaskedLM, SequenceClassifier, TokenClassifier
+from minift.bert.names import WORD_TABLE
 from minift.checkpoints.tokenizer import Tokenizer
 from minift.checkpoints.weights import load_tokenizer, random_model, save_pretrained
+from minift.methods.cnn_head import ConvClassifier
 from minift.methods.recipes import recipe
 from minift.runs.evaluate import mean_loss, predict_logits
 from minift.runs.train import train
-from minift.speed.rows import TABLE, UsedRows, used_rows
+from minift.speed.rows import UsedRows, used_rows
 from minift.training.batches import Item
-from minift.training.loop import Seeds, Settings, adamw, everything, fine_tune
+from minift.training.loop import Recipe, Seeds, Settings, adamw, everything, fine_tune
 from minift.training.schedules import Constant
 from tests.bert.reference import own_config, randomise
 from tests.runs.test_resume import Killed, kill_after, outcome
@@ -73,10 +75,7 @@ def run(small: bool, head=SequenceClassifier, settings: Settings = SETTINGS, met
 
     with used_rows(own, items if small else [], everything(own) if small else ()):
         assert isinstance(own.bert.embeddings.word, UsedRows) == small
-        history = fine_tune(
-            own, items, settings, Seeds.all(0), schedule=chosen.schedule(), scales=chosen.scales,
-            validate=None if head is TokenClassifier else validate,
-        )  # fmt: skip
+        history = fine_tune(own, items, Recipe(schedule=lambda *_: chosen.schedule(), scales=chosen.scales, settings=settings), Seeds.all(0), validate=None if head is TokenClassifier else validate)  # fmt: skip
     return own, history, found
 
 
@@ -103,13 +102,13 @@ def test_weights_and_history_are_those_of_training_the_whole_table(method, chang
     torch.testing.assert_close(ours, losses, rtol=0, atol=1e-12)
     assert [e.step for e in history.epochs] == [e.step for e in expected.epochs]
     assert history.kept_epoch == expected.kept_epoch
-    start = weights(model(head))[TABLE]
-    moved = (weights(small)[TABLE] - start).abs()
+    start = weights(model(head))[WORD_TABLE]
+    moved = (weights(small)[WORD_TABLE] - start).abs()
     assert moved[:61].max() > 1e-3 and moved[61:].max() > 1e-5  # learned, and decayed
 
 
 def test_rows_that_nothing_reads_are_multiplied_by_every_factor():
-    before = weights(model())[TABLE]
+    before = weights(model())[WORD_TABLE]
     own, history, _ = run(True)
     schedule = recipe("full").schedule()
     schedule.begin(4, 4)  # steps an epoch, epochs
@@ -117,7 +116,9 @@ def test_rows_that_nothing_reads_are_multiplied_by_every_factor():
     for step in range(16):
         factor *= 1 - SETTINGS.learning_rate * schedule.factor(step) * SETTINGS.weight_decay
     assert history.epochs[-1].step == 16 and 0.98 < factor < 0.999
-    torch.testing.assert_close(weights(own)[TABLE][100:], before[100:] * factor, rtol=1e-12, atol=0)
+    torch.testing.assert_close(
+        weights(own)[WORD_TABLE][100:], before[100:] * factor, rtol=1e-12, atol=0
+    )
 
 
 def test_a_row_goes_on_moving_by_its_moments_in_steps_that_do_not_read_it(monkeypatch):
@@ -133,7 +134,12 @@ def test_a_row_goes_on_moving_by_its_moments_in_steps_that_do_not_read_it(monkey
             seen.append(table.weight.detach().clone())
 
         monkeypatch.setattr(torch.optim.AdamW, "step", watched)
-        fine_tune(own, [first, second], settings, Seeds.all(0), schedule=Constant())
+        fine_tune(
+            own,
+            [first, second],
+            Recipe(schedule=lambda *_: Constant(), settings=settings),
+            Seeds.all(0),
+        )
         places = [table.place[torch.tensor(item.input_ids)] for item in (first, second)]
     assert len(seen) == 2
     moved = [(seen[1] - seen[0])[rows].abs().min() for rows in places]
@@ -146,14 +152,14 @@ def test_the_optimizer_holds_moments_of_the_rows_that_are_read():
     with used_rows(own, items, everything(own)):
         optimizer = adamw(dict(own.named_parameters()), SETTINGS)
         sizes = {p.shape for group in optimizer.param_groups for p in group["params"]}
-        assert dict(own.named_parameters())[TABLE].shape == (used + 1, 24)
+        assert dict(own.named_parameters())[WORD_TABLE].shape == (used + 1, 24)
     assert (VOCABULARY, 24) not in sizes
-    assert own.get_parameter(TABLE).shape == (VOCABULARY, 24)
+    assert own.get_parameter(WORD_TABLE).shape == (VOCABULARY, 24)
 
 
 def test_the_whole_table_is_back_after_an_error():
     own, items = model(), make_items(14)
-    table, before = own.bert.embeddings.word, weights(own)[TABLE]
+    table, before = own.bert.embeddings.word, weights(own)[WORD_TABLE]
     own.requires_grad_(False)
     with pytest.raises(KeyError), used_rows(own, items, everything(own)):
         raise KeyError
@@ -167,7 +173,7 @@ def test_nothing_is_done_where_it_would_be_wrong_or_bring_nothing(reason):
         model(MaskedLM if reason == "predicts words" else SequenceClassifier),
         make_items(9),
     )
-    learning = [n for n in everything(own) if reason != "frozen" or n != TABLE]
+    learning = [n for n in everything(own) if reason != "frozen" or n != WORD_TABLE]
     if reason == "most is read":
         items = [replace(items[0], input_ids=list(range(VOCABULARY // 2 + 1)))]
     held = own.bert.pooler if reason == "no encoder" else own

@@ -13,9 +13,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from minift.bert.encoder import Bert, set_precision
-from minift.bert.packing import Layout
+from minift.bert.encoder import Bert
+from minift.bert.packing import Layout, to_device
 from minift.speed import varlen
+from minift.speed.precision import compute_in
 from tests.bert.reference import inputs, own_config, randomise
 
 LENGTHS = (7, 1, 12, 12, 3)
@@ -147,14 +148,14 @@ def test_the_encoder_says_with_which_dropout_it_attends(monkeypatch):
 def test_the_kernel_gives_what_the_rectangle_gives(monkeypatch):
     config = own_config(hidden_size=64)  # heads of 16
     encoder = randomise(Bert(config), 0, std=0.1).cuda().eval()
-    set_precision(encoder, "bf16")
+    compute_in(encoder, "bf16")
     packed, _ = inputs(0, LENGTHS)
-    packed = packed.to("cuda")
+    packed = to_device(packed, "cuda")
     with torch.inference_mode():
         packed_states = encoder(packed)
         monkeypatch.setattr(varlen, "enabled", False)
         rectangle = encoder(packed)
-        set_precision(encoder, "float32")
+        compute_in(encoder, "float32")
         exact = encoder(packed)
     error, allowed = ((x - exact).square().mean().sqrt() for x in (packed_states, rectangle))
     assert error <= 1.2 * allowed

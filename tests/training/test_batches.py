@@ -20,14 +20,8 @@ import torch
 from minift.checkpoints.tokenizer import Tokenizer
 from minift.data.examples import TaggedExample, TextExample
 from minift.errors import MiniftError
-from minift.training.batches import (
-    UNLABELLED,
-    Item,
-    by_length,
-    make_batch,
-    make_items,
-    shuffled,
-)
+from minift.training.batches import UNLABELLED, Item, labelled, make_batch, shuffled
+from minift.training.items import by_length, make_items
 
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c", "##x", "##y"]
 
@@ -55,7 +49,7 @@ def test_a_regression_target_is_a_number_and_nan_where_there_is_none(tokenizer):
     items = make_items(examples, tokenizer, "regression", ())
     assert items[0].targets == [2.5]
     assert math.isnan(items[1].targets[0])
-    assert make_batch(items).labelled.tolist() == [True, False]
+    assert labelled(make_batch(items).targets).tolist() == [True, False]
 
 
 def test_words_are_asked_at_their_first_pieces(tokenizer):
@@ -66,12 +60,11 @@ def test_words_are_asked_at_their_first_pieces(tokenizer):
     assert item.targets == [1, 2, 0]
 
 
-def test_a_sentence_longer_than_the_model_asks_each_word_once_over_its_windows(tokenizer):
+def test_a_sentence_longer_than_the_model_asks_each_word_once_over_its_windows():
+    tokenizer = Tokenizer.from_vocabulary(VOCABULARY, lowercase=True, max_length=128)
     words = tuple("abc"[i % 3] + "x" * (i % 2) for i in range(300))
     tags = tuple("B-T" if i % 7 == 0 else "O" for i in range(300))
-    items = make_items(
-        [TaggedExample("1", words, tags)], tokenizer, "tagging", ("O", "B-T"), max_length=128
-    )
+    items = make_items([TaggedExample("1", words, tags)], tokenizer, "tagging", ("O", "B-T"))
     assert len(items) > 3
     assert max(len(item.input_ids) for item in items) <= 128
     targets = [target for item in items for target in item.targets]
@@ -96,14 +89,14 @@ def test_other_pieces_continue_the_tag_of_their_word_if_asked_for(tokenizer):
 
 
 @pytest.mark.parametrize("other_pieces", ["ignore", "continue"])
-def test_5000_words_are_asked_once_each_and_their_pieces_at_most_once(tokenizer, other_pieces):
+def test_5000_words_are_asked_once_each_and_their_pieces_at_most_once(other_pieces):
+    tokenizer = Tokenizer.from_vocabulary(VOCABULARY, lowercase=True, max_length=64)
     words = tuple("abc"[i % 3] + "xy" * (i % 4) for i in range(5000))
     tags = tuple(("O", "B-T", "I-T", "B-U", "O")[i % 5] for i in range(5000))
     labels = ("O", "B-T", "I-T", "B-U", "I-U")
     items = make_items(
-        [TaggedExample("1", words, tags)], tokenizer, "tagging", labels, 64,
-        other_pieces=other_pieces,
-    )  # fmt: skip
+        [TaggedExample("1", words, tags)], tokenizer, "tagging", labels, other_pieces=other_pieces
+    )
     expected = []  # (piece, tag), word by word and letter by letter
     for word, tag in zip(words, tags):
         expected.append((word[0], tag))

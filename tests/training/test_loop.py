@@ -26,6 +26,7 @@ from minift.errors import MiniftError
 from minift.methods.adaptive import adaptive
 from minift.training.batches import UNLABELLED, Item, make_batch
 from minift.training.loop import (
+    Recipe,
     Seeds,
     Settings,
     adamw,
@@ -98,7 +99,9 @@ def test_fifty_steps_equal_transformers_with_torch_adamw_to_1e_9():
             rates.step()
 
     seeds = Seeds(subset=0, head=0, order=7, dropout=0, masks=0)
-    history = fine_tune(own, items, settings, seeds, schedule=Linear(0.1))
+    history = fine_tune(
+        own, items, Recipe(schedule=lambda *_: Linear(0.1), settings=settings), seeds
+    )
     assert history.epochs[-1].step == 50
     expected = weights(copy_weights(reference, SequenceClassifier(own_config(3))))
     start = weights(
@@ -122,10 +125,10 @@ def test_gradient_accumulated_over_parts_equals_that_of_the_whole_batch(parts):
         targets[0] = UNLABELLED
         items.append(Item(number, ids, [0] * length, list(range(length)), targets))
     own = randomise(TokenClassifier(own_config()), 0, std=0.3).double()
-    whole = backward(own, items, 1, cross_entropy)
+    whole = backward(own, items, cross_entropy, 1)
     expected = {name: p.grad.clone() for name, p in own.named_parameters()}
     own.zero_grad()
-    parted = backward(own, items, parts, cross_entropy)
+    parted = backward(own, items, cross_entropy, parts)
     assert parted == pytest.approx(whole, abs=1e-9)
     for name, parameter in own.named_parameters():
         torch.testing.assert_close(parameter.grad, expected[name], rtol=0, atol=1e-12)
@@ -141,7 +144,7 @@ def test_the_loss_of_a_step_is_the_mean_over_words_not_over_sentences():
     F.cross_entropy(own(batch.packed, batch.wanted), batch.targets, ignore_index=-100).backward()
     expected = {name: p.grad.clone() for name, p in own.named_parameters()}
     own.zero_grad()
-    _, count = backward(own, items, 1, cross_entropy)
+    _, count = backward(own, items, cross_entropy, 1)
     assert count == 4
     for name, parameter in own.named_parameters():
         torch.testing.assert_close(parameter.grad, expected[name], rtol=0, atol=1e-12)
@@ -151,8 +154,8 @@ def test_an_unlabelled_word_has_no_loss_and_is_not_counted():
     own = randomise(TokenClassifier(own_config()), 0).double()
     labelled = Item(0, [5, 6, 7], [0, 0, 0], [1], [2])
     with_gap = Item(0, [5, 6, 7], [0, 0, 0], [0, 1, 2], [UNLABELLED, 2, UNLABELLED])
-    alone = backward(own, [labelled], 1, cross_entropy)
-    assert backward(own, [with_gap], 1, cross_entropy) == pytest.approx(alone, abs=1e-12)
+    alone = backward(own, [labelled], cross_entropy, 1)
+    assert backward(own, [with_gap], cross_entropy, 1) == pytest.approx(alone, abs=1e-12)
     assert alone[1] == 1
 
 
@@ -171,7 +174,12 @@ def test_parameters_that_are_not_selected_stay_bit_identical_under_decay_and_mom
     before = weights(own)
     chosen = {"classifier.weight", "bert.layers.1.output.weight"}
     settings = Settings(epochs=3, batch_size=4, learning_rate=1e-2, weight_decay=0.5)
-    fine_tune(own, make_items(12), settings, Seeds.all(0), trainable=lambda m: sorted(chosen))
+    fine_tune(
+        own,
+        make_items(12),
+        Recipe(trainable=lambda m, epoch=1: sorted(chosen), settings=settings),
+        Seeds.all(0),
+    )
     for name, value in weights(own).items():
         assert torch.equal(value, before[name]) == (name not in chosen), name
 
@@ -197,7 +205,7 @@ def test_optimizer_keeps_state_for_trained_parameters_only():
     own = model()
     parameters = select(own, lambda m: ["classifier.bias"])
     optimizer = adamw(parameters, Settings())
-    backward(own, make_items(4), 1, cross_entropy)
+    backward(own, make_items(4), cross_entropy, 1)
     optimizer.step()
     assert list(optimizer.state) == [own.classifier.bias]
 
@@ -214,7 +222,12 @@ def test_gradient_is_clipped_to_the_norm_asked_for_and_not_when_switched_off():
 
     for clip in (0.01, 0.0):
         settings = Settings(epochs=1, batch_size=8, clip=clip)
-        fine_tune(model(), make_items(8), settings, Seeds.all(0), gradients=Watch())
+        fine_tune(
+            model(),
+            make_items(8),
+            Recipe(gradients=lambda *_: Watch(), settings=settings),
+            Seeds.all(0),
+        )
     assert float(norms[0.01]) == pytest.approx(0.01, rel=1e-3)
     assert float(norms[0.0]) > 0.1
 
@@ -229,7 +242,12 @@ def test_the_learning_rate_of_each_step_is_the_schedules():
 
     own = model()
     before = weights(own)
-    fine_tune(own, make_items(10), Settings(epochs=2, batch_size=4), Seeds.all(0), schedule=Steps())
+    fine_tune(
+        own,
+        make_items(10),
+        Recipe(schedule=lambda *_: Steps(), settings=Settings(epochs=2, batch_size=4)),
+        Seeds.all(0),
+    )
     assert seen == list(range(6))
     for name, value in weights(own).items():
         assert torch.equal(value, before[name])  # a rate of 0 moves nothing, decay included
@@ -246,7 +264,9 @@ def test_kept_weights_are_those_of_the_epoch_that_was_asked_for(keep, expected):
 
     own = model()
     settings = Settings(epochs=4, batch_size=4, learning_rate=1e-3, keep=keep)
-    history = fine_tune(own, make_items(8), settings, Seeds.all(0), validate=validate)
+    history = fine_tune(
+        own, make_items(8), Recipe(settings=settings), Seeds.all(0), validate=validate
+    )
     assert history.kept_epoch == expected
     assert history.best_epoch == 2
     for kept, epoch in (("best", 2), ("last", 4)):  # both are there, whichever is in the model
@@ -263,23 +283,25 @@ def test_a_schedule_can_stop_the_run_and_its_sentence_is_kept():
 
     losses = iter([1.0, 2.0, 3.0])
     settings = Settings(epochs=3, batch_size=4)
-    history = fine_tune(
-        model(), make_items(8), settings, Seeds.all(0), schedule=Stop(),
-        validate=lambda own: (next(losses), 0.0),
-    )  # fmt: skip
+    history = fine_tune(model(), make_items(8), Recipe(schedule=lambda *_: Stop(), settings=settings), Seeds.all(0), validate=lambda own: (next(losses), 0.0))  # fmt: skip
     assert history.stopped == "enough"
     assert len(history.epochs) == 2
 
 
 def test_few_labels_get_at_least_the_floor_of_steps():
     settings = Settings(epochs=2, batch_size=16, min_steps=30)
-    history = fine_tune(model(), make_items(20), settings, Seeds.all(0))
+    history = fine_tune(model(), make_items(20), Recipe(settings=settings), Seeds.all(0))
     assert history.epochs[-1].step == 30  # 15 epochs of 2 steps
 
 
 def run(seeds: Seeds, dropout: float = 0.1) -> dict[str, torch.Tensor]:
     own = model(dropout=dropout)
-    fine_tune(own, make_items(12), Settings(epochs=2, batch_size=4, learning_rate=1e-3), seeds)
+    fine_tune(
+        own,
+        make_items(12),
+        Recipe(settings=Settings(epochs=2, batch_size=4, learning_rate=1e-3)),
+        seeds,
+    )
     return weights(own)
 
 
@@ -301,7 +323,7 @@ def test_the_same_seeds_give_the_same_bits_and_each_stream_matters_by_itself():
 def test_training_leaves_torchs_global_stream_where_it_was():
     own = model(dropout=0.1)
     before = torch.get_rng_state()
-    fine_tune(own, make_items(12), Settings(epochs=2, batch_size=4), Seeds.all(0))
+    fine_tune(own, make_items(12), Recipe(settings=Settings(epochs=2, batch_size=4)), Seeds.all(0))
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -310,7 +332,7 @@ def test_dropout_acts_in_training_and_the_model_is_left_in_evaluation_mode():
     modes = []
     site = next(m for m in own.modules() if isinstance(m, Dropout))
     site.register_forward_hook(lambda module, *_: modes.append(module.training))
-    fine_tune(own, make_items(4), Settings(epochs=1), Seeds.all(0))
+    fine_tune(own, make_items(4), Recipe(settings=Settings(epochs=1)), Seeds.all(0))
     assert modes == [True]
     assert not any(module.training for module in own.modules())
 
@@ -334,7 +356,9 @@ def test_learning_happens_and_shuffled_labels_teach_nothing_that_carries_over():
             for name, p in own.named_parameters():
                 if name.endswith("norm.weight"):
                     p.fill_(1.0)
-        fine_tune(own, items, Settings(epochs=15, learning_rate=2e-3), Seeds.all(0))
+        fine_tune(
+            own, items, Recipe(settings=Settings(epochs=15, learning_rate=2e-3)), Seeds.all(0)
+        )
         from minift.training.batches import make_batch
 
         batch = make_batch(test)
@@ -355,7 +379,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step():
     with torch.no_grad():
         own.classifier.bias[0] = float("nan")
     with pytest.raises(MiniftError, match=r"the loss became nan at step 0 \(epoch 1\)"):
-        fine_tune(own, make_items(4), Settings(epochs=1), Seeds.all(0))
+        fine_tune(own, make_items(4), Recipe(settings=Settings(epochs=1)), Seeds.all(0))
 
 
 def test_bad_requests_are_refused_with_a_reason():
@@ -364,11 +388,16 @@ def test_bad_requests_are_refused_with_a_reason():
     with pytest.raises(MiniftError, match=r"no such parameter: bert\.nowhere"):
         select(model(), lambda m: ["bert.nowhere"])
     with pytest.raises(MiniftError, match="no training examples"):
-        fine_tune(model(), [], Settings(), Seeds.all(0))
+        fine_tune(model(), [], Recipe(settings=Settings()), Seeds.all(0))
     with pytest.raises(MiniftError, match="decides by the validation loss"):
-        fine_tune(model(), make_items(2), Settings(), Seeds.all(0), schedule=adaptive())
+        fine_tune(
+            model(),
+            make_items(2),
+            Recipe(schedule=lambda *_: adaptive(), settings=Settings()),
+            Seeds.all(0),
+        )
     with pytest.raises(MiniftError, match="needs a validation split"):
-        fine_tune(model(), make_items(2), Settings(keep="best"), Seeds.all(0))
+        fine_tune(model(), make_items(2), Recipe(settings=Settings(keep="best")), Seeds.all(0))
     with pytest.raises(MiniftError, match="epochs must be at least 1, got 0"):
         Settings(epochs=0)
     with pytest.raises(MiniftError, match="learning_rate must be positive, got -1"):

@@ -101,7 +101,7 @@ for seed in SEEDS:
     for members, other in zip(classes, reversed(data.labels)):
         for i in members[::2]:
             drawn[i] = replace(drawn[i], label=other)
-    useless.append(run(50, Seeds.all(seed), data.with_train(tuple(drawn)))[0])
+    useless.append(run(50, Seeds.all(seed), replace(data, train=tuple(drawn)))[0])
 
 rows = {f"bag of words, {size} labels": scores for size, scores in words.items()}
 rows |= {f"BERT, {size} labels": scores for size, scores in accuracy.items()}

@@ -36,7 +36,8 @@ from minift.checkpoints.weights import random_model
 from minift.compare.bag_of_words import fit_bag_of_words
 from minift.methods.freezing import freeze, what_trains
 from minift.methods.layerwise_decay import layerwise_scales
-from minift.runs.train import build, subset
+from minift.runs.train import subset
+from minift.runs.tuned import build
 from minift.training.loop import cross_entropy, select
 
 sys.path.append("..")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import exercise
 
 import minift
-from minift.bert.heads import ConvClassifier
+from minift.methods.cnn_head import ConvClassifier
 
 HEADS = {
     "sequence": minift.SequenceClassifier,

@@ -36,7 +36,8 @@ from minift.checkpoints.delta import load_delta, save_delta
 from minift.checkpoints.weights import random_model
 from minift.compare.bag_of_words import fit_bag_of_words
 from minift.methods.bitfit import TERMS, bitfit, count_trainable
-from minift.runs.train import build, subset
+from minift.runs.train import subset
+from minift.runs.tuned import build
 from minift.training.loop import backward, cross_entropy, everything, select
 
 sys.path.append("..")
@@ -198,7 +199,7 @@ examples = subset(data.train, 16, 0)
 items = minift.make_items(examples, tuned.tokenizer, data.task, data.labels)
 model = tuned.model.double().eval()
 parameters = select(model, everything)
-backward(model, items, 1, cross_entropy)
+backward(model, items, cross_entropy, 1)
 
 
 def of_term(name):

@@ -40,7 +40,8 @@ from minift.methods.child_tuning import (
 )
 from minift.methods.fisher import batch_fisher, fisher
 from minift.methods.freezing import freeze
-from minift.runs.train import build, subset
+from minift.runs.train import subset
+from minift.runs.tuned import build
 from minift.training.batches import Item
 from minift.training.loop import adamw
 

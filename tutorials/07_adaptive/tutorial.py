@@ -255,7 +255,7 @@ reviews = minift.load_dataset(DATA)
 def run(method, seed, dev=(), train=None, epochs=None):
     """Fine-tune once; return test accuracy, and the history, an entry an epoch."""
     train = subset(reviews.train, LABELS, seed) if train is None else train
-    data = replace(reviews, dev=tuple(dev)).with_train(tuple(train))
+    data = replace(reviews, train=tuple(train), dev=tuple(dev))
     recipe = minift.recipe(f"freeze:2+{method}")
     settings = replace(recipe.settings, learning_rate=RATE, epochs=epochs or recipe.settings.epochs)
     with tempfile.TemporaryDirectory() as folder:

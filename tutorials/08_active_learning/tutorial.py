@@ -458,7 +458,7 @@ measured(
 
 # %%
 chosen = minift.recipe(METHOD)
-small = data.with_train(pool[:200])
+small = replace(data, train=pool[:200])
 plan = Plan(
     ("random", "bald"), tuple(range(5)), rounds=3, query=30, initial=20, layers="head", steps=60
 )

@@ -31,8 +31,9 @@ import torch
 import minift
 from minift import Seeds
 from minift.checkpoints.weights import random_model
-from minift.data.entities import entity_errors, entity_scores, spans_conlleval, spans_strict
-from minift.data.entity_report import error_list
+from minift.data.entities import entity_errors, entity_scores
+from minift.data.entity_report import error_list, side_by_side, side_by_side_text
+from minift.data.tags import spans_conlleval, spans_strict
 from minift.runs.train import subset
 
 sys.path.append("..")
@@ -137,14 +138,17 @@ measured(asleep=accuracy(asleep), asleep_f1=f1(asleep), entities=entities)
 # - conlleval: predicted are Lovelace, Charles Babbage, London. The last two are correct. 2 of 3
 #   predicted, 3 gold: F1 = 2 · 2 / (3 + 3) = 2/3.
 #
-# In the library the two readings differ by one letter, `openers`: "B" or "BI".
+# In the library one rule cuts tags into entities, and notes a fault where an I- continues nothing.
+# Strict reading then leaves out what has a fault; conlleval takes it all.
 #
-# ```python minift/data/entities.py:_spans
-#         if open_type is not None and (prefix, type_) != ("I", open_type):
-#             spans.append(Span(open_type, start, index))
-#             open_type = None
-#         if open_type is None and prefix in openers:
-#             start, open_type = index, type_
+# ```python minift/data/tags.py:_cut
+#         if letter in "IE" and before in "BI" and type_ == open_type:
+#             before = letter
+#             continue
+# ```
+#
+# ```python minift/data/tags.py:spans_strict
+#     return [chunk.span for chunk in _cut(_checked(tags), "iob2") if not chunk.fault]
 # ```
 
 # %%
@@ -445,7 +449,7 @@ for error in error_list(data.test, first):
                 print(f"    {side:<10}{entity['type']:<5}{entity['text']}")
 print()
 report = entity_scores(gold, first)
-print(report.format())
+print(side_by_side_text(side_by_side(gold, first)))
 misc = report.per_type.get("MISC")
 measured(misc=misc.predicted if misc else 0, micro=report.micro.f1, macro=report.macro.f1)
 

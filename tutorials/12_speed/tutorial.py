@@ -35,13 +35,15 @@ from minift.active.masks import text_keys
 from minift.active.mc_dropout import TextMasks, mc_logits
 from minift.active.passes import repeated
 from minift.active.sites import dropout_sites, sampling
+from minift.bert.names import WORD_TABLE
 from minift.bert.packing import Layout, Packed
 from minift.methods.freezing import freeze
-from minift.runs.train import build, subset
-from minift.speed.rows import TABLE, used_rows
+from minift.runs.train import subset
+from minift.runs.tuned import build
+from minift.speed.rows import used_rows
 from minift.training import loop
-from minift.training.batches import by_length
-from minift.training.loop import adamw, cross_entropy, everything, select
+from minift.training.items import by_length
+from minift.training.loop import Recipe, adamw, cross_entropy, everything, select
 
 sys.path.append("..")
 from shared import BLUE, GREEN, GREY, RED, measured  # publishes numbers
@@ -387,7 +389,9 @@ def train(epochs, layers, cached=True, double=False):
     settings = Settings(epochs=epochs, batch_size=8, learning_rate=3e-4)
     with mock.patch.object(loop, "prefix_cache", loop.prefix_cache if cached else lambda *_: None):
         began = time.perf_counter()
-        minift.fine_tune(fresh, items[:32], settings, Seeds.all(0), trainable=trainable)
+        minift.fine_tune(
+            fresh, items[:32], Recipe(trainable=trainable, settings=settings), Seeds.all(0)
+        )
         return fresh, time.perf_counter() - began
 
 
@@ -618,7 +622,9 @@ def learn(small, count=32, epochs=3, double=False, trainable=everything):
     began = time.perf_counter()
     with used_rows(fresh, items[:count], learning):
         rows = len(fresh.bert.embeddings.word.weight)
-        minift.fine_tune(fresh, items[:count], settings, Seeds.all(0), trainable=trainable)
+        minift.fine_tune(
+            fresh, items[:count], Recipe(trainable=trainable, settings=settings), Seeds.all(0)
+        )
     return fresh, time.perf_counter() - began, rows
 
 
@@ -626,10 +632,10 @@ by_rows, _, rows = learn(True, double=True)
 by_table, _, all_rows = learn(False, double=True)
 pairs = list(zip(by_rows.parameters(), by_table.parameters()))
 apart = max(float((a - b).abs().max().detach()) for a, b in pairs)
-untouched = start[TABLE].detach().clone()  # the table before training, from section 4
+untouched = start[WORD_TABLE].detach().clone()  # the table before training, from section 4
 ids = sorted({token for item in items[:32] for token in item.input_ids})
-untouched[ids] = by_rows.get_parameter(TABLE).detach()[ids]
-forgotten = float((untouched - by_table.get_parameter(TABLE)).abs().max().detach())
+untouched[ids] = by_rows.get_parameter(WORD_TABLE).detach()[ids]
+forgotten = float((untouched - by_table.get_parameter(WORD_TABLE)).abs().max().detach())
 print(f"{rows:,} rows in place of {all_rows:,}; weights differ by {apart:.1e} after training;")
 print(f"had the decay of the other rows been forgotten, by {forgotten:.1e}")
 measured(

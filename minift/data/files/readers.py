@@ -39,7 +39,7 @@ from minift.data.files.tables import (
     text_examples,
 )
 from minift.data.files.tokens import parse_sentences, tagged_examples
-from minift.data.tags import LETTERS, Invalid, Scheme
+from minift.data.tags import LETTERS, Invalid, Scheme, labels_of
 from minift.errors import MiniftError, nearest
 
 SUFFIXES = {
@@ -271,8 +271,7 @@ def label_order(train: tuple[Example, ...], task: Task) -> tuple[str, ...]:
     if task == "regression":
         return ()
     if task == "tagging":
-        types = sorted({tag[2:] for tags in gold_tags(train) for tag in tags if tag != "O"})
-        return ("O", *(f"{letter}-{type_}" for type_ in types for letter in "BI"))
+        return labels_of(sorted({tag[2:] for tags in gold_tags(train) for tag in tags} - {""}))
     labels = sorted(set(gold_classes(train)))
     if all(re.fullmatch(r"[+-]?[0-9]{1,18}", label) for label in labels):
         labels.sort(key=int)

@@ -23,7 +23,8 @@ from typing import TypeGuard
 
 from minift.data.examples import TextExample
 from minift.data.files.lines import Problems, raw_lines, stream_text
-from minift.data.files.tokens import TAG, Sentence
+from minift.data.files.tokens import Sentence
+from minift.data.tags import TAG
 from minift.errors import nearest
 
 TEXT_COLUMNS = (  # (text, text_b): the first line whose columns are all in the file is taken

@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 from minift.data.examples import TaggedExample
 from minift.data.files.lines import Problems
-from minift.data.tags import Invalid, Scheme, detect_scheme, to_iob2, violations
+from minift.data.tags import TAG, Invalid, Scheme, detect_scheme, to_iob2, violations
 from minift.errors import MiniftError
 
 MOST_COLUMNS = 4
@@ -32,7 +32,6 @@ DOCUMENT = "-DOCSTART-"
 
 _SAY_WHICH = 'say which column is the word and which the tag, e.g. text="2", label="3"'
 _BLANKS = re.compile(r"[ \t]+")
-TAG = re.compile(r"[O0]|[BIESLUM]-.+")
 
 
 class Sentence(NamedTuple):

@@ -28,10 +28,11 @@ from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from minift.data.examples import Example, TaggedExample
+from minift.data.tags import types_of
 from minift.errors import MiniftError
 from minift.label.formats.json_files import Record, number, read_records, write_list
 from minift.label.formats.rows import Question, Reading, texts_of
-from minift.label.formats.spans import Mark, marks_of, types_of
+from minift.label.formats.spans import Mark, marks_of
 
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from reprlib import repr as short
 
 from minift.data.examples import Example, TaggedExample
+from minift.data.tags import types_of
 from minift.errors import nearest
 from minift.label.formats.spans import Mark, match, tags_of
 
@@ -204,7 +205,7 @@ class Reading:
 
 def _said(answer: Answer) -> str:
     if isinstance(answer.label, list):
-        counts = Counter(tag[2:] for tag in answer.label if tag.startswith("B-"))
+        counts = Counter(types_of(answer.label))
         found = ", ".join(f"{count} {type_}" for type_, count in counts.items())
         return f"{' '.join(answer.label)} ({found or 'no entity'})"
     return str(answer.label)

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from reprlib import repr as short
 from typing import NamedTuple
 
-from minift.data.entities import spans_conlleval
+from minift.data.tags import entity_tags, spans_conlleval, types_of, word_places
 from minift.errors import nearest
 
 
@@ -49,20 +49,6 @@ def match(label: object, known: Iterable[str]) -> str | None:
     return alike[0] if len(alike) == 1 else None
 
 
-def types_of(labels: Iterable[str]) -> list[str]:
-    """Return the entity types of IOB2 tags, in their order."""
-    return [label[2:] for label in labels if label.startswith("B-")]
-
-
-def borders(words: Sequence[str]) -> list[tuple[int, int]]:
-    """Return (start, end) of each word in the words with blanks between them, in code points."""
-    places, start = [], 0
-    for word in words:
-        places.append((start, start + len(word)))
-        start += len(word) + 1
-    return places
-
-
 def utf16_places(text: str) -> list[int]:
     """Return the place of each code point, and of the end, in UTF-16 units."""
     places = [0]
@@ -73,7 +59,7 @@ def utf16_places(text: str) -> list[int]:
 
 def marks_of(words: Sequence[str], tags: Sequence[str], utf16: bool) -> list[Mark]:
     """Return the entities of IOB2 tags as spans with their texts."""
-    text, places = " ".join(words), borders(words)
+    text, places = " ".join(words), word_places(words)
     units = utf16_places(text) if utf16 else range(len(text) + 1)
     marks = []
     for type_, first, last in spans_conlleval(tags):  # a model's tags may break IOB2
@@ -99,7 +85,7 @@ def tags_of(
     units = utf16_places(text) if utf16 else range(len(text) + 1)
     places: dict[int | str, int] = {unit: place for place, unit in enumerate(units)}
     begins, ends = {}, {}
-    for word, (left, right) in enumerate(borders(words)):
+    for word, (left, right) in enumerate(word_places(words)):
         begins[left], ends[right] = word, word + 1
         begins.setdefault(left - 1, word)  # the blank before it
         ends[right + 1] = word + 1  # the blank after it
@@ -130,7 +116,7 @@ def tags_of(
         else:
             owner.update(dict.fromkeys(range(first, last), named))
             if type_ != "O":
-                tags[first:last] = [f"B-{type_}"] + [f"I-{type_}"] * (last - first - 1)
+                tags[first:last] = entity_tags(type_, last - first)
     return tags, faults
 
 

@@ -1,0 +1,140 @@
+"""A tokenizer from files of strangers: they are judged first, then given to `tokenizers`.
+
+Claim    A folder gives the tokenizer that transformers would read there, or one MiniftError. No
+         file can ask for more time or memory than those of real checkpoints.
+Differs  Where tokenizer_config.json does not say whether to lower-case, tokenizer.json is
+         believed; transformers 5 would lower-case.
+Proof    tests/checkpoints/test_tokenizer.py, tests/safety/test_tokenizers.py
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+from tokenizers import models, normalizers, pre_tokenizers
+
+from minift.checkpoints.limits import LARGEST_TOKENIZER, LONGEST_WORD, read_json, read_limited
+from minift.errors import MiniftError
+
+# Others could double a text at each of a hundred stages, or look for a pattern for hours.
+_PARTS = {
+    "normalizer": ("BertNormalizer", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "Nmt", "Strip",
+                   "StripAccents"),
+    "pre_tokenizer": ("BertPreTokenizer", "CharDelimiterSplit", "Digits", "Punctuation",
+                      "UnicodeScripts", "Whitespace", "WhitespaceSplit"),
+}  # fmt: skip
+# Keys of tokenizer_config.json, and what the library's BertNormalizer calls them.
+_SETTINGS = {
+    "do_lower_case": "lowercase",
+    "strip_accents": "strip_accents",
+    "tokenize_chinese_chars": "handle_chinese_chars",
+}
+
+
+def read_backend(folder: Path) -> tuple[tokenizers.Tokenizer, Path, int | None]:
+    """Read tokenizer.json if there is one, else vocab.txt; tokenizer_config.json holds for both.
+
+    Returns:
+        The library's tokenizer, the file it comes from, and the longest input in word pieces
+        where tokenizer_config.json states one.
+
+    Raises:
+        MiniftError: if there is neither file, or one of them cannot be read.
+    """
+    settings, longest = _read_settings(folder / "tokenizer_config.json")
+    if (file := folder / "tokenizer.json").is_file():
+        backend, content = _read_tokenizer(file)
+        stored = content.get("normalizer") or {}
+        if stored.get("type") == "BertNormalizer":
+            backend.normalizer = _normalizer({**stored, **settings})
+        return backend, file, longest
+    if (file := folder / "vocab.txt").is_file():
+        return backend_of(_read_vocabulary(file), settings), file, longest
+    there = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
+    raise MiniftError(
+        f"no tokenizer in {folder}: expected tokenizer.json or vocab.txt, "
+        f"found {', '.join(there) or 'nothing'}"
+    )
+
+
+def backend_of(tokens: Iterable[str], settings: dict[str, Any]) -> tokenizers.Tokenizer:
+    """Build the library's tokenizer; of a token that occurs twice the last id holds.
+
+    Args:
+        tokens: the vocabulary, in the order of the ids.
+        settings: of the library's BertNormalizer, by its names.
+    """
+    vocabulary = {token: index for index, token in enumerate(tokens)}
+    backend = tokenizers.Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    backend.normalizer = _normalizer(settings)
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    return backend
+
+
+def _normalizer(settings: dict[str, Any]) -> normalizers.BertNormalizer:
+    return normalizers.BertNormalizer(
+        clean_text=settings.get("clean_text", True),
+        handle_chinese_chars=settings.get("handle_chinese_chars", True),
+        strip_accents=settings.get("strip_accents"),  # None: as `lowercase`
+        lowercase=settings.get("lowercase", True),
+    )
+
+
+def _read_settings(file: Path) -> tuple[dict[str, bool], int | None]:
+    """Return what tokenizer_config.json says of the normalizer, and the longest input."""
+    config = read_json(file) if file.is_file() else {}
+    for name in _SETTINGS:
+        if not isinstance(config.get(name), bool | None):
+            raise MiniftError(f"{file}: {name} must be true or false, got {config[name]!r}")
+    longest = config.get("model_max_length")
+    # transformers writes 10**30 where it knows of no limit, sometimes as 1e30
+    if longest is not None and not (type(longest) in (int, float) and longest >= 3):
+        raise MiniftError(f"{file}: model_max_length must be a number from 3 up, got {longest!r}")
+    settings = {ours: config[key] for key, ours in _SETTINGS.items() if config.get(key) is not None}
+    return settings, None if longest is None else int(min(longest, 2**62))
+
+
+def _read_tokenizer(file: Path) -> tuple[tokenizers.Tokenizer, dict[str, Any]]:
+    """Return the tokenizer of a tokenizer.json, and the content of the file."""
+    try:
+        text = read_limited(file, LARGEST_TOKENIZER)
+        content = json.loads(text)
+        _refuse_what_grows(content)
+        return tokenizers.Tokenizer.from_str(text), content
+    except BaseException as error:  # the library raises Exception, its Rust a PanicException
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise MiniftError(f"{file} is not a readable tokenizer: {error}") from error
+
+
+def _refuse_what_grows(content: object) -> None:
+    """Raise ValueError for a tokenizer that could take any time, or make a text any longer."""
+    if not isinstance(content, dict):
+        raise ValueError(f"expected an object, got {type(content).__name__}")
+    for part, known in _PARTS.items():
+        stages = [content.get(part)]
+        while stages:
+            stage = stages.pop()
+            kind = stage.get("type") if isinstance(stage, dict) else stage
+            if kind == "Sequence" and isinstance(stage, dict):
+                lists = [value for value in stage.values() if isinstance(value, list)]
+                stages += [inner for inside in lists for inner in inside]
+            elif kind is not None and kind not in known:
+                raise ValueError(f"{part} {kind!r}, expected {', '.join(known)} or Sequence")
+    model = content.get("model")
+    letters = model.get("max_input_chars_per_word", 0) if isinstance(model, dict) else 0
+    if isinstance(letters, int) and letters > LONGEST_WORD:
+        raise ValueError(f"max_input_chars_per_word is {letters}, at most {LONGEST_WORD} expected")
+
+
+def _read_vocabulary(file: Path) -> list[str]:
+    """Return the lines; `str.splitlines` would also cut at U+2028, which is a token."""
+    try:
+        text = read_limited(file, LARGEST_TOKENIZER)
+    except (OSError, UnicodeDecodeError) as error:
+        raise MiniftError(f"cannot read the vocabulary {file}: {error}") from error
+    return text.removesuffix("\n").split("\n")

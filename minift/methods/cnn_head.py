@@ -1,0 +1,87 @@
+"""The CNN head: filters slid over all tokens of a text, in place of one vector read at [CLS].
+
+Claim    Each filter answers as torch's Conv1d does on the padded texts, and no window reads the
+         next text.
+Paper    Griesshaber et al. (2020), https://arxiv.org/abs/2012.02462, section 3; its shape:
+         Kim (2014), https://arxiv.org/abs/1408.5882, section 2.
+Differs  Griesshaber et al. do not state the CNN's sizes; here they are Kim's: 100 filters of
+         each of the widths 3, 4 and 5, ReLU, the maximum over the text, dropout, one linear
+         layer. In Kim a text shorter than a filter has no window; here a window begins at each
+         token and reads zeros past the text's end.
+Proof    tests/methods/test_cnn_head.py
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from minift.bert.config import BertConfig
+from minift.bert.dropout import Dropout
+from minift.bert.encoder import Bert
+from minift.bert.heads import Classifier
+from minift.bert.packing import Packed, Selection
+
+
+class Convolutions(nn.Module):
+    """Filters slid over each text, the largest answer of each, and a linear layer on those.
+
+    Args:
+        hidden_size: width of a token's vector.
+        outputs: number of logits.
+        dropout: probability, on the maxima.
+    """
+
+    WIDTHS = (3, 4, 5)  # tokens that a filter reads
+    FILTERS = 100  # of each width
+
+    def __init__(self, hidden_size: int, outputs: int, dropout: float):
+        super().__init__()
+        self.filters = nn.ModuleList(
+            nn.Conv1d(hidden_size, self.FILTERS, width) for width in self.WIDTHS
+        )
+        self.dropout = Dropout(dropout)
+        self.output = nn.Linear(self.FILTERS * len(self.WIDTHS), outputs)
+
+    def forward(self, hidden: Tensor, packed: Packed) -> Tensor:
+        """(tokens, hidden) -> (sequences, outputs)"""
+        lengths = torch.tensor(packed.lengths, device=hidden.device)
+        left = lengths.repeat_interleave(lengths) - packed.position_ids  # to the end of the text
+        # A ModuleList forgets the class of its modules.
+        filters = (self.slide(conv, hidden, left) for conv in self.filters)  # type: ignore[arg-type]
+        found = torch.cat(list(filters), dim=1)
+        best = packed.layout.pad(found.relu()).amax(1)  # ReLU >= 0, so the padding never wins
+        return self.output(self.dropout(best))
+
+    def slide(self, conv: nn.Conv1d, hidden: Tensor, left: Tensor) -> Tensor:
+        """Return the windows' answers (tokens, filters); no window reads the next text."""
+        width = conv.kernel_size[0]
+        weight = conv.weight.permute(2, 0, 1).flatten(0, 1)  # (width x filters, hidden)
+        parts = nn.functional.linear(hidden, weight).chunk(width, dim=1)  # of each place
+        total = parts[0] if conv.bias is None else parts[0] + conv.bias
+        for ahead in range(1, width):
+            outside = (left <= ahead).unsqueeze(1)
+            total = total + parts[ahead].roll(-ahead, 0).masked_fill(outside, 0.0)
+        return total
+
+
+class ConvClassifier(Classifier):
+    """One row of logits per sequence, read from all its tokens by a small CNN.
+
+    Args:
+        config: as for `SequenceClassifier`.
+    """
+
+    hugging_face_class = "MiniftConvForSequenceClassification"  # not a class of transformers
+    reads_every_token = True
+
+    def __init__(self, config: BertConfig):
+        super().__init__()
+        self.config = config
+        self.bert = Bert(config, pooler=False)
+        outputs = max(1, len(config.labels))
+        self.classifier = Convolutions(config.hidden_size, outputs, config.head_dropout)
+
+    def forward(self, packed: Packed, wanted: Selection | None = None) -> Tensor:
+        """Return logits (sequences, labels), whatever one token of each sequence is `wanted`."""
+        return self.classifier(self.bert(packed), packed)

@@ -1,0 +1,115 @@
+"""The one path from a recipe to weights, which every command takes.
+
+Claim    `fine_tune` with all that makes it faster applied from outside: states of a frozen prefix
+         are computed once, only used rows of the word table are trained, several processes share
+         a step. Nothing here changes what is learned, and no path can forget a slot.
+Proof    tests/runs/test_fit.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from tqdm import tqdm
+
+from minift.bert.counts import what_learns
+from minift.errors import MiniftError
+from minift.runs.processes import TEAM, own_seed, require_enough
+from minift.runs.tuned import FineTuned
+from minift.speed.prefix import prefix_cache
+from minift.speed.rows import used_rows
+from minift.training.batches import Item
+from minift.training.loop import (
+    Epoch,
+    History,
+    Recipe,
+    Seeds,
+    Training,
+    fine_tune,
+    number_of_epochs,
+    select,
+)
+
+
+class Fitted(NamedTuple):
+    """What `fit` leaves: the model that answers, what happened, and how many elements learned."""
+
+    tuned: FineTuned
+    history: History
+    learned: int
+
+
+def fit(
+    tuned: FineTuned,
+    items: Sequence[Item],
+    recipe: Recipe,
+    seeds: Seeds,
+    *,
+    asked: Sequence[Item] = (),
+    validate: Callable[[FineTuned], tuple[float, float]] | None = None,
+    folder: Path | None = None,
+    watch: Callable[[Training], Iterable[object]] = iter,
+) -> Fitted:
+    """Train a model in place.
+
+    Args:
+        tuned: the model; its `cache`, if it has one, must be of its own weights.
+        items: what it is trained on.
+        recipe, seeds: the method and the random streams.
+        asked: items that it will be asked about repeatedly, so that frozen layers are computed
+            for them, too.
+        validate: returns (loss, headline score) on the validation split.
+        folder: for states that are too large for memory.
+        watch: see `fine_tune`.
+
+    Raises:
+        MiniftError: if the recipe does not fit the model or the items; if the cache is of other
+            weights, or reaches above what is frozen.
+    """
+    model, settings = tuned.model, recipe.settings
+    require_enough(min(len(items), settings.batch_size))
+    learning = select(model, recipe.trainable, number_of_epochs(settings, len(items)))
+    rule = recipe.gradients(model, items, seeds, TEAM) if recipe.gradients else None
+    quiet = 0 if settings.prefix_dropout else len(model.bert.frozen_prefix())
+    if tuned.cache is None and quiet:
+        tuned = replace(tuned, cache=prefix_cache(model, [*items, *asked], folder))
+    elif tuned.cache is not None:
+        if not tuned.cache.fits(model):
+            raise MiniftError(
+                "the states of frozen layers were computed with other weights; compute them anew"
+            )
+        if tuned.cache.layers >= quiet:
+            raise MiniftError(
+                f"the states of {tuned.cache.layers} layers were computed beforehand, but only "
+                f"{max(0, quiet - 1)} layers are frozen and without dropout"
+            )
+    learned = what_learns(model, learning, rule.learning if rule else None)["all"].learning
+    with used_rows(model, items, learning, rule):
+        history = fine_tune(
+            model,
+            items,
+            replace(recipe, gradients=(lambda *_: rule) if rule else None),
+            replace(seeds, dropout=own_seed(seeds.dropout)),
+            validate=None if validate is None else lambda model: validate(tuned),
+            make_batch=tuned.make_batch,
+            team=TEAM,
+            watch=watch,
+        )
+    return Fitted(replace(tuned, quiet=history.quiet), history, learned)
+
+
+def shown(
+    training: Training, records: Iterable[Epoch | None], progress: bool
+) -> Iterator[Epoch | None]:
+    """Pass on what a training gives, with a bar on standard error if there is to be `progress`."""
+    off = None if progress else True
+    with tqdm(total=training.steps, unit="step", disable=off) as bar:
+        for record in records:
+            bar.update(training.step - bar.n)
+            if record is not None:
+                dev = "" if record.dev is None else f", dev {record.dev:.3f}"
+                bar.set_postfix_str(f"loss {record.train_loss:.3f}{dev}")
+            yield record

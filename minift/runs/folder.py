@@ -1,0 +1,147 @@
+"""A run folder: a Hugging Face checkpoint with a memory of how it was made.
+
+Claim    A run folder *is* a Hugging Face checkpoint (config.json, model.safetensors, tokenizer)
+         with three more files: run.json says how it was made, history.jsonl what happened,
+         result.json what came out. One process at a time works in it, and only the same command
+         takes up an unfinished run.
+Proof    tests/runs/test_train.py
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from minift.bert.heads import TokenClassifier
+from minift.checkpoints.limits import read_json
+from minift.checkpoints.strict import class_of, config_from_json
+from minift.checkpoints.weights import load_model, load_tokenizer
+from minift.data.examples import Task
+from minift.errors import MiniftError
+from minift.files import atomic_write, locked
+from minift.runs.processes import rank
+from minift.runs.resume import Checkpoints
+from minift.runs.tuned import HEADS, FineTuned
+from minift.speed.precision import compute_in
+from minift.training.loop import Precision
+
+
+@contextlib.contextmanager
+def open_run(
+    folder: Path | None,
+    what: str,
+    spec: dict[str, Any],
+    save_every: float = 60.0,
+    progress: bool = False,
+) -> Iterator[Checkpoints | None]:
+    """Hold a folder for this process alone; write `what`.json, and yield the checkpoints.
+
+    Args:
+        folder: of the run; None yields None.
+        what: "run" or "distill".
+        spec: all that decides what it comes to.
+        save_every: seconds between two checkpoints.
+        progress: say on standard error if an unfinished run is there.
+
+    Raises:
+        MiniftError: if the folder is in use, holds a result, or a part of another run.
+    """
+    if folder is None:
+        yield None
+        return
+    if rank() > 0:  # the first holds the folder for all
+        yield Checkpoints(folder / "checkpoints", save_every)
+        return
+    spec = json.loads(json.dumps(spec))  # as it will be read
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / what):
+        checkpoints = Checkpoints(folder / "checkpoints", save_every)
+        if (folder / "result.json").exists():
+            checkpoints.delete()  # the run may have been killed before it could
+            raise MiniftError(
+                f"{folder} already holds a finished run; choose another --out or delete the folder"
+            )
+        file = folder / f"{what}.json"
+        if checkpoints.folder.is_dir() and file.is_file():
+            there = json.loads(file.read_text(encoding="utf-8"))
+            if other := _differences(there, spec):
+                raise MiniftError(
+                    f"{folder} holds an unfinished run with another {' and '.join(other)}; give "
+                    "the same command as then, choose another --out, or delete the folder"
+                )
+            if progress:
+                print(f"resuming the unfinished run in {folder}", file=sys.stderr)
+        atomic_write(file, json.dumps(spec, indent=2) + "\n")
+        yield checkpoints
+
+
+def _differences(there: dict[str, Any], spec: dict[str, Any]) -> list[str]:
+    """Name what differs: "data", "settings.epochs"."""
+    found: list[str] = []
+    if (version := there.get("minift_version")) != spec["minift_version"]:
+        return [f"version of minift ({version} then, {spec['minift_version']} now)"]
+    for name, value in spec.items():
+        other = there.get(name)
+        if name == "command":  # may be typed in another way and mean the same
+            continue
+        if name == "processes":
+            if (other or 1) != value:
+                found.append(f"number of processes ({other or 1} then, {value} now)")
+        elif isinstance(value, dict) and isinstance(other, dict):
+            found += [f"{name}.{key}" for key in value if other.get(key) != value[key]]
+        elif other != value:
+            found.append(name)
+    return found
+
+
+def load_run(
+    folder: str | Path, device: torch.device | str = "cpu", precision: Precision | None = None
+) -> FineTuned:
+    """Load a run folder, or any Hugging Face checkpoint with a classification head.
+
+    Args:
+        folder: of the run.
+        device: where it shall compute.
+        precision: how; None takes that of the run, "float32" where nothing is known of it.
+
+    Raises:
+        MiniftError: if the folder has no head that minift can read, or the device cannot compute
+            in this precision.
+    """
+    folder = Path(folder)
+    config_file = folder / "config.json"
+    if not config_file.is_file():
+        raise MiniftError(f"{folder} is not a run folder: it has no config.json")
+    config = config_from_json(config_file)
+    head = class_of(folder, HEADS)
+    if head is None:
+        raise MiniftError(
+            f"{config_file}: architectures is {read_json(config_file).get('architectures')}; "
+            f"expected one of {', '.join(known.hugging_face_class for known in HEADS)}. "
+            "Train a classifier first: minift train"
+        )
+    model, report = load_model(head, folder)
+    if any(name.startswith("classifier.") for name in report.initialised):
+        raise MiniftError(f"{folder}: the checkpoint has no classifier; train one: minift train")
+    task: Task = "tagging" if head is TokenClassifier else "classification"
+    if config.problem_type == "regression":
+        task = "regression"
+    settings = _record(folder / "run.json").get("settings")
+    kept: Precision = "float32"
+    if isinstance(settings, dict):
+        kept = settings.get("precision", kept)
+    compute_in(model.to(device), precision or kept)
+    quiet = _record(folder / "result.json").get("quiet", 0)
+    labels = () if task == "regression" else model.config.labels
+    return FineTuned(model, load_tokenizer(folder), task, labels, quiet=quiet)
+
+
+def _record(file: Path) -> dict[str, Any]:
+    """Return what run.json or result.json tells; {} where there is none."""
+    return read_json(file) if file.is_file() else {}

@@ -1,0 +1,228 @@
+"""The loop of distillation and pretraining, which counts steps where fine-tuning counts epochs.
+
+Claim    The batch, the dropout masks and the rate of step s are functions of the seeds and of s
+         alone. So a run that was killed resumes from its checkpoint, which holds weights, Adam's
+         moments and what was seen so far, and ends with the same bits.
+Differs  Why this is not training/loop.py: fine-tuning passes over few labels, and its schedules,
+         records and checkpoints count those passes. Here there are no epochs: distillation draws
+         from two streams of different lengths, pretraining from a text that it may never finish.
+         What both need instead is a look at held-out figures every N steps.
+Proof    tests/runs/test_steps.py
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from minift.bert.dropout import set_dropout_generator
+from minift.errors import MiniftError
+from minift.runs.resume import Checkpoints
+from minift.training.loop import Diverged
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Steps:
+    """How long to train, how fast, and when to look.
+
+    Args:
+        steps: optimizer steps. The number may be changed between a stop and the next start.
+        rate: learning rate of a step; the first step is 0.
+        evaluate_every: steps from one look to the next.
+        clip: largest norm of the whole gradient; 0 switches clipping off.
+        score: name of the held-out figure whose highest value says which weights to keep; None
+            keeps the last ones.
+        patience: looks without a higher score after which training stops; 0 never stops.
+    """
+
+    steps: int
+    rate: Callable[[int], float]
+    evaluate_every: int
+    clip: float
+    score: str | None = None
+    patience: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("steps", 1), ("evaluate_every", 1), ("patience", 0)):
+            value = getattr(self, name)
+            if type(value) is not int or value < least:
+                raise MiniftError(f"{name} must be a whole number from {least} up, got {value!r}")
+        if not 0 <= self.clip < math.inf:
+            raise MiniftError(f"clip must be 0 or more, got {self.clip!r}")
+
+
+class StepTraining:
+    """A training under way; `state()` is its checkpoint.
+
+    Args:
+        model: everything that learns, on its device.
+        optimizer: over its parameters.
+        losses: returns the named parts of a step's loss, whose sum is minimised; a function of
+            the step (and the weights) alone.
+        steps: length and rate.
+        seed: of the dropout masks.
+        checkpoints: of the run. If there is one already, the training resumes from it.
+
+    Attributes:
+        step: optimizer steps so far.
+        records: one per look: step, seconds, rate, the mean of each part of the loss since the
+            look before, the held-out figures, and whether the score is the "best" so far.
+        kept_step, best: the step whose weights are kept, and its score (None without one).
+        stopped: a sentence that says why training ended.
+
+    Raises:
+        MiniftError: if the checkpoint is of another model.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        losses: Callable[[int], Mapping[str, Tensor]],
+        steps: Steps,
+        seed: int,
+        checkpoints: Checkpoints | None = None,
+    ):
+        self.model, self.optimizer, self.losses, self.steps = model, optimizer, losses, steps
+        self.seed, self.checkpoints = seed, checkpoints
+        self.dropout = torch.Generator(next(model.parameters()).device)
+        set_dropout_generator(model, self.dropout)
+        self.step, self.records, self.seconds = 0, list[Record](), 0.0
+        self.sums, self.since = dict[str, float](), 0  # parts of the loss since the last look
+        self.kept, self.kept_step, self.without_better = dict[str, Tensor](), 0, 0
+        self.best: float | None = None
+        self.stopped = ""
+        if checkpoints is not None and (state := checkpoints.load()) is not None:
+            self._restore(state, checkpoints)
+
+    _SEEN = ("step", "records", "seconds", "sums", "since", "kept", "kept_step", "without_better",
+             "best", "stopped")  # fmt: skip
+
+    def state(self) -> dict[str, Any]:
+        """Return all that the rest of the training depends on."""
+        seen = {name: getattr(self, name) for name in self._SEEN}
+        weights, moments = self.model.state_dict(), self.optimizer.state_dict()
+        return {"model": weights, "optimizer": moments, "seen": seen}
+
+    def _restore(self, state: dict[str, Any], checkpoints: Checkpoints) -> None:
+        try:
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            for name in self._SEEN:
+                setattr(self, name, state["seen"][name])
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise MiniftError(
+                f"{checkpoints.folder} holds a checkpoint of another model or another version of "
+                f"minift: {str(error)[:300]}; choose another folder, or delete it to start again"
+            ) from error
+
+    def looks(
+        self, look: Callable[[], Mapping[str, float]] | None = None, progress: bool = False
+    ) -> Iterator[Record]:
+        """Train to the end, and yield each look's record; the model ends with the kept weights.
+
+        While a record is yielded the model is in evaluation mode and has the weights of that
+        moment. The checkpoint that knows of the record is written afterwards.
+
+        Args:
+            look: returns the held-out figures; called in evaluation mode.
+            progress: show a bar on standard error.
+
+        Raises:
+            Diverged: if the loss is not finite; the weights are then those of the step before.
+        """
+        length, began = self.steps.steps, time.perf_counter() - self.seconds
+        hidden = None if progress else True
+        with tqdm(total=length, initial=self.step, unit="step", disable=hidden) as bar:
+            while self.step < length and not self.stopped:
+                self.model.train()
+                self._take_step()
+                bar.update()
+                self.seconds = time.perf_counter() - began
+                if self.step == length or self.step % self.steps.evaluate_every == 0:
+                    self.model.eval()
+                    record = self._record(look() if look else {})
+                    bar.set_postfix_str(", ".join(_shown(record)))
+                    yield record
+                last = self.step == length or bool(self.stopped)
+                if self.checkpoints is not None and (last or self.checkpoints.due):
+                    self.checkpoints.save(self.step, self.state())
+        self.stopped = self.stopped or f"all {length} steps done"
+        if self.kept:
+            self.model.load_state_dict(self.kept)
+        self.model.eval()
+
+    def _take_step(self) -> None:
+        self.dropout.manual_seed(stream(self.seed, self.step))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.steps.rate(self.step)
+        parts = self.losses(self.step)
+        total = torch.stack(list(parts.values())).sum()
+        if not total.isfinite():  # before the weights are spoilt
+            raise Diverged(
+                f"the loss became {total.item()} at step {self.step + 1}; lower the learning rate"
+            )
+        self.optimizer.zero_grad()
+        total.backward()
+        if self.steps.clip:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.steps.clip)
+        self.optimizer.step()
+        self.step += 1
+        for name, part in parts.items():
+            self.sums[name] = self.sums.get(name, 0.0) + float(part.detach())
+
+    def _record(self, figures: Mapping[str, float]) -> Record:
+        means = {name: total / (self.step - self.since) for name, total in self.sums.items()}
+        rate = self.steps.rate(self.step - 1)
+        record = {"step": self.step, "seconds": self.seconds, "rate": rate, **means, **figures}
+        if self.steps.score is None:
+            self.kept_step = self.step
+        else:
+            score = figures[self.steps.score]
+            better = record["best"] = self.best is None or score > self.best
+            self.without_better = 0 if better else self.without_better + 1
+            if better:
+                self.best, self.kept_step = score, self.step
+                self.kept = {n: t.clone() for n, t in self.model.state_dict().items()}
+            if self.steps.patience and self.without_better >= self.steps.patience:
+                self.stopped = f"no better score in {self.without_better} looks"
+        self.records.append(record)
+        self.sums, self.since = {}, self.step
+        return record
+
+
+def _shown(record: Record) -> Iterator[str]:
+    for name, value in record.items():
+        if isinstance(value, float) and name not in ("seconds", "rate"):
+            yield f"{name} {value:.3f}"
+
+
+def stream(seed: int, step: int) -> int:
+    """Return a seed for each step of a run; no two are the same."""
+    return int(np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)[0]) >> 1
+
+
+def rows_of(step: int, count: int, size: int, seed: int) -> list[int]:
+    """Return which of `count` rows a step reads: pass after pass, each in an order of its own.
+
+    Args:
+        step: the first is 0.
+        count: rows that there are.
+        size: rows of a step; the last step of a pass has those that are left.
+        seed: of the orders.
+    """
+    per_pass = -(-count // size)
+    order = np.random.default_rng((seed, step // per_pass)).permutation(count)
+    at = step % per_pass * size
+    rows: list[int] = order[at : at + size].tolist()
+    return rows

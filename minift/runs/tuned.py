@@ -1,0 +1,136 @@
+"""A model that answers: an encoder with a head for a data set, before and after it is tuned.
+
+Claim    Whatever is asked of it, by evaluation, prediction or active learning, it is asked about
+         the same items, made by its own tokenizer and no longer than its encoder can read.
+Proof    tests/runs/test_train.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import torch
+
+from minift.bert.heads import Classifier, SequenceClassifier, TokenClassifier, initialise
+from minift.checkpoints.tokenizer import Tokenizer
+from minift.checkpoints.weights import load_model, load_tokenizer
+from minift.data.examples import Dataset, Example, TaggedExample, Task
+from minift.errors import MiniftError
+from minift.methods.cnn_head import ConvClassifier
+from minift.runs.evaluate import Evaluation, evaluate, predict_logits, tags_by_sentence
+from minift.speed.precision import compute_in
+from minift.speed.prefix import PrefixCache
+from minift.training.batches import Batch, Item, OtherPieces, make_batch
+from minift.training.items import make_items
+from minift.training.loop import Precision, Seeds
+
+Head = Literal["linear", "cnn"]  # on [CLS] through the pooler, or on all tokens
+HEADS: tuple[type[Classifier], ...] = (SequenceClassifier, TokenClassifier, ConvClassifier)
+REGRESSION_LABEL = ("score",)  # regression has one output, which config.json must name
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """A model that answers: what a run leaves, and what a run folder holds.
+
+    Args:
+        model: in evaluation mode.
+        tokenizer: its tokenizer.
+        task: what it answers.
+        labels: class names or tags in the order of the logits; () for regression.
+        cache: output of its lowest layers for texts that it will be asked about repeatedly.
+        quiet: how many of embeddings, layer 0, layer 1, ... had no dropout in training.
+        kept_head: whether its head came with the encoder, trained, instead of being drawn.
+    """
+
+    model: Classifier
+    tokenizer: Tokenizer
+    task: Task
+    labels: tuple[str, ...]
+    cache: PrefixCache | None = None
+    quiet: int = 0
+    kept_head: bool = False
+
+    @property
+    def make_batch(self) -> Callable[[Sequence[Item]], Batch]:
+        """Packs items, with what is known of them already."""
+        return self.cache.make_batch if self.cache else make_batch
+
+    def items(
+        self, examples: Sequence[Example], other_pieces: OtherPieces = "ignore"
+    ) -> list[Item]:
+        """Return what the model reads of examples (see `make_items`)."""
+        return make_items(examples, self.tokenizer, self.task, self.labels, other_pieces)
+
+    def evaluate(self, examples: Sequence[Example], progress: bool = False) -> Evaluation:
+        """Score labelled examples."""
+        return evaluate(
+            self.model, self.items(examples), examples, self.task, self.labels, progress,
+            self.make_batch,
+        )  # fmt: skip
+
+    def tag(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
+        """Return one tag per word, sentence by sentence (taggers only)."""
+        examples = [TaggedExample(str(n), tuple(words)) for n, words in enumerate(sentences, 1)]
+        items = self.items(examples)
+        logits = predict_logits(self.model, items, make_batch=self.make_batch)
+        return tags_by_sentence(logits, items, len(sentences), self.labels)
+
+
+def build(
+    dataset: Dataset,
+    encoder: str | Path,
+    seeds: Seeds,
+    device: torch.device | str = "cpu",
+    head: Head = "linear",
+    precision: Precision = "float32",
+    new_head: bool = False,
+) -> FineTuned:
+    """Load a pretrained encoder with a head for the data set.
+
+    Args:
+        dataset: says what is to be answered.
+        encoder: anything `load_encoder` takes.
+        seeds: `head` draws the head's weights.
+        device, precision: where and how to compute.
+        head: "linear", or for texts "cnn" (see minift.methods.cnn_head).
+        new_head: draw the head also where the encoder is a run folder with a trained one that
+            fits; by default that one is kept.
+
+    Raises:
+        MiniftError: if there is no such head for the task, the encoder cannot be loaded, or the
+            device cannot compute in this precision.
+    """
+    regression = dataset.task == "regression"
+    generator = torch.Generator().manual_seed(seeds.head)
+    model, report = load_model(
+        head_class(dataset.task, head),
+        encoder,
+        labels=REGRESSION_LABEL if regression else dataset.labels,
+        problem_type="regression" if regression else None,
+        generator=generator,
+    )
+    own = [name for name, _ in model.named_parameters() if name.startswith("classifier.")]
+    kept = not set(own) & set(report.initialised)
+    if kept and new_head:
+        initialise(model, model.config.initializer_range, generator, only=own)
+    compute_in(model.to(device), precision)
+    tokenizer, labels = load_tokenizer(encoder), dataset.labels
+    return FineTuned(model, tokenizer, dataset.task, labels, kept_head=kept and not new_head)
+
+
+def head_class(task: Task, head: Head) -> type[Classifier]:
+    """Return the class of model that answers a task with a head of this name."""
+    if head not in get_args(Head):
+        raise MiniftError(f'a head is "linear" or "cnn", not {head!r}')
+    if task == "tagging" and head == "cnn":
+        raise MiniftError(
+            "the cnn head gives one answer per text, tagging needs one per word; use the linear "
+            "head"
+        )
+    if task == "tagging":
+        return TokenClassifier
+    return ConvClassifier if head == "cnn" else SequenceClassifier

@@ -1,0 +1,154 @@
+"""Schedules whose curve is known before the run: up, along, down.
+
+Claim    One trapezoid, rise, stay and fall over whole epochs, is the paper's "original", "stable"
+         and "hybrid", and with no rise or no fall a constant or a linear rate.
+Paper    `Trapezoid`: Stollenwerk (2022), https://arxiv.org/abs/2202.02617, and its code, version
+         0.0.12; "stable" is after Mosbach et al. (2021), https://arxiv.org/abs/2006.04884.
+         `SlantedTriangular`: Howard & Ruder (2018), https://arxiv.org/abs/1801.06146, section 3.2.
+Differs  - A trapezoid in a run of another length falls to 0 at the end of that run.
+         - The formula of the slanted triangle as printed falls below 0 where the number of steps
+           is not a multiple of 1 / cut_fraction; here the fall takes just the steps that are left.
+Proof    tests/training/test_trapezoids.py
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from minift.errors import MiniftError
+
+
+def rise(step: int, steps: int) -> float:
+    """From 0 at step 0 to 1 at `steps`, and 1 from then on."""
+    return min(1.0, step / steps)
+
+
+def fall(step: int, steps: int) -> float:
+    """From 1 at step 0 to 0 at `steps`, and 0 from then on."""
+    return max(0.0, (steps - step) / steps)
+
+
+@dataclass
+class Constant:
+    """The full rate at every step."""
+
+    needs_dev_loss = False
+
+    def begin(self, steps_per_epoch: int, epochs: int) -> None:
+        """Nothing depends on the length of the run."""
+
+    def factor(self, step: int) -> float:
+        """Return 1."""
+        return 1.0
+
+    def after_epoch(self, dev_loss: float | None) -> str | None:
+        """Never stop early."""
+        return None
+
+
+@dataclass
+class Trapezoid:
+    """Rise, stay, fall to 0, over a number of epochs known beforehand.
+
+    Args:
+        epochs: what the loop should be given. If the loop runs another number of epochs (to
+            reach `min_steps`, say), the fall ends with the last of those.
+        warmup_epochs: of the rise; may be 0.
+        cooldown_epochs: of the fall; 0 means that the rate stays, None that it falls from the end
+            of the rise.
+    """
+
+    epochs: int
+    warmup_epochs: int = 2
+    cooldown_epochs: int | None = None
+    needs_dev_loss = False
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value is not None and not (isinstance(value, int) and value >= 0):
+                raise MiniftError(f"{name} must be a whole number from 0 up, got {value}")
+        self.begin(1, self.epochs)
+
+    def begin(self, steps_per_epoch: int, epochs: int) -> None:
+        """Set where the fall begins.
+
+        Raises:
+            MiniftError: if no epoch is left to fall in, or, given `cooldown_epochs`, before it.
+        """
+        falling = self.cooldown_epochs
+        if falling is None:
+            falling, least = epochs - self.warmup_epochs, 1 + self.warmup_epochs
+        else:
+            least = 1 + falling
+        if epochs < least:
+            raise MiniftError(f"this schedule needs at least {least} epochs, got {epochs}")
+        self.rising, self.falling = self.warmup_epochs * steps_per_epoch, falling * steps_per_epoch
+        self.top = epochs * steps_per_epoch - self.falling  # the fall's first step
+
+    def factor(self, step: int) -> float:
+        """The fall goes first: it starts at the full rate even if the rise is not over."""
+        if self.falling and step >= self.top:
+            return fall(step - self.top, self.falling)
+        return rise(step, self.rising) if self.rising else 1.0
+
+    def after_epoch(self, dev_loss: float | None) -> str | None:
+        """Never stop early."""
+        return None
+
+
+def original() -> Trapezoid:
+    """The paper's "original": 5 epochs, 2 of them warm-up, then linear decay."""
+    return Trapezoid(epochs=5)
+
+
+def stable() -> Trapezoid:
+    """The paper's "stable", after Mosbach et al. (2021): the same over 20 epochs."""
+    return Trapezoid(epochs=20)
+
+
+def hybrid(epochs: int) -> Trapezoid:
+    """The paper's "hybrid": the curve of "adaptive" over a fixed number of epochs."""
+    return Trapezoid(epochs, cooldown_epochs=7)
+
+
+@dataclass
+class SlantedTriangular:
+    """ULMFiT's schedule: a short steep rise, a long fall, never quite 0.
+
+    Of a run of T steps, step 0 has the lowest rate and step `cut` the highest. The fall would be
+    back at the lowest rate at step T, which is the first after the run; the last, T - 1, is still
+    one part of the fall above it.
+
+    Args:
+        cut_fraction: share of all steps that the rise takes, in (0, 1).
+        ratio: the highest rate over the lowest.
+    """
+
+    cut_fraction: float = 0.1
+    ratio: float = 32.0
+    needs_dev_loss = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.cut_fraction < 1:
+            raise MiniftError(f"cut_fraction must lie between 0 and 1, got {self.cut_fraction}")
+        if not 1 <= self.ratio < math.inf:
+            raise MiniftError(f"ratio must be a number of at least 1, got {self.ratio}")
+
+    def begin(self, steps_per_epoch: int, epochs: int) -> None:
+        """Set T, the number of steps, and the step of the peak."""
+        self.total = steps_per_epoch * epochs
+        # 0.29 * 100 is 28.999... in floating point and means 29.
+        self.cut = max(1, math.floor(self.cut_fraction * self.total + 1e-9))
+
+    def factor(self, step: int) -> float:
+        """(1 + p (ratio - 1)) / ratio, where p rises to 1 at `cut` and falls to 0 at T."""
+        if step < self.cut:
+            height = rise(step, self.cut)
+        else:
+            height = fall(step - self.cut, max(1, self.total - self.cut))
+        return (1 + height * (self.ratio - 1)) / self.ratio
+
+    def after_epoch(self, dev_loss: float | None) -> str | None:
+        """Never stop early."""
+        return None
