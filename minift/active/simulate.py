@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import csv
 import functools
-import hashlib
 import io
 import json
 import math
@@ -51,7 +50,7 @@ from minift.checkpoints.weights import weights_digest
 from minift.data.examples import Dataset, Example, is_labelled
 from minift.data.metrics import headline
 from minift.errors import MiniftError
-from minift.files import atomic_write
+from minift.files import atomic_write, digest
 from minift.journal import Journal, open_journal
 from minift.runs.train import subset
 from minift.runs.tuned import FineTuned, Head, build
@@ -296,7 +295,6 @@ def _setup(world: World) -> dict[str, Any]:
     model = build(dataset, world.encoder, Seeds.all(0), head=plan.head).model
     if plan.layers != "trained":
         lowest_depth(plan.layers, len(model.bert.layers))  # refuses layers that are not there
-    examples = repr(replace(dataset, notes=())).encode()
     setup = {
         "event": "setup",
         "format": FORMAT,
@@ -305,7 +303,7 @@ def _setup(world: World) -> dict[str, Any]:
         "metric": dataset.metric,
         "test_examples": len(dataset.test),
         "labels": list(dataset.labels),
-        "data_digest": hashlib.sha256(examples).hexdigest()[:16],
+        "data_digest": digest(repr(replace(dataset, notes=())))[:16],
         "encoder": str(world.encoder),
         "encoder_digest": weights_digest(model),
         "method": world.method.name,

@@ -69,16 +69,15 @@ def same(a: dict, b: dict) -> bool:
 
 @pytest.fixture
 def starts(monkeypatch):
-    """The weights with which each training began, and its history."""
-    seen, real = [], loop.fine_tune
+    """The weights with which each training began, and what it left."""
+    seen, real = [], loop.runs_fit
 
-    def spy(model, *rest, **slots):
-        before = {name: p.detach().clone() for name, p in model.named_parameters()}
-        history = real(model, *rest, **slots)
-        seen.append((before, history))
-        return history
+    def spy(tuned, *rest):
+        before = weights(tuned)
+        seen.append((before, real(tuned, *rest)))
+        return seen[-1][1]
 
-    monkeypatch.setattr(loop, "fine_tune", spy)
+    monkeypatch.setattr(loop, "runs_fit", spy)
     return seen
 
 
@@ -87,12 +86,11 @@ def starts(monkeypatch):
 
 def test_each_round_starts_from_the_pretrained_weights_unless_it_is_warm(encoder, starts):
     data = reviews()
-    whole = replace(FAST, used_rows=False)  # so that all rows are seen
     pretrained = weights(build(data, encoder, SEEDS))
-    first = fit(data, data.train[:8], encoder, recipe("full"), SEEDS, whole)
+    first = fit(data, data.train[:8], encoder, recipe("full"), SEEDS, FAST)
     ended = weights(first)
-    fit(data, data.train[:16], encoder, recipe("full"), SEEDS, whole)
-    fit(data, data.train[:16], encoder, recipe("full"), SEEDS, whole, warm=first)
+    fit(data, data.train[:16], encoder, recipe("full"), SEEDS, FAST)
+    fit(data, data.train[:16], encoder, recipe("full"), SEEDS, FAST, warm=first)
     cold, second, warm = (before for before, _ in starts)
     assert same(cold, pretrained) and same(second, pretrained)
     assert same(warm, ended)
@@ -109,9 +107,9 @@ class Unreadable(tuple):
 def test_training_reads_no_validation_label(encoder):
     data = replace(reviews(), dev=Unreadable(), test=Unreadable())
     fit(data, data.train[:8], encoder, recipe("full"), SEEDS, FAST)
-    with pytest.raises(MiniftError, match="run has no validation split; give one, or choose"):
+    with pytest.raises(MiniftError, match="by the development split, and this run has none"):
         fit(data, data.train[:8], encoder, recipe("adaptive"), SEEDS, FAST)
-    with pytest.raises(MiniftError, match="needs a validation split"):
+    with pytest.raises(MiniftError, match=r'keep="best" decides by the development split'):
         fit(data, data.train[:8], encoder, recipe("full"), SEEDS, replace(FAST, keep="best"))
 
 
@@ -119,7 +117,7 @@ def test_a_number_of_steps_is_kept_in_every_round_up_to_a_whole_epoch(encoder, s
     data, settings = reviews(200), fixed_steps(FAST, 20)
     for labelled in (4, 10, 50, 100):
         fit(data, data.train[:labelled], encoder, recipe("head"), SEEDS, settings)
-        steps, of_an_epoch = starts[-1][1].epochs[-1].step, -(-labelled // 8)
+        steps, of_an_epoch = starts[-1][1].history.epochs[-1].step, -(-labelled // 8)
         assert 20 <= steps < 20 + of_an_epoch
     # Negative control: by epochs, a round with more labels gets more steps.
     assert fixed_steps(FAST, None) is FAST

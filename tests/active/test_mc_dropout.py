@@ -406,8 +406,7 @@ def test_by_default_dropout_samples_from_the_lowest_site_that_had_it_in_training
 ):
     """`quiet` of (embeddings, layer 0, layer 1) were frozen, and trained without dropout."""
     data = reviews()
-    tuned = build(data, encoder, Seeds.all(0))
-    object.__setattr__(tuned, "quiet", quiet)
+    tuned = replace(build(data, encoder, Seeds.all(0)), quiet=quiet)
     found = mc_predict(tuned, data.test, 4)
     assert torch.equal(found, mc_predict(tuned, data.test, 4, layers))
     everywhere = mc_predict(tuned, data.test, 4, "all")
