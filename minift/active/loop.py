@@ -266,10 +266,3 @@ def take_look(tuned: FineTuned, watched: Iterable[Example], labelled: int) -> Lo
     rows = torch.cat([row[0] for _, found in stream for row in found])  # (texts or words, classes)
     share = float(acquisition.entropy_of(rows).mean()) / math.log(rows.shape[-1])
     return Look(labelled, share, tuple(rows.argmax(-1).tolist()))
-
-
-def words_in(example: Example) -> int:
-    """Return the number of words; those of a text are what stands between blanks."""
-    if isinstance(example, TaggedExample):
-        return len(example.words)
-    return max(1, len(f"{example.text} {example.text_b or ''}".split()))

@@ -43,7 +43,6 @@ from minift.active.loop import (
     imbalance,
     initial_set,
     take_look,
-    words_in,
 )
 from minift.active.mc_dropout import Layers, lowest_depth
 from minift.checkpoints.weights import weights_digest
@@ -60,8 +59,8 @@ from minift.version import __version__
 
 FORMAT = 2  # of simulation.jsonl; before there were numbers, other random streams were drawn
 COLUMNS = (
-    *("strategy", "seed", "labelled", "test", "round", "words", "imbalance", "uncertainty"),
-    *("kappa", "stop", "train_seconds", "score_seconds"),
+    *("strategy", "seed", "labelled", "test", "round", "imbalance", "uncertainty", "kappa"),
+    *("stop", "train_seconds", "score_seconds"),
 )
 
 
@@ -232,9 +231,8 @@ class World:
         tuned = self.train(labelled, seed, before)
         trained = time.perf_counter()
         test = tuned.evaluate(self.dataset.test)
-        looks.append(
-            look := take_look(tuned, subset(train, min(WATCHED, len(train)), 0), len(labelled))
-        )
+        watched = subset(train, min(WATCHED, len(train)), seed=0)
+        looks.append(look := take_look(tuned, watched, len(labelled)))
         advice = advise(looks, budget=plan.initial + plan.rounds * plan.query)
         agreement = kappa(looks[-2].predictions, look.predictions) if len(looks) > 1 else math.nan
         counts = class_counts(labelled, self.dataset.labels)
@@ -251,7 +249,6 @@ class World:
             "labelled": len(labelled),
             "test": headline(self.dataset.metric, test.scores),
             "round": number,
-            "words": sum(words_in(example) for example in labelled),
             "imbalance": imbalance(counts),
             "missing": [label for label, count in counts.items() if count == 0],
             "uncertainty": look.uncertainty,

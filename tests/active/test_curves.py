@@ -61,7 +61,7 @@ def made(advantages=None, seeds=5, noise=0.01, points=10, own_noise=0.004, **cha
                     {
                         "strategy": strategy, "seed": seed, "round": number, "labelled": count,
                         "test": float(curve(count) + shift + advantage(count) + wiggle),
-                        "words": 7 * count, "imbalance": number + 10 * (strategy == "bald"),
+                        "imbalance": number + 10 * (strategy == "bald"),
                         "missing": ["rare"] * ((strategy, seed) == ("bald", 2) and number < 2),
                         "train_seconds": 60.0, "score_seconds": 30.0 * (strategy == "bald"),
                         "query": [] if number == points - 1 else ["x"], **changes,
