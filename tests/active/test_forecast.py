@@ -33,7 +33,7 @@ from minift.active.forecast import (
 from minift.errors import MiniftError
 from minift.methods.recipes import recipe
 from minift.training.loop import Settings
-from tests.tiny import checkpoint, news, reviews
+from tests.tiny import news, reviews
 
 SIZES = (30, 48, 76, 120)
 LAWS = [(0.9, 0.8, 0.4), (0.85, 2.0, 0.7), (0.8, 0.0, 0.5), (0.9, 5.0, 1.0)]
@@ -165,11 +165,6 @@ def test_where_nothing_can_be_said_the_reason_is(scores, words):
 
 
 # --- with models -----------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory):
-    return checkpoint(tmp_path_factory.mktemp("encoder"))
 
 
 FAST = Settings(epochs=2, batch_size=16, learning_rate=1e-3)

@@ -43,15 +43,10 @@ from minift.runs.evaluate import predict_logits
 from minift.runs.tuned import build
 from minift.training.items import make_items
 from minift.training.loop import Seeds, Settings
-from tests.tiny import checkpoint, news, reviews
+from tests.tiny import news, reviews
 
 FAST = Settings(epochs=2, batch_size=8, learning_rate=1e-3, weight_decay=0.1)
 SEEDS = Seeds.all(0)
-
-
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory):
-    return checkpoint(tmp_path_factory.mktemp("encoder"))
 
 
 @pytest.fixture(scope="module")

@@ -50,7 +50,7 @@ from minift.speed.prefix import PrefixCache
 from minift.training.batches import Item, make_batch
 from minift.training.loop import Seeds
 from tests.bert.reference import copy_weights, hf_config, own_config, randomise
-from tests.tiny import checkpoint, news, reviews, similarity
+from tests.tiny import news, reviews, similarity
 
 RATES = {"hidden_dropout_prob": 0.2, "attention_probs_dropout_prob": 0.3, "classifier_dropout": 0.4}
 
@@ -375,11 +375,6 @@ def test_on_each_device_the_masks_are_the_same(device):
 
 
 # --- texts ---------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory):
-    return checkpoint(tmp_path_factory.mktemp("encoder"))
 
 
 def test_mc_predict_gives_probabilities_of_passes_texts_classes(encoder):

@@ -43,11 +43,6 @@ FAST = Settings(epochs=1, batch_size=16, learning_rate=1e-3)
 SMALL = Plan(("random", "bald"), (0, 1), rounds=2, query=6, initial=4, passes=3, steps=2)
 
 
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory):
-    return checkpoint(tmp_path_factory.mktemp("encoder"))
-
-
 def run(encoder, out, plan=SMALL, data=None, method="full", settings=FAST):
     return simulate(data or reviews(80), encoder, recipe(method), plan, out, settings)
 
