@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from minift.checkpoints.hub import resolve
 from minift.checkpoints.weights import without_pretraining
-from minift.compare.bag_of_words import fit_bag_of_words
+from minift.cli import options
 from minift.data.embedded import load_embedded
 from minift.data.examples import Dataset, as_texts, gold_classes
 from minift.errors import MiniftError
@@ -34,6 +34,21 @@ EPOCHS = 12
 RATE_OF_TINY = 6.0
 METHODS = ("head", "bitfit", "freeze:1", "child-f:0.3", "adaptive", "full")
 NOTHING, WORDS, WITHOUT = "always one label", "bag of words", "full, random weights"
+
+
+def add(commands: options.Commands) -> None:
+    """Give the command its parser."""
+    help = "see what a pretrained encoder is worth, in about a minute"
+    parser = options.command(commands, "demo", run, help)
+    add = parser.add_argument
+    add("--encoder", default="tiny", help=options.ENCODER)
+    add("--seeds", type=int, default=3, metavar="N", help="train each method N times")
+    add("--out", type=Path, default=Path("runs/demo"), help="folder of the picture")
+
+
+def run(arguments: options.Arguments) -> None:
+    """Run the demo."""
+    demo(arguments.encoder, arguments.seeds, arguments.out)
 
 
 @dataclass(frozen=True)
@@ -56,8 +71,8 @@ class Row:
         return statistics.stdev(self.test) if len(self.test) > 1 else None
 
 
-def run(dataset: Dataset, method: str, encoder: str, seeds: int, bar: tqdm) -> Row:
-    """Train `method` once a seed."""
+def train_row(dataset: Dataset, method: str, encoder: str, seeds: int, bar: tqdm) -> Row:
+    """Train `method` once per seed."""
     bar.set_postfix_str(method)
     chosen = recipe("full" if method == WITHOUT else method)
     rate = chosen.settings.learning_rate
@@ -99,11 +114,11 @@ def demo(encoder: str = "tiny", seeds: int = 3, out: str | Path = "runs/demo") -
     ):
         rows = [_nothing(dataset), _bag_of_words(dataset, seeds)]
         control = str(without_pretraining(encoder, Path(scratch)))
-        rows.append(run(dataset, WITHOUT, control, seeds, bar))
-        rows += [run(dataset, method, encoder, seeds, bar) for method in METHODS]
+        rows.append(train_row(dataset, WITHOUT, control, seeds, bar))
+        rows += [train_row(dataset, method, encoder, seeds, bar) for method in METHODS]
     print(table(rows))
     print(
-        "\nThe bar is the mean; sd is over the seeds, so differences below it mean nothing.\n"
+        "\nThe bar is the mean; sd is over the seeds, so smaller differences mean nothing.\n"
         f"{_plot(rows, Path(out))}\nNext:"
         f"\n  minift info {encoder}"
         f"\n  minift train --data reviews --encoder {encoder} --learning-rate 3e-4 "
@@ -125,6 +140,8 @@ def _nothing(dataset: Dataset) -> Row:
 
 
 def _bag_of_words(dataset: Dataset, seeds: int) -> Row:
+    from minift.compare.bag_of_words import fit_bag_of_words
+
     began, weights, scores = time.perf_counter(), 0, []
     for seed in range(seeds):
         fitted = fit_bag_of_words(as_texts(subset(dataset.train, LABELS, seed)), dataset.labels)
@@ -163,7 +180,7 @@ def _plot(rows: Sequence[Row], folder: Path) -> str:
         axes.plot(row.test, [height] * len(row.test), "o", color=colour, alpha=0.6)
         axes.plot([row.mean] * 2, [height - 0.3, height + 0.3], color=colour, linewidth=2)
     axes.set_yticks(range(len(rows)), [row.method for row in reversed(rows)])
-    axes.set_xlabel(f"test accuracy with {LABELS} labels (a dot a seed, a line their mean)")
+    axes.set_xlabel(f"test accuracy with {LABELS} labels (a dot per seed, a line for their mean)")
     axes.grid(axis="x", alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     folder.mkdir(parents=True, exist_ok=True)

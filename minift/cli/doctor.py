@@ -1,10 +1,10 @@
 """`minift doctor`: is everything there, and how many threads are best on this machine?
 
-Claim    Each line says what was looked at, what was found and, where something is amiss, what to
+Claim    Each line says what was looked at, what was found and, where something is wrong, what to
          do. The number of threads is measured, not guessed: training steps of a small BERT with
-         1, 2, 4, ... threads in turn, and of those that are as fast the fewest.
+         1, 2, 4, ... threads in turn; the fewest of those that are as fast are recommended.
 Differs  Versions are compared with the ranges that pyproject.toml states and the tests ran with;
-         pip checks them at installation only, and not at all for what is there by other ways.
+         pip checks them when it installs minift, and never again.
 Proof    tests/cli/test_doctor.py
 """
 
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
-import re
 import shutil
 import statistics
 import sys
@@ -23,30 +22,46 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from packaging.version import Version
 
 from minift.bert.config import BertConfig
 from minift.bert.heads import SequenceClassifier
 from minift.checkpoints.hub import cached, minift_home
 from minift.checkpoints.weights import random_model
+from minift.cli import options
 from minift.data.embedded import EMBEDDED_SETS
 from minift.data.named import NAMED_SETS
 from minift.errors import MiniftError
-from minift.runs.machine import machine
 from minift.speed.precision import processor_flags, require_bf16
 from minift.training.batches import Item, make_batch
 from minift.training.loop import Settings, adamw, cross_entropy, everything, select
 
 OLDEST_PYTHON = (3, 10)
 # As in pyproject.toml: at least the first, below the second.
-TESTED = {
+TESTED: dict[str, tuple[str, str | None]] = {
     "torch": ("2.6", "2.14"),
     "tokenizers": ("0.20", "0.24"),
     "numpy": ("1.24", "3"),
     "safetensors": ("0.4.3", "0.9"),
     "huggingface_hub": ("0.24", "3"),
     "tqdm": ("4.60", "5"),
+    "packaging": ("23", None),
 }
 AS_FAST = 0.95  # of the best rate: fewer threads that reach it are chosen
+
+
+def add(commands: options.Commands) -> None:
+    """Give the command its parser."""
+    help = "what is there, what is missing, and how many threads are fastest"
+    parser = options.command(commands, "doctor", run, help)
+    parser.add_argument("--encoder", default="minilm", help=options.ENCODER)
+    help = "how long to measure numbers of threads; 0 leaves it out"
+    parser.add_argument("--seconds", type=float, default=20.0, help=help)
+
+
+def run(arguments: options.Arguments) -> None:
+    """Look at everything."""
+    doctor(arguments.encoder, arguments.seconds)
 
 
 @dataclass(frozen=True)
@@ -55,12 +70,12 @@ class Finding:
 
     Args:
         what: what was looked at.
-        state: "mend": minift will not work; "note": it works, but somebody should know.
+        state: "fix": minift will not work; "note": it works, but somebody should know.
         says: what was found, and what to do.
     """
 
     what: str
-    state: Literal["ok", "note", "mend"]
+    state: Literal["ok", "note", "fix"]
     says: str
 
     def __str__(self) -> str:
@@ -75,21 +90,23 @@ def doctor(
     Args:
         encoder: the one you mean to work with.
         seconds: how long to measure threads; 0 leaves that out.
-        show: what prints a line.
+        show: prints a line.
 
     Raises:
-        MiniftError: at the end, if something must be mended.
+        MiniftError: at the end, if something must be fixed.
     """
+    from minift.runs.machine import machine
+
     show(machine())
     wrong = []
     for finding in findings(encoder):
         show(finding)
-        if finding.state == "mend":
+        if finding.state == "fix":
             wrong.append(finding.what)
     if seconds > 0:
         show(threads_finding(measure_threads(seconds), torch.get_num_threads()))
     if wrong:
-        raise MiniftError(f"to be mended: {', '.join(wrong)} (see above)")
+        raise MiniftError(f"please fix {', '.join(wrong)} (see above)")
 
 
 def findings(encoder: str) -> Iterator[Finding]:
@@ -99,7 +116,7 @@ def findings(encoder: str) -> Iterator[Finding]:
         try:
             yield version_finding(name, importlib.metadata.version(name))
         except importlib.metadata.PackageNotFoundError:
-            yield Finding(name, "mend", f"is not installed: pip install {name}")
+            yield Finding(name, "fix", f"is not installed: pip install {name}")
     yield encoder_finding(encoder)
     yield data_finding()
     yield gpu_finding()
@@ -110,26 +127,22 @@ def python_finding(version: tuple[int, ...]) -> Finding:
     """Say whether this Python is new enough."""
     shown, oldest = (".".join(map(str, v)) for v in (version, OLDEST_PYTHON))
     if version < OLDEST_PYTHON:
-        return Finding("python", "mend", f"{shown}; minift needs {oldest} or newer")
+        return Finding("python", "fix", f"{shown}; minift needs {oldest} or newer")
     return Finding("python", "ok", shown)
 
 
 def version_finding(name: str, version: str) -> Finding:
     """Compare an installed version with the range that was tested."""
     low, below = TESTED[name]
-    tested = f"tested from {low} up to, not including, {below}"
-    if _numbers(version) < _numbers(low):
-        remedy = f'too old ({tested}): pip install --upgrade "{name}>={low},<{below}"'
-        return Finding(name, "mend", f"{version} is {remedy}")
-    if _numbers(version) >= _numbers(below):
+    tested = f"tested from {low}" + (f" up to, not including, {below}" if below else "")
+    release = Version(version).release  # without 0a0, +cpu
+    if release < Version(low).release:
+        wanted = f"{name}>={low}" + (f",<{below}" if below else "")
+        remedy = f'too old ({tested}): pip install --upgrade "{wanted}"'
+        return Finding(name, "fix", f"{version} is {remedy}")
+    if below and release >= Version(below).release:
         return Finding(name, "note", f"{version} is newer than what was {tested}")
     return Finding(name, "ok", f"{version} ({tested})")
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    """Return the release as numbers: "2.6.1+cpu" -> (2, 6, 1)."""
-    match = re.match(r"\d+(\.\d+)*", version)
-    return tuple(int(n) for n in match[0].split(".")) if match else ()
 
 
 def encoder_finding(name: str) -> Finding:
@@ -155,7 +168,9 @@ def data_finding() -> Finding:
     ]
     embedded = f"in the package: {', '.join(EMBEDDED_SETS)}"
     if home and not Path(home).is_dir():
-        return Finding("data", "note", f"MINIFT_DATA names {home}, which is no folder; {embedded}")
+        return Finding(
+            "data", "note", f"MINIFT_DATA names {home}, which is not a folder; {embedded}"
+        )
     if not there:
         looked = ", ".join(map(str, roots))
         remedy = "data_scripts/fetch_dataset.py NAME gets a public set"
@@ -171,12 +186,14 @@ def gpu_finding() -> Finding:
     if shutil.which("nvidia-smi") is None:
         return Finding("GPU", "ok", "none; minift computes on the processor")
     built = torch.version.cuda
-    reason = f"built for CUDA {built}: is the driver too old?" if built else "a build for CPUs only"
+    reason = (
+        f"built for CUDA {built} (is the driver too old?)" if built else "a build for CPUs only"
+    )
     return Finding(
         "GPU",
         "note",
         f"there seems to be one (nvidia-smi is installed), but this PyTorch sees none; it is "
-        f"{reason} See pytorch.org/get-started",
+        f"{reason}; see pytorch.org/get-started",
     )
 
 
@@ -186,7 +203,7 @@ def bf16_finding(flags: frozenset[str] | None) -> Finding:
         flag = require_bf16(flags)
     except MiniftError as error:
         return Finding("bf16", "ok", str(error))
-    says = f"the processor has it ({flag}): --precision bf16 is faster, see README"
+    says = f"the processor has it ({flag}): --precision bf16 is faster (see README)"
     return Finding("bf16", "ok", says)
 
 
@@ -201,11 +218,11 @@ def measure_threads(seconds: float, candidates: Sequence[int] | None = None) -> 
     """Measure training speed by number of threads.
 
     Args:
-        seconds: how long to go on; each candidate gets two steps at least.
+        seconds: how long to measure; each candidate gets at least two steps.
         candidates: numbers of threads; None takes 1, 2, 4, ... and the number of cores.
 
     Returns:
-        Threads -> texts a second (the median step). torch's own number is as before.
+        Threads -> texts per second (the median step). torch's own number is as before.
     """
     if candidates is None:
         most = cores()
@@ -231,7 +248,7 @@ def measure_threads(seconds: float, candidates: Sequence[int] | None = None) -> 
 
 
 def _training_step() -> tuple[Callable[[], None], int]:
-    """Return a step of full fine-tuning at MiniLM's widths (two layers), and its texts."""
+    """Return a full training step at MiniLM's widths (two layers), and its number of texts."""
     config = BertConfig(
         vocab_size=1000,
         hidden_size=384,
@@ -261,18 +278,13 @@ def _training_step() -> tuple[Callable[[], None], int]:
 
 
 def choose_threads(rates: Mapping[int, float]) -> int:
-    """Return the fewest threads that reach nearly the best rate: the rest is left to others."""
+    """Return the fewest threads that reach nearly the best rate; the rest is left to others."""
     best = max(rates.values())
     return min(threads for threads, rate in rates.items() if rate >= AS_FAST * best)
 
 
 def threads_finding(rates: Mapping[int, float], current: int) -> Finding:
-    """Say which number of threads to take, why, and how.
-
-    Args:
-        rates: of `measure_threads`.
-        current: threads that torch takes now.
-    """
+    """Say how many threads to use, why, and how; `current`: as many as torch uses now."""
     chosen = choose_threads(rates)
     fastest = max(rates, key=lambda threads: rates[threads])
     table = ", ".join(f"{threads}: {rate:.0f}" for threads, rate in rates.items())
@@ -280,8 +292,8 @@ def threads_finding(rates: Mapping[int, float], current: int) -> Finding:
         reason = "the fastest"
     else:
         reason = f"no more than {1 - AS_FAST:.0%} slower than {fastest}, and leaves cores to others"
-    says = f"{chosen}, {reason} (threads: texts a second in training {table})"
+    says = f"{chosen}, {reason} (threads: texts per second in training {table})"
     if chosen == current:
-        return Finding("threads", "ok", f"{says}; that is what torch takes here")
-    how = f"torch takes {current}; set OMP_NUM_THREADS={chosen} before you start minift"
+        return Finding("threads", "ok", f"{says}; that is what torch uses here")
+    how = f"torch uses {current}; set OMP_NUM_THREADS={chosen} before you start minift"
     return Finding("threads", "note", f"{says}; {how}")

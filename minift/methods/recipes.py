@@ -56,11 +56,13 @@ class Word:
         slot: the slot of the loop that it fills.
         fill: puts it there; gets the recipe so far and what stands after ":".
         help: one line.
+        paper: authors and year, "" for what is older than any of the papers here.
     """
 
     slot: str
     fill: Callable[[Recipe, str], Recipe]
     help: str
+    paper: str = ""
 
 
 def _full(recipe: Recipe, argument: str) -> Recipe:
@@ -197,37 +199,74 @@ def _slanted(recipe: Recipe, argument: str) -> Recipe:
 
 
 WORDS = {
-    "full": Word("trainable", _full, "all parameters learn: the baseline"),
+    "full": Word(
+        "trainable", _full, "all parameters learn: the baseline", paper="Devlin et al. (2019)"
+    ),
     "full-sqrt": Word(
         "trainable", _full_sqrt, "full-sqrt:p, full at rate * sqrt(p): the control of child-f:p"
     ),
-    "head": Word("trainable", _head, "only the classifier learns"),
+    "head": Word("trainable", _head, "only the classifier learns", paper="Ben Zaken et al. (2022)"),
     "bitfit": Word(
-        "trainable", _bitfit, "biases and the classifier learn; bitfit:query,intermediate for some"
+        "trainable",
+        _bitfit,
+        "biases and the classifier learn; bitfit:query,intermediate for some",
+        paper="Ben Zaken et al. (2022)",
     ),
     "freeze": Word(
-        "trainable", _freeze, "freeze:3 freezes 3 layers next to the input, freeze:-2 the output"
+        "trainable",
+        _freeze,
+        "freeze:3 freezes 3 layers next to the input, freeze:-2 the output",
+        paper="Griesshaber et al. (2020)",
     ),
-    "child-f": Word("gradients", _child_f, "child-f:p, a random share p of gradients each step"),
+    "child-f": Word(
+        "gradients",
+        _child_f,
+        "child-f:p, a random share p of gradients each step",
+        paper="Xu et al. (2021)",
+    ),
     "child-d": Word(
         "gradients",
         _child_d,
         "child-d:p, the share p of weights with the highest Fisher scores; child-d:p,random "
         "and child-d:p,lowest are its controls",
+        paper="Xu et al. (2021)",
     ),
     "random-scalars": Word(
-        "gradients", _random_scalars, "as many scalars as BitFit moves, drawn at random: a control"
+        "gradients",
+        _random_scalars,
+        "as many scalars as BitFit moves, drawn at random: a control",
+        paper="Ben Zaken et al. (2022)",
     ),
     "random-rows": Word(
-        "gradients", _random_rows, "random rows or columns of each matrix: BitFit's other control"
+        "gradients",
+        _random_rows,
+        "random rows or columns of each matrix: BitFit's other control",
+        paper="Ben Zaken et al. (2022)",
     ),
-    "layerwise": Word("scales", _layerwise, "layerwise:0.9, smaller steps in lower layers"),
-    "adaptive": Word("schedule", _adaptive, "the validation loss decides the number of epochs"),
-    "hybrid": Word("schedule", _hybrid, "hybrid:20, adaptive's curve over a fixed length"),
-    "original": Word("schedule", _original, "5 epochs, linear decay"),
-    "stable": Word("schedule", _stable, "20 epochs, linear decay"),
+    "layerwise": Word(
+        "scales",
+        _layerwise,
+        "layerwise:0.9, smaller steps in lower layers",
+        paper="Howard & Ruder (2018)",
+    ),
+    "adaptive": Word(
+        "schedule",
+        _adaptive,
+        "the validation loss decides the number of epochs",
+        paper="Stollenwerk (2022)",
+    ),
+    "hybrid": Word(
+        "schedule",
+        _hybrid,
+        "hybrid:20, adaptive's curve over a fixed length",
+        paper="Stollenwerk (2022)",
+    ),
+    "original": Word("schedule", _original, "5 epochs, linear decay", paper="Stollenwerk (2022)"),
+    "stable": Word("schedule", _stable, "20 epochs, linear decay", paper="Mosbach et al. (2021)"),
     "early-stopping": Word("schedule", _early_stopping, "early-stopping:3, stop when it stalls"),
-    "slanted": Word("schedule", _slanted, "ULMFiT's slanted triangle"),
+    "slanted": Word(
+        "schedule", _slanted, "ULMFiT's slanted triangle", paper="Howard & Ruder (2018)"
+    ),
 }
 
 

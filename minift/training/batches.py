@@ -2,7 +2,7 @@
 
 Claim    Every task has one shape: some tokens of a packed batch are asked, and each has one
          target. (items.py makes the items of a task from its examples.)
-Proof    tests/training/test_batches.py
+Proof    tests/training/test_items.py
 """
 
 from __future__ import annotations

@@ -48,7 +48,8 @@ from minift.methods.fisher import fisher
 from minift.runs.evaluate import predict_logits
 from minift.training.batches import Item
 from minift.training.loop import Recipe, Seeds, Settings, adamw, everything, fine_tune
-from minift.training.schedules import Constant, Linear
+from minift.training.schedules import Linear
+from minift.training.trapezoids import Constant
 from tests.bert.reference import SIZES, copy_weights, hf_config, own_config, randomise
 
 

@@ -24,11 +24,11 @@ from torch import nn
 
 from minift.active.masks import text_keys
 from minift.active.mc_dropout import TextMasks, dropout_sites, mc_logits, sampling
-from minift.bert.heads import reads_every_token
+from minift.speed.prefix import reads_every_token
 from minift.bert.packing import pack, to_device
 from minift.active.mc_dropout import TextMasks, mc_logits
 from minift.active.sites import dropout_sites, sampling
-from minift.bert.heads import reads_every_token
+from minift.speed.prefix import reads_every_token
 from minift.methods.cnn_head import ConvClassifier, Convolutions
 from minift.bert.packing import pack
 from minift.errors import MiniftError

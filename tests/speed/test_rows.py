@@ -31,7 +31,7 @@ from minift.runs.train import train
 from minift.speed.rows import UsedRows, used_rows
 from minift.training.batches import Item
 from minift.training.loop import Recipe, Seeds, Settings, adamw, everything, fine_tune
-from minift.training.schedules import Constant
+from minift.training.trapezoids import Constant
 from tests.bert.reference import own_config, randomise
 from tests.runs.test_resume import Killed, kill_after, outcome
 from tests.tiny import checkpoint, reviews

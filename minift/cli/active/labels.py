@@ -1,0 +1,147 @@
+"""`minift active next`, `import`, `label`: texts out to people, their answers in."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from pathlib import Path
+
+from minift.cli import options
+from minift.cli.active.asking import add_asking, add_project, asking
+from minift.errors import MiniftError
+
+HOW = {
+    ".csv": 'fill in the column "label"',
+    ".conll": "correct the tags",
+    ".json": "label it in your tool and export JSON",
+    ".jsonl": "label it in your tool and export JSONL",
+}
+
+
+def add(commands: options.Commands) -> None:
+    """Give the three commands their parsers."""
+    help = "choose the next texts and write them to a file"
+    parser = options.command(commands, "next", run_next, help)
+    add = parser.add_argument
+    add_project(parser)
+    add("-n", type=int, default=20, metavar="N", help="how many texts to choose")
+    help = "csv, labelstudio, doccano, argilla or conll (default: csv; for tagging conll)"
+    add("--format", help=help)
+    waiting = parser.add_mutually_exclusive_group()
+    help = "choose none; write the texts that wait once more"
+    waiting.add_argument("--again", action="store_true", help=help)
+    waiting.add_argument("--more", action="store_true", help="choose N more although some wait")
+    add_asking(parser)
+
+    help = "put the answers of a file on record"
+    parser = options.command(commands, "import", run_import, help)
+    add = parser.add_argument
+    add_project(parser)
+    add("file", type=Path, help="a batch file, filled in, or what a labelling tool exported")
+    add("--format", help="format, where suffix and content do not tell")
+    _add_person(parser)
+
+    help = "label in the terminal, one key per text"
+    parser = options.command(commands, "label", run_label, help)
+    add = parser.add_argument
+    add_project(parser)
+    _add_person(parser)
+    add("-n", type=int, metavar="N", help="choose N texts first, if none waits")
+    help = "show the model's guess; off by default, because people tend to follow it"
+    add("--show-guess", action="store_true", help=help)
+    add_asking(parser)
+
+
+def _add_person(parser: options.Parser) -> None:
+    help = "name of the person who answers (default: your login name)"
+    parser.add_argument("--by", metavar="NAME", help=help)
+
+
+def _person(arguments: options.Arguments) -> str:
+    if arguments.by is not None:
+        return str(arguments.by)
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return "me"
+
+
+def run_next(arguments: options.Arguments) -> None:
+    """Choose, and say where the file is."""
+    from minift.label.rounds import ask
+
+    asked = ask(
+        arguments.project,
+        arguments.n,
+        asking(arguments),
+        format=arguments.format,
+        again=arguments.again,
+        more=arguments.more,
+        device=options.device(arguments),
+        progress=True,
+    )
+    for note in asked.notes:
+        print(f"note: {note}")
+    texts = "1 text" if len(asked.ids) == 1 else f"{len(asked.ids)} texts"
+    print(f"{texts} to label, round {asked.round}: {asked.path}")
+    if asked.path is not None:
+        print(f"next: {HOW.get(asked.path.suffix, 'label it')}, then:")
+        print(f"  {options.suggested('active', 'import', arguments.project, asked.path)}")
+    print(f"or here in the terminal: {options.suggested('active', 'label', arguments.project)}")
+
+
+def run_import(arguments: options.Arguments) -> None:
+    """Record what can be used, list what cannot."""
+    from minift.label.answers import import_answers
+
+    done = import_answers(arguments.project, arguments.file, arguments.format, _person(arguments))
+    for problem in done.problems:
+        print(f"problem: {problem}", file=sys.stderr)
+    for note in done.changed:
+        print(f"note: {note}")
+    if done.unanswered:
+        shown = ", ".join(done.unanswered[:10]) + (", ..." if len(done.unanswered) > 10 else "")
+        print(f"without an answer in the file: {len(done.unanswered)} ({shown})")
+    if not done.usable:
+        raise MiniftError(f"{arguments.file}: it has no usable answer; nothing was recorded")
+    print(
+        f"recorded: {done.labelled} labels, {done.skipped} skipped; on record before: {done.same}; "
+        f"problems: {len(done.problems)}"
+    )
+    _what_next(arguments.project, done.waiting)
+
+
+def run_label(arguments: options.Arguments) -> None:
+    """Ask for labels in the terminal; choose texts first, if none waits."""
+    from minift.label.project import load_project, read_state
+    from minift.label.rounds import ask
+    from minift.label.terminal import label
+
+    folder, count = arguments.project, arguments.n
+    state, _, _ = read_state(load_project(folder))
+    if not state.waiting and state.pool and count is None and sys.stdin.isatty():
+        count = _ask_for_number()
+    if not state.waiting and count is not None:
+        device = options.device(arguments)
+        asked = ask(folder, count, asking(arguments), write=False, device=device, progress=True)
+        for note in asked.notes:
+            print(f"note: {note}")
+    tally = label(folder, _person(arguments), arguments.show_guess)
+    print(f"saved: {tally.labelled} labels, {tally.skipped} skipped")
+    _what_next(folder, tally.waiting)
+
+
+def _ask_for_number() -> int:
+    while True:
+        typed = input("No text waits. How many shall be chosen now? [20] ").strip() or "20"
+        if typed.isdecimal() and int(typed) > 0:
+            return int(typed)
+        print(f"{typed!r} is not a number of texts; type one, or press Ctrl-C to leave")
+
+
+def _what_next(project: Path, waiting: int) -> None:
+    if not waiting:
+        print(f"no text waits; next: {options.suggested('active', 'next', project, '-n', 20)}")
+        return
+    wait = "1 text still waits" if waiting == 1 else f"{waiting} texts still wait"
+    print(f"{wait}: {options.suggested('active', 'label', project)}")

@@ -1,0 +1,137 @@
+"""`minift active start`, `status`, `train`: a project's beginning, its state, and its model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from minift.cli import options
+from minift.cli.active.asking import POOL, add_project, add_steps
+from minift.speed.precision import require_precision
+
+if TYPE_CHECKING:
+    from minift.label.status import Status
+
+
+def add(commands: options.Commands) -> None:
+    """Give the three commands their parsers."""
+    help = "begin a project from unlabelled texts"
+    parser = options.command(commands, "start", run_start, help)
+    add = parser.add_argument
+    add("--pool", type=Path, required=True, metavar="FILE", help=POOL)
+    add("--labels", required=True, metavar="A,B", help="names of the classes, or types of entities")
+    help = "tagging: texts are cut into words, and --labels are types such as PER,ORG"
+    choices = ["classification", "tagging"]
+    add("--task", choices=choices, default="classification", help=help)
+    add("--out", type=Path, required=True, metavar="FOLDER", help="the new project")
+    options.add_model(parser)
+    add_steps(parser)
+    options.add_seed(parser)
+    options.add_reading(parser, "format", "text", "text_b")
+
+    help = "how many labels, how balanced, and whether to stop"
+    parser = options.command(commands, "status", run_status, help)
+    add = parser.add_argument
+    add_project(parser)
+    help = "say what 100 more labels may bring (trains 16 models)"
+    add("--forecast", action="store_true", help=help)
+    add("--budget", type=int, metavar="N", help="number of labels that you can afford in all")
+    options.add_device(parser)
+
+    help = "train on all labels, into a run folder"
+    parser = options.command(commands, "train", run_train, help)
+    add_project(parser)
+    help = "run folder (default: a new one in PROJECT/runs)"
+    parser.add_argument("--out", type=Path, metavar="RUN", help=help)
+    options.add_device(parser, learns=True)
+
+
+def run_start(arguments: options.Arguments) -> None:
+    """Make the project."""
+    from minift.label.project import start
+
+    here = "cuda" if torch.cuda.is_available() else "cpu"
+    require_precision(arguments.precision, torch.device(here))
+    started = start(
+        arguments.pool,
+        arguments.labels.split(","),
+        arguments.encoder,
+        arguments.out,
+        task=arguments.task,
+        method=arguments.method,
+        head=arguments.head,
+        seed=arguments.seed,
+        steps=arguments.steps,
+        learning_rate=arguments.learning_rate,
+        precision=arguments.precision,
+        **options.reading(arguments),
+    )
+    project = started.project
+    what = "classes" if project.task == "classification" else "entities"
+    print(
+        f"{arguments.out}: {len(project.ids):,} texts, {what} {', '.join(project.types)}; "
+        f"{project.encoder}, {project.method}"
+    )
+    for note in started.notes:
+        print(f"note: {note}")
+    print(f"next: {options.suggested('active', 'next', arguments.out, '-n', 20)}")
+
+
+def run_status(arguments: options.Arguments) -> None:
+    """Print where the project stands."""
+    from minift.label.status import status
+
+    found = status(
+        arguments.project,
+        arguments.forecast,
+        arguments.budget,
+        device=options.device(arguments),
+        progress=True,
+    )
+    print(status_text(found))
+
+
+def status_text(found: Status) -> str:
+    """Say where a project stands, in lines of text."""
+    project, state = found.project, found.state
+    counts = {name.removeprefix("B-"): number for name, number in found.counts.items()}
+    each = ", ".join(f"{name} {number}" for name, number in counts.items())
+    apart = max(counts.values()) - min(counts.values())
+    unit = "entities: " if project.task == "tagging" else ""
+    lines = [
+        f"{project.folder}: {len(project.ids):,} texts; {project.encoder}, {project.method}",
+        f"  never asked  {len(state.pool):>7,}",
+        f"  waiting      {len(state.waiting):>7,}",
+        f"  skipped      {len(state.skipped):>7,}",
+        f"  labelled     {len(state.labelled):>7,}   {unit}{each}; imbalance {apart}",
+    ]
+    for number, strategy, texts, waiting in found.rounds:
+        wait = f", {waiting} waiting" if waiting else ""
+        lines.append(f"round {number}: {texts} by {strategy}{wait}")
+    lines += [f"note: {note}" for note in found.notes]
+    if found.advice is None:
+        there = "is 1" if found.looks == 1 else f"are {found.looks}"
+        lines.append(
+            f"stopping: no advice yet; it compares the models of rounds, and there {there}"
+        )
+    else:
+        word = "consider stopping" if found.advice.stop else "advice"
+        lines += [f"{word}: {reason}" for reason in found.advice.reasons]
+        lines += [f"warning: {text}" for text in found.advice.warnings]
+    if found.forecast is not None:
+        lines.append(f"forecast: {found.forecast}")
+    return "\n".join(lines)
+
+
+def run_train(arguments: options.Arguments) -> None:
+    """Train, and say what came out."""
+    from minift.label.rounds import train
+
+    folder, result = train(
+        arguments.project, arguments.out, device=options.device(arguments), progress=True
+    )
+    print(f"{options.summary(result)}\nrun folder: {folder}")
+    print(f"next: {options.suggested('predict', folder)} FILE")
+    print(f"  or: {options.suggested('evaluate', folder)} --data FILE")

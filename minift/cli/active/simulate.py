@@ -1,0 +1,85 @@
+"""`minift active simulate`: is asking better than drawing at random, on labelled data?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from minift.cli import options
+from minift.cli.active.asking import STRATEGIES, add_mc_dropout, add_steps
+from minift.data.examples import Dataset
+from minift.errors import MiniftError
+from minift.methods.recipes import recipe
+
+
+def add(commands: options.Commands) -> None:
+    """Give the command its parser."""
+    help = "is asking better than drawing at random? on data whose labels are known"
+    parser = options.command(commands, "simulate", run, help)
+    add = parser.add_argument
+    add("--data", metavar="NAME", help="a named set, e.g. sst2 (instead of --train)")
+    add("--train", type=Path, metavar="FILE", help="labelled examples: the pool")
+    help = "with --train the test file; with --data the first N test examples (default: all)"
+    add("--test", metavar="FILE|N", help=help)
+    add("--pool", type=int, metavar="N", help="take the first N training examples (default: all)")
+    add("--strategies", default="random,bald", metavar="A,B", help=f"some of {STRATEGIES}")
+    add("--initial", type=int, default=10, metavar="N", help="texts of the first training")
+    add("--rounds", type=int, default=9, metavar="N", help="how often texts are chosen")
+    add("--query", type=int, default=100, metavar="N", help="texts that are chosen each time")
+    options.add_seeds(parser)
+    options.add_model(parser)
+    add_steps(parser)
+    add_mc_dropout(parser)
+    help = "folder of the report; an unfinished simulation is resumed there"
+    add("--out", type=Path, metavar="FOLDER", help=help)
+    options.add_device(parser, learns=True)
+    options.add_reading(parser, "format", "text", "text_b", "label", "scheme")
+
+
+def run(arguments: options.Arguments) -> None:
+    """Simulate, and print the table."""
+    from minift.active.curves import short_text
+    from minift.active.simulate import Plan, simulate
+
+    method, seeds = recipe(arguments.method), arguments.seeds
+    if len(seeds) == 1 and seeds[0] < 1:
+        raise MiniftError(f"--seeds {seeds[0]}: give how many seeds, at least 1, or which: 0,1,2")
+    plan = Plan(
+        strategies=tuple(arguments.strategies.split(",")),
+        seeds=tuple(range(seeds[0]) if len(seeds) == 1 else seeds),
+        rounds=arguments.rounds,
+        query=arguments.query,
+        initial=arguments.initial,
+        passes=arguments.passes,
+        layers=arguments.layers,
+        steps=arguments.steps,
+        head=arguments.head,
+    )
+    dataset = _data(arguments)
+    settings = replace(method.settings, precision=arguments.precision)
+    if arguments.learning_rate is not None:
+        settings = replace(settings, learning_rate=arguments.learning_rate)
+    out = arguments.out or Path("runs") / f"simulate-{dataset.name}"
+    device = options.device(arguments)
+    rounds = simulate(
+        dataset, arguments.encoder, method, plan, out, settings, device, progress=True
+    )
+    print(short_text(rounds))
+    print(f"report: {out / 'report.html'} (also curves.csv and simulation.jsonl)")
+
+
+def _data(arguments: options.Arguments) -> Dataset:
+    """Return the data set, cut to the first --pool and --test examples."""
+    test = arguments.test
+    cut = int(test) if test is not None and test.isdecimal() else None
+    if arguments.train is not None and (test is None or cut is not None):
+        raise MiniftError("--train FILE needs --test FILE, with labels, to score each round on")
+    if arguments.data is not None and test is not None and cut is None:
+        raise MiniftError("with --data, --test is a number: the first N examples of its test split")
+    arguments.dev, arguments.test = None, None if cut is not None else test
+    dataset = options.data(arguments)
+    sizes = (("pool", arguments.pool, dataset.train), ("test", cut, dataset.test))
+    for option, number, split in sizes:
+        if number is not None and not 1 <= number <= len(split):
+            raise MiniftError(f"--{option} {number}: give a number from 1 to {len(split)}")
+    return replace(dataset, train=dataset.train[: arguments.pool], test=dataset.test[:cut])

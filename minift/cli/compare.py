@@ -1,0 +1,64 @@
+"""`minift compare`: which method for my data? (proof: tests/compare/test_grid.py)"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from minift.cli import options
+
+
+def add(commands: options.Commands) -> None:
+    """Give the command its parser."""
+    help = "which method for my data? all methods on the same seeds"
+    parser = options.command(commands, "compare", run, help, ranks=True)
+    add = parser.add_argument
+    options.add_data(parser)
+    add("--encoder", default="minilm", help=options.ENCODER)
+    help = "e.g. full,bitfit:query,intermediate,freeze:3+adaptive (default: one of each kind)"
+    add("--methods", metavar="A,B", help=help)
+    help = "number of training examples, or several numbers: 100,300 (default: all)"
+    add("--labels", type=options.numbers, metavar="N", help=help)
+    options.add_seeds(parser)
+    add("--epochs", type=int, metavar="N", help="exactly N epochs (default: each method's own)")
+    help = "multiply each method's learning rate by X; --encoder tiny needs about 6"
+    add("--rate-factor", type=float, default=1.0, metavar="X", help=help)
+    help = "examples of the development split that a method may choose by (default: all)"
+    add("--selection", type=int, metavar="N", help=help)
+    help = "begin no seed whose runs would not end within M minutes"
+    add("--budget-minutes", type=float, metavar="M", help=help)
+    add("--processes", type=int, default=1, metavar="N", help="do N runs at a time")
+    add("--keep-weights", action="store_true", help="keep each run's weights, in OUT/weights")
+    add("--out", type=Path, help="folder of the report; an unfinished comparison is resumed there")
+    options.add_precision(parser)
+    options.add_device(parser, learns=True)
+    options.add_reading(parser, "format", "text", "text_b", "label", "task", "scheme")
+
+
+def run(arguments: options.Arguments) -> None:
+    """Compare, and print the tables."""
+    from minift.compare.grid import compare
+    from minift.compare.report import short_text
+
+    dataset, seeds = options.data(arguments), arguments.seeds
+    out = arguments.out or Path("runs") / f"compare-{dataset.name}"
+    comparison = compare(
+        dataset,
+        arguments.encoder,
+        arguments.methods,
+        arguments.labels,
+        seeds[0] if len(seeds) == 1 else seeds,
+        out,
+        epochs=arguments.epochs,
+        rate_factor=arguments.rate_factor,
+        selection=arguments.selection,
+        budget_minutes=arguments.budget_minutes,
+        processes=arguments.processes,
+        keep_weights=arguments.keep_weights,
+        device=options.device(arguments),
+        precision=arguments.precision,
+        progress=True,
+        command=options.typed(),
+    )
+    print(short_text(comparison))
+    print("\n".join(f"note: {note}" for note in comparison.notes))
+    print(f"report: {out / 'report.html'} (also report.md and results.csv)")

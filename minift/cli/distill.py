@@ -1,0 +1,112 @@
+"""`minift distill`: teach a compact tagger what a fine-tuned one knows.
+
+Claim    Without --train or --data the student gets the labels that its teacher was trained on.
+Proof    tests/compact/test_command.py
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from minift.cli import options
+from minift.data.examples import Dataset
+from minift.data.files.readers import read_examples
+from minift.errors import MiniftError
+from minift.runs.folder import load_run
+from minift.runs.train import subset
+from minift.runs.tuned import FineTuned
+from minift.training.loop import Seeds
+
+
+def add(commands: options.Commands) -> None:
+    """Give the command its parser."""
+    help = "teach a compact tagger what a fine-tuned one knows"
+    parser = options.command(commands, "distill", run, help)
+    add = parser.add_argument
+    add("--teacher", type=Path, required=True, metavar="RUN", help="run folder of the tagger")
+    help = "text: .txt with one sentence per line, a token file or JSONL; tags are ignored"
+    add("--unlabelled", type=Path, required=True, metavar="FILE", help=help)
+    options.add_data(parser)  # by default the teacher's own
+    help = "take N random labelled sentences of --train or --data (default: all)"
+    add("--labels", type=int, metavar="N", help=help)
+    options.add_seed(parser)
+    add("--head", choices=["softmax", "crf"], default="softmax", help="what gives the tags")
+    add("--steps", type=int, default=3000, metavar="N", help="optimizer steps")
+    add("--learning-rate", type=float, default=0.003, metavar="X", help="constant rate of Adam")
+    help = "number type in the student's file: int8 is the smallest, float32 loses nothing"
+    choices = ["float32", "float16", "int8"]
+    add("--storage", choices=choices, default="float32", help=help)
+    add("--cache", type=Path, metavar="FILE", help="keep the teacher's answers in this file")
+    add("--out", type=Path, help="folder of the student (default: runs/DATA-student-LABELS-sSEED)")
+    options.add_precision(parser, learns=False)
+    options.add_device(parser, learns=True)
+    options.add_reading(parser, "format", "text", "label", "scheme")
+
+
+def run(arguments: options.Arguments) -> None:
+    """Teach the student, and say what it is worth."""
+    from minift.compact.distill import Distillation
+    from minift.compact.report import report_text
+    from minift.compact.run import StudentSettings, distill, read_sentences
+
+    settings = Distillation(steps=arguments.steps, learning_rate=arguments.learning_rate)
+    unlabelled = read_sentences(arguments.unlabelled)
+    teacher = load_run(arguments.teacher, options.device(arguments), arguments.precision)
+    dataset = _labelled(arguments, teacher)
+    name = f"{dataset.name}-student-{len(dataset.train)}-s{arguments.seed}"
+    out = arguments.out or Path("runs") / name
+    _, result = distill(
+        teacher,
+        dataset,
+        unlabelled,
+        out,
+        settings=settings,
+        seeds=Seeds.all(arguments.seed),
+        student=StudentSettings(head=arguments.head, storage=arguments.storage),
+        cache=arguments.cache,
+        teacher_folder=arguments.teacher,
+        command=options.typed(),
+        progress=True,
+    )
+    print(
+        f"student of {result['labelled']} labelled and {result['unlabelled']} unlabelled "
+        f"sentences: {result['stopped']}, kept step {result['kept_step']}, "
+        f"{result['seconds']:.0f} s"
+    )
+    for split in ("dev", "test"):
+        if result[split] is not None:
+            print(f"{split:4} entity_f1 {result[split]:.3f}")
+    report = out / "report.json"
+    if report.is_file():
+        print(report_text(json.loads(report.read_text(encoding="utf-8"))))
+    for note in result["notes"]:
+        print(f"note: {note}")
+    print(f"student: {out}")
+
+
+def _labelled(arguments: options.Arguments, teacher: FineTuned) -> Dataset:
+    """Return the labelled data: what the teacher was trained on, or what is named instead."""
+    from minift.compact.source import training_data
+    from minift.compact.teacher import tag_labels
+
+    labels = tag_labels(teacher)
+    if arguments.data is None and arguments.train is None:
+        if arguments.labels or arguments.dev or arguments.test:
+            raise MiniftError("--labels, --dev and --test belong to --train or --data")
+        return training_data(arguments.teacher)
+    if arguments.data is not None:
+        dataset = options.data(arguments)
+    else:  # the tags are the teacher's: few sentences need not have them all
+        how = {**options.reading(arguments), "task": "tagging", "labels": labels}
+        splits: dict[str, Any] = {
+            split: read_examples(file, require_labels=split != "test", **how)
+            for split in ("train", "dev", "test")
+            if (file := getattr(arguments, split)) is not None
+        }
+        name = arguments.train.stem
+        dataset = Dataset(name, "tagging", labels, metric="entity_f1", **splits)
+    train = subset(dataset.train, arguments.labels, arguments.seed)
+    return replace(dataset, train=train)

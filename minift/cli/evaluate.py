@@ -1,0 +1,54 @@
+"""`minift evaluate`: score a run, or a student, on labelled data (tests/cli/test_main.py)."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from minift.cli import options
+from minift.data.entity_report import side_by_side, side_by_side_text, write_errors
+from minift.data.examples import as_sentences, gold_tags
+from minift.data.files.readers import read_examples
+from minift.data.named import load_dataset
+from minift.errors import MiniftError
+from minift.runs.processes import rank
+
+
+def add(commands: options.Commands) -> None:
+    """Give the command its parser."""
+    help = "score a run on labelled data"
+    parser = options.command(commands, "evaluate", run, help, ranks=True)
+    add = parser.add_argument
+    options.add_run(parser)
+    add("--data", required=True, metavar="FILE|NAME", help="a labelled file, or a named set")
+    add("--split", choices=["dev", "test"], default="test", help="split of a named set")
+    help = "tagging: write each wrong entity with its sentence, as text or .jsonl"
+    add("--errors", type=Path, metavar="FILE", help=help)
+    options.add_reading(parser, "format", "text", "text_b", "label", "scheme", "invalid")
+
+
+def run(arguments: options.Arguments) -> None:
+    """Print all scores as JSON; tables and notes go to standard error."""
+    tuned, notes = options.answering(arguments), list[str]()
+    if arguments.errors and tuned.task != "tagging":
+        raise MiniftError(f"--errors lists entities; {arguments.run} is for {tuned.task}")
+    if Path(arguments.data).suffix:
+        how, known = options.reading(arguments), tuned.labels or None
+        examples = read_examples(arguments.data, task=tuned.task, labels=known, notes=notes, **how)
+    else:
+        examples = getattr(load_dataset(arguments.data), arguments.split)
+        if not examples:
+            raise MiniftError(f"{arguments.data} has no labelled {arguments.split} split")
+    found = tuned.evaluate(examples, progress=True)
+    answer: dict[str, Any] = {"examples": len(examples), "loss": found.loss, **found.scores}
+    if tuned.task == "tagging":
+        answer["entities"] = side_by_side(gold_tags(examples), found.predicted)
+        print(side_by_side_text(answer["entities"]), file=sys.stderr)
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+    print(json.dumps(answer, indent=2))
+    if arguments.errors and rank() == 0:
+        write_errors(arguments.errors, as_sentences(examples), found.predicted)
+        print(f"errors: {arguments.errors}", file=sys.stderr)

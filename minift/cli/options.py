@@ -1,0 +1,214 @@
+"""What commands share: options (`add_...`), what is read from them, and what is said.
+
+Claim    An option means the same in every command that has it, and what a command accepts it reads.
+Proof    tests/cli/test_options.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import torch
+
+from minift.data.entity_report import side_by_side_text
+from minift.data.examples import Dataset
+from minift.data.files.readers import read_dataset
+from minift.data.named import load_dataset
+from minift.errors import MiniftError
+from minift.runs.folder import load_run
+from minift.runs.processes import require_same_weights
+from minift.runs.tuned import FineTuned
+
+if TYPE_CHECKING:
+    from minift.compact.student import Student
+
+Commands: TypeAlias = "argparse._SubParsersAction[Any]"
+Parser = argparse.ArgumentParser
+Arguments = argparse.Namespace
+
+ENCODER = "a checkpoint folder, a Hugging Face hub id, or a short name (minilm, tiny)"
+# How a file is read, by the keywords of `read_examples`: option, choices or metavar, help.
+READING: dict[str, tuple[str, list[str] | str, str]] = {
+    "format": ("--format", ["csv", "tsv", "jsonl", "conll", "text"], "default: by the suffix"),
+    "text": ("--text", "COLUMN", "column of the text (default: text or sentence; of a token file "
+             "the first column), by name or, in a token file, by number"),
+    "text_b": ("--text-b", "COLUMN", "column of a pair's second text (default: text_b)"),
+    "label": ("--label", "COLUMN", "column of the label (default: label or score; of a token file "
+              "the last column), by name or, in a token file, by number"),
+    "task": ("--task", ["classification", "regression", "tagging"],
+             "what is learned (default: tagging for token files, otherwise classification)"),
+    "scheme": ("--scheme", ["iob1", "iob2", "bioes", "io"],
+               "scheme of the tags (default: it is detected)"),
+    "invalid": ("--invalid-tags", ["begin", "discard", "error"],
+                "entities that break the scheme begin where they stand (default), are discarded, "
+                "or are an error"),
+}  # fmt: skip
+
+
+def command(
+    commands: Commands, name: str, run: Callable[[Arguments], None], help: str, ranks: bool = False
+) -> Parser:
+    """Begin the parser of one command; `ranks`: torchrun may start it in several processes."""
+    parser: Parser = commands.add_parser(name, help=help, description=help)
+    parser.set_defaults(command=run, parser=parser, ranks=ranks)
+    return parser
+
+
+def add_data(parser: Parser) -> None:
+    """Add a named set, or the files of its splits; `data` reads them."""
+    add = parser.add_argument
+    add("--data", metavar="NAME", help="a named set, e.g. sst2 (instead of --train)")
+    add("--train", type=Path, metavar="FILE", help="labelled examples to learn from")
+    add("--dev", type=Path, metavar="FILE", help="labelled examples to watch and to choose by")
+    add("--test", type=Path, metavar="FILE", help="labelled examples to report on")
+
+
+def data(arguments: Arguments) -> Dataset:
+    """Load the named set, or read the files.
+
+    Raises:
+        MiniftError: if it is not clear which of the two; if the data cannot be read.
+    """
+    splits = arguments.train, arguments.dev, arguments.test
+    if (arguments.data is None) == (arguments.train is None):
+        raise MiniftError("give either --data NAME or --train FILE (with --dev and --test)")
+    if arguments.data is None:
+        return read_dataset(*splits, **reading(arguments))
+    if any(splits):
+        raise MiniftError("--dev and --test belong to --train; a named set has its own splits")
+    return load_dataset(arguments.data)
+
+
+def add_reading(parser: Parser, *names: str) -> None:
+    """Add some options of `READING`; `reading` reads them."""
+    add = parser.add_argument_group("reading files").add_argument
+    for name in names:
+        option, values, help = READING[name]
+        kind: dict[str, Any] = {"metavar" if isinstance(values, str) else "choices": values}
+        add(option, dest=name, help=help, **kind)
+
+
+def reading(arguments: Arguments) -> dict[str, Any]:
+    """Return the options of `READING` that were given, as keywords of `read_examples`."""
+    given = {name: getattr(arguments, name, None) for name in READING}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def add_model(parser: Parser) -> None:
+    """Add what is trained: encoder, head, method, learning rate, precision."""
+    add = parser.add_argument
+    add("--encoder", default="minilm", help=ENCODER)
+    add("--head", choices=["linear", "cnn"], default="linear", help="classifier on the encoder")
+    add("--method", default="full", help="what learns, and how: see minift info --methods")
+    add("--learning-rate", type=float, metavar="X", help="highest rate (default: the method's)")
+    add_precision(parser)
+
+
+def add_precision(parser: Parser, learns: bool = True) -> None:
+    """Add the type in which matrices are multiplied."""
+    help = "multiply matrices in this type; bf16 needs a processor or GPU that has it"
+    parser.add_argument(
+        "--precision",
+        choices=["float32", "bf16"],
+        default="float32" if learns else None,
+        help=help if learns else f"{help} (default: as in training)",
+    )
+
+
+def add_device(parser: Parser, learns: bool = False) -> None:
+    """Add where to compute; for training also whether a GPU must give the same bytes each time."""
+    add, choices = parser.add_argument, ["auto", "cpu", "cuda"]
+    add("--device", choices=choices, default="auto", help="auto takes a GPU if there is one")
+    if learns:
+        add("--deterministic", action="store_true", help="on a GPU, give the same bytes each time")
+
+
+def device(arguments: Arguments) -> str:
+    """Return "cpu" or "cuda".
+
+    Raises:
+        MiniftError: if a GPU is asked for and there is none.
+    """
+    there = torch.cuda.is_available()
+    if arguments.device == "auto":
+        return "cuda" if there else "cpu"
+    if arguments.device == "cuda" and not there:
+        raise MiniftError("--device cuda: PyTorch sees no GPU here; use --device cpu")
+    return str(arguments.device)
+
+
+def add_run(parser: Parser) -> None:
+    """Add a model that answers, and how it computes; `answering` reads them."""
+    help = "run folder, student, or checkpoint with a classifier"
+    parser.add_argument("run", type=Path, help=help)
+    add_precision(parser, learns=False)
+    add_device(parser)
+
+
+def answering(arguments: Arguments) -> FineTuned | Student:
+    """Load the run folder or the student."""
+    from minift.compact.store import is_student, load_student
+
+    if not is_student(arguments.run):
+        found: FineTuned | Student = load_run(arguments.run, device(arguments), arguments.precision)
+    elif arguments.precision == "bf16":
+        raise MiniftError(f"{arguments.run} is a compact tagger, which computes in float32")
+    else:
+        found = load_student(arguments.run, device(arguments))
+    require_same_weights(found.model)
+    return found
+
+
+def add_seed(parser: Parser) -> None:
+    """Add the seed."""
+    parser.add_argument("--seed", type=int, default=0, help="seed of all random streams")
+
+
+def add_seeds(parser: Parser) -> None:
+    """Add a number of seeds, or the seeds themselves."""
+    help = "how many seeds (5: from 0 to 4), or which: 0,1,2"
+    parser.add_argument("--seeds", type=numbers, default=[5], metavar="N", help=help)
+
+
+def numbers(text: str) -> list[int]:
+    """Read whole numbers that are separated by commas."""
+    try:
+        return [int(number) for number in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"expected a whole number, or several such as 100,300, got {text!r}"
+        ) from None
+
+
+def summary(result: dict[str, Any]) -> str:
+    """Say in a few lines what a run did; `result` is the content of result.json."""
+    lines = [
+        f"{result['method']} on {result['labels']} labels of {result['data']}: "
+        f"{result['trainable_parameters']:,} parameters learned, {result['stopped']}, "
+        f"{result['kept']}, {result['seconds']:.0f} s "
+        f"({result['examples_per_second']:.0f} examples/s in training)"
+    ]
+    for split in ("dev", "test"):
+        if result[split] is not None:
+            line = f"{split:4} {result['metric']} {result[split]:.3f}"
+            if f"{split}_majority" in result:
+                line += f"   (always the most frequent label: {result[f'{split}_majority']:.3f})"
+            lines.append(line)
+    tables = [result[f"{s}_entities"] for s in ("test", "dev") if result.get(f"{s}_entities")]
+    lines += [side_by_side_text(table) for table in tables[:1]]
+    return "\n".join([*lines, *(f"note: {note}" for note in result["notes"])])
+
+
+def typed() -> str:
+    """Return the command as it was typed, for reports."""
+    return shlex.join(["minift", *sys.argv[1:]])
+
+
+def suggested(*words: object) -> str:
+    """Return a command that can be typed as it stands, whatever its folders are called."""
+    return shlex.join(["minift", *map(str, words)])

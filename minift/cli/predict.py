@@ -1,0 +1,63 @@
+"""`minift predict`: answer texts with a run, or a student.
+
+Claim    One line of JSON per text, in the order of the input. The file of answers is there whole
+         or not at all, and is never the file that is read.
+Proof    tests/cli/test_main.py
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from minift.cli import options
+from minift.data.examples import Example, Task, TextExample
+from minift.data.files.readers import stream_examples
+from minift.errors import MiniftError
+from minift.files import atomic_directory_write
+from minift.runs.predict import predict
+from minift.runs.processes import rank, world_size
+
+
+def add(commands: options.Commands) -> None:
+    """Give the command its parser."""
+    help = "answer texts: one line of JSON per text, in the order of the texts"
+    parser = options.command(commands, "predict", run, help, ranks=True)
+    options.add_run(parser)
+    help = "texts: .txt or - (standard input) with one per line, CSV, TSV, JSONL or a token file"
+    parser.add_argument("file", help=help)
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the answers to this file")
+    options.add_reading(parser, "format", "text", "text_b")
+
+
+def run(arguments: options.Arguments) -> None:
+    """Write the answers."""
+    out: Path | None = arguments.out
+    typed = arguments.file == "-"
+    if typed and world_size() > 1:
+        raise MiniftError("several processes cannot share standard input; give a file instead of -")
+    if out is not None and not typed and out.exists() and out.samefile(arguments.file):
+        raise MiniftError(f"--out {out} is the file that is read; choose another name")
+    tuned = options.answering(arguments)
+    examples: Iterable[Example]
+    if typed:
+        lines = (line.rstrip("\r\n") for line in sys.stdin)
+        examples = (TextExample(str(n), line) for n, line in enumerate(lines, 1) if line.strip())
+    else:
+        # The answers are scores or numbers: what is read is texts.
+        task: Task | None = None if tuned.task == "tagging" else "classification"
+        examples = stream_examples(arguments.file, task=task, **options.reading(arguments))
+    answers = (json.dumps(answer, ensure_ascii=False) for answer in predict(tuned, examples))
+
+    def write(path: Path) -> None:
+        with path.open("w", encoding="utf-8") as file:
+            file.writelines(answer + "\n" for answer in answers)
+
+    if out is not None and rank() == 0:
+        name = out.name
+        atomic_directory_write(out.parent, lambda folder: write(folder / name))
+        return
+    for answer in answers:
+        print(answer)

@@ -1,0 +1,80 @@
+"""`minift train`: fine-tune an encoder on labelled data (proof: tests/cli/test_main.py)."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from minift.cli import options
+from minift.methods.recipes import recipe
+from minift.runs.train import train
+from minift.training.loop import Seeds
+
+
+def add(commands: options.Commands) -> None:
+    """Give the command its parser."""
+    help = "fine-tune an encoder on labelled data"
+    parser = options.command(commands, "train", run, help, ranks=True)
+    add = parser.add_argument
+    options.add_data(parser)
+    options.add_model(parser)
+    add("--labels", type=int, metavar="N", help="train on N random examples (default: all)")
+    options.add_seed(parser)
+    add("--epochs", type=int, metavar="N", help="exactly N epochs (default: the method's own)")
+    add("--batch-size", type=int, metavar="N", help="examples per step (default: the method's own)")
+    help = "keep the last weights (default), or those of the epoch with the best development score"
+    add("--keep", choices=["last", "best"], help=help)
+    help = (
+        "score the development split after every epoch, not only where the schedule or --keep best "
+        "needs it"
+    )
+    add("--validate-each-epoch", action="store_true", help=help)
+    help = "draw a new head even where the encoder is a run folder whose head fits the labels"
+    add("--new-head", action="store_true", help=help)
+    add("--out", type=Path, help="run folder (default: runs/DATA-METHOD-LABELS-sSEED)")
+    options.add_device(parser, learns=True)
+    options.add_reading(parser, *options.READING)
+
+
+def run(arguments: options.Arguments) -> None:
+    """Train, and say what came out."""
+    from minift.compact.source import source_of_files, source_of_name
+
+    method, dataset = recipe(arguments.method), options.data(arguments)
+    asked = {
+        "epochs": arguments.epochs,
+        "batch_size": arguments.batch_size,
+        "learning_rate": arguments.learning_rate,
+        "keep": arguments.keep,
+        "precision": arguments.precision,
+    }
+    chosen = {name: value for name, value in asked.items() if value is not None}
+    labels = arguments.labels or len(dataset.train)
+    cnn = "-cnn" if arguments.head == "cnn" else ""
+    name = f"{dataset.name}-{method.name}{cnn}-{labels}-s{arguments.seed}".replace(":", "")
+    out = arguments.out or Path("runs") / name
+    files = arguments.train, arguments.dev, arguments.test
+    try:
+        _, result = train(
+            dataset,
+            arguments.encoder,
+            method,
+            labels=arguments.labels,
+            seeds=Seeds.all(arguments.seed),
+            settings=replace(method.settings, **chosen),
+            head=arguments.head,
+            new_head=arguments.new_head,
+            out=out,
+            source=source_of_name(arguments.data)
+            if arguments.data
+            else source_of_files(*files, options.reading(arguments)),
+            device=options.device(arguments),
+            validate_each_epoch=arguments.validate_each_epoch,
+            progress=True,
+        )
+    except KeyboardInterrupt:
+        if (out / "checkpoints").is_dir():
+            print(f"\nthe last checkpoint is in {out}; the same command resumes", file=sys.stderr)
+        raise
+    print(f"{options.summary(result)}\nrun folder: {out}")
