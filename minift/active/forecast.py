@@ -39,7 +39,7 @@ from minift.training.loop import Recipe, Seeds, Settings
 FEWEST = 40  # labelled texts; a fold of fewer than 10 says nothing
 FOLDS = 4
 SHARES = (0.25, 0.4, 0.63, 1.0)  # of a fold's training texts
-EXPONENTS = np.linspace(0.1, 1.5, 29)  # of the law; outside, a curve is a line or a step
+EXPONENTS = np.linspace(0.1, 1.5, 29)  # of the law; with others a curve is nearly a line, or a step
 DRAWS = 2000
 WIDEST = 0.15  # of the interval; a wider one does not answer the question
 FALL = 0.02  # a curve that falls by more, and by more than it rises, follows no such law

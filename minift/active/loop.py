@@ -98,7 +98,7 @@ def initial_set(
     if not balanced:
         return [example.id for example in drawn[:count]]
     if isinstance(examples[0], TaggedExample):
-        raise MiniftError("a sentence has no single class to balance; draw at random")
+        raise MiniftError("a sentence has no single class to balance; draw without balanced")
     met = Counter[str]()
     turns = []
     for place, (example, label) in enumerate(zip(drawn, gold_classes(drawn))):
