@@ -39,8 +39,6 @@ from urllib.parse import urlsplit
 from tqdm import tqdm
 
 from minift.data.named import NAMED_SETS, load_dataset
-from minift.errors import MiniftError, nearest
-from minift.files import atomic_write, minift_home
 from minift.errors import MiniftError, require_known
 from minift.files import atomic_write, digest, file_digest, locked, minift_home
 

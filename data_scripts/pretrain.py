@@ -44,7 +44,6 @@ from tqdm import tqdm
 
 from minift.bert.config import BertConfig
 from minift.bert.masked_lm import initialise
-from minift.bert.heads import initialise
 from minift.bert.packing import to_device
 from minift.checkpoints.tokenizer import Tokenizer
 from minift.checkpoints.weights import load_encoder, save_pretrained

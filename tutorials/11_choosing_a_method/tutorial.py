@@ -97,7 +97,12 @@ measured(winners=len(set(winners)), swing=swing)
 # %%
 with tempfile.TemporaryDirectory() as folder:
     twins = compare(
-        data, ENCODER, ["full", "full-sqrt:1"], labels=32, seeds=3, out=f"{folder}/twins",
+        data,
+        ENCODER,
+        ["full", "full-sqrt:1"],
+        labels=32,
+        seeds=3,
+        out=f"{folder}/twins",
         terms=Terms(epochs=2),
     )
 (same,) = comparisons(twins)
