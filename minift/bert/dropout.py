@@ -1,4 +1,4 @@
-"""Dropout with a random stream of its own, drawn four elements a random number.
+"""Dropout with a random stream of its own, drawn four elements per random number.
 
 Claim    Each element is zeroed with probability p, independently, and the rest is scaled so
          that the expectation is unchanged; the masks come from a `torch.Generator` that
@@ -38,11 +38,7 @@ def dropout_mask(
 
 
 class Dropout(nn.Module):
-    """Zero elements in training mode; the identity in evaluation mode.
-
-    Args:
-        probability: share of elements that are zeroed, in [0, 1).
-    """
+    """Zero a share `probability` of elements in training mode; the identity in evaluation mode."""
 
     def __init__(self, probability: float):
         super().__init__()
@@ -50,14 +46,10 @@ class Dropout(nn.Module):
         self.generator: torch.Generator | None = None  # None: torch's global stream
 
     def forward(self, values: Tensor) -> Tensor:
-        """Return `values` with elements zeroed at random (training mode only)."""
+        """Return `values`, in training mode with elements zeroed at random."""
         if not self.training or self.probability == 0:
             return values
         return values * dropout_mask(values, self.probability, self.generator)
-
-    def extra_repr(self) -> str:
-        """Show the probability when the model is printed."""
-        return f"{self.probability}"
 
 
 def set_dropout_generator(model: nn.Module, generator: torch.Generator | None) -> None:

@@ -269,7 +269,7 @@ def test_a_mistake_ends_in_one_line_that_says_what_to_do(
     [
         (["strt"], 'did you mean "start"'),
         ([], "required: COMMAND"),
-        (["next", "p", "--layers", "top"], 'expected "all", "head" or a number'),
+        (["next", "p", "--layers", "top"], 'expected "trained", "all", "head" or a number'),
         (["next", "p", "--again", "--more"], "not allowed with"),
     ],
 )

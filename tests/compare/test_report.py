@@ -90,7 +90,7 @@ def test_a_difference_that_many_comparisons_explain_is_said_to_be_one():
     among = text_of(made([*few, *more]))
     claim = r"child-f:0.3 is better than full by 0.2 points \(95% CI [\d. to]+, 3 seeds\)"
     assert re.search(claim + "$", alone, re.M)
-    assert re.search(claim + "; among as many comparisons .* chance alone does that", among)
+    assert re.search(claim + "; with as many comparisons .* chance alone does that", among)
 
 
 class Reader(HTMLParser):
