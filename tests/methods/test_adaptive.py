@@ -51,7 +51,8 @@ from minift.runs.evaluate import mean_loss, predict_logits
 from minift.training import loop
 from minift.training.batches import Item, make_batch
 from minift.training.loop import Recipe, Seeds, Settings, fine_tune
-from minift.training.schedules import Constant, Linear
+from minift.training.schedules import Linear
+from minift.training.trapezoids import Constant
 from tests.bert.reference import own_config, randomise
 
 TRACE_1 = [1, 0.8, 0.7, 0.6, 0.62, 0.61, 0.65, *[0.7] * 20]

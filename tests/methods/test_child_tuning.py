@@ -31,7 +31,8 @@ from torch.nn import functional as F
 
 from minift.bert.config import BertConfig
 from minift.bert.encoder import Bert
-from minift.bert.heads import SequenceClassifier, TokenClassifier, initialise
+from minift.bert.heads import SequenceClassifier, TokenClassifier
+from minift.bert.masked_lm import initialise
 from minift.checkpoints.weights import hf_name, random_model
 from minift.errors import MiniftError
 from minift.methods.child_tuning import (
@@ -48,7 +49,8 @@ from minift.methods.fisher import fisher
 from minift.runs.evaluate import predict_logits
 from minift.training.batches import Item
 from minift.training.loop import Recipe, Seeds, Settings, adamw, everything, fine_tune
-from minift.training.schedules import Constant, Linear
+from minift.training.schedules import Linear
+from minift.training.trapezoids import Constant
 from tests.bert.reference import SIZES, copy_weights, hf_config, own_config, randomise
 
 

@@ -20,13 +20,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from minift.bert.heads import MaskedLM, SequenceClassifier
+from minift.bert.heads import SequenceClassifier
+from minift.bert.masked_lm import MaskedLM
 from minift.errors import MiniftError
 from minift.methods import layerwise_decay
 from minift.methods.layerwise_decay import depth_of, layerwise_scales
 from minift.training.batches import Item, make_batch
 from minift.training.loop import Recipe, Seeds, Settings, adamw, everything, fine_tune
-from minift.training.schedules import Constant
+from minift.training.trapezoids import Constant
 from tests.bert.reference import own_config, randomise
 
 LOOP = Settings(10, batch_size=4, learning_rate=2e-3, weight_decay=0.1, clip=0.0)

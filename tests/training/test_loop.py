@@ -23,9 +23,10 @@ from torch.nn import functional as F
 from minift.bert.dropout import Dropout
 from minift.bert.heads import SequenceClassifier, TokenClassifier
 from minift.errors import MiniftError
-from minift.methods.adaptive import adaptive
+from minift.methods.adaptive import Adaptive
 from minift.training.batches import UNLABELLED, Item, make_batch
 from minift.training.loop import (
+    EPOCHS,
     Recipe,
     Seeds,
     Settings,
@@ -37,7 +38,8 @@ from minift.training.loop import (
     select,
     squared_error,
 )
-from minift.training.schedules import Constant, Linear
+from minift.training.schedules import Linear
+from minift.training.trapezoids import Constant
 from tests.bert.reference import copy_weights, hf_config, own_config, randomise
 
 
@@ -203,7 +205,7 @@ def test_only_matrices_decay():
 
 def test_optimizer_keeps_state_for_trained_parameters_only():
     own = model()
-    parameters = select(own, lambda m: ["classifier.bias"])
+    parameters = select(own, lambda m, epoch=1: ["classifier.bias"])
     optimizer = adamw(parameters, Settings())
     backward(own, make_items(4), cross_entropy, 1)
     optimizer.step()
@@ -289,9 +291,20 @@ def test_a_schedule_can_stop_the_run_and_its_sentence_is_kept():
 
 
 def test_few_labels_get_at_least_the_floor_of_steps():
-    settings = Settings(epochs=2, batch_size=16, min_steps=30)
-    history = fine_tune(model(), make_items(20), Recipe(settings=settings), Seeds.all(0))
-    assert history.epochs[-1].step == 30  # 15 epochs of 2 steps
+    def last(**lengths) -> int:
+        recipe = Recipe(settings=Settings(batch_size=16, **lengths))
+        return fine_tune(model(), make_items(20), recipe, Seeds.all(0)).epochs[-1].step
+
+    assert last() == 2 * EPOCHS
+    assert last(min_steps=30) == 30  # 15 epochs of 2 steps
+    assert last(min_steps=5) == 2 * EPOCHS  # a floor, not a length
+    assert last(steps=5) == 6  # whole epochs
+
+
+def test_a_number_of_epochs_is_exact_whatever_floor_was_set_before():
+    recipe = Recipe(settings=Settings(min_steps=200, steps=100))
+    short = replace(recipe, settings=replace(recipe.settings, epochs=3))
+    assert len(fine_tune(model(), make_items(20), short, Seeds.all(0)).epochs) == 3
 
 
 def run(seeds: Seeds, dropout: float = 0.1) -> dict[str, torch.Tensor]:
@@ -384,19 +397,19 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step():
 
 def test_bad_requests_are_refused_with_a_reason():
     with pytest.raises(MiniftError, match="nothing would train"):
-        select(model(), lambda m: [])
+        select(model(), lambda m, epoch=1: [])
     with pytest.raises(MiniftError, match=r"no such parameter: bert\.nowhere"):
-        select(model(), lambda m: ["bert.nowhere"])
+        select(model(), lambda m, epoch=1: ["bert.nowhere"])
     with pytest.raises(MiniftError, match="no training examples"):
         fine_tune(model(), [], Recipe(settings=Settings()), Seeds.all(0))
-    with pytest.raises(MiniftError, match="decides by the validation loss"):
+    with pytest.raises(MiniftError, match="this schedule decides by the development split"):
         fine_tune(
             model(),
             make_items(2),
-            Recipe(schedule=lambda *_: adaptive(), settings=Settings()),
+            Recipe(schedule=Adaptive, settings=Settings()),
             Seeds.all(0),
         )
-    with pytest.raises(MiniftError, match="needs a validation split"):
+    with pytest.raises(MiniftError, match="keep=.best. decides by the development split"):
         fine_tune(model(), make_items(2), Recipe(settings=Settings(keep="best")), Seeds.all(0))
     with pytest.raises(MiniftError, match="epochs must be at least 1, got 0"):
         Settings(epochs=0)

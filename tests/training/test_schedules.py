@@ -15,7 +15,8 @@ import torch
 import transformers
 
 from minift.errors import MiniftError
-from minift.training.schedules import Constant, Linear
+from minift.training.schedules import Linear
+from minift.training.trapezoids import Constant
 
 
 def reference(make, steps: int) -> list[float]:
