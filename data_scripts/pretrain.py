@@ -42,7 +42,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from tqdm import tqdm
 
 from minift.bert.config import BertConfig
-from minift.bert.heads import initialise
+from minift.bert.masked_lm import initialise
 from minift.checkpoints.tokenizer import Tokenizer
 from minift.checkpoints.weights import load_encoder, save_pretrained
 from minift.errors import MiniftError
