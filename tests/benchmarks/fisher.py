@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import torch
 
+from minift.bert.packing import to_device
 from minift.methods.fast_fisher import fast_fisher
 from minift.training.batches import make_batch
 from minift.training.loop import cross_entropy, everything

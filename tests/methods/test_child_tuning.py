@@ -663,7 +663,9 @@ def test_on_a_toy_transfer_high_fisher_beats_random_beats_low_and_pruning_destro
         max_position_embeddings=12,
         initializer_range=0.1,
         labels=tuple(f"{a}{b}" for a in range(4) for b in range(4)),
-    ).with_dropout(0.0)
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )
     base = random_model(SequenceClassifier, config, stream())
     settings = Settings(epochs=8, batch_size=32, learning_rate=5e-3)
     tune(base, toy(800, 1, lambda a, b: 4 * a + b), settings)

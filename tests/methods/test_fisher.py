@@ -33,7 +33,7 @@ from minift.errors import MiniftError
 from minift.methods.fast_fisher import fast_fisher
 from minift.methods.fisher import batch_fisher, fisher
 from minift.training.batches import UNLABELLED, Item, make_batch
-from minift.training.loop import Settings, cross_entropy, squared_error
+from minift.training.loop import Settings, Team, cross_entropy, squared_error
 from tests.bert.reference import copy_weights, hf_config, own_config, randomise
 from tests.methods.tuning import tune
 
@@ -162,24 +162,18 @@ def test_a_team_that_shares_the_examples_gets_the_scores_of_one_process():
     model, items = randomise(MaskedLM(own_config(3)), 0, std=0.2).double(), make_items(5, labels=61)
     sums = []
 
-    class Half:
-        def __init__(self, first):
-            self.first = first
-
-        def my_share(self, values):
-            return values[self.first :: 2]
-
-        def sum_over_ranks(self, tensors):
-            tensors = list(tensors)
-            sums.append([tensor.clone() for tensor in tensors])
-            for tensor, *parts in zip(tensors, *sums):
-                tensor.copy_(sum(parts))
+    def add(tensors) -> None:
+        tensors = list(tensors)
+        sums.append([tensor.clone() for tensor in tensors])
+        for tensor, *parts in zip(tensors, *sums):
+            tensor.copy_(sum(parts))
 
     for first in (0, 1):
-        scores = fast_fisher(model, items, batch_size=2, team=Half(first))
+        half = Team(share=lambda items, first=first: items[first::2], sum_tensors=add)
+        scores = fast_fisher(model, items, batch_size=2, team=half)
     assert_same(scores, fisher(model, items))
     sums.clear()
-    idle = fast_fisher(model, items[:1], team=Half(1))  # no example is left for this one
+    idle = fast_fisher(model, items[:1], team=half)  # no example is left for this one
     assert not any(score.any() for score in idle.values())
 
 
@@ -313,7 +307,7 @@ def test_the_model_is_left_exactly_as_found(names):
 def test_the_model_is_left_as_found_when_the_objective_fails_midway():
     model, calls = used_model(), []
 
-    def failing(model, batch):
+    def failing(model, batch, step, steps):
         loss = cross_entropy(model, batch)
         calls.append(1)
         if len(calls) == 2:
@@ -343,7 +337,7 @@ def test_dropout_is_off_even_in_a_model_in_training_mode():
 def test_the_cost_is_one_pass_a_batch_and_no_weight_gradient():
     model, items, passes = classifier(), make_items(10), []
 
-    def counting(model, batch):
+    def counting(model, batch, step, steps):
         passes.append([p.requires_grad for p in model.parameters()])
         return cross_entropy(model, batch)
 
@@ -437,7 +431,7 @@ def test_an_unknown_name_is_refused_with_the_nearest_known_one():
 
 
 def test_an_objective_that_runs_the_model_twice_is_refused():
-    def twice(model, batch):
+    def twice(model, batch, step, steps):
         return cross_entropy(model, batch) + cross_entropy(model, batch)
 
     with pytest.raises(MiniftError, match=r"runs the module of bert.embeddings.word.weight twice"):

@@ -19,6 +19,7 @@ from minift.bert.config import BertConfig
 from minift.bert.counts import what_learns
 from minift.bert.dropout import Dropout, set_dropout_generator
 from minift.bert.encoder import Bert
+from minift.bert.encoder import Bert, frozen_prefix
 from minift.bert.heads import SequenceClassifier
 from minift.bert.masked_lm import MaskedLM
 from minift.checkpoints.weights import hf_name
@@ -26,6 +27,8 @@ from minift.errors import MiniftError
 from minift.methods.bitfit import bitfit
 from minift.methods.freezing import freeze, head_only
 from minift.speed.prefix import quiet, quiet_prefix
+from minift.methods.bitfit import bitfit, head_only
+from minift.methods.freezing import freeze
 from minift.training.batches import make_batch
 from minift.training.loop import Settings, adamw, cross_entropy, everything, select
 from tests.bert.reference import inputs, own_config
@@ -239,7 +242,7 @@ EMBEDDINGS_AND_LAYERS = ["bert.embeddings", "bert.layers.0", "bert.layers.1", "b
         (freeze(1, embeddings=False), 0),  # what learns lies below layer 0
         (freeze(0, embeddings=True), 1),
         (freeze(2), 3),
-        (lambda model: [name for name in everything(model) if "layers.1." in name], 2),
+        (lambda model, epoch: [name for name in everything(model) if "layers.1." in name], 2),
         (freeze(3), 4),
         (head_only(), 4),
     ],
@@ -248,21 +251,26 @@ def test_the_quiet_prefix_is_all_that_lies_below_the_lowest_parameter_that_learn
     method, quiet_modules
 ):
     model = SequenceClassifier(own_config())
-    found = names_of(model, quiet_prefix(model, method(model)))
-    assert found == EMBEDDINGS_AND_LAYERS[:quiet_modules]
+    select(model, method)
+    assert names_of(model, frozen_prefix(model)) == EMBEDDINGS_AND_LAYERS[:quiet_modules]
 
 
 def test_a_tied_embedding_that_learns_as_the_decoder_is_not_quiet():
     model = MaskedLM(own_config())
-    learning = [*freeze(3)(model), "bert.embeddings.word.weight"]
-    assert quiet_prefix(model, learning) == []
-    assert len(quiet_prefix(model, freeze(3)(model))) == 4
+    select(model, lambda *_: [*freeze(3)(model), "bert.embeddings.word.weight"])
+    assert frozen_prefix(model) == []
+    select(model, freeze(3))
+    assert len(frozen_prefix(model)) == 4
 
 
-def test_a_bare_encoder_has_a_quiet_prefix_and_a_model_without_one_has_none():
-    bare = Bert(own_config())
-    assert quiet_prefix(bare, freeze(1)(bare)) == [bare.embeddings, bare.layers[0]]
-    assert quiet_prefix(torch.nn.Linear(2, 2), ["weight"]) == []
+def test_a_model_without_an_encoder_has_no_quiet_prefix():
+    assert frozen_prefix(torch.nn.Linear(2, 2).requires_grad_(False)) == []
+
+
+def quieten(model) -> None:
+    """What the loop does at the start of an epoch."""
+    for module in frozen_prefix(model):
+        module.eval()
 
 
 def dropping(**changes) -> SequenceClassifier:
@@ -275,7 +283,7 @@ def gradients_with_noise(model, prefix_quiet: bool) -> dict[str, torch.Tensor]:
     set_dropout_generator(model, torch.Generator().manual_seed(7))
     model.train()
     if prefix_quiet:
-        quiet(quiet_prefix(model, parameters))
+        quieten(model)
     cross_entropy(model, make_batch(sentences(6))).sum().backward()
     return {name: p.grad.clone() for name, p in parameters.items()}
 
@@ -297,9 +305,8 @@ def test_a_quiet_prefix_changes_gradients_above_only_by_the_missing_noise():
 
 def test_a_quiet_prefix_gives_the_same_features_each_time_while_noise_stays_above():
     model = dropping()
-    parameters = select(model, freeze(2))
-    model.train()
-    quiet(quiet_prefix(model, parameters))
+    select(model, freeze(2))
+    quieten(model.train())
     seen: dict[int, list[torch.Tensor]] = {1: [], 2: []}
     for number, outputs in seen.items():
         model.bert.layers[number].register_forward_hook(
@@ -316,9 +323,8 @@ def test_a_quiet_prefix_gives_the_same_features_each_time_while_noise_stays_abov
 
 def test_layers_frozen_next_to_the_output_keep_their_dropout():
     model = dropping()
-    parameters = select(model, freeze(-1))
-    model.train()
-    quiet(quiet_prefix(model, parameters))
+    select(model, freeze(-1))
+    quieten(model.train())
     hidden = torch.randn(5, 24, generator=torch.Generator().manual_seed(0)).double()
     layer, packed = model.bert.layers[2], inputs(0, (5,))[0]
     assert not any(parameter.requires_grad for parameter in layer.parameters())

@@ -17,7 +17,7 @@ from minift.bert.counts import what_learns
 from minift.bert.heads import SequenceClassifier
 from minift.errors import MiniftError
 from minift.methods.recipes import RATES, WORDS, recipe
-from minift.training.loop import Seeds, Settings, Team, select
+from minift.training.loop import Seeds, Settings, Team, number_of_epochs, select
 from tests.bert.reference import own_config, randomise
 from tests.methods.tuning import tune
 from tests.training.test_loop import make_items, weights
@@ -72,11 +72,11 @@ def test_rates_and_lengths_are_those_of_the_table():
 
 def test_every_method_has_the_same_floor_of_steps_but_schedules_of_a_set_length_keep_theirs():
     """Otherwise a comparison on few labels would compare lengths: 8 epochs of 100 are 56 steps."""
-    own_length = {"adaptive", "hybrid", "original", "stable"}
-    for word, name in EXAMPLES.items():
-        assert recipe(name).settings.min_steps == (0 if word in own_length else 200), name
-    assert recipe("bitfit+stable").settings.min_steps == 0
-    assert recipe("bitfit+early-stopping:2").settings.min_steps == 200
+    own_length = {"adaptive": 250, "hybrid": 10, "original": 5, "stable": 20}
+    for word, name in [*EXAMPLES.items(), ("stable", "bitfit+stable")]:
+        epochs = number_of_epochs(recipe(name).settings, 100)  # of 7 steps
+        assert epochs == own_length.get(word, 29), name  # 29 x 7 is the first above 200
+    assert number_of_epochs(recipe("bitfit+early-stopping:2").settings, 100) == 29
 
 
 @pytest.mark.parametrize("name", ["bitfit+child-f:0.5+adaptive", "adaptive+child-f:0.5+bitfit"])
