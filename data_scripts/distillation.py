@@ -30,7 +30,7 @@ from torch.nn import functional as F
 
 from minift.bert.config import BertConfig
 from minift.bert.encoder import Bert, Pooler
-from minift.bert.heads import MaskedLM
+from minift.bert.masked_lm import MaskedLM
 from minift.bert.packing import Packed, Selection, pack
 from minift.checkpoints.tokenizer import Tokenizer, WordWindow
 from minift.data.words import split_words
@@ -193,15 +193,6 @@ class Lesson:
     words: Selection
     sentence: Tensor
     states: Tensor
-
-    def to(self, device: torch.device | str) -> Lesson:
-        """Return the lesson with its tensors on `device`."""
-        return Lesson(
-            self.packed.to(device),
-            self.words.to(device),
-            self.sentence.to(device),
-            self.states.to(device),
-        )
 
 
 class Lessons:

@@ -43,10 +43,9 @@ from urllib.parse import urlsplit
 
 from tqdm import tqdm
 
-from minift.checkpoints.hub import minift_home
 from minift.data.named import NAMED_SETS, load_dataset
 from minift.errors import MiniftError, nearest
-from minift.files import atomic_write
+from minift.files import atomic_write, minift_home
 
 TIMEOUT = 30.0  # seconds without a byte
 TRIES = 4

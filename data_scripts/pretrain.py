@@ -43,7 +43,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from tqdm import tqdm
 
 from minift.bert.config import BertConfig
-from minift.bert.heads import initialise
+from minift.bert.masked_lm import initialise
+from minift.bert.packing import to_device
 from minift.checkpoints.tokenizer import Tokenizer
 from minift.checkpoints.weights import load_encoder, save_pretrained
 from minift.errors import MiniftError
@@ -221,20 +222,22 @@ def train(args: Arguments) -> None:
     student = new_student(config, lessons.widths if lessons else None, args)
 
     def losses(step: int) -> dict[str, Tensor]:
-        batch = masked.batch(step).to(args.device)
+        batch = to_device(masked.batch(step), args.device)
         parts = {"masked_lm": masked_lm_loss(student.model, batch)}
         if lessons:
-            found = distances(student, lessons.batch(step).to(args.device))
+            found = distances(student, to_device(lessons.batch(step), args.device))
             parts |= {name: WEIGHTS[name] * value for name, value in found.items()}
         return parts
 
     def evaluate() -> dict[str, float]:
-        batches = [held_masked.batch(step).to(args.device) for step in range(32)]
+        batches = [to_device(held_masked.batch(step), args.device) for step in range(32)]
         loss = float(np.mean([float(masked_lm_loss(student.model, b)) for b in batches]))
         found = {"held_masked_lm": loss, "held_perplexity": math.exp(loss)}
         for lower in (False, True) if lessons else ():
             each = [
-                distances(student, lessons.lesson(rows, [lower] * len(rows)).to(args.device))
+                distances(
+                    student, to_device(lessons.lesson(rows, [lower] * len(rows)), args.device)
+                )
                 for rows in np.array_split(lessons.held, -(-len(lessons.held) // 128))
             ]
             for name in each[0]:

@@ -38,11 +38,7 @@ def dropout_mask(
 
 
 class Dropout(nn.Module):
-    """Zero elements in training mode; the identity in evaluation mode.
-
-    Args:
-        probability: share of elements that are zeroed, in [0, 1).
-    """
+    """Zero a share `probability` of elements in training mode; the identity in evaluation mode."""
 
     def __init__(self, probability: float):
         super().__init__()
@@ -50,7 +46,7 @@ class Dropout(nn.Module):
         self.generator: torch.Generator | None = None  # None: torch's global stream
 
     def forward(self, values: Tensor) -> Tensor:
-        """Return `values` with elements zeroed at random (training mode only)."""
+        """Return `values`, in training mode with elements zeroed at random."""
         if not self.training or self.probability == 0:
             return values
         return values * dropout_mask(values, self.probability, self.generator)

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from minift.bert.heads import MaskedLM
+from minift.bert.masked_lm import MaskedLM
 from minift.errors import MiniftError
 from minift.methods.fisher import Loss, as_found, chosen, fisher, labelled, losses
 from minift.training.batches import Item

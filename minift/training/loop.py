@@ -34,9 +34,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from minift.bert.dropout import set_dropout_generator
-from minift.bert.encoder import Bert
+from minift.bert.encoder import frozen_prefix
 from minift.bert.packing import to_device
-from minift.errors import MiniftError
+from minift.errors import MiniftError, require
 from minift.training.batches import Batch, Item, OtherPieces, labelled, make_batch, shuffled
 from minift.training.schedules import Linear, Schedule
 
@@ -53,7 +53,7 @@ class GradientRule(Protocol):
 
     @property
     def generator(self) -> torch.Generator | None:
-        """The stream that is drawn from during training, which a resumed run continues."""
+        """The stream drawn from during training, which a resumed run continues."""
 
     def before_step(self, parameters: dict[str, nn.Parameter]) -> None:
         """Change `.grad` in place, after clipping and before the optimizer reads it."""
@@ -96,13 +96,11 @@ class Settings:
             so many optimizer steps; else `EPOCHS`, and more until there are `min_steps` steps.
         batch_size, accumulate: examples per step; smaller batches that it is split into.
         learning_rate, weight_decay: the rate that `schedule` multiplies; decay of matrices.
-        betas, epsilon: of Adam.
-        clip: largest norm of the whole gradient; 0 switches clipping off.
+        betas, epsilon, clip: of Adam; largest norm of the whole gradient, 0 for no clipping.
         prefix_dropout: keep dropout on below the lowest parameter that learns.
         keep: "last" weights, or the "best" epoch's by the validation score. "best" selects on
             the validation split, so report on another one.
-        other_pieces: see `make_items`.
-        precision: of the encoder's matrix products, while it learns and when it answers.
+        other_pieces, precision: see `make_items`; of the encoder's matrix products.
     """
 
     epochs: int | None = None
@@ -121,30 +119,21 @@ class Settings:
     precision: Precision = "float32"
 
     def __post_init__(self) -> None:
-        def check(name: str, good: bool, expected: str) -> None:
-            if not good:
-                raise MiniftError(f"{name} must be {expected}, got {getattr(self, name)!r}")
-
         for name in ("epochs", "steps", "min_steps", "batch_size", "accumulate"):
             value, least = getattr(self, name), 0 if name == "min_steps" else 1
-            unsaid = value is None and name in ("epochs", "steps")
-            check(
-                name,
-                unsaid or (type(value) is int and value >= least),
-                f"a whole number from {least} up",
-            )
-        for name in ("learning_rate", "epsilon"):
-            check(name, 0 < getattr(self, name) < math.inf, "a positive number")
-        for name in ("weight_decay", "clip"):
-            check(name, 0 <= getattr(self, name) < math.inf, "a number from 0 up")
+            good = type(value) is int and value >= least
+            good = good or (value is None and name in ("epochs", "steps"))
+            require(good, name, value, f"a whole number from {least} up")
+        for name in ("learning_rate", "epsilon", "weight_decay", "clip"):
+            value, zero = getattr(self, name), name in ("weight_decay", "clip")
+            good = 0 < value < math.inf or (zero and value == 0)
+            require(good, name, value, "a number from 0 up" if zero else "a positive number")
         good = len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)
-        check("betas", good, "two numbers in [0, 1)")
-        for name, words in (
-            ("keep", ("last", "best")),
-            ("other_pieces", get_args(OtherPieces)),
-            ("precision", get_args(Precision)),
-        ):
-            check(name, getattr(self, name) in words, " or ".join(f'"{word}"' for word in words))
+        require(good, "betas", self.betas, "two numbers in [0, 1)")
+        words = {"keep": ("last", "best"), "other_pieces": get_args(OtherPieces)}
+        for name, known in (words | {"precision": get_args(Precision)}).items():
+            value = getattr(self, name)
+            require(value in known, name, value, " or ".join(f'"{word}"' for word in known))
 
 
 class Team(NamedTuple):
@@ -156,9 +145,11 @@ class Team(NamedTuple):
 
 
 Trainable = Callable[[nn.Module, int], Iterable[str]]
+Scales = Mapping[str, float]
 MakeRule = Callable[[nn.Module, Sequence[Item], Seeds, Team], GradientRule]
 Objective = Callable[[nn.Module, Batch, int, int], Tensor]
 Validate = Callable[[nn.Module], tuple[float, float]]
+MakeBatch = Callable[[Sequence[Item]], Batch]
 
 
 def everything(model: nn.Module, epoch: int = 1) -> list[str]:
@@ -203,50 +194,37 @@ class Recipe:
     trainable: Trainable = everything
     gradients: MakeRule | None = None
     schedule: Callable[[], Schedule] = Linear
-    scales: Callable[[nn.Module], Mapping[str, float]] | None = None
+    scales: Callable[[nn.Module], Scales] | None = None
     objective: Objective | None = None
     settings: Settings = field(default_factory=Settings)
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """One line of history.jsonl: after `epoch` (1 is the first), which ended with `step`.
+    """One line of history.jsonl, written after an epoch."""
 
-    `train_loss` is the mean over the epoch's targets with dropout on, `learning_rate` that of the
-    last step, `seconds` count from the start, validation included; `dev_loss` and the headline
-    score `dev` are there where the epoch was validated.
-    """
-
-    epoch: int
-    step: int
-    train_loss: float
-    learning_rate: float
-    seconds: float
-    dev_loss: float | None = None
-    dev: float | None = None
+    epoch: int  # 1 is the first
+    step: int  # optimizer steps so far
+    train_loss: float  # mean over the epoch's targets, dropout on
+    learning_rate: float  # of the epoch's last step
+    seconds: float  # since the start, validation included
+    dev_loss: float | None = None  # on the validation split, if the epoch was validated
+    dev: float | None = None  # headline score there
 
 
 @dataclass
 class History:
-    """What happened in a run.
-
-    Args:
-        epochs, stopped: one record per epoch; a sentence that says why training ended.
-        examples_per_second: training examples, validation not counted.
-        kept_epoch, best_epoch: whose weights the model has; with the highest score, or 0.
-        weights: the trained parameters after the "last" and, if validated, the "best" epoch.
-        trained: names of the parameters that learned.
-        quiet: how many of embeddings, layer 0, layer 1, ... had no dropout in the last epoch.
-    """
+    """What happened in a run."""
 
     epochs: list[Epoch] = field(default_factory=list)
-    stopped: str = ""
-    examples_per_second: float = 0.0
-    kept_epoch: int = 0
-    best_epoch: int = 0
+    stopped: str = ""  # a sentence that says why training ended
+    examples_per_second: float = 0.0  # validation not counted
+    kept_epoch: int = 0  # whose weights the model has now
+    best_epoch: int = 0  # with the highest score; 0 without validation
+    # What learned, after the "last" and, if validated, the "best" epoch.
     weights: dict[str, dict[str, Tensor]] = field(default_factory=dict, repr=False)
-    trained: tuple[str, ...] = ()
-    quiet: int = 0
+    trained: tuple[str, ...] = ()  # names of the parameters that learned
+    quiet: int = 0  # so many of embeddings, layer 0, layer 1, ... had no dropout
 
 
 def number_of_epochs(settings: Settings, items: int) -> int:
@@ -258,32 +236,19 @@ def number_of_epochs(settings: Settings, items: int) -> int:
 
 
 def adamw(
-    parameters: dict[str, nn.Parameter],
-    settings: Settings,
-    scales: Mapping[str, float] | None = None,
+    parameters: dict[str, nn.Parameter], settings: Settings, scales: Scales | None = None
 ) -> torch.optim.AdamW:
-    """Build AdamW over exactly `parameters`; only matrices decay.
-
-    Each group of the optimizer also holds its `scale`, the factor on the rate of its parameters.
-    """
+    """Build AdamW over exactly `parameters`; only matrices decay. Each group holds its `scale`."""
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in parameters.items():
         decays = not name.endswith(("bias", "norm.weight"))
         groups.setdefault((scales[name] if scales else 1.0, decays), []).append(parameter)
-    return torch.optim.AdamW(
-        [
-            {
-                "params": groups[scale, decays],
-                "weight_decay": settings.weight_decay * decays,
-                "lr": settings.learning_rate * scale,
-                "scale": scale,
-            }
-            for scale, decays in sorted(groups, reverse=True)
-        ],
-        betas=settings.betas,
-        eps=settings.epsilon,
-        fused=True,
-    )
+    rate, decay = settings.learning_rate, settings.weight_decay
+    options = [
+        {"params": chosen, "lr": rate * scale, "weight_decay": decay * decays, "scale": scale}
+        for (scale, decays), chosen in sorted(groups.items(), key=lambda group: group[0])
+    ]
+    return torch.optim.AdamW(options, betas=settings.betas, eps=settings.epsilon, fused=True)
 
 
 def select(model: nn.Module, trainable: Trainable, epochs: int = 1) -> dict[str, nn.Parameter]:
@@ -309,7 +274,7 @@ def backward(
     items: Sequence[Item],
     objective: Callable[[nn.Module, Batch], Tensor],
     accumulate: int = 1,
-    make_batch: Callable[[Sequence[Item]], Batch] = make_batch,
+    make_batch: MakeBatch = make_batch,
     team: Team = Team(),
 ) -> tuple[float, int]:
     """Add to `.grad` the gradient of the mean loss over all labelled targets of a step's `items`.
@@ -331,10 +296,10 @@ def backward(
 
 
 class Training:
-    """A run under way. Iterating over it trains: it gives None after each step, and its record
-    after each epoch, so that a caller may draw a bar or write `state()`, which is a checkpoint.
+    """A run under way; its arguments are those of `fine_tune`.
 
-    The arguments are those of `fine_tune`.
+    Iterating over it trains. It gives None after each step, and its record after each epoch, so
+    that a caller may draw a bar meanwhile, or write `state()`, which is a checkpoint.
     """
 
     _place = ("epoch", "done", "step", "rate", "loss", "targets", "best", "seconds", "trained_for")
@@ -346,7 +311,7 @@ class Training:
         recipe: Recipe,
         seeds: Seeds,
         validate: Validate | None = None,
-        make_batch: Callable[[Sequence[Item]], Batch] = make_batch,
+        make_batch: MakeBatch = make_batch,
         team: Team = Team(),
     ):
         settings, self.schedule = recipe.settings, recipe.schedule()
@@ -393,13 +358,10 @@ class Training:
         for name, parameter in self.parameters.items():
             parameter.requires_grad_(name in learning)
         self.model.train()
-        encoder = getattr(self.model, "bert", None)
-        prefix: list[nn.Module] = []
-        if isinstance(encoder, Bert) and not self.settings.prefix_dropout:
-            prefix = encoder.frozen_prefix()
-        for module in prefix:
+        quiet = [] if self.settings.prefix_dropout else frozen_prefix(self.model)
+        for module in quiet:
             module.eval()
-        self.history.quiet, self.epoch_order = len(prefix), self.order.get_state()
+        self.history.quiet, self.epoch_order = len(quiet), self.order.get_state()
 
     def take_step(self, group: Sequence[Item]) -> None:
         """Take one optimizer step on the items `group`."""
@@ -407,14 +369,12 @@ class Training:
         self.rate = self.settings.learning_rate * self.schedule.factor(self.step)
         for parameters in self.optimizer.param_groups:
             parameters["lr"] = self.rate * parameters["scale"]
-        loss, targets = backward(
-            self.model,
-            group,
-            lambda model, batch: self.objective(model, batch, self.step, self.steps),
-            self.settings.accumulate,
-            self.make_batch,
-            self.team,
-        )
+
+        def objective(model: nn.Module, batch: Batch) -> Tensor:
+            return self.objective(model, batch, self.step, self.steps)
+
+        accumulate, make_batch = self.settings.accumulate, self.make_batch
+        loss, targets = backward(self.model, group, objective, accumulate, make_batch, self.team)
         if not loss < math.inf:
             raise Diverged(
                 f"the loss became {loss} at step {self.step} (epoch {self.epoch}); "
@@ -422,10 +382,10 @@ class Training:
             )
         if self.settings.clip:
             nn.utils.clip_grad_norm_(self.parameters.values(), self.settings.clip)
-        if self.rule is not None:
+        if self.rule:
             self.rule.before_step(self.parameters)
         self.optimizer.step()
-        if self.rule is not None:
+        if self.rule:
             self.rule.after_step(self.parameters)
         self.optimizer.zero_grad()
         self.done, self.step = self.done + 1, self.step + 1
@@ -512,7 +472,7 @@ def fine_tune(
     seeds: Seeds,
     *,
     validate: Validate | None = None,
-    make_batch: Callable[[Sequence[Item]], Batch] = make_batch,
+    make_batch: MakeBatch = make_batch,
     team: Team = Team(),
     watch: Callable[[Training], Iterable[object]] = iter,
 ) -> History:

@@ -17,24 +17,18 @@ from minift.errors import MiniftError
 
 
 class Schedule(Protocol):
-    """What the loop asks of a schedule.
+    """What the loop asks of a schedule."""
 
-    `needs_dev_loss` says that `after_epoch` decides by the validation loss.
-    """
-
-    needs_dev_loss: bool
+    needs_dev_loss: bool  # whether `after_epoch` decides by the validation loss
 
     def begin(self, steps_per_epoch: int, epochs: int) -> None:
         """Learn the length of the run; called once before the first step."""
-        ...
 
     def factor(self, step: int) -> float:
         """Return what the learning rate is multiplied by at optimizer step 0, 1, ..."""
-        ...
 
     def after_epoch(self, dev_loss: float | None) -> str | None:
         """Take the validation loss; return a sentence that says why to stop, or None."""
-        ...
 
 
 @dataclass

@@ -31,7 +31,8 @@ from torch.nn import functional as F
 
 from minift.bert.config import BertConfig
 from minift.bert.encoder import Bert
-from minift.bert.heads import SequenceClassifier, TokenClassifier, initialise
+from minift.bert.heads import SequenceClassifier, TokenClassifier
+from minift.bert.masked_lm import initialise
 from minift.checkpoints.weights import hf_name, random_model
 from minift.errors import MiniftError
 from minift.methods.child_tuning import (

@@ -23,7 +23,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from minift.bert.dropout import Dropout, set_dropout_generator
-from minift.bert.heads import MaskedLM, SequenceClassifier, TokenClassifier
+from minift.bert.heads import SequenceClassifier, TokenClassifier
+from minift.bert.masked_lm import MaskedLM
 from minift.bert.packing import to_device
 from minift.checkpoints.weights import hf_name
 from minift.errors import MiniftError

@@ -19,7 +19,8 @@ import torch
 from minift.bert.config import BertConfig
 from minift.bert.dropout import Dropout, set_dropout_generator
 from minift.bert.encoder import Bert
-from minift.bert.heads import MaskedLM, SequenceClassifier, TokenClassifier
+from minift.bert.heads import SequenceClassifier, TokenClassifier
+from minift.bert.masked_lm import MaskedLM
 from minift.checkpoints.weights import hf_name
 from minift.errors import MiniftError
 from minift.methods.bitfit import bitfit, head_only

@@ -20,7 +20,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from minift.bert.heads import MaskedLM, SequenceClassifier
+from minift.bert.heads import SequenceClassifier
+from minift.bert.masked_lm import MaskedLM
 from minift.errors import MiniftError
 from minift.methods import layerwise_decay
 from minift.methods.layerwise_decay import depth_of, layerwise_scales

@@ -35,7 +35,7 @@ from transformers import BertForMaskedLM
 
 from minift.bert.config import BertConfig
 from minift.bert.encoder import Bert
-from minift.bert.heads import MaskedLM
+from minift.bert.masked_lm import MaskedLM
 from minift.checkpoints.tokenizer import Tokenizer
 from minift.checkpoints.weights import load_model, load_tokenizer, random_model, save_pretrained
 from minift.errors import MiniftError

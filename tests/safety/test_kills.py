@@ -66,7 +66,7 @@ def command_lines(world: Path) -> dict[str, list[str]]:
         "compare": ["compare", *data("train", "dev", "test"), *encoder, "--methods",
                     "full,child-d:0.3", "--labels", "8", "--seeds", "3", "--epochs", "1", "--out",
                     "out", "--keep-weights"],
-        "distill": ["distill", "--teacher", str(world / "teacher"), "--unlabeled",
+        "distill": ["distill", "--teacher", str(world / "teacher"), "--unlabelled",
                     str(world / "sentences.txt"), *data("train", kind="-tags"), "--test",
                     str(world / "dev-tags.jsonl"), "--steps", "10", "--out", "out", "--cache",
                     "out/teacher.safetensors"],

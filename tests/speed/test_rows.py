@@ -20,7 +20,8 @@ import pytest
 import torch
 
 from minift.active.loop import fit
-from minift.bert.heads import MaskedLM, SequenceClassifier, TokenClassifier
+from minift.bert.heads import SequenceClassifier, TokenClassifier
+from minift.bert.masked_lm import MaskedLM
 from minift.bert.names import WORD_TABLE
 from minift.checkpoints.tokenizer import Tokenizer
 from minift.checkpoints.weights import load_tokenizer, random_model, save_pretrained

@@ -411,7 +411,7 @@ measured(
 # methods keep the rates set for MiniLM, with 200 steps instead. In such a run of this page `head` had
 # the best mean at both sizes: it had rivals that learned too slowly. A comparison tells you which
 # *program* did better on your data, not why. Give each method a rate that suits the encoder
-# (`rate_factor`, or `--grid`) before you believe a ranking.
+# (`rate_factor`, or `grid=True`) before you believe a ranking.
 #
 # Three questions help to decide.
 #
@@ -457,7 +457,7 @@ print(forecast.sentence)
 # - Five seeds, one small encoder, invented reviews, two sizes. Which method is ahead here says
 #   nothing about your data; that is the point of the page.
 # - The learning rates are one number a method, set for another encoder, times one factor for all. Six
-#   was found for full fine-tuning of `tiny`; nobody searched what suits `freeze:2` and `head`. `--grid`
+#   was found for full fine-tuning of `tiny`; nobody searched what suits `freeze:2` and `head`. `grid=True`
 #   chooses among three rates by the selection split, at three times the cost.
 # - Six passes are 48 steps with 64 labels and 96 with 128: what twice the labels bring here includes
 #   what twice the steps bring.

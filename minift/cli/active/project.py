@@ -59,7 +59,6 @@ def run_start(arguments: options.Arguments) -> None:
         arguments.labels.split(","),
         arguments.encoder,
         arguments.out,
-        task=arguments.task,
         method=arguments.method,
         head=arguments.head,
         seed=arguments.seed,
