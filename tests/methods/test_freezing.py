@@ -18,7 +18,6 @@ import torch
 from minift.bert.config import BertConfig
 from minift.bert.counts import what_learns
 from minift.bert.dropout import Dropout, set_dropout_generator
-from minift.bert.encoder import Bert
 from minift.bert.encoder import Bert, frozen_prefix
 from minift.bert.heads import SequenceClassifier
 from minift.bert.masked_lm import MaskedLM
@@ -26,9 +25,6 @@ from minift.checkpoints.weights import hf_name
 from minift.errors import MiniftError
 from minift.methods.bitfit import bitfit
 from minift.methods.freezing import freeze, head_only
-from minift.speed.prefix import quiet, quiet_prefix
-from minift.methods.bitfit import bitfit, head_only
-from minift.methods.freezing import freeze
 from minift.training.batches import make_batch
 from minift.training.loop import Settings, adamw, cross_entropy, everything, select
 from tests.bert.reference import inputs, own_config
