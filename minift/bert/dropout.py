@@ -1,4 +1,4 @@
-"""Dropout with a random stream of its own, drawn four elements a random number.
+"""Dropout with a random stream of its own, drawn four elements per random number.
 
 Claim    Each element is zeroed with probability p, independently, and the rest is scaled so
          that the expectation is unchanged; the masks come from a `torch.Generator` that
@@ -50,10 +50,6 @@ class Dropout(nn.Module):
         if not self.training or self.probability == 0:
             return values
         return values * dropout_mask(values, self.probability, self.generator)
-
-    def extra_repr(self) -> str:
-        """Show the probability when the model is printed."""
-        return f"{self.probability}"
 
 
 def set_dropout_generator(model: nn.Module, generator: torch.Generator | None) -> None:

@@ -127,7 +127,7 @@ class Pooler(nn.Module):
 
 
 class Bert(nn.Module):
-    """The encoder: embeddings, `num_hidden_layers` layers and, where a head reads it, the pooler."""
+    """The encoder: embeddings, layers and, where a head reads it, the pooler."""
 
     def __init__(self, config: BertConfig, pooler: bool = True):
         super().__init__()
@@ -163,7 +163,7 @@ class Bert(nn.Module):
 
 
 def frozen_prefix(model: nn.Module) -> list[nn.Module]:
-    """Return embeddings and lowest layers of the `Bert` in a model, as far up as nothing learns."""
+    """Return embeddings and lowest layers of the `Bert` in a model, up to the first that learns."""
     encoder = getattr(model, "bert", None)
     modules = (encoder.embeddings, *encoder.layers) if isinstance(encoder, Bert) else ()
     learns = [any(p.requires_grad for p in module.parameters()) for module in modules]
@@ -174,8 +174,6 @@ def encoder_of(model: nn.Module) -> Bert:
     """Return the `Bert` that a model holds as `bert`; a MiniftError says so if it holds none."""
     encoder = getattr(model, "bert", None)
     if not isinstance(encoder, Bert):
-        raise MiniftError(
-            f"{type(model).__name__} holds no Bert as `bert`; give a model with a head, "
-            "such as SequenceClassifier or TokenClassifier"
-        )
+        name = type(model).__name__
+        raise MiniftError(f"{name} holds no Bert as `bert`; give a model with a head on one")
     return encoder

@@ -1,9 +1,8 @@
 """Sequences of different lengths as one run of tokens: no padding is computed.
 
 Claim    A batch of ragged sequences is one tensor of its real tokens plus the places where
-         each sequence starts (`cu_seqlens`). Every layer but attention works on a token at a
-         time, so it needs nothing more; attention alone lays the tokens out as a rectangle
-         and takes them back.
+         each sequence starts (`cu_seqlens`). Every layer but attention works on one token at a
+         time; attention alone lays the tokens out as a rectangle and takes them back.
 Source   The layout is the one of variable-length attention kernels (Dao et al. 2022,
          https://arxiv.org/abs/2205.14135), which name the offsets `cu_seqlens`.
 Proof    tests/bert/test_packing.py
@@ -119,10 +118,7 @@ class Packed:
         return torch.tensor((0, *self.lengths)).cumsum(0)
 
     def select(self, positions: Sequence[Sequence[int]]) -> Selection:
-        """Select tokens by ascending places in their own sequences; some lists may be empty.
-
-        A place outside its sequence, or no token at all, is a ValueError.
-        """
+        """Select tokens by ascending places in their own sequences (else ValueError)."""
         if len(positions) != len(self.lengths):
             raise ValueError(f"got places for {len(positions)} of {len(self.lengths)} sequences")
         for number, (length, places) in enumerate(zip(self.lengths, positions)):
@@ -142,10 +138,7 @@ class Packed:
 def pack(
     sequences: Sequence[Sequence[int]], segments: Sequence[Sequence[int]] | None = None
 ) -> Packed:
-    """Pack the input ids and segment ids (None: all 0) of each sequence, one after the other.
-
-    An empty sequence, or segments of another length, is a ValueError.
-    """
+    """Pack the input ids, and as many segment ids (None: all 0), of each non-empty sequence."""
     lengths = [len(sequence) for sequence in sequences]
     if 0 in lengths:
         raise ValueError(f"sequence {lengths.index(0)} is empty; it needs at least one token")
@@ -153,10 +146,8 @@ def pack(
     if len(sequences) != len(segments):
         raise ValueError(f"{len(sequences)} sequences but segments of {len(segments)}")
     for number, (length, segment) in enumerate(zip(lengths, segments)):
-        if length != len(segment):
-            raise ValueError(
-                f"sequence {number}: {length} input ids but {len(segment)} segment ids"
-            )
+        if length != (given := len(segment)):
+            raise ValueError(f"sequence {number}: {length} input ids but {given} segment ids")
     return Packed(
         layout=Layout.of(lengths),
         input_ids=torch.tensor([token for sequence in sequences for token in sequence]),
@@ -167,10 +158,8 @@ def pack(
 
 def to_device(value: T, device: torch.device | str) -> T:
     """Return a tensor, or a dataclass of this module or of batches.py, with its tensors there."""
-    moved: Any = value
-    if isinstance(value, Tensor):
-        moved = value.to(device)
-    elif is_dataclass(value) and not isinstance(value, type):
+    moved: Any = value.to(device) if isinstance(value, Tensor) else value
+    if is_dataclass(value):
         parts = {f.name: to_device(getattr(value, f.name), device) for f in fields(value)}
-        moved = replace(value, **parts)
+        moved = replace(moved, **parts)
     return moved

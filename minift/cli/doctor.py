@@ -45,6 +45,8 @@ TESTED: dict[str, tuple[str, str | None]] = {
     "numpy": ("1.24", "3"),
     "safetensors": ("0.4.3", "0.9"),
     "huggingface_hub": ("0.24", "3"),
+    "filelock": ("3.30", "5"),
+    "jinja2": ("3.1", "4"),
     "tqdm": ("4.60", "5"),
     "packaging": ("23", None),
 }

@@ -22,10 +22,10 @@ from torch import nn
 from minift.bert.names import encoder_suffix
 from minift.errors import MiniftError, nearest
 from minift.methods.adaptive import Adaptive, EarlyStopping
-from minift.methods.bitfit import bitfit, head_only
+from minift.methods.bitfit import bitfit
 from minift.methods.child_tuning import ChildTuningF, FixedMask, Order, candidates, select_child
 from minift.methods.fast_fisher import fast_fisher
-from minift.methods.freezing import freeze
+from minift.methods.freezing import freeze, head_only
 from minift.methods.layerwise_decay import layerwise_scales
 from minift.methods.random_masks import random_rows_columns, random_scalars
 from minift.training.batches import Item

@@ -67,18 +67,13 @@ class GradientRule(Protocol):
 
 @dataclass(frozen=True)
 class Seeds:
-    """One seed per stream of random numbers, so that one can change while the others stay.
+    """One seed per stream of random numbers, so that one can change while the others stay."""
 
-    Args:
-        subset, head: which examples are drawn; the weights of a new head.
-        order, dropout, masks: of the training examples; dropout masks; a method's gradient masks.
-    """
-
-    subset: int
-    head: int
-    order: int
-    dropout: int
-    masks: int
+    subset: int  # which examples are drawn
+    head: int  # weights of a new head
+    order: int  # of the training examples
+    dropout: int  # dropout masks
+    masks: int  # gradient masks of a method
 
     @classmethod
     def all(cls, seed: int) -> Seeds:
@@ -89,33 +84,21 @@ class Seeds:
 
 @dataclass(frozen=True)
 class Settings:
-    """How long and how hard to train.
+    """How long and how hard to train."""
 
-    Args:
-        epochs, steps, min_steps: so many passes over the training examples; else as many as give
-            so many optimizer steps; else `EPOCHS`, and more until there are `min_steps` steps.
-        batch_size, accumulate: examples per step; smaller batches that it is split into.
-        learning_rate, weight_decay: the rate that `schedule` multiplies; decay of matrices.
-        betas, epsilon, clip: of Adam; largest norm of the whole gradient, 0 for no clipping.
-        prefix_dropout: keep dropout on below the lowest parameter that learns.
-        keep: "last" weights, or the "best" epoch's by the validation score. "best" selects on
-            the validation split, so report on another one.
-        other_pieces, precision: see `make_items`; of the encoder's matrix products.
-    """
-
-    epochs: int | None = None
-    steps: int | None = None
-    min_steps: int = 0
-    batch_size: int = 16
-    accumulate: int = 1
-    learning_rate: float = 5e-5
-    weight_decay: float = 0.01
+    epochs: int | None = None  # so many passes over the training examples; else
+    steps: int | None = None  # as many as give so many optimizer steps; else
+    min_steps: int = 0  # `EPOCHS`, and more until there are so many steps
+    batch_size: int = 16  # examples per step
+    accumulate: int = 1  # smaller batches that a step is split into, to save memory
+    learning_rate: float = 5e-5  # which the schedule multiplies
+    weight_decay: float = 0.01  # decoupled, of matrices only
     betas: tuple[float, float] = (0.9, 0.999)
     epsilon: float = 1e-8
-    clip: float = 1.0
-    prefix_dropout: bool = False
-    keep: Literal["last", "best"] = "last"
-    other_pieces: OtherPieces = "ignore"
+    clip: float = 1.0  # largest norm of the whole gradient; 0 for no clipping
+    prefix_dropout: bool = False  # keep dropout on below the lowest parameter that learns
+    keep: Literal["last", "best"] = "last"  # weights; the best epoch's by the validation score
+    other_pieces: OtherPieces = "ignore"  # of a word, in tagging: see `make_items`
     precision: Precision = "float32"
 
     def __post_init__(self) -> None:
@@ -177,26 +160,15 @@ def usual_objective(model: nn.Module) -> Objective:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A method: what fills the slots. It travels whole, so that no path can forget a slot.
+    """A method: what fills the slots. It travels whole, so that no path can forget a slot."""
 
-    Args:
-        name: as written on the command line.
-        trainable: which parameters learn, in epoch 1, 2, ...
-        gradients: makes the gradient rule from the model, its training inputs, the seeds and
-            the team, just before training starts; None leaves gradients alone.
-        schedule: makes a fresh schedule; a schedule has a state, so runs do not share one.
-        scales: factor on the rate of each parameter, by name, made from the model; None means 1.
-        objective: told the step, from 0, and their number; None means `usual_objective`.
-        settings: defaults of the run; the user's own choices replace them.
-    """
-
-    name: str = "full"
-    trainable: Trainable = everything
-    gradients: MakeRule | None = None
-    schedule: Callable[[], Schedule] = Linear
-    scales: Callable[[nn.Module], Scales] | None = None
-    objective: Objective | None = None
-    settings: Settings = field(default_factory=Settings)
+    name: str = "full"  # as written on the command line
+    trainable: Trainable = everything  # which parameters learn, in epoch 1, 2, ...
+    gradients: MakeRule | None = None  # makes the rule just before training starts
+    schedule: Callable[[], Schedule] = Linear  # makes a fresh one: a schedule has a state
+    scales: Callable[[nn.Module], Scales] | None = None  # factor on the rate, by name; None: 1
+    objective: Objective | None = None  # None: `usual_objective`
+    settings: Settings = field(default_factory=Settings)  # the user's own choices replace them
 
 
 @dataclass(frozen=True)
@@ -252,11 +224,7 @@ def adamw(
 
 
 def select(model: nn.Module, trainable: Trainable, epochs: int = 1) -> dict[str, nn.Parameter]:
-    """Let exactly the parameters learn that `trainable` names in any epoch; return them by name.
-
-    Raises:
-        MiniftError: if it names none, or one that the model does not have.
-    """
+    """Let exactly the parameters learn that `trainable` names in any epoch; return them by name."""
     parameters = dict(model.named_parameters())
     names = {name for epoch in range(1, epochs + 1) for name in trainable(model, epoch)}
     if unknown := sorted(names - parameters.keys()):
@@ -267,32 +235,6 @@ def select(model: nn.Module, trainable: Trainable, epochs: int = 1) -> dict[str,
         parameter.requires_grad_(name in names)
         parameter.grad = None
     return {name: parameter for name, parameter in parameters.items() if name in names}
-
-
-def backward(
-    model: nn.Module,
-    items: Sequence[Item],
-    objective: Callable[[nn.Module, Batch], Tensor],
-    accumulate: int = 1,
-    make_batch: MakeBatch = make_batch,
-    team: Team = Team(),
-) -> tuple[float, int]:
-    """Add to `.grad` the gradient of the mean loss over all labelled targets of a step's `items`.
-
-    Returns:
-        Sum of the losses, and the number of targets.
-    """
-    count = int(labelled(torch.tensor([t for item in items for t in item.targets])).sum())
-    if count == 0:
-        return 0.0, 0
-    device, summed, share = next(model.parameters()).device, 0.0, team.share(items)
-    size = max(1, -(-len(share) // accumulate))
-    for at in range(0, len(share), size):
-        batch = to_device(make_batch(share[at : at + size]), device)
-        loss = objective(model, batch).sum()
-        (loss / count).backward()
-        summed += float(loss.detach())
-    return team.add_up(model, summed), count
 
 
 class Training:
@@ -319,9 +261,9 @@ class Training:
             raise MiniftError("there are no training examples")
         if validate is None and (settings.keep == "best" or self.schedule.needs_dev_loss):
             what = 'keep="best"' if settings.keep == "best" else "this schedule"
+            remedy = "give one, or take the last weights and a schedule of fixed length"
             raise MiniftError(
-                f"{what} decides by the development split, and this run has none; give one, or "
-                "choose a schedule of fixed length and the last weights"
+                f"{what} decides by the development split, and there is none; {remedy}"
             )
         self.model, self.items, self.recipe, self.settings = model, items, recipe, settings
         self.validate, self.make_batch, self.team = validate, make_batch, team
@@ -363,23 +305,31 @@ class Training:
             module.eval()
         self.history.quiet, self.epoch_order = len(quiet), self.order.get_state()
 
+    def backward(self, group: Sequence[Item]) -> tuple[float, int]:
+        """Add to `.grad` the gradient of the mean loss over all labelled targets of `group`;
+        return the sum of their losses, and their number."""
+        targets = int(labelled(torch.tensor([t for item in group for t in item.targets])).sum())
+        if targets == 0:
+            return 0.0, 0
+        summed, share = 0.0, self.team.share(group)
+        size = max(1, -(-len(share) // self.settings.accumulate))
+        for at in range(0, len(share), size):
+            batch = to_device(self.make_batch(share[at : at + size]), self.dropout.device)
+            loss = self.objective(self.model, batch, self.step, self.steps).sum()
+            (loss / targets).backward()
+            summed += float(loss.detach())
+        return self.team.add_up(self.model, summed), targets
+
     def take_step(self, group: Sequence[Item]) -> None:
         """Take one optimizer step on the items `group`."""
         began = time.perf_counter()
         self.rate = self.settings.learning_rate * self.schedule.factor(self.step)
         for parameters in self.optimizer.param_groups:
             parameters["lr"] = self.rate * parameters["scale"]
-
-        def objective(model: nn.Module, batch: Batch) -> Tensor:
-            return self.objective(model, batch, self.step, self.steps)
-
-        accumulate, make_batch = self.settings.accumulate, self.make_batch
-        loss, targets = backward(self.model, group, objective, accumulate, make_batch, self.team)
+        loss, targets = self.backward(group)
         if not loss < math.inf:
-            raise Diverged(
-                f"the loss became {loss} at step {self.step} (epoch {self.epoch}); "
-                "lower the learning rate or check the training data"
-            )
+            where = f"at step {self.step} (epoch {self.epoch})"
+            raise Diverged(f"the loss became {loss} {where}; lower the rate, or check the data")
         if self.settings.clip:
             nn.utils.clip_grad_norm_(self.parameters.values(), self.settings.clip)
         if self.rule:
@@ -427,10 +377,10 @@ class Training:
 
     def state(self) -> dict[str, Any]:
         """Return all that the rest of the run depends on: a checkpoint, between two steps."""
-        masks = self.rule and self.rule.generator
+        masks = self.rule.generator if self.rule else None
         return {
             "place": {name: getattr(self, name) for name in self._place},
-            "weights": {name: p.detach() for name, p in self.parameters.items()},
+            "weights": {name: parameter.detach() for name, parameter in self.parameters.items()},
             "optimizer": self.optimizer.state_dict(),
             "order": self.epoch_order,
             "dropout": self.dropout.get_state(),
@@ -476,21 +426,15 @@ def fine_tune(
     team: Team = Team(),
     watch: Callable[[Training], Iterable[object]] = iter,
 ) -> History:
-    """Train `model` in place.
+    """Train `model`, an encoder with a head on its device, in place; leave it ready to answer.
 
     Args:
-        model: an encoder with a head, on its device.
-        items: training inputs.
-        recipe, seeds: the method; the random streams, of which `order` and `dropout` are used
-            here and `masks` by gradient rules.
-        validate: returns (loss, headline score) on the validation split; called after each
-            epoch, with the model in evaluation mode.
+        model, items, recipe: what is trained, on what, by which method.
+        seeds: `order` and `dropout` are used here, `masks` by gradient rules.
+        validate: returns (loss, headline score) on the validation split; called after each epoch.
         make_batch: packs items; a cache adds what frozen layers make of them (speed/prefix.py).
         team: how several processes share a step (runs/processes.py).
-        watch: iterates over the `Training`; what watches a run or resumes it wraps this.
-
-    Returns:
-        What happened. The model is left in evaluation mode.
+        watch: iterates over the `Training`; what shows or resumes a run wraps this.
 
     Raises:
         MiniftError: if nothing trains, a name is unknown, a validation split is needed and

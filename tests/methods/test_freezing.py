@@ -23,8 +23,8 @@ from minift.bert.heads import SequenceClassifier
 from minift.bert.masked_lm import MaskedLM
 from minift.checkpoints.weights import hf_name
 from minift.errors import MiniftError
-from minift.methods.bitfit import bitfit, head_only
-from minift.methods.freezing import freeze
+from minift.methods.bitfit import bitfit
+from minift.methods.freezing import freeze, head_only
 from minift.training.batches import make_batch
 from minift.training.loop import Settings, adamw, cross_entropy, everything, select
 from tests.bert.reference import inputs, own_config

@@ -32,7 +32,9 @@ from torch.utils.flop_counter import FlopCounterMode
 import minift
 from minift import Seeds, Settings
 from minift.active.masks import text_keys
-from minift.active.mc_dropout import TextMasks, dropout_sites, mc_logits, repeated, sampling
+from minift.active.mc_dropout import TextMasks, mc_logits
+from minift.active.passes import repeated
+from minift.active.sites import dropout_sites, sampling
 from minift.bert.names import WORD_TABLE
 from minift.bert.packing import Layout, Packed
 from minift.methods.freezing import freeze
