@@ -1,9 +1,9 @@
-"""One picture and one table of several simulations: one panel and one row per folder.
+"""One picture and one table of several simulations: a panel and a row a folder.
 
     python data_scripts/draw_curves.py runs/sst2-full runs/sst2-head ... --out curves.png
 
 Each folder was made by `minift active simulate --out`. A panel shows the mean score of each
-strategy with its 95% interval, a row the one test of each strategy: its whole curve minus that of
+strategy with its 95% interval, a row the one test of each strategy: its whole curve less that of
 random, seed by seed. Folders may still be growing: they are only read.
 
 Proof    tests/data_scripts/test_draw_curves.py
@@ -48,13 +48,14 @@ def title(found: Study) -> str:
     learns = {"full": "everything learns", "head": "the head learns"}
     method = learns.get(setup["method"], setup["method"])
     method += " under a CNN" if setup.get("head") == "cnn" else ""
-    sampled = {"trained": "the sites trained with it", "all": "all sites", "head": "the head"}
+    sampled = {"trained": "the sites that had it in training", "all": "all sites"}
+    sampled |= {"head": "the head", "none": "no site"}
     sites = sampled.get(setup["layers"], f"the top {setup['layers']} layers")
     return f"{setup['data']}: {method}, dropout samples in {sites}"
 
 
 def row(found: Study) -> str:
-    """Return a line of a Markdown table: each strategy minus random over the whole curve."""
+    """Return a line of a Markdown table: each strategy less random over the whole curve."""
     cells = []
     for strategy, difference in whole_curves(found).items():
         ends = difference.interval
@@ -65,7 +66,7 @@ def row(found: Study) -> str:
 
 
 def draw(studies: Sequence[Study], file: Path) -> None:
-    """Draw one panel per simulation."""
+    """Draw a panel a simulation."""
     import matplotlib
 
     matplotlib.use("Agg")

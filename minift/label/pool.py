@@ -1,9 +1,9 @@
-"""Texts nobody has labelled yet: read, numbered by their line, and cleared of what is no text.
+"""Texts nobody has labelled yet: read, numbered by their line, and cleared of empty ones.
 
 Claim    Every row of a file is in the pool, or named with its line and why it is not.
-Differs  - Texts alike but for white space are one text: the first is kept, the others are named.
-           Texts alike but for case or punctuation are kept and counted.
-         - An id is the one of the column `id`, or the line; so it stays when others are left out.
+Differs  - Texts that differ only in white space are one text: the first is kept, the others are
+           named. Texts that differ only in case or punctuation are kept and counted.
+         - An id is that of the column `id`, or the line; so it stays when others are left out.
 Proof    tests/label/test_project.py
 """
 
@@ -103,7 +103,7 @@ def distinct(found: list[Numbered]) -> tuple[list[tuple[int, Example]], list[dic
         if example is None:
             left_out.append({"line": line, "why": "empty"})
             continue
-        texts = texts_in(example)
+        texts = texts_of(example)
         key = tuple(" ".join(text.split()) for text in texts)
         if key in exact:
             why = f"same text as line {exact[key]}"
@@ -117,8 +117,8 @@ def distinct(found: list[Numbered]) -> tuple[list[tuple[int, Example]], list[dic
     return kept, left_out, near
 
 
-def texts_in(example: Example) -> list[str]:
-    """Return the text, or both of a pair; of a sentence its words with blanks."""
+def texts_of(example: Example) -> tuple[str, ...]:
+    """Return what a person is shown: the text, or both of a pair, or the words with blanks."""
     if isinstance(example, TaggedExample):
-        return [" ".join(example.words)]
-    return [example.text] if example.text_b is None else [example.text, example.text_b]
+        return (" ".join(example.words),)
+    return (example.text,) if example.text_b is None else (example.text, example.text_b)

@@ -16,7 +16,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minift.bert.packing import Layout, Packed, Selection, pack
+from minift.bert.packing import Layout, Packed, Selection, pack, to_device
 
 proven = settings(max_examples=100, deadline=None, database=None)
 LENGTHS = st.lists(st.integers(0, 6), min_size=1, max_size=6).filter(any)
@@ -196,7 +196,7 @@ def test_places_for_too_few_sequences_or_for_none_are_refused():
 
 
 def test_moving_a_batch_moves_every_tensor_and_keeps_the_offsets_on_the_cpu(device):
-    packed = pack([[1, 2, 3], [4]], [[0, 1, 1], [0]]).to(device)
+    packed = to_device(pack([[1, 2, 3], [4]], [[0, 1, 1], [0]]), device)
     wanted = packed.select([[0, 2], []])
     on_device = [packed.input_ids, packed.segment_ids, packed.position_ids]
     on_device += [packed.layout.slots, wanted.indices, wanted.layout.slots]
@@ -204,6 +204,6 @@ def test_moving_a_batch_moves_every_tensor_and_keeps_the_offsets_on_the_cpu(devi
     assert {tensor.device.type for tensor in on_device} == {device.type}
     assert packed.cu_seqlens.device.type == "cpu"
     assert isinstance(packed, Packed)
-    assert isinstance(wanted.to("cpu"), Selection)
+    assert isinstance(to_device(wanted, "cpu"), Selection)
     rows = torch.ones(4, 2, device=device)
     assert packed.layout.mask(packed.layout.pad(rows)).device.type == device.type

@@ -24,21 +24,17 @@ from torch import nn
 
 from minift.active.masks import text_keys
 from minift.active.mc_dropout import TextMasks, dropout_sites, mc_logits, sampling
-from minift.bert.heads import reads_every_token
-from minift.bert.packing import pack, to_device
-from minift.active.mc_dropout import TextMasks, mc_logits
 from minift.active.sites import dropout_sites, sampling
-from minift.bert.heads import reads_every_token
-from minift.methods.cnn_head import ConvClassifier, Convolutions
-from minift.bert.packing import pack
+from minift.bert.packing import pack, to_device
 from minift.errors import MiniftError
-from minift.methods.bitfit import bitfit, head_only
+from minift.methods.bitfit import bitfit
 from minift.methods.cnn_head import ConvClassifier, Convolutions
-from minift.methods.freezing import freeze
+from minift.methods.freezing import freeze, head_only
 from minift.methods.recipes import recipe
 from minift.runs.folder import load_run
 from minift.runs.train import train
 from minift.runs.tuned import build
+from minift.speed.prefix import reads_every_token
 from minift.training import loop
 from minift.training.batches import Item, make_batch
 from minift.training.loop import Recipe, Seeds, Settings, fine_tune

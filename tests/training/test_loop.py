@@ -23,21 +23,22 @@ from torch.nn import functional as F
 from minift.bert.dropout import Dropout
 from minift.bert.heads import SequenceClassifier, TokenClassifier
 from minift.errors import MiniftError
-from minift.methods.adaptive import adaptive
+from minift.methods.adaptive import Adaptive
 from minift.training.batches import UNLABELLED, Item, make_batch
 from minift.training.loop import (
+    EPOCHS,
     Recipe,
     Seeds,
     Settings,
+    Training,
     adamw,
-    backward,
-    cross_entropy,
     everything,
     fine_tune,
     select,
     squared_error,
 )
-from minift.training.schedules import Constant, Linear
+from minift.training.schedules import Linear
+from minift.training.trapezoids import Constant
 from tests.bert.reference import copy_weights, hf_config, own_config, randomise
 
 
@@ -57,6 +58,12 @@ def model(seed: int = 0, dropout: float = 0.0) -> SequenceClassifier:
         own_config(hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout)
     )
     return randomise(own, seed, std=0.2).double()
+
+
+def backward(own, items, accumulate: int = 1, trainable=everything) -> tuple[float, int]:
+    """The gradient of one step; the sum of the losses, and the number of targets."""
+    recipe = Recipe(trainable=trainable, settings=Settings(accumulate=accumulate))
+    return Training(own, items, recipe, Seeds.all(0)).backward(items)
 
 
 def weights(own: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -125,10 +132,10 @@ def test_gradient_accumulated_over_parts_equals_that_of_the_whole_batch(parts):
         targets[0] = UNLABELLED
         items.append(Item(number, ids, [0] * length, list(range(length)), targets))
     own = randomise(TokenClassifier(own_config()), 0, std=0.3).double()
-    whole = backward(own, items, cross_entropy, 1)
+    whole = backward(own, items)
     expected = {name: p.grad.clone() for name, p in own.named_parameters()}
     own.zero_grad()
-    parted = backward(own, items, cross_entropy, parts)
+    parted = backward(own, items, parts)
     assert parted == pytest.approx(whole, abs=1e-9)
     for name, parameter in own.named_parameters():
         torch.testing.assert_close(parameter.grad, expected[name], rtol=0, atol=1e-12)
@@ -144,7 +151,7 @@ def test_the_loss_of_a_step_is_the_mean_over_words_not_over_sentences():
     F.cross_entropy(own(batch.packed, batch.wanted), batch.targets, ignore_index=-100).backward()
     expected = {name: p.grad.clone() for name, p in own.named_parameters()}
     own.zero_grad()
-    _, count = backward(own, items, cross_entropy, 1)
+    _, count = backward(own, items)
     assert count == 4
     for name, parameter in own.named_parameters():
         torch.testing.assert_close(parameter.grad, expected[name], rtol=0, atol=1e-12)
@@ -154,8 +161,8 @@ def test_an_unlabelled_word_has_no_loss_and_is_not_counted():
     own = randomise(TokenClassifier(own_config()), 0).double()
     labelled = Item(0, [5, 6, 7], [0, 0, 0], [1], [2])
     with_gap = Item(0, [5, 6, 7], [0, 0, 0], [0, 1, 2], [UNLABELLED, 2, UNLABELLED])
-    alone = backward(own, [labelled], cross_entropy, 1)
-    assert backward(own, [with_gap], cross_entropy, 1) == pytest.approx(alone, abs=1e-12)
+    alone = backward(own, [labelled])
+    assert backward(own, [with_gap]) == pytest.approx(alone, abs=1e-12)
     assert alone[1] == 1
 
 
@@ -203,9 +210,9 @@ def test_only_matrices_decay():
 
 def test_optimizer_keeps_state_for_trained_parameters_only():
     own = model()
-    parameters = select(own, lambda m: ["classifier.bias"])
+    parameters = select(own, lambda m, epoch=1: ["classifier.bias"])
     optimizer = adamw(parameters, Settings())
-    backward(own, make_items(4), cross_entropy, 1)
+    backward(own, make_items(4), trainable=lambda m, epoch=1: ["classifier.bias"])
     optimizer.step()
     assert list(optimizer.state) == [own.classifier.bias]
 
@@ -283,15 +290,29 @@ def test_a_schedule_can_stop_the_run_and_its_sentence_is_kept():
 
     losses = iter([1.0, 2.0, 3.0])
     settings = Settings(epochs=3, batch_size=4)
-    history = fine_tune(model(), make_items(8), Recipe(schedule=lambda *_: Stop(), settings=settings), Seeds.all(0), validate=lambda own: (next(losses), 0.0))  # fmt: skip
+    recipe = Recipe(schedule=Stop, settings=settings)
+    history = fine_tune(
+        model(), make_items(8), recipe, Seeds.all(0), validate=lambda own: (next(losses), 0.0)
+    )
     assert history.stopped == "enough"
     assert len(history.epochs) == 2
 
 
 def test_few_labels_get_at_least_the_floor_of_steps():
-    settings = Settings(epochs=2, batch_size=16, min_steps=30)
-    history = fine_tune(model(), make_items(20), Recipe(settings=settings), Seeds.all(0))
-    assert history.epochs[-1].step == 30  # 15 epochs of 2 steps
+    def last(**lengths) -> int:
+        recipe = Recipe(settings=Settings(batch_size=16, **lengths))
+        return fine_tune(model(), make_items(20), recipe, Seeds.all(0)).epochs[-1].step
+
+    assert last() == 2 * EPOCHS
+    assert last(min_steps=30) == 30  # 15 epochs of 2 steps
+    assert last(min_steps=5) == 2 * EPOCHS  # a floor, not a length
+    assert last(steps=5) == 6  # whole epochs
+
+
+def test_a_number_of_epochs_is_exact_whatever_floor_was_set_before():
+    recipe = Recipe(settings=Settings(min_steps=200, steps=100))
+    short = replace(recipe, settings=replace(recipe.settings, epochs=3))
+    assert len(fine_tune(model(), make_items(20), short, Seeds.all(0)).epochs) == 3
 
 
 def run(seeds: Seeds, dropout: float = 0.1) -> dict[str, torch.Tensor]:
@@ -384,21 +405,21 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step():
 
 def test_bad_requests_are_refused_with_a_reason():
     with pytest.raises(MiniftError, match="nothing would train"):
-        select(model(), lambda m: [])
+        select(model(), lambda m, epoch=1: [])
     with pytest.raises(MiniftError, match=r"no such parameter: bert\.nowhere"):
-        select(model(), lambda m: ["bert.nowhere"])
+        select(model(), lambda m, epoch=1: ["bert.nowhere"])
     with pytest.raises(MiniftError, match="no training examples"):
         fine_tune(model(), [], Recipe(settings=Settings()), Seeds.all(0))
-    with pytest.raises(MiniftError, match="decides by the validation loss"):
+    with pytest.raises(MiniftError, match="this schedule decides by the development split"):
         fine_tune(
             model(),
             make_items(2),
-            Recipe(schedule=lambda *_: adaptive(), settings=Settings()),
+            Recipe(schedule=Adaptive, settings=Settings()),
             Seeds.all(0),
         )
-    with pytest.raises(MiniftError, match="needs a validation split"):
+    with pytest.raises(MiniftError, match=r'keep="best" decides by the development split'):
         fine_tune(model(), make_items(2), Recipe(settings=Settings(keep="best")), Seeds.all(0))
-    with pytest.raises(MiniftError, match="epochs must be at least 1, got 0"):
+    with pytest.raises(MiniftError, match="epochs must be a whole number from 1 up, got 0"):
         Settings(epochs=0)
     with pytest.raises(MiniftError, match="learning_rate must be positive, got -1"):
         Settings(learning_rate=-1)
