@@ -24,7 +24,6 @@ from torch import nn
 
 from minift.active.masks import text_keys
 from minift.active.mc_dropout import TextMasks, dropout_sites, mc_logits, sampling
-from minift.active.mc_dropout import TextMasks, mc_logits
 from minift.active.sites import dropout_sites, sampling
 from minift.bert.packing import pack, to_device
 from minift.errors import MiniftError
@@ -35,9 +34,6 @@ from minift.methods.recipes import recipe
 from minift.runs.fit import fit
 from minift.runs.folder import load_run
 from minift.runs.train import train
-from minift.runs.tuned import build
-from minift.speed.prefix import reads_every_token
-from minift.training import loop
 from minift.runs.tuned import FineTuned, build
 from minift.speed.prefix import reads_every_token
 from minift.training.batches import Item, make_batch
