@@ -93,8 +93,8 @@ def test_a_run_of_no_tests_is_a_failure(suite):
 
 
 def test_a_folder_runs_the_proofs_and_the_rest_with_all_or_when_its_file_is_named(suite):
-    body = "import pytest\n\n@pytest.mark.slow\ndef test_slow():\n    pass\n\ndef test_quick():\n    pass\n"
-    (suite / "test_a.py").write_text(body)
+    slow = "import pytest\n\n@pytest.mark.slow\ndef test_slow():\n    pass\n"
+    (suite / "test_a.py").write_text(slow + "\ndef test_quick():\n    pass\n")
     (suite / "test_b.py").unlink()
     (suite / "safety").mkdir()
     (suite / "safety" / "test_spoilt.py").write_text("def test_spoilt():\n    pass\n")

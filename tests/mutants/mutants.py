@@ -750,6 +750,15 @@ SCORES = (
             "not the number that papers report",
         ),
         (
+            "ties of the majority go by the alphabet",
+            "max(order, key=lambda label: counts[label])",
+            "max(sorted(order), key=lambda label: counts[label])",
+            METRICS
+            + "test_of_equally_frequent_labels_the_baseline_takes_the_first_in_the_order_of_the_"
+            "logits",
+            "two reports of one data set name two baselines",
+        ),
+        (
             "one prediction in two halves of STS-B",
             "return sum(scores[part] for part in parts) / len(parts)",
             "return scores[parts[0]]",
@@ -1726,6 +1735,13 @@ KEPT = [
             "tests/data/test_texts.py::"
             "test_a_fault_of_the_last_line_is_told_before_the_first_text_comes",
             "hours of answers end in an error of the last line",
+        ),
+        (
+            "a line is known by its place, counted from 0",
+            "yield number, TextExample(str(number), line) if",
+            "yield number, TextExample(str(number - 1), line) if",
+            "tests/label/test_project.py::test_every_line_is_in_the_pool_or_named_with_the_reason",
+            "ids do not lead back to the file",
         ),
     ),
 ]
