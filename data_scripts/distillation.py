@@ -31,7 +31,7 @@ from torch.nn import functional as F
 from minift.bert.config import BertConfig
 from minift.bert.encoder import Bert, Pooler
 from minift.bert.masked_lm import MaskedLM
-from minift.bert.packing import Packed, Selection, pack
+from minift.bert.packing import Packed, Selection, pack, to_device
 from minift.checkpoints.tokenizer import Tokenizer, WordWindow
 from minift.data.words import split_words
 from minift.errors import MiniftError
@@ -126,7 +126,7 @@ def _teacher_vectors(lines: Sequence[str], teacher: Bert, tokenizer: Tokenizer) 
     device = teacher_device(teacher)
     for at in range(0, len(found), 64):
         group = found[at : at + 64]
-        packed = pack([window.input_ids for _, window in group]).to(device)
+        packed = to_device(pack([window.input_ids for _, window in group]), device)
         with torch.inference_mode():
             states = teacher.hidden_states(packed)
         middle, last = states[len(states) // 2].float().cpu(), states[-1].float().cpu()

@@ -85,11 +85,6 @@ class BertConfig:
         return (rows + 2) * width + self.num_hidden_layers * layer + width * (width + 1)
 
     @property
-    def head_dim(self) -> int:
-        """Width of one attention head."""
-        return self.hidden_size // self.num_attention_heads
-
-    @property
     def head_dropout(self) -> float:
         """Dropout before a classifier."""
         own = self.classifier_dropout

@@ -62,7 +62,7 @@ class Attention(nn.Module):
     def __init__(self, config: BertConfig):
         super().__init__()
         self.num_heads = config.num_attention_heads
-        self.head_dim = config.head_dim
+        self.head_dim = config.hidden_size // config.num_attention_heads
         self.query = nn.Linear(config.hidden_size, config.hidden_size)
         self.key = nn.Linear(config.hidden_size, config.hidden_size)
         self.value = nn.Linear(config.hidden_size, config.hidden_size)
@@ -144,10 +144,7 @@ class Bert(nn.Module):
         return self.layers[-1](hidden, packed.layout, wanted)
 
     def up_to(self, layers: int, packed: Packed) -> Tensor:
-        """Return the output (tokens, hidden) of the lowest `layers` layers; 0: of the embeddings.
-
-        What is computed of the batch already starts from there; it must not reach above `layers`.
-        """
+        """Return the output (tokens, hidden) of the lowest `layers` layers; 0: the embeddings'."""
         start = packed.computed or Computed(0, self.embeddings(packed))
         hidden = start.hidden
         for layer in self.layers[start.layers : layers]:

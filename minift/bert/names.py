@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 
-WORD_TABLE = "bert.embeddings.word.weight"
 _PLACE = re.compile(r"(?:bert\.)?(?:layers\.(\d+)|(embeddings|pooler))\.(.+)")
 
 

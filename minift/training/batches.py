@@ -1,7 +1,7 @@
 """From items to batches: what the model reads, which tokens are asked, what is expected.
 
 Claim    Every task has one shape: some tokens of a packed batch are asked, and each has one
-         target. (items.py makes the items of a task from its examples.)
+         target (items.py makes items from the examples of a task).
 Proof    tests/training/test_items.py
 """
 

@@ -9,10 +9,10 @@ Claim    Fine-tuning is this loop; a method is a `Recipe` that fills its slots, 
     objective   what is the loss?                 (model, batch, step, steps) -> loss per target
 
 Source   AdamW: Loshchilov & Hutter (2019), https://arxiv.org/abs/1711.05101, decoupled decay on
-         matrices and not on biases and LayerNorm; bias correction on, as Mosbach et al. (2021),
-         https://arxiv.org/abs/2006.04884, show it must be for few labels.
+         matrices only; bias correction on, as few labels need it (Mosbach et al. 2021,
+         https://arxiv.org/abs/2006.04884).
 Differs  - The loss of a step is the mean over its labelled targets, also when it is accumulated
-           over several smaller batches (a mean of batch means would weigh them unequally).
+           over smaller batches (a mean of batch means would weigh them unequally).
          - Where the lowest layers are frozen their dropout is off: it would only add noise to
            features that cannot adapt to it (`Settings.prefix_dropout` switches it on).
          - Separate random streams (see `Seeds`), so that methods are compared on the same draws.
@@ -154,8 +154,8 @@ def squared_error(model: nn.Module, batch: Batch, step: int = 0, steps: int = 1)
 
 def usual_objective(model: nn.Module) -> Objective:
     """Return `squared_error` for a model of regression and `cross_entropy` for any other."""
-    regression = getattr(model.config, "problem_type", None) == "regression"
-    return squared_error if regression else cross_entropy
+    task = getattr(getattr(model, "config", None), "problem_type", None)
+    return squared_error if task == "regression" else cross_entropy
 
 
 @dataclass(frozen=True)
@@ -238,11 +238,8 @@ def select(model: nn.Module, trainable: Trainable, epochs: int = 1) -> dict[str,
 
 
 class Training:
-    """A run under way; its arguments are those of `fine_tune`.
-
-    Iterating over it trains. It gives None after each step, and its record after each epoch, so
-    that a caller may draw a bar meanwhile, or write `state()`, which is a checkpoint.
-    """
+    """A run under way, made as `fine_tune` does. Iterating over it trains: it gives None after each
+    step, and a record after each epoch, so that a caller may write `state()`, its checkpoint."""
 
     _place = ("epoch", "done", "step", "rate", "loss", "targets", "best", "seconds", "trained_for")
 
@@ -436,9 +433,8 @@ def fine_tune(
         team: how several processes share a step (runs/processes.py).
         watch: iterates over the `Training`; what shows or resumes a run wraps this.
 
-    Raises:
-        MiniftError: if nothing trains, a name is unknown, a validation split is needed and
-            missing, or the loss is not finite.
+    A MiniftError says if nothing would train, a name is unknown, a validation split is needed and
+    missing, or the loss is not finite.
     """
     training = Training(model, items, recipe, seeds, validate, make_batch, team)
     for _ in watch(training):

@@ -101,7 +101,7 @@ def test_from_texts_to_a_model_that_answers_by_the_commands_that_are_printed(
         r"skipped +1\n",
         r"labelled +10 +negative \d, positive \d; imbalance \d\n",
         r"round 2: 20 by bald, 17 waiting",
-        r"stopping: no advice yet; .* there is 1",
+        r"advice: continue: .* no two models yet",
     ):
         assert re.search(words, out), out
     code, out, _ = run(capsys, "active", "train", project)
@@ -138,6 +138,26 @@ def test_problems_go_to_standard_error_and_only_a_useless_file_is_a_failure(proj
     assert error.startswith("problem: ") and "line 2" in error and "positiv" in error
     code, out, _ = run(capsys, "active", "import", project, batch)
     assert code == 0 and "recorded: 0 labels, 0 skipped; on record before: 2" in out
+
+
+def test_guesses_for_random_texts_and_answers_given_before_are_taken_if_asked_for(project, capsys):
+    run(capsys, "active", "next", project, "-n", 8)
+    batch = project / "batches" / "001.csv"
+    fill(batch)
+    run(capsys, "active", "import", project, batch)
+    first = batch.read_bytes()
+    fill(batch, wrong="negative")
+    run(capsys, "active", "import", project, batch)
+    fill(batch, wrong="positive")
+    run(capsys, "active", "import", project, batch)
+    batch.write_bytes(first)
+    code, out, _ = run(capsys, "active", "import", project, batch)
+    assert code == 0 and "recorded: 0 labels" in out and "import it with --again" in out
+    code, out, _ = run(capsys, "active", "import", project, batch, "--again")
+    assert code == 0 and "recorded: 1 labels" in out
+    for options, models in ((), 0), (("--guesses", "--more"), 1):
+        run(capsys, "active", "next", project, "-n", 2, "--strategy", "random", *options)
+        assert len(list((project / "models").glob("*.json"))) == models
 
 
 def test_label_chooses_by_itself_if_it_is_told_how_many(project, capsys, monkeypatch):

@@ -174,7 +174,7 @@ def test_a_json_min_export_is_read_oldest_first_with_its_own_ids_ignored(tmp_pat
     assert two.startswith(
         "b.json: record 5: text '4': it has several classes, ['neg', 'pos']; keep one"
     )
-    assert unnamed.startswith("b.json: record 6: text '5': there is no \"label\"; give the choices")
+    assert unnamed.startswith("b.json: record 6: text '5': it has no \"label\"; give the choices")
     assert "text '1' is pos here but neg" in conflict
     values = [region(*span)["value"] for span in SPANS]
     base = {"minift_id": "s1", "text": TEXT, "annotation_id": 1}

@@ -593,6 +593,38 @@ LOADER = _in(
     ),
 )
 
+JOURNAL = "tests/test_journal.py::"
+JOURNALS = [
+    *_in(
+        "minift/journal.py",
+        (
+            "an answer is not on the disk when it is acknowledged",
+            "            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))\n"
+            "        os.fsync(file.fileno())\n",
+            "            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))\n",
+            JOURNAL + "test_an_event_is_on_the_disk_before_append_returns",
+            "a power cut loses labels that were said to be saved",
+        ),
+        (
+            "a log is written on after a torn line",
+            "        cut_log(path)\n",
+            "",
+            JOURNAL + "test_a_log_cut_at_any_byte_gives_its_whole_lines_and_can_be_written_on",
+            "two lines become one that nobody can read",
+        ),
+    ),
+    *_in(
+        "minift/files.py",
+        (
+            "what stops a lock for another reason is passed over",
+            "if error.errno not in _NO_LOCKS:",
+            "if False:",
+            FILES + "test_a_lock_that_cannot_be_taken_for_another_reason_is_refused",
+            "two processes write to one file",
+        ),
+    ),
+]
+
 WRITER = _in(
     "minift/files.py",
     (
@@ -716,6 +748,15 @@ SCORES = (
             '"entity_f1": report.macro.f1',
             METRICS + "test_tagging_scores_are_micro_averages_and_the_macro_f1",
             "not the number that papers report",
+        ),
+        (
+            "ties of the majority go by the alphabet",
+            "max(order, key=lambda label: counts[label])",
+            "max(sorted(order), key=lambda label: counts[label])",
+            METRICS
+            + "test_of_equally_frequent_labels_the_baseline_takes_the_first_in_the_order_of_the_"
+            "logits",
+            "two reports of one data set name two baselines",
         ),
         (
             "one prediction in two halves of STS-B",
@@ -923,8 +964,8 @@ EXCHANGED = (
         "minift/label/formats/rows.py",
         (
             "a changed text is not noticed",
-            "if given != expected:",
-            "if False:",
+            "if given == expected:",
+            "if True:",
             TABLES + "test_a_text_the_spreadsheet_changed_is_named_with_the_place",
             "the label of one text is given to another",
         ),
@@ -945,7 +986,7 @@ EXCHANGED = (
         ),
     )
     + _in(
-        "minift/label/formats/tables.py",
+        "minift/label/formats/spreadsheet.py",
         (
             "a text can become a formula",
             """return f"'{text}" if _FORMULA.match(text) else text""",
@@ -953,10 +994,13 @@ EXCHANGED = (
             TABLES + "test_no_cell_of_a_written_table_can_become_a_formula",
             "opening the batch in a spreadsheet runs what somebody wrote in a text",
         ),
+    )
+    + _in(
+        "minift/label/formats/conll.py",
         (
             "half a sentence is taken for none",
-            'elif all(tag in (UNTAGGED, "") for tag in tags)',
-            'elif any(tag in (UNTAGGED, "") for tag in tags)',
+            "elif not all(tag in UNTAGGED",
+            "elif not any(tag in UNTAGGED",
             TABLES + "test_a_fault_in_a_sentence_is_named_by_its_line_and_costs_that_sentence",
             "work is lost in silence",
         ),
@@ -997,8 +1041,8 @@ EXCHANGED = (
         ),
         (
             "what nobody looked at has no entity",
-            "elif not given:",
-            "elif not given and not isinstance(example, TaggedExample):",
+            "    if not given:",
+            '    if not given and task != "tagging":',
             DOCCANO + "test_no_span_is_unanswered_an_o_is_no_entity_and_a_comment_sets_aside",
             "the model learns that there is nothing in unread sentences",
         ),
@@ -1118,8 +1162,8 @@ PROJECTS = [
         "minift/label/score_files.py",
         (
             "a killed run goes on in the middle of a chunk",
-            "if len(chunk) == mc_dropout.CHUNK:",
-            "if chunk:",
+            "done -= done % streaming.CHUNK",
+            "done -= 0",
             PROJECT_TESTS + "test_a_score_file_cut_anywhere_ends_up_as_if_it_never_was",
             "the last digits, and with them close choices, depend on when it was killed",
         ),
@@ -1128,10 +1172,18 @@ PROJECTS = [
         "minift/label/answers.py",
         (
             "what one person said counts as said by all",
-            "[d.label for d in before if d.source == by]",
-            "[d.label for d in before]",
+            "[decision.label for decision in before if decision.source == by]",
+            "[decision.label for decision in before]",
             PROJECT_TESTS + "test_an_import_is_idempotent_and_corrections_and_conflicts_are_kept",
             "a second labeller's agreement is not on record",
+        ),
+        (
+            "an older file undoes a correction",
+            "if again else 0",
+            "if True else 0",
+            PROJECT_TESTS
+            + "test_an_older_file_that_was_filled_in_further_does_not_undo_a_correction",
+            "what somebody put right is wrong again, and nobody looks at it twice",
         ),
     ),
     *_in(
@@ -1142,6 +1194,14 @@ PROJECTS = [
             "if p",
             PROJECT_TESTS + "test_texts_that_wait_are_not_asked_again_unless_somebody_says_how",
             "an hour of labels in a spreadsheet is gone",
+        ),
+        (
+            "random texts train a model",
+            'elif asking.strategy != "random" or guess:',
+            "else:",
+            PROJECT_TESTS
+            + "test_random_texts_need_no_model_and_the_advice_says_what_nobody_can_know",
+            "the strategy that needs nothing waits for a training",
         ),
         (
             "a correction does not make another model",
@@ -1169,13 +1229,33 @@ PROJECTS = [
         ),
     ),
     *_in(
+        "minift/label/status.py",
+        (
+            "a budget counts the labels of the last model",
+            "advise(looks, budget, len(labelled))",
+            "advise(looks, budget)",
+            PROJECT_TESTS + "test_a_budget_counts_the_labels_of_today",
+            "people go on labelling though the budget is used up",
+        ),
+    ),
+    *_in(
+        "minift/label/project.py",
+        (
+            "steps of an earlier minift are taken for epochs",
+            'if facts["epochs"] == 1:',
+            "if False:",
+            PROJECT_TESTS + "test_a_project_of_an_earlier_minift_loads_and_can_be_continued",
+            "an older project trains for another number of steps than it says",
+        ),
+    ),
+    *_in(
         "minift/label/pool.py",
         (
-            "a line is known by its place among the texts kept",
-            "[(number, _cut(TextExample(str(number), line), task)) for number, line in lines]",
-            "[(number, _cut(TextExample(str(number - 1), line), task)) for number, line in lines]",
+            "texts alike but for white space are asked twice",
+            'tuple(" ".join(text.split()) for text in texts)',
+            "texts",
             PROJECT_TESTS + "test_every_line_is_in_the_pool_or_named_with_the_reason",
-            "ids do not lead back to the file",
+            "the same text is labelled twice",
         ),
     ),
 ]
@@ -1656,6 +1736,13 @@ KEPT = [
             "test_a_fault_of_the_last_line_is_told_before_the_first_text_comes",
             "hours of answers end in an error of the last line",
         ),
+        (
+            "a line is known by its place, counted from 0",
+            "yield number, TextExample(str(number), line) if",
+            "yield number, TextExample(str(number - 1), line) if",
+            "tests/label/test_project.py::test_every_line_is_in_the_pool_or_named_with_the_reason",
+            "ids do not lead back to the file",
+        ),
     ),
 ]
 
@@ -1785,6 +1872,7 @@ MUTANTS = [
     *STRICT,
     *LOADER,
     *WRITER,
+    *JOURNALS,
     *WORDPIECE,
     *SCORES,
     *TRAINING,

@@ -167,7 +167,7 @@ def _minimal(where: str, row: dict[str, Any], task: str) -> list[Said]:
             label = [v for values in lists for v in values if _only(v, "labels") is not None]
         return [Said(where, marks=_marks(label if isinstance(label, list) else [label]))]
     if label is None:
-        return [Said(where, unclear='there is no "label"; give the choices that name')]
+        return [Said(where, unclear='it has no "label"; give the choices that name')]
     chosen = label["choices"] if isinstance(label, dict) and "choices" in label else [label]
     several = chosen if isinstance(chosen, list) else [chosen]
     return [Said(where, classes=several)] if several else []

@@ -214,29 +214,21 @@ def _label(
     said: Said, example: Example, labels: Sequence[str]
 ) -> tuple[str | list[str] | None, list[tuple[str, str]]]:
     """Return the label (None: set aside), and (place, what is wrong) of each fault."""
-    faults: list[str] = []
-    if said.unclear:
-        faults = [said.unclear]
-    elif said.classes is not None:
-        found = match(said.classes[0], labels) if len(said.classes) == 1 else None
+    label: str | list[str] | None = None
+    faults = [said.unclear] if said.unclear else []
+    if said.classes is not None:
         if len(said.classes) > 1:
             faults = [f"it has several classes, {short(list(said.classes))}; keep one"]
-        elif found is None and not said.or_skip:
-            faults = [_unknown(said.classes[0], labels)]
-        return found, [(said.where, fault) for fault in faults]
+        elif (label := match(said.classes[0], labels)) is None and not said.or_skip:
+            shown = ", ".join(labels[:LABELS_SHOWN]) + ", ..." * (len(labels) > LABELS_SHOWN)
+            hint = nearest(str(said.classes[0]), labels)
+            faults = [f"{short(said.classes[0])} is not a label; labels are {shown}{hint}"]
     elif isinstance(example, TaggedExample) and said.marks is not None:
-        tags, faults = tags_of(example.words, said.marks, labels, said.utf16)
-        return tags, [(said.where, fault) for fault in faults]
+        label, faults = tags_of(example.words, said.marks, labels, said.utf16)
     elif isinstance(example, TaggedExample) and said.tags is not None:
-        wrong = list(_tag_faults(said.tags, example.words, labels))
-        return [str(match(tag, labels)) for _, tag in said.tags], wrong
-    return None, [(said.where, fault) for fault in faults]
-
-
-def _unknown(label: object, labels: Sequence[str]) -> str:
-    shown = ", ".join(labels[:LABELS_SHOWN]) + (", ..." if len(labels) > LABELS_SHOWN else "")
-    hint = nearest(str(label), labels)
-    return f"{short(label)} is not a label; labels are {shown}{hint}"
+        label = [str(match(tag, labels)) for _, tag in said.tags]
+        return label, list(_tag_faults(said.tags, example.words, labels))
+    return label, [(said.where, fault) for fault in faults]
 
 
 def _tag_faults(
