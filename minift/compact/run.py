@@ -48,7 +48,7 @@ def read_sentences(path: str | Path, format: str | None = None) -> list[tuple[st
     """Read unlabelled text; tags, if the file has them, are ignored.
 
     Args:
-        path: a text file (suffix .txt or none), one sentence a line, cut into words by
+        path: a text file (suffix .txt or none), one sentence per line, cut into words by
             `split_words`; or a token file, JSONL, CSV or TSV.
         format: "text" or one of `read_examples`; None goes by the suffix.
 
