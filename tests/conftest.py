@@ -1,5 +1,9 @@
 """What every test stands on: no network, one place for real data, a short list of skips.
 
+    pytest              the proofs, in under three minutes on 2 cores
+    pytest --all        everything: what is slow and what is in `REST` as well (CI runs this)
+    pytest tests/FILE   everything in these files
+
 Folders are tested by several processes, a file by each, if pytest-xdist is there; single files and
 tests in one, where a debugger works (`-n 0`: always in one).
 """
@@ -34,6 +38,29 @@ NO_REAL_DATA = "real data absent (set MINIFT_DATA)"
 NO_CHECKPOINT = "checkpoint not fetched (run: minift info minilm)"
 NO_CHROMIUM = "no Chromium"
 ALLOWED_SKIPS = {NO_GPU, NO_REAL_DATA, NO_CHECKPOINT, NO_CHROMIUM}
+
+
+# What surrounds the proofs: the application for people, kills, spoilt files, pages, graders.
+REST = ("benchmarks", "cli", "data_scripts", "label", "mutants", "safety", "tutorials")
+REST_FILES = ("test_graders.py", "test_conftest.py")
+
+
+def pytest_addoption(parser):
+    """Add --all."""
+    parser.addoption("--all", action="store_true", help="run everything, not only the proofs")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Of folders keep the proofs, unless --all is given."""
+    if config.option.all or not all(Path(name).is_dir() for name in config.args):
+        return
+    kept, left = [], []
+    for item in items:
+        parts = item.path.relative_to(config.rootpath).parts
+        rest = item.get_closest_marker("slow") or {*REST} & {*parts} or parts[-1] in REST_FILES
+        (left if rest else kept).append(item)
+    items[:] = kept
+    config.hook.pytest_deselected(items=left)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -412,9 +412,7 @@ def test_a_run_without_validation_split_is_refused_with_a_remedy():
         schedule.begin(1, 9)
         with pytest.raises(MiniftError, match="give it a validation split"):
             schedule.after_epoch(None)
-        with pytest.raises(
-            MiniftError, match="this schedule decides by the development split.* give one"
-        ):
+        with pytest.raises(MiniftError, match="schedule decides by the development split"):
             tune(small_model(), small_items(), LOOP, schedule=schedule)
 
 
