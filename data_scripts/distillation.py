@@ -11,8 +11,8 @@ Differs  - Hidden states are matched through projections that are thrown away, s
            differ; a word is matched at its first piece, since vocabularies differ.
          - [CLS] through the pooler must give the sentence vector (a classifier reads it there),
            and so must the mean of all tokens.
-         - A share of the sentences is shown to the student in lower case, to the (uncased)
-           teacher it makes no difference.
+         - A share of the sentences is shown to the student in lower case; to the (uncased)
+           teacher that makes no difference.
 Proof    tests/pretraining/test_pretrain.py
 """
 
@@ -30,8 +30,8 @@ from torch.nn import functional as F
 
 from minift.bert.config import BertConfig
 from minift.bert.encoder import Bert, Pooler
-from minift.bert.heads import MaskedLM
-from minift.bert.packing import Packed, Selection, pack
+from minift.bert.masked_lm import MaskedLM
+from minift.bert.packing import Packed, Selection, pack, to_device
 from minift.checkpoints.tokenizer import Tokenizer, WordWindow
 from minift.data.words import split_words
 from minift.errors import MiniftError
@@ -76,10 +76,10 @@ def teach(
 ) -> None:
     """Write 000.npz, 001.npz, ...: sentences as ids, and the teacher's vectors for them.
 
-    Chunks that are there already are left; the process may be stopped at any time.
+    Chunks that are there already are kept; the process may be stopped at any time.
 
     Args:
-        sentences: one sentence a string.
+        sentences: one sentence per string.
         folder: gets the chunks, and the projection of word vectors to `WORD_DIMS`.
         student: makes the ids.
         teacher, teacher_tokenizer: the larger model.
@@ -107,7 +107,7 @@ def teach(
         chunk = _chunk(taught(lines), student, projection)
         atomic_directory_write(folder, lambda new: np.savez(new / file.name, **chunk))  # noqa: B023
         rate = len(chunk["sentence"]) / (time.perf_counter() - started)
-        print(f"{file.name}: {len(chunk['sentence'])} sentences, {rate:.0f} a second", flush=True)
+        print(f"{file.name}: {len(chunk['sentence'])} sentences, {rate:.0f} per second", flush=True)
 
 
 def teacher_device(teacher: Bert) -> str:
@@ -126,7 +126,7 @@ def _teacher_vectors(lines: Sequence[str], teacher: Bert, tokenizer: Tokenizer) 
     device = teacher_device(teacher)
     for at in range(0, len(found), 64):
         group = found[at : at + 64]
-        packed = pack([window.input_ids for _, window in group]).to(device)
+        packed = to_device(pack([window.input_ids for _, window in group]), device)
         with torch.inference_mode():
             states = teacher.hidden_states(packed)
         middle, last = states[len(states) // 2].float().cpu(), states[-1].float().cpu()
@@ -140,7 +140,7 @@ def _teacher_vectors(lines: Sequence[str], teacher: Bert, tokenizer: Tokenizer) 
 
 
 def _principal_components(states: np.ndarray) -> dict[str, np.ndarray]:
-    """Return mean and basis; projected states have variance 1 a dimension on average."""
+    """Return mean and basis; projected states have variance 1 per dimension on average."""
     mean = states.mean(0)
     values, vectors = np.linalg.eigh(np.cov((states - mean).T))
     kept = values[::-1][:WORD_DIMS]
@@ -194,15 +194,6 @@ class Lesson:
     sentence: Tensor
     states: Tensor
 
-    def to(self, device: torch.device | str) -> Lesson:
-        """Return the lesson with its tensors on `device`."""
-        return Lesson(
-            self.packed.to(device),
-            self.words.to(device),
-            self.sentence.to(device),
-            self.states.to(device),
-        )
-
 
 class Lessons:
     """Batches of taught sentences: batch s is a function of the seed and s alone.
@@ -220,7 +211,7 @@ class Lessons:
     def __init__(self, folder: Path, size: int, lower: float, held_out: int = 1024, seed: int = 0):
         files = sorted(folder.glob("*[0-9].npz"))
         if not files:
-            raise MiniftError(f"{folder} has no chunk (000.npz, ...) of teacher's vectors yet")
+            raise MiniftError(f"{folder} has no chunk (000.npz, ...) of the teacher's vectors yet")
         self.chunks = [dict(np.load(file)) for file in files]
         counts = [len(chunk["sentence"]) for chunk in self.chunks]
         self.where = [(n, row) for n, count in enumerate(counts) for row in range(count)]
@@ -239,8 +230,8 @@ class Lessons:
             self._pass = step // per_pass
             self._batches = self._order(per_pass)
         rows = self._batches[step % per_pass]
-        lots = np.random.default_rng((self.seed, 1, step)).random(len(rows))
-        return self.lesson(rows, lots < self.lower)
+        chances = np.random.default_rng((self.seed, 1, step)).random(len(rows))
+        return self.lesson(rows, chances < self.lower)
 
     def _order(self, per_pass: int) -> np.ndarray:
         rng = np.random.default_rng((self.seed, 0, self._pass))
@@ -310,7 +301,7 @@ def distances(student: Student, lesson: Lesson) -> dict[str, Tensor]:
     """How far the student's guesses are from the teacher's vectors; `WEIGHTS` sums them up.
 
     Returns:
-        "word": mean squared error a dimension, where guessing the mean gives about 1.
+        "word": mean squared error per dimension, where guessing the mean gives about 1.
         "cls", "mean": 1 - cosine of the sentence vector guessed from there.
         "cls_which", "mean_which": cross-entropy of telling the sentence from its batch.
     """

@@ -48,7 +48,8 @@ def title(found: Study) -> str:
     learns = {"full": "everything learns", "head": "the head learns"}
     method = learns.get(setup["method"], setup["method"])
     method += " under a CNN" if setup.get("head") == "cnn" else ""
-    sampled = {"all": "all sites", "head": "the head"}
+    sampled = {"trained": "the sites that had it in training", "all": "all sites"}
+    sampled |= {"head": "the head", "none": "no site"}
     sites = sampled.get(setup["layers"], f"the top {setup['layers']} layers")
     return f"{setup['data']}: {method}, dropout samples in {sites}"
 
@@ -88,7 +89,7 @@ def draw(studies: Sequence[Study], file: Path) -> None:
                 low, high = zip(*line.band)
                 axes.fill_between(places, low, high, color=colour, alpha=0.13, linewidth=0)
         axes.set_title(f"{title(found)} ({len(found.seeds)} seeds)", fontsize=8)
-        axes.set(xlabel=found.unit, ylabel=f"{found.metric}, points")
+        axes.set(xlabel="labels", ylabel=f"{found.metric}, points")
         axes.grid(alpha=0.3)
         axes.legend(frameon=False, fontsize=8)
     file.parent.mkdir(parents=True, exist_ok=True)

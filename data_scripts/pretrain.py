@@ -2,7 +2,7 @@
 
   python data_scripts/pretrain.py all   --work RUN --text wiki.txt.xz books.txt.xz --out my-bert
   python data_scripts/pretrain.py all   --work RUN --text *.txt --out my-bert --teacher minilm
-  python data_scripts/pretrain.py train --work RUN          # goes on where it was stopped
+  python data_scripts/pretrain.py train --work RUN          # resumes where it was stopped
 
 Stages; each skips what is done, so a command may be stopped and given again at any time:
 
@@ -11,11 +11,13 @@ Stages; each skips what is done, so a command may be stopped and given again at 
   teach    (with --teacher) those -> the teacher's vectors, in chunks; start several with
            --worker 0 --workers 2, --worker 1 --workers 2 to use several cores
   train    masked-LM, and distillation together with it where there are vectors; RUN/run has
-           log.jsonl and checkpoint.pt. A larger or smaller --steps moves the end of the run
+           log.jsonl and checkpoints. A larger or smaller --steps moves the end of the run
   export   a folder in Hugging Face layout with a model card
 
-Text files hold one paragraph a line and an empty line between documents; .xz and .gz are read
+Text files hold one paragraph per line and an empty line between documents; .xz and .gz are read
 as they are.
+
+Proof    tests/pretraining/test_pretrain.py
 """
 
 from __future__ import annotations
@@ -25,7 +27,6 @@ import gzip
 import json
 import lzma
 import math
-import os
 import random
 import re
 from collections import Counter
@@ -42,13 +43,16 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from tqdm import tqdm
 
 from minift.bert.config import BertConfig
-from minift.bert.heads import initialise
+from minift.bert.masked_lm import initialise
+from minift.bert.packing import to_device
 from minift.checkpoints.tokenizer import Tokenizer
 from minift.checkpoints.weights import load_encoder, save_pretrained
 from minift.errors import MiniftError
 from minift.files import atomic_directory_write, atomic_write
 from minift.pretraining.corpus import Corpus, MaskedText, train_vocabulary
 from minift.pretraining.pretrain import Settings, masked_lm_loss, pretrain
+from minift.runs.machine import machine
+from minift.runs.resume import Checkpoints
 
 HELD_OUT_EVERY = 200  # of the documents
 WORDS_FOR_TEACHER = 30_000
@@ -84,8 +88,8 @@ _WORD = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")
 def sentences(paragraph: str) -> Iterator[str]:
     """Cut a paragraph into sentences, and keep those of 4 to 36 words without a digit.
 
-    A full stop after Mr, Mrs, Dr, St or an initial ends none. Digits make facts and lists,
-    from which little can be learnt about the meaning of words.
+    A full stop after Mr, Mrs, Dr, St or an initial does not end a sentence. Digits make facts and
+    lists, from which little can be learnt about the meaning of words.
     """
     ends = [match.end() for match in _SENTENCE_END.finditer(paragraph)]
     for start, end in zip([0, *ends], [*ends, len(paragraph)]):
@@ -159,7 +163,7 @@ def prepare(args: Arguments) -> None:
 def frequent_words(lines: list[str]) -> list[str]:
     """Return the words that occur three times or more, each in its most frequent spelling.
 
-    A word on its own is a very short sentence: the cheapest way to hear from the teacher what
+    A word on its own is a very short sentence: the cheapest way to learn from the teacher what
     a rare word means.
     """
     counts = Counter(word for line in lines for word in _WORD.findall(line))
@@ -218,20 +222,22 @@ def train(args: Arguments) -> None:
     student = new_student(config, lessons.widths if lessons else None, args)
 
     def losses(step: int) -> dict[str, Tensor]:
-        batch = masked.batch(step).to(args.device)
+        batch = to_device(masked.batch(step), args.device)
         parts = {"masked_lm": masked_lm_loss(student.model, batch)}
         if lessons:
-            found = distances(student, lessons.batch(step).to(args.device))
+            found = distances(student, to_device(lessons.batch(step), args.device))
             parts |= {name: WEIGHTS[name] * value for name, value in found.items()}
         return parts
 
     def evaluate() -> dict[str, float]:
-        batches = [held_masked.batch(step).to(args.device) for step in range(32)]
+        batches = [to_device(held_masked.batch(step), args.device) for step in range(32)]
         loss = float(np.mean([float(masked_lm_loss(student.model, b)) for b in batches]))
         found = {"held_masked_lm": loss, "held_perplexity": math.exp(loss)}
         for lower in (False, True) if lessons else ():
             each = [
-                distances(student, lessons.lesson(rows, [lower] * len(rows)).to(args.device))
+                distances(
+                    student, to_device(lessons.lesson(rows, [lower] * len(rows)), args.device)
+                )
                 for rows in np.array_split(lessons.held, -(-len(lessons.held) // 128))
             ]
             for name in each[0]:
@@ -241,7 +247,6 @@ def train(args: Arguments) -> None:
 
     about = {
         "parameters": sum(p.numel() for p in student.model.parameters()),
-        "steps": args.steps,
         "masked_lm_tokens": args.sequences * args.length,
         "lessons": args.lessons if lessons else 0,
         "lesson_tokens": args.lessons * float(lessons.lengths.mean()) if lessons else 0.0,
@@ -250,6 +255,14 @@ def train(args: Arguments) -> None:
         "learning_rate": args.learning_rate,
         "machine": machine(args.device),
     }
+    file = args.work / "run" / "about.json"
+    there = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else about
+    if other := [k for k in about if k != "machine" and there.get(k) != about[k]]:
+        raise MiniftError(
+            f"{args.work / 'run'} was begun with other {', '.join(other)}; only --steps, --decay "
+            "and --seed may change while a run lasts"
+        )
+    atomic_write(file, json.dumps(about) + "\n")
     settings = Settings(
         steps=args.steps,
         learning_rate=args.learning_rate,
@@ -260,7 +273,7 @@ def train(args: Arguments) -> None:
     # On a CPU the backward pass of the fused kernel alone takes half of a bfloat16 step.
     slow_kernel = args.bf16 and args.device == "cpu"
     with sdpa_kernel(SDPBackend.MATH) if slow_kernel else nullcontext():
-        pretrain(student, losses, settings, args.work / "run", evaluate, about)
+        pretrain(student, losses, settings, args.work / "run", evaluate, progress=True)
 
 
 def new_student(config: BertConfig, widths: tuple[int, int] | None, args: Arguments) -> Student:
@@ -271,14 +284,6 @@ def new_student(config: BertConfig, widths: tuple[int, int] | None, args: Argume
     return student.to(args.device)
 
 
-def machine(device: str) -> str:
-    """Name the processor that trains."""
-    if device == "cuda":
-        return torch.cuda.get_device_name()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"CPU, {torch.get_num_threads()} threads on {cores} cores"
-
-
 # -- export ----------------------------------------------------------------------------------
 
 
@@ -287,8 +292,10 @@ def export(args: Arguments) -> None:
     if not args.out:
         raise MiniftError("export needs --out FOLDER")
     tokenizer = Tokenizer.from_directory(args.work / "text")
-    state = torch.load(args.work / "run" / "checkpoint.pt", weights_only=True, map_location="cpu")
-    weights = state["model"]
+    state = Checkpoints(args.work / "run" / "checkpoints").load()
+    if state is None or not state["seen"]["records"]:
+        raise MiniftError(f"{args.work / 'run'} has no trained model yet; run the stage train")
+    weights, log = state["model"], state["seen"]["records"]
     layers = {name.split(".")[3] for name in weights if name.startswith("model.bert.layers.")}
     vocabulary, hidden = weights["model.bert.embeddings.word.weight"].shape
     config = BertConfig(
@@ -304,11 +311,11 @@ def export(args: Arguments) -> None:
     student.load_state_dict(weights)
     save_pretrained(student.model, tokenizer, args.out, dtype=torch.float16)
     tokenizer.save(args.out, config.max_position_embeddings)
-    atomic_write(args.out / "README.md", card(args, config, state))
+    atomic_write(args.out / "README.md", card(args, config, log))
     for file in args.out.iterdir():
         file.chmod(0o644)  # safetensors lets only the owner read
     size = (args.out / "model.safetensors").stat().st_size / 1e6
-    print(f"{args.out}: {size:.1f} MB after {state['step']} steps")
+    print(f"{args.out}: {size:.1f} MB after {log[-1]['step']} steps")
 
 
 CARD = """\
@@ -329,7 +336,7 @@ for use in earnest. Trained from random weights by `data_scripts/pretrain.py` of
 | objective | whole-word masked-LM (15 %, 80/10/10){distilled} |
 | steps | {steps}, AdamW, learning rate {rate:g}, warm-up, constant, linear decay to 0 |
 | tokens read | {masked_tokens:.1f} million masked-LM{lesson_tokens} |
-| time | {minutes:.0f} minutes of training on the wall, {cpu_minutes:.0f} of processor time |
+| time | {minutes:.0f} minutes of training on the wall |
 | machine | {machine} |
 | held-out masked-LM | loss {loss:.3f}, perplexity {perplexity:.1f} on documents never trained on |
 {held}
@@ -338,20 +345,17 @@ its text, some of it more than a century old.
 """
 
 
-def card(args: Arguments, config: BertConfig, state: dict) -> str:
+def card(args: Arguments, config: BertConfig, log: Sequence[dict]) -> str:
     """Write the model card from what the run left behind."""
-    text = json.loads((args.work / "text" / "text.json").read_text(encoding="utf-8"))
-    lines = (args.work / "run" / "log.jsonl").read_text(encoding="utf-8").splitlines()
-    log = [record for record in map(json.loads, lines) if record["step"] <= state["step"]]
-    starts = [record for record in log if "parameters" in record]  # one each time it went on
-    ends = [record["step"] for record in starts[1:]] + [state["step"]]
-    parts = [(end - start["step"], start) for start, end in zip(starts, ends)]
+    text, about = (
+        json.loads((args.work / file).read_text(encoding="utf-8"))
+        for file in ("text/text.json", "run/about.json")
+    )
+    held, teacher = log[-1], about["teacher"]
 
     def millions(name: str) -> float:
-        return sum(steps * start[name] for steps, start in parts) / 1e6
+        return held["step"] * about[name] / 1e6
 
-    teacher, about = starts[-1]["teacher"], starts[-1]
-    held = [record for record in log if "held_masked_lm" in record][-1]
     lesson_tokens = held_cosines = ""
     if teacher:
         lesson_tokens = (
@@ -382,12 +386,11 @@ def card(args: Arguments, config: BertConfig, state: dict) -> str:
         distilled=f", together with distillation from {teacher} ({args.teacher_licence})"
         if teacher
         else ", no teacher",
-        steps=state["step"],
+        steps=held["step"],
         rate=about["learning_rate"],
         masked_tokens=millions("masked_lm_tokens"),
         lesson_tokens=lesson_tokens,
-        minutes=state["seconds"] / 60,
-        cpu_minutes=state["cpu_seconds"] / 60,
+        minutes=held["seconds"] / 60,
         machine=about["machine"],
         loss=held["held_masked_lm"],
         perplexity=held["held_perplexity"],

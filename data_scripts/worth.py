@@ -10,31 +10,34 @@ standard deviation over seeds, which change the labelled texts, the head and the
 "random:tiny" is tiny's sizes and tokenizer with random weights. It is tried at two learning rates,
 so that a rate which suits pretrained weights is not held against it; `full` learns all parameters
 in 8 epochs, or more for at least 200 steps.
+
+Proof    tests/data_scripts/test_worth.py
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import statistics
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import torch
+from study import mean_sd
 from tqdm import tqdm
 
 from minift.checkpoints.weights import without_pretraining
 from minift.compare.bag_of_words import fit_bag_of_words
+from minift.compare.page import Table, markdown
 from minift.data.named import load_dataset
 from minift.errors import MiniftError
-from minift.files import atomic_write
+from minift.journal import append_log, read_log
 from minift.methods.recipes import RATES, recipe
 from minift.runs.train import subset, train
 from minift.training.loop import Seeds
 
 TINY = 3e-4
-Key = tuple[str, int, str, float, int]  # data, labels, encoder, learning rate, seed
+NAMES = ("data", "labels", "encoder", "learning_rate", "seed")
+Key = tuple[str, int, str, float, int]
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -49,25 +52,19 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments = parser.parse_args(argv)
     torch.set_num_threads(arguments.threads)
-    pairs = [run.partition(":") for run in arguments.runs]
-    asked = [(data, int(labels)) for data, _, labels in pairs]
     jobs = [
-        (data, labels, encoder, rate, seed)
+        (data, int(labels), encoder, rate, seed)
         for seed in range(arguments.seeds)
         for encoder in arguments.encoders
-        for data, labels in asked
+        for data, _, labels in (run.partition(":") for run in arguments.runs)
         for rate in rates(encoder)
         if not (encoder == "bag" and load_dataset(data).task == "tagging")
     ]
     done = finished(arguments.out)
     for job in tqdm([job for job in jobs if job not in done], unit="run"):
         done[job] = measure(job)
-        lines = (json.dumps({**dict(zip(NAMES, key)), "test": v}) + "\n" for key, v in done.items())
-        atomic_write(arguments.out, "".join(lines))
+        append_log(arguments.out, {**dict(zip(NAMES, job)), "test": done[job]})
     print(table(done))
-
-
-NAMES = ("data", "labels", "encoder", "learning_rate", "seed")
 
 
 def rates(encoder: str) -> tuple[float, ...]:
@@ -77,19 +74,13 @@ def rates(encoder: str) -> tuple[float, ...]:
 
 
 def finished(path: Path) -> dict[Key, float]:
-    """Return the runs of a file; a last line that was cut off is left out."""
-    if not path.is_file():
-        return {}
-    lines = path.read_text(encoding="utf-8").splitlines()
+    """Return the runs of a file; a last line that was cut off does not count."""
     runs = {}
-    for number, line in enumerate(lines, start=1):
+    for number, run in enumerate(read_log(path), 1):
         try:
-            run = json.loads(line)
             runs[tuple(run[name] for name in NAMES)] = run["test"]
-        except (json.JSONDecodeError, KeyError) as error:
-            if number == len(lines):
-                break
-            raise MiniftError(f"{path}: line {number} is no finished run: {error}") from error
+        except KeyError as error:
+            raise MiniftError(f"{path}: line {number} is not a finished run: {error}") from error
     return runs
 
 
@@ -112,26 +103,17 @@ def measure(job: Key) -> float:
 
 
 def table(runs: dict[Key, float]) -> str:
-    """Return Markdown: a row an encoder and rate, a column a data set and number of labels."""
-    columns = sorted({(key[0], key[1]) for key in runs})
-    rows = dict.fromkeys((key[2], key[3]) for key in runs)
-    lines = ["| | " + " | ".join(f"{data}, {labels:,} labels" for data, labels in columns) + " |"]
-    lines.append("|---" * (len(columns) + 1) + "|")
-    for encoder, rate in rows:
-        cells = []
+    """Return Markdown: a row per encoder and rate, a column per data set and number of labels."""
+    columns = sorted({key[:2] for key in runs})
+    rows = []
+    for encoder, rate in dict.fromkeys(key[2:4] for key in runs):
+        cells = [encoder + (f", rate {rate:g}" if rate else "")]
         for column in columns:
-            scores = [v for k, v in runs.items() if (k[:2], k[2:4]) == (column, (encoder, rate))]
-            cells.append(cell(scores))
-        lines.append(f"| {encoder}{f', rate {rate:g}' if rate else ''} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def cell(scores: list[float]) -> str:
-    """Return "mean (sd), n seeds"."""
-    if not scores:
-        return ""
-    sd = f" ({statistics.stdev(scores):.3f})" if len(scores) > 1 else ""
-    return f"{statistics.fmean(scores):.3f}{sd}, {len(scores)} seeds"
+            scores = [v for k, v in runs.items() if k[:4] == (*column, encoder, rate)]
+            cells.append(f"{mean_sd(scores, '.3f')}, {len(scores)} seeds" if scores else "")
+        rows.append(tuple(cells))
+    header = ("", *(f"{data}, {labels:,} labels" for data, labels in columns))
+    return markdown([Table(header, tuple(rows))])
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ The names below are the public interface; each says where it is written.
 
 from minift.bert.config import BertConfig
 from minift.bert.encoder import Bert
-from minift.bert.heads import MaskedLM, SequenceClassifier, TokenClassifier
+from minift.bert.heads import SequenceClassifier, TokenClassifier
+from minift.bert.masked_lm import MaskedLM
 from minift.bert.packing import Packed, pack
 from minift.checkpoints.tokenizer import Tokenizer
 from minift.checkpoints.weights import load_encoder, load_model, load_tokenizer, save_pretrained

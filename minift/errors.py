@@ -22,3 +22,9 @@ def require_known(what: str, name: str, known: Iterable[str]) -> None:
         raise MiniftError(
             f'unknown {what} "{name}"; known: {", ".join(known)}{nearest(str(name), known)}'
         )
+
+
+def require(good: bool, name: str, got: object, expected: str) -> None:
+    """Raise "NAME must be EXPECTED, got GOT" unless `good`: how settings judge their values."""
+    if not good:
+        raise MiniftError(f"{name} must be {expected}, got {got!r}")

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from minift.bert.config import BertConfig
-from minift.bert.heads import MaskedLM
+from minift.bert.masked_lm import MaskedLM
 from minift.checkpoints.tokenizer import Tokenizer
 from minift.checkpoints.weights import random_model, save_pretrained
 from minift.data.examples import Dataset, TaggedExample, TextExample

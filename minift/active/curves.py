@@ -186,7 +186,7 @@ def cost_table(study: Study) -> Table:
         means = (total / len(courses) for total in (training, scoring, training + scoring))
         minutes = (f"{m:.1f}" for m in (*means, training + scoring))
         rows.append((strategy, *minutes, str(len(courses))))
-    header = ("minutes", "training a curve", "scoring a curve", "both", "all curves", "curves")
+    header = ("minutes", "training per curve", "scoring per curve", "both", "all curves", "curves")
     return Table(header, tuple(rows))
 
 

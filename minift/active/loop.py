@@ -25,14 +25,12 @@ from torch import Tensor
 
 from minift.active import acquisition
 from minift.active.acquisition import Score, batch_bald
-from minift.active.acquisition import select as select_highest
 from minift.active.advice import Look
 from minift.active.mc_dropout import Layers
 from minift.active.streaming import mc_predict, mc_stream
 from minift.data.examples import Dataset, Example, TaggedExample, gold_classes, gold_tags
 from minift.errors import MiniftError, nearest
 from minift.runs.fit import fit as runs_fit
-from minift.runs.train import subset
 from minift.runs.tuned import FineTuned, Head, build
 from minift.speed.prefix import PrefixCache, prefix_cache
 from minift.training.loop import Recipe, Seeds, Settings, select
@@ -95,13 +93,14 @@ def initial_set(
         balanced: take each class in turn. That uses labels before anybody gave them, so it is
             for studies; from a real pool, draw more texts instead.
     """
+    order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed))
+    drawn = [examples[i] for i in order.tolist()]
     if not balanced:
-        return [example.id for example in subset(examples, count, seed)]
+        return [example.id for example in drawn[:count]]
     if isinstance(examples[0], TaggedExample):
-        raise MiniftError("a sentence has no single class to balance; draw at random")
+        raise MiniftError("a sentence has no single class to balance; draw without balanced")
     met = Counter[str]()
     turns = []
-    drawn = subset(examples, len(examples), seed)
     for place, (example, label) in enumerate(zip(drawn, gold_classes(drawn))):
         turns.append((met[label], place, example.id))  # first of its class, second, ...
         met[label] += 1
@@ -151,7 +150,7 @@ def fit(
         encoder: pretrained weights to start from.
         method, settings: what fills the slots, and for how long.
         seeds: the random streams.
-        warm: a model to go on with instead of the pretrained weights; it is changed.
+        warm: a model to continue from instead of the pretrained weights; it is changed.
         device: where to train.
         head: of a new model; "cnn" is the paper's.
         cache: see `frozen_states`; the model keeps it for its answers.
@@ -251,7 +250,7 @@ def choose(
     else:
         chunks = score_chunks(asking, tuned, pool, seed, progress)
         scores = torch.cat([found for _, found in chunks])
-    indices = select_highest(scores, budget, seed)
+    indices = acquisition.select(scores, budget, seed)
     return Choice(tuple(pool[i].id for i in indices), tuple(scores[indices].tolist()))
 
 
@@ -267,10 +266,3 @@ def take_look(tuned: FineTuned, watched: Iterable[Example], labelled: int) -> Lo
     rows = torch.cat([row[0] for _, found in stream for row in found])  # (texts or words, classes)
     share = float(acquisition.entropy_of(rows).mean()) / math.log(rows.shape[-1])
     return Look(labelled, share, tuple(rows.argmax(-1).tolist()))
-
-
-def words_in(example: Example) -> int:
-    """Return the number of words; those of a text are what stands between blanks."""
-    if isinstance(example, TaggedExample):
-        return len(example.words)
-    return max(1, len(f"{example.text} {example.text_b or ''}".split()))

@@ -66,7 +66,7 @@ def keyed_mask(row_keys: Tensor, columns: int, probability: float, dtype: torch.
     """Draw the mask of each row from the row's own stream.
 
     Args:
-        row_keys: (...) one key a row.
+        row_keys: (...) one key per row.
         columns: elements of a row; a longer row begins like a shorter one.
         probability: share of elements that are zeroed.
         dtype: of the mask.

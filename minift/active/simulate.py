@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import csv
 import functools
-import hashlib
 import io
 import json
 import math
@@ -44,14 +43,13 @@ from minift.active.loop import (
     imbalance,
     initial_set,
     take_look,
-    words_in,
 )
 from minift.active.mc_dropout import Layers, lowest_depth
 from minift.checkpoints.weights import weights_digest
 from minift.data.examples import Dataset, Example, is_labelled
 from minift.data.metrics import headline
 from minift.errors import MiniftError
-from minift.files import atomic_write
+from minift.files import atomic_write, digest
 from minift.journal import Journal, open_journal
 from minift.runs.train import subset
 from minift.runs.tuned import FineTuned, Head, build
@@ -61,8 +59,8 @@ from minift.version import __version__
 
 FORMAT = 2  # of simulation.jsonl; before there were numbers, other random streams were drawn
 COLUMNS = (
-    *("strategy", "seed", "labelled", "test", "round", "words", "imbalance", "uncertainty"),
-    *("kappa", "stop", "train_seconds", "score_seconds"),
+    *("strategy", "seed", "labelled", "test", "round", "imbalance", "uncertainty", "kappa"),
+    *("stop", "train_seconds", "score_seconds"),
 )
 
 
@@ -233,9 +231,8 @@ class World:
         tuned = self.train(labelled, seed, before)
         trained = time.perf_counter()
         test = tuned.evaluate(self.dataset.test)
-        looks.append(
-            look := take_look(tuned, subset(train, min(WATCHED, len(train)), 0), len(labelled))
-        )
+        watched = subset(train, min(WATCHED, len(train)), seed=0)
+        looks.append(look := take_look(tuned, watched, len(labelled)))
         advice = advise(looks, budget=plan.initial + plan.rounds * plan.query)
         agreement = kappa(looks[-2].predictions, look.predictions) if len(looks) > 1 else math.nan
         counts = class_counts(labelled, self.dataset.labels)
@@ -252,7 +249,6 @@ class World:
             "labelled": len(labelled),
             "test": headline(self.dataset.metric, test.scores),
             "round": number,
-            "words": sum(words_in(example) for example in labelled),
             "imbalance": imbalance(counts),
             "missing": [label for label, count in counts.items() if count == 0],
             "uncertainty": look.uncertainty,
@@ -296,7 +292,6 @@ def _setup(world: World) -> dict[str, Any]:
     model = build(dataset, world.encoder, Seeds.all(0), head=plan.head).model
     if plan.layers != "trained":
         lowest_depth(plan.layers, len(model.bert.layers))  # refuses layers that are not there
-    examples = repr(replace(dataset, notes=())).encode()
     setup = {
         "event": "setup",
         "format": FORMAT,
@@ -305,7 +300,7 @@ def _setup(world: World) -> dict[str, Any]:
         "metric": dataset.metric,
         "test_examples": len(dataset.test),
         "labels": list(dataset.labels),
-        "data_digest": hashlib.sha256(examples).hexdigest()[:16],
+        "data_digest": digest(repr(replace(dataset, notes=())))[:16],
         "encoder": str(world.encoder),
         "encoder_digest": weights_digest(model),
         "method": world.method.name,

@@ -28,8 +28,9 @@ CHUNK = 1024  # texts held in memory at a time
 
 def where_trained(tuned: FineTuned) -> Layers:
     """Return the `layers` of `mc_logits` in which a model had dropout in training."""
-    quiet: int = getattr(tuned, "quiet", 0)  # of the embeddings, layer 0, layer 1, ...
-    return "all" if quiet == 0 else (len(encoder_of(tuned.model).layers) + 1 - quiet) or "head"
+    if tuned.quiet == 0:
+        return "all"
+    return len(encoder_of(tuned.model).layers) + 1 - tuned.quiet or "head"
 
 
 def mc_stream(
@@ -67,8 +68,7 @@ def mc_stream(
     stream = iter(examples)
     with tqdm(total=total, unit="text", disable=None if progress else True, leave=False) as bar:
         while chunk := list(islice(stream, CHUNK)):
-            bare = [_unlabelled(example) for example in chunk]
-            items = tuned.items(bare)
+            items = tuned.items([_unlabelled(example) for example in chunk])
             logits = mc_logits(
                 tuned.model, items, passes, layers, seed, consistent, cache=tuned.cache
             )

@@ -82,3 +82,9 @@ def what_learns(
                 old.learning + moving, old.elements + parameter.numel(),
             )  # fmt: skip
     return rows
+
+
+def number_of_layers(model: nn.Module) -> int:
+    """Return how many layers the names of a model's parameters tell of."""
+    parts = {part_of(name) for name, _ in model.named_parameters()}
+    return sum(isinstance(part, int) for part in parts)

@@ -1,12 +1,12 @@
-"""Dropout with a random stream of its own, drawn four elements a random number.
+"""Dropout with a random stream of its own, drawn four elements per random number.
 
 Claim    Each element is zeroed with probability p, independently, and the rest is scaled so
          that the expectation is unchanged; the masks come from a `torch.Generator` that
          nothing else uses, so two methods can be compared under the same dropout.
 Source   Srivastava et al. (2014), https://jmlr.org/papers/v15/srivastava14a.html
-Differs  p is rounded to the nearest multiple of 2**-16 (0.1 becomes 0.100006), and the scale
-         is that of the rounded p, so the expectation stays exact. One 64-bit random number
-         then gives four masks, which on a CPU costs a fifth to two thirds of `nn.Dropout`.
+Differs  p is rounded to a multiple of 2**-16 (0.1 becomes 0.100006), and so is the scale, so the
+         expectation stays exact. One 64-bit random number then gives four masks, which on a CPU
+         costs a fifth to two thirds of `nn.Dropout`.
 Proof    tests/bert/test_dropout.py
 """
 
@@ -38,11 +38,7 @@ def dropout_mask(
 
 
 class Dropout(nn.Module):
-    """Zero elements in training mode; the identity in evaluation mode.
-
-    Args:
-        probability: share of elements that are zeroed, in [0, 1).
-    """
+    """Zero a share `probability` of elements in training mode; the identity in evaluation mode."""
 
     def __init__(self, probability: float):
         super().__init__()
@@ -50,7 +46,7 @@ class Dropout(nn.Module):
         self.generator: torch.Generator | None = None  # None: torch's global stream
 
     def forward(self, values: Tensor) -> Tensor:
-        """Return `values` with elements zeroed at random (training mode only)."""
+        """Return `values`, in training mode with elements zeroed at random."""
         if not self.training or self.probability == 0:
             return values
         return values * dropout_mask(values, self.probability, self.generator)

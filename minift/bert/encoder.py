@@ -30,13 +30,9 @@ from minift.errors import MiniftError
 
 def activation(name: str, values: Tensor) -> Tensor:
     """Apply the feed-forward activation that a config names."""
-    if name == "gelu":
-        return F.gelu(values)
-    if name in ("gelu_new", "gelu_pytorch_tanh"):
-        return F.gelu(values, approximate="tanh")
-    if name == "relu":
-        return F.relu(values)
-    return F.silu(values)  # "silu", "swish"; BertConfig lets nothing else through
+    if name.startswith("gelu"):
+        return F.gelu(values, approximate="none" if name == "gelu" else "tanh")
+    return F.relu(values) if name == "relu" else F.silu(values)  # BertConfig knows no others
 
 
 class Embeddings(nn.Module):
@@ -66,7 +62,7 @@ class Attention(nn.Module):
     def __init__(self, config: BertConfig):
         super().__init__()
         self.num_heads = config.num_attention_heads
-        self.head_dim = config.head_dim
+        self.head_dim = config.hidden_size // config.num_attention_heads
         self.query = nn.Linear(config.hidden_size, config.hidden_size)
         self.key = nn.Linear(config.hidden_size, config.hidden_size)
         self.value = nn.Linear(config.hidden_size, config.hidden_size)
@@ -74,16 +70,8 @@ class Attention(nn.Module):
         self.dropout = Dropout(config.attention_probs_dropout_prob)
 
     def forward(self, hidden: Tensor, layout: Layout, wanted: Selection | None) -> Tensor:
-        """Let each wanted token gather from all tokens of its sequence.
-
-        Args:
-            hidden: (tokens, hidden)
-            layout: how the tokens are spread over the sequences.
-            wanted: tokens whose output is needed; None for all.
-
-        Returns:
-            (wanted, hidden)
-        """
+        """(tokens, hidden) -> (wanted, hidden): each wanted token (None: all) gathers from all
+        tokens of its sequence, of which `layout` knows where they stand."""
         asking = hidden if wanted is None else wanted.of(hidden)
         asking_layout = layout if wanted is None else wanted.layout
         query = self.split(self.query(asking), asking_layout)  # (batch, heads, wanted, head_dim)
@@ -139,11 +127,7 @@ class Pooler(nn.Module):
 
 
 class Bert(nn.Module):
-    """The encoder: embeddings, `num_hidden_layers` layers and, where a head reads it, the pooler.
-
-    Parameter names, for `layers.0` of a model: attention.{query,key,value,output},
-    attention_norm, intermediate, output, output_norm (see names.py).
-    """
+    """The encoder: embeddings, layers and, where a head reads it, the pooler."""
 
     def __init__(self, config: BertConfig, pooler: bool = True):
         super().__init__()
@@ -153,28 +137,14 @@ class Bert(nn.Module):
         self.pooler = Pooler(config) if pooler else None  # the head that reads it computes it
 
     def forward(self, packed: Packed, wanted: Selection | None = None) -> Tensor:
-        """Compute the last layer's hidden states.
-
-        Args:
-            packed: the batch.
-            wanted: tokens whose output is needed; None for all.
-
-        Returns:
-            (wanted, hidden), or (tokens, hidden) without `wanted`.
-        """
+        """Return the last layer's output (wanted, hidden); without `wanted`, (tokens, hidden)."""
         if packed.computed is not None and packed.computed.layers == len(self.layers):
             return packed.computed.hidden
         hidden = self.up_to(len(self.layers) - 1, packed)
         return self.layers[-1](hidden, packed.layout, wanted)
 
     def up_to(self, layers: int, packed: Packed) -> Tensor:
-        """Return the output (tokens, hidden) of the lowest `layers` layers.
-
-        Args:
-            layers: 0 returns the output of the embeddings.
-            packed: the batch; what is computed of it already is not computed again, and must not
-                reach above `layers`.
-        """
+        """Return the output (tokens, hidden) of the lowest `layers` layers; 0: the embeddings'."""
         start = packed.computed or Computed(0, self.embeddings(packed))
         hidden = start.hidden
         for layer in self.layers[start.layers : layers]:
@@ -182,29 +152,25 @@ class Bert(nn.Module):
         return hidden
 
     def hidden_states(self, packed: Packed, layers: int | None = None) -> list[Tensor]:
-        """Return the output of the embeddings and of the lowest `layers` (None: all) layers.
-
-        Returns:
-            `layers` + 1 tensors (tokens, hidden).
-        """
+        """Return (tokens, hidden) of the embeddings and of each of the lowest layers (or all)."""
         states = [self.embeddings(packed)]
         for layer in self.layers[:layers]:
             states.append(layer(states[-1], packed.layout))
         return states
 
-    def frozen_prefix(self) -> list[nn.Module]:
-        """Return the embeddings and the lowest layers, as far up as nothing in them learns."""
-        modules = (self.embeddings, *self.layers)
-        learns = [any(p.requires_grad for p in module.parameters()) for module in modules]
-        return list(modules[: [*learns, True].index(True)])
+
+def frozen_prefix(model: nn.Module) -> list[nn.Module]:
+    """Return embeddings and lowest layers of the `Bert` in a model, up to the first that learns."""
+    encoder = getattr(model, "bert", None)
+    modules = (encoder.embeddings, *encoder.layers) if isinstance(encoder, Bert) else ()
+    learns = [any(p.requires_grad for p in module.parameters()) for module in modules]
+    return list(modules[: [*learns, True].index(True)])
 
 
 def encoder_of(model: nn.Module) -> Bert:
     """Return the `Bert` that a model holds as `bert`; a MiniftError says so if it holds none."""
     encoder = getattr(model, "bert", None)
     if not isinstance(encoder, Bert):
-        raise MiniftError(
-            f"{type(model).__name__} holds no Bert as `bert`; give a model with a head, "
-            "such as SequenceClassifier or TokenClassifier"
-        )
+        name = type(model).__name__
+        raise MiniftError(f"{name} holds no Bert as `bert`; give a model with a head on one")
     return encoder

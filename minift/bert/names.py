@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import re
 
-from torch import nn
-
-WORD_TABLE = "bert.embeddings.word.weight"
 _PLACE = re.compile(r"(?:bert\.)?(?:layers\.(\d+)|(embeddings|pooler))\.(.+)")
 
 
@@ -32,9 +29,3 @@ def encoder_suffix(name: str) -> str | None:
     """
     match = _PLACE.fullmatch(name)
     return match and (f"{match[2]}.{match[3]}" if match[2] else match[3])
-
-
-def number_of_layers(model: nn.Module) -> int:
-    """Return how many layers the names of a model's parameters tell of."""
-    parts = {part_of(name) for name, _ in model.named_parameters()}
-    return sum(isinstance(part, int) for part in parts)

@@ -1,9 +1,8 @@
 """Sequences of different lengths as one run of tokens: no padding is computed.
 
 Claim    A batch of ragged sequences is one tensor of its real tokens plus the places where
-         each sequence starts (`cu_seqlens`). Every layer but attention works on a token at a
-         time, so it needs nothing more; attention alone lays the tokens out as a rectangle
-         and takes them back.
+         each sequence starts (`cu_seqlens`). Every layer but attention works on one token at a
+         time; attention alone lays the tokens out as a rectangle and takes them back.
 Source   The layout is the one of variable-length attention kernels (Dao et al. 2022,
          https://arxiv.org/abs/2205.14135), which name the offsets `cu_seqlens`.
 Proof    tests/bert/test_packing.py
@@ -31,16 +30,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the rows of a packed run stand in a rectangle (sequences, longest).
+    """Where the rows of a packed run stand in a rectangle (sequences, longest)."""
 
-    Args:
-        lengths: rows of each sequence.
-        slots: (rows,) index of each row in the flattened rectangle; None where the run
-            already *is* the rectangle because all sequences are equally long.
-    """
-
-    lengths: tuple[int, ...]
-    slots: Tensor | None
+    lengths: tuple[int, ...]  # rows of each sequence
+    slots: Tensor | None  # (rows,) indices into the flattened rectangle; None: the run is one
 
     @classmethod
     def of(cls, lengths: Sequence[int]) -> Layout:
@@ -79,24 +72,17 @@ class Layout:
         """
         if self.slots is None:
             return None
-        real = torch.zeros(
-            len(self.lengths) * self.longest, dtype=torch.bool, device=like.device
-        ).index_fill(0, self.slots, True)
-        mask = torch.zeros(real.shape, dtype=like.dtype, device=like.device)
-        return mask.masked_fill(~real, float("-inf")).view(len(self.lengths), 1, 1, self.longest)
+        mask = like.new_full((len(self.lengths) * self.longest,), float("-inf"))
+        mask = mask.index_fill(0, self.slots, 0.0)
+        return mask.view(len(self.lengths), 1, 1, self.longest)
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Some tokens of a packed batch: those whose output somebody reads.
+    """Some tokens of a packed batch: those whose output somebody reads."""
 
-    Args:
-        indices: (selected,) ascending indices into the run of tokens.
-        layout: how the selected tokens are spread over the sequences.
-    """
-
-    indices: Tensor
-    layout: Layout
+    indices: Tensor  # (selected,) ascending indices into the run of tokens
+    layout: Layout  # how the selected tokens are spread over the sequences
 
     def of(self, rows: Tensor) -> Tensor:
         """(tokens, ...) -> (selected, ...)"""
@@ -105,35 +91,21 @@ class Selection:
 
 @dataclass(frozen=True)
 class Computed:
-    """What the lowest part of an encoder made of a batch.
+    """What the lowest part of an encoder made of a batch."""
 
-    Args:
-        layers: number of layers it went through; 0 means the embeddings' output.
-        hidden: (tokens, hidden) its output; if all layers are through, of the tokens that the
-            head reads.
-    """
-
-    layers: int
-    hidden: Tensor
+    layers: int  # that it went through; 0 means the embeddings' output
+    hidden: Tensor  # (tokens, hidden); after all layers, of the tokens that the head reads
 
 
 @dataclass(frozen=True)
 class Packed:
-    """A batch of sequences as one run of tokens.
+    """A batch of sequences as one run of tokens."""
 
-    Args:
-        input_ids: (tokens,) rows of the word embedding.
-        segment_ids: (tokens,) 0 for the first text of a pair, 1 for the second.
-        position_ids: (tokens,) place of each token in its own sequence.
-        layout: where the tokens stand when attention lays them out as a rectangle.
-        computed: hidden states that are known already, so that the encoder starts above them.
-    """
-
-    input_ids: Tensor
-    segment_ids: Tensor
-    position_ids: Tensor
-    layout: Layout
-    computed: Computed | None = None
+    input_ids: Tensor  # (tokens,) rows of the word embedding
+    segment_ids: Tensor  # (tokens,) 0 for the first text of a pair, 1 for the second
+    position_ids: Tensor  # (tokens,) place of each token in its own sequence
+    layout: Layout  # where the tokens stand when attention lays them out as a rectangle
+    computed: Computed | None = None  # known already, so that the encoder starts above it
 
     @property
     def lengths(self) -> tuple[int, ...]:
@@ -146,14 +118,7 @@ class Packed:
         return torch.tensor((0, *self.lengths)).cumsum(0)
 
     def select(self, positions: Sequence[Sequence[int]]) -> Selection:
-        """Select tokens by their places in their own sequences.
-
-        Args:
-            positions: for each sequence, ascending places in it; some lists may be empty.
-
-        Raises:
-            ValueError: if a place is outside its sequence, or no token is selected.
-        """
+        """Select tokens by ascending places in their own sequences (else ValueError)."""
         if len(positions) != len(self.lengths):
             raise ValueError(f"got places for {len(positions)} of {len(self.lengths)} sequences")
         for number, (length, places) in enumerate(zip(self.lengths, positions)):
@@ -173,15 +138,7 @@ class Packed:
 def pack(
     sequences: Sequence[Sequence[int]], segments: Sequence[Sequence[int]] | None = None
 ) -> Packed:
-    """Pack token ids, sequence after sequence.
-
-    Args:
-        sequences: input ids of each sequence; none may be empty.
-        segments: segment ids of each sequence, as long as its input ids; None means all 0.
-
-    Raises:
-        ValueError: if a sequence is empty or its segments have another length.
-    """
+    """Pack the input ids, and as many segment ids (None: all 0), of each non-empty sequence."""
     lengths = [len(sequence) for sequence in sequences]
     if 0 in lengths:
         raise ValueError(f"sequence {lengths.index(0)} is empty; it needs at least one token")
@@ -189,10 +146,8 @@ def pack(
     if len(sequences) != len(segments):
         raise ValueError(f"{len(sequences)} sequences but segments of {len(segments)}")
     for number, (length, segment) in enumerate(zip(lengths, segments)):
-        if length != len(segment):
-            raise ValueError(
-                f"sequence {number}: {length} input ids but {len(segment)} segment ids"
-            )
+        if length != (given := len(segment)):
+            raise ValueError(f"sequence {number}: {length} input ids but {given} segment ids")
     return Packed(
         layout=Layout.of(lengths),
         input_ids=torch.tensor([token for sequence in sequences for token in sequence]),
@@ -203,10 +158,8 @@ def pack(
 
 def to_device(value: T, device: torch.device | str) -> T:
     """Return a tensor, or a dataclass of this module or of batches.py, with its tensors there."""
-    moved: Any = value
-    if isinstance(value, Tensor):
-        moved = value.to(device)
-    elif is_dataclass(value) and not isinstance(value, type):
+    moved: Any = value.to(device) if isinstance(value, Tensor) else value
+    if is_dataclass(value):
         parts = {f.name: to_device(getattr(value, f.name), device) for f in fields(value)}
-        moved = replace(value, **parts)
+        moved = replace(moved, **parts)
     return moved

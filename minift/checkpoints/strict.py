@@ -14,12 +14,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from minift.bert.config import BertConfig
+from minift.bert.heads import Classifier
 from minift.checkpoints.limits import read_json
 from minift.errors import MiniftError, nearest
 
+Head = TypeVar("Head", bound=Classifier)
 _SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can spell half a character, no file can hold it
 
 # Keys that would change what is computed: accepted only with the value that BERT has.
@@ -46,15 +48,6 @@ _HARMLESS = frozenset(
     transformers_version type use_bfloat16 use_cache
     """.split()  # noqa: SIM905
 )
-
-
-class HasName(Protocol):
-    """A class that Hugging Face, or minift, calls by this name in a config.json."""
-
-    hugging_face_class: str
-
-
-Head = TypeVar("Head", bound=HasName)
 
 
 def config_from_json(path: str | Path) -> BertConfig:
@@ -110,7 +103,7 @@ def class_of(folder: Path, known: Sequence[type[Head]]) -> type[Head] | None:
 
     Args:
         folder: with the config.json.
-        known: classes with a `hugging_face_class`, as the file's "architectures" name them.
+        known: heads; "architectures" in the file names them by their `hugging_face_class`.
     """
     named = read_json(folder / "config.json").get("architectures") or ()
     return next((head for head in known if head.hugging_face_class in named), None)
@@ -139,7 +132,9 @@ def _labels(id2label: Any, where: str) -> tuple[str, ...]:
             f"{where}: id2label must map indices to names, got {id2label!r}"
         ) from error
     if half := next((name for name in by_index.values() if _SURROGATE.search(name)), None):
-        raise MiniftError(f"{where}: id2label: {half!r} has half a character; rename the class")
+        raise MiniftError(
+            f"{where}: id2label: {half!r} contains half a character; rename the class"
+        )
     if sorted(by_index) != list(range(len(by_index))):
         raise MiniftError(
             f"{where}: id2label must number the classes 0 to {len(by_index) - 1} without a gap, "

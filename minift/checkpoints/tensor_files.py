@@ -1,9 +1,9 @@
 """Tensors from files of strangers: the header is checked first, then believed.
 
-Claim    A file gives exactly the tensors that its header names, or one MiniftError; it never runs
-         code, and never asks for memory that it does not fill itself.
-Differs  - safetensors: the library checks offsets; a name that stands there twice, more dimensions
-           than `MOST_DIMENSIONS` and sizes of nothing ([2**40, 0]) are refused here.
+Claim    A file gives exactly the tensors that its header names, or one MiniftError. It never runs
+         code, and it never asks for memory that it does not fill itself.
+Differs  - safetensors: the library checks offsets; a name that occurs twice, more dimensions than
+           `MOST_DIMENSIONS` and shapes that hold nothing ([2**40, 0]) are refused here.
          - pytorch_model.bin: `weights_only=True`, and before that the instructions of the pickle
            are read as data. They may name only what a table of tensors needs, and no number
            larger than the file: no shape and no storage of a real one is. Members of the archive
@@ -53,9 +53,9 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     except (
         SafetensorError, OSError, ValueError, TypeError, KeyError, RuntimeError, OverflowError,
     ) as error:  # fmt: skip
-        reason = " ".join(str(error).split())[:300]  # PyTorch's may go on with a C++ stack
+        reason = " ".join(str(error).split())[:300]  # PyTorch's may have a C++ stack behind it
         raise MiniftError(
-            f"{path}: damaged, or no safetensors file ({reason}); fetch it again"
+            f"{path}: damaged, or not a safetensors file ({reason}); fetch it again"
         ) from error
 
 
@@ -82,7 +82,7 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     table = dict(pairs)
     if len(table) < len(pairs):
         (twice, _), *_ = Counter(name for name, _ in pairs).most_common(1)
-        raise ValueError(f"{twice!r} stands there twice")
+        raise ValueError(f"{twice!r} occurs twice")
     return table
 
 
@@ -127,9 +127,9 @@ def _check_archive(path: Path, size: int) -> None:
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         if any(m.compress_type != zipfile.ZIP_STORED for m in members):
-            raise _refusal(path, "its members are packed, as PyTorch never packs them")
+            raise _refusal(path, "its members are compressed, and PyTorch never compresses them")
         if sum(m.file_size for m in members) > size:
-            raise _refusal(path, f"it says that more than its {size:,} bytes are in it")
+            raise _refusal(path, f"its members claim more than its {size:,} bytes")
         for member in members:
             if member.filename.endswith("data.pkl"):
                 with archive.open(member) as pickled:

@@ -95,8 +95,8 @@ class Tokenizer:
         kind = type(backend.model).__name__
         if kind != "WordPiece":
             raise MiniftError(
-                f"{where} holds a {kind} model, minift reads WordPiece only (BERT, MiniLM, "
-                "ELECTRA and their kin); choose a checkpoint of that family"
+                f"{where} holds a {kind} model; minift reads only WordPiece, the model of BERT, "
+                "MiniLM and ELECTRA: choose such a checkpoint"
             )
         found = {token: backend.token_to_id(token) for token in SPECIAL_TOKENS.values()}
         ids = {token: index for token, index in found.items() if index is not None}

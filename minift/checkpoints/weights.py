@@ -6,8 +6,8 @@ Claim    A checkpoint either fills the model exactly or is refused with one erro
 Source   File layout of `transformers`: config.json beside model.safetensors, or shards with
          model.safetensors.index.json, or pytorch_model.bin.
 Differs  - pytorch_model.bin is read with `weights_only=True` only, so nothing in it can run.
-         - A head that the checkpoint lacks, or has for other labels, is drawn anew and said so
-           (`LoadReport.initialised`); a missing encoder tensor is always an error.
+         - A head that the checkpoint lacks, or has for other labels, is drawn anew, and
+           `LoadReport.initialised` says so; a missing encoder tensor is always an error.
 Proof    tests/checkpoints/test_weights.py
 """
 
@@ -28,9 +28,10 @@ from torch.overrides import TorchFunctionMode
 
 from minift.bert.config import MOST_CLASSES, BertConfig
 from minift.bert.encoder import Bert
-from minift.bert.heads import MaskedLM, Model, SequenceClassifier, initialise
+from minift.bert.heads import SequenceClassifier
+from minift.bert.masked_lm import MaskedLM, Model, initialise
 from minift.checkpoints.hub import resolve
-from minift.checkpoints.limits import LARGEST_JSON, read_limited
+from minift.checkpoints.limits import read_json
 from minift.checkpoints.strict import config_from_json, config_to_dict
 from minift.checkpoints.tensor_files import read_pickled, read_safetensors
 from minift.checkpoints.tokenizer import Tokenizer
@@ -104,7 +105,7 @@ def load_encoder(name_or_path: str | Path) -> tuple[Bert, Tokenizer]:
         name_or_path: a folder, a short name ("minilm") or a Hugging Face hub id.
 
     Raises:
-        MiniftError: if it cannot be found, is no BERT, or a tensor does not fit.
+        MiniftError: if it cannot be found, is not a BERT, or has a tensor that does not fit.
     """
     model, _ = load_model(Bert, name_or_path)
     return model, load_tokenizer(name_or_path)
@@ -158,7 +159,7 @@ def load_model(
     """Load a checkpoint into an encoder with the head `model_class`.
 
     Args:
-        model_class: Bert, SequenceClassifier, ConvClassifier, TokenClassifier or MaskedLM.
+        model_class: Bert, a classifier or MaskedLM.
         name_or_path: a folder, a short name or a Hugging Face hub id.
         labels: classes of the head, in the order of the logits; None takes the checkpoint's.
         problem_type: "regression" for one numeric output.
@@ -180,7 +181,7 @@ def load_model(
         config = replace(config, labels=tuple(f"LABEL_{row}" for row in rows))
     if labels is None and model_class is SequenceClassifier and config.problem_type == _MULTI_LABEL:
         raise MiniftError(
-            f"{directory}: problem_type is {_MULTI_LABEL!r}, a yes or no for each class; "
+            f"{directory}: problem_type is {_MULTI_LABEL!r}, a yes or no for each class, but "
             "minift chooses one class of several. To use the encoder only, name your own labels"
         )
     same_labels = labels is None or tuple(labels) == config.labels
@@ -216,19 +217,15 @@ def read_tensors(directory: Path) -> dict[str, Tensor]:
 
 
 def _read_shards(index: Path) -> dict[str, Tensor]:
-    try:
-        weight_map: dict[str, str] = json.loads(read_limited(index, LARGEST_JSON))["weight_map"]
-        shards = sorted(map(Path, set(weight_map.values())))
-    except MiniftError:
-        raise
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise MiniftError(f'{index}: expected {{"weight_map": {{tensor: file}}}}') from error
+    weight_map = read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not all(isinstance(v, str) for v in weight_map.values()):
+        raise MiniftError(f'{index}: expected {{"weight_map": {{tensor: file}}}}')
     tensors: dict[str, Tensor] = {}
-    for shard in shards:
+    for shard in sorted(map(Path, set(weight_map.values()))):
         if shard != Path(shard.name):  # a shard lies beside its index, nowhere else
             raise MiniftError(f"{index}: shard {shard} points outside the folder")
         if not shard.name.isprintable() or len(shard.name.encode()) > 255:
-            raise MiniftError(f"{index}: {shard.name[:80]!r} is no name of a file")
+            raise MiniftError(f"{index}: {shard.name[:80]!r} is not the name of a file")
         if not (index.parent / shard).is_file():
             raise MiniftError(f"{index}: shard {shard} is missing; fetch the checkpoint again")
         tensors |= read_safetensors(index.parent / shard)[0]
@@ -249,47 +246,37 @@ def _assign(
     untied = _tie(in_file, tensors) if isinstance(model, MaskedLM) else []
     parameters = {hf_name(ours): p for ours, p in model.named_parameters()}
     # A head comes from the file as a whole or not at all: half of one is a damaged file.
-    heads = {_head(name) for name in in_file if name in parameters} - {None}
+    heads = {_head(name) for name in in_file if name in parameters} | {None}
     if not same_labels:
         heads.discard("classifier")
-
-    loaded: list[str] = []
-    drawn: list[str] = []
-    missing: list[str] = []
-    misfits: list[str] = []
-    for name, parameter in parameters.items():
-        if _head(name) is not None and _head(name) not in heads:
-            drawn.append(name)
-        elif name not in in_file:
-            missing.append(name)
-        elif misfit := _misfit(tensors[in_file[name]], parameter):
-            misfits.append(f"{name} {misfit}")
-        else:
-            loaded.append(name)
+    wanted = [name for name in parameters if _head(name) in heads]
+    drawn = [name for name in parameters if _head(name) not in heads]
+    loaded = [name for name in wanted if name in in_file]
+    misfits = {name: _misfit(tensors[in_file[name]], parameters[name]) for name in loaded}
     others = sorted(set(in_file) - set(parameters))
-    ignored = [
+    unexpected = [
         name
         for name in others
-        if _BUFFER.fullmatch(name) or name in _TIED or _head(name) not in {None, *heads}
+        if not _BUFFER.fullmatch(name) and name not in _TIED and _head(name) in heads
     ]
-    groups = [
-        ("missing", missing),
-        ("unexpected", [name for name in others if name not in ignored]),
-        ("misshapen", misfits),
-        ("stored twice", twice),
-        ("untied", untied),
-    ]
-    if any(names for _, names in groups):
-        listed = [f"{kind} ({len(n)}): {', '.join(sorted(n))}" for kind, n in groups if n]
+    faults = {
+        "missing": [name for name in wanted if name not in in_file],
+        "unexpected": unexpected,
+        "misshapen": [f"{name} {misfit}" for name, misfit in misfits.items() if misfit],
+        "stored twice": twice,
+        "untied": untied,
+    }
+    if listed := [f"{k} ({len(n)}): {', '.join(sorted(n))}" for k, n in faults.items() if n]:
         raise MiniftError(f"{directory}: weights and config.json disagree. {'; '.join(listed)}")
 
     model.to_empty(device="cpu")
-    own_names = [ours for ours, _ in model.named_parameters() if hf_name(ours) in drawn]
-    initialise(model, model.config.initializer_range, generator, only=own_names)
+    own_names = {hf_name(ours): ours for ours, _ in model.named_parameters()}
+    only = {own_names[name] for name in drawn}
+    initialise(model, model.config.initializer_range, generator, only)
     with torch.no_grad():
-        for ours, parameter in model.named_parameters():
-            if (name := hf_name(ours)) in loaded:
-                parameter.copy_(tensors[in_file[name]])
+        for name in loaded:
+            model.get_parameter(own_names[name]).copy_(tensors[in_file[name]])
+    ignored = [name for name in others if name not in unexpected]
     return LoadReport(tuple(loaded), tuple(drawn), tuple(ignored))
 
 
@@ -332,7 +319,7 @@ def _misfit(tensor: Tensor, parameter: Tensor) -> str | None:
     """Say why a tensor of the file cannot be this parameter."""
     if tensor.shape != parameter.shape:
         by_config = tuple(parameter.shape)
-        return f"is {tuple(tensor.shape)} in the file and {by_config} by config.json"
+        return f"is {tuple(tensor.shape)} in the file and {by_config} according to config.json"
     return None if tensor.is_floating_point() else f"holds {tensor.dtype}, not decimal numbers"
 
 

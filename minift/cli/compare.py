@@ -36,7 +36,7 @@ def add(commands: options.Commands) -> None:
 
 def run(arguments: options.Arguments) -> None:
     """Compare, and print the tables."""
-    from minift.compare.grid import compare
+    from minift.compare.grid import Terms, Work, compare
     from minift.compare.report import short_text
 
     dataset, seeds = options.data(arguments), arguments.seeds
@@ -48,16 +48,20 @@ def run(arguments: options.Arguments) -> None:
         arguments.labels,
         seeds[0] if len(seeds) == 1 else seeds,
         out,
-        epochs=arguments.epochs,
-        rate_factor=arguments.rate_factor,
-        selection=arguments.selection,
-        budget_minutes=arguments.budget_minutes,
-        processes=arguments.processes,
-        keep_weights=arguments.keep_weights,
-        device=options.device(arguments),
-        precision=arguments.precision,
-        progress=True,
-        command=options.typed(),
+        Terms(
+            epochs=arguments.epochs,
+            rate_factor=arguments.rate_factor,
+            selection=arguments.selection,
+            precision=arguments.precision,
+            device=options.device(arguments),
+        ),
+        Work(
+            processes=arguments.processes,
+            budget_minutes=arguments.budget_minutes,
+            keep_weights=arguments.keep_weights,
+            progress=True,
+            command=options.typed(),
+        ),
     )
     print(short_text(comparison))
     print("\n".join(f"note: {note}" for note in comparison.notes))

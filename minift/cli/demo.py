@@ -22,7 +22,9 @@ from minift.checkpoints.weights import without_pretraining
 from minift.cli import options
 from minift.data.embedded import load_embedded
 from minift.data.examples import Dataset, as_texts, gold_classes
+from minift.data.metrics import accuracy, majority_baseline
 from minift.errors import MiniftError
+from minift.files import atomic_write
 from minift.methods.recipes import recipe
 from minift.runs.train import subset, train
 from minift.training.loop import Seeds
@@ -78,9 +80,9 @@ def train_row(dataset: Dataset, method: str, encoder: str, seeds: int, bar: tqdm
     rate = chosen.settings.learning_rate
     if resolve(encoder) == resolve("tiny") or method == WITHOUT:
         rate = min(rate * RATE_OF_TINY, 1e-2)
-    settings = replace(chosen.settings, min_steps=0, learning_rate=rate)
+    settings = replace(chosen.settings, learning_rate=rate)
     if not chosen.schedule().needs_dev_loss:  # the others say themselves how long they take
-        settings, dataset = replace(settings, epochs=EPOCHS), replace(dataset, dev=())
+        settings = replace(settings, epochs=EPOCHS)
     began, scores, parameters = time.perf_counter(), [], 0
     for seed in range(seeds):
         _, result = train(
@@ -98,7 +100,7 @@ def demo(encoder: str = "tiny", seeds: int = 3, out: str | Path = "runs/demo") -
     Args:
         encoder: anything `load_encoder` takes.
         seeds: runs of each method; each draws other labels, another head and another order.
-        out: folder of the plot, demo.png; it is drawn if matplotlib is there.
+        out: folder of the picture, demo.svg.
     """
     if seeds < 1:
         raise MiniftError(f"--seeds must be at least 1, got {seeds}")
@@ -120,9 +122,9 @@ def demo(encoder: str = "tiny", seeds: int = 3, out: str | Path = "runs/demo") -
     print(
         "\nThe bar is the mean; sd is over the seeds, so smaller differences mean nothing.\n"
         f"{_plot(rows, Path(out))}\nNext:"
-        f"\n  minift info {encoder}"
-        f"\n  minift train --data reviews --encoder {encoder} --learning-rate 3e-4 "
-        f"--labels {LABELS} --out runs/first"
+        f"\n  {options.suggested('info', encoder)}"
+        f"\n  {options.suggested('train', '--data', 'reviews', '--encoder', encoder)} "
+        f"--learning-rate 3e-4 --labels {LABELS} --out runs/first"
         '\n  echo "Not once did it let me down." | minift predict runs/first -'
     )
     return rows
@@ -136,7 +138,8 @@ def examples() -> Dataset:
 
 def _nothing(dataset: Dataset) -> Row:
     gold = gold_classes(dataset.test)
-    return Row(NOTHING, 0, (max(map(gold.count, dataset.labels)) / len(gold),), 0.0)
+    answers = majority_baseline(gold_classes(dataset.train), gold, dataset.labels)
+    return Row(NOTHING, 0, (accuracy(gold, answers),), 0.0)
 
 
 def _bag_of_words(dataset: Dataset, seeds: int) -> Row:
@@ -166,23 +169,16 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def _plot(rows: Sequence[Row], folder: Path) -> str:
-    """Draw demo.png: each seed a dot, their mean a line; return a sentence for the terminal."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        return 'For the same as a picture: pip install "minift[plots]"'
-    figure = Figure(figsize=(7, 0.45 * len(rows) + 1.1), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    for height, row in enumerate(reversed(rows)):
-        colour = "tab:blue" if row.method in METHODS else "tab:gray"
-        axes.plot(row.test, [height] * len(row.test), "o", color=colour, alpha=0.6)
-        axes.plot([row.mean] * 2, [height - 0.3, height + 0.3], color=colour, linewidth=2)
-    axes.set_yticks(range(len(rows)), [row.method for row in reversed(rows)])
-    axes.set_xlabel(f"test accuracy with {LABELS} labels (a dot per seed, a line for their mean)")
-    axes.grid(axis="x", alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
-    folder.mkdir(parents=True, exist_ok=True)
-    figure.savefig(folder / "demo.png", dpi=150)
-    return f"The same as a picture: {folder / 'demo.png'}"
+    """Draw demo.svg, a row per line of the table; return a sentence for the terminal."""
+    from minift.plots import Plot, Strip, standing_alone
+
+    strips = tuple(
+        Strip(row.method, row.test, (False,) * len(row.test), row.mean, None, f"{row.mean:.3f}")
+        for row in rows
+        if row.method != NOTHING
+    )
+    caption = f"Test accuracy with {LABELS} labels: a dot per seed, a bar for their mean."
+    nothing = next((row.mean for row in rows if row.method == NOTHING), None)
+    picture = Plot(caption, strips, nothing, NOTHING)
+    atomic_write(folder / "demo.svg", standing_alone(picture.svg()))
+    return f"The same as a picture: {folder / 'demo.svg'}"

@@ -26,12 +26,13 @@ from packaging.version import Version
 
 from minift.bert.config import BertConfig
 from minift.bert.heads import SequenceClassifier
-from minift.checkpoints.hub import cached, minift_home
+from minift.checkpoints.hub import cached
 from minift.checkpoints.weights import random_model
 from minift.cli import options
 from minift.data.embedded import EMBEDDED_SETS
 from minift.data.named import NAMED_SETS
 from minift.errors import MiniftError
+from minift.files import minift_home
 from minift.speed.precision import processor_flags, require_bf16
 from minift.training.batches import Item, make_batch
 from minift.training.loop import Settings, adamw, cross_entropy, everything, select
@@ -44,6 +45,8 @@ TESTED: dict[str, tuple[str, str | None]] = {
     "numpy": ("1.24", "3"),
     "safetensors": ("0.4.3", "0.9"),
     "huggingface_hub": ("0.24", "3"),
+    "filelock": ("3.30", "5"),
+    "jinja2": ("3.1", "4"),
     "tqdm": ("4.60", "5"),
     "packaging": ("23", None),
 }

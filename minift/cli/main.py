@@ -21,12 +21,12 @@ from minift.version import __version__
 
 EPILOG = """\
 a first session:
-  minift demo                                   compare methods on a small set, in a minute
-  minift info minilm                            what an encoder is, and what each method trains
+  minift demo                   compare methods on a small set, in a minute
+  minift info minilm            what an encoder is, and what each method trains
   minift train --train my.csv --encoder minilm --method bitfit --out runs/mine
-  minift predict runs/mine texts.txt            one line of JSON per text
+  minift predict runs/mine texts.txt                          one line of JSON per text
   minift compare --train my.csv --test held_out.csv           which method for my data?
-  minift distill --teacher runs/tagger --unlabelled texts.txt a tagger many times smaller
+  minift distill --teacher runs/tagger --unlabelled texts.txt   a tagger many times smaller
 
 files:
   CSV or TSV with a header (text, label; text_b for pairs), JSONL with the same keys, or token
@@ -66,12 +66,8 @@ def execute(arguments: argparse.Namespace, argv: Sequence[str] | None) -> int:
     except BrokenPipeError:  # the reader of our output (head, less) has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except UnicodeEncodeError as error:
-        print(
-            f"minift: the output is {error.encoding}, which has no {error.object[error.start]!a}; "
-            "set PYTHONIOENCODING=utf-8, or write with --out where the command has it",
-            file=sys.stderr,
-        )
+    except UnicodeError as error:  # of the terminal: files are read and written as UTF-8
+        print(f"minift: {error}; set PYTHONIOENCODING=utf-8", file=sys.stderr)
         return 1
     except OSError as error:  # no space, no permission, no such folder
         print(f"minift: {error.filename or 'input or output'}: {error.strerror}", file=sys.stderr)

@@ -8,13 +8,10 @@ Proof    tests/cli/test_main.py
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 from minift.cli import options
-from minift.data.examples import Example, Task, TextExample
-from minift.data.files.readers import stream_examples
+from minift.data.files.texts import read_texts
 from minift.errors import MiniftError
 from minift.files import atomic_directory_write
 from minift.runs.predict import predict
@@ -41,15 +38,9 @@ def run(arguments: options.Arguments) -> None:
     if out is not None and not typed and out.exists() and out.samefile(arguments.file):
         raise MiniftError(f"--out {out} is the file that is read; choose another name")
     tuned = options.answering(arguments)
-    examples: Iterable[Example]
-    if typed:
-        lines = (line.rstrip("\r\n") for line in sys.stdin)
-        examples = (TextExample(str(n), line) for n, line in enumerate(lines, 1) if line.strip())
-    else:
-        # The answers are scores or numbers: what is read is texts.
-        task: Task | None = None if tuned.task == "tagging" else "classification"
-        examples = stream_examples(arguments.file, task=task, **options.reading(arguments))
-    answers = (json.dumps(answer, ensure_ascii=False) for answer in predict(tuned, examples))
+    task = None if tuned.task == "tagging" else tuned.task  # a tagger cuts texts into words itself
+    texts = read_texts(arguments.file, task=task, **options.reading(arguments))
+    answers = (json.dumps(answer, ensure_ascii=False) for answer in predict(tuned, texts))
 
     def write(path: Path) -> None:
         with path.open("w", encoding="utf-8") as file:

@@ -44,6 +44,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from minift.bert.packing import to_device
 from minift.compact.student import Student, label_indices, label_losses
 from minift.compact.vocabulary import Words
 from minift.data.examples import TaggedExample
@@ -188,7 +189,7 @@ def soft_losses(
 def objective(student: Student, lessons: Sequence[Lesson], settings: Distillation) -> Tensor:
     """Return the loss of one step, a mean over all words of its lessons."""
     device = next(student.model.parameters()).device
-    batch = student.vocabulary.encode([lesson.words for lesson in lessons]).to(device)
+    batch = to_device(student.vocabulary.encode([lesson.words for lesson in lessons]), device)
     logits = student.model(batch)
     targets = torch.tensor([t for lesson in lessons for t in lesson.targets], device=device)
     weights = torch.tensor([lesson.weight for lesson in lessons], device=device)

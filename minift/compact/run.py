@@ -31,10 +31,8 @@ from minift.compact.vocabulary import Vocabulary, Words, build_vocabulary
 from minift.compact.word_vectors import WordVectors, start_from_teacher, whole_words
 from minift.data.entity_report import side_by_side
 from minift.data.examples import Dataset, TaggedExample, as_sentences, gold_tags, is_labelled
-from minift.data.files.lines import read_text
-from minift.data.files.readers import read_examples
+from minift.data.files.texts import read_texts
 from minift.data.metrics import headline
-from minift.data.tags import TAG
 from minift.data.words import split_words
 from minift.errors import MiniftError
 from minift.files import atomic_write, digest
@@ -57,21 +55,10 @@ def read_sentences(path: str | Path, format: str | None = None) -> list[tuple[st
     Raises:
         MiniftError: if the file is missing, empty or faulty.
     """
-    path = Path(path)
-    if format == "text" or (format is None and path.suffix in ("", ".txt")):
-        lines = [line for _, line in read_text(path) if line.strip()]
-        cells = [line.split() for line in lines]
-        if all(len(row) == 2 and TAG.fullmatch(row[1]) for row in cells):
-            raise MiniftError(
-                f"{path}: one word and its tag per line: this is a token file; name it .conll"
-            )
-        sentences = [tuple(word for word, _, _ in split_words(line)) for line in lines]
-    else:
-        examples = read_examples(path, format=format, require_labels=False)
-        sentences = [
-            e.words if isinstance(e, TaggedExample) else tuple(w for w, _, _ in split_words(e.text))
-            for e in examples
-        ]
+    sentences = [
+        e.words if isinstance(e, TaggedExample) else tuple(w for w, _, _ in split_words(e.text))
+        for e in read_texts(path, format=format, task="tagging")
+    ]
     sentences = [words for words in sentences if words]
     if not sentences:
         raise MiniftError(f"{path}: it contains no words")

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from minift.bert.packing import Layout
+from minift.bert.packing import Layout, to_device
 from minift.compact.tagger import Tagger, TaggerConfig, word_mask
 from minift.compact.vocabulary import Vocabulary, Words
 from minift.data.examples import Example, TaggedExample, Task, as_sentences, gold_tags
@@ -77,7 +77,7 @@ class Student:
         try:
             with torch.inference_mode():
                 for group in _by_length([len(words) for words in sentences]):
-                    batch = self.vocabulary.encode([sentences[i] for i in group]).to(device)
+                    batch = to_device(self.vocabulary.encode([sentences[i] for i in group]), device)
                     logits = self.model(batch)
                     best = self.model.best_tags(logits, batch.layout).tolist()
                     at = 0

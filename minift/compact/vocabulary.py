@@ -26,7 +26,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from minift.bert.packing import Layout, to_device
+from minift.bert.packing import Layout
 from minift.errors import MiniftError
 
 Words = Sequence[str]
@@ -51,10 +51,6 @@ class Spelled:
     spellings: Tensor
     spelling_of: Tensor
     layout: Layout
-
-    def to(self, device: torch.device | str) -> Spelled:
-        """Return the batch with its tensors on `device`."""
-        return to_device(self, device)
 
 
 @dataclass(frozen=True)

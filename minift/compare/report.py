@@ -20,16 +20,24 @@ from minift.compare.page import (
     Code,
     Heading,
     Paragraph,
-    Plot,
     Plots,
-    Strip,
     Table,
     html,
     markdown,
     text_table,
 )
-from minift.compare.statistics import Difference, holm, paired_difference, sentence, summary
+from minift.compare.statistics import (
+    Difference,
+    difference_cells,
+    holm,
+    listed,
+    paired_difference,
+    points,
+    sentence,
+    summary,
+)
 from minift.files import atomic_write
+from minift.plots import Plot, Strip
 
 
 @dataclass(frozen=True)
@@ -47,7 +55,7 @@ class Run:
         epochs, learning_rate, stopped: what happened.
         selection_examples: labelled examples that the run chose by (0: it chose nothing).
         constant: the score on the reporting split of the best constant answer.
-        stored_bytes: of what learns, 4 a parameter, which is all that must be kept.
+        stored_bytes: of what learns, 4 per parameter, which is all that must be kept.
         peak_exact: False where the system keeps only the peak of all runs so far.
         wall_seconds: everything, scoring included.
         threads: of PyTorch.
@@ -83,7 +91,7 @@ class Comparison:
 
     Args:
         data, metric, encoder: names.
-        reporting, selection: a phrase each: which examples were reported on and chosen by.
+        reporting, selection: phrases that say which examples were reported on and chosen by.
         examples: size of the reporting split.
         methods: in the order of the tables; differences are to "full", else to the first.
         notes: about the data and the comparison.
@@ -143,7 +151,7 @@ class Against:
         """What the seeds show, and whether it stands beside all that was compared."""
         said = sentence(self.method, self.other, self.difference)
         if self.difference.seen and self.holm is not None and self.holm >= 0.05:
-            said += "; among as many comparisons as were made here chance alone does that (Holm)"
+            said += "; with as many comparisons as were made here, chance alone does that (Holm)"
         return said
 
 
@@ -176,7 +184,7 @@ def write(folder: Path, comparison: Comparison) -> None:
 
 
 def csv_text(comparison: Comparison) -> str:
-    """Return results.csv: one row a run, by size, method and seed."""
+    """Return results.csv: one row per run, by size, method and seed."""
     file = io.StringIO()
     rows = csv.DictWriter(file, [column.name for column in fields(Run)], lineterminator="\n")
     rows.writeheader()
@@ -193,8 +201,7 @@ def short_text(comparison: Comparison) -> str:
         parts.append(f"{_labels(labels)} of {comparison.data}: {comparison.metric} in points")
         parts.append(text_table(results_table(comparison, labels)))
         here = [against for against in made if against.labels == labels]
-        seen_first = sorted(here, key=lambda a: not a.difference.seen)
-        parts.append("\n".join(a.sentence for a in seen_first))
+        parts.append("\n".join(_sentences(here)))
     return "\n\n".join(part for part in (*parts, *caution(made)) if part)
 
 
@@ -213,10 +220,10 @@ def results_table(comparison: Comparison, labels: int) -> Table:
         rows.append(
             (
                 method,
-                _points(scores.mean),
-                "" if scores.sd is None else _points(scores.sd),
-                _points(scores.min),
-                _points(scores.max),
+                points(scores.mean),
+                "" if scores.sd is None else points(scores.sd),
+                points(scores.min),
+                points(scores.max),
                 str(len(runs)),
                 str(sum(run.failed for run in runs)),
                 f"{runs[0].trainable_parameters:,}",
@@ -235,14 +242,8 @@ def differences_table(made: Sequence[Against]) -> Table:
         *("p", "p (Holm)", "seeds"),
     )
 
-    def row(a: Against) -> tuple[str, ...]:
-        d = a.difference
-        intervals = [f"{_signed(i[0])} to {_signed(i[1])}" if i else "" for i in (d.t, d.bootstrap)]
-        ps = ["" if p is None else f"{p:.3f}" if p >= 0.0005 else "<0.001" for p in (d.p, a.holm)]
-        mean = _signed(d.mean) if d.differences else ""
-        return (a.method, a.other, mean, *intervals, *ps, str(len(d.differences)))
-
-    return Table(header, tuple(map(row, made)))
+    rows = [(a.method, a.other, *difference_cells(a.difference, a.holm)) for a in made]
+    return Table(header, tuple(rows))
 
 
 def caution(made: Sequence[Against]) -> list[str]:
@@ -271,7 +272,7 @@ def page(comparison: Comparison) -> list[Block]:
     blocks: list[Block] = [
         Heading(f"Which method for {c.data}?", 1),
         Paragraph(
-            f"{len(c.methods)} methods, {_listed([f'{n:,}' for n in c.sizes])} labels, "
+            f"{len(c.methods)} methods, {listed([f'{n:,}' for n in c.sizes])} labels, "
             f"{seeds} seed{'s' * (seeds > 1)}, encoder {c.encoder}. Scores are "
             f"{c.metric} in points (hundredths) on {c.reporting}."
             + (f" {missing} of {c.planned} runs are not finished yet." if missing > 0 else "")
@@ -281,53 +282,12 @@ def page(comparison: Comparison) -> list[Block]:
         blocks += [Heading("All sizes"), Paragraph("Mean ± standard deviation over the seeds.")]
         blocks.append(_overview(c))
     for labels in c.sizes:
-        here = [against for against in made if against.labels == labels]
-        blocks.append(Heading(_labels(labels)))
-        if here:
-            seen_first = sorted(here, key=lambda a: not a.difference.seen)
-            blocks.append(Bullets(tuple(a.sentence for a in seen_first)))
-        blocks.append(Plots(tuple(_plots(c, labels, here))))
-        blocks.append(results_table(c, labels))
-        runs = [run for run in c.runs if run.labels == labels]
-        constant = summary([run.constant for run in runs]).mean
-        blocks.append(
-            Paragraph(f"A constant answer (no text read) scores {_points(constant)} points.")
-        )
-        if here:
-            blocks += [Heading("Paired differences, in points", 3), differences_table(here)]
-        if troubles := [f"{r.method}, seed {r.seed}: {r.note}" for r in runs if r.note]:
-            blocks += [Heading("What went wrong", 3), Bullets(tuple(troubles))]
-    one_peak = all(run.peak_exact for run in c.runs)
-    blocks += [
-        Heading("How to read this"),
-        Bullets(
-            (
-                "Seed s gives every method the same training examples, the same new head, the "
-                "same order of batches and the same stream of dropout, so methods are compared "
-                "seed by seed.",
-                "An interval covers what changes with the seed. It does not cover the choice of "
-                f"the {c.examples:,} examples reported on{_sampling(c)}.",
-                *caution(made),
-                *_choices(c),
-                "A failed run predicts the same for every example, or its loss was not finite "
-                "(it then counts with the score of a constant answer). Failed runs are part of "
-                "every mean.",
-                "Trained: parameters that learn, head included (see Settings); where a mask holds "
-                "the others back (child-d, random-scalars, random-rows), those that it lets move.",
-                "Seconds: loading, training, and validation where the method needs it, mean over "
-                "the seeds; scoring is left out. Peak MB: the largest memory of the process in "
-                "any run, PyTorch and data included"
-                + ("." if one_peak else "; ≤ where the system tells only the peak of all runs.")
-                + " To store: 4 bytes a parameter that learns, and for a mask a bit an element on "
-                "top; the pretrained rest is shared.",
-            )
-        ),
-        Heading("Settings"),
-        _settings_table(c),
-    ]
+        blocks += _size_blocks(c, labels, [a for a in made if a.labels == labels])
+    blocks += [Heading("How to read this"), Bullets(tuple(_reading(c, made)))]
+    blocks += [Heading("Settings"), _settings_table(c)]
     if c.notes:
         blocks += [Heading("Notes"), Bullets(c.notes)]
-    threads = _listed(sorted({f"{run.threads}" for run in c.runs}))
+    threads = listed(sorted({f"{run.threads}" for run in c.runs}))
     machines = sorted({run.machine for run in c.runs})
     blocks += [Heading("Machine"), Bullets((*machines, f"threads of PyTorch: {threads}"))]
     if c.command:
@@ -335,12 +295,59 @@ def page(comparison: Comparison) -> list[Block]:
     return blocks
 
 
+def _size_blocks(c: Comparison, labels: int, made: Sequence[Against]) -> list[Block]:
+    """Return what the report says of one number of labels."""
+    blocks: list[Block] = [Heading(_labels(labels))]
+    if made:
+        blocks.append(Bullets(tuple(_sentences(made))))
+    runs = [run for run in c.runs if run.labels == labels]
+    constant = points(summary([run.constant for run in runs]).mean)
+    blocks += [
+        Plots(tuple(_plots(c, labels, made))),
+        results_table(c, labels),
+        Paragraph(f"A constant answer (no text read) scores {constant} points."),
+    ]
+    if made:
+        blocks += [Heading("Paired differences, in points", 3), differences_table(made)]
+    if troubles := [f"{r.method}, seed {r.seed}: {r.note}" for r in runs if r.note]:
+        blocks += [Heading("What went wrong", 3), Bullets(tuple(troubles))]
+    return blocks
+
+
+def _sentences(made: Sequence[Against]) -> list[str]:
+    """Return what the seeds show, differences that are seen first."""
+    return [a.sentence for a in sorted(made, key=lambda a: not a.difference.seen)]
+
+
+def _reading(c: Comparison, made: Sequence[Against]) -> list[str]:
+    """Return what a reader must know beside the figures."""
+    bound = any(not run.peak_exact for run in c.runs)
+    return [
+        "Seed s gives every method the same training examples, the same new head, the same order "
+        "of batches and the same stream of dropout, so methods are compared seed by seed.",
+        "An interval covers what changes with the seed. It does not cover the choice of the "
+        f"{c.examples:,} examples reported on{_sampling(c)}.",
+        *caution(made),
+        *_choices(c),
+        "A failed run predicts the same for every example, or its loss was not finite (it then "
+        "counts with the score of a constant answer). Failed runs are part of every mean.",
+        "Trained: parameters that learn, head included (see Settings); where a mask holds the "
+        "others back (child-d, random-scalars, random-rows), those that it lets move.",
+        "Seconds: loading, training, and validation where the method needs it, mean over the "
+        "seeds; scoring is left out. Peak MB: the largest memory of the process in any run, "
+        "PyTorch and data included"
+        + ("; ≤ where the system tells only the peak of all runs." if bound else ".")
+        + " To store: 4 bytes per parameter that learns, and for a mask one bit per element on "
+        "top; the pretrained rest is shared.",
+    ]
+
+
 def _overview(c: Comparison) -> Table:
     def cell(method: str, labels: int) -> str:
         if not (runs := c.of(method, labels)):
             return ""
         scores = summary([run.test for run in runs])
-        return _points(scores.mean) + ("" if scores.sd is None else f" ± {_points(scores.sd)}")
+        return points(scores.mean) + ("" if scores.sd is None else f" ± {points(scores.sd)}")
 
     header = ("method", *(_labels(labels) for labels in c.sizes))
     return Table(header, tuple((m, *(cell(m, n) for n in c.sizes)) for m in c.methods))
@@ -355,7 +362,7 @@ def _plots(c: Comparison, labels: int, made: Sequence[Against]) -> list[Plot]:
         failed = tuple(run.failed for run in runs)
         rows.append(Strip(method, dots, failed, mean, None, f"{mean:.1f}"))
         constants += [100 * run.constant for run in runs]
-    caption = f"{_capital(c.metric)} in points: a dot is a seed, the bar the mean"
+    caption = f"{_capital(c.metric)} in points: each dot is a seed, the bar is the mean"
     caption += ", × a failed run." if any(any(strip.crossed) for strip in rows) else "."
     plots = [Plot(caption, tuple(rows), summary(constants).mean, "a constant answer")]
     rows = []
@@ -397,18 +404,10 @@ def _sampling(c: Comparison) -> str:
     mean = summary([run.test for run in c.runs if run.method == c.baseline]).mean
     error = (mean * (1 - mean) / c.examples) ** 0.5
     return (
-        f": over other such examples an accuracy of {_points(mean)} would vary with a standard "
-        f"deviation of {_points(error)} points (a difference by less, since all methods answer "
+        f": over other such examples an accuracy of {points(mean)} would vary with a standard "
+        f"deviation of {points(error)} points (a difference by less, since all methods answer "
         "the same ones)"
     )
-
-
-def _points(score: float) -> str:
-    return f"{100 * score:.1f}"
-
-
-def _signed(score: float) -> str:
-    return f"{100 * score:+.1f}"
 
 
 def _labels(count: int) -> str:
@@ -417,10 +416,6 @@ def _labels(count: int) -> str:
 
 def _size(count: int) -> str:
     return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"
-
-
-def _listed(items: Sequence[str]) -> str:
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 
 def _capital(text: str) -> str:

@@ -8,38 +8,34 @@ Proof    tests/compare/test_grid.py
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from minift.compare.lineup import control_pairs
 from minift.compare.report import Comparison, Run
 from minift.compare.workers import Job
 from minift.data.examples import Dataset
 from minift.errors import MiniftError
-from minift.files import atomic_write, locked
+from minift.files import atomic_write, digest, file_digest, locked
+from minift.journal import append_log, read_log
+
+FORMAT = 2  # of the folder; in 1 a seed drew other examples, heads and orders
 
 
 @dataclass
 class RunLog:
     """The folder of a comparison, open for writing: compare.json and runs.jsonl."""
 
-    file: TextIO
+    file: Path
     setup: dict[str, Any]
     done: dict[Job, Run]
 
     def add(self, run: Run) -> None:
         """Keep a finished run: on the disk, then in memory."""
-        try:
-            self.file.write(json.dumps(asdict(run)) + "\n")
-            self.file.flush()
-            os.fsync(self.file.fileno())
-        except OSError as error:
-            raise MiniftError(f"cannot write to {self.file.name}: {error}") from error
+        append_log(self.file, asdict(run))
         self.done[Job(run.method, run.labels, run.seed)] = run
 
     def complete(self, about: Comparison, asked: Sequence[Job]) -> Comparison:
@@ -59,13 +55,13 @@ class RunLog:
 
 @contextlib.contextmanager
 def open_log(folder: Path, setup: dict[str, Any]) -> Iterator[RunLog]:
-    """Open a new folder, or go on in one that was made with the same setup.
+    """Open a new folder, or one that was made with the same setup, to add runs to it.
 
     Raises:
         MiniftError: if the folder is in use or holds something else, or the setup has changed.
     """
-    setup_file, runs_file = folder / "compare.json", folder / "runs.jsonl"
-    setup = json.loads(json.dumps(setup))  # as it will be read
+    setup_file, runs = folder / "compare.json", folder / "runs.jsonl"
+    setup = json.loads(json.dumps({"format": FORMAT, **setup}))  # as it will be read
     if folder.exists() and not folder.is_dir():
         raise MiniftError(f"{folder} is a file; --out names a folder")
     others = sorted(path.name for path in folder.glob("[!.]*") if path.suffix != ".lock")
@@ -73,28 +69,40 @@ def open_log(folder: Path, setup: dict[str, Any]) -> Iterator[RunLog]:
         raise MiniftError(
             f"{folder} holds something else ({', '.join(others[:5])}); choose another --out"
         )
-    if setup_file.is_file():
-        _merged(folder, setup_file, setup)  # refused before a lock is left in it
+    _merged(folder, setup_file, setup)  # refused before a lock is left in it
     folder.mkdir(parents=True, exist_ok=True)
     with locked(setup_file):
-        if setup_file.is_file():
-            setup = _merged(folder, setup_file, setup)
+        setup = _merged(folder, setup_file, setup)
         atomic_write(setup_file, json.dumps(setup, indent=2) + "\n")
-        with runs_file.open("a+", encoding="utf-8", newline="\n") as file:
-            yield RunLog(file, setup, _finished(runs_file))
+        yield RunLog(runs, setup, _finished(runs))
 
 
 def _merged(folder: Path, setup_file: Path, new: dict[str, Any]) -> dict[str, Any]:
     """Return the setup with the methods of both, or refuse what would mix different runs."""
+    if not setup_file.is_file():
+        return new
     try:
-        return _merge(folder, json.loads(setup_file.read_text(encoding="utf-8")), new)
-    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+        old = json.loads(setup_file.read_text(encoding="utf-8"))
+    except json.JSONDecodeError:
+        old = None
+    if not isinstance(old, dict) or old.get("format") != FORMAT:
+        version = old.get("minift_version") if isinstance(old, dict) else None
         raise MiniftError(
-            f"{setup_file} is no comparison of this version ({error!r}); choose another --out"
-        ) from error
+            f"{setup_file} "
+            + (f"was written by minift {version}" if version else "is not a comparison")
+            + ", so this version cannot add runs to it; choose another --out"
+        )
+    changed = _changed(old, new)
+    if changed:
+        raise MiniftError(
+            f"{folder} holds a comparison with another setup: {'; '.join(changed)}. Choose "
+            "another --out, or give the setup as it was"
+        )
+    return {**new, "methods": {**old["methods"], **new["methods"]}}
 
 
-def _merge(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+def _changed(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Say what differs, except for which methods there are."""
     changed = [
         f"{key.replace('_', ' ')} was {old.get(key)} and is now {new[key]}"
         for key in ("minift_version", "selection", "grid", "device")
@@ -112,27 +120,18 @@ def _merge(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> dict[str, 
             for key in sorted({*before, *now})
             if before.get(key) != now.get(key)
         ]
-    if changed:
-        raise MiniftError(
-            f"{folder} holds a comparison with another setup: {'; '.join(changed)}. Choose "
-            "another --out, or the setup as it was"
-        )
-    return {**new, "methods": {**old["methods"], **new["methods"]}}
+    return changed
 
 
-def _finished(path: Path) -> dict[Job, Run]:
-    """Read the finished runs; a last line that was cut off by a kill is cut away."""
-    content = path.read_bytes()
-    whole = content.rfind(b"\n") + 1
-    if whole < len(content):
-        os.truncate(path, whole)
+def _finished(file: Path) -> dict[Job, Run]:
+    """Read the finished runs; a last line that a kill cut off does not count."""
     done = {}
-    for number, line in enumerate(content[:whole].splitlines(), 1):
+    for number, record in enumerate(read_log(file), 1):
         try:
-            run = Run(**json.loads(line))
-        except (ValueError, TypeError) as error:
+            run = Run(**record)
+        except TypeError as error:
             raise MiniftError(
-                f"{path}, line {number}: not a run of this version ({error}); remove the line, "
+                f"{file}, line {number}: not a run of this version ({error}); remove the line, "
                 "and the run will be done again"
             ) from error
         done[Job(run.method, run.labels, run.seed)] = run
@@ -141,16 +140,11 @@ def _finished(path: Path) -> dict[Job, Run]:
 
 def data_digest(data: Dataset) -> str:
     """Return a digest of the examples, their roles, the labels and the metric."""
-    return hashlib.sha256(repr(replace(data, notes=())).encode("utf-8")).hexdigest()[:16]
+    return digest(repr(replace(data, notes=())))[:16]
 
 
 def encoder_digest(checkpoint: Path) -> str:
     """Return a digest of everything in the folder that a model is loaded from."""
-    digest = hashlib.sha256()
-    for path in sorted(checkpoint.iterdir()):
-        if path.suffix in (".json", ".txt", ".safetensors", ".bin"):
-            digest.update(path.name.encode("utf-8"))
-            with path.open("rb") as file:
-                while block := file.read(2**20):
-                    digest.update(block)
-    return digest.hexdigest()[:16]
+    parts = (".json", ".txt", ".safetensors", ".bin")
+    files = [path for path in sorted(checkpoint.iterdir()) if path.suffix in parts]
+    return digest(*(part for path in files for part in (path.name, file_digest(path))))[:16]

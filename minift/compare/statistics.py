@@ -50,7 +50,7 @@ class Difference:
     """Scores of one method minus those of another, seed by seed.
 
     Args:
-        differences: one a seed, in the units of the scores.
+        differences: one per seed, in the units of the scores.
         mean: their mean; nan if there is none.
         t: the paired t interval, or None (see the module's docstring).
         bootstrap: the percentile bootstrap interval, or None.
@@ -86,7 +86,7 @@ def paired_difference(
     """Compare two methods whose scores stand in the same order of seeds.
 
     Args:
-        scores, others: one score a seed.
+        scores, others: one score per seed.
         confidence: of the intervals, in (0, 1).
         resamples, seed: of the bootstrap.
     """
@@ -179,3 +179,26 @@ def sentence(name: str, other: str, difference: Difference) -> str:
         f"{name} is {word} than {other} by {abs(mean):.1f} points "
         f"(95% CI {low:.{digits}f} to {high:.{digits}f}, {seeds})"
     )
+
+
+def points(score: float) -> str:
+    """Return a score in points, that is hundredths."""
+    return f"{100 * score:.1f}"
+
+
+def signed(score: float) -> str:
+    """Return a difference in points, with its sign."""
+    return f"{100 * score:+.1f}"
+
+
+def listed(items: Sequence[str]) -> str:
+    """Return "a", "a and b" or "a, b and c"."""
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def difference_cells(d: Difference, holm: float | None) -> tuple[str, ...]:
+    """Return the cells of a table: mean, both intervals, p, p after Holm's correction, seeds."""
+    intervals = [f"{signed(i[0])} to {signed(i[1])}" if i else "" for i in (d.t, d.bootstrap)]
+    ps = ["" if p is None else f"{p:.3f}" if p >= 0.0005 else "<0.001" for p in (d.p, holm)]
+    mean = signed(d.mean) if d.differences else ""
+    return (mean, *intervals, *ps, str(len(d.differences)))

@@ -1,12 +1,12 @@
-"""One run of a comparison, here, in a process of its own, or in one of torchrun's.
+"""One run of a comparison: train, score, and measure what it cost.
 
 Claim    A run is a function of its plan and its job: it comes out the same wherever and in
-         whatever order it is done, and tells what it cost.
+         whatever order it is done (see runs/dealing.py), and tells what it cost.
 Differs  - A run whose loss is not finite is a result, not an error: it failed, and counts with
            the score of a constant answer. Left out, it would flatter its method.
-         - On Linux the kernel's peak of memory is set back before each run (after the allocator
-           has given back what earlier runs left). Elsewhere a process knows only the peak since
-           it began, and the report says "at most"; in a process of its own it is exact.
+         - On Linux the kernel's peak of memory is reset before each run (after the allocator has
+           given back what earlier runs left). Elsewhere a process knows only the peak since it
+           began, and the report says "at most".
 Proof    tests/compare/test_grid.py
 """
 
@@ -14,19 +14,13 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import gc
-import json
 import math
-import multiprocessing
-import signal
 import sys
-import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,17 +44,14 @@ from minift.data.metrics import (
     headline,
     majority_baseline,
 )
-from minift.errors import MiniftError
 from minift.methods.recipes import recipe
-from minift.runs.determinism import deterministic, inherited
+from minift.runs.dealing import deal, work
 from minift.runs.evaluate import Evaluation
 from minift.runs.machine import machine
-from minift.runs.processes import alone, store, world_size
 from minift.runs.train import subset, train
 from minift.runs.tuned import FineTuned
 from minift.training.loop import Diverged, Seeds, Settings
 
-POLL = 0.1  # seconds between two looks
 GRID = (1.0, 1 / 3, 3.0)  # factors on a method's rate; of equal scores the first wins
 
 
@@ -73,9 +64,9 @@ class Plan:
         encoder: folder of the checkpoint.
         settings: of each method.
         choosing: methods that choose something by the selection split.
+        trained: parameters that learn, for each method.
         selection: how many of its examples a run may see; None for all.
         grid: try each method at several rates and choose by the selection split.
-        trained: parameters that learn, for each method.
         device: where to train.
         weights: folder for the weights, or None.
     """
@@ -84,11 +75,11 @@ class Plan:
     encoder: Path
     settings: dict[str, Settings]
     choosing: frozenset[str]
-    selection: int | None
-    grid: bool
     trained: dict[str, int]
-    device: str
-    weights: Path | None
+    selection: int | None = None
+    grid: bool = False
+    device: str = "cpu"
+    weights: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -103,171 +94,33 @@ class Job:
         return f"{self.method}, {self.labels} labels, seed {self.seed}"
 
 
-def run_all(
-    plan: Plan, jobs: Sequence[Job], processes: int, on_start: Callable[[Job], None]
-) -> Iterator[Run]:
-    """Yield each run as soon as it is finished.
-
-    Args:
-        plan, jobs: what to do.
-        processes: 1 does the runs here; more does each in a fresh process, so many at a time,
-            each with its share of the threads. In the first of several ranks all of them do
-            runs, see `work`.
-        on_start: hears of each job.
-
-    Raises:
-        MiniftError: a run cannot go on, or its process was killed.
-    """
-    if world_size() > 1:
-        yield from _deal(plan, jobs, on_start)
-        return
-    if processes == 1:
-        for job in jobs:
-            on_start(job)
-            yield run_once(plan, job)
-        return
-    context = multiprocessing.get_context("spawn")
-    threads = max(1, torch.get_num_threads() // processes)
-    waiting = deque(jobs)
-    running: dict[Connection, tuple[SpawnProcess, Job]] = {}
-    try:
-        while waiting or running:
-            while waiting and len(running) < processes:
-                job = waiting.popleft()
-                on_start(job)
-                receiver, sender = context.Pipe(duplex=False)
-                process = context.Process(target=_child, args=(sender, plan, job, threads))
-                process.start()
-                sender.close()  # the child has its own end; ours would hide its death
-                running[receiver] = process, job
-            ready = wait(list(running))
-            for receiver in [receiver for receiver in running if receiver in ready]:
-                process, job = running[receiver]
-                try:
-                    outcome = receiver.recv()
-                except EOFError:
-                    process.join()
-                    raise MiniftError(
-                        f"the process of {job} ended with exit code {process.exitcode} (-9 is "
-                        "most often a lack of memory: take fewer --processes); finished runs "
-                        "are kept, and the same command goes on"
-                    ) from None
-                process.join()
-                del running[receiver]
-                if isinstance(outcome, MiniftError):
-                    raise outcome
-                yield outcome
-    finally:
-        for process, _ in running.values():
-            process.kill()
+def run_all(plan: Plan, jobs: Sequence[Job], processes: int) -> Iterator[Run]:
+    """Yield each run as soon as it is finished (see `minift.runs.dealing.deal`)."""
+    for _, run in deal(functools.partial(run_once, plan), jobs, processes):
+        yield run
 
 
-def work(plan: Plan) -> None:
-    """Do runs, one after the other, until there are no more: the part of each rank.
-
-    Each takes the next job as soon as it is free, so long runs hold nobody up. Jobs and runs are
-    words in the store that all ranks can read.
-    """
-    words = store()
-    while True:
-        number = words.add("taken", 1)  # from 1
-        while not words.check([f"job {number}"]):  # it may take a while, so no time limit
-            time.sleep(POLL)
-        if not (job := words.get(f"job {number}")):
-            return
-        with alone():
-            run = run_once(plan, Job(**json.loads(job)))
-        words.set(f"run {number}", json.dumps(asdict(run)))
+def do_runs(plan: Plan) -> None:
+    """Do the runs that the first process of torchrun deals out, until there are no more."""
+    work(functools.partial(run_once, plan))
 
 
-def _deal(plan: Plan, jobs: Sequence[Job], on_start: Callable[[Job], None]) -> Iterator[Run]:
-    """Deal jobs to all ranks, and yield each run as soon as it is finished: the part of rank 0.
-
-    Its own runs are done by a thread, so that it hears of the others' meanwhile.
-    """
-    words = store()
-    failed: list[BaseException] = []
-
-    def own() -> None:
-        try:
-            work(plan)
-        except BaseException as error:
-            failed.append(error)
-
-    first = words.add("dealt", 0) + 1  # a comparison with a budget deals round after round
-    words.add("dealt", len(jobs))
-    waiting = dict(enumerate(jobs, first))
-    for number, job in waiting.items():
-        words.set(f"job {number}", json.dumps(asdict(job)))
-    if first == 1:
-        threading.Thread(target=own, daemon=True).start()
-    while waiting:
-        for number in [n for n in waiting if words.check([f"run {n}"])]:
-            on_start(waiting.pop(number))
-            yield Run(**json.loads(words.get(f"run {number}")))
-        if failed:
-            raise failed[0]
-        time.sleep(POLL)
-
-
-def send_home() -> None:
-    """Tell all ranks that there are no more jobs."""
-    if world_size() > 1:
-        dealt = store().add("dealt", 0)
-        for number in range(dealt + 1, dealt + 1 + world_size()):
-            store().set(f"job {number}", "")
-
-
-def _child(sender: Connection, plan: Plan, job: Job, threads: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it too, and decides
-    torch.set_num_threads(threads)
-    try:
-        with deterministic(inherited()):
-            sender.send(run_once(plan, job, fresh=True))
-    except MiniftError as error:
-        sender.send(error)
-
-
-def run_once(plan: Plan, job: Job, fresh: bool = False) -> Run:
-    """Train, score and measure.
-
-    Args:
-        plan, job: what to do.
-        fresh: this process has done no run before.
-    """
+def run_once(plan: Plan, job: Job) -> Run:
+    """Train, score and measure."""
     started = time.perf_counter()
-    exact = _reset_peak(plan.device) or fresh
-    data, base = plan.data, plan.settings[job.method]
+    exact = _reset_peak(plan.device)
+    data, chooses = plan.data, job.method in plan.choosing
     dev = subset(data.dev, plan.selection, job.seed) if data.dev else ()
-    chooses = job.method in plan.choosing
-    seen = replace(data, dev=dev if chooses else (), test=())
-    best: tuple[FineTuned, dict[str, Any], float] | None = None
-    notes: list[str] = []
-    for factor in GRID if plan.grid else (1.0,):
-        rate = base.learning_rate * factor
-        try:
-            tuned, result = train(
-                seen,
-                plan.encoder,
-                recipe(job.method),
-                labels=job.labels,
-                seeds=Seeds.all(job.seed),
-                settings=replace(base, learning_rate=rate),
-                device=plan.device,
-            )
-        except Diverged as error:
-            notes.append(str(error))
-        else:
-            if best is None or result["dev"] > best[1]["dev"]:
-                best = tuned, result, rate
+    best, notes = _best(plan, job, replace(data, dev=dev if chooses else (), test=()))
     seconds = time.perf_counter() - started
 
     train_labels = subset(data.train, job.labels, job.seed)
     constant = constant_score(data, train_labels, data.test)
+    result: dict[str, Any]
     if best is None:
         failed, test = True, constant
         dev_score = constant_score(data, train_labels, dev) if dev else None
-        result, rate = {"epochs": 0, "stopped": notes[-1]}, base.learning_rate
+        result, rate = {"epochs": 0, "stopped": notes[-1]}, plan.settings[job.method].learning_rate
     else:
         tuned, result, rate = best
         found = tuned.evaluate(data.test)
@@ -304,8 +157,35 @@ def run_once(plan: Plan, job: Job, fresh: bool = False) -> Run:
     )
 
 
+Tried = tuple[FineTuned, dict[str, Any], float]  # a model, its result and its rate
+
+
+def _best(plan: Plan, job: Job, data: Dataset) -> tuple[Tried | None, list[str]]:
+    """Train at each rate; return the best by `data.dev`, and what failed."""
+    base, notes = plan.settings[job.method], list[str]()
+    best: Tried | None = None
+    for factor in GRID if plan.grid else (1.0,):
+        rate = base.learning_rate * factor
+        try:
+            tuned, result = train(
+                data,
+                plan.encoder,
+                recipe(job.method),
+                labels=job.labels,
+                seeds=Seeds.all(job.seed),
+                settings=replace(base, learning_rate=rate),
+                device=plan.device,
+            )
+        except Diverged as error:
+            notes.append(str(error))
+        else:
+            if best is None or result["dev"] > best[1]["dev"]:
+                best = tuned, result, rate
+    return best, notes
+
+
 def constant_score(data: Dataset, train: Sequence[Example], examples: Sequence[Example]) -> float:
-    """Score the best answer that reads no text: the commonest class, "O", or the mean."""
+    """Score the best answer that reads no text: the most frequent class, "O", or the mean."""
     if data.task == "tagging":
         tags = gold_tags(examples)
         scores = evaluate_tagging(tags, [["O"] * len(sentence) for sentence in tags])

@@ -9,14 +9,13 @@ Proof    tests/data/test_embedded.py
 
 from __future__ import annotations
 
-import json
 from contextlib import ExitStack
 from dataclasses import replace
 from importlib.resources import as_file, files
 
 from minift.data.examples import Dataset
 from minift.data.files.readers import read_dataset
-from minift.errors import MiniftError, nearest
+from minift.errors import require_known
 
 EMBEDDED_SETS = {"reviews": ".jsonl", "news": ".conll"}  # name -> suffix of its three files
 LICENCE = "CC0 1.0"
@@ -35,10 +34,7 @@ def load_embedded(name: str) -> Dataset:
     Raises:
         MiniftError: unknown name.
     """
-    if name not in EMBEDDED_SETS:
-        known = ", ".join(EMBEDDED_SETS)
-        hint = nearest(name, EMBEDDED_SETS)
-        raise MiniftError(f'unknown embedded set "{name}"; known: {known}{hint}')
+    require_known("embedded set", name, EMBEDDED_SETS)
     with ExitStack() as stack:  # a package inside a zip file has no paths: they are made here
         paths = [
             stack.enter_context(as_file(_SETS / f"{name}_{split}{EMBEDDED_SETS[name]}"))
@@ -46,20 +42,3 @@ def load_embedded(name: str) -> Dataset:
         ]
         dataset = read_dataset(*paths, name=name)
     return replace(dataset, notes=(*dataset.notes, f"licence: {LICENCE}"))
-
-
-def review_tags() -> dict[str, tuple[str, ...]]:
-    """Return review id -> what makes the text easy or hard, for analysis; often empty.
-
-    The theme of a review is its id without the number: "train-journey-07".
-
-    >>> review_tags()["film-03"]  # "Two hours of shouting and car crashes. I hated it ..."
-    ('plain',)
-    """
-    rows = [
-        json.loads(line)
-        for split in _SPLITS
-        for line in (_SETS / f"reviews_{split}.jsonl").read_text(encoding="utf-8").split("\n")
-        if line
-    ]
-    return {row["id"]: tuple(row["tags"]) for row in rows}

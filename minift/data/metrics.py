@@ -210,7 +210,7 @@ def collapsed(predicted: Labels, gold: Labels | None = None) -> Label | None:
 
     Args:
         predicted: labels; a single prediction cannot collapse.
-        gold: if given and of a single class itself, predicting that class is no collapse.
+        gold: if given and of a single class itself, predicting that class is not a collapse.
     """
     predicted = _listed(predicted)
     same = len(predicted) > 1 and len(set(predicted)) == 1

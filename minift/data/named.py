@@ -15,19 +15,21 @@ Proof    tests/data/test_named.py
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from minift.data.embedded import EMBEDDED_SETS, load_embedded
 from minift.data.examples import Dataset, Example, Task, TextExample, as_texts
-from minift.data.files.lines import Problems, decode, read_text, refuse
+from minift.data.files.lines import Problems, read_text, refuse
 from minift.data.files.readers import label_order, overlap_notes, read_examples
-from minift.errors import MiniftError, nearest
+from minift.data.files.tables import csv_cells
+from minift.errors import MiniftError, require_known
+from minift.files import minift_home
 
 Examples = tuple[Example, ...]
 
@@ -38,18 +40,19 @@ class NamedSet:
 
     Args:
         files: file names in the order train, dev, test, or as `split` takes them.
+        licence: what the makers say, as far as known.
         read: file -> examples.
         labels: class names in the order of the logits; None takes them from the training part.
-        licence: what the makers say, as far as known.
+        task, metric: what is predicted, and its headline score ("": the usual one).
         split: makes (train, dev, test) of the examples of the files, or None.
     """
 
     files: tuple[str, ...]
-    read: Callable[[Path], Examples]
-    task: Task
-    metric: str
-    labels: tuple[str, ...] | None
     licence: str
+    read: Callable[[Path], Examples]
+    labels: tuple[str, ...] | None = None
+    task: Task = "classification"
+    metric: str = ""
     split: Callable[..., tuple[Examples, ...]] | None = None
 
 
@@ -57,7 +60,7 @@ def load_dataset(name: str, home: str | Path | None = None) -> Dataset:
     """Return a public set by name, from files that lie on this machine.
 
     Args:
-        name: one of `NAMED_SETS`.
+        name: one of `NAMED_SETS`, or an embedded set.
         home: folder that has `data/NAME`; None looks in $MINIFT_DATA/NAME, then in
             $MINIFT_HOME/data/NAME, which is ~/.cache/minift/data/NAME if not set.
 
@@ -65,31 +68,23 @@ def load_dataset(name: str, home: str | Path | None = None) -> Dataset:
         MiniftError: unknown name; files not found (says where they were looked for and how
             to get them); a file that is not as published.
     """
+    require_known("data set", name, [*EMBEDDED_SETS, *NAMED_SETS])
     if name in EMBEDDED_SETS:
         return load_embedded(name)
-    if name not in NAMED_SETS:
-        known = [*EMBEDDED_SETS, *NAMED_SETS]
-        hint = nearest(name, known)
-        raise MiniftError(f'unknown data set "{name}"; known: {", ".join(known)}{hint}')
     spec = NAMED_SETS[name]
     folder = _find(name, spec.files, home)
     parts = tuple(spec.read(folder / file) for file in spec.files)
     labels = label_order(parts[0], spec.task) if spec.labels is None else spec.labels
-    if spec.split:
-        parts = spec.split(*parts)
-    splits = dict(zip(("train", "dev", "test"), parts))
-    notes = (*overlap_notes(**splits), f"licence: {spec.licence}")
-    return Dataset(name, spec.task, labels, metric=spec.metric, notes=notes, **splits)
+    train, dev, test = (*(spec.split(*parts) if spec.split else parts), (), ())[:3]
+    notes = (*overlap_notes(train, dev, test), f"licence: {spec.licence}")
+    return Dataset(name, spec.task, labels, train, dev, test, spec.metric, notes)
 
 
 def _find(name: str, files: tuple[str, ...], home: str | Path | None) -> Path:
     """Return the first folder that has all the files."""
-    if home is not None:
-        folders = [Path(home) / "data" / name]
-    else:
-        data = os.environ.get("MINIFT_DATA")
-        cache = Path(os.environ.get("MINIFT_HOME") or Path.home() / ".cache" / "minift")
-        folders = [*([Path(data) / name] if data else []), cache / "data" / name]
+    data = os.environ.get("MINIFT_DATA")
+    folders = [Path(data).expanduser() / name] if data and home is None else []
+    folders.append((minift_home() if home is None else Path(home)) / "data" / name)
     for folder in folders:
         if all((folder / file).is_file() for file in files):
             return folder
@@ -100,155 +95,86 @@ def _find(name: str, files: tuple[str, ...], home: str | Path | None) -> Path:
     )
 
 
-def _sst2(path: Path) -> Examples:
-    """Read `label text` lines: the first blank separates."""
-    return _lines(path, separator=" ", columns=2, label=0, names={"0": "negative", "1": "positive"})
+# ---------------------------------------------------------------- formats
 
 
-def _cola(path: Path) -> Examples:
-    """Read `source, label, original mark, sentence` lines without a header."""
-    names = {"0": "unacceptable", "1": "acceptable"}
-    return _lines(path, separator="\t", columns=4, label=1, names=names)
-
-
-def _lines(
-    path: Path, *, separator: str, columns: int, label: int, names: dict[str, str]
+def _matching(
+    path: Path,
+    pattern: str,
+    names: dict[str, str],
+    expected: str,
+    encoding: str = "utf-8",
+    header: int = 0,
 ) -> Examples:
-    """Read lines whose last column is the text and whose column `label` is a key of `names`."""
+    """Make an example of each line by the groups label (a key of `names`), text, text_b and id."""
     problems: Problems = []
     examples = []
-    for line, row in read_text(path):
-        cells = row.split(separator, columns - 1)
-        if len(cells) != columns or cells[label] not in names or not cells[-1].strip():
-            expected = f"{columns} columns, number {label + 1} being {' or '.join(names)}"
+    lines = read_text(path)[header:] if encoding == "utf-8" else _decoded(path, encoding)
+    for line, row in lines:
+        found = re.fullmatch(pattern, row)
+        if found is None:
             problems.append((line, f"not as published: expected {expected}, got {row[:40]!r}"))
-        else:
-            examples.append(TextExample(str(line), cells[-1], names[cells[label]]))
+            continue
+        part = found.groupdict()
+        id_ = part.get("id", str(line)).replace("\t", "-")
+        examples.append(TextExample(id_, part["text"], names[part["label"]], part.get("text_b")))
     refuse(path, problems)
     return tuple(examples)
 
 
-def _qnli(path: Path) -> Examples:
-    """Read `index, question, sentence, label` with a header; quotes are plain characters."""
-    return read_examples(path, format="tsv", text="question", text_b="sentence")
-
-
-def _rte(path: Path) -> Examples:
-    """Read `index, sentence1, sentence2, label` with a header; quotes are plain characters."""
-    return read_examples(path, format="tsv", text="sentence1", text_b="sentence2")
+def _decoded(path: Path, encoding: str) -> list[tuple[int, str]]:
+    rows = path.read_bytes().decode(encoding).removesuffix("\n").split("\n")
+    return [(line, row.removesuffix("\r")) for line, row in enumerate(rows, start=1)]
 
 
 def _wnli(path: Path) -> Examples:
     """Read the columns of RTE, with 0 and 1 for labels."""
-    names = {"0": "not_entailment", "1": "entailment"}
-    numbered = read_examples(
-        path, format="tsv", text="sentence1", text_b="sentence2", labels=tuple(names)
+    numbered = _pairs(path, labels=("0", "1"))
+    return tuple(
+        replace(text, label=_PAIR[1 - int(str(text.label))]) for text in as_texts(numbered)
     )
-    return tuple(replace(text, label=names[str(text.label)]) for text in as_texts(numbered))
 
 
 def _mrpc(path: Path) -> Examples:
-    """Read pairs; GLUE's dev part are those of the training file whose ids it lists."""
-    if path.name == MRPC[2]:
-        return _mrpc_pairs(path)
-    listed = {row.strip().replace("\t", "-") for _, row in read_text(path.with_name(MRPC[1]))}
-    pairs = _mrpc_pairs(path.with_name(MRPC[0]))
+    """Read pairs; GLUE's dev part is made of those in the training file whose ids it lists."""
+    train, ids, test = (path.with_name(name) for name in MRPC)
+    if path == test:
+        return _mrpc_pairs(test)
+    listed = {row.strip().replace("\t", "-") for _, row in read_text(ids)}
+    pairs = _mrpc_pairs(train)
     if absent := listed - {pair.id for pair in pairs}:
-        refuse(path.with_name(MRPC[1]), [(0, f"{MRPC[0]} has no pair {min(absent)}")])
-    return tuple(pair for pair in pairs if (pair.id in listed) == (path.name == MRPC[1]))
-
-
-def _mrpc_pairs(path: Path) -> Examples:
-    """Read `label, id, id, text, text` lines after a header; quotes are plain characters."""
-    names = {"0": "not_equivalent", "1": "equivalent"}
-    problems: Problems = []
-    pairs = []
-    for line, row in read_text(path)[1:]:
-        cells = row.split("\t")
-        if len(cells) != 5 or cells[0] not in names or not (cells[3].strip() and cells[4].strip()):
-            expected = "label 0 or 1, two ids and two texts"
-            problems.append((line, f"not as published: expected {expected}, got {row[:40]!r}"))
-        else:
-            label, id_a, id_b, text, text_b = cells
-            pairs.append(TextExample(f"{id_a}-{id_b}", text, names[label], text_b))
-    refuse(path, problems)
-    return tuple(pairs)
+        refuse(ids, [(0, f"{train.name} has no pair {min(absent)}")])
+    return tuple(pair for pair in pairs if (pair.id in listed) == (path == ids))
 
 
 def _sst5(path: Path) -> Examples:
-    """Read one tree a line, `(3 (2 It) (4 sings))`: its root's label, its leaves as the text."""
-    problems: Problems = []
-    examples = []
-    for line, row in read_text(path):
-        leaves = re.findall(r"\([0-4] ([^()]+)\)", row)
-        if not re.fullmatch(r"\([0-4] .+\)", row) or not leaves:
-            problems.append((line, f"not as published: expected a tree, got {row[:40]!r}"))
-        else:
-            examples.append(TextExample(str(line), " ".join(leaves), SENTIMENTS[int(row[1])]))
-    refuse(path, problems)
-    return tuple(examples)
-
-
-def _trec(path: Path) -> Examples:
-    """Read `CLASS:subclass question` lines, which are Latin-1."""
-    problems: Problems = []
-    examples = []
-    rows = path.read_bytes().decode("latin-1").removesuffix("\n").split("\n")
-    for line, row in enumerate(rows, start=1):
-        label, _, text = row.removesuffix("\r").partition(" ")
-        if (name := label.partition(":")[0]) not in QUESTIONS or not text.strip():
-            expected = f"{'|'.join(QUESTIONS)}:subclass and a question"
-            problems.append((line, f"not as published: expected {expected}, got {row[:40]!r}"))
-        else:
-            examples.append(TextExample(str(line), text, name))
-    refuse(path, problems)
-    return tuple(examples)
+    """Read one tree per line, `(3 (2 It) (4 sings))`: its root's label, its leaves as the text."""
+    leaf = r"\([0-4] ([^()]+)\)"
+    tree = rf"\((?P<label>[0-4]) (?P<text>[^()]+|.*{leaf}.*)\)"
+    trees = as_texts(_matching(path, tree, _numbered(SENTIMENTS), "a tree"))
+    return tuple(replace(e, text=" ".join(re.findall(leaf, f"(0 {e.text})"))) for e in trees)
 
 
 def _ag_news(path: Path) -> Examples:
     """Read `"1","title","description"` rows without a header; title and description are joined."""
     problems: Problems = []
     examples = []
-    rows = csv.reader((line + "\n" for line in decode(path).split("\n")), strict=True)
-    try:
-        for cells in filter(None, rows):
-            if len(cells) != 3 or cells[0] not in ("1", "2", "3", "4"):
-                expected = "a class 1 to 4, a title and a description"
-                problems.append((rows.line_num, f"expected {expected}, got {cells!r:.40}"))
-            else:
-                text, label = f"{cells[1]} {cells[2]}", TOPICS[int(cells[0]) - 1]
-                examples.append(TextExample(str(rows.line_num), text, label))
-    except csv.Error as error:
-        problems.append((rows.line_num, f"not valid CSV ({error})"))
+    for line, cells in csv_cells(path, problems):
+        if len(cells) != 3 or cells[0] not in ("1", "2", "3", "4"):
+            expected = "a class 1 to 4, a title and a description"
+            problems.append((line, f"expected {expected}, got {cells!r:.40}"))
+        else:
+            text, label = f"{cells[1]} {cells[2]}", TOPICS[int(cells[0]) - 1]
+            examples.append(TextExample(str(line), text, label))
     refuse(path, problems)
     return tuple(examples)
 
 
-def _stsb(path: Path) -> Examples:
-    """Read ten columns with a header; quotes are plain characters; scores lie in 0..5."""
-    return read_examples(
-        path, format="tsv", task="regression", text="sentence1", text_b="sentence2", label="score"
-    )
+def _numbered(names: tuple[str, ...]) -> dict[str, str]:
+    return {str(number): name for number, name in enumerate(names)}
 
 
-def _iob2(path: Path) -> Examples:
-    """Read `token TAB tag` lines; a line with a TAB alone ends a sentence, too."""
-    return read_examples(path, format="conll", scheme="iob2")
-
-
-def _label_first(path: Path) -> Examples:
-    """Read `tag TAB token` lines."""
-    return read_examples(path, format="conll", label_first=True, scheme="iob2")
-
-
-def _bare_types(path: Path) -> Examples:
-    """Read `token TAB type` lines with 0 for no entity; neighbours of one type are one entity."""
-    return read_examples(path, format="conll", scheme="io")
-
-
-def _conll2003(path: Path) -> Examples:
-    """Read `token POS chunk tag` lines; the tags of NIST's files are IOB1, of many copies IOB2."""
-    return read_examples(path, format="conll")
+# ---------------------------------------------------------------- splits
 
 
 def split_by_question(examples: Examples) -> tuple[Examples, Examples, Examples]:
@@ -279,104 +205,107 @@ def _position(text: str) -> float:
     return int.from_bytes(hashlib.sha256(text.encode("utf-8")).digest()[:8], "big") / 2**64
 
 
+# ---------------------------------------------------------------- the sets
+
 MRPC = ("msr_paraphrase_train.txt", "mrpc_dev_ids.tsv", "msr_paraphrase_test.txt")
 SENTIMENTS = ("very negative", "negative", "neutral", "positive", "very positive")
 QUESTIONS = ("ABBR", "DESC", "ENTY", "HUM", "LOC", "NUM")
 TOPICS = ("World", "Sports", "Business", "Sci/Tech")
+_POLARITY = ("negative", "positive")
+_ACCEPTABLE = ("unacceptable", "acceptable")
+_EQUIVALENT = ("not_equivalent", "equivalent")
 _PAIR = ("entailment", "not_entailment")
+
+# `label text`: the first blank separates
+_sst2 = partial(
+    _matching, pattern=r"(?P<label>[01]) (?P<text>.*\S.*)", names=_numbered(_POLARITY),
+    expected="0 or 1, a blank and a text",
+)  # fmt: skip
+# `source, label, original mark, sentence` without a header
+_cola = partial(
+    _matching, pattern=r"[^\t]*\t(?P<label>[01])\t[^\t]*\t(?P<text>.*\S.*)",
+    names=_numbered(_ACCEPTABLE), expected="4 columns, the second being 0 or 1",
+)  # fmt: skip
+# `label, id, id, text, text` after a header; quotes are plain characters
+_mrpc_pairs = partial(
+    _matching, header=1, names=_numbered(_EQUIVALENT),
+    pattern=r"(?P<label>[01])\t(?P<id>[^\t]*\t[^\t]*)\t(?P<text>[^\t]*\S[^\t]*)"
+    r"\t(?P<text_b>[^\t]*\S[^\t]*)",
+    expected="label 0 or 1, two ids and two texts",
+)  # fmt: skip
+# `CLASS:subclass question`
+_trec = partial(
+    _matching, encoding="latin-1", names=dict(zip(QUESTIONS, QUESTIONS)),
+    pattern=rf"(?P<label>{'|'.join(QUESTIONS)})(:[^ ]*)? (?P<text>.*\S.*)",
+    expected=f"{'|'.join(QUESTIONS)}:subclass and a question",
+)  # fmt: skip
+# Tables with a header; quotes are plain characters; the scores of STS-B lie in 0..5.
+_questions = partial(read_examples, format="tsv", text="question", text_b="sentence")
+_pairs = partial(read_examples, format="tsv", text="sentence1", text_b="sentence2")
+_scored = partial(_pairs, task="regression", label="score")
+# Token files. `_types`: neighbours of one type are one entity. The tags of NIST's CoNLL-2003 are
+# IOB1, those of many copies IOB2.
+_iob2 = partial(read_examples, format="conll", scheme="iob2")
+_types = partial(read_examples, format="conll", scheme="io")
+_detected = partial(read_examples, format="conll")
+
+
+def _tagged(
+    files: tuple[str, ...],
+    licence: str,
+    read: Callable[[Path], Examples] = _iob2,
+    split: Callable[..., tuple[Examples, ...]] | None = None,
+) -> NamedSet:
+    return NamedSet(files, licence, read, task="tagging", split=split)
+
 
 NAMED_SETS = {
     "sst2": NamedSet(
         ("stsa.binary.train", "stsa.binary.dev", "stsa.binary.test"),
-        _sst2, "classification", "accuracy", ("negative", "positive"),
-        "none stated; for research",
+        "none stated; for research", _sst2, _POLARITY,
     ),
     "cola": NamedSet(
-        ("train.tsv", "dev.tsv"),
-        _cola, "classification", "matthews", ("unacceptable", "acceptable"),
-        "none stated",
+        ("train.tsv", "dev.tsv"), "none stated", _cola, _ACCEPTABLE, metric="matthews"
     ),
-    "qnli": NamedSet(
-        ("dev.tsv",),
-        _qnli, "classification", "accuracy", ("entailment", "not_entailment"),
-        "CC BY-SA 4.0",
-        split_by_question,
-    ),
-    "qnli_full": NamedSet(
-        ("train.tsv", "dev.tsv"),
-        _qnli, "classification", "accuracy", _PAIR,
-        "CC BY-SA 4.0",
-    ),
-    "rte": NamedSet(
-        ("train.tsv", "dev.tsv"),
-        _rte, "classification", "accuracy", _PAIR,
-        "none stated; for research",
-    ),
-    "wnli": NamedSet(
-        ("train.tsv", "dev.tsv"),
-        _wnli, "classification", "accuracy", _PAIR,
-        "CC BY 4.0 (Winograd schemas)",
-    ),
+    "qnli": NamedSet(("dev.tsv",), "CC BY-SA 4.0", _questions, _PAIR, split=split_by_question),
+    "qnli_full": NamedSet(("train.tsv", "dev.tsv"), "CC BY-SA 4.0", _questions, _PAIR),
+    "rte": NamedSet(("train.tsv", "dev.tsv"), "none stated; for research", _pairs, _PAIR),
+    "wnli": NamedSet(("train.tsv", "dev.tsv"), "CC BY 4.0 (Winograd schemas)", _wnli, _PAIR),
     "mrpc": NamedSet(
-        MRPC,
-        _mrpc, "classification", "f1", ("not_equivalent", "equivalent"),
-        "Microsoft Research licence, see its download page",
+        MRPC, "Microsoft Research licence, see its download page", _mrpc, _EQUIVALENT, metric="f1"
     ),
     "sst5": NamedSet(
-        ("train.txt", "dev.txt", "test.txt"),
-        _sst5, "classification", "accuracy", SENTIMENTS,
-        "none stated; for research",
+        ("train.txt", "dev.txt", "test.txt"), "none stated; for research", _sst5, SENTIMENTS
     ),
     "trec": NamedSet(
-        ("train_5500.label", "TREC_10.label"),
-        _trec, "classification", "accuracy", QUESTIONS,
-        "none stated; for research",
-        hold_out_dev,
+        ("train_5500.label", "TREC_10.label"), "none stated; for research", _trec, QUESTIONS,
+        split=hold_out_dev,
     ),
     "ag_news": NamedSet(
-        ("train.csv", "test.csv"),
-        _ag_news, "classification", "accuracy", TOPICS,
-        "for research and any other non-commercial use",
-        hold_out_dev,
+        ("train.csv", "test.csv"), "for research and any other non-commercial use", _ag_news,
+        TOPICS, split=hold_out_dev,
     ),
     "stsb": NamedSet(
-        ("train.tsv", "dev.tsv"),
-        _stsb, "regression", "pearson_spearman", (),
-        "CC BY-SA 4.0 (scores)",
+        ("train.tsv", "dev.tsv"), "CC BY-SA 4.0 (scores)", _scored, task="regression"
     ),
-    "wnut17": NamedSet(
-        ("wnut17train.conll", "emerging.dev.conll", "emerging.test.annotated"),
-        _iob2, "tagging", "entity_f1", None,
-        "CC BY 4.0",
+    "wnut17": _tagged(
+        ("wnut17train.conll", "emerging.dev.conll", "emerging.test.annotated"), "CC BY 4.0"
     ),
-    "ncbi_disease": NamedSet(
-        ("train.tsv", "devel.tsv", "test.tsv"),
-        _iob2, "tagging", "entity_f1", None,
-        "CC BY 4.0",
+    "ncbi_disease": _tagged(("train.tsv", "devel.tsv", "test.tsv"), "CC BY 4.0"),
+    "mit_restaurant": _tagged(
+        ("restauranttrain.bio", "restauranttest.bio"), "none stated; for research",
+        partial(_iob2, label_first=True), hold_out_dev,
     ),
-    "mit_restaurant": NamedSet(
-        ("restauranttrain.bio", "restauranttest.bio"),
-        _label_first, "tagging", "entity_f1", None,
-        "none stated; for research",
-        hold_out_dev,
-    ),
-    "swedish_ner": NamedSet(
+    "swedish_ner": _tagged(
         ("train_corpus.txt", "test_corpus.txt"),
-        _bare_types, "tagging", "entity_f1", None,
-        "none stated; texts of Webbnyheter 2012, see Språkbanken",
-        hold_out_dev,
+        "none stated; texts of Webbnyheter 2012, see Språkbanken", _types, hold_out_dev,
     ),
-    "conll2003": NamedSet(
+    "conll2003": _tagged(
         ("eng.train", "eng.testa", "eng.testb"),
-        _conll2003, "tagging", "entity_f1", None,
-        "texts: Reuters Corpus, by agreement with NIST, not to be passed on",
+        "texts: Reuters Corpus, by agreement with NIST, not to be passed on", _detected,
     ),
     **{
-        f"crossner_{domain}": NamedSet(
-            ("train.txt", "dev.txt", "test.txt"),
-            _iob2, "tagging", "entity_f1", None,
-            "MIT",
-        )
+        f"crossner_{domain}": _tagged(("train.txt", "dev.txt", "test.txt"), "MIT")
         for domain in ("ai", "literature", "music", "politics", "science")
     },
 }  # fmt: skip

@@ -192,8 +192,8 @@ def to_iob2(tags: Tags, scheme: Scheme, invalid: Invalid = "error") -> list[str]
     for (type_, start, end), fault in _cut(tags, scheme):
         if fault and invalid == "error":
             raise MiniftError(
-                f"{fault} in the scheme {scheme}; to read it all the same, "
-                'pass invalid="begin" or invalid="discard"'
+                f"{fault} in the scheme {scheme}; to read it all the same, choose "
+                '"begin" or "discard" for invalid tags'
             )
         if not (fault and invalid == "discard"):
             result[start:end] = entity_tags(type_, end - start)
@@ -217,7 +217,7 @@ def detect_scheme(sentences: Iterable[Tags]) -> Scheme:
         without, with_ = (", ".join(sorted(found)[:5]) for found in (tags - lettered, lettered))
         raise MiniftError(
             f"some tags have B- or I- ({with_}) and some do not ({without}): fix the file, "
-            'or pass scheme="io" if each tag is the name of a type'
+            "or choose the scheme io if each tag is the name of a type"
         )
     if tags and not lettered:
         return "io"

@@ -2,7 +2,10 @@
 
 Claim    Every answer that can be used is in the ledger, every other is named with its place. The
          same file a second time changes nothing, also if the first time was cut short. A label
-         that differs from one given before is kept beside it, counts, and is reported.
+         that differs from one given before is kept beside it, counts, and is reported. An older
+         file does not undo a correction.
+Differs  What a person has said before and corrected since is not news: it is reported, and taken
+         only with `again`.
 Proof    tests/label/test_project.py
 """
 
@@ -14,7 +17,8 @@ from pathlib import Path
 
 from minift.errors import MiniftError
 from minift.label.formats.exchange import read_answers
-from minift.label.ledger import Decision, Label, open_ledger
+from minift.label.formats.rows import Answer
+from minift.label.ledger import Decision, Label, open_ledger, say
 from minift.label.project import load_project
 
 
@@ -46,7 +50,11 @@ class Recorded:
 
 
 def import_answers(
-    folder: str | Path, file: str | Path, format: str | None = None, by: str = "import"
+    folder: str | Path,
+    file: str | Path,
+    format: str | None = None,
+    by: str = "import",
+    again: bool = False,
 ) -> Recorded:
     """Put the answers of a file on record; a second import of the same file changes nothing.
 
@@ -55,60 +63,69 @@ def import_answers(
         file: as people left it.
         format: one of exchange.FORMATS; None goes by suffix and content.
         by: who says so.
+        again: take answers also where this person gave them before and corrected them since.
 
     Raises:
-        MiniftError: if the file cannot be read. What does not fit in it is no error but is
+        MiniftError: if the file cannot be read. What does not fit in it is not an error but
             listed in `problems`; the rest is recorded.
     """
     project = load_project(folder)
     with open_ledger(project.ledger, project.ids, project.labels) as ledger:
         examples = {example.id: example for example in project.examples()}
         found = read_answers(file, format, examples, project.labels, project.task)
-        problems = list(found.problems)
-        said: dict[str, list[tuple[Label | None, str]]] = {}
+        problems, changed = list(found.problems), []
+        labelled = skipped = same = 0
+        said: dict[str, list[Answer]] = {}
         for answer in found.answers:
-            said.setdefault(answer.id, []).append((answer.label, answer.where))
-        counts = {"labelled": 0, "skipped": 0, "same": 0}
-        changed: list[str] = []
+            said.setdefault(answer.id, []).append(answer)
         standing: dict[str, list[Decision]] = {}
         for decision in ledger.state.standing.values():
             standing.setdefault(decision.id, []).append(decision)
         for id, answers in said.items():
             before = standing.get(id, [])
-            known = _known([d.label for d in before if d.source == by], [a for a, _ in answers])
-            counts["same"] += known
+            mine = [decision.label for decision in before if decision.source == by]
+            known = _known(mine, [answer.label for answer in answers], again)
+            same += known
             now = before[-1] if before else None
-            for label, where in answers[known:]:
+            if known == len(answers) and now is not None and now.label != answers[-1].label:
+                changed.append(
+                    f"{answers[-1].where}: text {id!r} stays {say(now.label)} ({now.source}): "
+                    f"{say(answers[-1].label)} ({by}) was on record before that. If the file is "
+                    "right, import it with --again"
+                )
+            for answer in answers[known:]:
                 try:
-                    if label is None:
+                    if answer.label is None:
                         ledger.skip(id, by)
                     else:
-                        ledger.label(id, label, by)
+                        ledger.label(id, answer.label, by)
                 except MiniftError as error:
-                    problems.append(f"{where}: {error}")
+                    problems.append(f"{answer.where}: {error}")
                     continue
-                counts["skipped" if label is None else "labelled"] += 1
-                if now is not None and now.label not in (None, label):
+                labelled, skipped = (
+                    labelled + (answer.label is not None),
+                    skipped + (answer.label is None),
+                )
+                if now is not None and now.label not in (None, answer.label):
                     changed.append(
-                        f"{where}: text {id!r} was {say(now.label)} ({now.source}) and is now "
-                        f"{say(label)} ({by}); both are kept, the last one counts"
+                        f"{answer.where}: text {id!r} was {say(now.label)} ({now.source}) and is "
+                        f"now {say(answer.label)} ({by}); both are kept, the last one counts"
                     )
                 now = next(reversed(ledger.state.standing.values()))
         waiting = len(ledger.state.waiting)
     return Recorded(
-        **counts, changed=tuple(changed), problems=tuple(problems),
-        unanswered=found.unanswered, waiting=waiting,
-    )  # fmt: skip
+        labelled, skipped, same, tuple(changed), tuple(problems), found.unanswered, waiting
+    )
 
 
-def _known(before: Sequence[Label | None], answers: Sequence[Label | None]) -> int:
-    """Return how many of the answers, from the first, are the last that were recorded."""
+def _known(before: Sequence[Label | None], answers: Sequence[Label | None], again: bool) -> int:
+    """Return how many of the answers, from the first, stand on record one after the other.
+
+    With `again`, only if nothing was recorded after them.
+    """
     for count in range(min(len(before), len(answers)), 0, -1):
-        if before[-count:] == answers[:count]:
+        first = len(before) - count if again else 0
+        starts = range(first, len(before) - count + 1)
+        if any(before[at : at + count] == answers[:count] for at in starts):
             return count
     return 0
-
-
-def say(label: Label | None) -> str:
-    """Show a label in a sentence."""
-    return " ".join(label) if isinstance(label, list) else f'"{label}"'

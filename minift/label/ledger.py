@@ -1,7 +1,7 @@
-"""The label ledger: what was asked, what people answered, and nothing ever rubbed out.
+"""The label ledger: what was asked, what people answered, and nothing is ever erased.
 
 Claim    Where each text stands (pool, waiting, skipped, labelled) is a pure function of the
-         events in the ledger. Whatever is asked, labelled, skipped or undone in whatever order,
+         events in the ledger. Whatever is asked, labelled, skipped or undone, in any order,
          every text stands in exactly one place, and every label ever given is still in the file.
 Differs  A label is corrected by a new line, and undone by a line that names it. If one text got
          several labels the latest counts, and `conflicts` lists them all.
@@ -9,7 +9,7 @@ Proof    tests/label/test_ledger.py
 
     start   labels, and a digest of the pool's ids
     query   ids, scores, strategy, seed, round: all texts of one round in one line
-    label   id, label (a class, or a tag for each word), source (who says so)
+    label   id, label (a class, or one tag per word), source (who says so)
     skip    id, source: the text cannot be labelled
     undo    of: number of the label or skip that no longer counts
 """
@@ -17,7 +17,6 @@ Proof    tests/label/test_ledger.py
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from minift.errors import MiniftError, nearest
+from minift.files import digest
 from minift.journal import LOST, Journal, open_journal
 
 Label = str | list[str]
@@ -101,6 +101,17 @@ class State:
                 given.setdefault(decision.id, []).append(decision)
         return {id: ds for id, ds in given.items() if any(d.label != ds[0].label for d in ds)}
 
+    @property
+    def notes(self) -> list[str]:
+        """What a user should know: texts with several labels, and that a line is lost."""
+        notes = []
+        for id, given in self.conflicts.items():
+            said = ", ".join(f"{say(d.label)} ({d.source})" for d in given)
+            notes.append(f"text {id!r} has several labels: {said}; the last one counts")
+        if self.lost:
+            notes.append("a line of the ledger is marked as lost; what it said is not counted")
+        return notes
+
     def apply(self, event: dict[str, Any]) -> None:
         """Take in one event.
 
@@ -160,7 +171,7 @@ class State:
             return
         given = [label] if isinstance(label, str) else label
         if not isinstance(given, list) or not given:
-            raise MiniftError(f"text {id!r}: {label!r} is no label")
+            raise MiniftError(f"text {id!r}: {label!r} is not a label")
         for one in given:
             if one not in self.labels:
                 raise MiniftError(
@@ -171,6 +182,13 @@ class State:
     def _require_known(self, id: str) -> None:
         if id not in self.ids:
             raise MiniftError(f"text {id!r} is not in the pool of {len(self.ids)} texts")
+
+
+def say(label: Label | None) -> str:
+    """Show a label in a sentence."""
+    return (
+        "skipped" if label is None else " ".join(label) if isinstance(label, list) else f'"{label}"'
+    )
 
 
 def replay(ids: Iterable[str], labels: Sequence[str], events: Iterable[dict[str, Any]]) -> State:
@@ -228,15 +246,6 @@ class Ledger:
         event["time"] = self.now().isoformat(timespec="seconds")
         self.state.apply(self.journal.append(event))
 
-    @property
-    def notes(self) -> list[str]:
-        """What a user should know: a line that was cut off, texts with several labels."""
-        notes = list(self.journal.notes)
-        for id, given in self.state.conflicts.items():
-            said = ", ".join(f"{d.label} ({d.source})" for d in given)
-            notes.append(f"text {id!r} has several labels: {said}; the last one counts")
-        return notes
-
 
 def _utc_now() -> datetime:
     return datetime.now(timezone.utc)
@@ -253,7 +262,7 @@ def open_ledger(
 
     Args:
         path: the file, e.g. ledger.jsonl.
-        ids: one a text, all different, in an order that does not change.
+        ids: one per text, all different, in an order that does not change.
         labels: the classes or tags there are.
         now: clock for the time of each event.
 
@@ -264,8 +273,8 @@ def open_ledger(
     if len(set(ids)) < len(ids):
         twice = next(id for id, count in Counter(ids).items() if count > 1)
         raise MiniftError(f"two texts of the pool have the id {twice!r}; ids must differ")
-    digest = hashlib.sha256("\0".join(ids).encode()).hexdigest()[:16]
-    start = {"event": "start", "labels": list(labels), "texts": len(ids), "pool": digest}
+    pool = digest("\0".join(ids))[:16]
+    start = {"event": "start", "labels": list(labels), "texts": len(ids), "pool": pool}
     with open_journal(path) as journal:
         if not journal.events:
             journal.append(start)

@@ -4,27 +4,23 @@ Claim    Each command finds everything it needs in the folder and leaves it whol
          the pool, waiting, skipped or labelled, and in one of these only; a label once given
          stays in the ledger. A command that was killed is simply given again: models and scores
          that were done are used, and the batch is the one that it would have been.
-Differs  - Texts alike but for white space are one text: the first is kept, the others are named.
-           Texts alike but for case or punctuation are kept and counted.
-         - The last model only is kept; of the earlier ones, what they said of 500 texts.
-Proof    tests/label/test_project.py, which also holds pool.py, rounds.py, answers.py, status.py
+Differs  Only the last model is kept; of the earlier ones, what they said of 500 texts.
+Proof    tests/label/test_project.py, which also covers pool, rounds, answers, status, score_files
 
     project.json     task, labels, encoder, method, settings, seed; digest of the pool
     pool.jsonl       the texts, with the ids and the lines they had
     left_out.jsonl   what of the file is not in the pool, and why (if anything)
-    ledger.jsonl     every query and every label (see ledger.py); .lock: who has it open
+    ledger.jsonl     every query and every label (see ledger.py); .lock: who is writing to it
     batches/         001.csv, 002.csv, ...: the texts of a round, for people
-    models/          the last round's model, a folder as of `minift train`; looks: 001.json, ...
+    models/          the last model, a folder like those of `minift train`; 001.json, ...: what
+                     the model of a round said of 500 texts
     scores/          scores of the pool, by the last model
     runs/            models of `minift active train`
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -32,10 +28,9 @@ from typing import Any
 
 from minift.active.loop import fixed_steps
 from minift.data.examples import Dataset, Example, TaggedExample, Task, TextExample
-from minift.data.files.readers import METRIC
 from minift.data.tags import TAG, labels_of, types_of
 from minift.errors import MiniftError, nearest
-from minift.files import atomic_write
+from minift.files import atomic_folder, digest
 from minift.journal import parse
 from minift.label.ledger import Label, State, open_ledger, replay
 from minift.label.pool import distinct, read_pool
@@ -84,9 +79,10 @@ class Project:
     def examples(self, ids: Iterable[str] | None = None) -> Iterator[Example]:
         """Read texts from the pool one by one, in its order; None reads all."""
         wanted = None if ids is None else set(ids)
-        for row in _pool_rows(self.folder / "pool.jsonl"):
-            if wanted is None or row["id"] in wanted:
-                yield _example(row)
+        with (self.folder / "pool.jsonl").open(encoding="utf-8") as file:
+            for row in map(json.loads, file):
+                if wanted is None or row["id"] in wanted:
+                    yield _example(row)
 
     def labelled(self, state: State) -> list[Example]:
         """Return the labelled texts, in the order of the pool."""
@@ -95,16 +91,7 @@ class Project:
 
     def dataset(self, train: Sequence[Example] = ()) -> Dataset:
         """Return labelled texts as a data set."""
-        return Dataset(
-            self.folder.resolve().name, self.task, self.labels, tuple(train),
-            metric=METRIC[self.task],
-        )  # fmt: skip
-
-
-def _pool_rows(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            yield json.loads(line)
+        return Dataset(self.folder.resolve().name, self.task, self.labels, tuple(train))
 
 
 def _pool_row(line: int, example: Example) -> dict[str, Any]:
@@ -155,7 +142,7 @@ def start(
     """Begin a project; the folder is there whole, or not at all.
 
     Args:
-        pool: texts, as for `read_pool`; labels in it are ignored.
+        pool: a file of texts, as for `read_pool`; its labels are ignored.
         labels: classes; for tagging, types of entities.
         encoder, method, head: what each round's model is made of.
         out: folder that does not exist yet.
@@ -191,39 +178,33 @@ def start(
     select(build(dataset, encoder, Seeds.all(seed), head=head).model, made.trainable)
 
     rows = [_pool_row(line, example) for line, example in kept]
-    content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
-    digest = hashlib.sha256(content).hexdigest()[:16]
-    ids = tuple(row["id"] for row in rows)
-    project = Project(out, task, labels, str(encoder), method, head, settings, seed, digest, ids)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{out.name}-starting-", dir=out.parent))
-    try:
-        atomic_write(staging / "pool.jsonl", content)
+    texts, ids = _json_lines(rows), tuple(row["id"] for row in rows)
+    made_of = (str(encoder), method, head, settings, seed, digest(texts)[:16])
+    project = Project(out, task, labels, *made_of, ids)
+    facts = {k: v for k, v in asdict(project).items() if k not in ("folder", "ids")}
+    facts = {"minift_version": __version__, **facts, "texts": len(ids)}
+    with atomic_folder(out) as new:
+        (new / "pool.jsonl").write_bytes(texts)
         if left_out:
-            lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in left_out)
-            atomic_write(staging / "left_out.jsonl", "".join(lines))
-        with open_ledger(staging / "ledger.jsonl", ids, labels):
+            (new / "left_out.jsonl").write_bytes(_json_lines(left_out))
+        with open_ledger(new / "ledger.jsonl", ids, labels):
             pass
-        facts = {k: v for k, v in asdict(project).items() if k not in ("folder", "ids")}
-        facts = {"minift_version": __version__, **facts, "texts": len(ids)}
-        atomic_write(staging / "project.json", json.dumps(facts, indent=2) + "\n")
-        staging.chmod(0o755)  # mkdtemp's folder is for its owner alone
-        staging.replace(out)
-    except OSError as error:
-        raise MiniftError(f"cannot make {out}: {error}") from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        (new / "project.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     return Started(project, tuple(_start_notes(had_labels, left_out, near, project)))
+
+
+def _json_lines(rows: Iterable[dict[str, Any]]) -> bytes:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
 
 
 def _require_new(out: Path) -> None:
     if (out / "project.json").is_file():
         raise MiniftError(
-            f"{out} already holds a project; go on with: minift active status {out}. For another "
+            f"{out} already holds a project; continue it: minift active status {out}. For a new "
             "one choose another --out"
         )
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise MiniftError(f"{out} is there already and is no project; choose another --out")
+        raise MiniftError(f"{out} is there already and is not a project; choose another --out")
 
 
 def _labels(names: Sequence[str], task: Task) -> tuple[str, ...]:
@@ -254,21 +235,20 @@ def _start_notes(
     notes = []
     if had_labels:
         notes.append("the labels in the file are ignored: in a project people give them")
-    for why, kind in (("empty", "without a word"), ("same text", "with a text that is there")):
-        rows = [row for row in left_out if row["why"].startswith(why)]
-        shown = [
-            f"{r['line']}" + (f" ({r['why']})" if "line" in r["why"] else "") for r in rows[:5]
-        ]
-        if rows:
-            lines = "1 line" if len(rows) == 1 else f"{len(rows)} lines"
-            rest = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
-            notes.append(f"left out: {lines} {kind}: {', '.join(shown)}{rest}")
+    empty = [str(row["line"]) for row in left_out if row["why"] == "empty"]
+    same = [f"{row['line']} ({row['why']})" for row in left_out if row["why"] != "empty"]
+    for found, kind in ((empty, "without a word"), (same, "with a text that is in the pool")):
+        if found:
+            lines = "1 line" if len(found) == 1 else f"{len(found)} lines"
+            rest = f" and {len(found) - 5} more" if len(found) > 5 else ""
+            notes.append(f"left out: {lines} {kind}: {', '.join(found[:5])}{rest}")
     if left_out:
-        notes.append(f"all that is left out is in {project.folder / 'left_out.jsonl'}")
+        notes.append(f"everything that is left out is in {project.folder / 'left_out.jsonl'}")
     if near:
+        texts = "1 text differs" if near == 1 else f"{near} texts differ"
         notes.append(
-            f"{near} {'text differs' if near == 1 else 'texts differ'} from an earlier one in case "
-            "or punctuation only, and stay (--strategy batch_bald avoids asking for both)"
+            f"{texts} from an earlier one only in case or punctuation; both are kept (--strategy "
+            "batch_bald avoids asking for both)"
         )
     return notes
 
@@ -277,7 +257,7 @@ def load_project(folder: str | Path) -> Project:
     """Open a project folder.
 
     Raises:
-        MiniftError: if it is none, or something in it is missing or was changed.
+        MiniftError: if it is not a project, or something in it is missing or was changed.
     """
     folder = Path(folder)
     file = folder / "project.json"
@@ -286,7 +266,7 @@ def load_project(folder: str | Path) -> Project:
         if not folder.exists() and folder.parent.is_dir():
             near = nearest(folder.name, (path.name for path in folder.parent.iterdir()))
         raise MiniftError(
-            f"{folder} is no project: it has no project.json{near} (begin one: minift active "
+            f"{folder} is not a project: it has no project.json{near} (begin one: minift active "
             "start --pool FILE --labels A,B --out FOLDER)"
         )
     for name, remedy in (
@@ -297,22 +277,32 @@ def load_project(folder: str | Path) -> Project:
             raise MiniftError(f"{folder / name} is missing; {remedy}. Nothing was written")
     try:
         facts = json.loads(file.read_text(encoding="utf-8"))
-        settings = {**facts["settings"], "betas": tuple(facts["settings"]["betas"])}
         names = ("task", "encoder", "method", "head", "seed", "pool")
         values = {name: facts[name] for name in names}
-        values |= {"labels": tuple(facts["labels"]), "settings": Settings(**settings)}
+        values |= {"labels": tuple(facts["labels"]), "settings": _settings(facts["settings"])}
     except (ValueError, KeyError, TypeError) as error:
         raise MiniftError(
             f"{file} is damaged ({error!r}); put it back from a backup. Nothing was written"
         ) from error
     content = (folder / "pool.jsonl").read_bytes()
-    if hashlib.sha256(content).hexdigest()[:16] != values["pool"]:
+    if digest(content)[:16] != values["pool"]:
         raise MiniftError(
             f"{folder / 'pool.jsonl'} was changed since the start, and ids may now mean other "
             "texts; put it back from a backup, or start another project"
         )
     ids = tuple(json.loads(line)["id"] for line in content.splitlines())
     return Project(folder, **values, ids=ids)
+
+
+def _settings(facts: dict[str, Any]) -> Settings:
+    """Return the settings of a project, which an earlier minift may have written."""
+    values = {**facts, "betas": tuple(facts["betas"])}
+    values.pop("used_rows", None)  # it changed how fast something was learned, not what
+    if "steps" not in facts and facts["min_steps"]:  # epochs were then a floor, 1 if steps were set
+        values |= {"epochs": None}
+        if facts["epochs"] == 1:
+            values |= {"steps": facts["min_steps"], "min_steps": 0}
+    return Settings(**values)
 
 
 def read_state(project: Project) -> tuple[State, list[dict[str, Any]], list[str]]:

@@ -1,23 +1,22 @@
-"""A round of a project: a model of what is labelled chooses the texts to be labelled next.
+"""A round of a project: a model trained on what is labelled chooses the next texts to label.
 
 Claim    Killed at any moment and given again, `ask` makes the same batch: a model that was
          trained is used, scores that were computed are kept, and the query goes on record last.
          No file that a person may have written in is ever written over.
 Differs  - Models start from the pretrained weights in every round, and learn from the labelled
-           texts in the order of the pool: what is labelled makes the model, not who was first.
-         - Until every model can learn something (two classes, or an entity) texts are drawn at
+           texts in the order of the pool, so a model does not depend on who labelled first.
+         - Until there is something to learn (two classes, or an entity) texts are drawn at
            random; the ledger then says so.
+         - Drawing at random needs no model, so none is trained unless guesses are asked for.
 Proof    tests/label/test_project.py
 """
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import shutil
 import sys
-import tempfile
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -34,9 +33,12 @@ from minift.checkpoints.weights import save_pretrained
 from minift.data.examples import Example, TaggedExample, TextExample, gold_classes, gold_tags
 from minift.data.tags import to_iob2
 from minift.errors import MiniftError
-from minift.files import atomic_write
-from minift.label.formats.exchange import SUFFIXES, Question, labelling_config, write_questions
+from minift.files import atomic_folder, atomic_write, digest
+from minift.label.formats.exchange import FORMATS, written
+from minift.label.formats.labelstudio import labelling_config
+from minift.label.formats.rows import Question
 from minift.label.ledger import Ledger, State, open_ledger
+from minift.label.pool import texts_of
 from minift.label.project import Project, load_project, read_state
 from minift.label.score_files import read_scores, score_file
 from minift.methods.recipes import recipe
@@ -74,6 +76,7 @@ def ask(
     write: bool = True,
     again: bool = False,
     more: bool = False,
+    guess: bool = False,
     device: torch.device | str = "cpu",
     progress: bool = False,
 ) -> Asked:
@@ -87,6 +90,7 @@ def ask(
         write: whether to write a batch file at all; `minift active label` needs none.
         again: choose nothing; write what waits out again.
         more: choose although texts wait.
+        guess: train a model also for random texts, for its guesses and its advice on stopping.
         device, progress: where to train, and whether to show bars on standard error.
 
     Raises:
@@ -97,29 +101,17 @@ def ask(
     if count < 1:
         raise MiniftError(f"ask for at least 1 text, got {count}")
     format = format or ("conll" if project.task == "tagging" else "csv")
-    if write:
-        _draft(project, [], format)  # an unknown format is refused now, not after the training
+    if write:  # an unknown format is refused now, not after the training
+        written(format, [], project.task)
     if project.task == "tagging" and asking.strategy == "batch_bald":
-        raise MiniftError("batch_bald needs one label a text; for sentences take bald")
+        raise MiniftError("batch_bald needs one label per text; for sentences take bald")
     with open_ledger(project.ledger, project.ids, project.labels) as ledger:
         state, events = ledger.state, ledger.journal.events
         notes = list(ledger.journal.notes)
         round = max((e["round"] for e in events if e["event"] == "query"), default=0)
-        waiting = state.waiting
         if again:
             return _ask_again(project, ledger, format if write else None, round, notes, device)
-        if waiting and not more:
-            raise MiniftError(
-                f"{_texts_wait(len(waiting))} a label (asked in {_rounds_of(state, waiting)}). "
-                f"Label: minift active label {folder}. Or --again writes them out again; --more "
-                "chooses others as well"
-            )
-        if not state.pool:
-            raise MiniftError(
-                f"no text is left to ask for: of {len(state.ids)}, {len(state.labelled)} are "
-                f"labelled, {len(state.skipped)} skipped, {len(waiting)} waiting. Train: minift "
-                f"active train {folder}"
-            )
+        _require_free(project, state, more)
         round += 1
         if count > len(state.pool):
             notes.append(f"{count} were asked for; these are the last {len(state.pool)}")
@@ -128,30 +120,41 @@ def ask(
         if why := lacking(project, labelled):
             if asking.strategy != "random":
                 notes.append(f"{why}, so these texts are drawn at random")
+            elif guess:
+                notes.append(f"{why}, so there are no guesses")
             asking = Asking("random")
-        else:
+        elif asking.strategy != "random" or guess:
             tuned, model = _model(project, labelled, round, device, progress)
         ids, scores, said = _choose(project, state, asking, tuned, model, count, round, progress)
         notes += said
         # The file first: if this is killed in between, the same command chooses the same again.
         path = None
-        if write:
-            shown = (
-                [None] * len(ids) if asking.strategy == "random" else scores
-            )  # a lot means nothing
-            path, said = _write_batch(project, ids, shown, tuned, format, f"{round:03d}")
+        if write:  # a random number is not a reason that helps anybody
+            drawn = asking.strategy == "random"
+            shown = {id: None if drawn else score for id, score in zip(ids, scores)}
+            path, said = _write_batch(project, shown, tuned, format, f"{round:03d}")
             notes += said
         ledger.query(ids, scores, asking.strategy, _seed(project, round), round)
     return Asked(tuple(ids), path, round, tuple(notes))
 
 
-def _texts_wait(count: int) -> str:
-    return "1 text still waits for" if count == 1 else f"{count} texts still wait for"
-
-
-def _rounds_of(state: State, ids: Sequence[str]) -> str:
-    rounds = sorted({state.queried[id] for id in ids})
-    return f"round{'s' if len(rounds) > 1 else ''} " + ", ".join(map(str, rounds))
+def _require_free(project: Project, state: State, more: bool) -> None:
+    """Refuse to choose while texts wait, unless somebody wants more, and when none is left."""
+    waiting, folder = state.waiting, project.folder
+    if waiting and not more:
+        wait = "1 text still waits" if len(waiting) == 1 else f"{len(waiting)} texts still wait"
+        rounds = sorted({state.queried[id] for id in waiting})
+        where = f"round{'s' if len(rounds) > 1 else ''} " + ", ".join(map(str, rounds))
+        raise MiniftError(
+            f"{wait} for a label (asked in {where}). Label: minift active label {folder}. Or "
+            "--again writes them out again; --more chooses others as well"
+        )
+    if not state.pool:
+        raise MiniftError(
+            f"no text is left to ask for: of {len(state.ids)}, {len(state.labelled)} are "
+            f"labelled, {len(state.skipped)} skipped, {len(waiting)} waiting. Train: minift "
+            f"active train {folder}"
+        )
 
 
 def _seed(project: Project, round: int) -> int:
@@ -186,11 +189,9 @@ def _choose(
         if tuned is None or asking.strategy == "random":
             choice = choose(asking, tuned, list(project.examples(pool)), count, seed)
             return list(choice.ids), list(choice.scores), []
-        key = {"model": model, "seed": seed, "strategy": asking.strategy}
-        key |= {"passes": asking.passes, "layers": asking.layers}
-        digest = _digest([key, pool])
-        path = project.folder / "scores" / f"{round:03d}-{digest}.jsonl"
-        score_file(tuned, project.examples(pool), asking, seed, path, key, len(pool), progress)
+        key = {"model": model, "seed": seed, **asdict(asking), "texts": _short(pool)}
+        path = project.folder / "scores" / f"{round:03d}-{_short(key)}.jsonl"
+        score_file(tuned, project.examples(pool), len(pool), asking, seed, path, key, progress)
         ids, values = read_scores(path)
         if asking.strategy == "batch_bald":
             draws = torch.tensor(values, dtype=torch.float64).transpose(0, 1)
@@ -219,41 +220,34 @@ def _ask_again(
         raise MiniftError(
             f"no text waits for a label; choose some: minift active next {project.folder}"
         )
-    scored: dict[str, float | None] = {}
+    scored: dict[str, float] = {}
     for event in ledger.journal.events:
-        if event["event"] == "query":
-            drawn = event["strategy"] == "random"
-            scored |= (
-                dict.fromkeys(event["ids"]) if drawn else dict(zip(event["ids"], event["scores"]))
-            )
+        if event["event"] == "query" and event["strategy"] != "random":
+            scored |= zip(event["ids"], event["scores"])
     path = None
     if format is not None:
-        scores = [scored.get(id) for id in ids]
+        shown = {id: scored.get(id) for id in ids}
         tuned = last_model(project, device)
-        path, said = _write_batch(project, ids, scores, tuned, format, f"{round:03d}-again")
+        path, said = _write_batch(project, shown, tuned, format, f"{round:03d}-again")
         notes += said
     return Asked(tuple(ids), path, round, tuple(notes))
 
 
 def _write_batch(
     project: Project,
-    ids: Sequence[str],
-    scores: Sequence[float | None],
+    scores: dict[str, float | None],
     tuned: FineTuned | None,
     format: str,
     name: str,
 ) -> tuple[Path, list[str]]:
     """Write the questions, never over a file that a person may have written in."""
-    by_id = {example.id: example for example in project.examples(ids)}
-    examples = [by_id[id] for id in ids]
-    said = guesses(tuned, examples) if tuned else {}
+    by_id = {example.id: example for example in project.examples(scores)}
+    said = guesses(tuned, [by_id[id] for id in scores]) if tuned else {}
     questions = [
-        Question(example, score, *said.get(example.id, (None, None)))
-        for example, score in zip(examples, scores)
+        Question(by_id[id], score, *said.get(id, (None, None))) for id, score in scores.items()
     ]
-    folder, suffix = project.folder / "batches", SUFFIXES[format]
-    folder.mkdir(exist_ok=True)
-    content = _draft(project, questions, format)
+    folder, suffix = project.folder / "batches", FORMATS[format].suffix
+    content = written(format, questions, project.task).encode()
     names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
     paths = (folder / (name + suffix) for name in names)
     path = next(p for p in paths if not p.exists() or p.read_bytes() == content)
@@ -261,17 +255,9 @@ def _write_batch(
     if format != "labelstudio":
         return path, []
     config = folder / "labelstudio.xml"
-    pairs = any(isinstance(e, TextExample) and e.text_b is not None for e in examples)
+    pairs = any(len(texts_of(example)) > 1 for example in by_id.values())
     atomic_write(config, labelling_config(project.labels, project.task, pairs))
     return path, [f"the labelling interface for Label Studio's settings: {config}"]
-
-
-def _draft(project: Project, questions: Sequence[Question], format: str) -> bytes:
-    """Return what a batch file would hold."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "draft"
-        write_questions(path, format, questions, project.labels, project.task)
-        return path.read_bytes()
 
 
 def guesses(
@@ -289,8 +275,8 @@ def guesses(
     return found
 
 
-def _digest(facts: Any) -> str:
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
+def _short(facts: Any) -> str:
+    return digest(json.dumps(facts))[:12]
 
 
 def _made_of(project: Project, labelled: Sequence[Example]) -> list[Any]:
@@ -308,9 +294,9 @@ def _model(
     progress: bool,
 ) -> tuple[FineTuned, str]:
     """Return a model of the labels there are, and its digest; train it if it is not there."""
-    digest = _digest(_made_of(project, labelled))
+    name = _short(_made_of(project, labelled))
     models = project.folder / "models"
-    there = next(models.glob(f"*-{digest}"), None)
+    there = next(models.glob(f"*-{name}"), None)
     if there is None:
         if progress:
             what = f"{len(labelled)} labels: {project.encoder}, {project.method}"
@@ -319,27 +305,25 @@ def _model(
             project.dataset(), labelled, project.encoder, recipe(project.method),
             Seeds.all(project.seed), project.settings, None, device, project.head,
         )  # fmt: skip
-        models.mkdir(exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".training-", dir=models))
-        save_pretrained(tuned.model, tuned.tokenizer, staging)
-        staging.chmod(0o755)
-        there = staging.replace(models / f"{round:03d}-{digest}")
+        there = models / f"{round:03d}-{name}"
+        with atomic_folder(there) as new:
+            save_pretrained(tuned.model, tuned.tokenizer, new)
     # Also after training: both ways give the same bits.
     tuned = load_run(there, device, project.settings.precision)
     look = models / f"{round:03d}.json"
-    if not look.exists() or json.loads(look.read_text(encoding="utf-8"))["model"] != digest:
-        seen = {"model": digest, **asdict(_look(project, tuned, len(labelled)))}
+    if not look.exists() or json.loads(look.read_text(encoding="utf-8"))["model"] != name:
+        seen = {"model": name, **asdict(_look(project, tuned, len(labelled)))}
         atomic_write(look, json.dumps(seen) + "\n")
     for other in models.iterdir():  # also what a killed run left
         if other.is_dir() and other != there:
             shutil.rmtree(other, ignore_errors=True)
-    return tuned, digest
+    return tuned, name
 
 
 def last_model(
     project: Project, device: torch.device | str = "cpu", precision: Precision | None = None
 ) -> FineTuned | None:
-    """Return the model that chose last, if there is one; in the project's precision for None."""
+    """Return the last model, if there is one; `precision` None takes the project's."""
     found = sorted((project.folder / "models").glob("[0-9]*-*"))
     precision = precision or project.settings.precision
     return load_run(found[-1], device, precision) if found else None
@@ -363,7 +347,7 @@ def train(
 
     Args:
         folder: the project.
-        out: None: runs/ in the project, by number of labels.
+        out: None takes a folder in runs/ of the project, named after the number of labels.
         device, progress: as for `ask`.
 
     Returns:
@@ -378,8 +362,8 @@ def train(
     if why := lacking(project, labelled):
         raise MiniftError(f"nothing to train on: {why}. Label some: minift active label {folder}")
     if out is None:
-        digest = _digest(_made_of(project, labelled))
-        out = project.folder / "runs" / f"{len(labelled):04d}-{digest[:6]}"
+        name = _short(_made_of(project, labelled))
+        out = project.folder / "runs" / f"{len(labelled):04d}-{name[:6]}"
         done = out / "result.json"
         if done.is_file():
             return out, json.loads(done.read_text(encoding="utf-8"))

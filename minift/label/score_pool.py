@@ -1,6 +1,6 @@
 """Any pool scored by any model, however long it is.
 
-Claim    A pool of 100,000 texts takes the memory of one chunk, and a killed run goes on.
+Claim    A pool of 100,000 texts takes the memory of one chunk, and a killed run is resumed.
 Proof    tests/label/test_project.py
 """
 
@@ -14,7 +14,8 @@ import torch
 from minift.active.loop import SCORES, Asking
 from minift.checkpoints.weights import weights_digest
 from minift.errors import MiniftError
-from minift.label.pool import stream_pool
+from minift.files import file_digest
+from minift.label.pool import open_pool
 from minift.label.project import load_project
 from minift.label.rounds import last_model
 from minift.label.score_files import score_file
@@ -38,14 +39,14 @@ def score(
     precision: Precision | None = None,
     progress: bool = False,
 ) -> int:
-    """Score the texts of a file; a killed call goes on where it was.
+    """Score the texts of a file; if the call was killed, the same call completes the scores.
 
     Args:
         model: a run folder, or a project, whose last model is taken.
-        file: the texts (see `stream_pool`); duplicates have their score twice.
-        out: JSONL, {"id", "score"} a text, the first line says how it was made.
+        file: the texts (see `open_pool`); if a text occurs twice, so does its score.
+        out: JSONL, {"id", "score"} per text; the first line says how it was made.
         asking, seed: strategy, MC dropout, masks.
-        format, text, text_b: see `stream_pool`.
+        format, text, text_b: see `open_pool`.
         device, progress: where, and whether to show a bar on standard error.
         precision: of matrix products; None takes that in which the model was trained.
 
@@ -71,10 +72,13 @@ def score(
     else:
         tuned = load_run(folder, device, precision)
     require_same_weights(tuned.model)
+    pool = open_pool(file, tuned.task, format, text, text_b)
+    if pool.texts.total is None:
+        raise MiniftError(f"{file}: it can be read only once; save the texts in a file first")
     key: dict[str, Any] = {"model": weights_digest(tuned.model), "strategy": asking.strategy}
-    key["precision"] = precision_of(tuned.model)
+    key |= {"precision": precision_of(tuned.model), "texts": file_digest(file)[:12]}
     if asking.strategy == "bald":
         key |= {"passes": asking.passes, "layers": asking.layers, "seed": seed}
-    stream = stream_pool(file, tuned.task, format, text, text_b)
-    total = sum(1 for _ in stream_pool(file, tuned.task, format, text, text_b))
-    return score_file(tuned, stream, asking, seed, out, key, total, progress)
+    total = sum(1 for _ in pool)
+    score_file(tuned, pool, total, asking, seed, out, key, progress)
+    return total

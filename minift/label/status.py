@@ -1,6 +1,7 @@
 """Where a project stands, and whether more labels may pay.
 
-Claim    Looking writes nothing, and works while somebody labels.
+Claim    Looking writes nothing, and works while somebody labels. A budget counts the labels there
+         are today, and advice says what it cannot know because no model was trained.
 Proof    tests/label/test_project.py
 """
 
@@ -15,7 +16,6 @@ from minift.active.advice import Advice, Look, advise
 from minift.active.loop import class_counts
 from minift.data.examples import Example
 from minift.errors import MiniftError
-from minift.label.answers import say
 from minift.label.ledger import State
 from minift.label.project import Project, load_project, read_state
 from minift.label.rounds import lacking
@@ -24,15 +24,21 @@ from minift.methods.recipes import recipe
 
 @dataclass(frozen=True)
 class Status:
-    """Where a project stands; the numbers are those of `State`."""
+    """Where a project stands: what `State` tells, and what follows from it.
+
+    Args:
+        counts: labelled texts by class, or entities by type.
+        rounds: (number, strategy, texts, texts that wait) of each query.
+        looks: how many rounds had a model.
+    """
 
     project: Project
     state: State
     counts: dict[str, int]
-    rounds: tuple[tuple[int, str, int, int], ...]  # (number, strategy, texts, waiting)
+    rounds: tuple[tuple[int, str, int, int], ...]
     notes: tuple[str, ...]
     looks: int
-    advice: Advice | None
+    advice: Advice
     forecast: str | None
 
 
@@ -48,7 +54,7 @@ def status(
     Args:
         folder: the project.
         forecast: say what the next 100 labels may bring (trains several small models).
-        budget: labels that may be used, for the advice.
+        budget: how many labels there may be, for the advice.
         device, progress: of the forecast.
     """
     project = load_project(folder)
@@ -59,18 +65,12 @@ def status(
         for e in events
         if e["event"] == "query"
     )
-    for id, given in state.conflicts.items():
-        who = ", ".join(f"{say(d.label)} ({d.source})" for d in given)
-        notes.append(f"text {id!r} has several labels: {who}; the last one counts")
-    if state.lost:
-        notes.append(f"{project.ledger}: a line is marked as lost; what it said is not counted")
+    notes += state.notes
     labelled = project.labelled(state)
-    looks = _looks(project)
-    advice = advise(looks, budget) if len(looks) > 1 else None
-    sentence = None
-    if forecast:
-        sentence = _forecast(project, labelled, device, progress)
     counts = class_counts(labelled, project.labels)
+    looks = _looks(project)
+    advice = advise(looks, budget, len(labelled))
+    sentence = _forecast(project, labelled, device, progress) if forecast else None
     return Status(project, state, counts, rounds, tuple(notes), len(looks), advice, sentence)
 
 

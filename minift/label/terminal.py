@@ -1,9 +1,9 @@
 """Labelling in the terminal: one text, one key, and the answer is on the disk before the next.
 
 Claim    Whatever ends a session (q, Ctrl-C, a closed window, a kill), the ledger has every answer
-         that was given, and the next session goes on with the same text. A text is shown as
-         letters only: no control sequence in it reaches the terminal. A key that was pressed
-         before its text was shown is not an answer to it.
+         that was given, and the next session begins with the same text. Control characters of a
+         text are spelled out and do not reach the terminal. A key that was pressed before its
+         text was shown is not an answer to it.
 Differs  - The model's guess is shown on request only: people tend to follow what they are shown.
          - Undo takes back one's own latest answer, never somebody else's.
          - Without a terminal (a pipe, a screen reader) the same answers are read as lines.
@@ -19,7 +19,7 @@ import shutil
 import sys
 import textwrap
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -28,11 +28,12 @@ from minift.data.examples import Example, TaggedExample
 from minift.data.tags import entity_tags, spans_conlleval
 from minift.errors import MiniftError, nearest
 from minift.label.ledger import Label, Ledger, open_ledger
+from minift.label.pool import texts_of
 from minift.label.project import Project, load_project
 
 COMMANDS = {"u": "undo", "s": "skip", "q": "quit", "?": "help"}
 _HIDDEN = {"Cc", "Cs", "Zl", "Zp"}  # control characters, halves of pairs, line separators
-_TURNING = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x61C}
+_TURNING = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x61C}  # directions
 _SEQUENCE = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|O.|.)?", re.DOTALL)  # of an arrow key, say
 
 
@@ -123,18 +124,17 @@ class Session:
         self.project, self.ledger, self.by = project, ledger, by
         self.texts, self.guessed, self.stdin, self.stdout = texts, guessed, stdin, stdout
         self.begun = set(ledger.state.standing)
-        names = project.types
-        one_key = project.task == "classification" and len(names) <= 9
-        self.keys = class_keys(names) if project.task == "classification" else {}
+        self.tagging = project.task == "tagging"
+        self.keys = {} if self.tagging else class_keys(project.labels)
         self.terminal = _is_terminal(stdin)
-        self.by_key = one_key and self.terminal
+        self.by_key = self.terminal and not self.tagging and len(project.labels) <= 9
 
     def run(self) -> None:
         """Go through the texts until none waits or somebody stops."""
         self.say(self.help(short=True))
         while waiting := self.ledger.state.waiting:
             if self.terminal:
-                self.forget_keys()
+                _forget_keys(self.stdin.fileno())
             self.show(waiting[0], len(waiting))
             while (done := self.answer(waiting[0])) is None:
                 pass
@@ -152,10 +152,9 @@ class Session:
         width = min(shutil.get_terminal_size().columns, 100) - 4
         example = self.texts[id]
         self.say(f"\n--- text {id}, {left} to go ---")
+        parts = texts_of(example)
         if isinstance(example, TaggedExample):
-            parts = [" ".join(f"{n}:{word}" for n, word in enumerate(example.words, 1))]
-        else:
-            parts = [example.text] if example.text_b is None else [example.text, example.text_b]
+            parts = (" ".join(f"{n}:{word}" for n, word in enumerate(example.words, 1)),)
         for part in parts:
             for line in printable(part).expandtabs(4).split("\n"):
                 self.say("  | " + "\n  | ".join(textwrap.wrap(line, max(width, 20)) or [""]))
@@ -164,8 +163,8 @@ class Session:
             self.say(f"  the model says {self.name(guess, example)} ({confidence:.2f})")
 
     def answer(self, id: str) -> bool | None:
-        """Take one answer: True to go on, None to ask again, False to stop."""
-        self.say(self.prompt(), end="")
+        """Take one answer: True to continue, None to ask again, False to stop."""
+        self.say("entities> " if self.tagging else f"{self.choices()}> ", end="")
         typed = self.read()
         if typed is None or typed.lower() == "q":
             self.say()
@@ -175,25 +174,22 @@ class Session:
             return None
         if typed.lower() == "u":
             return self.undo()
+        indent = "" if self.by_key else "  "
         if typed.lower() == "s":
-            return self.record("skipped", lambda: self.ledger.skip(id, self.by))
+            self.ledger.skip(id, self.by)  # on the disk; then it is said
+            self.say(f"{indent}skipped")
+            return True
         try:
             found = self.understand(typed, self.texts[id])
         except MiniftError as error:
-            self.say(f"{'' if self.by_key else '  '}{error}")
+            self.say(f"{indent}{error}")
             return None
-        return self.record(
-            self.name(found, self.texts[id]), lambda: self.ledger.label(id, found, self.by)
-        )
-
-    def record(self, what: str, write: Callable[[], None]) -> bool:
-        """Write to the disk, then say so."""
-        write()
-        self.say(what if self.by_key else f"  {what}")
+        self.ledger.label(id, found, self.by)
+        self.say(f"{indent}{self.name(found, self.texts[id])}")
         return True
 
     def undo(self) -> bool | None:
-        """Take back the latest decision if it is one's own."""
+        """Take back the latest decision if it is this person's own."""
         standing = self.ledger.state.standing
         if not standing:
             self.say("there is nothing to undo")
@@ -208,13 +204,6 @@ class Session:
         was = "skipped" if latest.label is None else self.name(latest.label, self.texts[latest.id])
         self.say(f"taken back: text {latest.id} was {was}")
         return True
-
-    def forget_keys(self) -> None:
-        """Drop what was typed before the text could be read."""
-        import termios
-
-        with contextlib.suppress(termios.error):
-            termios.tcflush(self.stdin.fileno(), termios.TCIFLUSH)
 
     def read(self) -> str | None:
         """Return a key or a line; None when nothing more can come."""
@@ -232,24 +221,17 @@ class Session:
             return read_entities(typed, example.words, self.project.types)
         if typed in self.project.labels:
             return typed
-        found = self.keys.get(typed.lower())
-        if found is None:
+        if typed.lower() not in self.keys:
             got = repr(typed) if typed else "nothing"
-            raise MiniftError(f"{got} is no answer; {self.choices()}")
-        return found
-
-    def prompt(self) -> str:
-        """Return what stands before the cursor."""
-        return "entities> " if self.project.task == "tagging" else f"{self.choices()}> "
+            raise MiniftError(f"{got} is not an answer; {self.choices()}")
+        return self.keys[typed.lower()]
 
     def choices(self) -> str:
         """List the classes with their keys."""
-        if self.project.task == "tagging":
-            return ", ".join(self.project.types)
         keys: dict[str, list[str]] = {}
         for key, name in self.keys.items():
             keys.setdefault(name, []).append(key)
-        return "  ".join(f"{'/'.join(keys[name])} {name}" for name in self.project.labels)
+        return "  ".join(f"{'/'.join(found)} {name}" for name, found in keys.items())
 
     def name(self, found: Label | tuple[str, ...], example: Example) -> str:
         """Say what an answer means."""
@@ -264,19 +246,20 @@ class Session:
     def help(self, short: bool = False) -> str:
         """Explain the answers."""
         commands = ", ".join(f"{key} {what}" for key, what in COMMANDS.items())
-        if self.project.task == "tagging":
+        types = self.project.types
+        if self.tagging:
             lines = [
-                f"Name the entities by the numbers of their words: 1-2 {self.project.types[0]}, "
-                f"5 {self.project.types[-1]}. Nothing but Enter: no entities.",
-                f"Types: {', '.join(self.project.types)}. Also: {commands}. End with Enter.",
+                f"Name the entities by the numbers of their words: 1-2 {types[0]}, 5 {types[-1]}. "
+                "Only Enter: no entities.",
+                f"Types: {', '.join(types)}. Also: {commands}. End each answer with Enter.",
             ]
         else:
             how = "one key, no Enter" if self.by_key else "a key or the class, then Enter"
             lines = [f"Classes ({how}): {self.choices()}", f"Also: {commands}."]
         if not short:
             lines += [
-                "Undo takes back your latest answer, one after another. A skipped text is set "
-                "aside and not asked again.",
+                "Undo takes back your latest answer, then the one before it, and so on. A skipped "
+                "text is set aside and not asked again.",
                 "Every answer is saved at once; quit whenever you like and come back.",
             ]
         return "\n".join(lines)
@@ -290,7 +273,7 @@ class Session:
 
 
 def class_keys(names: Sequence[str]) -> dict[str, str]:
-    """Return the keys of classes: numbers, and the first letter where it is one class's alone."""
+    """Return the keys of classes: numbers, and first letters that only one class begins with."""
     keys = {str(number): name for number, name in enumerate(names, 1)}
     first = [name[0].lower() for name in names]
     for letter, name in zip(first, names):
@@ -337,6 +320,14 @@ def _type(typed: str, types: Sequence[str], part: str) -> str:
     raise MiniftError(f"{part!r}: {typed!r} {which}{nearest(typed, types) if not fitting else ''}")
 
 
+def _forget_keys(descriptor: int) -> None:
+    """Drop what was typed before the text could be read."""
+    import termios
+
+    with contextlib.suppress(termios.error):
+        termios.tcflush(descriptor, termios.TCIFLUSH)
+
+
 def _is_terminal(stream: TextIO) -> bool:
     try:
         import termios  # noqa: F401  (not on Windows)
@@ -349,7 +340,7 @@ def _is_terminal(stream: TextIO) -> bool:
 def read_key(descriptor: int) -> str | None:
     """Return the next key pressed on a terminal; None when it is closed, or on Ctrl-D.
 
-    Of several keys at once none counts: they were pasted, or a cat walked by.
+    Several keys at once do not count: they were pasted, or a cat walked by.
     """
     while True:
         pressed = os.read(descriptor, 1024)
@@ -371,5 +362,5 @@ def _one_key(descriptor: int) -> Iterator[None]:
         tty.setcbreak(descriptor, termios.TCSANOW)
         yield
     finally:
-        with contextlib.suppress(termios.error):  # a terminal that has gone needs no mending
+        with contextlib.suppress(termios.error):  # a terminal that has gone needs nothing
             termios.tcsetattr(descriptor, termios.TCSANOW, before)

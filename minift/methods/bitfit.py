@@ -4,7 +4,7 @@ Claim    A pretrained encoder can be turned to a task by moving a tenth of a per
          bias vectors. What was learned then fits a delta file of a few hundred kilobytes.
 Paper    Ben Zaken, Goldberg & Ravfogel (2022), "BitFit: Simple Parameter-efficient Fine-tuning
          for Transformer-based Masked Language-models", https://arxiv.org/abs/2106.10199
-         (its "frozen" baseline is `head_only`; random controls: random_masks.py; delta file:
+         (its "frozen" baseline: freezing.py; random controls: random_masks.py; delta file:
          checkpoints/delta.py).
 Differs  - A term is matched by its whole name. The authors' code matches substrings, so that
            "output" also trains attention_output, and "output_layernorm" attention_layernorm.
@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from minift.bert.names import encoder_suffix
-from minift.errors import MiniftError, nearest
+from minift.errors import MiniftError, require_known
 from minift.training.loop import Trainable
 
 TERMS = {
@@ -43,51 +43,28 @@ TERMS = {
 
 
 def bitfit(terms: Sequence[str] | None = None) -> Trainable:
-    """Return the `trainable` slot of BitFit: the names of those biases and of the whole head.
+    """Return the `trainable` slot of BitFit: the names of these biases and of the whole head.
 
     Args:
         terms: names in `TERMS`; None means every bias of the encoder. The paper's small subset
             is ("query", "intermediate").
-
-    Raises:
-        MiniftError: if a term is unknown; later, if the model has no such bias.
     """
     if terms is not None:
         terms = (terms,) if isinstance(terms, str) else tuple(terms)
         if not terms:
             raise MiniftError("BitFit with no term trains the head alone; say so with head_only()")
         for term in terms:
-            if term not in TERMS:
-                raise MiniftError(
-                    f'BitFit knows no bias term "{term}"{nearest(term, TERMS)} '
-                    f"(terms: {', '.join(TERMS)})"
-                )
+            require_known("bias term", term, TERMS)
 
     def trainable(model: nn.Module, epoch: int = 1) -> list[str]:
         suffixes = {name: encoder_suffix(name) for name, _ in model.named_parameters()}
         biases = {suffix for suffix in suffixes.values() if suffix and suffix.endswith("bias")}
         if not biases:
-            raise MiniftError(
-                "BitFit trains bias vectors and this encoder has none; "
-                "train the head alone or freeze layers instead"
-            )
+            raise MiniftError("this encoder has no bias vectors; freeze layers instead")
         wanted = biases if terms is None else {TERMS[term] for term in terms}
         if absent := sorted(wanted - biases):
-            raise MiniftError(
-                f"this encoder has no {', '.join(absent)}; it has {', '.join(sorted(biases))}"
-            )
+            there = ", ".join(sorted(biases))
+            raise MiniftError(f"this encoder has no {', '.join(absent)}; it has {there}")
         return [name for name, suffix in suffixes.items() if suffix is None or suffix in wanted]
-
-    return trainable
-
-
-def head_only() -> Trainable:
-    """Return the `trainable` slot of the "frozen" baseline: the head learns, the encoder not."""
-
-    def trainable(model: nn.Module, epoch: int = 1) -> list[str]:
-        head = [name for name, _ in model.named_parameters() if encoder_suffix(name) is None]
-        if not head:
-            raise MiniftError("the model has no head: nothing but an encoder, which stays frozen")
-        return head
 
     return trainable

@@ -20,11 +20,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from minift.bert.heads import MaskedLM
+from minift.bert.masked_lm import MaskedLM
 from minift.errors import MiniftError
-from minift.methods.fisher import Loss, as_found, chosen, fisher, labelled, losses
+from minift.methods.fisher import as_found, chosen, fisher, labelled, losses
 from minift.training.batches import Item
-from minift.training.loop import Team, cross_entropy
+from minift.training.loop import Objective, Team, cross_entropy
 
 Lengths = tuple[int, ...]  # rows of each example
 Scores = dict[str, Tensor]
@@ -33,7 +33,7 @@ Scores = dict[str, Tensor]
 def fast_fisher(
     model: nn.Module,
     items: Sequence[Item],
-    objective: Loss = cross_entropy,
+    objective: Objective = cross_entropy,
     *,
     names: Iterable[str] | None = None,
     batch_size: int = 16,
@@ -71,7 +71,7 @@ def fast_fisher(
 def _add_batch(
     model: nn.Module,
     items: Sequence[Item],
-    objective: Loss,
+    objective: Objective,
     modules: dict[nn.Module, dict[str, str]],
     scores: Scores,
 ) -> None:

@@ -20,7 +20,7 @@ Tutorial tutorials/06_child_tuning
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -31,17 +31,15 @@ from minift.bert.dropout import Dropout, set_dropout_generator
 from minift.bert.packing import to_device
 from minift.errors import MiniftError, nearest
 from minift.speed.precision import full_precision
-from minift.training.batches import Batch, Item, make_batch
+from minift.training.batches import Item, make_batch
 from minift.training.batches import labelled as known
-from minift.training.loop import cross_entropy
-
-Loss = Callable[[nn.Module, Batch], Tensor]  # an objective at one step
+from minift.training.loop import Objective, cross_entropy
 
 
 def fisher(
     model: nn.Module,
     items: Sequence[Item],
-    objective: Loss = cross_entropy,
+    objective: Objective = cross_entropy,
     *,
     names: Iterable[str] | None = None,
 ) -> dict[str, Tensor]:
@@ -74,7 +72,7 @@ def fisher(
 def batch_fisher(
     model: nn.Module,
     items: Sequence[Item],
-    objective: Loss = cross_entropy,
+    objective: Objective = cross_entropy,
     *,
     names: Iterable[str] | None = None,
     batch_size: int = 16,
@@ -107,10 +105,10 @@ def batch_fisher(
     return scores
 
 
-def losses(model: nn.Module, items: Sequence[Item], objective: Loss) -> Tensor:
-    """Return one loss per labelled target of `items`, which are read as one batch."""
-    device = next(model.parameters()).device
-    return objective(model, to_device(make_batch(items), device))
+def losses(model: nn.Module, items: Sequence[Item], objective: Objective) -> Tensor:
+    """Return one loss per labelled target of `items`, read as one batch, as training begins."""
+    batch = to_device(make_batch(items), next(model.parameters()).device)
+    return objective(model, batch, 0, 1)  # step 0 of 1
 
 
 def _gradients(value: Tensor, weights: dict[str, nn.Parameter]) -> tuple[Tensor, ...]:

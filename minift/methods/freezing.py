@@ -21,7 +21,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from minift.bert.names import number_of_layers, part_of
+from minift.bert.counts import number_of_layers
+from minift.bert.names import part_of
 from minift.errors import MiniftError
 from minift.training.loop import Trainable
 
@@ -55,5 +56,17 @@ def freeze(layers: int = 0, embeddings: bool | None = None) -> Trainable:
         if not names:
             raise MiniftError("everything would be frozen and nothing could learn; freeze less")
         return names
+
+    return trainable
+
+
+def head_only() -> Trainable:
+    """Return BitFit's "frozen" baseline as `trainable` slot: the head learns, the encoder not."""
+
+    def trainable(model: nn.Module, epoch: int = 1) -> list[str]:
+        head = [name for name, _ in model.named_parameters() if part_of(name) == "head"]
+        if not head:
+            raise MiniftError("the model has no head: nothing but an encoder, which stays frozen")
+        return head
 
     return trainable

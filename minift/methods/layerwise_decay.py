@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from minift.bert.names import number_of_layers, part_of
+from minift.bert.counts import number_of_layers
+from minift.bert.names import part_of
 from minift.errors import MiniftError
 
 

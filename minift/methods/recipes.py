@@ -17,18 +17,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from minift.bert.names import encoder_suffix
 from minift.errors import MiniftError, nearest
 from minift.methods.adaptive import Adaptive, EarlyStopping
-from minift.methods.bitfit import bitfit, head_only
+from minift.methods.bitfit import bitfit
 from minift.methods.child_tuning import ChildTuningF, FixedMask, Order, candidates, select_child
 from minift.methods.fast_fisher import fast_fisher
-from minift.methods.freezing import freeze
+from minift.methods.freezing import freeze, head_only
 from minift.methods.layerwise_decay import layerwise_scales
 from minift.methods.random_masks import random_rows_columns, random_scalars
-from minift.training.batches import Batch, Item
+from minift.training.batches import Item
 from minift.training.loop import (
     GradientRule,
     Recipe,
@@ -120,12 +120,8 @@ def _child_d(recipe: Recipe, argument: str) -> Recipe:
 
     def make(model: nn.Module, items: Sequence[Item], seeds: Seeds, team: Team) -> GradientRule:
         names = candidates(model)
-        objective = recipe.objective or usual_objective(model)
-
-        def loss(model: nn.Module, batch: Batch) -> Tensor:
-            return objective(model, batch, 0, 1)
-
-        scores = fast_fisher(model, items, loss, names=names, team=team)
+        # of log p(y|x), whatever else the loss of this run may be
+        scores = fast_fisher(model, items, usual_objective(model), names=names, team=team)
         generator = torch.Generator().manual_seed(seeds.masks)
         return FixedMask(select_child(scores, share, order, generator))
 

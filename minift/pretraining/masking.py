@@ -2,7 +2,8 @@
 
 Claim    A word is hidden with all its pieces or not at all; special tokens are never hidden;
          of each sequence 15 % of the pieces are hidden, give or take one word; a hidden piece
-         becomes [MASK] (80 %), a random piece (10 %) or stays (10 %), each piece on its own.
+         becomes [MASK] (80 %) or a random piece (10 %), or stays (10 %), independently for each
+         piece.
 Paper    Devlin et al. (2019), https://arxiv.org/abs/1810.04805, section 3.1; whole words as in
          the authors' later release (https://github.com/google-research/bert, May 2019).
 Differs  - Masks are drawn anew each time a sequence is seen (RoBERTa, Liu et al. 2019,
@@ -60,7 +61,7 @@ def word_numbers(input_ids: Tensor, continues: Tensor, special: Tensor) -> Tenso
         continues, special: see `piece_kinds`.
 
     Returns:
-        (tokens,) 0, 1, 2, ... with one number a word, -1 for special tokens.
+        (tokens,) 0, 1, 2, ... with one number per word, -1 for special tokens.
 
     >>> continues, special = torch.tensor([[0, 0, 0, 1], [1, 0, 0, 0]]).bool()
     >>> word_numbers(torch.tensor([0, 1, 2, 3, 3, 1, 0]), continues, special).tolist()
@@ -105,9 +106,9 @@ def mask_words(
     positions = torch.isin(words, numbers[order[:count]]).logical_and(words >= 0).nonzero()[:, 0]
 
     targets = input_ids[positions]
-    lots = torch.rand(len(positions), generator=generator)
+    chances = torch.rand(len(positions), generator=generator)
     draws = torch.randint(len(replacements), (len(positions),), generator=generator)
-    seen = torch.where(lots < 0.9, replacements[draws], targets)
+    seen = torch.where(chances < 0.9, replacements[draws], targets)
     hidden = input_ids.clone()
-    hidden[positions] = torch.where(lots < 0.8, mask_id, seen)
+    hidden[positions] = torch.where(chances < 0.8, mask_id, seen)
     return Masked(hidden, positions, targets)

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from minift.bert.counts import what_learns
+from minift.bert.encoder import frozen_prefix
 from minift.errors import MiniftError
 from minift.runs.processes import TEAM, own_seed, require_enough
 from minift.runs.tuned import FineTuned
@@ -73,7 +74,7 @@ def fit(
     require_enough(min(len(items), settings.batch_size))
     learning = select(model, recipe.trainable, number_of_epochs(settings, len(items)))
     rule = recipe.gradients(model, items, seeds, TEAM) if recipe.gradients else None
-    quiet = 0 if settings.prefix_dropout else len(model.bert.frozen_prefix())
+    quiet = 0 if settings.prefix_dropout else len(frozen_prefix(model))
     if tuned.cache is None and quiet:
         tuned = replace(tuned, cache=prefix_cache(model, [*items, *asked], folder))
     elif tuned.cache is not None:

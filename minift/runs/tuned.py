@@ -14,7 +14,8 @@ from typing import Literal, get_args
 
 import torch
 
-from minift.bert.heads import Classifier, SequenceClassifier, TokenClassifier, initialise
+from minift.bert.heads import Classifier, SequenceClassifier, TokenClassifier
+from minift.bert.masked_lm import initialise
 from minift.checkpoints.tokenizer import Tokenizer
 from minift.checkpoints.weights import load_model, load_tokenizer
 from minift.data.examples import Dataset, Example, TaggedExample, Task

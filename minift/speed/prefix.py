@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from minift.bert.encoder import encoder_of
+from minift.bert.encoder import encoder_of, frozen_prefix
 from minift.bert.packing import Computed, to_device
 from minift.errors import MiniftError
 from minift.speed.precision import precision_of
@@ -160,5 +160,5 @@ def prefix_cache(
     model: nn.Module, items: Sequence[Item], folder: str | Path | None = None
 ) -> PrefixCache | None:
     """Return a cache for the frozen prefix of a model (see `select`); None if it has none."""
-    layers = len(encoder_of(model).frozen_prefix()) - 1
+    layers = len(frozen_prefix(model)) - 1
     return PrefixCache(model, layers, items, folder) if layers >= 0 else None

@@ -23,10 +23,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from minift.bert.encoder import Bert
-from minift.bert.heads import MaskedLM
-from minift.bert.names import WORD_TABLE
+from minift.bert.masked_lm import MaskedLM
 from minift.training.batches import Item
 from minift.training.loop import GradientRule
+
+WORD_TABLE = "bert.embeddings.word.weight"
 
 
 class UsedRows(nn.Module):

@@ -1,7 +1,7 @@
 """From items to batches: what the model reads, which tokens are asked, what is expected.
 
 Claim    Every task has one shape: some tokens of a packed batch are asked, and each has one
-         target. (items.py makes the items of a task from its examples.)
+         target (items.py makes items from the examples of a task).
 Proof    tests/training/test_items.py
 """
 
@@ -17,43 +17,29 @@ from torch import Tensor
 from minift.bert.packing import Packed, Selection, pack
 
 OtherPieces = Literal["ignore", "continue"]  # what tagging asks of the later pieces of a word
-UNLABELLED = -100  # class index of a token that nobody labelled; it has no loss and no score
+UNLABELLED = -100  # class index without a label, as nan is a number without one: no loss, no score
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Item:
-    """One model input. A text is one item; a long tagged sentence is several.
+    """One model input. A text is one item; a long tagged sentence is several."""
 
-    Args:
-        example: index of the example it comes from.
-        input_ids, segment_ids: as the tokenizer made them.
-        positions: tokens that are asked.
-        targets: one per position: class index (`UNLABELLED` where there is none), or number
-            (nan where there is none).
-    """
-
-    example: int
-    input_ids: list[int]
+    example: int  # index of the example it comes from
+    input_ids: list[int]  # as the tokenizer made them
     segment_ids: list[int]
-    positions: list[int]
-    targets: list[int] | list[float]
+    positions: list[int]  # tokens that are asked
+    targets: list[int] | list[float]  # one per position: class index or number, or as below
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Several items as the model reads them.
-
-    Args:
-        packed, wanted: the tokens; those that are asked.
-        targets: (asked,) int64 class indices, or float numbers for regression.
-        examples: index of the example of each sequence, for an objective that looks it up.
-    """
+    """Several items as the model reads them."""
 
     packed: Packed
-    wanted: Selection
-    targets: Tensor
-    examples: tuple[int, ...] = ()
+    wanted: Selection  # the asked tokens
+    targets: Tensor  # (asked,) int64 class indices, or float numbers for regression
+    examples: tuple[int, ...] = ()  # of each sequence, for an objective that looks it up
 
 
 def labelled(targets: Tensor) -> Tensor:

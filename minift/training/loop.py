@@ -9,10 +9,10 @@ Claim    Fine-tuning is this loop; a method is a `Recipe` that fills its slots, 
     objective   what is the loss?                 (model, batch, step, steps) -> loss per target
 
 Source   AdamW: Loshchilov & Hutter (2019), https://arxiv.org/abs/1711.05101, decoupled decay on
-         matrices and not on biases and LayerNorm; bias correction on, as Mosbach et al. (2021),
-         https://arxiv.org/abs/2006.04884, show it must be for few labels.
+         matrices only; bias correction on, as few labels need it (Mosbach et al. 2021,
+         https://arxiv.org/abs/2006.04884).
 Differs  - The loss of a step is the mean over its labelled targets, also when it is accumulated
-           over several smaller batches (a mean of batch means would weigh them unequally).
+           over smaller batches (a mean of batch means would weigh them unequally).
          - Where the lowest layers are frozen their dropout is off: it would only add noise to
            features that cannot adapt to it (`Settings.prefix_dropout` switches it on).
          - Separate random streams (see `Seeds`), so that methods are compared on the same draws.
@@ -34,9 +34,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from minift.bert.dropout import set_dropout_generator
-from minift.bert.encoder import Bert
+from minift.bert.encoder import frozen_prefix
 from minift.bert.packing import to_device
-from minift.errors import MiniftError
+from minift.errors import MiniftError, require
 from minift.training.batches import Batch, Item, OtherPieces, labelled, make_batch, shuffled
 from minift.training.schedules import Linear, Schedule
 
@@ -53,7 +53,7 @@ class GradientRule(Protocol):
 
     @property
     def generator(self) -> torch.Generator | None:
-        """The stream that is drawn from during training, which a resumed run continues."""
+        """The stream drawn from during training, which a resumed run continues."""
 
     def before_step(self, parameters: dict[str, nn.Parameter]) -> None:
         """Change `.grad` in place, after clipping and before the optimizer reads it."""
@@ -67,18 +67,13 @@ class GradientRule(Protocol):
 
 @dataclass(frozen=True)
 class Seeds:
-    """One seed per stream of random numbers, so that one can change while the others stay.
+    """One seed per stream of random numbers, so that one can change while the others stay."""
 
-    Args:
-        subset, head: which examples are drawn; the weights of a new head.
-        order, dropout, masks: of the training examples; dropout masks; a method's gradient masks.
-    """
-
-    subset: int
-    head: int
-    order: int
-    dropout: int
-    masks: int
+    subset: int  # which examples are drawn
+    head: int  # weights of a new head
+    order: int  # of the training examples
+    dropout: int  # dropout masks
+    masks: int  # gradient masks of a method
 
     @classmethod
     def all(cls, seed: int) -> Seeds:
@@ -89,62 +84,39 @@ class Seeds:
 
 @dataclass(frozen=True)
 class Settings:
-    """How long and how hard to train.
+    """How long and how hard to train."""
 
-    Args:
-        epochs, steps, min_steps: so many passes over the training examples; else as many as give
-            so many optimizer steps; else `EPOCHS`, and more until there are `min_steps` steps.
-        batch_size, accumulate: examples per step; smaller batches that it is split into.
-        learning_rate, weight_decay: the rate that `schedule` multiplies; decay of matrices.
-        betas, epsilon: of Adam.
-        clip: largest norm of the whole gradient; 0 switches clipping off.
-        prefix_dropout: keep dropout on below the lowest parameter that learns.
-        keep: "last" weights, or the "best" epoch's by the validation score. "best" selects on
-            the validation split, so report on another one.
-        other_pieces: see `make_items`.
-        precision: of the encoder's matrix products, while it learns and when it answers.
-    """
-
-    epochs: int | None = None
-    steps: int | None = None
-    min_steps: int = 0
-    batch_size: int = 16
-    accumulate: int = 1
-    learning_rate: float = 5e-5
-    weight_decay: float = 0.01
+    epochs: int | None = None  # so many passes over the training examples; else
+    steps: int | None = None  # as many as give so many optimizer steps; else
+    min_steps: int = 0  # `EPOCHS`, and more until there are so many steps
+    batch_size: int = 16  # examples per step
+    accumulate: int = 1  # smaller batches that a step is split into, to save memory
+    learning_rate: float = 5e-5  # which the schedule multiplies
+    weight_decay: float = 0.01  # decoupled, of matrices only
     betas: tuple[float, float] = (0.9, 0.999)
     epsilon: float = 1e-8
-    clip: float = 1.0
-    prefix_dropout: bool = False
-    keep: Literal["last", "best"] = "last"
-    other_pieces: OtherPieces = "ignore"
+    clip: float = 1.0  # largest norm of the whole gradient; 0 for no clipping
+    prefix_dropout: bool = False  # keep dropout on below the lowest parameter that learns
+    keep: Literal["last", "best"] = "last"  # weights; the best epoch's by the validation score
+    other_pieces: OtherPieces = "ignore"  # of a word, in tagging: see `make_items`
     precision: Precision = "float32"
 
     def __post_init__(self) -> None:
-        def check(name: str, good: bool, expected: str) -> None:
-            if not good:
-                raise MiniftError(f"{name} must be {expected}, got {getattr(self, name)!r}")
-
         for name in ("epochs", "steps", "min_steps", "batch_size", "accumulate"):
             value, least = getattr(self, name), 0 if name == "min_steps" else 1
-            unsaid = value is None and name in ("epochs", "steps")
-            check(
-                name,
-                unsaid or (type(value) is int and value >= least),
-                f"a whole number from {least} up",
-            )
-        for name in ("learning_rate", "epsilon"):
-            check(name, 0 < getattr(self, name) < math.inf, "a positive number")
-        for name in ("weight_decay", "clip"):
-            check(name, 0 <= getattr(self, name) < math.inf, "a number from 0 up")
+            good = type(value) is int and value >= least
+            good = good or (value is None and name in ("epochs", "steps"))
+            require(good, name, value, f"a whole number from {least} up")
+        for name in ("learning_rate", "epsilon", "weight_decay", "clip"):
+            value, zero = getattr(self, name), name in ("weight_decay", "clip")
+            good = 0 < value < math.inf or (zero and value == 0)
+            require(good, name, value, "a number from 0 up" if zero else "a positive number")
         good = len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)
-        check("betas", good, "two numbers in [0, 1)")
-        for name, words in (
-            ("keep", ("last", "best")),
-            ("other_pieces", get_args(OtherPieces)),
-            ("precision", get_args(Precision)),
-        ):
-            check(name, getattr(self, name) in words, " or ".join(f'"{word}"' for word in words))
+        require(good, "betas", self.betas, "two numbers in [0, 1)")
+        words = {"keep": ("last", "best"), "other_pieces": get_args(OtherPieces)}
+        for name, known in (words | {"precision": get_args(Precision)}).items():
+            value = getattr(self, name)
+            require(value in known, name, value, " or ".join(f'"{word}"' for word in known))
 
 
 class Team(NamedTuple):
@@ -156,9 +128,11 @@ class Team(NamedTuple):
 
 
 Trainable = Callable[[nn.Module, int], Iterable[str]]
+Scales = Mapping[str, float]
 MakeRule = Callable[[nn.Module, Sequence[Item], Seeds, Team], GradientRule]
 Objective = Callable[[nn.Module, Batch, int, int], Tensor]
 Validate = Callable[[nn.Module], tuple[float, float]]
+MakeBatch = Callable[[Sequence[Item]], Batch]
 
 
 def everything(model: nn.Module, epoch: int = 1) -> list[str]:
@@ -180,73 +154,49 @@ def squared_error(model: nn.Module, batch: Batch, step: int = 0, steps: int = 1)
 
 def usual_objective(model: nn.Module) -> Objective:
     """Return `squared_error` for a model of regression and `cross_entropy` for any other."""
-    regression = getattr(model.config, "problem_type", None) == "regression"
-    return squared_error if regression else cross_entropy
+    task = getattr(getattr(model, "config", None), "problem_type", None)
+    return squared_error if task == "regression" else cross_entropy
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A method: what fills the slots. It travels whole, so that no path can forget a slot.
+    """A method: what fills the slots. It travels whole, so that no path can forget a slot."""
 
-    Args:
-        name: as written on the command line.
-        trainable: which parameters learn, in epoch 1, 2, ...
-        gradients: makes the gradient rule from the model, its training inputs, the seeds and
-            the team, just before training starts; None leaves gradients alone.
-        schedule: makes a fresh schedule; a schedule has a state, so runs do not share one.
-        scales: factor on the rate of each parameter, by name, made from the model; None means 1.
-        objective: told the step, from 0, and their number; None means `usual_objective`.
-        settings: defaults of the run; the user's own choices replace them.
-    """
-
-    name: str = "full"
-    trainable: Trainable = everything
-    gradients: MakeRule | None = None
-    schedule: Callable[[], Schedule] = Linear
-    scales: Callable[[nn.Module], Mapping[str, float]] | None = None
-    objective: Objective | None = None
-    settings: Settings = field(default_factory=Settings)
+    name: str = "full"  # as written on the command line
+    trainable: Trainable = everything  # which parameters learn, in epoch 1, 2, ...
+    gradients: MakeRule | None = None  # makes the rule just before training starts
+    schedule: Callable[[], Schedule] = Linear  # makes a fresh one: a schedule has a state
+    scales: Callable[[nn.Module], Scales] | None = None  # factor on the rate, by name; None: 1
+    objective: Objective | None = None  # None: `usual_objective`
+    settings: Settings = field(default_factory=Settings)  # the user's own choices replace them
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """One line of history.jsonl: after `epoch` (1 is the first), which ended with `step`.
+    """One line of history.jsonl, written after an epoch."""
 
-    `train_loss` is the mean over the epoch's targets with dropout on, `learning_rate` that of the
-    last step, `seconds` count from the start, validation included; `dev_loss` and the headline
-    score `dev` are there where the epoch was validated.
-    """
-
-    epoch: int
-    step: int
-    train_loss: float
-    learning_rate: float
-    seconds: float
-    dev_loss: float | None = None
-    dev: float | None = None
+    epoch: int  # 1 is the first
+    step: int  # optimizer steps so far
+    train_loss: float  # mean over the epoch's targets, dropout on
+    learning_rate: float  # of the epoch's last step
+    seconds: float  # since the start, validation included
+    dev_loss: float | None = None  # on the validation split, if the epoch was validated
+    dev: float | None = None  # headline score there
 
 
 @dataclass
 class History:
-    """What happened in a run.
-
-    Args:
-        epochs, stopped: one record per epoch; a sentence that says why training ended.
-        examples_per_second: training examples, validation not counted.
-        kept_epoch, best_epoch: whose weights the model has; with the highest score, or 0.
-        weights: the trained parameters after the "last" and, if validated, the "best" epoch.
-        trained: names of the parameters that learned.
-        quiet: how many of embeddings, layer 0, layer 1, ... had no dropout in the last epoch.
-    """
+    """What happened in a run."""
 
     epochs: list[Epoch] = field(default_factory=list)
-    stopped: str = ""
-    examples_per_second: float = 0.0
-    kept_epoch: int = 0
-    best_epoch: int = 0
+    stopped: str = ""  # a sentence that says why training ended
+    examples_per_second: float = 0.0  # validation not counted
+    kept_epoch: int = 0  # whose weights the model has now
+    best_epoch: int = 0  # with the highest score; 0 without validation
+    # What learned, after the "last" and, if validated, the "best" epoch.
     weights: dict[str, dict[str, Tensor]] = field(default_factory=dict, repr=False)
-    trained: tuple[str, ...] = ()
-    quiet: int = 0
+    trained: tuple[str, ...] = ()  # names of the parameters that learned
+    quiet: int = 0  # so many of embeddings, layer 0, layer 1, ... had no dropout
 
 
 def number_of_epochs(settings: Settings, items: int) -> int:
@@ -258,40 +208,23 @@ def number_of_epochs(settings: Settings, items: int) -> int:
 
 
 def adamw(
-    parameters: dict[str, nn.Parameter],
-    settings: Settings,
-    scales: Mapping[str, float] | None = None,
+    parameters: dict[str, nn.Parameter], settings: Settings, scales: Scales | None = None
 ) -> torch.optim.AdamW:
-    """Build AdamW over exactly `parameters`; only matrices decay.
-
-    Each group of the optimizer also holds its `scale`, the factor on the rate of its parameters.
-    """
+    """Build AdamW over exactly `parameters`; only matrices decay. Each group holds its `scale`."""
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in parameters.items():
         decays = not name.endswith(("bias", "norm.weight"))
         groups.setdefault((scales[name] if scales else 1.0, decays), []).append(parameter)
-    return torch.optim.AdamW(
-        [
-            {
-                "params": groups[scale, decays],
-                "weight_decay": settings.weight_decay * decays,
-                "lr": settings.learning_rate * scale,
-                "scale": scale,
-            }
-            for scale, decays in sorted(groups, reverse=True)
-        ],
-        betas=settings.betas,
-        eps=settings.epsilon,
-        fused=True,
-    )
+    rate, decay = settings.learning_rate, settings.weight_decay
+    options = [
+        {"params": chosen, "lr": rate * scale, "weight_decay": decay * decays, "scale": scale}
+        for (scale, decays), chosen in sorted(groups.items(), key=lambda group: group[0])
+    ]
+    return torch.optim.AdamW(options, betas=settings.betas, eps=settings.epsilon, fused=True)
 
 
 def select(model: nn.Module, trainable: Trainable, epochs: int = 1) -> dict[str, nn.Parameter]:
-    """Let exactly the parameters learn that `trainable` names in any epoch; return them by name.
-
-    Raises:
-        MiniftError: if it names none, or one that the model does not have.
-    """
+    """Let exactly the parameters learn that `trainable` names in any epoch; return them by name."""
     parameters = dict(model.named_parameters())
     names = {name for epoch in range(1, epochs + 1) for name in trainable(model, epoch)}
     if unknown := sorted(names - parameters.keys()):
@@ -304,38 +237,9 @@ def select(model: nn.Module, trainable: Trainable, epochs: int = 1) -> dict[str,
     return {name: parameter for name, parameter in parameters.items() if name in names}
 
 
-def backward(
-    model: nn.Module,
-    items: Sequence[Item],
-    objective: Callable[[nn.Module, Batch], Tensor],
-    accumulate: int = 1,
-    make_batch: Callable[[Sequence[Item]], Batch] = make_batch,
-    team: Team = Team(),
-) -> tuple[float, int]:
-    """Add to `.grad` the gradient of the mean loss over all labelled targets of a step's `items`.
-
-    Returns:
-        Sum of the losses, and the number of targets.
-    """
-    count = int(labelled(torch.tensor([t for item in items for t in item.targets])).sum())
-    if count == 0:
-        return 0.0, 0
-    device, summed, share = next(model.parameters()).device, 0.0, team.share(items)
-    size = max(1, -(-len(share) // accumulate))
-    for at in range(0, len(share), size):
-        batch = to_device(make_batch(share[at : at + size]), device)
-        loss = objective(model, batch).sum()
-        (loss / count).backward()
-        summed += float(loss.detach())
-    return team.add_up(model, summed), count
-
-
 class Training:
-    """A run under way. Iterating over it trains: it gives None after each step, and its record
-    after each epoch, so that a caller may draw a bar or write `state()`, which is a checkpoint.
-
-    The arguments are those of `fine_tune`.
-    """
+    """A run under way, made as `fine_tune` does. Iterating over it trains: it gives None after each
+    step, and a record after each epoch, so that a caller may write `state()`, its checkpoint."""
 
     _place = ("epoch", "done", "step", "rate", "loss", "targets", "best", "seconds", "trained_for")
 
@@ -346,7 +250,7 @@ class Training:
         recipe: Recipe,
         seeds: Seeds,
         validate: Validate | None = None,
-        make_batch: Callable[[Sequence[Item]], Batch] = make_batch,
+        make_batch: MakeBatch = make_batch,
         team: Team = Team(),
     ):
         settings, self.schedule = recipe.settings, recipe.schedule()
@@ -354,9 +258,9 @@ class Training:
             raise MiniftError("there are no training examples")
         if validate is None and (settings.keep == "best" or self.schedule.needs_dev_loss):
             what = 'keep="best"' if settings.keep == "best" else "this schedule"
+            remedy = "give one, or take the last weights and a schedule of fixed length"
             raise MiniftError(
-                f"{what} decides by the development split, and this run has none; give one, or "
-                "choose a schedule of fixed length and the last weights"
+                f"{what} decides by the development split, and there is none; {remedy}"
             )
         self.model, self.items, self.recipe, self.settings = model, items, recipe, settings
         self.validate, self.make_batch, self.team = validate, make_batch, team
@@ -393,13 +297,25 @@ class Training:
         for name, parameter in self.parameters.items():
             parameter.requires_grad_(name in learning)
         self.model.train()
-        encoder = getattr(self.model, "bert", None)
-        prefix: list[nn.Module] = []
-        if isinstance(encoder, Bert) and not self.settings.prefix_dropout:
-            prefix = encoder.frozen_prefix()
-        for module in prefix:
+        quiet = [] if self.settings.prefix_dropout else frozen_prefix(self.model)
+        for module in quiet:
             module.eval()
-        self.history.quiet, self.epoch_order = len(prefix), self.order.get_state()
+        self.history.quiet, self.epoch_order = len(quiet), self.order.get_state()
+
+    def backward(self, group: Sequence[Item]) -> tuple[float, int]:
+        """Add to `.grad` the gradient of the mean loss over all labelled targets of `group`;
+        return the sum of their losses, and their number."""
+        targets = int(labelled(torch.tensor([t for item in group for t in item.targets])).sum())
+        if targets == 0:
+            return 0.0, 0
+        summed, share = 0.0, self.team.share(group)
+        size = max(1, -(-len(share) // self.settings.accumulate))
+        for at in range(0, len(share), size):
+            batch = to_device(self.make_batch(share[at : at + size]), self.dropout.device)
+            loss = self.objective(self.model, batch, self.step, self.steps).sum()
+            (loss / targets).backward()
+            summed += float(loss.detach())
+        return self.team.add_up(self.model, summed), targets
 
     def take_step(self, group: Sequence[Item]) -> None:
         """Take one optimizer step on the items `group`."""
@@ -407,25 +323,16 @@ class Training:
         self.rate = self.settings.learning_rate * self.schedule.factor(self.step)
         for parameters in self.optimizer.param_groups:
             parameters["lr"] = self.rate * parameters["scale"]
-        loss, targets = backward(
-            self.model,
-            group,
-            lambda model, batch: self.objective(model, batch, self.step, self.steps),
-            self.settings.accumulate,
-            self.make_batch,
-            self.team,
-        )
+        loss, targets = self.backward(group)
         if not loss < math.inf:
-            raise Diverged(
-                f"the loss became {loss} at step {self.step} (epoch {self.epoch}); "
-                "lower the learning rate or check the training data"
-            )
+            where = f"at step {self.step} (epoch {self.epoch})"
+            raise Diverged(f"the loss became {loss} {where}; lower the rate, or check the data")
         if self.settings.clip:
             nn.utils.clip_grad_norm_(self.parameters.values(), self.settings.clip)
-        if self.rule is not None:
+        if self.rule:
             self.rule.before_step(self.parameters)
         self.optimizer.step()
-        if self.rule is not None:
+        if self.rule:
             self.rule.after_step(self.parameters)
         self.optimizer.zero_grad()
         self.done, self.step = self.done + 1, self.step + 1
@@ -467,10 +374,10 @@ class Training:
 
     def state(self) -> dict[str, Any]:
         """Return all that the rest of the run depends on: a checkpoint, between two steps."""
-        masks = self.rule and self.rule.generator
+        masks = self.rule.generator if self.rule else None
         return {
             "place": {name: getattr(self, name) for name in self._place},
-            "weights": {name: p.detach() for name, p in self.parameters.items()},
+            "weights": {name: parameter.detach() for name, parameter in self.parameters.items()},
             "optimizer": self.optimizer.state_dict(),
             "order": self.epoch_order,
             "dropout": self.dropout.get_state(),
@@ -512,29 +419,22 @@ def fine_tune(
     seeds: Seeds,
     *,
     validate: Validate | None = None,
-    make_batch: Callable[[Sequence[Item]], Batch] = make_batch,
+    make_batch: MakeBatch = make_batch,
     team: Team = Team(),
     watch: Callable[[Training], Iterable[object]] = iter,
 ) -> History:
-    """Train `model` in place.
+    """Train `model`, an encoder with a head on its device, in place; leave it ready to answer.
 
     Args:
-        model: an encoder with a head, on its device.
-        items: training inputs.
-        recipe, seeds: the method; the random streams, of which `order` and `dropout` are used
-            here and `masks` by gradient rules.
-        validate: returns (loss, headline score) on the validation split; called after each
-            epoch, with the model in evaluation mode.
+        model, items, recipe: what is trained, on what, by which method.
+        seeds: `order` and `dropout` are used here, `masks` by gradient rules.
+        validate: returns (loss, headline score) on the validation split; called after each epoch.
         make_batch: packs items; a cache adds what frozen layers make of them (speed/prefix.py).
         team: how several processes share a step (runs/processes.py).
-        watch: iterates over the `Training`; what watches a run or resumes it wraps this.
+        watch: iterates over the `Training`; what shows or resumes a run wraps this.
 
-    Returns:
-        What happened. The model is left in evaluation mode.
-
-    Raises:
-        MiniftError: if nothing trains, a name is unknown, a validation split is needed and
-            missing, or the loss is not finite.
+    A MiniftError says if nothing would train, a name is unknown, a validation split is needed and
+    missing, or the loss is not finite.
     """
     training = Training(model, items, recipe, seeds, validate, make_batch, team)
     for _ in watch(training):

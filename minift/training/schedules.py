@@ -2,9 +2,8 @@
 
 Claim    A schedule is a factor on the learning rate, a function of the optimizer step, and a
          decision after each epoch whether to continue. The loop knows nothing else of it.
-Source   Linear warm-up and decay as in Devlin et al. (2019), https://arxiv.org/abs/1810.04805,
-         appendix A.2; step for step the numbers of transformers'
-         `get_linear_schedule_with_warmup` (whose very first step has rate 0).
+Source   Linear: Devlin et al. (2019), https://arxiv.org/abs/1810.04805, appendix A.2; the numbers
+         of transformers' `get_linear_schedule_with_warmup` (whose very first step has rate 0).
 Proof    tests/training/test_schedules.py
 """
 
@@ -13,45 +12,34 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from minift.errors import MiniftError
+from minift.errors import require
 
 
 class Schedule(Protocol):
-    """What the loop asks of a schedule.
+    """What the loop asks of a schedule."""
 
-    `needs_dev_loss` says that `after_epoch` decides by the validation loss.
-    """
-
-    needs_dev_loss: bool
+    needs_dev_loss: bool  # whether `after_epoch` decides by the validation loss
 
     def begin(self, steps_per_epoch: int, epochs: int) -> None:
         """Learn the length of the run; called once before the first step."""
-        ...
 
     def factor(self, step: int) -> float:
         """Return what the learning rate is multiplied by at optimizer step 0, 1, ..."""
-        ...
 
     def after_epoch(self, dev_loss: float | None) -> str | None:
         """Take the validation loss; return a sentence that says why to stop, or None."""
-        ...
 
 
 @dataclass
 class Linear:
-    """Rise to the full rate over the first steps, then fall linearly to 0 at the end.
+    """Rise to the full rate over the first steps, then fall linearly to 0 at the end."""
 
-    Args:
-        warmup: share of all steps that the rise takes, in [0, 1).
-    """
-
-    warmup: float = 0.1
+    warmup: float = 0.1  # share of all steps that the rise takes
     total: int = 0
     needs_dev_loss = False
 
     def __post_init__(self) -> None:
-        if not 0 <= self.warmup < 1:
-            raise MiniftError(f"warm-up must be a share of all steps in [0, 1), got {self.warmup}")
+        require(0 <= self.warmup < 1, "warm-up", self.warmup, "a share of all steps in [0, 1)")
 
     def begin(self, steps_per_epoch: int, epochs: int) -> None:
         """Set the number of steps to steps_per_epoch * epochs."""

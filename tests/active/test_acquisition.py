@@ -10,9 +10,7 @@ few passes bias BALD low                                     5 and 10 against 10
 BatchBALD is the joint information, chosen greedily          joint entropy by enumeration
 near-duplicates: BatchBALD takes one, BALD takes both        a pool built for it
 with more labellings than kept, sampling stays close         the exact value
-a sum prefers long sentences, a mean does not                iid word scores; correlation
 the highest are selected; ties are random by seed            sorting; counts over seeds
-a budget in words is kept                                    sums
 """
 
 from __future__ import annotations
@@ -25,7 +23,6 @@ import pytest
 import torch
 
 from minift.active.acquisition import (
-    aggregate,
     bald,
     batch_bald,
     entropy,
@@ -148,7 +145,7 @@ def test_random_is_uniform_by_seed_and_reads_no_probability():
 
 
 @pytest.mark.parametrize("wrong", [[2.0, -1.0], [0.3, 0.3], [math.nan, 1.0]])
-def test_what_is_no_probability_is_refused_with_its_place(wrong):
+def test_what_is_not_a_probability_is_refused_with_its_place(wrong):
     p = draw(3, 4, 2)
     p[1, 2] = torch.tensor(wrong)
     with pytest.raises(MiniftError, match=r"pass 1, text 2: .* give softmax outputs, not logits"):
@@ -217,31 +214,6 @@ def test_sampled_labellings_come_close_to_the_exact_gains():
     assert batch_bald(p, 99, 0)[0] != [] and len(batch_bald(p, 99, 0)[0]) == 8
 
 
-# --- sentences -----------------------------------------------------------------------------
-
-
-def test_a_sum_prefers_long_sentences_a_maximum_does_weakly_and_a_mean_does_not():
-    generator = torch.Generator().manual_seed(0)
-    lengths = torch.randint(2, 40, (3000,), generator=generator)
-    words = [torch.rand(int(n), generator=generator, dtype=torch.float64) for n in lengths]
-
-    def correlation(how):
-        scores = aggregate(words, how)
-        return torch.corrcoef(torch.stack([scores, lengths.double()]))[0, 1].item()
-
-    assert correlation("sum") > 0.9
-    assert 0.3 < correlation("max") < 0.9
-    assert abs(correlation("mean")) < 4 / math.sqrt(3000)
-
-
-def test_sum_mean_and_max_of_an_example_by_hand():
-    words = [torch.tensor([1.0, 2.0, 6.0]), torch.tensor([4.0])]
-    found = {how: aggregate(words, how).tolist() for how in ("sum", "mean", "max")}
-    assert found == {"sum": [9.0, 4.0], "mean": [3.0, 4.0], "max": [6.0, 4.0]}
-    with pytest.raises(MiniftError, match='aggregate by "sum", "mean" or "max"'):
-        aggregate(words, "median")
-
-
 # --- selection -----------------------------------------------------------------------------
 
 
@@ -263,15 +235,7 @@ def test_ties_are_broken_uniformly_by_seed_and_never_by_place():
     assert select(scores, 2, 7) == select(scores, 2, 7)
 
 
-def test_a_budget_in_words_is_kept_and_what_does_not_fit_is_passed_over():
-    scores, words = torch.tensor([5.0, 4.0, 3.0, 2.0]), [6, 7, 3, 1]
-    assert select(scores, 10, 0, words) == [0, 2, 3]
-    assert select(scores, 13, 0, words) == [0, 1]
-    with pytest.raises(MiniftError, match="a budget of 2 is less than the cheapest text: 3"):
-        select(scores[:3], 2, 0, words[:3])
-
-
-def test_a_score_that_is_no_number_and_an_empty_budget_are_refused():
+def test_a_score_that_is_not_a_number_and_an_empty_budget_are_refused():
     with pytest.raises(MiniftError, match="the score of text 1 is nan"):
         select(torch.tensor([0.0, math.nan]), 1, 0)
     with pytest.raises(MiniftError, match="budget must be at least 1, got 0"):

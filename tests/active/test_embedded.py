@@ -30,7 +30,7 @@ from minift.runs.train import subset
 from minift.training.loop import Seeds
 
 METHOD = recipe("head")  # the encoder stays frozen and is computed once: cheap, and the paper's
-SETTINGS = replace(METHOD.settings, learning_rate=1e-3, epochs=1, min_steps=100)
+SETTINGS = replace(METHOD.settings, learning_rate=1e-3, epochs=None, steps=100)
 ASKED = 40
 
 

@@ -8,6 +8,7 @@ more disagreement, or a worse fit, gives a wider interval    comparison on the s
 a text is never trained on in the fold that is scored by it  sets of ids and texts seen by `fit`
 a smaller draw is part of a larger one                       set inclusion
 silence where nothing can be said, with the reason           words of the sentence
+the score to beat is the metric's of the majority            by hand
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from minift.active.forecast import (
 from minift.errors import MiniftError
 from minift.methods.recipes import recipe
 from minift.training.loop import Settings
-from tests.tiny import checkpoint, news, reviews
+from tests.tiny import news, reviews
 
 SIZES = (30, 48, 76, 120)
 LAWS = [(0.9, 0.8, 0.4), (0.85, 2.0, 0.7), (0.8, 0.0, 0.5), (0.9, 5.0, 1.0)]
@@ -166,11 +167,6 @@ def test_where_nothing_can_be_said_the_reason_is(scores, words):
 # --- with models -----------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory):
-    return checkpoint(tmp_path_factory.mktemp("encoder"))
-
-
 FAST = Settings(epochs=2, batch_size=16, learning_rate=1e-3)
 
 
@@ -203,16 +199,41 @@ def test_no_text_is_trained_on_in_the_fold_that_it_scores_and_draws_are_nested(
         fold = list(map(set, trained[at : at + len(SHARES)]))
         assert all(small < large for small, large in pairwise(fold))
     held = [row for fold in scored[:: len(SHARES)] for row in fold]
-    assert sorted(held) == sorted((e.id, e.text) for e in texts)  # each is scored once a size
+    assert sorted(held) == sorted((e.id, e.text) for e in texts)  # each is scored once per size
+
+
+@pytest.mark.parametrize(
+    "metric,known,baseline",
+    [("matthews", True, 0.0), ("accuracy", False, 80.0), ("macro_f1", False, 44.4)],
+)
+def test_a_score_is_compared_with_the_most_frequent_answer_by_the_same_metric(
+    encoder, monkeypatch, metric, known, baseline
+):
+    """Of always "negative", which 4 of 5 are, the F1 is .889 and 0, and Matthews is 0."""
+    data = replace(reviews(120), metric=metric)
+    texts = [
+        replace(e, label="positive" if n % 5 == 0 else "negative") for n, e in enumerate(data.train)
+    ]
+    value = iter(np.tile([0.25, 0.30, 0.34, 0.38], FOLDS))
+
+    class Scored:
+        def evaluate(self, examples):
+            return type("Found", (), {"scores": {metric: next(value)}})
+
+    monkeypatch.setattr(forecast, "fit", lambda *_: Scored())
+    found = forecast_labels(data, texts, encoder, recipe("full"), FAST)
+    assert (found.gain is not None) is known
+    if not known:
+        assert f"most frequent answer ({baseline} points)" in found.sentence
 
 
 def test_folds_have_nearly_the_same_size_and_class_shares():
     data = reviews(160).train
-    found = make_folds(data, 4, 0)
+    found = make_folds(data, 0)
     assert max(map(len, found)) - min(map(len, found)) <= 2
     positive = [sum(data[i].label == "positive" for i in fold) for fold in found]
     assert max(positive) - min(positive) <= 2
-    assert make_folds(data, 4, 0) == found != make_folds(data, 4, 1)
+    assert make_folds(data, 0) == found != make_folds(data, 1)
 
 
 @pytest.mark.parametrize("head", ["linear", "cnn"])
@@ -237,5 +258,6 @@ def test_few_labels_are_told_without_any_training(encoder, monkeypatch):
     data = reviews(60)
     found = forecast_labels(data, data.train, encoder, recipe("full"), FAST)
     assert found.sentence.endswith("because there are 30 labels, and it takes 40")
+    assert (found.sizes, found.scores, found.gain) == ((), (), None)
     with pytest.raises(MiniftError, match="more must be at least 1 label, got 0"):
         forecast_labels(data, data.train, encoder, recipe("full"), FAST, more=0)

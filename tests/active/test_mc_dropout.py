@@ -50,7 +50,7 @@ from minift.speed.prefix import PrefixCache
 from minift.training.batches import Item, make_batch
 from minift.training.loop import Seeds
 from tests.bert.reference import copy_weights, hf_config, own_config, randomise
-from tests.tiny import checkpoint, news, reviews, similarity
+from tests.tiny import news, reviews, similarity
 
 RATES = {"hidden_dropout_prob": 0.2, "attention_probs_dropout_prob": 0.3, "classifier_dropout": 0.4}
 
@@ -377,11 +377,6 @@ def test_on_each_device_the_masks_are_the_same(device):
 # --- texts ---------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory):
-    return checkpoint(tmp_path_factory.mktemp("encoder"))
-
-
 def test_mc_predict_gives_probabilities_of_passes_texts_classes(encoder):
     data = reviews()
     tuned = build(data, encoder, Seeds.all(0))
@@ -406,8 +401,7 @@ def test_by_default_dropout_samples_from_the_lowest_site_that_had_it_in_training
 ):
     """`quiet` of (embeddings, layer 0, layer 1) were frozen, and trained without dropout."""
     data = reviews()
-    tuned = build(data, encoder, Seeds.all(0))
-    object.__setattr__(tuned, "quiet", quiet)
+    tuned = replace(build(data, encoder, Seeds.all(0)), quiet=quiet)
     found = mc_predict(tuned, data.test, 4)
     assert torch.equal(found, mc_predict(tuned, data.test, 4, layers))
     everywhere = mc_predict(tuned, data.test, 4, "all")

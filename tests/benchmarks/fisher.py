@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 
 from minift.bert.packing import to_device
-from minift.methods.fisher import fisher
+from minift.methods.fast_fisher import fast_fisher
 from minift.training.batches import make_batch
 from minift.training.loop import cross_entropy, everything
 from tests.benchmarks.common import Result, costlier, in_turn, same, seconds
@@ -20,7 +20,7 @@ def rows(world: World) -> Iterator[Result]:
     count = world.size(300, 32)
     items, own = world.items(count), world.own()
     few = items[:4]
-    scores = fisher(own, few)
+    scores = fast_fisher(own, few)
     parameters = dict(own.named_parameters())
     by_hand = {name: torch.zeros_like(p) for name, p in parameters.items()}
     for item in few:
@@ -33,7 +33,7 @@ def rows(world: World) -> Iterator[Result]:
 
     mine, epoch = in_turn(
         [
-            lambda: seconds(lambda: fisher(own, items)),
+            lambda: seconds(lambda: fast_fisher(own, items)),
             lambda: seconds(lambda: own_loop(own, items, 1, everything)),
         ],
         world.rounds,

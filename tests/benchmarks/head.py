@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from minift.methods.bitfit import head_only
+from minift.methods.freezing import head_only
 from tests.benchmarks.common import Result
 from tests.benchmarks.training import against_plain
 from tests.benchmarks.world import World

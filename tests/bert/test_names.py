@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from minift.bert.config import BertConfig
-from minift.bert.counts import by_kind, by_part, what_learns
+from minift.bert.counts import by_kind, by_part, number_of_layers, what_learns
 from minift.bert.encoder import Embeddings, Layer, Pooler
 from minift.bert.heads import SequenceClassifier
-from minift.bert.names import WORD_TABLE, encoder_suffix, number_of_layers, part_of
+from minift.bert.names import encoder_suffix, part_of
+from minift.speed.rows import WORD_TABLE
 
 
 @pytest.fixture(scope="module")

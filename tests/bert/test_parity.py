@@ -19,7 +19,8 @@ from torch.nn import functional as F
 
 from minift.bert.dropout import Dropout, dropout_mask, set_dropout_generator
 from minift.bert.encoder import Bert
-from minift.bert.heads import MaskedLM, SequenceClassifier, TokenClassifier
+from minift.bert.heads import SequenceClassifier, TokenClassifier
+from minift.bert.masked_lm import MaskedLM
 from minift.bert.packing import to_device
 from tests.bert.reference import (
     copy_weights,
@@ -146,7 +147,7 @@ def test_masked_lm_with_tied_decoder_equals_hugging_face_forward_and_backward(se
 
 def test_logits_in_float32_stay_close_to_float64(device):
     _, own = pair(transformers.BertForSequenceClassification, SequenceClassifier, 0, device)
-    packed = inputs(0)[0].to(device)
+    packed = to_device(inputs(0)[0], device)
     expected = own(packed)
     close(own.float()(packed).double(), expected, atol=2e-4)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 import transformers
 
-from minift.bert.heads import MaskedLM
+from minift.bert.masked_lm import MaskedLM
 from minift.bert.packing import pack
 from minift.checkpoints.hub import resolve
 from minift.checkpoints.weights import load_encoder, load_model, load_tokenizer

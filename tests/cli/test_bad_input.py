@@ -160,22 +160,17 @@ def test_a_sentence_of_5000_words_is_trained_on_scored_and_tagged_whole(encoder,
     tags = ("B-PER O B-LOC O O B-PER " * 834).split()[:5000]
     path = tmp_path / "train.conll"
     path.write_text(sentences((" ".join(words), " ".join(tags))))
-    for other_pieces in ("ignore", "continue"):
-        code, _ = train(
-            encoder, tmp_path, capsys, "--train", path, "--dev", path, "--test", path,
-            "--other-pieces", other_pieces, "--out", tmp_path / other_pieces,
-        )  # fmt: skip
-        assert code == 0
-        result = json.loads((tmp_path / other_pieces / "result.json").read_text())
-        # every entity of the sentence counts, those behind the model's 64 positions too
-        gold = sum(tag != "O" for tag in tags)
-        assert result["test_entities"]["conlleval"]["micro"]["support"] == gold
-        (tmp_path / "text.txt").write_text(" ".join(words) + "\n")
-        run = str(tmp_path / other_pieces)
-        assert main(["predict", run, str(tmp_path / "text.txt")]) == 0
-        answer = json.loads(capsys.readouterr().out)
-        assert answer["words"] == words
-        assert len(answer["tags"]) == 5000
+    code, _ = train(encoder, tmp_path, capsys, "--train", path, "--dev", path, "--test", path)
+    assert code == 0
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    # every entity of the sentence counts, those behind the model's 64 positions too
+    gold = sum(tag != "O" for tag in tags)
+    assert result["test_entities"]["conlleval"]["micro"]["support"] == gold
+    (tmp_path / "text.txt").write_text(" ".join(words) + "\n")
+    assert main(["predict", str(tmp_path / "run"), str(tmp_path / "text.txt")]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["words"] == words
+    assert len(answer["tags"]) == 5000
 
 
 def test_a_label_in_one_row_only_is_trained_on_and_noted(encoder, tmp_path, capsys):

@@ -3,7 +3,7 @@
 claim                                                        oracle
 train, evaluate, predict work from files                     the numbers agree with one another
 both conventions of entity scores stand side by side         result.json; counts of the error list
-predictions are in input order, one line a text              the texts themselves
+predictions are in input order, one line per text            the texts themselves
 entity offsets point at the entity in the text               slicing the text
 bad input ends in one line and exit code 1, never a trace    the words of each message
 bad usage names the nearest word and exits with 2            typing mistakes
@@ -11,19 +11,19 @@ bad usage names the nearest word and exits with 2            typing mistakes
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
-from minift.cli import main as cli
+import minift
 from minift.cli.main import main
-from minift.compact.distill import Distillation
+from minift.methods.recipes import WORDS, recipe
 from tests.tiny import checkpoint, news, reviews, similarity
 
 
@@ -158,36 +158,28 @@ def test_both_conventions_stand_side_by_side_in_what_is_printed_and_kept(world, 
     assert "--errors lists entities" in error
 
 
-def test_other_pieces_change_training_and_not_what_is_asked_in_evaluation(world, capsys, tmp_path):
+def test_other_pieces_change_training_and_not_what_is_asked_in_evaluation(world, tmp_path):
     spelled = (world / "train.conll").read_text().replace("Ada\t", "Adalbert\t")  # in pieces
     (tmp_path / "train.conll").write_text(spelled)
-    for name, more in (("ignore", []), ("continue", ["--other-pieces", "continue"])):
-        code, out, _ = run(
-            capsys, "train", "--train", tmp_path / "train.conll", "--test", world / "test.conll",
-            "--encoder", world / "encoder", "--epochs", 2, "--out", tmp_path / name, *more,
+    dataset = minift.read_dataset(tmp_path / "train.conll", test=world / "test.conll")
+    method, losses = recipe("full"), []
+    for pieces in ("ignore", "continue"):
+        settings = replace(method.settings, epochs=2, min_steps=0, other_pieces=pieces)
+        tuned, result = minift.train(
+            dataset, world / "encoder", method, seeds=minift.Seeds.all(0), settings=settings,
+            out=tmp_path / pieces,
         )  # fmt: skip
-        assert code == 0
-        assert "conlleval" in out
-    both = [tmp_path / name for name in ("ignore", "continue")]
-    specs = [json.loads((folder / "run.json").read_text())["settings"] for folder in both]
-    assert [spec["other_pieces"] for spec in specs] == ["ignore", "continue"]
-    losses = [(folder / "history.jsonl").read_text() for folder in both]
-    assert (
-        json.loads(losses[0].split("\n")[0])["train_loss"]
-        != (json.loads(losses[1].split("\n")[0])["train_loss"])
-    )
-    _, out, _ = run(capsys, "evaluate", tmp_path / "continue", "--data", world / "test.conll")
-    answer = json.loads(out)
-    assert answer["entity_f1"] == json.loads((both[1] / "result.json").read_text())["test"]
-    assert answer["entities"]["strict"]["micro"]["support"] == sum(
-        tag != "O" for e in news().test for tag in e.tags  # one a word, not one a piece
-    )  # fmt: skip
-    code, _, error = run(
-        capsys, "train", "--train", world / "train.csv", "--encoder", world / "encoder",
-        "--other-pieces", "continue", "--out", tmp_path / "no",
-    )  # fmt: skip
-    assert code == 1
-    assert "is for tagging, not for classification" in error
+        history = (tmp_path / pieces / "history.jsonl").read_text()
+        losses.append(json.loads(history.split("\n")[0])["train_loss"])
+        found = tuned.evaluate(dataset.test)
+        assert found.scores["entity_f1"] == result["test"]
+        assert result["test_entities"]["strict"]["micro"]["support"] == sum(
+            tag != "O" for e in dataset.test for tag in e.tags  # one per word, not one per piece
+        )  # fmt: skip
+    assert losses[0] != losses[1]
+    texts = minift.read_dataset(world / "train.csv")
+    with pytest.raises(minift.MiniftError, match="is for tagging, not for classification"):
+        minift.train(texts, world / "encoder", method, seeds=minift.Seeds.all(0), settings=settings)
 
 
 def test_pairs_and_regression_work_from_jsonl(world, capsys, tmp_path):
@@ -218,6 +210,55 @@ def test_info_counts_what_each_method_trains(world, capsys):
     assert "labels: negative, positive" in out
 
 
+def test_info_lists_every_word_of_the_method_table_with_its_slot_and_paper(capsys):
+    code, out, _ = run(capsys, "info", "--methods")
+    lines = {line.split()[0]: line for line in out.splitlines()}
+    assert code == 0 and set(WORDS) <= set(lines)
+    for name, word in WORDS.items():
+        cells = re.split(" {2,}", lines[name])
+        assert cells == [name, word.slot, word.paper or "-", word.help]
+    assert "Xu et al. (2021)" in lines["child-d"] and "Ben Zaken" in lines["bitfit"]
+    code, _, error = run(capsys, "info")
+    assert code == 1 and "name an encoder or a run folder" in error
+
+
+def test_answers_go_to_a_file_whole_and_never_over_the_texts(world, capsys, tmp_path):
+    texts = tmp_path / "texts.txt"
+    texts.write_text("good film\nbad film\n", encoding="utf-8")
+    code, printed, _ = run(capsys, "predict", world / "reviews", texts)
+    code, out, _ = run(capsys, "predict", world / "reviews", texts, "--out", tmp_path / "a" / "b")
+    assert (code, out) == (0, "")
+    assert (tmp_path / "a" / "b").read_text(encoding="utf-8") == printed
+    code, _, error = run(capsys, "predict", world / "reviews", texts, "--out", texts)
+    assert code == 1 and "is the file that is read; choose another name" in error
+    assert texts.read_text(encoding="utf-8") == "good film\nbad film\n"
+
+
+def test_a_model_of_texts_says_that_a_token_file_is_not_for_it(world, capsys):
+    code, _, error = run(capsys, "predict", world / "reviews", world / "test.conll")
+    assert code == 1 and "a token file is for tagging" in error
+
+
+def test_a_failure_of_the_system_is_one_line(world, capsys, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    code, _, error = run(
+        capsys, "evaluate", world / "news", "--data", world / "test.conll", "--errors",
+        tmp_path / "file" / "errors.txt",
+    )  # fmt: skip
+    assert code == 1 and error.splitlines()[-1].startswith("minift: ")
+    assert "Traceback" not in error
+    (tmp_path / "texts.txt").write_text("caf\u00e9\n", encoding="utf-8")
+    for file, given in ((tmp_path / "texts.txt", b""), ("-", "caf\u00e9\n".encode())):
+        done = subprocess.run(
+            [sys.executable, "-m", "minift", "predict", str(world / "reviews"), str(file)],
+            input=given,
+            capture_output=True,
+            env={**os.environ, "PYTHONIOENCODING": "ascii", "OMP_NUM_THREADS": "1"},
+        )
+        assert done.returncode == 1 and done.stderr.count(b"\n") == 1, done.stderr
+        assert b"set PYTHONIOENCODING=utf-8" in done.stderr
+
+
 BAD = [
     (["train", "--train", "{world}/nowhere.csv"], r"no such file"),
     (["train", "--train", "{world}/trian.csv"], r'did you mean "train.csv"'),
@@ -229,9 +270,12 @@ BAD = [
     (["train", "--train", "{world}/train.csv", "--encoder", "{world}/encodr"], r"encoder"),
     (["train", "--train", "{world}/train.csv", "--text", "txt"], r'did you mean "text"'),
     (["train", "--train", "{world}/train.csv", "--out", "{world}/reviews"], r"already holds"),
-    (["train", "--train", "{world}/train.csv", "--epochs", "0"], r"epochs must be at least 1"),
+    (
+        ["train", "--train", "{world}/train.csv", "--epochs", "0"],
+        r"--epochs must be a whole number from 1 up",
+    ),
     (["evaluate", "{world}/reviews", "--data", "{world}/test.conll"], r"classification"),
-    (["evaluate", "{world}/nothing", "--data", "{world}/test.csv"], r"no run folder"),
+    (["evaluate", "{world}/nothing", "--data", "{world}/test.csv"], r"is not a run folder"),
     (["predict", "{world}/reviews", "{world}/nothing.txt"], r"no such file"),
     (["predict", "{world}/encoder", "{world}/train.csv"], r"BertForMaskedLM"),
     (["info", "{world}"], r"not a checkpoint|no config.json"),
@@ -281,45 +325,6 @@ def test_bad_usage_exits_with_2_and_points_to_the_help(arguments, message, whose
     assert stop.value.code == 2
     assert message in error
     assert error.endswith(f"\nsee {whose} --help\n")
-
-
-def _commands(parser, words=()):
-    """Every command with options of its own: (its words, its parser)."""
-    subs = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
-    if not subs:
-        yield words, parser
-    for name, sub in subs[0].choices.items() if subs else ():
-        yield from _commands(sub, (*words, name))
-
-
-COMMANDS = dict(_commands(cli._parser()))
-
-
-@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_every_command_explains_itself_and_tells_every_default(words, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "1000")  # an option a line
-    with pytest.raises(SystemExit) as stop:
-        main([*words, "--help"])
-    assert stop.value.code == 0
-    told = re.split(r"\n  (?=-)", capsys.readouterr().out)  # an option each
-    checked = 0
-    for action in COMMANDS[words]._actions:
-        value = action.default
-        if not action.option_strings or value is None or isinstance(value, bool):
-            continue
-        if value != argparse.SUPPRESS:
-            (text,) = (x for x in told if x.startswith(action.option_strings[-1] + " "))
-            shown = ",".join(map(str, value)) if isinstance(value, list) else str(value)
-            assert f"default: {shown})" in text or "; default)" in text
-            checked += 1
-    assert checked or words in {("info",), ("active", "import")}
-
-
-def test_the_defaults_that_the_help_of_distill_tells_are_those_of_its_training():
-    usual = Distillation()
-    for option, kind, help in cli._DISTILLATION:
-        told = kind(re.search(r"\(default: (.*)\)", help)[1])
-        assert told == getattr(usual, option[2:].replace("-", "_")), option
 
 
 def test_a_reader_that_stops_early_gets_no_traceback(world):

@@ -3,7 +3,7 @@
 claim                                                     oracle
 distill finds what the teacher was trained on             distill.json; the files given to train
 predict reads the student's folder, and it alone          the folder moved away from everything
-one known word, or 5,000 words a sentence, are enough     the student's file; tags counted
+a sentence of 5,000 words is taught and answered whole    tags counted
 bad input ends in one line and exit code 1, never a       the words of each message
   trace, and nothing is lost
 """
@@ -53,7 +53,7 @@ def run(capsys, *arguments) -> tuple[int, str, str]:
 def test_distill_and_predict_from_files_to_entities(world, tmp_path, capsys):
     out = tmp_path / "student"
     code, said, _ = run(
-        capsys, "distill", "--teacher", world / "teacher", "--unlabeled", world / "text.txt",
+        capsys, "distill", "--teacher", world / "teacher", "--unlabelled", world / "text.txt",
         "--out", out, "--steps=20", "--head=crf", "--storage=int8",
     )  # fmt: skip
     assert code == 0
@@ -85,14 +85,14 @@ def test_distill_and_predict_from_files_to_entities(world, tmp_path, capsys):
 def test_other_labelled_data_may_be_named_and_need_not_have_every_tag(world, tmp_path, capsys):
     few = write(tmp_path / "few.conll", news(120).train[:2])
     code, said, error = run(
-        capsys, "distill", "--teacher", world / "teacher", "--unlabeled", world / "text.txt",
+        capsys, "distill", "--teacher", world / "teacher", "--unlabelled", world / "text.txt",
         "--train", few, "--dev", world / "dev.conll", "--out", tmp_path / "out", "--steps=2",
     )  # fmt: skip
     assert code == 0, error
     assert "student of 2 labelled" in said
 
 
-def test_a_vocabulary_of_one_word_and_a_sentence_of_5000_words_are_taught(
+def test_a_sentence_of_5000_words_is_taught_and_answered_whole(
     world, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.setattr(sys, "argv", ["/somewhere/minift", "distill", "a file"])
@@ -100,12 +100,11 @@ def test_a_vocabulary_of_one_word_and_a_sentence_of_5000_words_are_taught(
     (tmp_path / "long.txt").write_text(f"{long}\nAda saw\n", encoding="utf-8")
     out = tmp_path / "student"
     code, said, error = run(
-        capsys, "distill", "--teacher", world / "teacher", "--unlabeled", tmp_path / "long.txt",
-        "--out", out, "--steps=2", "--most-words=1", "--cache", tmp_path / "cache.safetensors",
+        capsys, "distill", "--teacher", world / "teacher", "--unlabelled", tmp_path / "long.txt",
+        "--out", out, "--steps=2", "--cache", tmp_path / "cache.safetensors",
     )  # fmt: skip
     assert code == 0, error
     assert "and 2 unlabelled" in said
-    assert load_student(out).vocabulary.word_rows == 2
     code, said, _ = run(capsys, "predict", out, tmp_path / "long.txt")
     assert code == 0
     assert [len(json.loads(line)["tags"]) for line in said.splitlines()] == [4998, 2]
@@ -129,7 +128,7 @@ def test_a_vocabulary_of_one_word_and_a_sentence_of_5000_words_are_taught(
 def test_bad_input_ends_in_one_line(world, tmp_path, capsys):
     def refused(*more, unlabeled=world / "text.txt"):
         code, _, error = run(
-            capsys, "distill", "--teacher", world / "teacher", "--unlabeled", unlabeled,
+            capsys, "distill", "--teacher", world / "teacher", "--unlabelled", unlabeled,
             "--out", tmp_path / "out", "--steps=1", *more,
         )  # fmt: skip
         assert code == 1
@@ -143,11 +142,9 @@ def test_bad_input_ends_in_one_line(world, tmp_path, capsys):
     assert 'line 3: the label "B-ORG"' in refused("--train", tmp_path / "other.conll")
     (tmp_path / "wide.conll").write_text("Ada\tO\nsaw\tit\tO\nat\tO\n")
     assert "line 2: 3 columns, expected 2" in refused("--train", tmp_path / "wide.conll")
-    assert "go with --train" in refused("--labels=3")
-    assert "temperature must be positive" in refused("--temperature=0")
-    assert "learning_rate must be positive" in refused("--learning-rate=0")
-    assert "the vocabulary would be empty" in refused("--min-count=9999")
-    assert "most_words must be a whole number from 1 up, got 0" in refused("--most-words=0")
+    assert "belong to --train" in refused("--labels=3")
+    assert "--steps must be a whole number from 1 up" in refused("--steps=0")
+    assert "--learning-rate must be positive" in refused("--learning-rate=0")
     (tmp_path / "classes.csv").write_text("text,label\ngood,1\nbad,0\n")
     assert "tagging needs a token file" in refused("--train", tmp_path / "classes.csv")
     changed = tmp_path / "teacher"
@@ -156,7 +153,7 @@ def test_bad_input_ends_in_one_line(world, tmp_path, capsys):
     made["source"] = None
     (changed / "run.json").write_text(json.dumps(made))
     code, _, error = run(
-        capsys, "distill", "--teacher", changed, "--unlabeled", world / "text.txt", "--steps=1"
+        capsys, "distill", "--teacher", changed, "--unlabelled", world / "text.txt", "--steps=1"
     )
     assert code == 1
     assert "names its data only as 'train'" in error

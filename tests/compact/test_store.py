@@ -148,7 +148,7 @@ def test_bad_files_are_named_and_a_failed_write_leaves_the_old_one(tmp_path, mon
     assert path.read_bytes() == before
 
     path.write_bytes(before[: len(before) // 2])
-    with pytest.raises(MiniftError, match="damaged, or no safetensors file"):
+    with pytest.raises(MiniftError, match="damaged, or not a safetensors file"):
         load_student(path)
     save_file({"x": torch.zeros(2)}, path)
     with pytest.raises(MiniftError, match="not a student of this version"):

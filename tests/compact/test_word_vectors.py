@@ -20,7 +20,7 @@ import torch
 
 from minift.compact import run as module
 from minift.compact.distill import Distillation
-from minift.compact.run import distill
+from minift.compact.run import StudentSettings, distill
 from minift.compact.student import new_student
 from minift.compact.vocabulary import build_vocabulary
 from minift.compact.word_vectors import start_from_teacher, whole_words, word_vectors
@@ -93,9 +93,8 @@ def test_words_of_the_teachers_vocabulary_are_known_though_no_sentence_has_them(
     dataset = replace(news(), train=news().train[:4])
     how = replace(Distillation(), steps=1)
     for many in (0, 10_000):
-        student, _ = distill(
-            teacher, dataset, [WORDS], settings=how, teacher_words=many, report=False
-        )
+        kind = StudentSettings(teacher_words=many)
+        student, _ = distill(teacher, dataset, [WORDS], settings=how, student=kind)
         assert set(words) <= set(student.vocabulary.words) or not many
         assert student.vocabulary.word_id("Zanzibar") == 0  # once in the text, in pieces there
     (row,) = word_vectors(teacher, [*student.vocabulary.words], 32)[
@@ -118,9 +117,10 @@ def test_a_student_starts_from_its_teacher_or_at_random_as_asked(teacher, tmp_pa
     how = replace(Distillation(), steps=1)
     for name in ("teacher", "random"):
         out = tmp_path / name
-        distill(teacher, dataset, [WORDS], out, settings=how, vectors=name, report=False)
+        kind = StudentSettings(vectors=name)
+        distill(teacher, dataset, [WORDS], out, settings=how, student=kind)
         assert json.loads((out / "distill.json").read_text())["vectors"] == name
     assert not torch.equal(started["teacher"][1:, :32], started["random"][1:, :32])
     assert torch.equal(started["teacher"][:, 32:], started["random"][:, 32:])
     with pytest.raises(MiniftError, match='vectors must be "teacher" or "random", got \'glove\''):
-        distill(teacher, dataset, [WORDS], vectors="glove")
+        StudentSettings(vectors="glove")

@@ -24,7 +24,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -33,7 +33,7 @@ import torch
 import minift.compare
 from minift.cli.main import main
 from minift.compare import grid, workers
-from minift.compare.grid import compare
+from minift.compare.grid import Terms, Work
 from minift.compare.lineup import (
     control_of,
     control_pairs,
@@ -43,7 +43,7 @@ from minift.compare.lineup import (
     with_controls,
 )
 from minift.compare.runlog import open_log
-from minift.compare.workers import GRID, Job, Plan, constant_score, gave_up, run_all, run_once
+from minift.compare.workers import GRID, Job, Plan, constant_score, gave_up, run_once
 from minift.data.examples import TaggedExample, TextExample
 from minift.errors import MiniftError
 from minift.methods.recipes import recipe
@@ -72,14 +72,26 @@ def brisk(monkeypatch):
     monkeypatch.setitem(minift.methods.recipes.RATES, "full", 3e-3)
 
 
+def compare(*arguments, **options):
+    """`grid.compare` with the fields of its two dataclasses as options."""
+    terms, work = (
+        kind(**{f.name: options.pop(f.name) for f in fields(kind) if f.name in options})
+        for kind in (Terms, Work)
+    )
+    return grid.compare(*arguments, terms=terms, work=work, **options)
+
+
 def plan(data, encoder, *methods, choosing=(), **changes) -> Plan:
     settings = {m: replace(recipe(m).settings, epochs=2, min_steps=0) for m in methods}
     values = {
         "data": data, "encoder": encoder, "settings": settings, "choosing": frozenset(choosing),
-        "selection": None, "grid": False, "trained": dict.fromkeys(methods, 7),
-        "device": "cpu", "weights": None,
+        "trained": dict.fromkeys(methods, 7),
     }  # fmt: skip
     return Plan(**{**values, **changes})
+
+
+def never(plan, job):
+    raise AssertionError(f"{job} is done again")
 
 
 def content(folder: Path) -> list[dict]:
@@ -427,7 +439,7 @@ def test_a_comparison_holds_every_method_size_and_seed_once(finished):
 
 def test_the_same_command_does_nothing_again(finished, monkeypatch):
     arguments, folder, comparison = finished
-    monkeypatch.setattr(workers, "run_once", None)
+    monkeypatch.setattr(workers, "run_once", never)
     before = content(folder)
     assert compare(*arguments, folder, epochs=2).runs == comparison.runs
     assert content(folder) == before
@@ -493,9 +505,19 @@ def test_a_changed_setup_in_the_same_folder_is_refused_by_name(finished, encoder
     assert content(folder) == before
 
 
+def test_a_comparison_of_an_older_version_is_refused_by_its_version(finished, tmp_path):
+    arguments, folder, _ = finished
+    stopped = copied(folder, tmp_path / "out", 3)
+    setup = json.loads((stopped / "compare.json").read_text())
+    del setup["format"]  # as 0.1.0 wrote it
+    (stopped / "compare.json").write_text(json.dumps({**setup, "minift_version": "0.1.0"}))
+    with pytest.raises(MiniftError, match=r"compare.json was written by minift 0\.1\.0, so this"):
+        compare(*arguments, stopped, epochs=2)
+
+
 def test_the_same_encoder_in_another_place_goes_on(finished, tmp_path, monkeypatch):
     (data, _, *rest), folder, comparison = finished
-    monkeypatch.setattr(workers, "run_once", None)
+    monkeypatch.setattr(workers, "run_once", never)
     elsewhere = checkpoint(tmp_path / "moved")
     assert compare(data, elsewhere, *rest, folder, epochs=2).runs == comparison.runs
 
@@ -566,7 +588,7 @@ def test_an_interrupt_reports_what_is_done_and_says_how_to_go_on(
     assert main([*command, f"--out={out}"]) == 130
     error = capsys.readouterr().err
     assert f"2 of 4 runs are finished and reported in {out}/report.md" in error
-    assert "the same command goes on" in error
+    assert "the same command resumes" in error
     assert len(content(out)) == 2
     assert "2 of 4 runs are not finished yet" in (out / "report.md").read_text(encoding="utf-8")
     monkeypatch.setattr(workers, "run_once", once)
@@ -603,21 +625,8 @@ def test_two_processes_give_what_one_gives(data, encoder, tmp_path):
     runs = [[{**row, "threads": ""} for row in content(tmp_path / n)] for n in ("two", "one")]
     assert runs[0] == runs[1]
     assert {run.threads for run in both.runs} == {max(1, torch.get_num_threads() // 2)}
-    assert all(run.peak_exact for run in both.runs)
+    assert len(list((tmp_path / "two").glob("*.lock"))) <= 1
     assert both.methods == alone.methods
-    assert multiprocessing.active_children() == []
-
-
-def test_a_process_that_is_killed_ends_the_comparison_with_a_reason(data, encoder):
-    def kill_the_first(job):
-        for child in multiprocessing.active_children():
-            child.kill()
-
-    jobs = [Job("full", 16, 0), Job("full", 16, 1)]
-    with pytest.raises(MiniftError, match=r"full, 16 labels, seed 0 ended with exit code -9"):
-        list(run_all(plan(data, encoder, "full"), jobs, 2, kill_the_first))
-    for child in multiprocessing.active_children():
-        child.join(5)
     assert multiprocessing.active_children() == []
 
 
@@ -651,12 +660,12 @@ BAD = [
     (["--labels=16,4000"], r"--labels 4000: the training split has 32 examples"),
     (["--labels=1"], r"all 1 training examples have the label"),
     (["--processes=0"], r"processes must be more than 0"),
-    (["--budget-minutes=-1"], r"budget_minutes must be more than 0"),
+    (["--budget-minutes=-1"], r"--budget-minutes must be more than 0"),
     (["--selection=17"], r"--selection 17: there are 16 examples to choose by"),
     (["--epochs=0"], r"epochs must be at least 1"),
     (["--out={file}"], r"is a file; --out names a folder"),
     (["--out={other}"], r"holds something else \(notes.txt\); choose another --out"),
-    (["--out={foreign}"], r"compare.json is no comparison of this version"),
+    (["--out={foreign}"], r"compare.json is not a comparison, so this version cannot"),
 ]
 
 

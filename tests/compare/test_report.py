@@ -17,13 +17,14 @@ import io
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minift.compare.page import Table, html, markdown, text_table, ticks
+from minift.compare.page import Table, html, markdown, text_table
 from minift.compare.report import (
     Comparison,
     Run,
@@ -34,6 +35,7 @@ from minift.compare.report import (
     short_text,
     write,
 )
+from minift.plots import Plot, Strip, standing_alone, ticks
 
 SCORES = {
     "full": [0.80, 0.82, 0.79, 0.81, 0.805],
@@ -88,7 +90,7 @@ def test_a_difference_that_many_comparisons_explain_is_said_to_be_one():
     among = text_of(made([*few, *more]))
     claim = r"child-f:0.3 is better than full by 0.2 points \(95% CI [\d. to]+, 3 seeds\)"
     assert re.search(claim + "$", alone, re.M)
-    assert re.search(claim + "; among as many comparisons .* chance alone does that", among)
+    assert re.search(claim + "; with as many comparisons .* chance alone does that", among)
 
 
 class Reader(HTMLParser):
@@ -243,6 +245,15 @@ def test_every_dot_mean_and_interval_is_where_its_value_is_on_the_axis():
     intervals = [100 * np.array(a.difference.interval) for a in comparisons(made(runs))]
     found = [[value(x) for x in pair] for pair in ends]
     assert np.array(found) == pytest.approx(np.array(intervals), abs=0.005)
+
+
+def test_a_drawing_can_be_a_file_of_its_own():
+    strip = Strip('<b>&"', (0.1, 0.4), (False, True), 0.25, None, "25 %")
+    picture = ElementTree.fromstring(standing_alone(Plot("a & b", (strip,)).svg()))
+    assert picture.tag == "{http://www.w3.org/2000/svg}svg"
+    assert picture.get("aria-label") == "a & b"  # and no dashed line without a mark
+    texts = ["".join(element.itertext()) for element in picture]
+    assert '<b>&"' in texts and ".cross" in texts[0]
 
 
 def test_the_constant_answer_is_drawn_only_where_it_is_near_and_then_named():

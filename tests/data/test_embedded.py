@@ -32,7 +32,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 import minift.data.embedded as embedded
-from minift.data.embedded import load_embedded, review_tags
+from minift.data.embedded import load_embedded
 from minift.errors import MiniftError
 
 MODULE = Path(embedded.__file__)
@@ -72,6 +72,11 @@ def lines_of(name):
 
 def rows_of(split):
     return [json.loads(line) for line in lines_of(f"reviews_{split}.jsonl") if line]
+
+
+def review_tags():
+    """Return review id -> what makes it easy or hard."""
+    return {row["id"]: tuple(row["tags"]) for split in SPLITS for row in rows_of(split)}
 
 
 def text_of(example):
@@ -421,10 +426,9 @@ def test_the_sets_load_from_a_package_inside_a_zip_file(tmp_path):
             if path.is_file() and path.suffix != ".pyc":
                 target.write(path, f"minift/{path.relative_to(package).as_posix()}")
     code = (
-        "from minift.data.embedded import __file__, load_embedded, review_tags\n"
+        "from minift.data.embedded import __file__, load_embedded\n"
         "print(__file__)\n"
-        "print(*(len(load_embedded(name).train) for name in ('reviews', 'news')))\n"
-        "print(len(review_tags()))"
+        "print(*(len(load_embedded(name).train) for name in ('reviews', 'news')))"
     )
     run = subprocess.run(
         [sys.executable, "-c", code],
@@ -433,8 +437,5 @@ def test_the_sets_load_from_a_package_inside_a_zip_file(tmp_path):
         capture_output=True,
         text=True,
     )
-    assert run.stdout.split("\n")[:3] == [
-        str(archive / "minift" / "data" / "embedded.py"),
-        "1360 501",
-        "2160",
-    ], run.stderr
+    expected = [str(archive / "minift" / "data" / "embedded.py"), "1360 501"]
+    assert run.stdout.split("\n")[:2] == expected, run.stderr

@@ -10,25 +10,19 @@ labels stay strings; regression takes finite numbers only   files by hand
 token files of all kinds give the same sentences            files by hand
 faults are named by line, all of one file in one error      the message
 the data set's labels, task and notes                       worked by hand
-a stream has the same examples, in constant memory, and     the file read whole; tracemalloc
-tells a fault of the last line before the first text comes
 """
 
 import csv
 import io
 import json
-import os
-import threading
-import tracemalloc
-from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from minift.data.examples import TaggedExample, TextExample
-from minift.data.files import readers
-from minift.data.files.readers import read_dataset, read_examples, read_text, stream_examples
+from minift.data.files.lines import read_text
+from minift.data.files.readers import read_dataset, read_examples
 from minift.errors import MiniftError
 
 FRESH = settings(
@@ -177,7 +171,7 @@ def test_read_text_numbers_lines_as_an_editor_does(tmp_path):
     assert read_text(path) == [(1, "a"), (2, ""), (3, "b\u2028c"), (4, "d\re")]
 
 
-def test_latin_1_is_refused_with_line_offset_byte_and_the_command_that_mends_it(read):
+def test_latin_1_is_refused_with_line_offset_byte_and_the_command_that_converts_it(read):
     with pytest.raises(MiniftError, match=r"line 2: byte 0xe9 at offset 14 .*iconv -f latin1"):
         read("trec.csv", b"text,label\ncaf\xe9,x\n")
 
@@ -273,7 +267,9 @@ def test_columns_given_by_name_go_before_the_usual_names(read):
 
 
 def test_a_missing_column_is_an_error_that_lists_those_found_and_the_nearest(read):
-    words = r'no column "text" \(found: "Text", "Label"\); did you mean "Text"\?; pass text="..."'
+    words = (
+        r'no column "text" \(found: "Text", "Label"\); did you mean "Text"\?; pass --text COLUMN'
+    )
     with pytest.raises(MiniftError, match=words):
         read("a.csv", "Text,Label\na,x\n")
     with pytest.raises(MiniftError, match=r'no column "lable" .*did you mean "label"'):
@@ -283,13 +279,13 @@ def test_a_missing_column_is_an_error_that_lists_those_found_and_the_nearest(rea
 
 
 def test_a_token_file_that_is_called_tsv_is_recognised_in_the_error(read):
-    with pytest.raises(MiniftError, match='pass format="conll" if this is a token file'):
+    with pytest.raises(MiniftError, match="pass --format conll if this is a token file"):
         read("train.tsv", "Identification\tO\nof\tO\n")
 
 
 @pytest.mark.parametrize("name", ["data.json", "stsa.binary.train", "noext"])
 def test_an_unknown_suffix_asks_for_the_format(read, name):
-    with pytest.raises(MiniftError, match='does not tell the format; pass format= one of "csv", '):
+    with pytest.raises(MiniftError, match="does not tell the format; name it with --format: csv, "):
         read(name, "text,label\na,x\n")
     assert pairs(read(name, "text,label\na,x\n", format="csv")) == [("a", "x")]
 
@@ -479,13 +475,13 @@ def test_words_alone_are_unlabelled_sentences(read):
     [
         ("a O\nb\nc B-X d\n\ne O\n", {}, "line 2: 1 columns, expected 2 .*; line 3: 3 columns"),
         ("\tO\na O\nb B-X\n", {}, "line 1: 1 columns, expected 2"),
-        ("O\twhat\nB-X\tfilm\n", {}, "look like tags .*pass label_first=True"),
-        ("O what\nPER ann\nO did\nO do\n", {}, "look like tags .*pass label_first=True"),
-        ("what\tO\nfilm\tB-X\n", {"label_first": True}, "look like tags .*drop label_first"),
-        ("1 Ann B-PER O\n2 left O O\n", {}, r'only counts the words; .*text="2", label="3"'),
+        ("O\twhat\nB-X\tfilm\n", {}, "look like tags .*pass --label-first"),
+        ("O what\nPER ann\nO did\nO do\n", {}, "look like tags .*pass --label-first"),
+        ("what\tO\nfilm\tB-X\n", {"label_first": True}, "look like tags .*drop --label-first"),
+        ("1 Ann B-PER O\n2 left O O\n", {}, "only counts the words; .*--text 2 --label 3"),
         ("1 Ann a b c O\n2 b a b c O\n", {}, "6 columns, expected 1 to 4"),
         ("a O\nb B-X\n", {"label": "3"}, "column 3 is asked for, but its lines have 2"),
-        ("a O\nb B-X\n", {"label": "tag"}, 'label="tag": the columns of a token file are numbers'),
+        ("a O\nb B-X\n", {"label": "tag"}, "--label tag: the columns of a token file are numbers"),
         ("a O\nb B-X\n\nc O\nd E-X\n", {"scheme": "iob2"}, 'line 5: "E-X" is not a tag'),
         ("a O\nb B-X\nc PER\n", {}, r"some tags have B- or I- \(B-X\) and some do not \(PER\)"),
         ("a O\nb B-X\n", {"task": "classification"}, "is for tagging, not for classification"),
@@ -573,7 +569,9 @@ def test_tags_are_o_and_both_letters_of_each_type_sorted(dataset):
     strict = dataset("a B-Y\nb O\nc B-X\n", "a O\nb I-Y\n", suffix=".bio", invalid="discard")
     assert strict.dev[0].tags == ("O", "O")
     assert 'read as no entities, "O" by the policy "discard"' in strict.notes[0]
-    with pytest.raises(MiniftError, match=r'dev.bio: line 2: "I-Y" of word 2.*invalid="begin"'):
+    with pytest.raises(
+        MiniftError, match=r'dev.bio: line 2: "I-Y" of word 2.*--invalid-tags begin'
+    ):
         dataset("a B-Y\nb O\nc B-X\n", "a O\nb I-Y\n", suffix=".bio", invalid="error")
     with pytest.raises(MiniftError, match=r'unknown invalid "eror".*did you mean "error"'):
         dataset("a B-Y\nb O\nc B-X\n", suffix=".bio", invalid="eror")
@@ -588,7 +586,7 @@ def test_regression_has_numbers_and_no_classes(dataset):
 def test_labels_with_fractions_are_never_guessed_to_be_amounts_or_classes(dataset):
     content = "text,label\na,3.8\nb,5.000\nc,3.8\n"
     with pytest.raises(
-        MiniftError, match=r'such as 3.8 may be amounts: pass task="regression", or'
+        MiniftError, match=r"such as 3.8 may be amounts: pass --task regression, or"
     ):
         dataset(content)
     assert dataset(content, task="classification").labels == ("3.8", "5.000")
@@ -598,7 +596,7 @@ def test_labels_with_fractions_are_never_guessed_to_be_amounts_or_classes(datase
 def test_many_integers_are_classes_with_a_note(dataset):
     rows = "".join(f"text {n},{n % 21}\n" for n in range(42))
     assert dataset(f"text,label\n{rows}").notes == (
-        '21 classes, all integers: pass task="regression" if they are amounts',
+        "21 classes, all integers: pass --task regression if they are amounts",
     )
     rows = "".join(f"text {n},{n % 20}\n" for n in range(40))
     assert dataset(f"text,label\n{rows}").notes == ()
@@ -667,84 +665,3 @@ def test_files_of_two_tasks_do_not_mix(tmp_path):
         read_dataset(train, dev)
     with pytest.raises(MiniftError, match=r"train.conll: a token file is for tagging"):
         read_dataset(dev, train)
-
-
-# --- streams -------------------------------------------------------------------------------
-
-STREAMED = {
-    "a.csv": 'id,text,label\n7,"one\ntwo",x\n8,three,\n',
-    "a.tsv": "text\ttext_b\tscore\n1\t2\t0.5\n3\t4\t0.1\n",
-    "a.jsonl": '{"text": "a", "label": ["no label"]}\n\n{"text": "b", "more": 4}\n',
-    "words.jsonl": '{"words": ["a", "b"], "tags": ["B-X", "Z"]}\n{"words": ["c"]}\n',
-    "a.conll": "a B-X\nb O\n\nc O\n",
-    "a.txt": "one\n\n two \r\nthree",
-    "a": "one\u2028two\n",
-}
-
-
-@pytest.mark.parametrize("name", STREAMED)
-@pytest.mark.parametrize("rows", [1, 1024])
-def test_a_streamed_file_gives_what_reading_it_whole_gives_but_for_labels(
-    name, rows, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(readers, "ROWS", rows)
-    path = write(tmp_path, name, STREAMED[name])
-    got = list(stream_examples(path))
-    if name in ("a", "a.txt"):
-        lines = [(number, line) for number, line in read_text(path) if line.strip()]
-        assert got == [TextExample(str(number), line) for number, line in lines]
-    elif name == "a.conll":
-        assert [e.words for e in got] == [("a", "b"), ("c",)]
-    elif name == "words.jsonl":
-        assert got == [TaggedExample("1", ("a", "b")), TaggedExample("2", ("c",))]
-    elif name == "a.jsonl":
-        assert got == [TextExample("1", "a"), TextExample("2", "b")]
-    else:
-        whole = read_examples(path, require_labels=False)
-        assert got == [replace(example, label=None) for example in whole]
-
-
-def test_a_fault_on_the_last_line_is_told_before_the_first_text_comes(tmp_path):
-    lines = [json.dumps({"text": f"text {n}"}) for n in range(3000)]
-    path = write(tmp_path, "a.jsonl", "\n".join([*lines, '{"text": 1}', "no json"]))
-    with pytest.raises(MiniftError, match=r'line 3001: "text" must be .* line 3002: not JSON'):
-        stream_examples(path)
-    path = write(tmp_path, "a.txt", b"fine\n" * 3000 + b"\xe9\n")
-    with pytest.raises(MiniftError, match="line 3001: byte 0xe9"):
-        stream_examples(path)
-    path = write(tmp_path, "b.csv", "body,label\n" + "a,b\n" * 3000)
-    with pytest.raises(MiniftError, match=r'no column "text" \(found: "body"\)'):
-        stream_examples(path)
-    path = write(tmp_path, "c.csv", "text,label\n")
-    with pytest.raises(MiniftError, match="there are no examples in it"):
-        stream_examples(path)
-
-
-@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.tsv", "a.txt"])
-def test_a_stream_of_ten_times_the_rows_takes_no_more_memory(name, tmp_path, monkeypatch):
-    monkeypatch.setattr(readers, "ROWS", 64)
-
-    def peak(rows: int) -> int:
-        texts = [f"this is the text number {n}" for n in range(rows)]
-        if name == "a.jsonl":
-            texts = [json.dumps({"id": n, "text": text}) for n, text in enumerate(texts)]
-        path = write(tmp_path, name, "\n".join(["text", *texts] if "sv" in name else texts))
-        tracemalloc.start()
-        seen = sum(1 for _ in stream_examples(path))
-        highest = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        assert seen == rows
-        return highest
-
-    peak(3_000)  # what the first call imports
-    # Less than a byte a row: other threads of a test process allocate a few thousand meanwhile.
-    assert peak(30_000) - peak(3_000) < 27_000
-
-
-def test_a_pipe_is_read_although_it_can_be_read_only_once(tmp_path):
-    path = tmp_path / "pipe.jsonl"
-    os.mkfifo(path)
-    writer = threading.Thread(target=path.write_text, args=('{"text": "a"}\n',))
-    writer.start()
-    assert [example.text for example in stream_examples(path)] == ["a"]
-    writer.join()

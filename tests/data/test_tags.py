@@ -186,7 +186,7 @@ def test_detection_by_hand(tags, scheme):
 
 
 def test_tags_with_and_without_letters_in_one_file_are_refused_with_examples_of_both():
-    with pytest.raises(MiniftError, match=r"do not \(PER\).*scheme=\"io\""):
+    with pytest.raises(MiniftError, match=r"do not \(PER\): fix the file, or choose the scheme io"):
         detect_scheme([["B-LOC", "O"], ["PER"]])
 
 

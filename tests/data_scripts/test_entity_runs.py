@@ -36,11 +36,13 @@ FILES = {
 
 @pytest.fixture(scope="module")
 def script():
+    sys.path.insert(0, str(SCRIPT.parent))  # for study.py
     spec = importlib.util.spec_from_file_location("entity_runs", SCRIPT)
     module = importlib.util.module_from_spec(spec)
     sys.modules["entity_runs"] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     yield module
+    sys.path.remove(str(SCRIPT.parent))
     del sys.modules["entity_runs"]
 
 
@@ -105,7 +107,6 @@ def test_each_run_is_a_line_and_the_table_is_their_mean_and_sd(world):
     assert report["teacher_f1"] == teacher["test"]
     assert f"{report['compression']:.1f} times fewer" in text
     assert "--seeds=0,1" in text
-    assert report["machine"] in text
 
 
 def test_students_see_the_same_labels_and_only_one_reads_the_rest(world):

@@ -27,6 +27,7 @@ from minift.runs.train import train
 from minift.training.loop import Seeds
 from tests.tiny import checkpoint
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "data_scripts"))  # for study.py
 SCRIPT = Path(__file__).resolve().parents[2] / "data_scripts" / "worth.py"
 _spec = importlib.util.spec_from_file_location("worth", SCRIPT)
 script = sys.modules["worth"] = importlib.util.module_from_spec(_spec)
@@ -75,5 +76,5 @@ def test_finished_runs_are_not_repeated_and_a_torn_line_is(tmp_path, capsys):
 def test_a_damaged_line_in_the_middle_is_named(tmp_path):
     out = tmp_path / "worth.jsonl"
     out.write_text("{}\n" + line(0, 0.5))
-    with pytest.raises(MiniftError, match="line 1 is no finished run"):
+    with pytest.raises(MiniftError, match="line 1 is not a finished run"):
         script.finished(out)

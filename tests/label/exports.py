@@ -2,7 +2,8 @@
 
 Each function takes the batch file that was written, as the tool imports it, and the answers by
 id (a class, tags, or None for skipped; an id that is absent is unanswered), and returns the text
-of the tool's export. Nothing here uses the readers or writers under test.
+of the tool's export. The functions named after tools do not use the readers and
+writers under test.
 """
 
 from __future__ import annotations
@@ -10,8 +11,16 @@ from __future__ import annotations
 import csv
 import io
 import json
+from pathlib import Path
+
+from minift.label.formats.exchange import written
 
 SKIPPED = None
+
+
+def write_questions(path, format, questions, task):
+    """Write a batch file; the only thing here that calls what is under test."""
+    Path(path).write_text(written(format, questions, task), encoding="utf-8", newline="")
 
 
 def entities(tags):

@@ -18,7 +18,9 @@ import re
 import pytest
 
 from minift.data.examples import TaggedExample, TextExample
-from minift.label.formats.exchange import Question, read_answers, write_questions
+from minift.label.formats.exchange import read_answers
+from minift.label.formats.rows import Question
+from tests.label.exports import write_questions
 
 TAGS = ("O", "B-PER", "I-PER")
 SENTENCES = {
@@ -53,7 +55,7 @@ def nested(number, *values, status="pending", **more):
 
 def test_a_record_is_what_the_client_loads(tmp_path):
     questions = [Question(TextExample("7", "x", text_b="y"), 0.5, "pos", 0.75)]
-    write_questions(tmp_path / "b", "argilla", questions, ("pos",), "classification")
+    write_questions(tmp_path / "b", "argilla", questions, "classification")
     assert json.loads((tmp_path / "b").read_text()) == [
         {
             "id": "7",
@@ -72,7 +74,7 @@ def test_span_suggestions_have_a_score_each_and_none_is_written_over_an_emoji(tm
         Question(SENTENCES["s1"], guess=("B-PER", "O", "B-PER", "I-PER"), confidence=0.5),
         Question(SENTENCES["s2"], guess=("O", "O", "O")),
     ]
-    write_questions(tmp_path / "b", "argilla", questions, TAGS, "tagging")
+    write_questions(tmp_path / "b", "argilla", questions, "tagging")
     first, second, third = json.loads((tmp_path / "b").read_text())
     assert first["suggestions"]["label"] == {
         "value": [{"start": 0, "end": 3, "label": "PER"}, {"start": 8, "end": 10, "label": "PER"}],
@@ -133,12 +135,15 @@ def test_spans_of_responses_count_utf16_units_and_none_at_all_is_no_entity(tmp_p
 @pytest.mark.parametrize(
     "row,words",
     [
-        (flat(1, ["pso"], ["submitted"]), "record 2: text '1': 'pso' is no label"),
-        (flat(1, [["pos"]], ["submitted"]), r"record 2: text '1': \['pos'\] is no label"),
-        (flat(1, "pos", ["submitted"]), "record 2: text '1': its responses are no list of answers"),
-        ({**nested(1), "responses": {"label": "pos"}}, "its responses are no list of answers"),
+        (flat(1, ["pso"], ["submitted"]), "record 2: text '1': 'pso' is not a label"),
+        (flat(1, [["pos"]], ["submitted"]), r"record 2: text '1': \['pos'\] is not a label"),
+        (
+            flat(1, "pos", ["submitted"]),
+            "record 2: text '1': its responses are not a list of answers",
+        ),
+        ({**nested(1), "responses": {"label": "pos"}}, "its responses are not a list of answers"),
         (flat(1, ["pos"], ["submitted"], text="other"), "record 2: the text of '1' was changed"),
-        (flat(9, ["pos"], ["submitted"]), "record 2: it has the id '9', which is not of this pro"),
+        (flat(9, ["pos"], ["submitted"]), "record 2: it has the id '9', which is not in this pro"),
     ],
 )
 def test_each_fault_is_named_by_its_record_and_costs_one_answer(row, words, tmp_path):

@@ -18,7 +18,9 @@ import re
 import pytest
 
 from minift.data.examples import TaggedExample, TextExample
-from minift.label.formats.exchange import Question, read_answers, write_questions
+from minift.label.formats.exchange import read_answers
+from minift.label.formats.rows import Question
+from tests.label.exports import write_questions
 
 TAGS = ("O", "B-PER", "I-PER", "B-THING")
 FIRE = "👨🏻‍🚒 firemen drive firetrucks"
@@ -49,15 +51,13 @@ def said(imported):
 
 def test_a_line_holds_the_text_our_id_and_the_guess_as_metadata_but_no_label(tmp_path):
     questions = [Question(TEXTS["b"], 0.5, "pos", 0.75)]
-    write_questions(tmp_path / "b", "doccano", questions, ("pos",), "classification")
+    write_questions(tmp_path / "b", "doccano", questions, "classification")
     assert json.loads((tmp_path / "b").read_text()) == {
         "text": "two\nthree", "label": [], "minift_id": "b",
         "guess": "pos", "confidence": 0.75, "score": 0.5,
     }  # fmt: skip
     tags = ("B-PER", "O", "O", "B-THING")
-    write_questions(
-        tmp_path / "b", "doccano", [Question(SENTENCES["s1"], guess=tags)], TAGS, "tagging"
-    )
+    write_questions(tmp_path / "b", "doccano", [Question(SENTENCES["s1"], guess=tags)], "tagging")
     (line,) = (tmp_path / "b").read_bytes().splitlines()
     row = json.loads(line)
     assert row["label"] == [] and row["guess"] == "B-PER O O B-THING" and line.isascii()
@@ -134,7 +134,7 @@ def test_no_span_is_unanswered_an_o_is_no_entity_and_a_comment_sets_aside(tmp_pa
         ('"text"', "line 2: expected an object in braces, got 'text'"),
         (
             {"text": "one", "minift_id": "a", "label": ["neg", "pos"]},
-            "line 2: text 'a' has several cla",
+            "line 2: text 'a': it has several cla",
         ),
         (
             {"text": "one", "minift_id": "a", "label": "pos"},
@@ -142,11 +142,11 @@ def test_no_span_is_unanswered_an_o_is_no_entity_and_a_comment_sets_aside(tmp_pa
         ),
         (
             {"text": "one", "minift_id": "a", "label": ["poss"]},
-            r"no label; .*did you mean \"pos\"\?",
+            r"not a label; .*did you mean \"pos\"\?",
         ),
         (
             {"text": "one", "minift_id": "a", "label": [[0, 3, "pos"]]},
-            r"\[0, 3, 'pos'\] is no label",
+            r"\[0, 3, 'pos'\] is not a label",
         ),
         ({"minift_id": "a", "label": ["pos"]}, r"line 2: the text is missing, got \[None\]"),
         (

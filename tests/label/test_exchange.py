@@ -9,31 +9,25 @@ one bad row of a hundred costs one answer                   by hand, every forma
 several answers to one text follow the stated rules         by hand
 a row without a usable id is known by its text              by hand
 a file of another format is refused, and the right named    every pair of formats
-a file is replaced whole or not at all                      a full disk
 """
 
 from __future__ import annotations
 
-import errno
 import functools
-import os
 import random
 import re
 
 import pytest
 
-from minift import files
 from minift.data.examples import TaggedExample, TextExample
 from minift.errors import MiniftError
 from minift.label.formats.exchange import (
     FORMATS,
-    SUFFIXES,
-    Answer,
-    Question,
     read_answers,
-    write_questions,
 )
+from minift.label.formats.rows import Answer, Question
 from tests.label import exports
+from tests.label.exports import write_questions
 
 CLASSES = ("neg", "pos", 'odd "one", <b>&', "skip")
 TAGS = ("O", "B-PER", "I-PER", "B-geo-loc", "I-geo-loc")
@@ -170,8 +164,8 @@ def answered(imported):
 def write_read(folder, tool, task, examples, labels, answers):
     """Ask, let the tool answer, and read what it exports."""
     format, export = TOOLS[tool]
-    path = folder / f"batch{SUFFIXES[format]}"
-    write_questions(path, format, guesses(task, examples), labels, task)
+    path = folder / f"batch{FORMATS[format].suffix}"
+    write_questions(path, format, guesses(task, examples), task)
     written = path.read_bytes().decode()
     words = {id_: getattr(example, "words", None) for id_, example in examples.items()}
     back = export(written, answers, words)
@@ -207,18 +201,17 @@ def test_what_was_answered_in_the_tool_comes_back_whatever_the_texts_are_made_of
 def test_a_file_as_it_was_written_holds_every_question_and_not_one_answer(format, task, tmp_path):
     examples, labels, _ = world(task)
     path = tmp_path / "batch"
-    write_questions(path, format, guesses(task, examples), labels, task)
+    write_questions(path, format, guesses(task, examples), task)
     imported = read_answers(path, format, examples, labels, task)
     assert imported.answers == ()
     assert list(imported.unanswered) == list(examples)
     questions = [Question(example) for example in examples.values()]  # nothing known
-    write_questions(path, format, questions, labels, task)
+    write_questions(path, format, questions, task)
     assert list(read_answers(path, format, examples, labels, task).unanswered) == list(examples)
     write_questions(
         path,
         format,
         [Question(e, float("nan"), None, float("inf")) for e in examples.values()],
-        labels,
         task,
     )
     assert list(read_answers(path, format, examples, labels, task).unanswered) == list(examples)
@@ -299,11 +292,11 @@ def test_several_answers_to_one_text_are_one_if_equal_and_all_kept_in_order_if_n
     "row,words",
     [
         ("9,twin,pos", r"line 2: it has the id '9', which .* and 2 texts of it read the same"),
-        ("9,foreign,pos", r"line 2: it has the id '9', which is not of this project, and its text"),
+        ("9,foreign,pos", r"line 2: it has the id '9', which is not in this project, and its text"),
         ("3,own words,pos", r"line 2: the text of '3' was changed: expected .*'own text.* 'own wo"),
         ("3,,pos", r"line 2: the text of '3' was changed"),
-        ("3,own text,good", r"line 2: text '3': 'good' is no label; labels are neg, pos"),
-        ("3,own text,negg", r"no label; labels are neg, pos; did you mean \"neg\"\?"),
+        ("3,own text,good", r"line 2: text '3': 'good' is not a label; labels are neg, pos"),
+        ("3,own text,negg", r"not a label; labels are neg, pos; did you mean \"neg\"\?"),
     ],
 )
 def test_each_fault_of_a_row_is_said_with_its_place_and_what_to_do(row, words, tmp_path):
@@ -334,7 +327,7 @@ def test_a_label_may_differ_in_case_and_blanks_but_only_if_one_alone_is_meant(tm
     labels = ("true", "false", "A", "a")
     imported = read_answers(tmp_path / "b.csv", None, examples, labels, "classification")
     assert answered(imported) == {"0": "true", "1": "false", "2": "a", "3": "A"}
-    assert len(imported.problems) == 1 and "'à' is no label" in imported.problems[0]
+    assert len(imported.problems) == 1 and "'à' is not a label" in imported.problems[0]
 
 
 @pytest.mark.parametrize("written", FORMATS)
@@ -344,7 +337,7 @@ def test_a_file_of_another_format_is_refused_and_the_right_one_named(written, re
     task_written = {"csv": "classification", "conll": "tagging"}.get(written, task)
     task_read = {"csv": "classification", "conll": "tagging"}.get(read, task)
     examples, labels, _ = world(task_written)
-    write_questions(tmp_path / "b", written, guesses(task_written, examples), labels, task_written)
+    write_questions(tmp_path / "b", written, guesses(task_written, examples), task_written)
     if written == read:
         assert read_answers(tmp_path / "b", read, examples, labels, task_read).unanswered
         assert read_answers(tmp_path / "b", None, examples, labels, task_read).unanswered
@@ -361,7 +354,11 @@ def test_a_file_of_another_format_is_refused_and_the_right_one_named(written, re
         ("b.csv", b"number,text,label\n", 'line 1 has no column "id"'),
         ("b.csv", b"id,text\n1,t1\n", 'line 1 has no column "label"'),
         ("b.csv", b"id,label\n1,pos\n", 'line 1 has no column "text"'),
-        ("b.jsonl", b"words\nand more\n", "no record in it is a JSON object; is it a doccano"),
+        (
+            "b.jsonl",
+            b"words\nand more\n",
+            "no record in it is a JSON object; was it exported in another",
+        ),
         ("b.jsonl", b'["a", 1]', "no record in it is a JSON object"),
         ("b.json", b"hello", "not JSON: .*line 1 column 1"),
         ("b.txt", b"hello", "cannot tell what format this is; name it, one of csv, labelstudio"),
@@ -397,31 +394,8 @@ def test_what_does_not_go_together_is_refused_both_ways_and_leaves_no_file(
 ):
     path = tmp_path / "b"
     with pytest.raises(MiniftError, match=words):
-        write_questions(path, format, [], (), task)
+        write_questions(path, format, [], task)
     assert not path.exists()
     path.write_text("id,text,label\n")
     with pytest.raises(MiniftError, match=words):
         read_answers(path, format, {}, (), task)
-
-
-def test_a_guess_that_is_no_label_or_does_not_fit_the_words_is_refused(tmp_path):
-    ask = functools.partial(write_questions, tmp_path / "b", "labelstudio")
-    with pytest.raises(MiniftError, match="text '1': the guess 'x' is none of the labels"):
-        ask([Question(TextExample("1", "t"), guess="x")], ("neg", "pos"), "classification")
-    with pytest.raises(MiniftError, match="'1' has 2 words but a guess of 1 tags"):
-        ask([Question(TaggedExample("1", ("a", "b")), guess=("O",))], TAGS, "tagging")
-    assert not (tmp_path / "b").exists()
-
-
-@pytest.mark.parametrize("format,task", PAIRS)
-def test_a_full_disk_leaves_the_file_that_was_there(format, task, tmp_path, monkeypatch):
-    def full(path, data):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    examples, labels, _ = world(task)
-    (tmp_path / "b").write_text("before")
-    monkeypatch.setattr(files, "_plain_write", full)
-    with pytest.raises(MiniftError, match="what was there before is unchanged"):
-        write_questions(tmp_path / "b", format, guesses(task, examples), labels, task)
-    assert [p.name for p in tmp_path.iterdir()] == ["b"]
-    assert (tmp_path / "b").read_text() == "before"

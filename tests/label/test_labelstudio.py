@@ -20,7 +20,10 @@ import pytest
 
 from minift.data.examples import TaggedExample, TextExample
 from minift.errors import MiniftError
-from minift.label.formats.exchange import Question, labelling_config, read_answers, write_questions
+from minift.label.formats.exchange import read_answers
+from minift.label.formats.labelstudio import labelling_config
+from minift.label.formats.rows import Question
+from tests.label.exports import write_questions
 
 TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 TEXT = "Ada 😀 met Bo Li in Bonn"
@@ -68,8 +71,8 @@ def test_a_task_is_written_as_the_documentation_says(tmp_path):
         Question(example, 0.5, "pos", 0.75),
         Question(SENTENCES["s1"], 0.25, tuple(ANSWER), 0.5),
     ]
-    write_questions(tmp_path / "a", "labelstudio", questions[:1], ("pos",), "classification")
-    write_questions(tmp_path / "b", "labelstudio", questions[1:], TAGS, "tagging")
+    write_questions(tmp_path / "a", "labelstudio", questions[:1], "classification")
+    write_questions(tmp_path / "b", "labelstudio", questions[1:], "tagging")
     assert json.loads((tmp_path / "a").read_text()) == [
         {
             "data": {"minift_id": "7", "text": "<b>x</b>", "text_b": "y", "score": 0.5},
@@ -115,7 +118,7 @@ def test_the_configuration_is_valid_xml_that_holds_every_label_and_shows_no_html
 
 
 def test_a_label_that_xml_cannot_hold_is_refused():
-    with pytest.raises(MiniftError, match=r"label 'a\\x01' has a character that no XML file can"):
+    with pytest.raises(MiniftError, match=r"label 'a\\x01' has a character that XML cannot"):
         labelling_config(["ok", "a\x01"], "classification")
 
 
@@ -169,9 +172,9 @@ def test_a_json_min_export_is_read_oldest_first_with_its_own_ids_ignored(tmp_pat
     assert imported.unanswered == ("2",)
     two, unnamed, conflict = imported.problems
     assert two.startswith(
-        "b.json: record 5: text '4' has several classes, ['neg', 'pos']; keep one"
+        "b.json: record 5: text '4': it has several classes, ['neg', 'pos']; keep one"
     )
-    assert unnamed.startswith("b.json: record 6: text '5': there is no \"label\"; give the choices")
+    assert unnamed.startswith("b.json: record 6: text '5': it has no \"label\"; give the choices")
     assert "text '1' is pos here but neg" in conflict
     values = [region(*span)["value"] for span in SPANS]
     base = {"minift_id": "s1", "text": TEXT, "annotation_id": 1}
@@ -203,7 +206,7 @@ def test_a_json_min_export_is_read_oldest_first_with_its_own_ids_ignored(tmp_pat
         ),
         (task(annotation({"type": "labels"})), "span None-None .* lies outside the text of 23"),
         (task(annotation(), text=TEXT + "!"), "the text of 's1' was changed"),
-        (task(annotation(), id="x", text="foreign"), "the id 'x', which is not of this project"),
+        (task(annotation(), id="x", text="foreign"), "the id 'x', which is not in this project"),
         (task(annotation(), text=None), r"the text is missing, got \[None\]; leave it in"),
         (task("x"), '"annotations" must be a list of objects'),
         (task({"result": 3}), '"result" must be a list of objects, got 3'),

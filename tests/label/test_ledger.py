@@ -82,8 +82,8 @@ def test_several_labels_are_all_kept_the_latest_counts_and_they_are_reported(tmp
         story(ledger)
         ledger.label("t1", "pos", "ada")  # the same label again is no conflict
         assert list(ledger.state.conflicts) == ["t3"]
-        note = "text 't3' has several labels: pos (ada), neg (ben); the last one counts"
-        assert ledger.notes == [note]
+        note = 'text \'t3\' has several labels: "pos" (ada), "neg" (ben); the last one counts'
+        assert ledger.state.notes == [note]
         assert ledger.state.labelled["t3"] == "neg"
         said = [e["label"] for e in ledger.journal.events if e.get("id") == "t3" and "label" in e]
         assert said == ["pos", "neg"]
@@ -220,9 +220,9 @@ def test_undo_takes_back_one_decision_after_another_down_to_none(tmp_path):
         (lambda x: x.label("t9", "pos", "me"), r"text 't9' is not in the pool of 8 texts"),
         (lambda x: x.label("t2", "pos", "me"), r"text 't2' was never asked for"),
         (lambda x: x.label("t0", "poss", "me"), r"'poss' is unknown; .*did you mean \"pos\"\?"),
-        (lambda x: x.label("t0", [], "me"), r"\[\] is no label"),
+        (lambda x: x.label("t0", [], "me"), r"\[\] is not a label"),
         (lambda x: x.label("t0", ["pos", "B"], "me"), r"label 'B' is unknown"),
-        (lambda x: x.label("t0", None, "me"), r"None is no label"),
+        (lambda x: x.label("t0", None, "me"), r"None is not a label"),
         (lambda x: x.skip("t1", "me"), r"text 't1' is labelled 'pos'; undo that to skip it"),
         (lambda x: x.query(["t0"], [0], "bald", 0, 1), r"'t0' was already asked for, in round 4"),
         (lambda x: x.query(["t2", "t2"], [0, 0], "bald", 0, 1), r"'t2' is asked for twice"),

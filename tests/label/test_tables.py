@@ -22,7 +22,9 @@ import re
 import pytest
 
 from minift.data.examples import TaggedExample, TextExample
-from minift.label.formats.exchange import Question, read_answers, write_questions
+from minift.label.formats.exchange import read_answers
+from minift.label.formats.rows import Question
+from tests.label.exports import write_questions
 
 LABELS = ("neg", "pos")
 TAGS = ("O", "B-PER", "I-PER", "B-LOC")
@@ -45,7 +47,7 @@ def test_no_cell_of_a_written_table_can_become_a_formula(tmp_path):
     nasty = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "'=1", "\uff1d1", "\uff0d1"]
     examples = [TextExample(text, text, text_b=text) for text in nasty]
     questions = [Question(e, score=-0.5, guess="=pos", confidence=0.5) for e in examples]
-    write_questions(tmp_path / "b.csv", "csv", questions, ("=pos", "-1"), "classification")
+    write_questions(tmp_path / "b.csv", "csv", questions, "classification")
     written = (tmp_path / "b.csv").read_bytes()
     assert written.startswith(b"\xef\xbb\xbfid,text,text_b,guess,confidence,score,label\r\n")
     rows = list(csv.reader(io.StringIO(written.decode("utf-8-sig"), newline="")))[1:]
@@ -113,7 +115,7 @@ def test_lines_are_counted_as_an_editor_counts_them_and_rows_may_end_early(tmp_p
     assert said(imported) == [("1", "pos"), ("3", "pos")]
     assert imported.unanswered == ("2",)
     assert imported.problems[0].startswith("b.csv: line 8: 4 columns, expected 3 as in line 1")
-    assert imported.problems[1].startswith("b.csv: line 9: text '5': 'good' is no label")
+    assert imported.problems[1].startswith("b.csv: line 9: text '5': 'good' is not a label")
 
 
 def test_a_quote_that_is_never_closed_costs_the_rest_and_says_so(tmp_path):
@@ -148,7 +150,7 @@ def read_words(tmp_path, content, examples=ADA, labels=TAGS):
 
 def test_a_written_token_file_reads_as_it_should(tmp_path):
     questions = [Question(ADA["1"], 0.5, ("B-PER", "I-PER", "O"), 0.25), Question(ADA["3"])]
-    write_questions(tmp_path / "b", "conll", questions, TAGS, "tagging")
+    write_questions(tmp_path / "b", "conll", questions, "tagging")
     assert (tmp_path / "b").read_text() == (
         "# id = 1\n# guess = B-PER I-PER O\n# confidence = 0.25\n# score = 0.5\n"
         "Ada\t?\nof\t?\nBonn\t?\n\n# id = 3\n#\t?\nid\t?\n\n"
@@ -171,7 +173,7 @@ def test_unanswered_all_o_and_set_aside_are_three_things(tmp_path):
         ("O\n?\nO", "line 3: text '1': 'of' is still to be tagged; tag all words or none"),
         (
             "O\nO\nB-PRE",
-            r"line 4: text '1': 'B-PRE' is no tag; tags are O, .*did you mean \"B-PER\"\?",
+            r"line 4: text '1': 'B-PRE' is not a tag; tags are O, .*did you mean \"B-PER\"\?",
         ),
         (
             "I-PER\nO\nO",
@@ -179,7 +181,7 @@ def test_unanswered_all_o_and_set_aside_are_three_things(tmp_path):
         ),
         ("B-LOC\nI-PER\nO", "line 3: text '1': I-PER continues nothing"),
         ("O\nO\n\n", "line 2: the text of '1' was changed: expected"),
-        ("O\nI-\nO", "line 3: text '1': 'I-' is no tag"),
+        ("O\nI-\nO", "line 3: text '1': 'I-' is not a tag"),
     ],
 )
 def test_a_fault_in_a_sentence_is_named_by_its_line_and_costs_that_sentence(tags, words, tmp_path):

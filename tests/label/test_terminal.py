@@ -85,7 +85,9 @@ def test_keys_label_skip_undo_and_quit_and_the_ledger_says_just_that(project):
     ]
     assert (tally.labelled, tally.skipped, tally.waiting) == (3, 1, 2)
     assert "taken back: text 3 was neg" in shown
-    assert "'POS' is no answer; 1/p pos  2/n neg" in shown  # one key or the class as it is written
+    assert (
+        "'POS' is not an answer; 1/p pos  2/n neg" in shown
+    )  # one key or the class as it is written
     assert shown.index("good film 0") < shown.index("bad film 1") < shown.index("good film 2")
 
 
@@ -299,7 +301,7 @@ def test_through_a_terminal_keys_count_once_and_a_closed_window_loses_nothing(en
     one.expect(b"taken back: text 2 was neg")
     one.expect(b"neg> ")
     one.press(b"x")
-    one.expect(b"'x' is no answer")
+    one.expect(b"'x' is not an answer")
     one.expect(b"neg> ")
     one.press(b"1")
     one.expect(b"5 to go")

@@ -1,25 +1,23 @@
-"""Adaptive fine-tuning, its presets, early stopping and the slanted triangle, proven.
+"""Adaptive fine-tuning and early stopping, proven.
 
 claim                                                       oracle
 traces 1 and 2: rate of every step, epoch ends, last epoch  figures by hand; exact fractions;
                                                             torch LambdaLR made anew a phase
 any losses, any settings: same rates, same last epoch       a plain loop over sections 3.2, 3.3
-original and stable                                         transformers' linear schedule
 hybrid of as many epochs = adaptive without restarts        one against the other
-a run that is resumed anywhere goes on as if never stopped  the run that was not stopped
+a machine told the losses so far gives the same rates       the run that was not stopped
 44 steps with a restart in the real loop, every weight      AdamW by hand, moments never reset
 last and best weights are those of their epochs             snapshots taken in `validate`
 the loss weighs targets, not batches                        sums by hand
 min_delta counts from the last accepted best                transformers' callback, which drifts
-slanted triangle                                            the printed formula, in fractions
+schedules of fixed length train without a validation split  AdamW by hand
 """
 
 from __future__ import annotations
 
 import itertools
-import json
 import math
-from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from types import SimpleNamespace
 
@@ -36,41 +34,26 @@ from minift.methods.adaptive import (
     Adaptive,
     AdaptiveSettings,
     EarlyStopping,
-    SlantedTriangular,
-    Trapezoid,
-    adaptive,
     advance,
-    hybrid,
-    original,
     rate_factor,
     replay,
-    stable,
     start,
 )
+from minift.methods.recipes import recipe
 from minift.runs.evaluate import mean_loss, predict_logits
 from minift.training import loop
 from minift.training.batches import Item, make_batch
-from minift.training.loop import Recipe, Seeds, Settings, fine_tune
+from minift.training.loop import Settings
 from minift.training.schedules import Linear
-from minift.training.trapezoids import Constant
+from minift.training.trapezoids import Constant, SlantedTriangular, hybrid
 from tests.bert.reference import own_config, randomise
+from tests.methods.tuning import SEEDS, tune
+from tests.training.test_trapezoids import drive, printed
 
 TRACE_1 = [1, 0.8, 0.7, 0.6, 0.62, 0.61, 0.65, *[0.7] * 20]
 TRACE_2 = [1, 0.8, 0.7, 0.72, 0.69, 0.66, *[0.7] * 20]
 ENDS_1 = [0.5, 1, 1, 1, 1, 0.857, 0.714, 0.571, 0.429, 0.286, 0.143, 0]
 ENDS_2 = [0.5, 1, 1, 1, 0.857, 1, 1, 0.857, 0.714, 0.571, 0.429, 0.286, 0.143, 0]
-
-
-def drive(schedule, losses: Sequence[float], steps: int, epochs: int):
-    """What a loop does: the factor of each step, the factor at each epoch end, the reason."""
-    schedule.begin(steps, epochs)
-    rates, ends, reason = [], [], None
-    for epoch, loss in enumerate(losses[:epochs], start=1):
-        rates += [schedule.factor(step) for step in range((epoch - 1) * steps, epoch * steps)]
-        ends.append(schedule.factor(epoch * steps))
-        if reason := schedule.after_epoch(loss):
-            break
-    return rates, ends, reason
 
 
 def plain_loop(losses, steps, rules: AdaptiveSettings) -> list[Fraction]:
@@ -132,7 +115,7 @@ def lambda_lr(losses, steps, last_epoch, warmup=2, cooldown=7, rate=2e-5) -> lis
     "losses,ends,best_epoch", [(TRACE_1, ENDS_1, 4), (TRACE_2, ENDS_2, 6)], ids=["one", "two"]
 )
 def test_a_trace_has_the_papers_rate_at_every_step_and_epoch_end(losses, ends, best_epoch, steps):
-    machine = adaptive()
+    machine = Adaptive()
     rates, at_ends, _ = drive(machine, losses, steps, machine.epochs)
     assert at_ends == pytest.approx(ends, abs=5e-4)
     assert len(rates) == len(ends) * steps
@@ -319,7 +302,7 @@ class Watch:
 
 def adamw_by_hand(model, items, factors, forget_moments_at=()):
     """Plain AdamW, one set of moments for the whole run; yields the weights after each step."""
-    order = torch.Generator().manual_seed(0)
+    order = torch.Generator().manual_seed(SEEDS.order)
     parameters = dict(model.train().named_parameters())
     first = {name: torch.zeros_like(p) for name, p in parameters.items()}
     second = {name: torch.zeros_like(p) for name, p in parameters.items()}
@@ -356,7 +339,10 @@ def test_weights_follow_adamw_with_untouched_moments_through_cooldown_restart_an
     monkeypatch,
 ):
     watch = Watch(monkeypatch)
-    history = fine_tune(small_model(), small_items(), Recipe(gradients=lambda *_: watch, schedule=lambda *_: adaptive(), settings=LOOP), Seeds.all(0), validate=scripted(TRACE_2))  # fmt: skip
+    script = scripted(TRACE_2)
+    history = tune(
+        small_model(), small_items(), LOOP, rule=watch, schedule=Adaptive(), validate=script
+    )
     factors = plain_loop(TRACE_2, STEPS, AdaptiveSettings())
     assert len(history.epochs) == 14
     assert len(watch.weights) == len(factors) == 42
@@ -372,12 +358,13 @@ def test_weights_follow_adamw_with_untouched_moments_through_cooldown_restart_an
 
 
 @pytest.mark.parametrize(
-    "schedule", [adaptive(), hybrid(14), SlantedTriangular(), EarlyStopping(20)], ids=repr
+    "schedule", [Adaptive(), hybrid(14), SlantedTriangular(), EarlyStopping(20)], ids=repr
 )
 def test_every_optimizer_group_gets_the_same_factor_at_every_step(monkeypatch, schedule):
     watch = Watch(monkeypatch)
     settings = Settings(14, batch_size=4, learning_rate=RATE)
-    fine_tune(small_model(), small_items(), Recipe(gradients=lambda *_: watch, schedule=lambda schedule=schedule: schedule, settings=settings), Seeds.all(0), validate=scripted(TRACE_2))  # fmt: skip
+    script = scripted(TRACE_2)
+    tune(small_model(), small_items(), settings, rule=watch, schedule=schedule, validate=script)
     factors, _, _ = drive(schedule, TRACE_2, STEPS, 14)
     assert len(watch.optimizers[0].param_groups) == 2
     assert len(watch.rates) == len(factors) == 42
@@ -390,7 +377,8 @@ def test_last_and_best_weights_differ_and_the_one_asked_for_is_kept(keep, epoch)
     seen: list[dict] = []
     model = small_model()
     settings = Settings(250, batch_size=4, learning_rate=RATE, keep=keep)
-    history = fine_tune(model, small_items(), Recipe(schedule=lambda *_: adaptive(), settings=settings), Seeds.all(0), validate=scripted(TRACE_2, seen))  # fmt: skip
+    script = scripted(TRACE_2, seen)
+    history = tune(model, small_items(), settings, schedule=Adaptive(), validate=script)
     assert history.kept_epoch == epoch
     assert distance(dict(model.named_parameters()), seen[epoch - 1]) == 0
     assert distance(seen[6 - 1], seen[14 - 1]) > 1e-4
@@ -399,15 +387,35 @@ def test_last_and_best_weights_differ_and_the_one_asked_for_is_kept(keep, epoch)
     )
 
 
+RISING, FALLING = [Fraction(k, 6) for k in range(6)], [Fraction(k, 21) for k in range(21, 0, -1)]
+
+
+@pytest.mark.parametrize(
+    "schedule,factors",
+    [
+        (SlantedTriangular(), printed(30)),
+        (Constant(), [1] * 30),
+        (hybrid(10), RISING + [1] * 3 + FALLING),
+    ],
+    ids=["slanted", "constant", "hybrid"],
+)
+def test_a_schedule_of_fixed_length_trains_without_a_validation_split(schedule, factors):
+    model, settings = small_model(), replace(LOOP, epochs=10)
+    history = tune(model, small_items(), settings, schedule=schedule)
+    *_, expected = adamw_by_hand(small_model(), small_items(), factors)
+    assert history.epochs[-1].step == 30
+    assert distance(dict(model.named_parameters()), expected) < 1e-11
+
+
 def test_a_run_without_validation_split_is_refused_with_a_remedy():
-    for schedule in (adaptive(), EarlyStopping(1)):
-        with pytest.raises(MiniftError, match="no validation split; give one"):
-            fine_tune(
-                small_model(),
-                small_items(),
-                Recipe(schedule=lambda schedule=schedule: schedule, settings=LOOP),
-                Seeds.all(0),
-            )
+    for schedule in (Adaptive(), EarlyStopping(1)):
+        schedule.begin(1, 9)
+        with pytest.raises(MiniftError, match="give it a validation split"):
+            schedule.after_epoch(None)
+        with pytest.raises(
+            MiniftError, match="this schedule decides by the development split.* give one"
+        ):
+            tune(small_model(), small_items(), LOOP, schedule=schedule)
 
 
 # --- 10. the cap, and the sentences --------------------------------------------------------
@@ -468,7 +476,8 @@ def test_the_reason_for_stopping_is_a_plain_true_sentence(losses, rules, sentenc
 
 def test_the_loops_own_number_of_epochs_is_a_cap_too_and_the_run_says_not_converged():
     settings = Settings(3, batch_size=4)
-    history = fine_tune(small_model(), small_items(), Recipe(schedule=lambda *_: adaptive(), settings=settings), Seeds.all(0), validate=scripted([0.3, 0.2, 0.1]))  # fmt: skip
+    script = scripted([0.3, 0.2, 0.1])
+    history = tune(small_model(), small_items(), settings, schedule=Adaptive(), validate=script)
     assert history.stopped == (
         "the cap of 3 epochs was reached while still improving: not converged"
     )
@@ -479,29 +488,12 @@ def test_the_loops_own_number_of_epochs_is_a_cap_too_and_the_run_says_not_conver
 # --- 11. the presets -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("preset,epochs", [(original, 5), (stable, 20)])
-@pytest.mark.parametrize("steps", [1, 7])
-def test_original_and_stable_are_transformers_linear_schedule_with_two_epochs_of_warm_up(
-    preset, epochs, steps
-):
-    schedule = preset()
-    assert schedule.epochs == epochs
-    rates, ends, reason = drive(schedule, [None] * epochs, steps, epochs)
-    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    peer = transformers.get_linear_schedule_with_warmup(optimizer, 2 * steps, epochs * steps)
-    expected = []
-    for _ in range(epochs * steps):
-        expected.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        peer.step()
-    assert rates == pytest.approx(expected, abs=1e-15)
-    assert (ends[-1], reason) == (0.0, None)
-
-
 def test_the_adaptive_presets_numbers_are_the_papers():
-    assert adaptive().settings == AdaptiveSettings(2, 0, 7, 0.0, True, 250)
-    assert adaptive().epochs == 250
+    assert Adaptive().settings == AdaptiveSettings(2, 0, 7, 0.0, True, 250)
+    assert Adaptive().epochs == 250
     assert hybrid(20).epochs == 20
+    made = recipe("adaptive").settings  # where it differs: the authors train at 2e-5, not clipped
+    assert (made.learning_rate, made.clip) == (5e-5, 1.0)
 
 
 @pytest.mark.parametrize("epochs", [9, 12, 20])
@@ -517,53 +509,23 @@ def test_hybrid_has_the_curve_of_adaptive_without_restarts_of_the_same_length(ep
     assert fixed_ends == pytest.approx(ends, abs=1e-15)
 
 
-def test_a_fixed_schedule_in_a_longer_run_falls_to_0_at_the_end_of_that_run():
-    rates, ends, _ = drive(original(), [None] * 8, 2, 8)
-    assert rates[:5] == [0, 0.25, 0.5, 0.75, 1.0]
-    assert ends[-1] == 0 and rates[-1] == pytest.approx(1 / 12)
-    rates, ends, _ = drive(hybrid(9), [None] * 30, 2, 30)
-    assert rates[4:47] == [1.0] * 43 and rates[47] < 1 and ends[-1] == 0
-    # A cool-down that begins during warm-up starts at the full rate, as adaptive's would.
-    assert drive(hybrid(8), [None] * 8, 1, 8)[0][:3] == [0, 1.0, 6 / 7]
-    assert drive(Trapezoid(4, 0), [None] * 4, 1, 4)[0] == [1.0, 0.75, 0.5, 0.25]
-
-
 # --- 12. resuming --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("cut", range(42))
-def test_a_run_cut_at_any_step_goes_on_with_the_same_rates_and_the_same_end(cut):
-    whole, _, reason = drive(adaptive(), TRACE_2, 3, 250)
-    first, second = adaptive(), adaptive()
-    first.begin(3, 250)
-    rates = []
-    for step in range(cut):
-        rates.append(first.factor(step))
-        if step % 3 == 2:
-            first.after_epoch(TRACE_2[step // 3])
-    second.begin(3, 250)
-    second.load_state_dict(json.loads(json.dumps(first.state_dict(), allow_nan=False)))
-    ended = None
-    for step in range(cut, 42):
-        rates.append(second.factor(step))
-        if step % 3 == 2:
-            ended = second.after_epoch(TRACE_2[step // 3])
-    assert rates == whole
+@pytest.mark.parametrize("cut", range(14))
+def test_a_machine_made_anew_and_told_the_losses_so_far_gives_the_same_rates_and_end(cut):
+    whole, _, reason = drive(Adaptive(), TRACE_2, 3, 250)
+    machine = Adaptive()
+    assert drive(machine, TRACE_1, 3, 250)[0] != whole  # `begin` forgets another run
+    machine.begin(3, 250)
+    for loss in TRACE_2[:cut]:
+        machine.after_epoch(loss)
+    rates, ended = [], None
+    for epoch in range(cut, 14):
+        rates += [machine.factor(step) for step in range(3 * epoch, 3 * epoch + 3)]
+        ended = machine.after_epoch(TRACE_2[epoch])
+    assert rates == whole[3 * cut :]
     assert ended == reason
-
-
-def test_resuming_under_other_settings_is_refused_and_a_second_run_starts_anew():
-    machine = adaptive()
-    rates, _, _ = drive(machine, TRACE_1, 3, 250)
-    saved = machine.state_dict()
-    assert drive(machine, TRACE_1, 3, 250)[0] == rates  # `begin` forgets the first run
-    other = Adaptive(AdaptiveSettings(patience=1))
-    other.begin(3, 250)
-    with pytest.raises(MiniftError, match=r"the saved schedule has settings .*'patience': 0"):
-        other.load_state_dict(saved)
-    machine.begin(4, 250)
-    with pytest.raises(MiniftError, match="has steps_per_epoch 3, but this run has 4; resume with"):
-        machine.load_state_dict(saved)
 
 
 @pytest.mark.parametrize(
@@ -578,15 +540,6 @@ def test_resuming_under_other_settings_is_refused_and_a_second_run_starts_anew()
 def test_settings_out_of_range_are_refused_by_name(arguments, message):
     with pytest.raises(MiniftError, match=message):
         AdaptiveSettings(**arguments)
-
-
-def test_a_run_too_short_for_a_fixed_schedule_is_refused_with_the_length_it_needs():
-    with pytest.raises(MiniftError, match="needs at least 8 epochs, got 7"):
-        hybrid(7)
-    with pytest.raises(MiniftError, match="needs at least 3 epochs, got 2"):
-        original().begin(10, 2)
-    with pytest.raises(MiniftError, match="warmup_epochs 2 and cooldown_epochs 0"):
-        Trapezoid(9, 2, 0)
 
 
 # --- 13. the loss it hears -----------------------------------------------------------------
@@ -686,7 +639,7 @@ def test_early_stopping_is_the_machine_without_warm_up_and_cooldown(losses, pati
     assert last_epoch(losses, patience, 0.0) == expected
 
 
-def test_early_stopping_keeps_the_rates_of_the_schedule_it_wraps_and_resumes():
+def test_early_stopping_keeps_the_rates_of_the_schedule_it_wraps():
     wrapped = EarlyStopping(1, schedule=Linear(0.2))
     rates, _, reason = drive(wrapped, [1, 2, 2, 0], 5, 10)
     plain, _, _ = drive(Linear(0.2), [None] * 3, 5, 10)
@@ -700,60 +653,3 @@ def test_early_stopping_keeps_the_rates_of_the_schedule_it_wraps_and_resumes():
             return "enough"
 
     assert drive(EarlyStopping(1, schedule=Enough()), [3, 2, 1], 5, 3)[2] == "enough"
-
-    first, second = EarlyStopping(1), EarlyStopping(1)
-    for schedule in (first, second):
-        schedule.begin(5, 10)
-    assert first.after_epoch(1.0) is None and first.after_epoch(2.0) is None
-    second.load_state_dict(json.loads(json.dumps(first.state_dict())))
-    assert second.after_epoch(2.0) == reason
-
-
-# --- slanted triangular rates --------------------------------------------------------------
-
-
-def printed(total: int, ratio: int = 32) -> list[Fraction]:
-    """The formula as ULMFiT prints it, cut_fraction = 1/10, in exact fractions."""
-    cut, rates = total // 10, []
-    for t in range(total):
-        p = Fraction(t, cut) if t < cut else 1 - Fraction(t - cut, cut * (10 - 1))
-        rates.append((1 + p * (ratio - 1)) / ratio)
-    return rates
-
-
-@pytest.mark.parametrize("total", [10, 30, 70, 100, 500, 1000])
-def test_slanted_triangle_is_the_printed_formula_where_ten_divides_the_number_of_steps(total):
-    rates, _, _ = drive(SlantedTriangular(), [None] * (total // 10), 10, total // 10)
-    assert rates == pytest.approx([float(rate) for rate in printed(total)], abs=1e-14)
-
-
-def test_slanted_triangle_rises_then_falls_between_its_bounds_for_every_length_up_to_500():
-    for total in range(1, 501):
-        schedule = SlantedTriangular()
-        rates, ends, _ = drive(schedule, [None], total, 1)
-        cut = max(1, total // 10)
-        assert rates[0] == 1 / 32
-        assert ends == [pytest.approx(1 / 32 if total > 1 else 1.0)]
-        assert schedule.factor(cut) == 1.0
-        assert all(1 / 32 <= rate <= 1 for rate in rates)
-        assert rates[: cut + 1] == sorted(set(rates[: cut + 1]))
-        assert rates[cut:] == sorted(set(rates[cut:]), reverse=True)
-
-
-@pytest.mark.parametrize(
-    "total,last,negative", [(19, -0.83, 8), (15, -0.40, None), (99, -0.064, None)]
-)
-def test_the_printed_formula_goes_negative_where_ours_does_not(total, last, negative):
-    assert float(printed(total)[-1]) == pytest.approx(last, abs=5e-3)
-    assert negative is None or sum(rate < 0 for rate in printed(total)) == negative
-    assert min(drive(SlantedTriangular(), [None], total, 1)[0]) == 1 / 32
-
-
-def test_slanted_triangles_cut_is_not_lost_to_rounding_and_bad_shapes_are_refused():
-    schedule = SlantedTriangular(cut_fraction=0.29)
-    schedule.begin(100, 1)
-    assert 0.29 * 100 < 29 and schedule.cut == 29
-    with pytest.raises(MiniftError, match="cut_fraction must lie between 0 and 1, got 0"):
-        SlantedTriangular(cut_fraction=0)
-    with pytest.raises(MiniftError, match=r"ratio must be at least 1, got 0\.5"):
-        SlantedTriangular(ratio=0.5)

@@ -7,46 +7,32 @@ parameter counts of BERT base and large                       the paper's arithm
 what is frozen keeps its bits, with decay and old momentum    bit equality
 the key bias cannot matter                                    float64 gradients; a shift by 10
 gradients pass through frozen layers unchanged                those of full fine-tuning
-a delta file restores the fine-tuned model on a fresh one     bit equality; transformers
 """
 
 from __future__ import annotations
 
-import copy
-import json
 import math
 
 import pytest
 import torch
 import transformers
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch.nn import functional as F
 
 from minift.bert.config import BertConfig
+from minift.bert.counts import by_kind, what_learns
 from minift.bert.dropout import set_dropout_generator
 from minift.bert.encoder import Bert
-from minift.bert.heads import MaskedLM, SequenceClassifier, TokenClassifier
-from minift.checkpoints.delta import load_delta, save_delta
+from minift.bert.heads import SequenceClassifier, TokenClassifier
+from minift.bert.masked_lm import MaskedLM
 from minift.checkpoints.weights import hf_name
 from minift.errors import MiniftError
-from minift.methods.bitfit import TERMS, bitfit, count_trainable, head_only
-from minift.methods.child_tuning import FixedMask
-from minift.methods.random_masks import random_scalars
+from minift.methods.bitfit import TERMS, bitfit
+from minift.methods.freezing import head_only
 from minift.training.batches import Item, make_batch
-from minift.training.loop import (
-    Seeds,
-    Settings,
-    adamw,
-    cross_entropy,
-    everything,
-    fine_tune,
-    select,
-)
+from minift.training.loop import Settings, adamw, cross_entropy, everything, select
 from minift.training.schedules import Linear
 from tests.bert.reference import copy_weights, hf_config, inputs, own_config, randomise
-
-SEEDS = Seeds.all(0)
+from tests.methods.tuning import SEEDS, tune
 
 
 def pair(seed: int = 0) -> tuple[torch.nn.Module, SequenceClassifier]:
@@ -178,7 +164,7 @@ def test_a_tied_head_trains_without_the_embedding_it_is_tied_to():
     assert {hf_name(name) for name in bitfit()(model)} == hf_biases(3) | head
     assert {hf_name(name) for name in head_only()(model)} == head
     before = snapshot(model)
-    fine_tune(model, sentences(8), Settings(2, 4, weight_decay=0.5), SEEDS, trainable=bitfit())
+    tune(model, sentences(8), Settings(2, batch_size=4, weight_decay=0.5), trainable=bitfit())
     assert {hf_name(name) for name in moved(before, model)} <= hf_biases(3) | head
     assert not torch.equal(before["bias"], model.bias)
 
@@ -229,21 +215,13 @@ def test_the_small_subset_leaves_the_pooler_alone_unless_it_is_asked_for():
     assert asked == small | {"bert.pooler.dense.bias"}
 
 
-def test_the_table_of_terms_names_each_bias_once_in_our_names_and_in_hugging_faces():
+def test_the_table_of_terms_names_each_bias_once():
     model = SequenceClassifier(own_config(num_hidden_layers=1))
-    in_table = set()
-    for term in TERMS.values():
-        ours = [n for n in dict(model.named_parameters()) if n.endswith("." + term.suffix)]
-        in_layers = f"bert.layers.0.{term.suffix}"
-        ours = in_layers if in_layers in ours else f"bert.{term.suffix}"
-        assert hf_name(ours).removeprefix("bert.").removeprefix("encoder.layer.0.") == (
-            term.hf_suffix
-        )
-        in_table.add(ours)
-    assert in_table == set(bitfit()(model)) - CLASSIFIER
-    assert [t.symbol for t in TERMS.values()][:8] == (
-        ["b_q", "b_k", "b_v", "b_m1", "b_LN1", "b_m2", "b_m3", "b_LN2"]
-    )
+    names = [name for name, _ in model.named_parameters()]
+    per_layer = [f"bert.layers.0.{suffix}" for suffix in list(TERMS.values())[:8]]
+    once = [f"bert.{suffix}" for suffix in list(TERMS.values())[8:]]
+    assert set(per_layer + once) <= set(names) and len(TERMS) == 10
+    assert set(per_layer + once) == set(bitfit()(model)) - CLASSIFIER
 
 
 def test_an_unknown_term_is_refused_with_the_nearest_one():
@@ -310,31 +288,30 @@ def test_counts_are_those_of_the_papers_models(config, encoder, biases, small, h
     assert size(bitfit(("query", "intermediate", "pooler"))(model)) == code_small
     assert size(head_only()(model)) == head
 
-    table = {line.part: line for line in count_trainable(model, bitfit()(model))}
-    assert (table["biases"].trains, table["biases"].of) == (biases, biases)
-    assert (table["head"].trains, table["head"].of) == (head, head)
-    assert (table["encoder"].trains, table["encoder"].of) == (biases, encoder)
-    assert (table["all"].trains, table["all"].of) == (biases + head, encoder + head)
+    table = what_learns(model, bitfit()(model), division=by_kind)
+    assert (table["biases"].learning, table["biases"].elements) == (biases, biases)
+    assert (table["head"].learning, table["head"].elements) == (head, head)
+    assert (table["all"].learning, table["all"].elements) == (biases + head, encoder + head)
     tables = (30_522 + 512 + 2) * config.hidden_size
-    assert (table["embeddings"].trains, table["embeddings"].of) == (0, tables)
-    assert table["other weights"].of == encoder - biases - tables
-    share = {BASE: "0.0940%", LARGE: "0.0813%"}[config]
-    assert str(table["encoder"]).endswith(share)
-    assert f"{biases:,} of" in str(table["encoder"])
+    assert (table["embeddings"].learning, table["embeddings"].elements) == (0, tables)
+    assert table["other weights"].elements == encoder - biases - tables
+    share = {BASE: "0.0940 %", LARGE: "0.0813 %"}[config]
+    assert f"{biases / encoder:.4%}" == share.replace(" ", "")
+    assert f"{biases:,} of" in str(table["biases"])
 
-    full = {line.part: line for line in count_trainable(model, everything(model))}
-    assert all(line.trains == line.of for line in full.values())
+    full = what_learns(model, everything(model), division=by_kind)
+    assert all(row.learning == row.elements for row in full.values())
 
 
 # What training does
 
 
 def test_fifty_steps_equal_transformers_with_the_same_tensors_set_free():
-    settings = Settings(10, 4, learning_rate=1e-3, weight_decay=0.1, epsilon=1e-6)
+    settings = Settings(10, batch_size=4, learning_rate=1e-3, weight_decay=0.1, epsilon=1e-6)
     items = sentences(20)
     reference, own = pair()
     before = snapshot(own)
-    history = fine_tune(own, items, settings, SEEDS, trainable=bitfit())
+    history = tune(own, items, settings, trainable=bitfit())
     assert history.epochs[-1].step == 50
     names = hf_biases(3) | {"bert.pooler.dense.bias"} | CLASSIFIER
     train_reference(reference, items, settings, names)
@@ -419,7 +396,7 @@ def test_head_only_trains_the_head_and_leaves_the_encoders_output_bit_identical(
     model, packed = classifier(), inputs(0)[0]
     before, hidden = snapshot(model), model.bert(packed)
     pooled = model.bert.pooler(hidden)
-    fine_tune(model, sentences(8), Settings(3, 4, weight_decay=0.5), SEEDS, trainable=head_only())
+    tune(model, sentences(8), Settings(3, batch_size=4, weight_decay=0.5), trainable=head_only())
     assert moved(before, model) == CLASSIFIER
     assert torch.equal(model.bert(packed), hidden)
     assert torch.equal(model.bert.pooler(model.bert(packed)), pooled)
@@ -438,14 +415,13 @@ def test_the_optimizer_holds_a_state_for_trained_tensors_only():
 
 
 def test_a_hundred_examples_get_at_least_the_step_floor():
-    model = classifier(num_hidden_layers=1)
-    items, schedule = sentences(100), Linear()
-    settings = Settings(epochs=2, batch_size=16, min_steps=40)
-    history = fine_tune(model, items, settings, SEEDS, trainable=bitfit(), schedule=schedule)
-    assert history.epochs[-1].step == 42  # six epochs of 7 steps
-    assert schedule.total == 42  # the rate falls over the longer run, not over the shorter
-    settings = Settings(epochs=2, batch_size=16)  # negative control
-    assert fine_tune(model, items, settings, SEEDS, trainable=bitfit()).epochs[-1].step == 14
+    model, items, schedule = classifier(num_hidden_layers=1), sentences(100), Linear()
+    settings = Settings(min_steps=60)
+    history = tune(model, items, settings, trainable=bitfit(), schedule=schedule)
+    assert history.epochs[-1].step == 63  # nine epochs of 7 steps; eight would be 56
+    assert schedule.total == 63  # the rate falls over the longer run, not over the shorter
+    settings = Settings(epochs=2, min_steps=60)  # negative control: a number of epochs is exact
+    assert tune(model, items, settings, trainable=bitfit()).epochs[-1].step == 14
 
 
 @pytest.mark.parametrize(("keep", "epoch"), [("last", 3), ("best", 2)])
@@ -456,13 +432,13 @@ def test_which_epochs_weights_are_kept_is_chosen_and_said(keep, epoch):
         seen.append(snapshot(model))
         return 0.0, (0.3, 0.9, 0.5)[len(seen) - 1]
 
-    settings = Settings(3, 4, keep=keep, learning_rate=1e-2)
-    history = fine_tune(model, sentences(8), settings, SEEDS, trainable=bitfit(), validate=validate)
+    settings = Settings(3, batch_size=4, keep=keep, learning_rate=1e-2)
+    history = tune(model, sentences(8), settings, trainable=bitfit(), validate=validate)
     assert history.kept_epoch == epoch
     assert moved(seen[epoch - 1], model) == set()
     assert all(moved(seen[other], model) for other in range(3) if other != epoch - 1)
-    with pytest.raises(MiniftError, match="validation split"):
-        fine_tune(model, sentences(8), Settings(keep="best"), SEEDS, trainable=bitfit())
+    with pytest.raises(MiniftError, match="decides by the development split"):
+        tune(model, sentences(8), Settings(keep="best"), trainable=bitfit())
 
 
 def test_dropout_stays_active_in_frozen_layers_and_evaluation_is_deterministic():
@@ -477,184 +453,3 @@ def test_dropout_stays_active_in_frozen_layers_and_evaluation_is_deterministic()
     assert not torch.equal(*seen)
     model.eval()
     assert torch.equal(model(packed), model(packed))
-
-
-# The delta file
-
-
-@pytest.fixture
-def tuned() -> tuple[SequenceClassifier, SequenceClassifier]:
-    """A BitFit-tuned model, and the pretrained one with another head."""
-    model = classifier()
-    fresh = copy.deepcopy(model)
-    randomise(fresh.classifier, seed=9)
-    settings = Settings(2, 4, learning_rate=1e-2)
-    fine_tune(model, sentences(8), settings, SEEDS, trainable=bitfit())
-    return model, fresh
-
-
-def same_bits(one, other) -> bool:
-    tensors = dict(other.named_parameters())
-    return all(
-        torch.equal(p.view(torch.int64), tensors[n].view(torch.int64))
-        for n, p in one.named_parameters()
-    )
-
-
-def test_a_delta_restores_the_exact_logits_on_a_fresh_encoder(tuned, tmp_path):
-    model, fresh = tuned
-    save_delta(model, fresh, tmp_path / "bitfit.safetensors", "tiny")
-    packed = inputs(0)[0]
-    assert not torch.equal(fresh(packed), model(packed))
-    load_delta(tmp_path / "bitfit.safetensors", fresh)
-    assert torch.equal(fresh(packed), model(packed))
-    assert same_bits(model, fresh)
-
-
-def test_a_delta_holds_what_changed_and_the_head_and_nothing_else(tuned, tmp_path):
-    model, fresh = tuned
-    save_delta(model, fresh, tmp_path / "bitfit.safetensors")
-    with safe_open(tmp_path / "bitfit.safetensors", "pt") as file:
-        names = set(file.keys())
-    changed = {hf_name(name) for name in moved(snapshot(fresh), model)}
-    assert names == changed | CLASSIFIER
-    assert names <= hf_biases(3) | {"bert.pooler.dense.bias"} | CLASSIFIER
-    assert len(names) >= 8 * 3 + 2 + 2 - 3  # rounding noise may or may not move a key bias
-    size = (tmp_path / "bitfit.safetensors").stat().st_size
-    numbers = sum(p.numel() for n, p in model.named_parameters() if hf_name(n) in names)
-    assert numbers * 8 < size < numbers * 8 + 12_000  # the header, with one line a base tensor
-
-
-def test_transformers_reads_the_delta_by_its_names(tmp_path):
-    reference, own = pair()
-    fresh = copy.deepcopy(own)
-    fine_tune(own, sentences(8), Settings(2, 4, learning_rate=1e-2), SEEDS, trainable=bitfit())
-    save_delta(own, fresh, tmp_path / "d.safetensors")
-    with safe_open(tmp_path / "d.safetensors", "pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    _, unexpected = reference.load_state_dict(tensors, strict=False)
-    packed, padded = inputs(0)
-    assert unexpected == []
-    torch.testing.assert_close(own(packed), reference(**padded).logits, rtol=0, atol=1e-9)
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_drawn_scalars_are_kept_as_indices_and_values(dtype, device, tmp_path):
-    model = classifier().to(device, dtype)
-    fresh = copy.deepcopy(model)
-    drawn = random_scalars(model, 300, torch.Generator().manual_seed(0))
-    settings = Settings(3, 4, learning_rate=1e-1)
-    fine_tune(model, sentences(8), settings, SEEDS, gradients=FixedMask(drawn))
-    path = tmp_path / "scalars.safetensors"
-    save_delta(model, fresh, path)
-    with safe_open(path, "pt") as file:
-        found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    word = "bert.embeddings.word_embeddings.weight"
-    chosen = set(drawn["bert.embeddings.word.weight"].flatten().nonzero().flatten().tolist())
-    assert set(found[f"{word}.indices"].tolist()) <= chosen
-    assert len(found[f"{word}.indices"]) == len(found[f"{word}.values"]) > 0
-    assert word not in found
-    load_delta(path, fresh)
-    assert moved(snapshot(model), fresh) == set()
-
-
-def test_a_delta_compares_bits_so_that_minus_zero_comes_back(tmp_path):
-    model = classifier()
-    fresh = copy.deepcopy(model)
-    with torch.no_grad():
-        fresh.bert.pooler.dense.bias[0] = 0.0
-        model.bert.pooler.dense.bias[0] = -0.0
-    save_delta(model, fresh, tmp_path / "d.safetensors")
-    load_delta(tmp_path / "d.safetensors", fresh)
-    assert math.copysign(1, fresh.bert.pooler.dense.bias[0].item()) == -1
-
-
-def test_full_fine_tuning_fits_a_delta_too(tmp_path):
-    model = classifier()
-    fresh = copy.deepcopy(model)
-    fine_tune(model, sentences(8), Settings(2, 4), SEEDS)
-    save_delta(model, fresh, tmp_path / "d.safetensors")
-    load_delta(tmp_path / "d.safetensors", fresh)
-    assert same_bits(model, fresh)
-
-
-def test_the_base_may_be_a_bare_encoder_and_a_pooler_it_lacks_counts_as_head(tuned, tmp_path):
-    model, fresh = tuned
-    bare = copy.deepcopy(fresh.bert)
-    bare.pooler = None
-    save_delta(model, bare, tmp_path / "d.safetensors")
-    randomise(fresh.bert.pooler, seed=5)  # drawn anew, as for a checkpoint without a pooler
-    load_delta(tmp_path / "d.safetensors", fresh)
-    assert same_bits(model, fresh)
-
-
-def test_a_delta_is_refused_by_another_base_which_stays_as_it_was(tuned, tmp_path):
-    model, fresh = tuned
-    path = tmp_path / "d.safetensors"
-    save_delta(model, fresh, path, base_name="tiny-uncased")
-    other = copy.deepcopy(fresh)
-    with torch.no_grad():
-        other.bert.layers[1].output.weight[0, 0] += 1e-12
-    before = snapshot(other)
-    expected = r'"tiny-uncased".* 1 of 55 tensors, first bert\.encoder\.layer\.1\.output\.dense'
-    with pytest.raises(MiniftError, match=expected):
-        load_delta(path, other)
-    assert moved(before, other) == set()
-    with pytest.raises(MiniftError, match=r"float32 .*, expected float64"):
-        load_delta(path, copy.deepcopy(fresh).float())
-    tagger = TokenClassifier(own_config()).double()
-    tagger.bert.load_state_dict(fresh.bert.state_dict(), strict=False)
-    with pytest.raises(MiniftError, match=r"2 of 55 .* bert\.pooler\.dense\.weight \(absent"):
-        load_delta(path, tagger)
-
-
-def test_a_delta_is_refused_where_head_or_labels_do_not_fit(tuned, tmp_path):
-    model, fresh = tuned
-    path = tmp_path / "d.safetensors"
-    save_delta(model, fresh, path)
-    swapped = SequenceClassifier(BertConfig(**{**vars(fresh.config), "labels": ("L1", "L0", "L2")}))
-    swapped.double().load_state_dict(fresh.state_dict())
-    with pytest.raises(
-        MiniftError, match=r"labels are L0, L1, L2, in this order, but .* L1, L0, L2"
-    ):
-        load_delta(path, swapped)
-
-    tagger = randomise(TokenClassifier(own_config()), 0).double()
-    save_delta(tagger, copy.deepcopy(tagger.bert), path)
-    masked_lm = MaskedLM(own_config()).double()
-    masked_lm.bert.load_state_dict(tagger.bert.state_dict())
-    with pytest.raises(MiniftError, match=r"classifier\.weight is in no such model.*is missing"):
-        load_delta(path, masked_lm)
-    wide = TokenClassifier(own_config()).double()
-    wide.bert.load_state_dict(tagger.bert.state_dict())
-    wide.classifier = torch.nn.Linear(24, 5).double()
-    with pytest.raises(MiniftError, match=r"\(3, 24\) in the file and \(5, 24\) in the model"):
-        load_delta(path, wide)
-
-
-def test_files_that_are_no_delta_are_refused(tuned, tmp_path):
-    model, fresh = tuned
-    save_delta(model, fresh, tmp_path / "d.safetensors")
-    whole = (tmp_path / "d.safetensors").read_bytes()
-    (tmp_path / "half.safetensors").write_bytes(whole[: len(whole) // 2])
-    for name in ("half.safetensors", "absent.safetensors"):
-        with pytest.raises(MiniftError, match=rf"{name}: cannot be read as a delta file"):
-            load_delta(tmp_path / name, fresh)
-    save_file(fresh.state_dict(), tmp_path / "model.safetensors", {"format": "pt"})
-    with pytest.raises(MiniftError, match="no delta file: it does not say which encoder"):
-        load_delta(tmp_path / "model.safetensors", fresh)
-    identity = {"base": json.dumps({}), "base_name": "x", "labels": json.dumps(["L0", "L1", "L2"])}
-    name = "bert.pooler.dense.bias"
-    broken = {f"{name}.indices": torch.tensor([99]), f"{name}.values": torch.ones(1)}
-    save_file(broken, tmp_path / "b.safetensors", identity)
-    with pytest.raises(MiniftError, match="index outside its 24 elements"):
-        load_delta(tmp_path / "b.safetensors", fresh)
-
-
-def test_the_tuned_model_itself_or_another_size_cannot_be_the_base(tuned, tmp_path):
-    model, _ = tuned
-    with pytest.raises(MiniftError, match="load the encoder once more"):
-        save_delta(model, model.bert, tmp_path / "d.safetensors")
-    with pytest.raises(MiniftError, match=r"\(61, 24\) in the model and \(62, 24\) in base"):
-        save_delta(model, classifier(vocab_size=62), tmp_path / "d.safetensors")
-    assert list(tmp_path.iterdir()) == []

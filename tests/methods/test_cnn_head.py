@@ -27,9 +27,9 @@ from minift.active.mc_dropout import TextMasks, mc_logits
 from minift.active.sites import dropout_sites, sampling
 from minift.bert.packing import pack, to_device
 from minift.errors import MiniftError
-from minift.methods.bitfit import bitfit, head_only
+from minift.methods.bitfit import bitfit
 from minift.methods.cnn_head import ConvClassifier, Convolutions
-from minift.methods.freezing import freeze
+from minift.methods.freezing import freeze, head_only
 from minift.methods.recipes import recipe
 from minift.runs.fit import fit
 from minift.runs.folder import load_run

@@ -7,8 +7,7 @@ frozen tensors keep their bits, with decay and old momentum   bit equality
 layers below an output-side frozen block learn all the same   gradients of full fine-tuning
 50 steps are those of the same tensors frozen in HF           transformers + torch.optim.AdamW
 a quiet prefix takes away noise and nothing else              dropout probability 0 there
-patterns freeze what they match and a mistyped one is named   fnmatch by hand
-the table of what trains adds up                              sums over the model
+dropout stays on in layers frozen next to the output          two passes differ
 """
 
 from __future__ import annotations
@@ -17,28 +16,20 @@ import pytest
 import torch
 
 from minift.bert.config import BertConfig
+from minift.bert.counts import what_learns
 from minift.bert.dropout import Dropout, set_dropout_generator
-from minift.bert.encoder import Bert
-from minift.bert.heads import MaskedLM, SequenceClassifier, TokenClassifier
+from minift.bert.encoder import Bert, frozen_prefix
+from minift.bert.heads import SequenceClassifier
+from minift.bert.masked_lm import MaskedLM
 from minift.checkpoints.weights import hf_name
 from minift.errors import MiniftError
-from minift.methods.bitfit import bitfit, head_only
-from minift.methods.freezing import freeze, freeze_pattern, what_trains
-from minift.speed.prefix import quiet, quiet_prefix
+from minift.methods.bitfit import bitfit
+from minift.methods.freezing import freeze, head_only
 from minift.training.batches import make_batch
-from minift.training.loop import (
-    Recipe,
-    Settings,
-    adamw,
-    cross_entropy,
-    everything,
-    fine_tune,
-    select,
-)
+from minift.training.loop import Settings, adamw, cross_entropy, everything, select
 from tests.bert.reference import inputs, own_config
 from tests.methods.test_bitfit import (
     CLASSIFIER,
-    SEEDS,
     classifier,
     moved,
     pair,
@@ -46,6 +37,7 @@ from tests.methods.test_bitfit import (
     snapshot,
     train_reference,
 )
+from tests.methods.tuning import tune
 
 POOLER = {"bert.pooler.dense.weight", "bert.pooler.dense.bias"}
 EMBEDDINGS = {
@@ -113,26 +105,15 @@ def test_each_frozen_layer_of_bert_base_is_7_087_872_parameters_fewer(layers, em
     names = freeze(layers, embeddings)(model)
     assert sum(parameters[name].numel() for name in names) == expected
 
-    rows = {row.name: row for row in what_trains(model, names)}
-    assert list(rows) == ["embeddings", *(f"layer {n}" for n in range(12)), "pooler", "head", "all"]
-    assert rows["all"].parameters_trained == expected
-    assert rows["layer 3"].parameters == 7_087_872
-    assert (rows["layer 0"].trains == "no") == (layers > 0 or layers == -12)
-    assert (rows["layer 11"].trains == "no") == (layers < 0 or layers == 12)
-    assert rows["embeddings"].trains == ("no" if embeddings else "yes")
-    assert (rows["pooler"].parameters, rows["head"].parameters) == (590_592, 1_538)
-
-
-def test_the_table_tells_a_part_that_trains_in_part_and_leaves_out_what_a_model_lacks():
-    model = TokenClassifier(own_config())
-    rows = what_trains(model, bitfit()(model))
-    layers = ["layer 0", "layer 1", "layer 2"]
-    assert [row.name for row in rows] == ["embeddings", *layers, "head", "all"]
-    assert [row.trains for row in rows] == ["in part"] * 4 + ["yes", "in part"]
-    layer = rows[1]
-    assert (layer.tensors, layer.tensors_trained, layer.parameters_trained) == (16, 8, 7 * 24 + 40)
-    assert "   8 of  16 tensors          208 of        4,480 parameters  in part" in str(layer)
-    assert rows[-1].parameters == sum(p.numel() for p in model.parameters())
+    rows = what_learns(model, names)
+    assert rows["all"].learning == expected
+    assert rows["layer 3"].elements == 7_087_872
+    for part, frozen in (
+        ("layer 0", layers > 0 or layers == -12),
+        ("layer 11", layers < 0 or layers == 12),
+        ("embeddings", embeddings),
+    ):
+        assert rows[part].learning == (0 if frozen else rows[part].elements)
 
 
 @pytest.mark.parametrize(("layers", "side"), [(4, "input"), (-4, "output")])
@@ -146,41 +127,6 @@ def test_freezing_everything_is_an_error():
     with pytest.raises(MiniftError, match="nothing could learn"):
         freeze(3)(bare)
     assert len(freeze(3, embeddings=False)(bare)) == 5
-    with pytest.raises(MiniftError, match="nothing could learn"):
-        freeze_pattern("bert.*", "classifier.*")(SequenceClassifier(own_config()))
-
-
-# Patterns
-
-
-def test_a_pattern_freezes_what_it_matches_over_the_whole_name():
-    model = SequenceClassifier(own_config(num_hidden_layers=12))
-    everything_hf = {hf_name(name) for name in everything(model)}
-    names = {hf_name(name) for name in freeze_pattern("bert.layers.1.*")(model)}
-    assert names == everything_hf - hf_layers(1)
-    names = {hf_name(name) for name in freeze_pattern("bert.layers.1*")(model)}
-    assert names == everything_hf - hf_layers(1, 10, 11)
-    names = {hf_name(n) for n in freeze_pattern("bert.embeddings.*", "*.pooler.*")(model)}
-    assert names == everything_hf - EMBEDDINGS - POOLER
-    names = {hf_name(n) for n in freeze_pattern("bert.layers.*.output.bias")(model)}
-    outputs = {n for n in everything_hf if n.endswith("output.dense.bias")}  # * spans dots
-    assert names == everything_hf - outputs and len(outputs) == 24
-    with pytest.raises(MiniftError, match=r'"layers\.1" matches no parameter'):
-        freeze_pattern("layers.1")(model)  # part of a name is not the name
-
-
-@pytest.mark.parametrize(
-    ("pattern", "near"),
-    [
-        ("bert.layer.0.*", r"bert\.layers\.0\.\*"),
-        ("bert.embedings.*", r"bert\.embeddings\.\*"),
-        ("bert.encoder.layer.2.output.dense.weight", r"bert\.layers\.2\.output\.weight"),
-        ("Classifier.weight", r"classifier\.weight"),
-    ],
-)
-def test_a_pattern_that_matches_nothing_is_an_error_that_lists_near_names(pattern, near):
-    with pytest.raises(MiniftError, match=rf"matches no parameter; near it are .*{near}"):
-        freeze_pattern("bert.pooler.*", pattern)(SequenceClassifier(own_config()))
 
 
 # What training does
@@ -216,10 +162,8 @@ def test_frozen_layers_keep_their_bits_under_decay_and_momentum_from_earlier_tra
 def test_the_loop_leaves_frozen_layers_bit_identical(layers):
     model = classifier()
     before = snapshot(model)
-    settings = Settings(3, 4, weight_decay=0.5, learning_rate=1e-2)
-    history = fine_tune(
-        model, sentences(8), Recipe(trainable=freeze(layers), settings=settings), SEEDS
-    )
+    settings = Settings(3, batch_size=4, weight_decay=0.5, learning_rate=1e-2)
+    history = tune(model, sentences(8), settings, trainable=freeze(layers))
     assert set(history.trained) == set(freeze(layers)(model))
     assert moved(before, model) <= set(history.trained)
     assert "bert.layers.0.output.weight" in (moved(before, model) if layers < 0 else before)
@@ -259,11 +203,11 @@ def test_the_backward_pass_stops_above_frozen_input_layers_and_passes_output_lay
     [(1, hf_layers(1, 2)), (-1, EMBEDDINGS | hf_layers(0, 1))],
 )
 def test_fifty_steps_equal_transformers_with_the_same_tensors_frozen(layers, learning):
-    settings = Settings(10, 4, learning_rate=1e-4, weight_decay=0.1, epsilon=1e-6)
+    settings = Settings(10, batch_size=4, learning_rate=1e-4, weight_decay=0.1, epsilon=1e-6)
     items = sentences(20)
     reference, own = pair()
     before = snapshot(own)
-    history = fine_tune(own, items, Recipe(trainable=freeze(layers), settings=settings), SEEDS)
+    history = tune(own, items, settings, trainable=freeze(layers))
     assert history.epochs[-1].step == 50
     train_reference(reference, items, settings, learning | POOLER | CLASSIFIER)
     expected = dict(reference.named_parameters())
@@ -294,7 +238,7 @@ EMBEDDINGS_AND_LAYERS = ["bert.embeddings", "bert.layers.0", "bert.layers.1", "b
         (freeze(1, embeddings=False), 0),  # what learns lies below layer 0
         (freeze(0, embeddings=True), 1),
         (freeze(2), 3),
-        (freeze_pattern("bert.embeddings.*", "bert.layers.0.*", "bert.layers.2.*"), 2),
+        (lambda model, epoch: [name for name in everything(model) if "layers.1." in name], 2),
         (freeze(3), 4),
         (head_only(), 4),
     ],
@@ -303,21 +247,26 @@ def test_the_quiet_prefix_is_all_that_lies_below_the_lowest_parameter_that_learn
     method, quiet_modules
 ):
     model = SequenceClassifier(own_config())
-    found = names_of(model, quiet_prefix(model, method(model)))
-    assert found == EMBEDDINGS_AND_LAYERS[:quiet_modules]
+    select(model, method)
+    assert names_of(model, frozen_prefix(model)) == EMBEDDINGS_AND_LAYERS[:quiet_modules]
 
 
 def test_a_tied_embedding_that_learns_as_the_decoder_is_not_quiet():
     model = MaskedLM(own_config())
-    learning = [*freeze(3)(model), "bert.embeddings.word.weight"]
-    assert quiet_prefix(model, learning) == []
-    assert len(quiet_prefix(model, freeze(3)(model))) == 4
+    select(model, lambda *_: [*freeze(3)(model), "bert.embeddings.word.weight"])
+    assert frozen_prefix(model) == []
+    select(model, freeze(3))
+    assert len(frozen_prefix(model)) == 4
 
 
-def test_a_bare_encoder_has_a_quiet_prefix_and_a_model_without_one_has_none():
-    bare = Bert(own_config())
-    assert quiet_prefix(bare, freeze(1)(bare)) == [bare.embeddings, bare.layers[0]]
-    assert quiet_prefix(torch.nn.Linear(2, 2), ["weight"]) == []
+def test_a_model_without_an_encoder_has_no_quiet_prefix():
+    assert frozen_prefix(torch.nn.Linear(2, 2).requires_grad_(False)) == []
+
+
+def quieten(model) -> None:
+    """What the loop does at the start of an epoch."""
+    for module in frozen_prefix(model):
+        module.eval()
 
 
 def dropping(**changes) -> SequenceClassifier:
@@ -330,7 +279,7 @@ def gradients_with_noise(model, prefix_quiet: bool) -> dict[str, torch.Tensor]:
     set_dropout_generator(model, torch.Generator().manual_seed(7))
     model.train()
     if prefix_quiet:
-        quiet(quiet_prefix(model, parameters))
+        quieten(model)
     cross_entropy(model, make_batch(sentences(6))).sum().backward()
     return {name: p.grad.clone() for name, p in parameters.items()}
 
@@ -352,9 +301,8 @@ def test_a_quiet_prefix_changes_gradients_above_only_by_the_missing_noise():
 
 def test_a_quiet_prefix_gives_the_same_features_each_time_while_noise_stays_above():
     model = dropping()
-    parameters = select(model, freeze(2))
-    model.train()
-    quiet(quiet_prefix(model, parameters))
+    select(model, freeze(2))
+    quieten(model.train())
     seen: dict[int, list[torch.Tensor]] = {1: [], 2: []}
     for number, outputs in seen.items():
         model.bert.layers[number].register_forward_hook(
@@ -367,6 +315,16 @@ def test_a_quiet_prefix_gives_the_same_features_each_time_while_noise_stays_abov
     model.train()  # the next epoch of a loop that does not quiet again: noise is back
     model(packed), model(packed)
     assert not torch.equal(*seen[1][2:])
+
+
+def test_layers_frozen_next_to_the_output_keep_their_dropout():
+    model = dropping()
+    select(model, freeze(-1))
+    quieten(model.train())
+    hidden = torch.randn(5, 24, generator=torch.Generator().manual_seed(0)).double()
+    layer, packed = model.bert.layers[2], inputs(0, (5,))[0]
+    assert not any(parameter.requires_grad for parameter in layer.parameters())
+    assert not torch.equal(layer(hidden, packed.layout), layer(hidden, packed.layout))
 
 
 def test_without_dropout_a_quiet_prefix_changes_no_bit_of_a_gradient():

@@ -22,9 +22,10 @@ from minift.methods.child_tuning import FixedMask
 from minift.methods.freezing import freeze
 from minift.methods.random_masks import random_rows_columns, random_scalars
 from minift.training.batches import make_batch
-from minift.training.loop import Settings, adamw, everything, fine_tune, select
+from minift.training.loop import Settings, adamw, everything, select
 from minift.training.schedules import Linear
-from tests.methods.test_bitfit import CLASSIFIER, SEEDS, classifier, moved, sentences, snapshot
+from tests.methods.test_bitfit import CLASSIFIER, classifier, moved, sentences, snapshot
+from tests.methods.tuning import SEEDS, tune
 
 
 def stream(seed: int = 0) -> torch.Generator:
@@ -94,13 +95,13 @@ def test_the_number_of_scalars_a_tensor_gets_has_the_spread_of_drawing_without_r
 
 
 def test_only_the_drawn_scalars_learn_as_if_they_were_the_only_parameters():
-    settings = Settings(4, 4, learning_rate=1e-2, weight_decay=0.5, epsilon=1e-6, clip=0)
+    settings = Settings(4, batch_size=4, learning_rate=1e-2, weight_decay=0.5, epsilon=1e-6, clip=0)
     items = sentences(16)
     own, reference = classifier(), classifier()
     before = snapshot(own)
     masks = random_scalars(own, 500, stream())
     drawn = {name: places(mask) for name, mask in masks.items() if mask.any()}
-    fine_tune(own, items, settings, SEEDS, gradients=FixedMask(masks))
+    tune(own, items, settings, rule=FixedMask(masks))
     for name, parameter in own.named_parameters():  # what must not change keeps its bits
         if name not in CLASSIFIER:
             assert not ((parameter != before[name]) & ~masks[name]).any(), name
@@ -139,7 +140,7 @@ def test_only_the_drawn_scalars_learn_as_if_they_were_the_only_parameters():
 def test_without_the_rule_weight_decay_would_move_every_scalar_of_the_chosen_tensors():
     model = classifier()
     before = snapshot(model)
-    fine_tune(model, sentences(8), Settings(1, 4, learning_rate=1e-2, weight_decay=0.5), SEEDS)
+    tune(model, sentences(8), Settings(1, batch_size=4, learning_rate=1e-2, weight_decay=0.5))
     weight = "bert.layers.0.intermediate.weight"
     assert (dict(model.named_parameters())[weight] != before[weight]).all()
 
@@ -180,7 +181,7 @@ def test_the_controls_mask_after_clipping_so_the_norm_is_that_of_the_whole_gradi
         def after_step(self, parameters):
             drawn.after_step(parameters)
 
-    fine_tune(model, sentences(4), Settings(1, 4, clip=0.01), SEEDS, gradients=Spy())
+    tune(model, sentences(4), Settings(1, batch_size=4, clip=0.01), rule=Spy())
     assert norms[0] == pytest.approx(0.01, rel=1e-3)
     assert norms[1] < 0.009
 

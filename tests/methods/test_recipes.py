@@ -13,12 +13,13 @@ from __future__ import annotations
 import pytest
 import torch
 
+from minift.bert.counts import what_learns
 from minift.bert.heads import SequenceClassifier
 from minift.errors import MiniftError
-from minift.methods.bitfit import count_trainable
 from minift.methods.recipes import RATES, WORDS, recipe
-from minift.training.loop import Recipe, Seeds, Settings, fine_tune, select
+from minift.training.loop import Seeds, Settings, Team, number_of_epochs, select
 from tests.bert.reference import own_config, randomise
+from tests.methods.tuning import tune
 from tests.training.test_loop import make_items, weights
 
 
@@ -28,7 +29,7 @@ def model() -> SequenceClassifier:
 
 
 def learning(name: str) -> set[str]:
-    return set(recipe(name).trainable(model()))
+    return set(recipe(name).trainable(model(), 1))
 
 
 EXAMPLES = {
@@ -71,11 +72,11 @@ def test_rates_and_lengths_are_those_of_the_table():
 
 def test_every_method_has_the_same_floor_of_steps_but_schedules_of_a_set_length_keep_theirs():
     """Otherwise a comparison on few labels would compare lengths: 8 epochs of 100 are 56 steps."""
-    own_length = {"adaptive", "hybrid", "original", "stable"}
-    for word, name in EXAMPLES.items():
-        assert recipe(name).settings.min_steps == (0 if word in own_length else 200), name
-    assert recipe("bitfit+stable").settings.min_steps == 0
-    assert recipe("bitfit+early-stopping:2").settings.min_steps == 200
+    own_length = {"adaptive": 250, "hybrid": 10, "original": 5, "stable": 20}
+    for word, name in [*EXAMPLES.items(), ("stable", "bitfit+stable")]:
+        epochs = number_of_epochs(recipe(name).settings, 100)  # of 7 steps
+        assert epochs == own_length.get(word, 29), name  # 29 x 7 is the first above 200
+    assert number_of_epochs(recipe("bitfit+early-stopping:2").settings, 100) == 29
 
 
 @pytest.mark.parametrize("name", ["bitfit+child-f:0.5+adaptive", "adaptive+child-f:0.5+bitfit"])
@@ -98,7 +99,7 @@ def test_bitfit_child_tuning_f_and_adaptive_work_together_in_one_run():
     before = weights(own)
     items = make_items(24)
     select(own, made.trainable)
-    rule = made.gradients(own, items, Seeds.all(0))
+    rule = made.gradients(own, items, Seeds.all(0), Team())
     shares = []
 
     class Watched:
@@ -111,8 +112,12 @@ def test_bitfit_child_tuning_f_and_adaptive_work_together_in_one_run():
             rule.after_step(parameters)
 
     losses = iter([1.0, 0.9, 0.8, *[0.95] * 20])
-    rates = []
-    history = fine_tune(own, items, Recipe(trainable=made.trainable, gradients=lambda *_: Watched(), schedule=lambda *_: made.schedule(), settings=Settings(epochs=250, batch_size=8, learning_rate=1e-3)), Seeds.all(0), validate=lambda _: (next(losses), 0.0), on_epoch=lambda e: rates.append(e.learning_rate))  # fmt: skip
+    history = tune(
+        own, items, Settings(epochs=250, batch_size=8, learning_rate=1e-3),
+        trainable=made.trainable, rule=Watched(), schedule=made.schedule(),
+        validate=lambda _: (next(losses), 0.0),
+    )  # fmt: skip
+    rates = [epoch.learning_rate for epoch in history.epochs]
     # BitFit: biases and the head move, nothing else does.
     for name, value in weights(own).items():
         moved = not torch.equal(value, before[name])
@@ -136,15 +141,10 @@ def test_what_a_method_is_said_to_train_is_what_moves(name):
     made, own, items = recipe(name), model(), make_items(24)
     before = weights(own)
     chosen = select(own, made.trainable)
-    rule = made.gradients(own, items, Seeds.all(0)) if made.gradients else None
-    said = count_trainable(own, chosen, rule)[-1].trains
+    rule = made.gradients(own, items, Seeds.all(0), Team()) if made.gradients else None
+    said = what_learns(own, chosen, rule.learning if rule else None)["all"].learning
     settings = Settings(epochs=2, batch_size=8, learning_rate=1e-2, weight_decay=0.1)
-    fine_tune(
-        own,
-        items,
-        Recipe(trainable=made.trainable, gradients=lambda *_: rule, settings=settings),
-        Seeds.all(0),
-    )
+    tune(own, items, settings, trainable=made.trainable, rule=rule)
     moved = sum(int((value != before[key]).sum()) for key, value in weights(own).items())
     silent = own.bert.embeddings.segment.weight[1].numel()  # no text here has a second part
     assert said - silent <= moved <= said
@@ -162,7 +162,7 @@ def test_child_tuning_d_under_freezing_selects_among_what_learns():
     made = recipe("freeze:2+child-d:0.25")
     own = model()
     select(own, made.trainable)
-    rule = made.gradients(own, make_items(12), Seeds.all(0))
+    rule = made.gradients(own, make_items(12), Seeds.all(0), Team())
     assert all(name.startswith("bert.layers.2.") for name in rule.masks)
     total = sum(mask.numel() for mask in rule.masks.values())
     assert sum(int(mask.sum()) for mask in rule.masks.values()) == round(0.25 * total)
@@ -171,22 +171,18 @@ def test_child_tuning_d_under_freezing_selects_among_what_learns():
 def test_the_random_control_moves_as_many_scalars_of_the_encoder_as_bitfit():
     made, own = recipe("random-scalars"), model()
     select(own, made.trainable)
-    rule = made.gradients(own, make_items(4), Seeds.all(0))
+    rule = made.gradients(own, make_items(4), Seeds.all(0), Team())
     biases = [p for n, p in own.named_parameters() if n.startswith("bert.") and "bias" in n]
-    assert rule.count == sum(p.numel() for p in biases)
+    drawn = sum(int(mask.sum()) for mask in rule.masks.values())
+    assert drawn == sum(p.numel() for p in biases)
     before = weights(own)
-    fine_tune(
-        own,
-        make_items(8),
-        Recipe(gradients=lambda *_: rule, settings=Settings(epochs=2)),
-        Seeds.all(0),
-    )
+    tune(own, make_items(8), Settings(epochs=2), rule=rule)
     moved = sum(
         int((value != before[name]).sum())
         for name, value in weights(own).items()
         if name.startswith("bert.")
     )
-    assert 0 < moved <= rule.count
+    assert 0 < moved <= drawn
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def commands(seed: str) -> dict[str, list[str]]:
         "compare": ["compare", *splits, "--encoder", "encoder", "--methods", "full,child-d:0.3",
                     "--labels", "16", "--seeds", f"{seed},{int(seed) + 1}", "--epochs", "1",
                     "--out", "comparison", "--keep-weights"],
-        "distill": ["distill", "--teacher", "tagger", "--unlabeled", "sentences.txt", *tags,
+        "distill": ["distill", "--teacher", "tagger", "--unlabelled", "sentences.txt", *tags,
                     "--steps", "20", "--seed", seed, "--out", "student"],
         "score": ["active", "score", "run", "texts.txt", "--strategy", "bald", "--passes", "3",
                   "--seed", seed, "--out", "scores.jsonl"],

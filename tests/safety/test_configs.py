@@ -49,7 +49,7 @@ def test_sizes_that_are_absurd_together_are_refused_by_name_and_cost_nothing(tmp
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"id2label": {"0": "\ud800"}}, "half a character"),
+        ({"id2label": {"0": "\ud800"}}, "contains half a character"),
         ({"architectures": 5}, "architectures must be a list"),
         ({"architectures": [["BertModel"]]}, "architectures must be a list"),
         ({"architectures": {"BertForSequenceClassification": 1}}, "architectures must be a list"),

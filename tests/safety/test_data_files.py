@@ -27,7 +27,9 @@ from hypothesis import strategies as st
 from minift.data.examples import TaggedExample, TextExample
 from minift.data.files.readers import read_examples
 from minift.errors import MiniftError
-from minift.label.formats.exchange import FORMATS, Question, read_answers, write_questions
+from minift.label.formats.exchange import FORMATS, read_answers
+from minift.label.formats.rows import Question
+from tests.label.exports import write_questions
 from tests.label.test_exchange_fuzz import _only_what_is_known, seeds
 from tests.safety.spoil import as_json, cheap, spoil, spoil_json
 
@@ -193,7 +195,7 @@ texts = texts.filter(str.strip)
 @settings(
     max_examples=60, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(st.lists(texts, min_size=1, max_size=5, unique=True), st.sampled_from(FORMATS))
+@given(st.lists(texts, min_size=1, max_size=5, unique=True), st.sampled_from(list(FORMATS)))
 def test_questions_come_back_for_the_same_texts_whatever_is_in_them(tmp_path, rows, format):
     """A batch file nobody has filled in: every text is found again, and none is answered."""
     tagging = format == "conll"
@@ -203,7 +205,7 @@ def test_questions_come_back_for_the_same_texts_whatever_is_in_them(tmp_path, ro
         made = [TextExample(str(n), text) for n, text in enumerate(rows)]
     task, labels = ("tagging", ("O", "B-X", "I-X")) if tagging else ("classification", ("n", "p"))
     path = tmp_path / "batch"
-    write_questions(path, format, [Question(example) for example in made], labels, task)
+    write_questions(path, format, [Question(example) for example in made], task)
     back = read_answers(path, format, {e.id: e for e in made}, labels, task)
     assert back.problems == () and back.answers == ()
     assert list(back.unanswered) == [example.id for example in made]

@@ -31,7 +31,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 # what a clock or the system says, and checksums of lines that have it
 TIMES = re.compile(r"second|speedup|_mb$|peak|machine|^time|date|command|per_s$|memory|^check$")
 WEIGHTS = (".safetensors", ".pt")
-REPORTS = (".html", ".md", ".out", ".csv", ".png")  # they show seconds; their figures are elsewhere
+REPORTS = (".html", ".md", ".out", ".csv")  # they show seconds; their figures are elsewhere
 
 
 def start(folder: Path, seed: int, order: str, hash_seed: str) -> subprocess.Popen:

@@ -66,7 +66,7 @@ def command_lines(world: Path) -> dict[str, list[str]]:
         "compare": ["compare", *data("train", "dev", "test"), *encoder, "--methods",
                     "full,child-d:0.3", "--labels", "8", "--seeds", "3", "--epochs", "1", "--out",
                     "out", "--keep-weights"],
-        "distill": ["distill", "--teacher", str(world / "teacher"), "--unlabeled",
+        "distill": ["distill", "--teacher", str(world / "teacher"), "--unlabelled",
                     str(world / "sentences.txt"), *data("train", kind="-tags"), "--test",
                     str(world / "dev-tags.jsonl"), "--steps", "10", "--out", "out", "--cache",
                     "out/teacher.safetensors"],
@@ -156,7 +156,7 @@ def command(arguments: Sequence[str], folder: Path, patch: Callable[[], None] | 
         sys.path.insert(0, str(SCRIPTS))
         import pretrain
 
-        steps = {"save_seconds": -1.0, "report_every": 3, "evaluate_every": 5}
+        steps = {"save_seconds": 0.0, "evaluate_every": 3}
         pretrain.Settings = functools.partial(pretrain.Settings, **steps)
         pretrain.main(arguments)
         return 0
@@ -249,9 +249,8 @@ def done(name: str, folder: Path) -> int:
         finished = (out / "result.json").exists()
         return 0 if finished else len(list(out.glob("checkpoints/step-*.pt")))
     if name == "pretrain":
-        return (
-            0 if (out / "bert" / "README.md").exists() else (out / "run" / "checkpoint.pt").exists()
-        )
+        finished = (out / "bert" / "README.md").exists()
+        return 0 if finished else len(list(out.glob("run/checkpoints/step-*.pt")))
     log = out / ("runs.jsonl" if name == "compare" else "simulation.jsonl")
     lines = log.read_bytes().count(b"\n") if log.exists() else 0
     header, total = (0, 6) if name == "compare" else (1, 12)
@@ -261,10 +260,8 @@ def done(name: str, folder: Path) -> int:
 def outcome(folder: Path) -> dict[str, object]:
     """Everything a command leaves, times taken out."""
     found = contents(folder / "out")
-    if log := found.get("run/log.jsonl"):  # a line each start, and steps done again once more
-        rows = [row for row in log if "teacher" not in row]
-        found["run/log.jsonl"] = {str((row["step"], sorted(row))): row for row in rows}
-    return found
+    # Checkpoints hold times, which the names of their files depend on.
+    return {name: value for name, value in found.items() if "checkpoints" not in name}
 
 
 def differences(one: dict[str, object], other: dict[str, object]) -> set[str]:

@@ -133,11 +133,11 @@ def test_an_archive_that_unpacks_to_more_than_itself_is_refused(tmp_path):
     good = tensor_pickle("4", "1", 4)
     path.write_bytes(archive(good, zipfile.ZIP_DEFLATED, bytes(2**28)))
     assert path.stat().st_size < 2**20
-    with cheap(megabytes=60), pytest.raises(MiniftError, match="packed"):
+    with cheap(megabytes=60), pytest.raises(MiniftError, match="its members are compressed"):
         read_tensors(tmp_path)
     content = archive(good, data=bytes(2**20))
     path.write_bytes(content.replace((2**20).to_bytes(4, "little"), (2**30).to_bytes(4, "little")))
-    with cheap(megabytes=60), pytest.raises(MiniftError, match=r"more than its|damaged"):
+    with cheap(megabytes=60), pytest.raises(MiniftError, match=r"claim more than its|damaged"):
         read_tensors(tmp_path)
 
 

@@ -25,8 +25,8 @@ import torch
 
 from minift.bert.heads import SequenceClassifier, TokenClassifier
 from minift.errors import MiniftError
-from minift.methods.bitfit import bitfit, head_only
-from minift.methods.freezing import freeze
+from minift.methods.bitfit import bitfit
+from minift.methods.freezing import freeze, head_only
 from minift.methods.recipes import recipe
 from minift.runs import train as runs
 from minift.runs.evaluate import predict_logits

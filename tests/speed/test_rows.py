@@ -21,8 +21,8 @@ import pytest
 import torch
 
 from minift.active.loop import fit
-from minift.bert.heads import MaskedLM, SequenceClassifier, TokenClassifier
-from minift.bert.names import WORD_TABLE
+from minift.bert.heads import SequenceClassifier, TokenClassifier
+from minift.bert.masked_lm import MaskedLM
 from minift.checkpoints.tokenizer import Tokenizer
 from minift.checkpoints.weights import load_tokenizer, random_model, save_pretrained
 from minift.methods.cnn_head import ConvClassifier
@@ -30,7 +30,7 @@ from minift.methods.recipes import recipe
 from minift.runs import fit as runs_fit
 from minift.runs.evaluate import mean_loss, predict_logits
 from minift.runs.train import train
-from minift.speed.rows import UsedRows, used_rows
+from minift.speed.rows import WORD_TABLE, UsedRows, used_rows
 from minift.training.batches import Item
 from minift.training.loop import Recipe, Seeds, Settings, adamw, everything, fine_tune
 from minift.training.trapezoids import Constant

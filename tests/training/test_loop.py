@@ -30,9 +30,8 @@ from minift.training.loop import (
     Recipe,
     Seeds,
     Settings,
+    Training,
     adamw,
-    backward,
-    cross_entropy,
     everything,
     fine_tune,
     select,
@@ -59,6 +58,12 @@ def model(seed: int = 0, dropout: float = 0.0) -> SequenceClassifier:
         own_config(hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout)
     )
     return randomise(own, seed, std=0.2).double()
+
+
+def backward(own, items, accumulate: int = 1, trainable=everything) -> tuple[float, int]:
+    """The gradient of one step; the sum of the losses, and the number of targets."""
+    recipe = Recipe(trainable=trainable, settings=Settings(accumulate=accumulate))
+    return Training(own, items, recipe, Seeds.all(0)).backward(items)
 
 
 def weights(own: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -127,10 +132,10 @@ def test_gradient_accumulated_over_parts_equals_that_of_the_whole_batch(parts):
         targets[0] = UNLABELLED
         items.append(Item(number, ids, [0] * length, list(range(length)), targets))
     own = randomise(TokenClassifier(own_config()), 0, std=0.3).double()
-    whole = backward(own, items, cross_entropy, 1)
+    whole = backward(own, items)
     expected = {name: p.grad.clone() for name, p in own.named_parameters()}
     own.zero_grad()
-    parted = backward(own, items, cross_entropy, parts)
+    parted = backward(own, items, parts)
     assert parted == pytest.approx(whole, abs=1e-9)
     for name, parameter in own.named_parameters():
         torch.testing.assert_close(parameter.grad, expected[name], rtol=0, atol=1e-12)
@@ -146,7 +151,7 @@ def test_the_loss_of_a_step_is_the_mean_over_words_not_over_sentences():
     F.cross_entropy(own(batch.packed, batch.wanted), batch.targets, ignore_index=-100).backward()
     expected = {name: p.grad.clone() for name, p in own.named_parameters()}
     own.zero_grad()
-    _, count = backward(own, items, cross_entropy, 1)
+    _, count = backward(own, items)
     assert count == 4
     for name, parameter in own.named_parameters():
         torch.testing.assert_close(parameter.grad, expected[name], rtol=0, atol=1e-12)
@@ -156,8 +161,8 @@ def test_an_unlabelled_word_has_no_loss_and_is_not_counted():
     own = randomise(TokenClassifier(own_config()), 0).double()
     labelled = Item(0, [5, 6, 7], [0, 0, 0], [1], [2])
     with_gap = Item(0, [5, 6, 7], [0, 0, 0], [0, 1, 2], [UNLABELLED, 2, UNLABELLED])
-    alone = backward(own, [labelled], cross_entropy, 1)
-    assert backward(own, [with_gap], cross_entropy, 1) == pytest.approx(alone, abs=1e-12)
+    alone = backward(own, [labelled])
+    assert backward(own, [with_gap]) == pytest.approx(alone, abs=1e-12)
     assert alone[1] == 1
 
 
@@ -207,7 +212,7 @@ def test_optimizer_keeps_state_for_trained_parameters_only():
     own = model()
     parameters = select(own, lambda m, epoch=1: ["classifier.bias"])
     optimizer = adamw(parameters, Settings())
-    backward(own, make_items(4), cross_entropy, 1)
+    backward(own, make_items(4), trainable=lambda m, epoch=1: ["classifier.bias"])
     optimizer.step()
     assert list(optimizer.state) == [own.classifier.bias]
 
@@ -285,7 +290,10 @@ def test_a_schedule_can_stop_the_run_and_its_sentence_is_kept():
 
     losses = iter([1.0, 2.0, 3.0])
     settings = Settings(epochs=3, batch_size=4)
-    history = fine_tune(model(), make_items(8), Recipe(schedule=lambda *_: Stop(), settings=settings), Seeds.all(0), validate=lambda own: (next(losses), 0.0))  # fmt: skip
+    recipe = Recipe(schedule=Stop, settings=settings)
+    history = fine_tune(
+        model(), make_items(8), recipe, Seeds.all(0), validate=lambda own: (next(losses), 0.0)
+    )
     assert history.stopped == "enough"
     assert len(history.epochs) == 2
 
@@ -409,9 +417,9 @@ def test_bad_requests_are_refused_with_a_reason():
             Recipe(schedule=Adaptive, settings=Settings()),
             Seeds.all(0),
         )
-    with pytest.raises(MiniftError, match="keep=.best. decides by the development split"):
+    with pytest.raises(MiniftError, match=r'keep="best" decides by the development split'):
         fine_tune(model(), make_items(2), Recipe(settings=Settings(keep="best")), Seeds.all(0))
-    with pytest.raises(MiniftError, match="epochs must be at least 1, got 0"):
+    with pytest.raises(MiniftError, match="epochs must be a whole number from 1 up, got 0"):
         Settings(epochs=0)
     with pytest.raises(MiniftError, match="learning_rate must be positive, got -1"):
         Settings(learning_rate=-1)

@@ -1,9 +1,8 @@
-"""Schedules are the published ones, step for step.
+"""Linear warm-up and decay are the published ones, step for step.
 
 claim                                                        oracle
 linear warm-up and decay                                     transformers' schedule
-constant with warm-up                                        transformers' schedule
-neither ever stops a run, whatever the validation loss       a diverging loss
+it never stops a run, whatever the validation loss           a diverging loss
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ import transformers
 
 from minift.errors import MiniftError
 from minift.training.schedules import Linear
-from minift.training.trapezoids import Constant
 
 
 def reference(make, steps: int) -> list[float]:
@@ -45,18 +43,8 @@ def test_linear_equals_transformers_at_every_step(steps_per_epoch, epochs, warmu
     assert [schedule.factor(step) for step in range(total)] == pytest.approx(expected, abs=1e-12)
 
 
-@pytest.mark.parametrize("warmup", [0, 7])
-def test_constant_equals_transformers_at_every_step(warmup):
-    schedule = Constant(warmup)
-    schedule.begin(5, 4)
-    expected = reference(
-        lambda optimizer: transformers.get_constant_schedule_with_warmup(optimizer, warmup), 20
-    )
-    assert [schedule.factor(step) for step in range(20)] == pytest.approx(expected, abs=1e-12)
-
-
-@pytest.mark.parametrize("schedule", [Linear(), Constant()])
-def test_a_fixed_schedule_never_stops_a_run(schedule):
+def test_it_never_stops_a_run():
+    schedule = Linear()
     schedule.begin(2, 3)
     assert [schedule.after_epoch(loss) for loss in (1.0, 9.0, math.nan, None)] == [None] * 4
 

@@ -82,14 +82,14 @@ train, held_out = pieces(data.train[:1360]), pieces(data.test[:400])
 # Why not always `[MASK]`? Because in fine-tuning there is none. A model that has to answer for *any*
 # piece, hidden or not, cannot afford to keep vectors only for those that say `[MASK]`.
 #
-# In the library it is one random number a piece, compared twice:
+# In the library it is one random number per piece, compared twice:
 #
 # ```python minift/pretraining/masking.py:mask_words
-#     lots = torch.rand(len(positions), generator=generator)
+#     chances = torch.rand(len(positions), generator=generator)
 #     draws = torch.randint(len(replacements), (len(positions),), generator=generator)
-#     seen = torch.where(lots < 0.9, replacements[draws], targets)
+#     seen = torch.where(chances < 0.9, replacements[draws], targets)
 #     hidden = input_ids.clone()
-#     hidden[positions] = torch.where(lots < 0.8, mask_id, seen)
+#     hidden[positions] = torch.where(chances < 0.8, mask_id, seen)
 # ```
 #
 # On paper: of 1,000 pieces 150 are hidden; 120 of these become `[MASK]`, 15 another piece, 15 stay.

@@ -32,9 +32,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import minift
 from minift import Seeds
+from minift.bert.names import what_learns
 from minift.checkpoints.weights import random_model
 from minift.compare.bag_of_words import fit_bag_of_words
-from minift.methods.freezing import freeze, what_trains
+from minift.methods.freezing import freeze
 from minift.methods.layerwise_decay import layerwise_scales
 from minift.runs.train import subset
 from minift.runs.tuned import build
@@ -61,7 +62,7 @@ data = replace(minift.load_dataset(DATA), dev=())  # nothing here is chosen by a
 #         frozen: set[int | str] = set(range(layers) if layers > 0 else range(depth + layers, depth))
 #         if embeddings or (embeddings is None and layers > 0):
 #             frozen.add("embeddings")
-#         return _at_least_one([name for name, part in parts.items() if part not in frozen])
+#         names = [name for name, _ in model.named_parameters() if part_of(name) not in frozen]
 # ```
 #
 # With F > 0 the embeddings freeze as well: a frozen layer above moving inputs would no longer see
@@ -71,13 +72,13 @@ data = replace(minift.load_dataset(DATA), dev=())  # nothing here is chosen by a
 model = build(data, ENCODER, Seeds.all(0)).model
 for layers in (1, -1):
     print(f"F = {layers}")
-    print(*what_trains(model, freeze(layers)(model)), sep="\n", end="\n\n")
+    print(*what_learns(model, freeze(layers)(model)).values(), sep="\n", end="\n\n")
 with torch.device("meta"):  # shapes without numbers
     base = minift.SequenceClassifier(minift.BertConfig(labels=("negative", "positive")))
-table = {part.name: part for part in what_trains(base, freeze(3)(base))}
+table = what_learns(base, freeze(3)(base))
 measured(
-    layer_of_base=table["layer 0"].parameters,
-    base_learns=table["all"].parameters_trained / table["all"].parameters,
+    layer_of_base=table["layer 0"].elements,
+    base_learns=table["all"].learning / table["all"].elements,
 )
 
 # %% [markdown]
@@ -260,10 +261,11 @@ def parts_moved(model):
         for name, p in model.named_parameters()
         if name.removeprefix("bert.") in start
     }
-    return [part.tensors_trained for part in what_trains(model, [n for n in same if not same[n]])]
+    rows = what_learns(model, [name for name in same if not same[name]])
+    return [row.tensors_learning for row in rows.values()]
 
 
-print(f"{'tensors that moved':<20}", *(part.name for part in what_trains(model, [])[:-3]), sep="  ")
+print(f"{'tensors that moved':<20}", *list(what_learns(model, []))[:-3], sep="  ")
 for name in ("F = 0 (full)", "F = 1", "F = −1"):
     moved = parts_moved(runs[name][0][0])
     print(f"{name:<20}", *(f"{count:>{w}}" for count, w in zip(moved, (10, 7, 7, 7))), sep="  ")

@@ -30,14 +30,10 @@ from torch import nn
 
 import minift
 from minift import Seeds, Settings
+from minift.bert.names import what_learns
 from minift.compare.bag_of_words import fit_bag_of_words
-from minift.methods.child_tuning import (
-    ChildTuningD,
-    ChildTuningF,
-    candidates,
-    select_child,
-    trainable_fraction,
-)
+from minift.methods.child_tuning import ChildTuningF, FixedMask, candidates, select_child
+from minift.methods.fast_fisher import fast_fisher
 from minift.methods.fisher import batch_fisher, fisher
 from minift.methods.freezing import freeze
 from minift.runs.train import subset
@@ -207,6 +203,16 @@ measured(
 # Fᵢ = 1/N · Σ  (∂ log p(yₑ | xₑ) / ∂wᵢ)²        the sum is over examples e
 # ```
 #
+# In the library that is a loop over the examples, with dropout off:
+#
+# ```python minift/methods/fisher.py:fisher
+#         for item in items:
+#             log_likelihood = -losses(model, [item], objective).sum()
+#             gradients = _gradients(log_likelihood, weights)
+#             for score, gradient in zip(scores.values(), gradients):
+#                 score += gradient**2 / len(items)
+# ```
+#
 # The weights with the highest scores, a share p of all, are the child. It is chosen once, at the
 # pretrained weights. All other weights stay what they were.
 #
@@ -236,8 +242,8 @@ logistic = nn.Linear(2, 1, bias=False)
 nn.init.zeros_(logistic.weight)
 
 
-def logistic_loss(model, batch):
-    """Return -log p(label), one an example."""
+def logistic_loss(model, batch, step=0, steps=1):
+    """Return -log p(label), one per example, whatever the step."""
     logits = model(x[batch.packed.input_ids]).squeeze(-1)
     return nn.functional.binary_cross_entropy_with_logits(
         logits, batch.targets.float(), reduction="none"
@@ -264,7 +270,7 @@ measured(
 # To keep a weight where it is, a gradient of 0 is not enough: weight decay would still shrink it,
 # and so would Adam's momentum from before. So the rule puts it back after the step.
 #
-# ```python minift/methods/child_tuning.py:ChildTuningD.after_step
+# ```python minift/methods/child_tuning.py:FixedMask.after_step
 #                 torch.where(self.masks[name], parameter, before, out=parameter)
 # ```
 #
@@ -276,7 +282,7 @@ for decay_masked in (False, True):
         logistic.weight.fill_(1.0)
     parameters = dict(logistic.named_parameters())
     optimizer = adamw(parameters, Settings(learning_rate=0.01, weight_decay=0.1))
-    rule = ChildTuningD(child, decay_masked)
+    rule = FixedMask(child, decay_masked)
     for _ in range(10):
         batch = minift.make_batch(items)
         logistic_loss(logistic, batch).mean().backward()
@@ -302,10 +308,19 @@ for decay_masked in (False, True):
 tuned = build(data, ENCODER, Seeds.all(0))
 items = minift.make_items(subset(data.train, LABELS, 0), tuned.tokenizer, data.task, data.labels)
 names = candidates(tuned.model)
-scores = fisher(tuned.model, items, names=names)
+scores = fast_fisher(tuned.model, items, names=names)  # equal, and faster
 child = select_child(scores, 0.1)
-everything = trainable_fraction(tuned.model, child)
-no_embeddings = trainable_fraction(tuned.model, child, freeze(0, embeddings=True)(tuned.model))
+rule = FixedMask(child)
+
+
+def share_that_learns(learning):
+    """Return which share of all the model's weights learns."""
+    row = what_learns(tuned.model, learning, rule.learning)["all"]
+    return row.learning / row.elements
+
+
+everything = share_that_learns(name for name, _ in tuned.model.named_parameters())
+no_embeddings = share_that_learns(freeze(0, embeddings=True)(tuned.model))
 flat = torch.cat([score.flatten() for score in scores.values()]).sort(descending=True).values
 top = flat[: len(flat) // 10].sum() / flat.sum()
 kinds = {}

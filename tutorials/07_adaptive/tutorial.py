@@ -83,10 +83,10 @@ from shared import BLUE, GREEN, GREY, ORANGE, RED, dots, mean_sd, measured  # nu
 #
 # ```python minift/methods/adaptive.py:rate_factor
 #     if state.phase == "warmup":
-#         return _rise(step, settings.warmup_epochs * steps_per_epoch)
+#         return rise(step, settings.warmup_epochs * steps_per_epoch)
 #     if state.phase == "cooldown" and state.cooldown_start is not None:
 #         steps = settings.cooldown_epochs * steps_per_epoch
-#         return _fall(step - state.cooldown_start * steps_per_epoch, steps)
+#         return fall(step - state.cooldown_start * steps_per_epoch, steps)
 #     return 1.0 if state.phase == "constant" else 0.0
 # ```
 #

@@ -41,8 +41,9 @@ import minift
 from minift import Seeds
 from minift.active.acquisition import bald, batch_bald, entropy, entropy_of, random, select
 from minift.active.curves import scores_table, sentences
-from minift.active.mc_dropout import dropout_sites, mc_predict
 from minift.active.simulate import Plan, simulate
+from minift.active.sites import dropout_sites
+from minift.active.streaming import mc_predict
 from minift.active.study import labels_saved, study, whole_curves
 from minift.bert.dropout import Dropout, set_dropout_generator
 from minift.cli.main import main
@@ -284,9 +285,11 @@ measured(
 # the one on attention probabilities). Off means exactly 0<!-- measured: dropout_off -->. All together
 # give 0.5 to 8<!-- measured: all_sites --> thousandths of a nat, the head's site alone 0.1 to
 # 2<!-- measured: head_alone -->: where one samples decides how large scores are. In minift
-# `layers="all"`, a number of top layers, or `"head"` says where; what lies below is computed once a
-# text, not once a pass. Masks depend on the text and the seed only, so the size of a batch changes no
-# score.
+# `layers="all"`, a number of top layers, or `"head"` says where. The default, `"trained"`, samples from
+# the lowest site upwards that had dropout in training: here in all of them, but where layers are
+# frozen, training ran those without dropout, and masks there would be draws from nothing that was
+# learned. What lies below is computed once per text, not once per pass. Masks depend on the text and
+# the seed only, so the size of a batch changes no score.
 #
 # ## 4. Uncertainty, drawn
 #
@@ -358,7 +361,7 @@ measured(
 #
 # ```python minift/active/acquisition.py:select
 #     shuffled = torch.randperm(len(scores), generator=torch.Generator().manual_seed(seed))
-#     ranked = shuffled[scores[shuffled].argsort(descending=True, stable=True)].tolist()
+#     return shuffled[scores[shuffled].argsort(descending=True, stable=True)][:budget].tolist()
 # ```
 
 # %%
@@ -474,7 +477,7 @@ majority = max(sum(e.label == label for e in data.test) for label in data.labels
 figure, axes = plt.subplots(figsize=(5.8, 3.0))
 for shift, (name, colour) in enumerate({"random": GREY, "bald": BLUE, CONTROL: RED}.items()):
     points = [mean_sd(list(found.column(name, number).values())) for number in found.rounds]
-    at = [found.place(number, name) + shift - 1 for number in found.rounds]
+    at = [found.place(number) + shift - 1 for number in found.rounds]
     means, sds = zip(*points)
     axes.errorbar(at, means, sds, color=colour, capsize=3, marker="o", label=name)
 axes.axhline(majority, color=GREY, linestyle="--", linewidth=1)

@@ -457,7 +457,7 @@ measured(faster=fast.median / slow.median)
 #
 # ```
 # minift train --train few.conll --test test.conll --encoder minilm --out runs/teacher
-# minift distill --teacher runs/teacher --unlabeled texts.txt --out runs/student
+# minift distill --teacher runs/teacher --unlabelled texts.txt --out runs/student
 # ```
 #
 # ## Limits

@@ -31,7 +31,7 @@ import minift
 from minift import Seeds
 from minift.active.forecast import forecast_labels
 from minift.active.loop import fixed_steps
-from minift.compare.grid import compare
+from minift.compare.grid import Terms, compare
 from minift.compare.report import comparisons, short_text
 from minift.compare.statistics import holm, paired_difference, sentence, t_quantile
 from minift.runs.train import subset
@@ -42,7 +42,7 @@ from shared import BLUE, GREEN, GREY, ORANGE, RED, mean_sd, measured  # publishe
 DATA = "reviews"  # or "sst2", with ENCODER = "minilm"
 ENCODER = "tiny"
 METHODS = {"tiny": ["full", "freeze:2", "head"], "minilm": ["full", "freeze:3", "head"]}[ENCODER]
-SETTINGS = {"tiny": {"epochs": 6, "batch_size": 8, "rate_factor": 6}, "minilm": {}}[ENCODER]
+SETTINGS = {"tiny": Terms(epochs=6, batch_size=8, rate_factor=6), "minilm": Terms()}[ENCODER]
 FEW, MORE = SIZES = (64, 128)
 SEEDS = 5
 
@@ -65,7 +65,7 @@ print(len(data.train), "texts to draw labels from;", len(data.test), "to report 
 # %%
 with tempfile.TemporaryDirectory() as folder:
     comparison = compare(
-        data, ENCODER, METHODS, labels=SIZES, seeds=SEEDS, out=f"{folder}/mine", **SETTINGS
+        data, ENCODER, METHODS, labels=SIZES, seeds=SEEDS, out=f"{folder}/mine", terms=SETTINGS
     )
     files = sorted(path.name for path in Path(folder, "mine").iterdir())
     report = Path(folder, "mine", "report.md").read_text(encoding="utf-8")
@@ -97,7 +97,13 @@ measured(winners=len(set(winners)), swing=swing)
 # %%
 with tempfile.TemporaryDirectory() as folder:
     twins = compare(
-        data, ENCODER, ["full", "full-sqrt:1"], labels=32, seeds=3, epochs=2, out=f"{folder}/twins"
+        data,
+        ENCODER,
+        ["full", "full-sqrt:1"],
+        labels=32,
+        seeds=3,
+        out=f"{folder}/twins",
+        terms=Terms(epochs=2),
     )
 (same,) = comparisons(twins)
 print(same.sentence)
@@ -406,11 +412,11 @@ measured(
 # worst. Whoever takes the best mean takes another method at each size; neither of these two differences
 # stands after Holm's correction, so this is a hint and no finding.
 #
-# And a warning about what is being compared. Put `"tiny": {"batch_size": 8}` into `SETTINGS`, and the
+# And a warning about what is being compared. Put `"tiny": Terms(batch_size=8)` into `SETTINGS`, and the
 # methods keep the rates set for MiniLM, with 200 steps instead. In such a run of this page `head` had
 # the best mean at both sizes: it had rivals that learned too slowly. A comparison tells you which
 # *program* did better on your data, not why. Give each method a rate that suits the encoder
-# (`rate_factor`, or `--grid`) before you believe a ranking.
+# (`rate_factor`, or `grid=True`) before you believe a ranking.
 #
 # Three questions help to decide.
 #
@@ -456,7 +462,7 @@ print(forecast.sentence)
 # - Five seeds, one small encoder, invented reviews, two sizes. Which method is ahead here says
 #   nothing about your data; that is the point of the page.
 # - The learning rates are one number a method, set for another encoder, times one factor for all. Six
-#   was found for full fine-tuning of `tiny`; nobody searched what suits `freeze:2` and `head`. `--grid`
+#   was found for full fine-tuning of `tiny`; nobody searched what suits `freeze:2` and `head`. `grid=True`
 #   chooses among three rates by the selection split, at three times the cost.
 # - Six passes are 48 steps with 64 labels and 96 with 128: what twice the labels bring here includes
 #   what twice the steps bring.

@@ -32,13 +32,14 @@ from torch.utils.flop_counter import FlopCounterMode
 import minift
 from minift import Seeds, Settings
 from minift.active.masks import text_keys
-from minift.active.mc_dropout import TextMasks, dropout_sites, mc_logits, repeated, sampling
-from minift.bert.names import WORD_TABLE
+from minift.active.mc_dropout import TextMasks, mc_logits
+from minift.active.passes import repeated
+from minift.active.sites import dropout_sites, sampling
 from minift.bert.packing import Layout, Packed
 from minift.methods.freezing import freeze
 from minift.runs.train import subset
 from minift.runs.tuned import build
-from minift.speed.rows import used_rows
+from minift.speed.rows import WORD_TABLE, used_rows
 from minift.training import loop
 from minift.training.items import by_length
 from minift.training.loop import Recipe, adamw, cross_entropy, everything, select

@@ -38,18 +38,21 @@ def add_mc_dropout(parser: options.Parser) -> None:
     """Add how BALD and BatchBALD sample."""
     add = parser.add_argument
     add("--passes", type=int, default=10, metavar="N", help="passes of MC dropout")
-    help = "where dropout samples: everywhere, in the K layers at the output, or in the head"
-    add("--layers", type=_layers, default="all", metavar="all|K|head", help=help)
+    help = (
+        "where dropout samples: wherever it acted in training, everywhere, in the K layers at the "
+        "output, or in the head"
+    )
+    add("--layers", type=_layers, default="trained", metavar="trained|all|K|head", help=help)
 
 
 def _layers(text: str) -> int | str:
-    if text in ("all", "head"):
+    if text in ("trained", "all", "head"):
         return text
     try:
         return int(text)
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f'expected "all", "head" or a number, got {text!r}'
+            f'expected "trained", "all", "head" or a number, got {text!r}'
         ) from None
 
 

@@ -31,6 +31,8 @@ def add(commands: options.Commands) -> None:
     help = "choose none; write the texts that wait once more"
     waiting.add_argument("--again", action="store_true", help=help)
     waiting.add_argument("--more", action="store_true", help="choose N more although some wait")
+    help = "train a model also for --strategy random, for its guesses and for advice on stopping"
+    add("--guesses", action="store_true", help=help)
     add_asking(parser)
 
     help = "put the answers of a file on record"
@@ -39,6 +41,8 @@ def add(commands: options.Commands) -> None:
     add_project(parser)
     add("file", type=Path, help="a batch file, filled in, or what a labelling tool exported")
     add("--format", help="format, where suffix and content do not tell")
+    help = "take also answers that this person has given before and corrected since"
+    add("--again", action="store_true", help=help)
     _add_person(parser)
 
     help = "label in the terminal, one key per text"
@@ -77,6 +81,7 @@ def run_next(arguments: options.Arguments) -> None:
         format=arguments.format,
         again=arguments.again,
         more=arguments.more,
+        guess=arguments.guesses,
         device=options.device(arguments),
         progress=True,
     )
@@ -94,7 +99,13 @@ def run_import(arguments: options.Arguments) -> None:
     """Record what can be used, list what cannot."""
     from minift.label.answers import import_answers
 
-    done = import_answers(arguments.project, arguments.file, arguments.format, _person(arguments))
+    done = import_answers(
+        arguments.project,
+        arguments.file,
+        arguments.format,
+        _person(arguments),
+        again=arguments.again,
+    )
     for problem in done.problems:
         print(f"problem: {problem}", file=sys.stderr)
     for note in done.changed:

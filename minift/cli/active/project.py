@@ -59,7 +59,6 @@ def run_start(arguments: options.Arguments) -> None:
         arguments.labels.split(","),
         arguments.encoder,
         arguments.out,
-        task=arguments.task,
         method=arguments.method,
         head=arguments.head,
         seed=arguments.seed,
@@ -111,15 +110,9 @@ def status_text(found: Status) -> str:
         wait = f", {waiting} waiting" if waiting else ""
         lines.append(f"round {number}: {texts} by {strategy}{wait}")
     lines += [f"note: {note}" for note in found.notes]
-    if found.advice is None:
-        there = "is 1" if found.looks == 1 else f"are {found.looks}"
-        lines.append(
-            f"stopping: no advice yet; it compares the models of rounds, and there {there}"
-        )
-    else:
-        word = "consider stopping" if found.advice.stop else "advice"
-        lines += [f"{word}: {reason}" for reason in found.advice.reasons]
-        lines += [f"warning: {text}" for text in found.advice.warnings]
+    word = "consider stopping" if found.advice.stop else "advice"
+    lines += [f"{word}: {reason}" for reason in found.advice.reasons]
+    lines += [f"warning: {text}" for text in found.advice.warnings]
     if found.forecast is not None:
         lines.append(f"forecast: {found.forecast}")
     return "\n".join(lines)

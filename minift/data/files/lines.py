@@ -3,16 +3,19 @@
 Claim    A line number in an error is the one an editor shows, and a text is never cut in two.
 Differs  Lines end at \\n and \\r\\n only. Python's `str.splitlines` also cuts at U+0085, U+2028
          and six more characters, which occur inside the texts of real sets.
-Proof    tests/data/test_readers.py
+Proof    tests/data/test_readers.py, tests/data/test_texts.py
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 from minift.errors import MiniftError, nearest
 
+STANDARD_INPUT = Path("-")
 FAULTS_SHOWN = 5
 Problems = list[tuple[int, str]]  # (line, or 0 for the whole file; what is wrong with it)
 
@@ -23,7 +26,12 @@ def refuse(path: Path, problems: Problems) -> None:
         first = sorted(problems, key=lambda problem: problem[0])[:FAULTS_SHOWN]
         shown = "; ".join(f"line {line}: {what}" if line else what for line, what in first)
         rest = len(problems) - len(first)
-        raise MiniftError(f"{path}: {shown}" + (f"; and {rest} more faults" if rest else ""))
+        more = f"; and {rest} more faults" if rest else ""
+        raise MiniftError(f"{_name(path)}: {shown}{more}")
+
+
+def _name(path: Path) -> str:
+    return "standard input" if path == STANDARD_INPUT else str(path)
 
 
 def read_text(path: str | Path) -> list[tuple[int, str]]:
@@ -50,10 +58,13 @@ def decode(path: Path) -> str:
 
 
 def raw_lines(path: Path) -> Iterator[str]:
-    """Yield the lines of a UTF-8 file with their ends; raises as `stream_text`."""
-    offset, empty = 0, True
+    """Yield the lines of a UTF-8 file, or of standard input if `path` is "-", with their ends.
+
+    Raises as `stream_text`, but standard input may be empty.
+    """
+    offset, empty = 0, path != STANDARD_INPUT
     try:
-        with path.open("rb") as file:
+        with path.open("rb") if empty else nullcontext(sys.stdin.buffer) as file:
             for number, data in enumerate(file, start=1):
                 line = _decoded(data, path, number, offset)
                 empty = empty and not line.strip()
@@ -72,19 +83,22 @@ def raw_lines(path: Path) -> Iterator[str]:
 
 def _decoded(data: bytes, path: Path, number: int, offset: int) -> str:
     """Decode line `number`, which begins at byte `offset` of the file."""
+    where = f"{_name(path)}: line {number}"
     try:
         line = data.decode("utf-8")
     except UnicodeDecodeError as error:
         wide = number == 1 and data.startswith((b"\xff\xfe", b"\xfe\xff"))
         raise MiniftError(
-            f"{path}: line {number}: byte 0x{data[error.start]:02x} at offset "
-            f"{offset + error.start} is not UTF-8; convert the file, e.g. "
+            f"{where}: byte 0x{data[error.start]:02x} at offset {offset + error.start} is not "
+            "UTF-8; convert the file, for example with "
             f"iconv -f {'utf-16' if wide else 'latin1'} -t utf-8 {path.name} > utf8-{path.name}"
         ) from None
     if "\0" in line:
-        raise MiniftError(f"{path}: line {number}: a NUL byte: not a text file, or a damaged one")
+        raise MiniftError(f"{where}: a NUL byte: this is not a text file, or it is damaged")
     if number > 1:
         return line
     if not line.endswith("\n") and line.strip() and "\r" in line.rstrip("\r"):
-        raise MiniftError(f"{path}: lines end in a lone carriage return; convert them to newlines")
+        raise MiniftError(
+            f"{_name(path)}: lines end in a lone carriage return; convert them to newlines"
+        )
     return line.removeprefix("\ufeff")

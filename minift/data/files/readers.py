@@ -1,10 +1,10 @@
-"""Files in, data set out: which format, which task, which labels, and what is amiss.
+"""Files in, data set out: which format, which task, which labels, and what is wrong.
 
 Claim    A file is either read exactly as it stands, or refused with its faults counted and the
          first five named by line. No row is lost, cut in two or repaired without a word: what
-         a user should know but need not mend comes out in `Dataset.notes`.
+         a user should know but need not fix comes out in `Dataset.notes`.
 Differs  Labels stay strings as they stand ("0.0", "negative"), and regression is never guessed.
-         The formats themselves are in `lines`, `table_files`, `token_files` and `tags`.
+         The formats themselves are in `lines`, `tables`, `tokens` and `minift.data.tags`.
 Proof    tests/data/test_readers.py
 """
 
@@ -13,9 +13,8 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from reprlib import repr as short
 from typing import get_args
@@ -25,31 +24,22 @@ from minift.data.examples import (
     Example,
     TaggedExample,
     Task,
-    TextExample,
     gold_classes,
     gold_tags,
+    is_labelled,
 )
-from minift.data.files.lines import Problems, read_text, refuse, stream_text
-from minift.data.files.tables import (
-    LABEL_COLUMNS,
-    TABLES,
-    columns_of,
-    json_sentences,
-    read_table,
-    text_examples,
-)
+from minift.data.files.lines import Problems, read_text, refuse
+from minift.data.files.tables import TABLES, Labels, columns_of, json_sentences, text_examples
 from minift.data.files.tokens import parse_sentences, tagged_examples
-from minift.data.tags import LETTERS, Invalid, Scheme, labels_of
-from minift.errors import MiniftError, nearest
+from minift.data.tags import Invalid, Scheme, labels_of
+from minift.errors import MiniftError, nearest, require_known
 
 SUFFIXES = {
     "csv": (".csv",),
     "tsv": (".tsv",),
     "jsonl": (".jsonl", ".ndjson"),
-    "conll": (".conll", ".bio", ".iob", ".txt"),  # one word a line
+    "conll": (".conll", ".bio", ".iob", ".txt"),  # one word per line
 }
-METRIC = {"classification": "accuracy", "regression": "pearson_spearman", "tagging": "entity_f1"}
-ROWS = 1024  # of a table that are in memory at a time while it is streamed
 MANY_CLASSES = 20  # more different integers than that may be amounts rather than classes
 
 
@@ -68,16 +58,9 @@ class _Options:
     invalid: Invalid
 
     def __post_init__(self) -> None:
-        for name, known in (
-            ("format", list(SUFFIXES)),
-            ("task", get_args(Task)),
-            ("scheme", list(LETTERS)),
-            ("invalid", get_args(Invalid)),
-        ):
-            value = getattr(self, name)
-            if value is not None and value not in known:
-                hint = nearest(str(value), known)
-                raise MiniftError(f'unknown {name} "{value}"; known: {", ".join(known)}{hint}')
+        for name, known in (("task", Task), ("scheme", Scheme), ("invalid", Invalid)):
+            if (value := getattr(self, name)) is not None:
+                require_known(name, value, get_args(known))
 
 
 @dataclass(frozen=True)
@@ -111,8 +94,8 @@ def read_examples(
     Args:
         format: "csv", "tsv", "jsonl" or "conll" (a token file); None goes by the suffix.
         task: "regression" makes labels finite floats; otherwise they stay strings.
-        text, text_b, label: columns, where they are not named as in `table_files.TEXT_COLUMNS`
-            and `LABEL_COLUMNS`; in a token file `text` and `label` are numbers from 1: "2".
+        text, text_b, label: columns, where they are not named as in `tables.TEXT_COLUMNS` and
+            `LABEL_COLUMNS`; in a token file `text` and `label` are numbers from 1: "2".
         require_labels: a missing label is a fault; otherwise the label is None.
         label_first: in a token file the tag is the first column and the word the last.
         scheme: scheme of the tags; None detects it. Tags come out in IOB2.
@@ -120,7 +103,7 @@ def read_examples(
             "begin" keeps each as an entity of its own, as the CoNLL script counts it, "discard"
             makes their words "O". The last two are counted in a note.
         labels: the labels a model knows; any other is a fault. None allows all.
-        notes: a list that gets what was noticed and need not be mended, if given.
+        notes: a list that gets what was noticed and need not be fixed, if given.
 
     Raises:
         MiniftError: one error for all the faults of the file.
@@ -134,82 +117,6 @@ def read_examples(
     if notes is not None:
         notes += [f"{content.path.name}: {note}" for note in content.notes]
     return content.examples
-
-
-def stream_examples(
-    path: str | Path,
-    *,
-    format: str | None = None,
-    task: Task | None = None,
-    text: str | None = None,
-    text_b: str | None = None,
-    label_first: bool = False,
-) -> Iterator[Example]:
-    """Return the examples of a file to be answered, without labels, a few in memory at a time.
-
-    A table is read three times: for its columns, for its faults, and for its texts, so that a
-    fault on the last line is told before anything is answered. Two rows may have the same id.
-    Text files are checked likewise. Token files, and what can be read only once, such as a pipe,
-    are read whole.
-
-    Args:
-        format: as in `read_examples`, or "text": one text a line, blank ones passed over; so are
-            files of no suffix and .txt read, unless `format` says otherwise.
-        task, text, text_b, label_first: as in `read_examples`.
-
-    Raises:
-        MiniftError: one error for all the faults of the file.
-    """
-    path = Path(path)
-    plain = format is None and path.suffix.lower() in ("", ".txt")
-    if format == "text" or plain:
-        if path.is_file():
-            for _ in stream_text(path):
-                pass
-        return (TextExample(str(n), line) for n, line in stream_text(path) if line.strip())
-    options = _Options(format, task, text, text_b, None, False, label_first, None, "begin")
-    format = _format(path, options)
-    if format not in TABLES or not path.is_file():
-        whole = _read(path, options).examples
-        return iter(whole)
-    problems: Problems = []
-    columns = columns_of(TABLES[format](path, problems))
-    _check_task(path, format, columns, options, problems)
-    problems.clear()  # they are found again, with those of the texts
-    found = sum(len(examples) for examples in _unlabelled(path, format, columns, options, problems))
-    refuse(path, problems)
-    if not found:
-        refuse(path, [(0, "there are no examples in it")])
-
-    def answerable() -> Iterator[Example]:
-        for examples in _unlabelled(path, format, columns, options, problems):
-            refuse(path, problems)  # somebody has changed the file meanwhile
-            yield from examples
-
-    return answerable()
-
-
-def _unlabelled(
-    path: Path, format: str, columns: list[str], options: _Options, problems: Problems
-) -> Iterator[Sequence[Example]]:
-    """Yield the examples of a table, some at a time, as if it had no labels."""
-    labels = {"tags", *LABEL_COLUMNS} - {options.text, options.text_b}
-    kept = [column for column in columns if column not in labels]
-    rows, first = TABLES[format](path, problems), 1
-    while chunk := list(islice(rows, ROWS)):
-        bare = [(line, {k: v for k, v in row.items() if k not in labels}) for line, row in chunk]
-        if options.task in (None, "tagging") and "words" in columns:
-            sentences = json_sentences(kept, bare, problems, require_labels=False, first=first)
-            yield [TaggedExample(s.id, s.words) for s in sentences]
-        else:
-            texts = text_examples(
-                kept, bare, problems, text=options.text, text_b=options.text_b,
-                require_labels=False, first=first,
-            )  # fmt: skip
-            if any(line == 0 for line, _ in problems):  # the columns: once is enough
-                return
-            yield texts
-        first += len(chunk)
 
 
 def read_dataset(
@@ -263,7 +170,8 @@ def read_dataset(
     notes += _class_notes(first.examples) if task == "classification" else []
     notes += overlap_notes(**splits)
     name = name or first.path.stem
-    return Dataset(name, task, labels, metric=METRIC[task], notes=tuple(notes), **splits)
+    dev_part, test_part = splits.get("dev", ()), splits.get("test", ())
+    return Dataset(name, task, labels, first.examples, dev_part, test_part, notes=tuple(notes))
 
 
 def label_order(train: tuple[Example, ...], task: Task) -> tuple[str, ...]:
@@ -301,98 +209,84 @@ def _text_of(example: Example) -> tuple[str | None, ...]:
 def _read(path: str | Path, options: _Options) -> _Content:
     """Read a file of any format, or raise one error with all its faults."""
     path = Path(path)
-    format = _format(path, options)
+    format = format_of(path, options.format)
     problems: Problems = []
-    columns, rows = read_table(path, format, problems) if format in TABLES else ([], [])
-    words = _check_task(path, format, columns, options, problems)
+    rows = list(TABLES[format](path, problems)) if format in TABLES else []
+    columns = columns_of(rows)
+    words = has_words(path, format, columns, options.task)
+    if options.task == "tagging" and not words:
+        problems.append((0, 'tagging needs a token file, or JSONL with "words", "tags"'))
+        refuse(path, problems)
 
     examples: Sequence[Example]
-    lines: list[tuple[int, ...]]
     scheme: Scheme | None = None
     notes: list[str] = []
-    if words and options.task in (None, "tagging"):
+    labels: Labels = "required" if options.require_labels else "optional"
+    if words:
         if format == "conll":
             sentences = parse_sentences(
-                read_text(path),
-                problems,
-                word_column=_column_number("text", options.text),
-                tag_column=_column_number("label", options.label),
-                label_first=options.label_first,
-                require_labels=options.require_labels,
-            )
+                read_text(path), problems, text=options.text, label=options.label,
+                label_first=options.label_first, require_labels=options.require_labels,
+            )  # fmt: skip
         else:
-            required = options.require_labels
-            sentences = json_sentences(columns, rows, problems, require_labels=required)
+            sentences = json_sentences(columns, rows, problems, labels)
+        lines = [sentence.lines for sentence in sentences]
         examples, scheme, notes = tagged_examples(
             sentences, options.scheme, problems, options.invalid
         )
-        lines = [sentence.lines for sentence in sentences]
     else:
-        examples = text_examples(
-            columns,
-            rows,
-            problems,
-            text=options.text,
-            text_b=options.text_b,
-            label=options.label,
-            require_labels=options.require_labels,
-            numeric=options.task == "regression",
-        )
         lines = [(line,) for line, _ in rows]
-    _find_repeated_ids(examples, lines, problems)
+        examples = text_examples(
+            columns, rows, problems, text=options.text, text_b=options.text_b,
+            label=options.label, labels=labels, numeric=options.task == "regression",
+        )  # fmt: skip
+    problems += repeated_ids(zip((line[0] for line in lines), examples))
     refuse(path, problems)
     if not examples:
         refuse(path, [(0, "there are no examples in it")])
-    if unlabelled := sum(_labels_of(example) == (None,) for example in examples):
+    if unlabelled := sum(not is_labelled([example]) for example in examples):
         notes.append(f"{unlabelled} of {len(examples)} examples have no label")
     return _Content(path, tuple(examples), tuple(lines), scheme, tuple(notes))
 
 
-def _format(path: Path, options: _Options) -> str:
-    """Tell the format of a file by the options, or by its suffix."""
+def format_of(path: Path, format: str | None, plain: tuple[str, ...] = ()) -> str:
+    """Return the format of a file as named, or else by its suffix; those in `plain` are "text"."""
     suffix = path.suffix.lower()
-    format = options.format or next((f for f, known in SUFFIXES.items() if suffix in known), None)
-    if format is None:
-        known = ", ".join(f'"{format}"' for format in SUFFIXES)
-        refuse(path, [(0, f'"{suffix}" does not tell the format; pass format= one of {known}')])
-    assert format is not None
-    return format
+    known = {**({"text": plain} if plain else {}), **SUFFIXES}
+    if format is not None:
+        require_known("format", format, known)
+        return format
+    for name, suffixes in known.items():
+        if suffix in suffixes:
+            return name
+    choice = ", ".join(known)
+    raise MiniftError(
+        f'{path}: "{suffix}" does not tell the format; name it with --format: {choice}'
+    )
 
 
-def _check_task(
-    path: Path, format: str, columns: list[str], options: _Options, problems: Problems
-) -> bool:
-    """Return whether a file has words rather than texts; refuse what does not fit the task."""
-    words = format == "conll" or (format == "jsonl" and "words" in columns)
-    if options.task == "tagging" and not words:
-        refuse(path, [*problems, (0, 'tagging needs a token file, or JSONL with "words", "tags"')])
-    if format == "conll" and options.task not in (None, "tagging"):
-        refuse(path, [(0, f"a token file is for tagging, not for {options.task}")])
-    return words
+def has_words(path: Path, format: str, columns: list[str], task: Task | None) -> bool:
+    """Return whether sentences of words are read from a file, rather than texts."""
+    tagging = task in (None, "tagging")
+    if format == "conll" and not tagging:
+        refuse(path, [(0, f"a token file is for tagging, not for {task}")])
+    return tagging and (format == "conll" or (format == "jsonl" and "words" in columns))
 
 
-def _column_number(role: str, value: str | None) -> int | None:
-    if value is None:
-        return None
-    if not re.fullmatch("[1-9][0-9]?", value):
-        raise MiniftError(f'{role}="{value}": the columns of a token file are numbers from 1')
-    return int(value)
+def repeated_ids(examples: Iterable[tuple[int, Example | None]]) -> Problems:
+    """Find, among (line, example or None), each id that an earlier line has."""
+    seen: dict[str, int] = {}
+    return [
+        (line, f'the id "{example.id}" is already on line {first}')
+        for line, example in examples
+        if example is not None and (first := seen.setdefault(example.id, line)) != line
+    ]
 
 
 def _labels_of(example: Example) -> tuple[str | float | None, ...]:
     if isinstance(example, TaggedExample):
         return example.tags or (None,)
     return (example.label,)
-
-
-def _find_repeated_ids(
-    examples: Sequence[Example], lines: list[tuple[int, ...]], problems: Problems
-) -> None:
-    seen: dict[str, int] = {}
-    for example, (line, *_) in zip(examples, lines):
-        if example.id in seen:
-            problems.append((line, f'the id "{example.id}" is already on line {seen[example.id]}'))
-        seen.setdefault(example.id, line)
 
 
 def _refuse_amounts(content: _Content) -> None:
@@ -404,7 +298,7 @@ def _refuse_amounts(content: _Content) -> None:
     if fractions := [label for label, n in numbers.items() if math.isfinite(n) and n % 1]:
         raise MiniftError(
             f"{content.path}: labels such as {fractions[0]} may be amounts: pass "
-            'task="regression", or task="classification" if each number is a class'
+            "--task regression, or --task classification if each number is a class"
         )
 
 
@@ -435,6 +329,6 @@ def _class_notes(train: tuple[Example, ...]) -> list[str]:
     ]
     if len(counts) > MANY_CLASSES and all(re.fullmatch("[+-]?[0-9]+", label) for label in counts):
         notes.append(
-            f'{len(counts)} classes, all integers: pass task="regression" if they are amounts'
+            f"{len(counts)} classes, all integers: pass --task regression if they are amounts"
         )
     return notes

@@ -1,4 +1,4 @@
-"""Table files: CSV, TSV and JSONL, a row an example.
+"""Table files: CSV, TSV and JSONL, one example per row.
 
 Claim    A row is exactly what stands in the file: multi-line CSV fields, raw quotes in TSV and
          labels such as "0.0" come out as they went in, or the row is named with its fault.
@@ -19,7 +19,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from reprlib import repr as short
-from typing import TypeGuard
+from typing import Literal, TypeGuard
 
 from minift.data.examples import TextExample
 from minift.data.files.lines import Problems, raw_lines, stream_text
@@ -38,16 +38,21 @@ TEXT_COLUMNS = (  # (text, text_b): the first line whose columns are all in the 
 LABEL_COLUMNS = ("label", "score")
 
 Row = tuple[int, dict[str, object]]  # (line where the row begins, column -> value)
+Labels = Literal["required", "optional", "ignored"]  # missing: a fault, or None; or not looked at
 _SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can spell half a character, UTF-8 cannot
-_HALF = "has half of a surrogate pair, which is no character"
+_HALF = "has half of a surrogate pair, which is not a character"
+
+
+# ---------------------------------------------------------------- files to rows
 
 
 def csv_rows(path: Path, problems: Problems) -> Iterator[Row]:
     """Yield the rows of a comma-separated file with a header; faults go to `problems`."""
-    return _with_header(_csv_cells(path, problems), problems)
+    return _with_header(csv_cells(path, problems), problems)
 
 
-def _csv_cells(path: Path, problems: Problems) -> Iterator[tuple[int, list[str]]]:
+def csv_cells(path: Path, problems: Problems) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line where it begins, cells) of each row, the header too; faults go to `problems`."""
     reader = csv.reader(raw_lines(path), strict=True)
     while True:
         begin = reader.line_num + 1
@@ -71,8 +76,21 @@ def tsv_rows(path: Path, problems: Problems) -> Iterator[Row]:
     return _with_header(cells, problems)
 
 
+def _with_header(table: Iterator[tuple[int, list[str]]], problems: Problems) -> Iterator[Row]:
+    """Take the first row as column names; rows of another width are faults."""
+    header_line, header = next(table, (0, []))
+    names = [name.strip() for name in header]
+    for name in sorted({name for name in names if name and names.count(name) > 1}):
+        problems.append((header_line, f'two columns are named "{name}"'))
+    for line, cells in table:
+        if len(cells) == len(names):
+            yield line, dict(zip(names, cells))
+        else:
+            problems.append((line, f"{len(cells)} columns, expected {len(names)} as in the header"))
+
+
 def json_rows(path: Path, problems: Problems) -> Iterator[Row]:
-    """Yield the rows of a file with one JSON object a line; faults go to `problems`."""
+    """Yield the rows of a file with one JSON object per line; faults go to `problems`."""
     for number, line in stream_text(path):
         if not line.strip():
             continue
@@ -87,19 +105,6 @@ def json_rows(path: Path, problems: Problems) -> Iterator[Row]:
             problems.append((number, f"each line must be a JSON object, got {short(value)}"))
 
 
-def _with_header(table: Iterator[tuple[int, list[str]]], problems: Problems) -> Iterator[Row]:
-    """Take the first row as column names; rows of another width are faults."""
-    header_line, header = next(table, (0, []))
-    names = [name.strip() for name in header]
-    for name in sorted({name for name in names if name and names.count(name) > 1}):
-        problems.append((header_line, f'two columns are named "{name}"'))
-    for line, cells in table:
-        if len(cells) == len(names):
-            yield line, dict(zip(names, cells))
-        else:
-            problems.append((line, f"{len(cells)} columns, expected {len(names)} as in the header"))
-
-
 TABLES = {"csv": csv_rows, "tsv": tsv_rows, "jsonl": json_rows}
 
 
@@ -111,10 +116,14 @@ def columns_of(rows: Iterable[Row]) -> list[str]:
     return list(found)
 
 
-def read_table(path: Path, format: str, problems: Problems) -> tuple[list[str], list[Row]]:
-    """Return (columns, rows) of a whole file; `format` is one of `TABLES`."""
-    rows = list(TABLES[format](path, problems))
-    return columns_of(rows), rows
+# ---------------------------------------------------------------- rows to examples
+
+
+def text_columns(columns: list[str], text: str | None, text_b: str | None) -> tuple[str, ...]:
+    """Return the columns of the text or of both, as named or else as in `TEXT_COLUMNS`."""
+    usual = next((names for names in TEXT_COLUMNS if set(names) <= set(columns)), ("text",))
+    first = (text,) if text else usual
+    return (first[0], text_b) if text_b else first
 
 
 def text_examples(
@@ -125,59 +134,52 @@ def text_examples(
     text: str | None = None,
     text_b: str | None = None,
     label: str | None = None,
-    require_labels: bool = True,
+    labels: Labels = "required",
     numeric: bool = False,
-    first: int = 1,
 ) -> list[TextExample]:
-    """Turn rows into examples, one a row; of no use once `problems` has grown.
+    """Turn rows into examples, one per row; of no use once `problems` has grown.
 
     Args:
         text, text_b, label: columns, if not named as in `TEXT_COLUMNS` and `LABEL_COLUMNS`.
-        require_labels: a missing label is a fault; otherwise it becomes None.
+        labels: what to do with them.
         numeric: labels become finite floats; otherwise strings.
-        first: number of the first row in its file.
     """
-    texts = next((names for names in TEXT_COLUMNS if set(names) <= set(columns)), ("text",))
-    texts = (text,) if text else texts
-    texts = (texts[0], text_b) if text_b else texts
+    texts = text_columns(columns, text, text_b)
     label = label or next((name for name in LABEL_COLUMNS if name in columns), "label")
-    roles = [*zip(("text", "text_b"), texts), *([("label", label)] if require_labels else [])]
+    roles = [*zip(("text", "text-b"), texts)]
+    roles += [("label", label)] if labels == "required" else []
     missing = [(role, name) for role, name in roles if name not in columns] if rows else []
     found = ", ".join(f'"{column}"' for column in columns)
-    tokens = any(map(TAG.fullmatch, columns))
+    token_file = any(map(TAG.fullmatch, columns))
     for role, name in missing:
-        remedy = 'format="conll" if this is a token file' if tokens else f'{role}="..."'
+        remedy = "--format conll if this is a token file" if token_file else f"--{role} COLUMN"
         hint = nearest(name, columns)
         problems.append((0, f'no column "{name}" (found: {found}){hint}; pass {remedy}'))
     examples = []
-    for number, (line, row) in enumerate(rows if not missing else (), start=first):
+    for number, (line, row) in enumerate(rows if not missing else (), start=1):
         faults: list[str] = []
         one, *second = [_text(row.get(name), name, faults) for name in texts]
-        value = _label(row.get(label), require_labels, numeric, faults)
+        value = None if labels == "ignored" else row.get(label)
+        value = _label(value, labels == "required", numeric, faults)
         examples.append(TextExample(_id(columns, row, number, faults), one, value, *second))
         problems += [(line, fault) for fault in faults]
     return examples
 
 
 def json_sentences(
-    columns: list[str],
-    rows: list[Row],
-    problems: Problems,
-    *,
-    require_labels: bool = True,
-    first: int = 1,
+    columns: list[str], rows: list[Row], problems: Problems, labels: Labels = "required"
 ) -> list[Sentence]:
-    """Turn JSON rows with `words` and `tags` into sentences, one a row; else as above."""
+    """Turn JSON rows with `words` and `tags` into sentences, one per row; else as above."""
     sentences = []
-    for number, (line, row) in enumerate(rows, start=first):
+    for number, (line, row) in enumerate(rows, start=1):
         faults: list[str] = []
-        words, tags = row.get("words"), row.get("tags")
+        words, tags = row.get("words"), None if labels == "ignored" else row.get("tags")
         if not _are_strings(words) or not all(word.strip(" \t\r\n") for word in words):
             faults.append(f'"words" must be a list of words, none empty, got {short(words)}')
             words = ["?"]
         elif any(map(_SURROGATE.search, words)):
             faults.append(f'"words" {_HALF}')
-        elif tags is None and require_labels:
+        elif tags is None and labels == "required":
             faults.append('"tags" is missing')
         elif tags is not None and not (_are_strings(tags) and len(tags) == len(words)):
             faults.append(f'"tags" must be a list of {len(words)} strings, got {short(tags)}')
@@ -200,11 +202,9 @@ def _text(value: object, name: str, faults: list[str]) -> str:
     return str(value)
 
 
-def _label(
-    value: object, require_labels: bool, numeric: bool, faults: list[str]
-) -> str | float | None:
+def _label(value: object, required: bool, numeric: bool, faults: list[str]) -> str | float | None:
     if value is None or value != value or not str(value).strip():  # NaN is what pandas writes
-        if require_labels:
+        if required:
             faults.append("the label is empty")
         return None
     if not isinstance(value, (str, int, float)):  # a list or an object of JSON

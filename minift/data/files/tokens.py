@@ -1,4 +1,4 @@
-"""Token files: one word a line with its tag, an empty line between sentences.
+"""Token files: one word per line with its tag, an empty line between sentences.
 
 Claim    The CoNLL family of files, as they are found: 1 to 4 columns apart by TABs or blanks,
          tags in any scheme, come out as sentences in IOB2, or with every faulty line named.
@@ -30,7 +30,7 @@ from minift.errors import MiniftError
 MOST_COLUMNS = 4
 DOCUMENT = "-DOCSTART-"
 
-_SAY_WHICH = 'say which column is the word and which the tag, e.g. text="2", label="3"'
+_SAY_WHICH = "say which column is the word and which the tag, for example --text 2 --label 3"
 _BLANKS = re.compile(r"[ \t]+")
 
 
@@ -47,8 +47,8 @@ def parse_sentences(
     lines: list[tuple[int, str]],
     problems: Problems,
     *,
-    word_column: int | None = None,
-    tag_column: int | None = None,
+    text: str | None = None,
+    label: str | None = None,
     label_first: bool = False,
     require_labels: bool = True,
 ) -> list[Sentence]:
@@ -56,11 +56,16 @@ def parse_sentences(
 
     Args:
         lines: (line number, line) of the whole file.
-        word_column, tag_column: columns counted from 1; by default first and last.
+        text, label: columns of word and tag, counted from "1"; by default first and last.
         label_first: the tag is the first column and the word the last.
         require_labels: a file of one column is a problem; otherwise its words are unlabelled.
     """
-    rows = [(line, _BLANKS.split(text.strip(" \t"))) for line, text in lines]
+    for option, value in (("text", text), ("label", label)):
+        if value is not None and not re.fullmatch("[1-9][0-9]?", value):
+            numbers = "the columns of a token file are numbers from 1"
+            problems.append((0, f"--{option} {value}: {numbers}"))
+            return []
+    rows = [(line, _BLANKS.split(content.strip(" \t"))) for line, content in lines]
     rows = [(line, [""] if DOCUMENT in row else row) for line, row in rows]
     filled = [row for _, row in rows if row != [""]]
     if not filled:
@@ -68,7 +73,7 @@ def parse_sentences(
     widths = Counter(len(row) for row in filled if row[0] != "#") or Counter(map(len, filled))
     width = widths.most_common(1)[0][0]
     word_at, tag_at = (width, 1) if label_first else (1, width)
-    word_at, tag_at = word_column or word_at, tag_column or tag_at
+    word_at, tag_at = int(text or word_at), int(label or tag_at)
     if word_at > width or (tag_at > width and require_labels):
         wanted = max(word_at, tag_at)
         problems.append((0, f"column {wanted} is asked for, but its lines have {width}"))
@@ -76,10 +81,9 @@ def parse_sentences(
     tagged = tag_at <= width and tag_at != word_at
     if require_labels and not tagged:
         problems.append((0, "words without tags; expected a word and its tag on each line"))
-    if width > MOST_COLUMNS and word_column is None and tag_column is None:
-        problems.append(
-            (0, f"{width} columns, expected 1 to {MOST_COLUMNS} with one word a line; {_SAY_WHICH}")
-        )
+    if width > MOST_COLUMNS and text is None and label is None:
+        expected = f"1 to {MOST_COLUMNS} with one word per line"
+        problems.append((0, f"{width} columns, expected {expected}; {_SAY_WHICH}"))
 
     sentences: list[Sentence] = []
     current: list[tuple[int, list[str]]] = []
@@ -108,7 +112,7 @@ def _refuse_wrong_columns(sentences: list[Sentence], problems: Problems, label_f
     if not all(map(TAG.fullmatch, tags)) and (
         more_tags_than_words or all(map(TAG.fullmatch, words))
     ):
-        remedy = "drop label_first" if label_first else "pass label_first=True"
+        remedy = "drop --label-first" if label_first else "pass --label-first"
         problems.append((0, f"the words look like tags and the tags like words: {remedy}"))
     counted = [tuple(str(n + 1) for n in range(len(s.words))) for s in sentences]
     if len(words) > 1 and counted == [sentence.words for sentence in sentences]:
@@ -147,7 +151,7 @@ def tagged_examples(
                 problems += _unknown_tags(sentence, scheme)
         examples.append(TaggedExample(sentence.id, sentence.words, tags))
     if broken and invalid == "error":
-        remedy = 'mend the tags, or choose how to read them: invalid="begin" or "discard"'
+        remedy = "fix the tags, or choose how to read them: --invalid-tags begin or discard"
         problems += [(line, f"{fault} (scheme {scheme}); {remedy}") for line, fault in broken]
     elif broken:
         line, first = broken[0]

@@ -25,30 +25,37 @@ A dataset for these files (give LabelQuestion for classes, SpanQuestion for enti
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from reprlib import repr as short
 from typing import Any
 
-from minift.data.examples import Example, TaggedExample
-from minift.label.formats.json_files import number, read_records, write_list
-from minift.label.formats.rows import Question, Reading, texts_of
-from minift.label.formats.spans import Mark, marks_of, utf16_places
+from minift.data.examples import TaggedExample
+from minift.label.formats.json_files import (
+    as_list,
+    named_texts,
+    number,
+    objects,
+    read_records,
+    texts_at,
+)
+from minift.label.formats.rows import Fault, Question, Row, Said
+from minift.label.formats.spans import mark, marks_of, utf16_places
+from minift.label.pool import texts_of
 
 UNKNOWN = "unknown"
 
 
-def write_argilla(path: Path, questions: Sequence[Question]) -> None:
-    """Write records for `records.from_json`, with the guesses as suggestions."""
-    write_list(path, (_record(question) for question in questions))
+def write(questions: Sequence[Question]) -> str:
+    """Return records for `records.from_json`, with the guesses as suggestions."""
+    return as_list(_record(question) for question in questions)
 
 
 def _record(question: Question) -> dict[str, Any]:
-    suggestion = _suggestion(question)
+    suggestion, score = _suggestion(question), number(question.score)
     return {
         "id": question.example.id,
-        "fields": dict(zip(("text", "text_b"), texts_of(question.example))),
-        "metadata": {} if number(question.score) is None else {"score": number(question.score)},
+        "fields": named_texts(question.example),
+        "metadata": {} if score is None else {"score": score},
         "suggestions": {} if suggestion is None else {"label": suggestion},
         "responses": {},
         "vectors": {},
@@ -72,32 +79,25 @@ def _suggestion(question: Question) -> dict[str, Any] | None:
     return {"value": value, "score": score, "agent": "minift"}
 
 
-def read_argilla(path: Path, reading: Reading) -> None:
-    """Tell `reading` what exported records say, nested or flattened."""
+def read(text: str, task: str) -> Iterator[Row | Fault]:
+    """Yield what exported records say, nested or flattened."""
+    records, faults = read_records(text)
+    yield from faults
     untold = 0
-    for where, row in read_records(path, reading, "argilla"):
+    for where, row in records:
         fields = row["fields"] if isinstance(row.get("fields"), dict) else row
-        texts = [
-            fields.get("text"),
-            *([fields["text_b"]] if fields.get("text_b") is not None else []),
-        ]
-        example = reading.find(where, row.get("id"), texts)
-        if example is None:
-            continue
         responses = _responses(row)
-        if responses is None:
-            reading.fault(where, f"text {example.id!r}: its responses are no list of answers")
-            continue
-        if not any(status in ("submitted", "discarded") for _, status in responses):
-            reading.leave_open(example)
-        untold += any(status == UNKNOWN for _, status in responses)
-        for value, status in responses:
-            if status == "discarded":
-                reading.skip(where, example)
-            elif status == "submitted":
-                _take(reading, where, example, value)
+        said = [Said(where, unclear="its responses are not a list of answers")]
+        if responses is not None:
+            untold += any(status == UNKNOWN for _, status in responses)
+            said = [
+                Said(where) if status == "discarded" else _submitted(where, value, task)
+                for value, status in responses
+                if status in ("submitted", "discarded")
+            ]
+        yield Row(where, row.get("id"), texts_at(fields), said)
     if untold:
-        reading.fault(
+        yield Fault(
             "all records",
             f"{untold} texts have responses without a status, which may be drafts: they are left "
             "open. Export with records(with_responses=True).to_list(flatten=True)",
@@ -111,21 +111,20 @@ def _responses(row: dict[str, Any]) -> list[tuple[object, str]] | None:
         values, states = row.get("label.responses") or [], row.get("label.responses.status") or []
         if not isinstance(values, list) or not isinstance(states, list):
             return None
-        states = [*states, *[None] * (len(values) - len(states))]
-        pairs = list(zip(values, states))
+        pairs = list(zip(values, [*states, *[None] * len(values)]))
     else:
-        given = row["responses"].get("label") or []
-        if not isinstance(given, list) or not all(isinstance(r, dict) for r in given):
+        given = objects(row["responses"].get("label") or [])
+        if given is None:
             return None
         pairs = [(response.get("value"), response.get("status")) for response in given]
     return [(value, status if isinstance(status, str) else fallback) for value, status in pairs]
 
 
-def _take(reading: Reading, where: str, example: Example, value: object) -> None:
-    if not isinstance(example, TaggedExample):
-        reading.choose(where, example, value)
-    elif not isinstance(value, list) or not all(isinstance(span, dict) for span in value):
-        reading.fault(where, f"text {example.id!r}: expected a list of spans, got {short(value)}")
-    else:
-        marks = [Mark(span.get("start"), span.get("end"), span.get("label")) for span in value]
-        reading.mark(where, example, marks, utf16=True)
+def _submitted(where: str, value: object, task: str) -> Said:
+    if task == "classification":
+        return Said(where, classes=[value])
+    spans = objects(value)
+    if spans is None:
+        return Said(where, unclear=f"expected a list of spans, got {short(value)}")
+    marks = [mark(span.get("start"), span.get("end"), span.get("label")) for span in spans]
+    return Said(where, marks=marks, utf16=True)

@@ -18,88 +18,85 @@ Proof    tests/label/test_doccano.py
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from reprlib import repr as short
 from typing import Any
 
-from minift.data.examples import Example, TaggedExample
-from minift.label.formats.json_files import number, read_records, write_lines
-from minift.label.formats.rows import Question, Reading, texts_of
-from minift.label.formats.spans import Mark
+from minift.data.examples import Example
+from minift.label.formats.json_files import as_lines, number, read_records
+from minift.label.formats.rows import Fault, Question, Row, Said
+from minift.label.formats.spans import Mark, mark
+from minift.label.pool import texts_of
 
-SKIP = "skip"
 
-
-def doccano_texts(example: Example) -> tuple[str, ...]:
+def shown(example: Example) -> tuple[str, ...]:
     """Return the one string that doccano shows."""
     return ("\n".join(texts_of(example)),)
 
 
-def write_doccano(path: Path, questions: Sequence[Question]) -> None:
-    """Write texts to import, with what the model says as metadata."""
-    write_lines(path, (_row(question) for question in questions))
+def write(questions: Sequence[Question]) -> str:
+    """Return texts to import, with what the model says as metadata."""
+    return as_lines(
+        {
+            "text": shown(question.example)[0],
+            "label": [],
+            "minift_id": question.example.id,
+            "guess": _one_string(question.guess),
+            "confidence": number(question.confidence),
+            "score": number(question.score),
+        }
+        for question in questions
+    )
 
 
-def _row(question: Question) -> dict[str, Any]:
-    guess = question.guess
-    return {
-        "text": doccano_texts(question.example)[0],
-        "label": [],
-        "minift_id": question.example.id,
-        "guess": guess if guess is None or isinstance(guess, str) else " ".join(guess),
-        "confidence": number(question.confidence),
-        "score": number(question.score),
-    }
+def _one_string(guess: str | tuple[str, ...] | None) -> str | None:
+    return " ".join(guess) if isinstance(guess, tuple) else guess
 
 
-def read_doccano(path: Path, reading: Reading) -> None:
-    """Tell `reading` what an export says."""
+def read(text: str, task: str) -> Iterator[Row | Fault]:
+    """Yield what an export says."""
+    records, faults = read_records(text, lines=True)
+    yield from faults
     unmarked = 0
-    for where, row in read_records(path, reading, "doccano", lines=True):
+    for where, row in records:
         meta = row.get("meta")
         id_ = row.get("minift_id", meta.get("minift_id") if isinstance(meta, dict) else None)
-        example = reading.find(where, id_, [row.get("text")])
-        if example is None:
-            continue
         given: object = next(
             (row[key] for key in ("label", "labels", "entities") if row.get(key)), []
         )
-        if _says_skip(row.get("Comments")):
-            reading.skip(where, example)
-        elif not isinstance(given, list):
-            reading.fault(
-                where, f"text {example.id!r}: expected a list of labels, got {short(given)}"
-            )
-        elif not given:
-            reading.leave_open(example)
-            unmarked += isinstance(example, TaggedExample)
-        elif isinstance(example, TaggedExample):
-            reading.mark(where, example, [_mark(span) for span in given], utf16=True)
-        elif len(given) > 1:
-            reading.fault(
-                where, f"text {example.id!r} has several classes, {short(given)}; keep one"
-            )
-        else:
-            reading.choose(where, example, given[0])
+        said = _said(where, row, given, task)
+        unmarked += not said and task == "tagging"
+        yield Row(where, id_, [row.get("text")], said)
     if unmarked:
-        reading.fault(
+        yield Fault(
             "all lines",
             f"{unmarked} sentences have no span, and doccano does not say whether anybody looked "
             'at them: they are left open. Where there is no entity, mark a word as "O"',
         )
 
 
+def _said(where: str, row: dict[str, Any], given: object, task: str) -> list[Said]:
+    if _says_skip(row.get("Comments")):
+        return [Said(where)]
+    if not isinstance(given, list):
+        return [Said(where, unclear=f"expected a list of labels, got {short(given)}")]
+    if not given:
+        return []
+    if task == "tagging":
+        return [Said(where, marks=[_mark(span) for span in given], utf16=True)]
+    return [Said(where, classes=given)]
+
+
 def _says_skip(comments: object) -> bool:
     said = comments if isinstance(comments, list) else []
     texts = [c.get("text") if isinstance(c, dict) else c for c in said]
-    return any(isinstance(text, str) and text.strip().lower() == SKIP for text in texts)
+    return any(isinstance(text, str) and text.strip().lower() == "skip" for text in texts)
 
 
 def _mark(span: object) -> Mark:
     """Take [start, end, type], or the object that projects with relations export."""
     if isinstance(span, dict):
-        return Mark(span.get("start_offset"), span.get("end_offset"), span.get("label"))
+        return mark(span.get("start_offset"), span.get("end_offset"), span.get("label"))
     if isinstance(span, list) and len(span) == 3:
-        return Mark(*span)
-    return Mark(None, None, short(span))
+        return mark(*span)
+    return mark(None, None, short(span))

@@ -3,87 +3,71 @@
 Claim    Whatever was answered in the tool comes back as the same label for the same text. What
          cannot be used is named with its place and left out; nothing else is lost by it. No text
          outside the project and no label outside the set is ever let in.
-Differs  What each format does in its own way stands in its own module.
+Differs  Each format's own ways stand in its own module: what is written for the tool, and how
+         its export is read into rows. What rows say is matched to what was asked in rows.py.
 Proof    tests/label/test_exchange.py
-
-    csv          exchange_tables        classes: a spreadsheet
-    conll        exchange_tables        entities: a text editor
-    labelstudio  exchange_labelstudio   classes and entities
-    doccano      exchange_doccano       classes and entities
-    argilla      exchange_argilla       classes and entities
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from minift.data.examples import Example, TaggedExample
+from minift.data.examples import Example
 from minift.data.files.lines import decode
 from minift.errors import MiniftError, nearest
-from minift.label.formats.argilla import read_argilla, write_argilla
-from minift.label.formats.doccano import doccano_texts, read_doccano, write_doccano
-from minift.label.formats.json_files import looks_like
-from minift.label.formats.labelstudio import labelling_config, read_labelstudio, write_labelstudio
-from minift.label.formats.rows import Answer, Imported, Question, Reading, texts_of
-from minift.label.formats.tables import conll_words, read_conll, read_csv, write_conll, write_csv
-
-__all__ = [
-    "FORMATS", "SUFFIXES", "Answer", "Imported", "Question",
-    "labelling_config", "read_answers", "write_questions",
-]  # fmt: skip
-
-FORMATS: tuple[str, ...] = ("csv", "labelstudio", "doccano", "argilla", "conll")
-SUFFIXES: dict[str, str] = {
-    "csv": ".csv",
-    "labelstudio": ".json",
-    "doccano": ".jsonl",
-    "argilla": ".json",
-    "conll": ".conll",
-}
-_SUITED = {
-    "classification": ("csv", "labelstudio", "doccano", "argilla"),
-    "tagging": ("labelstudio", "doccano", "argilla", "conll"),
-}
-_WRITE: dict[str, Callable[[Path, Sequence[Question]], None]] = {
-    "csv": write_csv,
-    "labelstudio": write_labelstudio,
-    "doccano": write_doccano,
-    "argilla": write_argilla,
-    "conll": write_conll,
-}
-_READ: dict[str, Callable[[Path, Reading], None]] = {
-    "csv": read_csv,
-    "labelstudio": read_labelstudio,
-    "doccano": read_doccano,
-    "argilla": read_argilla,
-    "conll": read_conll,
-}
-_SHOWN = {"doccano": doccano_texts, "conll": conll_words}
+from minift.label.formats import argilla, conll, doccano, labelstudio, spreadsheet
+from minift.label.formats.rows import Fault, Imported, Question, Row, match_rows
+from minift.label.pool import texts_of
 
 
-def write_questions(
-    path: str | Path, format: str, questions: Sequence[Question], labels: Sequence[str], task: str
-) -> None:
-    """Write a batch file for people to label; an existing file is replaced at once or not at all.
+@dataclass(frozen=True)
+class Format:
+    """How questions are written for a tool, and how what it exports is read.
 
     Args:
-        path: where to.
+        suffix: of its files.
+        tasks: that it is for.
+        write: returns the text of a batch file.
+        read: yields the rows of an export, given its text and the task.
+        shown: the strings by which its files show an example.
+    """
+
+    suffix: str
+    tasks: tuple[str, ...]
+    write: Callable[[Sequence[Question]], str]
+    read: Callable[[str, str], Iterable[Row | Fault]]
+    shown: Callable[[Example], tuple[str, ...]] = texts_of
+
+
+_CLASSES, _ENTITIES = "classification", "tagging"
+_BOTH = (_CLASSES, _ENTITIES)
+FORMATS: dict[str, Format] = {
+    "csv": Format(".csv", (_CLASSES,), spreadsheet.write, spreadsheet.read),
+    "labelstudio": Format(".json", _BOTH, labelstudio.write, labelstudio.read),
+    "doccano": Format(".jsonl", _BOTH, doccano.write, doccano.read, doccano.shown),
+    "argilla": Format(".json", _BOTH, argilla.write, argilla.read),
+    "conll": Format(".conll", (_ENTITIES,), conll.write, conll.read, conll.shown),
+}
+
+
+def written(format: str, questions: Sequence[Question], task: str) -> str:
+    """Return the text of a batch file for people to label.
+
+    Args:
         format: one of `FORMATS`.
         questions: what to ask, in this order.
-        labels: classes, or IOB2 tags.
         task: "classification" or "tagging".
 
     Raises:
-        MiniftError: if the format is unknown or not for this task, a guess is no label, or the
-            file cannot be written.
+        MiniftError: if the format is unknown or not for this task.
     """
     _check(format, task)
-    for question in questions:
-        _check_guess(question, labels)
-    _WRITE[format](Path(path), questions)
+    return FORMATS[format].write(questions)
 
 
 def read_answers(
@@ -107,52 +91,68 @@ def read_answers(
             single row is one of the result's problems.
     """
     path = Path(path)
-    _refuse_archive(path)
-    format = _format_of(path) if format is None else format
-    _check(format, task)
-    reading = Reading(path.name, examples, labels, _SHOWN.get(format, texts_of))
-    _READ[format](path, reading)
-    return reading.result()
-
-
-def _refuse_archive(path: Path) -> None:
+    if format is not None:
+        _check(format, task)
     with contextlib.suppress(OSError), path.open("rb") as file:
         if file.read(4) == b"PK\3\4":
             raise MiniftError(
                 f"{path}: a zip archive or a spreadsheet's own format; unpack it, or save the "
                 'sheet as "CSV UTF-8"'
             )
-
-
-def _format_of(path: Path) -> str:
-    fitting = [format for format, suffix in SUFFIXES.items() if suffix == path.suffix.lower()]
-    if len(fitting) == 1:
-        return fitting[0]
-    found = looks_like(decode(path)) or next(iter(fitting), None)
-    if found is None:
+    text = decode(path)
+    likely = looks_like(text)
+    fitting = [name for name, known in FORMATS.items() if known.suffix == path.suffix.lower()]
+    if format is None:
+        format = fitting[0] if len(fitting) == 1 else likely or next(iter(fitting), None)
+    if format is None:
         known = ", ".join(FORMATS)
         raise MiniftError(f"{path}: cannot tell what format this is; name it, one of {known}")
-    return found
+    _check(format, task)
+    if likely not in (None, format):
+        raise MiniftError(f'{path}: this is not a {format} file; it looks like format "{likely}"')
+    tool = FORMATS[format]
+    try:
+        return match_rows(tool.read(text, task), path.name, examples, labels, tool.shown)
+    except MiniftError as error:
+        raise MiniftError(f"{path}: {error}") from error
 
 
 def _check(format: str, task: str) -> None:
-    if task not in _SUITED:
-        raise MiniftError(f'unknown task "{task}"; known: {", ".join(_SUITED)}')
+    if task not in _BOTH:
+        raise MiniftError(f'unknown task "{task}"; known: {", ".join(_BOTH)}')
     if format not in FORMATS:
         known = ", ".join(FORMATS)
         raise MiniftError(f'unknown format "{format}"; known: {known}{nearest(format, FORMATS)}')
-    if format not in _SUITED[task]:
-        known = ", ".join(_SUITED[task])
+    if task not in FORMATS[format].tasks:
+        known = ", ".join(name for name, other in FORMATS.items() if task in other.tasks)
         raise MiniftError(f'format "{format}" is not for {task}; these are: {known}')
 
 
-def _check_guess(question: Question, labels: Sequence[str]) -> None:
-    example, guess = question.example, question.guess
-    if guess is None:
-        return
-    said: list[Any] = list(guess) if isinstance(example, TaggedExample) else [guess]
-    if isinstance(example, TaggedExample) and len(said) != len(example.words):
-        count = len(example.words)
-        raise MiniftError(f"text {example.id!r} has {count} words but a guess of {len(said)} tags")
-    if unknown := [label for label in said if label not in labels]:
-        raise MiniftError(f"text {example.id!r}: the guess {unknown[0]!r} is none of the labels")
+def looks_like(text: str) -> str | None:
+    """Return the format a file is probably in, or None."""
+    lines = text.split("\n", maxsplit=50)[:50]
+    if text.lstrip()[:1] not in ("[", "{"):
+        header = {cell.strip(' "\r').lower() for cell in re.split("[,;\t]", lines[0])}
+        if {"id", "text"} <= header:
+            return "csv"
+        tagged = any(line.rstrip().endswith(("\tO", "\t?")) for line in lines)
+        return "conll" if tagged or any(line.startswith("# id = ") for line in lines) else None
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = []
+        for line in lines:
+            with contextlib.suppress(ValueError, RecursionError):
+                value.append(json.loads(line))
+    rows = value if isinstance(value, list) else [value]
+    return next(filter(None, map(_tool, rows)), None)
+
+
+def _tool(row: object) -> str | None:
+    if not isinstance(row, dict):
+        return None
+    if "fields" in row or "_server_id" in row:
+        return "argilla"
+    if "data" in row or "annotations" in row or "annotation_id" in row:
+        return "labelstudio"
+    return "doccano" if "text" in row else None

@@ -20,9 +20,8 @@ Use `labelling_config` as the project's labelling interface: `label` and `text` 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from pathlib import Path
 from reprlib import repr as short
 from typing import Any
 from xml.sax.saxutils import quoteattr
@@ -30,9 +29,17 @@ from xml.sax.saxutils import quoteattr
 from minift.data.examples import Example, TaggedExample
 from minift.data.tags import types_of
 from minift.errors import MiniftError
-from minift.label.formats.json_files import Record, number, read_records, write_list
-from minift.label.formats.rows import Question, Reading, texts_of
-from minift.label.formats.spans import Mark, marks_of
+from minift.label.formats.json_files import (
+    Record,
+    as_list,
+    named_texts,
+    number,
+    objects,
+    read_records,
+    texts_at,
+)
+from minift.label.formats.rows import Fault, Question, Row, Said
+from minift.label.formats.spans import Mark, mark, marks_of
 
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -50,7 +57,7 @@ def labelling_config(labels: Sequence[str], task: str, pairs: bool = False) -> s
     """
     names = types_of(labels) if task == "tagging" else labels
     if bad := next((name for name in names if _NO_XML.search(name)), None):
-        raise MiniftError(f"the label {bad!r} has a character that no XML file can hold; rename it")
+        raise MiniftError(f"the label {bad!r} has a character that XML cannot hold; rename it")
     control, item = ("Labels", "Label") if task == "tagging" else ("Choices", "Choice")
     more = "" if task == "tagging" else ' choice="single" required="true" showInline="true"'
     grain = ' granularity="word"' if task == "tagging" else ""
@@ -68,66 +75,46 @@ def labelling_config(labels: Sequence[str], task: str, pairs: bool = False) -> s
     )
 
 
-def write_labelstudio(path: Path, questions: Sequence[Question]) -> None:
-    """Write tasks to import, with the guesses as predictions."""
-    write_list(path, (_task(question) for question in questions))
+def write(questions: Sequence[Question]) -> str:
+    """Return tasks to import, with the guesses as predictions."""
+    return as_list(_task(question) for question in questions)
 
 
 def _task(question: Question) -> dict[str, Any]:
-    example = question.example
-    data: dict[str, Any] = {
-        "minift_id": example.id,
-        **dict(zip(("text", "text_b"), texts_of(example))),
-    }
+    data: dict[str, Any] = {"minift_id": question.example.id, **named_texts(question.example)}
     if question.score is not None:
         data["score"] = number(question.score)
-    task: dict[str, Any] = {"data": data}
-    if question.guess is not None:
-        result = [
-            {"id": f"guess-{place}", "from_name": "label", "to_name": "text", **region}
-            for place, region in enumerate(_regions(example, question.guess))
-        ]
-        prediction: dict[str, Any] = {"model_version": "minift", "result": result}
-        if (confidence := number(question.confidence)) is not None:
-            prediction["score"] = confidence
-        task["predictions"] = [prediction]
-    return task
+    if question.guess is None:
+        return {"data": data}
+    result = [
+        {"id": f"guess-{place}", "from_name": "label", "to_name": "text", **region}
+        for place, region in enumerate(_regions(question.example, question.guess))
+    ]
+    prediction: dict[str, Any] = {"model_version": "minift", "result": result}
+    if (confidence := number(question.confidence)) is not None:
+        prediction["score"] = confidence
+    return {"data": data, "predictions": [prediction]}
 
 
 def _regions(example: Example, guess: str | tuple[str, ...]) -> list[dict[str, Any]]:
     if not isinstance(example, TaggedExample):
         return [{"type": "choices", "value": {"choices": [guess]}}]
-    return [
-        {
-            "type": "labels",
-            "value": {
-                "start": mark.start,
-                "end": mark.end,
-                "text": mark.text,
-                "labels": [mark.type],
-            },
-        }
-        for mark in marks_of(example.words, guess, utf16=False)
-    ]
+    found = []
+    for start, end, type_, text in marks_of(example.words, guess, utf16=False):
+        value = {"start": start, "end": end, "text": text, "labels": [type_]}
+        found.append({"type": "labels", "value": value})
+    return found
 
 
-def read_labelstudio(path: Path, reading: Reading) -> None:
-    """Tell `reading` what an export says."""
-    records = read_records(path, reading, "labelstudio")
+def read(text: str, task: str) -> Iterator[Row | Fault]:
+    """Yield what an export says."""
+    records, faults = read_records(text)
+    yield from faults
     for _, same in groupby(records, key=lambda record: repr(_data(record[1]).get("minift_id"))):
         for where, row in _oldest_first(same):
             data = _data(row)
-            texts = [
-                data.get("text"),
-                *([data["text_b"]] if data.get("text_b") is not None else []),
-            ]
-            example = reading.find(where, data.get("minift_id"), texts)
-            if example is None:
-                continue
-            if "data" in row:
-                _read_task(reading, where, example, row)
-            else:
-                _read_min(reading, where, example, row)
+            said = _annotated(where, row, task) if "data" in row else _minimal(where, row, task)
+            yield Row(where, data.get("minift_id"), texts_at(data), said)
 
 
 def _data(row: dict[str, Any]) -> dict[str, Any]:
@@ -141,68 +128,58 @@ def _oldest_first(records: Iterable[Record]) -> list[Record]:
     )
 
 
-def _read_task(reading: Reading, where: str, example: Example, row: dict[str, Any]) -> None:
-    annotations = row.get("annotations") or []
-    if not isinstance(annotations, list) or not all(isinstance(a, dict) for a in annotations):
-        reading.fault(where, f'"annotations" must be a list of objects, got {short(annotations)}')
-        return
-    if not annotations:
-        reading.leave_open(example)
+def _annotated(where: str, row: dict[str, Any], task: str) -> list[Said]:
+    """Return what the annotations of a task say, in an export as JSON."""
+    annotations = objects(row.get("annotations") or [])
+    if annotations is None:
+        got = short(row["annotations"])
+        return [Said(where, unclear=f'"annotations" must be a list of objects, got {got}')]
     named = [
         (where if len(annotations) == 1 else f"{where}, annotation {place}", annotation)
         for place, annotation in enumerate(annotations, start=1)
     ]
+    said: list[Said] = []
     for place, annotation in _oldest_first(named):
-        regions = annotation.get("result") or []
+        regions = objects(annotation.get("result") or [])
         if annotation.get("was_cancelled"):
-            reading.skip(place, example)
-        elif not isinstance(regions, list) or not all(isinstance(r, dict) for r in regions):
-            reading.fault(place, f'"result" must be a list of objects, got {short(regions)}')
-        elif isinstance(example, TaggedExample):
+            said.append(Said(place))
+        elif regions is None:
+            got = short(annotation["result"])
+            said.append(Said(place, unclear=f'"result" must be a list of objects, got {got}'))
+        elif task == "tagging":
             marked = [r.get("value") for r in regions if r.get("type") == "labels"]
-            _mark(reading, place, example, marked)
-        else:
-            chosen = [
-                _only(r.get("value"), "choices") for r in regions if r.get("type") == "choices"
-            ]
-            _choose(reading, place, example, chosen)
+            said.append(Said(place, marks=_marks(marked)))
+        elif chosen := [
+            _only(r.get("value"), "choices") for r in regions if r.get("type") == "choices"
+        ]:
+            said.append(Said(place, classes=chosen))
+    return said
 
 
-def _read_min(reading: Reading, where: str, example: Example, row: dict[str, Any]) -> None:
+def _minimal(where: str, row: dict[str, Any], task: str) -> list[Said]:
+    """Return what a row of an export as JSON-MIN says."""
     label = row.get("label")
     if row.get("annotation_id") is None:
-        reading.leave_open(example)
-    elif isinstance(example, TaggedExample):
+        return []
+    if task == "tagging":
         if label is None:  # no span: or is it named otherwise?
             lists = [v for v in row.values() if isinstance(v, list)]
             label = [v for values in lists for v in values if _only(v, "labels") is not None]
-        _mark(reading, where, example, label if isinstance(label, list) else [label])
-    elif label is None:
-        reading.fault(
-            where, f'text {example.id!r}: there is no "label"; give the choices that name'
-        )
-    else:
-        several = label["choices"] if isinstance(label, dict) and "choices" in label else [label]
-        _choose(reading, where, example, several if isinstance(several, list) else [several])
+        return [Said(where, marks=_marks(label if isinstance(label, list) else [label]))]
+    if label is None:
+        return [Said(where, unclear='it has no "label"; give the choices that name')]
+    chosen = label["choices"] if isinstance(label, dict) and "choices" in label else [label]
+    several = chosen if isinstance(chosen, list) else [chosen]
+    return [Said(where, classes=several)] if several else []
 
 
-def _choose(reading: Reading, where: str, example: Example, chosen: list[Any]) -> None:
-    if not chosen:
-        reading.leave_open(example)
-    elif len(chosen) > 1:
-        reading.fault(where, f"text {example.id!r} has several classes, {short(chosen)}; keep one")
-    else:
-        reading.choose(where, example, chosen[0])
-
-
-def _mark(reading: Reading, where: str, example: TaggedExample, values: list[Any]) -> None:
-    marks = []
+def _marks(values: Iterable[object]) -> list[Mark]:
+    found = []
     for value in values:
-        if not isinstance(value, dict):
-            value = {}
+        fields = value if isinstance(value, dict) else {}
         type_ = _only(value, "labels")
-        marks.append(Mark(value.get("start"), value.get("end"), type_, value.get("text")))
-    reading.mark(where, example, marks, utf16=False)
+        found.append(mark(fields.get("start"), fields.get("end"), type_, fields.get("text")))
+    return found
 
 
 def _only(value: object, key: str) -> object:

@@ -15,16 +15,18 @@ Proof    tests/label/test_exchange.py
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from reprlib import repr as short
 
 from minift.data.examples import Example, TaggedExample
 from minift.data.tags import types_of
 from minift.errors import nearest
 from minift.label.formats.spans import Mark, match, tags_of
+from minift.label.pool import texts_of
 
 LABELS_SHOWN = 12
+UNTAGGED = ("?", "")  # what a word has that nobody has tagged yet
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,53 @@ class Question:
     score: float | None = None
     guess: str | tuple[str, ...] | None = None
     confidence: float | None = None
+
+
+@dataclass(frozen=True)
+class Said:
+    """What one person said about a text: one of the following, or that it is to be set aside.
+
+    Args:
+        where: place in the file, for messages.
+        classes: what was chosen, which should be one.
+        marks: entities as spans of characters; `utf16` says how these are counted.
+        tags: (place, tag) of each word.
+        unclear: why nobody can tell what was said.
+        or_skip: a class that is not in the project sets the text aside.
+    """
+
+    where: str
+    classes: Sequence[object] | None = None
+    marks: Sequence[Mark] | None = None
+    utf16: bool = False
+    tags: Sequence[tuple[str, str]] | None = None
+    unclear: str = ""
+    or_skip: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a file says about one text; nothing of it is checked yet.
+
+    Args:
+        where: place in the file, for messages.
+        id: of the text, or whatever stands in its place.
+        texts: as the file shows the text: itself, both of a pair, or the words.
+        said: by each person, oldest first; nothing if nobody has answered.
+    """
+
+    where: str
+    id: object
+    texts: Sequence[object]
+    said: Sequence[Said] = ()
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something in a file that is not a row, or that somebody should look at."""
+
+    where: str
+    what: str
 
 
 @dataclass(frozen=True)
@@ -74,136 +123,155 @@ class Imported:
     unanswered: tuple[str, ...]
 
 
-def texts_of(example: Example) -> tuple[str, ...]:
-    """Return what a person is shown: the text, or both of a pair, or the words with blanks."""
-    if isinstance(example, TaggedExample):
-        return (" ".join(example.words),)
-    return (example.text,) if example.text_b is None else (example.text, example.text_b)
-
-
-@dataclass
-class Reading:
-    """A batch file being read: each reader tells it what it finds.
+def match_rows(
+    rows: Iterable[Row | Fault],
+    name: str,
+    examples: Mapping[str, Example],
+    labels: Sequence[str],
+    shown: Callable[[Example], tuple[str, ...]] = texts_of,
+) -> Imported:
+    """Match what a file says to what was asked.
 
     Args:
+        rows: of the file.
         name: of the file, for messages.
         examples: the texts of the project by id.
         labels: classes, or IOB2 tags.
         shown: the strings by which the file shows an example.
     """
+    answers: list[Answer] = []
+    faults: list[Fault] = []
+    unanswered: dict[str, None] = {}
+    find = _Finder(examples, shown)
+    for row in rows:
+        if isinstance(row, Fault):
+            faults.append(row)
+            continue
+        found = find(row)
+        if isinstance(found, Fault):
+            faults.append(found)
+            continue
+        if not row.said:
+            unanswered[found.id] = None
+        for said in row.said:
+            label, wrong = _label(said, found, labels)
+            faults += [Fault(place, f"text {found.id!r}: {what}") for place, what in wrong]
+            if not wrong:
+                answers.append(Answer(found.id, label, f"{name}: {said.where}"))
+    kept, differing = _once(answers)
+    problems = [f"{name}: {fault.where}: {fault.what}" for fault in faults]
+    still_open = unanswered.keys() - {answer.id for answer in kept}
+    return Imported(
+        tuple(kept), (*problems, *differing), tuple(id for id in unanswered if id in still_open)
+    )
 
-    name: str
-    examples: Mapping[str, Example]
-    labels: Sequence[str]
-    shown: Callable[[Example], tuple[str, ...]] = texts_of
-    answers: list[Answer] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    unanswered: dict[str, None] = field(default_factory=dict)
-    _by_text: dict[tuple[str, ...], list[str]] | None = None
 
-    def fault(self, where: str, what: str) -> None:
-        """Note what is wrong with a row."""
-        self.problems.append(f"{self.name}: {where}: {what}")
+class _Finder:
+    """Find the example that a row is about."""
 
-    def find(self, where: str, id: object, texts: Sequence[object]) -> Example | None:
-        """Return the example a row is about, or None after saying why there is none."""
-        known = isinstance(id, (str, int)) and not isinstance(id, bool)
-        example = self.examples.get(str(id)) if known else None
-        if example is None and known:
-            example = self.examples.get(str(id).strip())
-        strings = [text for text in texts if isinstance(text, str)]
-        if not strings or len(strings) < len(texts):
-            self.fault(where, f"the text is missing, got {short(texts)}; leave it in the file")
-            return None
+    def __init__(
+        self, examples: Mapping[str, Example], shown: Callable[[Example], tuple[str, ...]]
+    ):
+        self.examples, self.shown = examples, shown
+        self.by_text: dict[tuple[str, ...], list[str]] = {}
+
+    def __call__(self, row: Row) -> Example | Fault:
+        """Return the example, or why there is none."""
+        known = isinstance(row.id, (str, int)) and not isinstance(row.id, bool)
+        names = (str(row.id), str(row.id).strip()) if known else ()
+        example = next((self.examples[name] for name in names if name in self.examples), None)
+        strings = [text for text in row.texts if isinstance(text, str)]
+        if not strings or len(strings) < len(row.texts):
+            got = f"the text is missing, got {short(list(row.texts))}; leave it in the file"
+            return Fault(row.where, got)
         given = _comparable(strings)
         if example is None:
-            return self._find_by_text(where, id, given)
+            return self._by_text(row, given)
         expected = _comparable(self.shown(example))
-        if given != expected:
-            self.fault(
-                where,
-                f"the text of {example.id!r} was changed: expected {_differing(expected, given)}; "
-                "its answer is left out. Label it again, with the text as it was",
-            )
-            return None
-        return example
+        if given == expected:
+            return example
+        return Fault(
+            row.where,
+            f"the text of {example.id!r} was changed: expected {_differing(expected, given)}; its "
+            "answer is left out. Label it again, with the text as it was",
+        )
 
-    def _find_by_text(self, where: str, id: object, given: tuple[str, ...]) -> Example | None:
-        if self._by_text is None:
-            self._by_text = {}
+    def _by_text(self, row: Row, given: tuple[str, ...]) -> Example | Fault:
+        if not self.by_text:
             for key, example in self.examples.items():
-                self._by_text.setdefault(_comparable(self.shown(example)), []).append(key)
-        same = self._by_text.get(given, [])
+                self.by_text.setdefault(_comparable(self.shown(example)), []).append(key)
+        same = self.by_text.get(given, [])
         if len(same) == 1:
             return self.examples[same[0]]
-        named = "no id" if id is None else f"the id {short(id)}, which is not of this project"
-        reason = (
-            f"{len(same)} texts of it read the same" if same else "its text is not of it either"
+        named = (
+            "no id" if row.id is None else f"the id {short(row.id)}, which is not in this project"
         )
-        self.fault(where, f"it has {named}, and {reason}; is this the file of another project?")
-        return None
+        why = f"{len(same)} texts of it read the same" if same else "its text is not in it either"
+        return Fault(row.where, f"it has {named}, and {why}; is this the file of another project?")
 
-    def leave_open(self, example: Example) -> None:
-        """Note that nobody has answered yet."""
-        self.unanswered[example.id] = None
 
-    def skip(self, where: str, example: Example) -> None:
-        """Note that somebody set the text aside on purpose."""
-        self._answer(where, example, None)
+def _label(
+    said: Said, example: Example, labels: Sequence[str]
+) -> tuple[str | list[str] | None, list[tuple[str, str]]]:
+    """Return the label (None: set aside), and (place, what is wrong) of each fault."""
+    label: str | list[str] | None = None
+    faults = [said.unclear] if said.unclear else []
+    if said.classes is not None:
+        if len(said.classes) > 1:
+            faults = [f"it has several classes, {short(list(said.classes))}; keep one"]
+        elif (label := match(said.classes[0], labels)) is None and not said.or_skip:
+            shown = ", ".join(labels[:LABELS_SHOWN]) + ", ..." * (len(labels) > LABELS_SHOWN)
+            hint = nearest(str(said.classes[0]), labels)
+            faults = [f"{short(said.classes[0])} is not a label; labels are {shown}{hint}"]
+    elif isinstance(example, TaggedExample) and said.marks is not None:
+        label, faults = tags_of(example.words, said.marks, labels, said.utf16)
+    elif isinstance(example, TaggedExample) and said.tags is not None:
+        label = [str(match(tag, labels)) for _, tag in said.tags]
+        return label, list(_tag_faults(said.tags, example.words, labels))
+    return label, [(said.where, fault) for fault in faults]
 
-    def choose(self, where: str, example: Example, label: object) -> None:
-        """Take a class as the answer."""
-        found = match(label, self.labels)
-        if found is None:
-            shown = ", ".join(self.labels[:LABELS_SHOWN])
-            shown += ", ..." if len(self.labels) > LABELS_SHOWN else ""
-            self.fault(
-                where,
-                f"text {example.id!r}: {short(label)} is no label; labels are {shown}"
-                f"{nearest(str(label), self.labels)}",
+
+def _tag_faults(
+    tags: Sequence[tuple[str, str]], words: Sequence[str], labels: Sequence[str]
+) -> Iterator[tuple[str, str]]:
+    """Yield (place, what is wrong) of each tag that cannot be used."""
+    before = "O"
+    for (place, written), word in zip(tags, words):
+        tag = match(written, labels)
+        if written in UNTAGGED:
+            yield place, f"{word!r} is still to be tagged; tag all words or none"
+        elif tag is None:
+            hint = nearest(written, labels)
+            yield place, f"{written!r} is not a tag; tags are {', '.join(labels)}{hint}"
+        elif tag.startswith("I-") and before[2:] != tag[2:]:
+            yield place, f'{tag} continues nothing; an entity begins with "B{tag[1:]}"'
+        before = tag or f"B-{written[2:]}"
+
+
+def _once(answers: Sequence[Answer]) -> tuple[list[Answer], list[str]]:
+    """Return each text's different answers once, and a sentence for each that differs."""
+    labelled = {answer.id for answer in answers if answer.label is not None}
+    kept: list[Answer] = []
+    differing: list[str] = []
+    latest: dict[str, Answer] = {}
+    for answer in answers:
+        before = latest.get(answer.id)
+        if answer.label is None and answer.id in labelled:
+            continue
+        if before is not None and before.label == answer.label:
+            continue
+        if before is not None:
+            differing.append(
+                f"{answer.where}: text {answer.id!r} is {_shown(answer)} here but "
+                f"{_shown(before)} at {before.where}; both are kept and the later one counts. "
+                "See which is right"
             )
-        else:
-            self._answer(where, example, found)
-
-    def mark(self, where: str, example: TaggedExample, marks: Sequence[Mark], utf16: bool) -> None:
-        """Take spans of characters as the answer; see `tags_of`."""
-        tags, faults = tags_of(example.words, marks, self.labels, utf16)
-        for fault in faults:
-            self.fault(where, f"text {example.id!r}: {fault}")
-        if not faults:
-            self._answer(where, example, tags)
-
-    def tag(self, where: str, example: TaggedExample, tags: list[str]) -> None:
-        """Take checked tags as the answer."""
-        self._answer(where, example, tags)
-
-    def _answer(self, where: str, example: Example, label: str | list[str] | None) -> None:
-        self.answers.append(Answer(example.id, label, f"{self.name}: {where}"))
-
-    def result(self) -> Imported:
-        """Return what was found, each text with its different answers once."""
-        labelled = {answer.id for answer in self.answers if answer.label is not None}
-        kept: list[Answer] = []
-        latest: dict[str, Answer] = {}
-        for answer in self.answers:
-            before = latest.get(answer.id)
-            if answer.label is None and answer.id in labelled:
-                continue
-            if before is not None and before.label == answer.label:
-                continue
-            if before is not None:
-                self.problems.append(
-                    f"{answer.where}: text {answer.id!r} is {_said(answer)} here but "
-                    f"{_said(before)} at {before.where}; both are kept and the later one counts. "
-                    "See which is right"
-                )
-            latest[answer.id] = answer
-            kept.append(answer)
-        still_open = tuple(id for id in self.unanswered if id not in latest)
-        return Imported(tuple(kept), tuple(self.problems), still_open)
+        latest[answer.id] = answer
+        kept.append(answer)
+    return kept, differing
 
 
-def _said(answer: Answer) -> str:
+def _shown(answer: Answer) -> str:
     if isinstance(answer.label, list):
         counts = Counter(types_of(answer.label))
         found = ", ".join(f"{count} {type_}" for type_, count in counts.items())

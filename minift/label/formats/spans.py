@@ -24,15 +24,30 @@ class Mark(NamedTuple):
     """A span of characters with a type, as a file has it: nothing is checked yet.
 
     Args:
-        start, end: places in the text, from 0, the end not included.
+        start, end: places in the text, from 0, the end not included; if a file has something
+            else there, what it has.
         type: of the entity, "PER".
         text: what the tool says the span covers, or None if it does not say.
     """
 
-    start: object
-    end: object
-    type: object
-    text: object = None
+    start: int | str
+    end: int | str
+    type: str | int | None
+    text: str | None = None
+
+
+def mark(start: object, end: object, type: object, text: object = None) -> Mark:
+    """Return a mark that can be compared and shown, whatever a file has in its place."""
+    first, last = (
+        place if isinstance(place, int) and not isinstance(place, bool) else short(place)
+        for place in (start, end)
+    )
+    return Mark(
+        first,
+        last,
+        type if isinstance(type, (str, int)) or type is None else short(type),
+        text if isinstance(text, str) or text is None else short(text),
+    )
 
 
 def match(label: object, known: Iterable[str]) -> str | None:
@@ -91,7 +106,7 @@ def tags_of(
         ends[right + 1] = word + 1  # the blank after it
     tags, faults = ["O"] * len(words), []
     owner: dict[int, str] = {}
-    for mark in dict.fromkeys(_plain(mark) for mark in marks):
+    for mark in dict.fromkeys(marks):
         start, end = places.get(mark.start), places.get(mark.end)
         named = f"span {mark.start}-{mark.end} ({short(mark.type)})"
         if start is None or end is None or start >= end:
@@ -118,25 +133,6 @@ def tags_of(
             if type_ != "O":
                 tags[first:last] = entity_tags(type_, last - first)
     return tags, faults
-
-
-class _Plain(NamedTuple):
-    """A mark that can be compared, whatever the file has in its place."""
-
-    start: int | str
-    end: int | str
-    type: str | int | None
-    text: str | None
-
-
-def _plain(mark: Mark) -> _Plain:
-    start, end = (
-        place if isinstance(place, int) and not isinstance(place, bool) else short(place)
-        for place in mark[:2]
-    )
-    type_ = mark.type if isinstance(mark.type, (str, int, type(None))) else short(mark.type)
-    text = mark.text if mark.text is None or isinstance(mark.text, str) else short(mark.text)
-    return _Plain(start, end, type_, text)
 
 
 def _loose(text: str) -> str:

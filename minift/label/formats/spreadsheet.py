@@ -1,0 +1,91 @@
+"""CSV for spreadsheets: one text and its class per row.
+
+Claim    What is filled in comes back as it is; what a spreadsheet does to a file on its way is
+         undone or named.
+Differs  - A cell that a spreadsheet would take for a formula (it begins with = + - @, or with a
+           tab or line end) gets an apostrophe in front; it is taken off again, and it does no
+           harm if the spreadsheet has removed it. Such texts are never formulas.
+         - It is written as UTF-8 with a byte-order mark, without which Excel takes it for another
+           encoding; read with or without, with commas, semicolons or tabs, any line ends, and
+           with empty cells missing at the end of a row.
+         - Column `label`: empty is unanswered, "skip" sets the text aside ("(skip)" where a class
+           is called skip). More columns may be added; they are not read.
+Proof    tests/label/test_tables.py
+
+    id,text,guess,confidence,score,label
+    7,a fine film,pos,0.93,0.12,
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Sequence
+
+from minift.errors import MiniftError
+from minift.label.formats.rows import Fault, Question, Row, Said
+from minift.label.pool import texts_of
+
+_FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+
+
+def _guard(text: str) -> str:
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def _unguard(cell: str) -> str:
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+
+
+def write(questions: Sequence[Question]) -> str:
+    """Return one row per text, with an empty column `label` at the end."""
+    pairs = any(len(texts_of(question.example)) > 1 for question in questions)
+    file = io.StringIO()
+    table = csv.writer(file, lineterminator="\r\n")
+    columns = ["text", "text_b"] if pairs else ["text"]
+    table.writerow(["id", *columns, "guess", "confidence", "score", "label"])
+    for question in questions:
+        texts = [*texts_of(question.example), ""][: len(columns)]
+        cells = [question.example.id, *texts, str(question.guess or "")]
+        numbers = [_short_number(question.confidence), _short_number(question.score)]
+        table.writerow([*map(_guard, cells), *numbers, ""])
+    return "\ufeff" + file.getvalue()
+
+
+def _short_number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def read(text: str, task: str) -> Iterator[Row | Fault]:
+    """Yield what a filled-in table says."""
+    lines = [line + "\n" for line in text.split("\n")]
+    first = lines[0].strip("\r\n")
+    split = {mark: [c.strip(' "').lower() for c in first.split(mark)] for mark in ",;\t"}
+    delimiter = next((mark for mark, cells in split.items() if "id" in cells), ",")
+    names = split[delimiter]
+    if missing := [name for name in ("id", "text", "label") if name not in names]:
+        raise MiniftError(f'line 1 has no column "{missing[0]}": {first[:80]!r}')
+    limit = csv.field_size_limit(2**31 - 1)  # the default refuses texts over 131,072 characters
+    line = 1
+    try:
+        rows = csv.reader(lines, delimiter=delimiter, strict=True)
+        for cells in rows:
+            where, line = f"line {line}", rows.line_num + 1
+            if any(cells[len(names) :]):
+                got = f"{len(cells)} columns, expected {len(names)} as in line 1"
+                yield Fault(where, f"{got}; put a text with the separator in it in quotes")
+            elif any(cells) and where != "line 1":
+                yield _row(where, dict(zip(names, [*cells, *[""] * len(names)])))
+    except csv.Error as error:
+        yield Fault(f"line {line}", f"not valid CSV ({error}); it and all after it are left out")
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _row(where: str, row: dict[str, str]) -> Row:
+    texts = [_unguard(row[name]) for name in ("text", "text_b") if name == "text" or row.get(name)]
+    label = _unguard(row["label"].strip())
+    skips = label.lower() in ("skip", "(skip)")
+    said = [Said(where, classes=[label], or_skip=skips)] if label else []
+    return Row(where, _unguard(row["id"]), texts, said)

@@ -1,0 +1,253 @@
+"""Plots as SVG: rows of dots over one axis, and curves with bands. No library and no script.
+
+Claim    Every mark stands where its value is on the plot's own axis, and whatever is in a name is
+         shown as text. A drawing is part of an HTML page, or a file that stands alone.
+Proof    tests/compare/test_report.py, tests/active/test_curves.py, tests/safety/test_pages.py
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from xml.etree import ElementTree
+
+# Colours that a page may change: ink, soft (axes), line (grid), back, dot, bad, c0 to c4.
+COLOURS = """
+:root { color-scheme: light dark; --ink: #1d2329; --soft: #5c6670; --line: #d5dae0;
+  --back: #ffffff; --band: #f4f6f8; --dot: #2563c9; --bad: #c4331d;
+  --c0: #0063a6; --c1: #b94a00; --c2: #00795c; --c3: #9c3f7a; --c4: #7a5c00; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ec; --soft: #a0a9b3; --line: #3a424b;
+  --back: #14181c; --band: #1d2329; --dot: #7fb0ff; --bad: #ff8a75;
+  --c0: #6cb6f0; --c1: #ff9a52; --c2: #3fc9a1; --c3: #ee9acb; --c4: #e0bc4a; } }
+"""
+STYLE = """
+svg text { fill: var(--ink); font: 15px system-ui, sans-serif; paint-order: stroke;
+  stroke: var(--back); stroke-width: 5px; stroke-linejoin: round; }
+svg .axis { fill: var(--soft); font-size: 13px; }
+svg .grid { stroke: var(--line); }
+svg .mark { stroke: var(--soft); stroke-dasharray: 5 4; }
+svg .dot { fill: var(--dot); fill-opacity: .45; }
+svg .cross { stroke: var(--bad); stroke-width: 2; }
+svg .interval { stroke: var(--dot); stroke-width: 3; stroke-opacity: .7; }
+svg .mean { stroke: var(--ink); stroke-width: 3; }
+svg .line { fill: none; stroke: currentColor; stroke-width: 2.5; stroke-linejoin: round; }
+svg .band { fill: currentColor; fill-opacity: .13; }
+svg .name { fill: currentColor; font-weight: 600; }
+"""
+DASHES = ("none", "10 4", "2 4", "12 4 2 4", "6 3")  # with five colours: 25 curves that differ
+WIDTH, SIDE, ROW, HEIGHT = 420, 12, 46, 330  # pixels at full size
+
+
+@dataclass(frozen=True)
+class Strip:
+    """One row of dots.
+
+    Args:
+        name: stands above the row.
+        dots: values, one per seed.
+        crossed: for each dot, whether it is drawn as a cross.
+        mean: drawn as a bar.
+        interval: drawn as a line, or None.
+        text: stands at the right end of the name's line.
+    """
+
+    name: str
+    dots: tuple[float, ...]
+    crossed: tuple[bool, ...]
+    mean: float
+    interval: tuple[float, float] | None
+    text: str
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Rows of dots over one axis, with a dashed line at `mark` if that is near them."""
+
+    caption: str
+    strips: tuple[Strip, ...]
+    mark: float | None = None
+    mark_name: str = ""
+
+    def _ends(self) -> tuple[float, float, float]:
+        values = [v for s in self.strips for v in (*s.dots, s.mean, *(s.interval or ()))]
+        return min(values), max(values), (max(values) - min(values)) or 1.0
+
+    @property
+    def near(self) -> float | None:
+        """The dashed line's value, if it is near enough to be drawn."""
+        low, high, room = self._ends()
+        near = self.mark is not None and low - room <= self.mark <= high + room
+        return self.mark if near else None
+
+    @property
+    def text(self) -> str:
+        """The caption, which names the dashed line if it is drawn."""
+        return self.caption + f" Dashed: {self.mark_name}." * (self.near is not None)
+
+    def svg(self) -> str:
+        """Return the drawing."""
+        low, high, room = self._ends()
+        if (mark := self.near) is not None:
+            low, high = min(low, mark), max(high, mark)
+        low, high, bottom = low - 0.03 * room, high + 0.03 * room, ROW * len(self.strips) + 6
+        drawing = _Drawing(WIDTH, bottom + 24, self.text)
+
+        def x(value: float) -> float:
+            return SIDE + (value - low) / (high - low) * (WIDTH - 2 * SIDE)
+
+        for tick in ticks(low, high):
+            drawing.add("line", "grid", x1=x(tick), x2=x(tick), y1=4, y2=bottom)
+            drawing.write("axis", f"{tick:g}", x(tick), bottom + 16, "middle")
+        if mark is not None:
+            drawing.add("line", "mark", x1=x(mark), x2=x(mark), y1=4, y2=bottom)
+        for number, strip in enumerate(self.strips):
+            y = number * ROW + 34
+            drawing.write("", strip.name, SIDE, y - 15)
+            drawing.write("", strip.text, WIDTH - SIDE, y - 15, "end")
+            if strip.interval:
+                ends = map(x, strip.interval)
+                drawing.add("line", "interval", x1=next(ends), x2=next(ends), y1=y, y2=y)
+            for dot, crossed in zip(strip.dots, strip.crossed):
+                if crossed:
+                    drawing.add("path", "cross", d=f"M{x(dot) - 5:.1f} {y - 5}l10 10m0 -10l-10 10")
+                else:
+                    drawing.add("circle", "dot", cx=x(dot), cy=y, r=5)
+            drawing.add("line", "mean", x1=x(strip.mean), x2=x(strip.mean), y1=y - 8, y2=y + 8)
+        return drawing.svg()
+
+
+@dataclass(frozen=True)
+class Line:
+    """One curve, with its name at its right end.
+
+    Args:
+        name: what it is.
+        points: (x, y) from left to right.
+        band: (low, high) at each point, or () for none.
+        reference: the curve that the others are compared with; drawn dashed and grey.
+    """
+
+    name: str
+    points: tuple[tuple[float, float], ...]
+    band: tuple[tuple[float, float], ...] = ()
+    reference: bool = False
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Curves over one pair of axes; they differ in colour and in their dashes."""
+
+    caption: str
+    lines: tuple[Line, ...]
+    x_name: str
+
+    def svg(self) -> str:
+        """Return the drawing: bands below, then lines, then names, none over another."""
+        values = [y for line in self.lines for pair in line.band for y in pair]
+        values += [y for line in self.lines for _, y in line.points]
+        across = [x for line in self.lines for x, _ in line.points]
+        left, right, room = min(across), max(across), (max(values) - min(values)) or 1.0
+        low, high = min(values) - 0.04 * room, max(values) + 0.04 * room
+        names_width = 16 + 11 * max(len(line.name) for line in self.lines)
+        drawing = _Drawing(400 + names_width, HEIGHT + 26, self.caption)
+
+        def x(value: float) -> float:
+            return 38 + (value - left) / ((right - left) or 1.0) * (400 - 38)
+
+        def y(value: float) -> float:
+            return 8 + (high - value) / (high - low) * (HEIGHT - 8)
+
+        def path(points: Sequence[tuple[float, float]]) -> str:
+            return "M" + "L".join(f"{x(a):.1f} {y(b):.1f}" for a, b in points)
+
+        for tick in ticks(low, high, 6):
+            drawing.add("line", "grid", x1=38, x2=400, y1=y(tick), y2=y(tick))
+            drawing.write("axis", f"{tick:g}", 32, y(tick) + 4, "end")
+        for tick in ticks(left, right, 6) if right > left else [left]:
+            drawing.write("axis", f"{tick:g}", x(tick), HEIGHT + 18, "middle")
+        drawing.write("axis", self.x_name, 412, HEIGHT + 18)
+        looks = self._looks()
+        for line, (colour, _) in zip(self.lines, looks):
+            if line.band:
+                upper = [(a, high) for (a, _), (_, high) in zip(line.points, line.band)]
+                lower = [(a, low) for (a, _), (low, _) in zip(line.points, line.band)]
+                drawing.add("path", "band", style=colour, d=path(upper + lower[::-1]) + "Z")
+        for line, (colour, dash) in zip(self.lines, looks):
+            if len(line.points) == 1:
+                a, b = line.points[0]
+                drawing.add("circle", "band", style=colour, cx=x(a), cy=y(b), r=5)
+            drawing.add("path", "line", style=colour, stroke_dasharray=dash, d=path(line.points))
+        places = _apart([y(line.points[-1][1]) for line in self.lines], 18, 8, HEIGHT)
+        for line, (colour, _), place in zip(self.lines, looks, places):
+            drawing.write("name", line.name, x(line.points[-1][0]) + 8, place + 5, style=colour)
+        return drawing.svg()
+
+    def _looks(self) -> list[tuple[str, str]]:
+        """Return the colour and the dashes of each line."""
+        numbers = iter(range(len(self.lines)))
+        looks = []
+        for line in self.lines:
+            if line.reference:
+                looks.append(("color: var(--soft)", "5 4"))
+            else:
+                n = next(numbers)
+                looks.append((f"color: var(--c{n % 5})", DASHES[(n + n // 5) % 5]))
+        return looks
+
+
+def standing_alone(svg: str) -> str:
+    """Return a drawing as the content of a file of its own, for `picture.svg`."""
+    start = f'<svg xmlns="http://www.w3.org/2000/svg"><style>{COLOURS}{STYLE}</style>'
+    head, _, rest = svg.partition(">")
+    return start.replace("<svg", head, 1) + rest + "\n"
+
+
+class _Drawing:
+    """An <svg> element under construction; ElementTree escapes whatever stands in it."""
+
+    def __init__(self, width: float, height: float, label: str):
+        attributes = {"role": "img", "aria-label": label, "viewBox": f"0 0 {width} {height}"}
+        self.root = ElementTree.Element("svg", attributes)
+
+    def add(self, tag: str, kind: str, text: str | None = None, **attributes: str | float) -> None:
+        """Add an element of a class; coordinates are rounded to a tenth of a pixel."""
+        named = {"class": kind} if kind else {}
+        for name, value in attributes.items():
+            shown = f"{value:.1f}" if isinstance(value, float) else str(value)
+            named[name.replace("_", "-")] = shown
+        ElementTree.SubElement(self.root, tag, named).text = text
+
+    def write(
+        self, kind: str, text: str, x: float, y: float, anchor: str = "", **more: str
+    ) -> None:
+        """Add a text that begins at x, or has its "middle" or "end" there."""
+        where = {"text_anchor": anchor} if anchor else {}
+        self.add("text", kind, text, **where, **more, x=x, y=y)
+
+    def svg(self) -> str:
+        """Return it as text."""
+        return ElementTree.tostring(self.root, encoding="unicode")
+
+
+def _apart(places: Sequence[float], least: float, top: float, bottom: float) -> list[float]:
+    """Move places apart until neighbours are `least` from each other, and keep their order."""
+    order = sorted(range(len(places)), key=lambda i: places[i])
+    moved, lowest = list(places), top
+    for i in order:
+        lowest = moved[i] = max(places[i], lowest)
+        lowest += least
+    highest = bottom
+    for i in reversed(order):
+        highest = moved[i] = min(moved[i], highest)
+        highest -= least
+    return moved
+
+
+def ticks(low: float, high: float, most: int = 9) -> list[float]:
+    """Return round numbers from `low` to `high`: steps of 1, 2 or 5 times a power of ten."""
+    rough = (high - low) / most
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(s * power for s in (1, 2, 5, 10) if s * power >= rough)
+    first = math.ceil(low / step)
+    return [round(i * step, 10) for i in range(first, math.floor(high / step) + 1)]

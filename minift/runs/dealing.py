@@ -1,0 +1,179 @@
+"""Deal jobs out to processes: each takes the next one as soon as it is free.
+
+Claim    A job's result is yielded as soon as it is there, whichever process it comes from; and a
+         process that dies ends the work with a sentence that says which and why. It is the same
+         for processes started here and for those of torchrun: jobs and results are entries of a
+         store that all of them can read, a file on this machine or torchrun's own.
+Differs  Entries are pickled. The file lies in a private folder that goes with the work; of
+         torchrun's store, processes.py says what to keep in mind.
+Proof    tests/runs/test_dealing.py, tests/runs/test_processes.py
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import pickle
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+
+from minift.errors import MiniftError
+from minift.runs.determinism import deterministic, inherited
+from minift.runs.processes import alone, store, world_size
+
+POLL = 0.05  # seconds between two looks
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+
+def deal(
+    do: Callable[[Job], Result], jobs: Sequence[Job], processes: int = 1
+) -> Iterator[tuple[Job, Result]]:
+    """Do jobs, and yield each with its result as soon as it is finished.
+
+    Args:
+        do: does one job. With several processes it must be a function of a module, or a `partial`
+            of one, and its results must be picklable.
+        jobs: what to do, in the order in which they are begun.
+        processes: 1 does the jobs here; with more each has its share of the threads. Where
+            torchrun has started several processes these do the jobs, see `work`.
+
+    Raises:
+        MiniftError: what a job raised, or a sentence about a process that died.
+    """
+    if world_size() > 1:
+        yield from _dealt_to_ranks(do, jobs)
+    elif processes == 1:
+        for job in jobs:
+            yield job, do(job)
+    else:
+        yield from _dealt_to_children(do, jobs, processes)
+
+
+def work(do: Callable[[Job], Result], entries: dist.Store | None = None, name: str = "") -> None:
+    """Do jobs, one after the other, until there are no more: the part of each process.
+
+    Args:
+        do: does one job.
+        entries: where the jobs are; None takes torchrun's.
+        name: of this process, under which it notes which job it is doing.
+    """
+    entries = entries or store()
+    while True:
+        number = entries.add("taken", 1)  # from 1
+        while not entries.check([f"job {number}"]):  # it may take a while, so no time limit
+            time.sleep(POLL)
+        job = pickle.loads(entries.get(f"job {number}"))
+        if job is None:
+            return
+        _put(entries, f"doing {name}", str(job))
+        result: Any
+        try:
+            with alone():
+                result = do(job)
+        except MiniftError as error:
+            result = error
+        _put(entries, f"result {number}", result)
+
+
+def send_home() -> None:
+    """Tell all processes of torchrun that there are no more jobs."""
+    if world_size() > 1:
+        dealt = store().add("dealt", 0)
+        for number in range(dealt + 1, dealt + 1 + world_size()):
+            _put(store(), f"job {number}", None)
+
+
+def _put(entries: dist.Store, name: str, value: object) -> None:
+    entries.set(name, pickle.dumps(value))  # type: ignore[arg-type]  # bytes are fine
+
+
+def _collected(
+    entries: dist.Store, jobs: Sequence[Job], check: Callable[[], None]
+) -> Iterator[tuple[Job, Any]]:
+    """Lay the jobs out, and yield the results as they come; `check` raises if none will."""
+    first = entries.add("dealt", 0) + 1  # a comparison with a budget deals round after round
+    entries.add("dealt", len(jobs))
+    waiting = dict(enumerate(jobs, first))
+    for number, job in waiting.items():
+        _put(entries, f"job {number}", job)
+    while waiting:
+        for number in [n for n in waiting if entries.check([f"result {n}"])]:
+            result = pickle.loads(entries.get(f"result {number}"))
+            if isinstance(result, MiniftError):
+                raise result
+            yield waiting.pop(number), result
+        check()
+        time.sleep(POLL)
+
+
+def _dealt_to_ranks(
+    do: Callable[[Job], Result], jobs: Sequence[Job]
+) -> Iterator[tuple[Job, Result]]:
+    """The part of the first rank, whose own jobs are done by a thread that lives on."""
+    failed: list[BaseException] = []
+    entries = store()
+
+    def own() -> None:
+        try:
+            work(do, entries)
+        except BaseException as error:
+            failed.append(error)
+
+    def check() -> None:
+        if failed:
+            raise failed[0]
+
+    if entries.add("first thread", 1) == 1:
+        threading.Thread(target=own, daemon=True).start()
+    yield from _collected(entries, jobs, check)
+
+
+def _dealt_to_children(
+    do: Callable[[Job], Result], jobs: Sequence[Job], processes: int
+) -> Iterator[tuple[Job, Result]]:
+    context = multiprocessing.get_context("spawn")
+    threads = max(1, torch.get_num_threads() // processes)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        file = str(Path(folder) / "entries")
+        entries = dist.FileStore(file, -1)
+        children: list[SpawnProcess] = []
+
+        def check() -> None:
+            for number, child in enumerate(children):
+                if child.exitcode is not None:
+                    doing = f"doing {number}"
+                    known = entries.check([doing])
+                    job = pickle.loads(entries.get(doing)) if known else "a job"
+                    raise MiniftError(
+                        f"the process of {job} ended with exit code {child.exitcode} (-9 is most "
+                        "often a lack of memory: take fewer --processes); finished runs are kept, "
+                        "and the same command resumes"
+                    )
+
+        try:
+            for number in range(min(processes, len(jobs))):
+                arguments = (do, file, str(number), threads)
+                children.append(context.Process(target=_child, args=arguments, daemon=True))
+                children[-1].start()
+            yield from _collected(entries, jobs, check)
+        finally:
+            for child in children:
+                child.kill()
+            for child in children:
+                child.join()
+
+
+def _child(do: Callable[[Any], Any], file: str, name: str, threads: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too, and decides
+    torch.set_num_threads(threads)
+    with deterministic(inherited()):
+        work(do, dist.FileStore(file, -1), name)
