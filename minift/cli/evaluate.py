@@ -26,7 +26,7 @@ def add(commands: options.Commands) -> None:
     add("--split", choices=["dev", "test"], default="test", help="split of a named set")
     help = "tagging: write each wrong entity with its sentence, as text or .jsonl"
     add("--errors", type=Path, metavar="FILE", help=help)
-    options.add_reading(parser, "format", "text", "text_b", "label", "scheme", "invalid")
+    options.add_reading(parser, "format", "text", "text_b", "label", "scheme")
 
 
 def run(arguments: options.Arguments) -> None:
