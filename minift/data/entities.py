@@ -159,12 +159,10 @@ def _span_pairs(
                 f"{where}: {len(true)} gold but {len(guessed)} predicted tags; "
                 "give None for each word that could not be scored"
             )
+        side, known = "gold", ["O" if tag is None else tag for tag in guessed]
         try:
-            side, spans = "gold", readers[mode](true)
-            side, found = (
-                "predicted",
-                readers[mode](["O" if tag is None else tag for tag in guessed]),
-            )
+            spans = readers[mode](true)
+            side = "predicted"
+            yield spans, readers[mode](known)
         except MiniftError as error:
             raise MiniftError(f"{side} tags, {where}, {error}") from None
-        yield spans, found
