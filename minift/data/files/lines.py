@@ -44,7 +44,7 @@ def read_text(path: str | Path) -> list[tuple[int, str]]:
 
 
 def stream_text(path: str | Path) -> Iterator[tuple[int, str]]:
-    """Yield what `read_text` returns, with one line in memory; a fault is raised where it is met."""
+    """Yield what `read_text` returns, line by line; a fault is raised where it is met."""
     for number, line in enumerate(raw_lines(Path(path)), start=1):
         yield number, line.removesuffix("\n").removesuffix("\r")
 
@@ -55,7 +55,7 @@ def decode(path: Path) -> str:
 
 
 def raw_lines(path: Path) -> Iterator[str]:
-    """Yield the lines of a UTF-8 file, or of standard input, which may be empty, with their ends."""
+    """Yield the lines, with their ends, of a UTF-8 file, or of standard input, even if empty."""
     offset, empty = 0, path != STANDARD_INPUT
     try:
         with path.open("rb") if empty else nullcontext(sys.stdin.buffer) as file:

@@ -107,7 +107,7 @@ def read_texts(
                 sentences = json_sentences(rows, found, problems, by_line=True)
                 return ((s.lines[0], TaggedExample(s.id, s.words)) for s in sentences)
             return text_examples(
-                rows, found, names, problems, by_line=True, allow_blank=allow_blank
+                rows, found, problems, names, by_line=True, allow_blank=allow_blank
             )
 
         texts = Texts(path, None, not {"tags", *LABEL_COLUMNS}.isdisjoint(found), read)
