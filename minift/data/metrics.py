@@ -151,9 +151,6 @@ def headline(metric: str, scores: Mapping[str, float]) -> float:
     Args:
         metric: one of `HEADLINES`; "pearson_spearman" is the mean of the two.
         scores: what an `evaluate_...` function returned.
-
-    Raises:
-        MiniftError: if the metric is unknown, or `scores` come from another task.
     """
     require_known("metric", metric, HEADLINES)
     parts = metric.split("_") if metric == "pearson_spearman" else [metric]
@@ -183,9 +180,6 @@ def majority_baseline(train: Labels, gold: Labels, labels: Labels) -> list[Label
 
     >>> majority_baseline(["10", "9", "9", "10"], ["9", "10", "9"], ["9", "10"])
     ['9', '9', '9']
-
-    Raises:
-        MiniftError: if there are no training labels, or one is not in `labels`.
     """
     counts, order = Counter(_listed(train)), _listed(labels)
     if not counts or not set(counts) <= set(order):

@@ -53,10 +53,6 @@ def load_dataset(name: str, home: str | Path | None = None) -> Dataset:
         name: one of `NAMED_SETS`, or an embedded set.
         home: folder that has `data/NAME`; None looks in $MINIFT_DATA/NAME, then in
             $MINIFT_HOME/data/NAME, which is ~/.cache/minift/data/NAME if not set.
-
-    Raises:
-        MiniftError: unknown name; files not found (says where they were looked for and how
-            to get them); a file that is not as published.
     """
     require_known("data set", name, [*EMBEDDED_SETS, *NAMED_SETS])
     if name in EMBEDDED_SETS:
@@ -221,13 +217,7 @@ _types = partial(read_examples, format="conll", scheme="io")
 _detected = partial(read_examples, format="conll")
 
 
-def _tagged(
-    files: tuple[str, ...],
-    licence: str,
-    read: Callable[[Path], Examples] = _iob2,
-    split: Callable[..., tuple[Examples, ...]] | None = None,
-) -> NamedSet:
-    return NamedSet(files, licence, read, task="tagging", split=split)
+_tagged = partial(NamedSet, read=_iob2, task="tagging")
 
 
 NAMED_SETS = {
@@ -261,15 +251,15 @@ NAMED_SETS = {
     "ncbi_disease": _tagged(("train.tsv", "devel.tsv", "test.tsv"), "CC BY 4.0"),
     "mit_restaurant": _tagged(
         ("restauranttrain.bio", "restauranttest.bio"), "none stated; for research",
-        partial(_iob2, text="2", label="1"), hold_out_dev,
+        read=partial(_iob2, text="2", label="1"), split=hold_out_dev,
     ),
     "swedish_ner": _tagged(
         ("train_corpus.txt", "test_corpus.txt"),
-        "none stated; texts of Webbnyheter 2012, see Språkbanken", _types, hold_out_dev,
+        "none stated; texts of Webbnyheter 2012, see Språkbanken", read=_types, split=hold_out_dev,
     ),
     "conll2003": _tagged(
         ("eng.train", "eng.testa", "eng.testb"),
-        "texts: Reuters Corpus, by agreement with NIST, not to be passed on", _detected,
+        "texts: Reuters Corpus, by agreement with NIST, not to be passed on", read=_detected,
     ),
     **{
         f"crossner_{domain}": _tagged(("train.txt", "dev.txt", "test.txt"), "MIT")

@@ -161,9 +161,6 @@ def to_iob2(tags: Tags, scheme: Scheme) -> list[str]:
     Args:
         tags: one tag per word, in `scheme`; "0" is read as "O", a bare "B" as "B-entity".
         scheme: "iob1", "iob2", "bioes" (BILOU and BMES letters too) or "io".
-
-    Raises:
-        MiniftError: a tag is not of this scheme.
     """
     result = ["O"] * len(tags)
     for (type_, start, end), _ in _cut(tags, scheme):

@@ -75,9 +75,6 @@ def read_examples(
             the scheme are kept as the CoNLL script counts them, and counted in a note.
         labels: the labels a model knows; any other is a fault. None allows all.
         notes: a list that gets what was noticed and need not be fixed, if given.
-
-    Raises:
-        MiniftError: one error for all the faults of the file.
     """
     return _read(
         path, format, text, text_b, label, task, scheme, require_labels, labels or (), notes

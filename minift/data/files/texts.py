@@ -75,9 +75,6 @@ def read_texts(
         text, text_b: as in `read_examples`.
         allow_blank: a row of a table without a text is a blank one; otherwise it is a fault.
             Blank lines of text are always allowed.
-
-    Raises:
-        MiniftError: one error for all the faults of the file.
     """
     path, problems = Path(path), Problems()
     format = format_of(path, format, PLAIN)
