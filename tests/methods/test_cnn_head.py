@@ -23,7 +23,7 @@ import torch
 from torch import nn
 
 from minift.active.masks import text_keys
-from minift.active.mc_dropout import TextMasks, dropout_sites, mc_logits, sampling
+from minift.active.mc_dropout import TextMasks, mc_logits
 from minift.active.sites import dropout_sites, sampling
 from minift.bert.packing import pack, to_device
 from minift.errors import MiniftError
