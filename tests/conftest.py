@@ -2,7 +2,7 @@
 
     pytest              the proofs, in under three minutes on 2 cores
     pytest --all        everything: what is slow and what is in `REST` as well (CI runs this)
-    pytest tests/FILE   everything in these files
+    pytest tests/label  everything in what is named
 
 Folders are tested by several processes, a file by each, if pytest-xdist is there; single files and
 tests in one, where a debugger works (`-n 0`: always in one).
@@ -51,8 +51,8 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Of folders keep the proofs, unless --all is given."""
-    if config.option.all or not all(Path(name).is_dir() for name in config.args):
+    """Keep the proofs, unless --all is given or somebody has named what to test."""
+    if not config.option.proofs:
         return
     kept, left = [], []
     for item in items:
@@ -67,6 +67,8 @@ def pytest_collection_modifyitems(config, items):
 def pytest_cmdline_main(config):
     """Decide how many processes test, where nobody has said so by -n, -d or --pdb."""
     option, folders = config.option, all(Path(name).is_dir() for name in config.args)
+    if "PYTEST_XDIST_WORKER" not in os.environ:  # a worker is told
+        option.proofs = not option.all and config.args_source is not config.ArgsSource.ARGS
     mine = "PYTEST_XDIST_WORKER" not in os.environ and not option.usepdb and folders
     if mine and getattr(option, "numprocesses", 0) is None and option.dist == "no":
         option.numprocesses, option.dist = PROCESSES, "loadfile"

@@ -11,6 +11,7 @@ deleting what is applied from outside leaves the heart      imports read from th
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import minift

@@ -52,9 +52,8 @@ from minift.runs.processes import TEAM, own_seed, rank, several
 from minift.runs.train import train
 from minift.runs.tuned import FineTuned, build
 from minift.speed.rows import UsedRows
-from minift.training import loop
 from minift.training.items import make_items
-from minift.training.loop import Seeds, Settings, backward, cross_entropy, fine_tune
+from minift.training.loop import Recipe, Seeds, Settings, Training, fine_tune
 from tests.tiny import checkpoint, news, reviews, similarity
 
 # A server that has imported torch once, with what the first optimizer of a process would import
@@ -154,6 +153,13 @@ def model_and_items(encoder: Path, dataset, count: int):
     return tuned.model.double().train(), items
 
 
+def backward(model, items, accumulate: int = 1, dropout: int = 0) -> tuple[float, int]:
+    """The gradient of one step, of which this process does its part."""
+    recipe = Recipe(settings=Settings(accumulate=accumulate))
+    seeds = replace(Seeds.all(0), dropout=dropout)
+    return Training(model.train(), items, recipe, seeds, team=TEAM).backward(items)
+
+
 def add_rows(model, count: int) -> None:
     """Let the word table have `count` more rows, which no text reads."""
     table = model.bert.embeddings.word.weight.detach()
@@ -173,13 +179,13 @@ def arithmetic(folder: Path, encoder: Path) -> dict:
     }
     for name, (dataset, count, accumulate) in cases.items():
         model, items = model_and_items(encoder, dataset, count)
-        loss = backward(model, items, cross_entropy, accumulate, team=TEAM)
+        loss = backward(model, items, accumulate)
         gradients = {n: p.grad for n, p in model.named_parameters()}
         found[f"gradient of {name}"] = {"loss": torch.tensor(loss[0]), **gradients}
         found[f"targets of {name}"] = loss[1]
     model, items = model_and_items(encoder, reviews(), 5)
     model.unread = nn.Parameter(torch.ones(3).double())
-    backward(model, items, cross_entropy, team=TEAM)
+    backward(model, items)
     found["gradient of unread"] = {n: p.grad for n, p in model.named_parameters()}
     for method in [*METHODS, *VARIANTS]:
         dataset = similarity() if method == "regression" else reviews()
@@ -215,8 +221,7 @@ def streams(folder: Path, encoder: Path) -> dict:
     for _ in range(2):
         tuned = build(reviews(), encoder, Seeds.all(0))
         items = make_items(reviews().train[:8], tuned.tokenizer, "classification", tuned.labels)
-        loop.set_dropout_generator(tuned.model, torch.Generator().manual_seed(own_seed(5)))
-        backward(tuned.model.train(), items, cross_entropy, team=TEAM)
+        backward(tuned.model, items, dropout=own_seed(5))
         masks.append(tuned.model.classifier.weight.grad)
     generator = torch.Generator().manual_seed(own_seed(5))
     plain = [torch.stack(predict_logits(tuned.model, items, tokens=t)) for t in (24, 2048)]

@@ -403,7 +403,7 @@ def test_a_project_keeps_its_precision_and_a_score_file_tells_it(tmp_path, capsy
     assert made["precision"] == "bf16"
     capsys.readouterr()
     assert main([*score, "--precision", "float32"]) == 1
-    assert "no score file of this model, strategy, seed and precision" in capsys.readouterr().err
+    assert "of these texts by this model, strategy, seed and precision" in capsys.readouterr().err
 
 
 def test_what_a_teacher_said_in_one_precision_is_not_taken_for_the_other(tmp_path, monkeypatch):
