@@ -42,6 +42,7 @@ ALLOWED_SKIPS = {NO_GPU, NO_REAL_DATA, NO_CHECKPOINT, NO_CHROMIUM}
 
 # What surrounds the proofs: the application for people, kills, spoilt files, pages, graders.
 REST = ("benchmarks", "cli", "data_scripts", "label", "mutants", "safety", "tutorials")
+PROOFS = "PYTEST_PROOFS"  # how a worker is told
 REST_FILES = ("test_graders.py", "test_conftest.py")
 
 
@@ -52,7 +53,7 @@ def pytest_addoption(parser):
 
 def pytest_collection_modifyitems(config, items):
     """Keep the proofs, unless --all is given or somebody has named what to test."""
-    if not config.option.proofs:
+    if os.environ.get(PROOFS) != "only":
         return
     kept, left = [], []
     for item in items:
@@ -68,7 +69,8 @@ def pytest_cmdline_main(config):
     """Decide how many processes test, where nobody has said so by -n, -d or --pdb."""
     option, folders = config.option, all(Path(name).is_dir() for name in config.args)
     if "PYTEST_XDIST_WORKER" not in os.environ:  # a worker is told
-        option.proofs = not option.all and config.args_source is not config.ArgsSource.ARGS
+        unnamed = config.args_source is not config.ArgsSource.ARGS
+        os.environ[PROOFS] = "only" if unnamed and not option.all else "and the rest"
     mine = "PYTEST_XDIST_WORKER" not in os.environ and not option.usepdb and folders
     if mine and getattr(option, "numprocesses", 0) is None and option.dist == "no":
         option.numprocesses, option.dist = PROCESSES, "loadfile"
