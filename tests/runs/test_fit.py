@@ -25,8 +25,6 @@ from minift.active import simulate as simulation
 from minift.active.loop import fit as round_of
 from minift.active.loop import fixed_steps
 from minift.active.simulate import Plan, simulate
-from minift.bert.heads import SequenceClassifier
-from minift.bert.names import part_of
 from minift.cli.main import main
 from minift.compare import workers
 from minift.compare.workers import Job, run_once
@@ -39,10 +37,9 @@ from minift.runs.fit import fit
 from minift.runs.folder import load_run
 from minift.runs.train import train
 from minift.runs.tuned import FineTuned, build
-from minift.training.loop import Recipe, Seeds, Settings, fine_tune
-from tests.bert.reference import own_config, randomise
+from minift.training.loop import Seeds, Settings
 from tests.tiny import checkpoint, reviews
-from tests.training.test_loop import make_items, weights
+from tests.training.test_loop import weights
 
 ARGUMENTS = {
     "full-sqrt": "0.3",
@@ -188,7 +185,9 @@ def test_what_decides_by_the_development_split_is_refused_without_one(
     name, path, encoder, tmp_path
 ):
     bare = replace(DATA, dev=())
-    with pytest.raises(MiniftError, match=r"decides by (the development|a validation) split") as refused:
+    with pytest.raises(
+        MiniftError, match=r"decides by (the development|a validation) split"
+    ) as refused:
         PATHS[path](name, encoder, tmp_path, bare)
     assert "\n" not in str(refused.value)
 
