@@ -13,6 +13,7 @@ how many learn is what can change                            counted from the we
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -145,14 +146,14 @@ WITHOUT = {"a round", "simulate", "project"}  # paths that have no development s
 
 
 @pytest.fixture(scope="module")
-def trained(encoder, tmp_path_factory) -> dict[tuple[str, str], Weights]:
-    """The weights of each method on each path that can run it."""
-    found = {}
-    for name in NAMES:
-        for path, train_by in PATHS.items():
-            if name not in DECIDING or path not in WITHOUT:
-                found[name, path] = train_by(name, encoder, tmp_path_factory.mktemp("made"))
-    return found
+def trained(encoder, tmp_path_factory) -> Callable[[str, str], Weights]:
+    """What gives the weights of a method on a path."""
+    folder = tmp_path_factory.mktemp
+    return functools.cache(lambda name, path: PATHS[path](name, encoder, folder("made")))
+
+
+def can_run(path: str, name: str) -> bool:
+    return name not in DECIDING or path not in WITHOUT
 
 
 def same(one: Weights, other: Weights) -> bool:
@@ -167,18 +168,18 @@ def test_every_word_of_the_table_has_its_place_here():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_method_gives_the_same_weights_on_every_path(name, trained):
-    paths = [path for path in PATHS if (name, path) in trained]
+    paths = [path for path in PATHS if can_run(path, name)]
     assert len(paths) == (3 if name in DECIDING else 6)
     for path in paths[1:]:
-        assert same(trained[name, path], trained[name, "fit"]), f"{name} by {path}"
+        assert same(trained(name, path), trained(name, "fit")), f"{name} by {path}"
 
 
 @pytest.mark.parametrize("path", PATHS)
 def test_no_path_drops_a_word_of_a_method(path, trained):
     """Once `layerwise:0.1` was trained as `full` in all of `minift active`."""
-    names = [name for name in NAMES if (name, path) in trained]
+    names = [name for name in NAMES if can_run(path, name)]
     for name in names:
-        alike = {other for other in names if same(trained[other, path], trained[name, path])}
+        alike = {other for other in names if same(trained(other, path), trained(name, path))}
         assert alike == (TWINS if name in TWINS else {name})
 
 
