@@ -136,7 +136,6 @@ def start(
     format: str | None = None,
     text: str | None = None,
     text_b: str | None = None,
-    label_first: bool = False,
     precision: Precision = "float32",
 ) -> Started:
     """Begin a project; the folder is there whole, or not at all.
@@ -150,7 +149,7 @@ def start(
         steps: optimizer steps of each training, rounded up to whole epochs; None takes the
             method's epochs.
         learning_rate: None takes the method's.
-        task, format, text, text_b, label_first: see `read_pool`.
+        task, format, text, text_b: see `read_pool`.
         precision: of matrix products, see minift.speed.precision.
 
     Raises:
@@ -168,7 +167,7 @@ def start(
     settings = replace(fixed_steps(made.settings, steps), precision=precision)
     if learning_rate is not None:
         settings = replace(settings, learning_rate=learning_rate)
-    found, had_labels = read_pool(pool, task, format, text, text_b, label_first)
+    found, had_labels = read_pool(pool, task, format, text, text_b)
     kept, left_out, near = distinct(found)
     if not kept:
         raise MiniftError(f"{pool}: there is no text in it")

@@ -1034,16 +1034,6 @@ TAGGING = (
         ),
     )
     + _in(
-        "minift/data/files/tokens.py",
-        (
-            "a policy is named and another one used",
-            'repair = "begin" if invalid == "error" else invalid',
-            'repair = "begin"',
-            "tests/data/test_readers.py::test_tags_are_o_and_both_letters_of_each_type_sorted",
-            "who asks for strict reading is scored on stray tags",
-        ),
-    )
-    + _in(
         "minift/runs/predict.py",
         (
             "word offsets name the last word, not the one behind it",
