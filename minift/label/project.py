@@ -41,7 +41,8 @@ from minift.journal import parse
 from minift.label.ledger import State, open_ledger, replay
 from minift.label.pool import distinct, open_pool
 from minift.methods.recipes import recipe
-from minift.runs.tuned import Head, build
+from minift.runs.folder import load_run
+from minift.runs.tuned import FineTuned, Head, build
 from minift.training.loop import Precision, Seeds, Settings, select
 from minift.version import __version__
 
@@ -307,3 +308,12 @@ def read_state(project: Project) -> tuple[State, list[dict[str, Any]], list[str]
     shown = torn.decode("utf-8", errors="backslashreplace")
     cut = f"{project.ledger}: the last line is cut off, or being written, and does not count: "
     return state, events, [cut + shown] if torn else []
+
+
+def last_model(
+    project: Project, device: torch.device | str = "cpu", precision: Precision | None = None
+) -> FineTuned | None:
+    """Return the last model, if there is one; `precision` None takes the project's."""
+    found = sorted((project.folder / "models").glob("[0-9]*-*"))
+    precision = precision or project.settings.precision
+    return load_run(found[-1], device, precision) if found else None

@@ -38,13 +38,13 @@ from minift.label.formats.labelstudio import labelling_config
 from minift.label.formats.rows import Question
 from minift.label.ledger import State, open_ledger
 from minift.label.pool import texts_of
-from minift.label.project import Project, command, load_project, read_state
+from minift.label.project import Project, command, last_model, load_project, read_state
 from minift.label.score_files import read_scores, score_file
 from minift.runs.folder import load_run
 from minift.runs.train import subset
 from minift.runs.train import train as train_run
 from minift.runs.tuned import FineTuned
-from minift.training.loop import Precision, Seeds
+from minift.training.loop import Seeds
 from minift.version import __version__
 
 
@@ -286,15 +286,6 @@ def _model(
         if other.is_dir() and other != there:
             shutil.rmtree(other, ignore_errors=True)
     return tuned, name
-
-
-def last_model(
-    project: Project, device: torch.device | str = "cpu", precision: Precision | None = None
-) -> FineTuned | None:
-    """Return the last model, if there is one; `precision` None takes the project's."""
-    found = sorted((project.folder / "models").glob("[0-9]*-*"))
-    precision = precision or project.settings.precision
-    return load_run(found[-1], device, precision) if found else None
 
 
 def train(

@@ -40,10 +40,9 @@ from minift.label import rounds, score_files
 from minift.label.answers import import_answers
 from minift.label.ledger import open_ledger
 from minift.label.pool import distinct, open_pool
-from minift.label.project import load_project, read_state, start
-from minift.label.rounds import ask, last_model, train
-from minift.label.score_files import read_scores
-from minift.label.score_pool import score
+from minift.label.project import last_model, load_project, read_state, start
+from minift.label.rounds import ask, train
+from minift.label.score_files import read_scores, score
 from minift.label.status import status
 from minift.label.terminal import label
 from minift.runs.folder import load_run
