@@ -273,7 +273,7 @@ def read_entities(typed: str, words: Sequence[str], types: Sequence[str]) -> lis
         if not 1 <= first <= last <= len(words):
             raise MiniftError(f"{part!r}: the words are 1 to {len(words)}, the first number first")
         fitting = [name for name in types if name.lower().startswith(match[3].lower())]
-        fitting = [name for name in fitting if len(name) == len(match[3])] or fitting
+        fitting = [name for name in types if name == match[3]] or fitting
         if len(fitting) != 1:
             which = f"could be {' or '.join(fitting)}" if fitting else "is none of "
             hint = "" if fitting else f"{', '.join(types)}{nearest(match[3], types)}"
