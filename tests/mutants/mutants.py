@@ -1278,7 +1278,7 @@ CURVES = [
         ),
         (
             "a duplicate is on both sides",
-            "groups[_text(example)].append(index)",
+            "groups[text].append(index)",
             "groups[(index,)].append(index)",
             FORECAST_TESTS
             + "test_no_text_is_trained_on_in_the_fold_that_it_scores_and_draws_are_nested",
