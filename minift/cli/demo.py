@@ -62,7 +62,8 @@ class Row:
         """Aligned text, with a bar for the mean from 0.4 to 1."""
         utf = (sys.stdout.encoding or "").lower().startswith("utf")
         mean = statistics.fmean(self.test)
-        bar = ("█" if utf else "#") * round(max(0.0, mean - 0.4) * 40)
+        halves = round(max(0.0, mean - 0.4) * 80)
+        bar = "█" * (halves // 2) + "▌" * (halves % 2) if utf else "#" * (halves // 2)
         spread = f"{statistics.stdev(self.test):.3f}" if len(self.test) > 1 else "-"
         numbers = f"{self.parameters:>12,}{mean:>10.3f}{spread:>8}{self.seconds:>9.1f}"
         return f"{self.method:<22}{numbers}  {bar}"
