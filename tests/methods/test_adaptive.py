@@ -116,7 +116,7 @@ def lambda_lr(losses, steps, last_epoch, warmup=2, cooldown=7, rate=2e-5) -> lis
 )
 def test_a_trace_has_the_papers_rate_at_every_step_and_epoch_end(losses, ends, best_epoch, steps):
     machine = Adaptive()
-    rates, at_ends, _ = drive(machine, losses, steps, machine.epochs)
+    rates, at_ends, _ = drive(machine, losses, steps, machine.settings.max_epochs)
     assert at_ends == pytest.approx(ends, abs=5e-4)
     assert len(rates) == len(ends) * steps
     assert (machine.state.best_epoch, machine.state.epoch) == (best_epoch, best_epoch + 8)
@@ -489,7 +489,7 @@ def test_the_loops_own_number_of_epochs_is_a_cap_too_and_the_run_says_not_conver
 
 def test_the_adaptive_presets_numbers_are_the_papers():
     assert Adaptive().settings == AdaptiveSettings(2, 0, 7, 0.0, True, 250)
-    assert Adaptive().epochs == 250
+    assert Adaptive().settings.max_epochs == 250
     assert hybrid(20).epochs == 20
     made = recipe("adaptive").settings  # where it differs: the authors train at 2e-5, not clipped
     assert (made.learning_rate, made.clip) == (5e-5, 1.0)
