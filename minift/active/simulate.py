@@ -76,7 +76,6 @@ class Plan:
     layers: Layers = "trained"
     steps: int | None = None  # of each training, see `fixed_steps`; None: the method's epochs
     warm: bool = False  # continue from the last round's weights, not from the pretrained ones
-    balanced: bool = False  # draw the first set with equal classes
 
     def __post_init__(self) -> None:
         for name, least in (("rounds", 0), ("query", 1), ("initial", 1), ("steps", 1)):
@@ -157,7 +156,7 @@ class World:
         """Yield the rounds of one strategy with one seed, first those that are done."""
         plan, pool, seeds = self.plan, self.learner.dataset.train, Seeds.all(seed)
         by_id = {example.id: example for example in pool}
-        asked = initial_set(pool, plan.initial, seed, plan.balanced)
+        asked = initial_set(pool, plan.initial, seed)
         looks: list[Look] = []
         tuned = None
         for number in range(plan.rounds + 1):
