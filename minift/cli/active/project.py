@@ -42,7 +42,7 @@ def add(commands: options.Commands) -> None:
 
     help = "train on all labels, into a run folder"
     parser = options.command(commands, "train", run_train, help)
-    add("project", type=Path, help=PROJECT)
+    parser.add_argument("project", type=Path, help=PROJECT)
     help = "run folder (default: a new one in PROJECT/runs)"
     parser.add_argument("--out", type=Path, metavar="RUN", help=help)
     options.add_device(parser, learns=True)
