@@ -68,7 +68,8 @@ class Checkpoints:
             return
 
         def write(folder: Path) -> None:
-            torch.save(state, folder / "new")
+            with (folder / "new").open("wb") as file:  # torch's own writer hides a full disk
+                torch.save(state, file)
             name = f"step-{step:08d}-{file_digest(folder / 'new')[:16]}.pt"
             (folder / "new").rename(folder / name)
 

@@ -22,7 +22,6 @@ from torch.nn import functional as F
 from minift.bert.heads import SequenceClassifier
 from minift.bert.masked_lm import MaskedLM
 from minift.errors import MiniftError
-from minift.methods import layerwise_decay
 from minift.methods.layerwise_decay import layerwise_scales
 from minift.training.batches import Item, make_batch
 from minift.training.loop import Settings, adamw, everything
