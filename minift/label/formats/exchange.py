@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from minift.data.examples import Example
-from minift.data.files.lines import decode
+from minift.data.files.lines import raw_lines
 from minift.errors import MiniftError, require_known
 from minift.label.formats import argilla, conll, doccano, labelstudio, spreadsheet
 from minift.label.formats.rows import Fault, Imported, Question, Row, match_rows
@@ -85,7 +85,7 @@ def read_answers(
                 f"{path}: a zip archive or a spreadsheet's own format; unpack it, or save the "
                 'sheet as "CSV UTF-8"'
             )
-    text = decode(path)
+    text = "".join(raw_lines(path))
     likely = looks_like(text)
     fitting = [name for name, known in FORMATS.items() if known.suffix == path.suffix.lower()]
     if format is None:
