@@ -239,7 +239,7 @@ def guesses(
             best = row[0].max(-1)
             names = [tuned.labels[i] for i in best.indices.tolist()]
             tagged = tuned.task == "tagging"
-            label = tuple(to_iob2(names, "iob2", "begin")) if tagged else names[0]
+            label = tuple(to_iob2(names, "iob2")) if tagged else names[0]
             found[example.id] = (label, float(best.values.mean()))
     return found
 

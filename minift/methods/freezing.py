@@ -34,12 +34,6 @@ def freeze(layers: int = 0, embeddings: bool | None = None) -> Trainable:
         layers: F; k > 0 freezes the k layers next to the input, -k those next to the output.
         embeddings: whether the embeddings (tables and LayerNorm) freeze too; None means that
             they do where `layers` > 0.
-
-    Returns:
-        A function from a model to the names of all other parameters.
-
-    Raises:
-        MiniftError: by that function, if the model has fewer layers or nothing would learn.
     """
 
     def trainable(model: nn.Module, epoch: int = 1) -> list[str]:
@@ -61,7 +55,7 @@ def freeze(layers: int = 0, embeddings: bool | None = None) -> Trainable:
 
 
 def head_only() -> Trainable:
-    """Return BitFit's "frozen" baseline as `trainable` slot: the head learns, the encoder not."""
+    """Return the `trainable` slot of BitFit's "frozen" baseline: only the head learns."""
 
     def trainable(model: nn.Module, epoch: int = 1) -> list[str]:
         head = [name for name, _ in model.named_parameters() if part_of(name) == "head"]

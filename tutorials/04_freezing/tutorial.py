@@ -32,7 +32,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import minift
 from minift import Seeds
-from minift.bert.names import what_learns
+from minift.bert.counts import what_learns
 from minift.checkpoints.weights import random_model
 from minift.compare.bag_of_words import fit_bag_of_words
 from minift.methods.freezing import freeze
@@ -243,7 +243,7 @@ METHODS = {
 def run(method, seed, encoder=ENCODER):
     """Fine-tune once; return the model, and its test accuracy."""
     recipe = minift.recipe(method)
-    settings = replace(recipe.settings, learning_rate=RATE, epochs=8, min_steps=0)
+    settings = replace(recipe.settings, learning_rate=RATE, epochs=8)
     tuned, result = minift.train(
         data, encoder, recipe, labels=LABELS, seeds=Seeds.all(seed), settings=settings
     )

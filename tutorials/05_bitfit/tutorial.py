@@ -30,15 +30,16 @@ import torch
 
 import minift
 from minift import Seeds
+from minift.bert.counts import by_kind, what_learns
 from minift.bert.encoder import Attention
 from minift.bert.packing import Layout
 from minift.checkpoints.delta import load_delta, save_delta
 from minift.checkpoints.weights import random_model
 from minift.compare.bag_of_words import fit_bag_of_words
-from minift.methods.bitfit import TERMS, bitfit, count_trainable
+from minift.methods.bitfit import TERMS, bitfit
 from minift.runs.train import subset
 from minift.runs.tuned import build
-from minift.training.loop import backward, cross_entropy, everything, select
+from minift.training.loop import cross_entropy, everything, select
 
 sys.path.append("..")
 from shared import GREY, ORANGE, RED, dots, mean_sd, measured  # publishes numbers; a plot
@@ -63,25 +64,26 @@ base, _ = minift.load_encoder(ENCODER)  # stays as pretraining left it
 # trains every *b*, and the new classifier on top, which nobody has trained yet. The guess behind
 # it: the features that a task needs are there already, and need only be brought to the fore.
 #
-# A layer has eight biases. This table is the library's; the symbols are the paper's.
+# A layer has eight biases. The terms are the library's; the symbols are the paper's.
 
 # %%
+symbols = ("b_q", "b_k", "b_v", "b_m1", "b_LN1", "b_m2", "b_m3", "b_LN2")
 print(f"{'term':<17}{'paper':<8}{'in each layer':<22}{'size':>5}")
 shapes = {name: p.shape for name, p in base.named_parameters()}
-for name, term in list(TERMS.items())[:8]:
-    size = shapes[f"layers.0.{term.suffix}"].numel()
-    print(f"{name:<17}{term.symbol:<8}{term.suffix:<22}{size:>5}")
+for symbol, (name, suffix) in zip(symbols, TERMS.items()):
+    size = shapes[f"layers.0.{suffix}"].numel()
+    print(f"{name:<17}{symbol:<8}{suffix:<22}{size:>5}")
 
 # %% [markdown]
 # Two more stand outside the layers: that of the embeddings' LayerNorm and that of the pooler. The
 # method is the question "which names?", and its answer is a list:
 #
 # ```python minift/methods/bitfit.py:bitfit
-#     def trainable(model: nn.Module) -> list[str]:
+#     def trainable(model: nn.Module, epoch: int = 1) -> list[str]:
 #         suffixes = {name: encoder_suffix(name) for name, _ in model.named_parameters()}
-#         found = {suffix for suffix in suffixes.values() if suffix and suffix.endswith("bias")}
+#         biases = {suffix for suffix in suffixes.values() if suffix and suffix.endswith("bias")}
 # ...
-#         wanted = found if terms is None else {TERMS[term].suffix for term in terms}
+#         wanted = biases if terms is None else {TERMS[term] for term in terms}
 # ...
 #         return [name for name, suffix in suffixes.items() if suffix is None or suffix in wanted]
 # ```
@@ -95,13 +97,20 @@ with torch.device("meta"):  # shapes without numbers
 ours = build(data, ENCODER, Seeds.all(0)).model
 for name, model in ((ENCODER, ours), ("bert-base-uncased", bert_base)):
     print(name)
-    print(*count_trainable(model, bitfit()(model)), sep="\n", end="\n\n")
-lines = {line.part: line for line in count_trainable(ours, bitfit()(ours))}
-of_base = {line.part: line for line in count_trainable(bert_base, bitfit()(bert_base))}
+    rows = what_learns(model, bitfit()(model), division=by_kind)
+    print(*rows.values(), sep="\n", end="\n\n")
+
+
+def share_of_encoder(model):
+    """Return how much of the encoder is biases."""
+    rows = what_learns(model, bitfit()(model), division=by_kind)
+    return rows["biases"].learning / (rows["all"].elements - rows["head"].elements)
+
+
 measured(
-    share_tiny=lines["encoder"].trains / lines["encoder"].of,
-    share_base=of_base["encoder"].trains / of_base["encoder"].of,
-    base_biases=of_base["biases"].trains,
+    share_tiny=share_of_encoder(ours),
+    share_base=share_of_encoder(bert_base),
+    base_biases=rows["biases"].learning,
 )
 
 # %% [markdown]
@@ -199,13 +208,13 @@ examples = subset(data.train, 16, 0)
 items = minift.make_items(examples, tuned.tokenizer, data.task, data.labels)
 model = tuned.model.double().eval()
 parameters = select(model, everything)
-backward(model, items, cross_entropy, 1)
+cross_entropy(model, minift.make_batch(items)).mean().backward()
 
 
 def of_term(name):
-    """Name the parameters of one term: one a layer."""
+    """Name the parameters of one term: one per layer."""
     depth = range(base.config.num_hidden_layers)
-    return [f"bert.layers.{layer}.{TERMS[name].suffix}" for layer in depth]
+    return [f"bert.layers.{layer}.{TERMS[name]}" for layer in depth]
 
 
 LAYER_TERMS = list(TERMS)[:8]
@@ -243,7 +252,7 @@ def run(method, seed):
     """Fine-tune once; return the model, and its test accuracy."""
     recipe = minift.recipe(method)
     rate = RATES[method] if ENCODER == "tiny" else recipe.settings.learning_rate
-    settings = replace(recipe.settings, learning_rate=rate, epochs=8, min_steps=0)
+    settings = replace(recipe.settings, learning_rate=rate, epochs=8)
     tuned, result = minift.train(
         data, ENCODER, recipe, labels=LABELS, seeds=Seeds.all(seed), settings=settings
     )

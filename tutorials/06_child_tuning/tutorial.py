@@ -30,7 +30,7 @@ from torch import nn
 
 import minift
 from minift import Seeds, Settings
-from minift.bert.names import what_learns
+from minift.bert.counts import what_learns
 from minift.compare.bag_of_words import fit_bag_of_words
 from minift.methods.child_tuning import ChildTuningF, FixedMask, candidates, select_child
 from minift.methods.fast_fisher import fast_fisher
@@ -376,7 +376,6 @@ for seed in SEEDS:
             recipe.settings,
             learning_rate=recipe.settings.learning_rate * TIMES,
             epochs=8,
-            min_steps=0,
         )
         tuned, result = minift.train(
             data, ENCODER, recipe, labels=LABELS, seeds=Seeds.all(seed), settings=settings

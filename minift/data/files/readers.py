@@ -14,7 +14,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from reprlib import repr as short
 from typing import get_args
@@ -29,9 +29,16 @@ from minift.data.examples import (
     is_labelled,
 )
 from minift.data.files.lines import Problems, read_text, refuse
-from minift.data.files.tables import TABLES, Labels, columns_of, json_sentences, text_examples
+from minift.data.files.tables import (
+    LABEL_COLUMNS,
+    TABLES,
+    choose_columns,
+    columns_of,
+    json_sentences,
+    text_examples,
+)
 from minift.data.files.tokens import parse_sentences, tagged_examples
-from minift.data.tags import Invalid, Scheme, labels_of
+from minift.data.tags import Scheme, labels_of
 from minift.errors import MiniftError, nearest, require_known
 
 SUFFIXES = {
@@ -43,37 +50,6 @@ SUFFIXES = {
 MANY_CLASSES = 20  # more different integers than that may be amounts rather than classes
 
 
-@dataclass(frozen=True)
-class _Options:
-    """How to read a file: the arguments of `read_examples`."""
-
-    format: str | None
-    task: Task | None
-    text: str | None
-    text_b: str | None
-    label: str | None
-    require_labels: bool
-    label_first: bool
-    scheme: Scheme | None
-    invalid: Invalid
-
-    def __post_init__(self) -> None:
-        for name, known in (("task", Task), ("scheme", Scheme), ("invalid", Invalid)):
-            if (value := getattr(self, name)) is not None:
-                require_known(name, value, get_args(known))
-
-
-@dataclass(frozen=True)
-class _Content:
-    """A file as read; `lines` has, for each example, the line of its label or of each tag."""
-
-    path: Path
-    examples: tuple[Example, ...]
-    lines: tuple[tuple[int, ...], ...]
-    scheme: Scheme | None
-    notes: tuple[str, ...]
-
-
 def read_examples(
     path: str | Path,
     *,
@@ -83,9 +59,7 @@ def read_examples(
     text_b: str | None = None,
     label: str | None = None,
     require_labels: bool = True,
-    label_first: bool = False,
     scheme: Scheme | None = None,
-    invalid: Invalid = "begin",
     labels: Sequence[str] | None = None,
     notes: list[str] | None = None,
 ) -> tuple[Example, ...]:
@@ -97,26 +71,14 @@ def read_examples(
         text, text_b, label: columns, where they are not named as in `tables.TEXT_COLUMNS` and
             `LABEL_COLUMNS`; in a token file `text` and `label` are numbers from 1: "2".
         require_labels: a missing label is a fault; otherwise the label is None.
-        label_first: in a token file the tag is the first column and the word the last.
-        scheme: scheme of the tags; None detects it. Tags come out in IOB2.
-        invalid: what becomes of entities whose tags break the scheme: "error" refuses the file,
-            "begin" keeps each as an entity of its own, as the CoNLL script counts it, "discard"
-            makes their words "O". The last two are counted in a note.
+        scheme: scheme of the tags; None detects it. Tags come out in IOB2; entities that break
+            the scheme are kept as the CoNLL script counts them, and counted in a note.
         labels: the labels a model knows; any other is a fault. None allows all.
         notes: a list that gets what was noticed and need not be fixed, if given.
-
-    Raises:
-        MiniftError: one error for all the faults of the file.
     """
-    options = _Options(
-        format, task, text, text_b, label, require_labels, label_first, scheme, invalid
-    )
-    content = _read(path, options)
-    if labels is not None:
-        refuse(content.path, _unknown_labels(content, labels))
-    if notes is not None:
-        notes += [f"{content.path.name}: {note}" for note in content.notes]
-    return content.examples
+    return _read(
+        path, format, text, text_b, label, task, scheme, require_labels, labels or (), notes
+    )[0]
 
 
 def read_dataset(
@@ -129,9 +91,7 @@ def read_dataset(
     text: str | None = None,
     text_b: str | None = None,
     label: str | None = None,
-    label_first: bool = False,
     scheme: Scheme | None = None,
-    invalid: Invalid = "begin",
     name: str | None = None,
 ) -> Dataset:
     """Read up to three files as one data set; arguments as in `read_examples`.
@@ -144,34 +104,29 @@ def read_dataset(
         MiniftError: a faulty file; one class only; a label that training lacks; labels such
             as 2.75 while `task` is None.
     """
-    options = _Options(format, task, text, text_b, label, True, label_first, scheme, invalid)
-    first = _read(train, options)
-    if isinstance(first.examples[0], TaggedExample):
+    read = partial(_read, format=format, text=text, text_b=text_b, label=label)
+    path, notes = Path(train), list[str]()
+    examples, scheme = read(path, task=task, scheme=scheme, notes=notes)
+    if isinstance(examples[0], TaggedExample):
         task = "tagging"
     elif task is None:
         task = "classification"
-        _refuse_amounts(first)
-    labels = label_order(first.examples, task)
+        _refuse_amounts(path, examples)
+    labels = label_order(examples, task)
     if task != "regression" and len(labels) < 2:
-        raise MiniftError(f"{first.path}: every label is {short(labels[0])}; expected two or more")
+        raise MiniftError(f"{path}: every label is {short(labels[0])}; expected two or more")
 
-    options = replace(options, task=task, scheme=first.scheme)
-    contents = {"train": first}
-    if dev is not None:
-        contents["dev"] = _read(dev, options)
-    if test is not None:
-        contents["test"] = _read(test, replace(options, require_labels=False))
-    for content in contents.values():
-        unknown = _unknown_labels(content, labels) if labels else []
-        refuse(content.path, [*unknown, *_unlike(content, first)])
-
-    splits = {split: content.examples for split, content in contents.items()}
-    notes = [f"{content.path.name}: {n}" for content in contents.values() for n in content.notes]
-    notes += _class_notes(first.examples) if task == "classification" else []
-    notes += overlap_notes(**splits)
-    name = name or first.path.stem
-    dev_part, test_part = splits.get("dev", ()), splits.get("test", ())
-    return Dataset(name, task, labels, first.examples, dev_part, test_part, notes=tuple(notes))
+    splits: dict[str, tuple[Example, ...]] = {"dev": (), "test": ()}
+    for split, other in (("dev", dev), ("test", test)):
+        if other is not None:
+            splits[split], _ = read(
+                other, task=task, scheme=scheme, required=split == "dev", labels=labels, notes=notes
+            )
+            _refuse_unlike(Path(other), splits[split], path, examples)
+    notes += _class_notes(examples) if task == "classification" else []
+    notes += overlap_notes(examples, **splits)
+    parts = examples, splits["dev"], splits["test"]
+    return Dataset(name or path.stem, task, labels, *parts, notes=tuple(notes))
 
 
 def label_order(train: tuple[Example, ...], task: Task) -> tuple[str, ...]:
@@ -206,47 +161,67 @@ def _text_of(example: Example) -> tuple[str | None, ...]:
     return example.text, example.text_b
 
 
-def _read(path: str | Path, options: _Options) -> _Content:
+def _read(
+    path: str | Path,
+    format: str | None,
+    text: str | None,
+    text_b: str | None,
+    label: str | None,
+    task: Task | None,
+    scheme: Scheme | None,
+    required: bool = True,
+    labels: Sequence[str] = (),
+    notes: list[str] | None = None,
+) -> tuple[tuple[Example, ...], Scheme | None]:
     """Read a file of any format, or raise one error with all its faults."""
-    path = Path(path)
-    format = format_of(path, options.format)
-    problems: Problems = []
+    if task is not None:
+        require_known("task", task, get_args(Task))
+    if scheme is not None:
+        require_known("scheme", scheme, get_args(Scheme))
+    path, problems = Path(path), Problems()
+    format = format_of(path, format)
     rows = list(TABLES[format](path, problems)) if format in TABLES else []
     columns = columns_of(rows)
-    words = has_words(path, format, columns, options.task)
-    if options.task == "tagging" and not words:
+    words = has_words(path, format, columns, task)
+    if task == "tagging" and not words:
         problems.append((0, 'tagging needs a token file, or JSONL with "words", "tags"'))
         refuse(path, problems)
 
-    examples: Sequence[Example]
-    scheme: Scheme | None = None
-    notes: list[str] = []
-    labels: Labels = "required" if options.require_labels else "optional"
+    examples: Sequence[Example] = ()
+    noticed: list[str] = []
     if words:
         if format == "conll":
-            sentences = parse_sentences(
-                read_text(path), problems, text=options.text, label=options.label,
-                label_first=options.label_first, require_labels=options.require_labels,
-            )  # fmt: skip
+            sentences = parse_sentences(read_text(path), problems, text, label, required)
         else:
-            sentences = json_sentences(columns, rows, problems, labels)
+            sentences = [*json_sentences(rows, columns, problems, label or "tags", required)]
         lines = [sentence.lines for sentence in sentences]
-        examples, scheme, notes = tagged_examples(
-            sentences, options.scheme, problems, options.invalid
-        )
+        examples, scheme, noticed = tagged_examples(sentences, scheme, problems)
     else:
         lines = [(line,) for line, _ in rows]
-        examples = text_examples(
-            columns, rows, problems, text=options.text, text_b=options.text_b,
-            label=options.label, labels=labels, numeric=options.task == "regression",
-        )  # fmt: skip
+        label = label or next((name for name in LABEL_COLUMNS if name in columns), "label")
+        texts = choose_columns(columns, problems, text, text_b, label if required else None)
+        if not any(line == 0 for line, _ in problems):
+            numeric = task == "regression"
+            read = text_examples(rows, columns, problems, texts, label, required, numeric)
+            examples = [example for _, example in read if example]
     problems += repeated_ids(zip((line[0] for line in lines), examples))
+    if not problems and not examples:
+        problems.append((0, "there are no examples in it"))
     refuse(path, problems)
-    if not examples:
-        refuse(path, [(0, "there are no examples in it")])
+    known = {None, *labels}
+    given = [e.tags or () if isinstance(e, TaggedExample) else (e.label,) for e in examples]
+    problems += [
+        (line, f'the label "{label}" is not one of training{nearest(str(label), labels)}')
+        for found, places in zip(given, lines)
+        for label, line in zip(found, places)
+        if labels and label not in known
+    ]
+    refuse(path, problems)
     if unlabelled := sum(not is_labelled([example]) for example in examples):
-        notes.append(f"{unlabelled} of {len(examples)} examples have no label")
-    return _Content(path, tuple(examples), tuple(lines), scheme, tuple(notes))
+        noticed.append(f"{unlabelled} of {len(examples)} examples have no label")
+    if notes is not None:
+        notes += [f"{path.name}: {note}" for note in noticed]
+    return tuple(examples), scheme
 
 
 def format_of(path: Path, format: str | None, plain: tuple[str, ...] = ()) -> str:
@@ -259,10 +234,8 @@ def format_of(path: Path, format: str | None, plain: tuple[str, ...] = ()) -> st
     for name, suffixes in known.items():
         if suffix in suffixes:
             return name
-    choice = ", ".join(known)
-    raise MiniftError(
-        f'{path}: "{suffix}" does not tell the format; name it with --format: {choice}'
-    )
+    expected = f"name it with --format: {', '.join(known)}"
+    raise MiniftError(f'{path}: "{suffix}" does not tell the format; {expected}')
 
 
 def has_words(path: Path, format: str, columns: list[str], task: Task | None) -> bool:
@@ -283,43 +256,28 @@ def repeated_ids(examples: Iterable[tuple[int, Example | None]]) -> Problems:
     ]
 
 
-def _labels_of(example: Example) -> tuple[str | float | None, ...]:
-    if isinstance(example, TaggedExample):
-        return example.tags or (None,)
-    return (example.label,)
-
-
-def _refuse_amounts(content: _Content) -> None:
+def _refuse_amounts(path: Path, examples: Sequence[Example]) -> None:
     """Ask for the task where all labels are numbers and some have a fraction, such as 2.75."""
     try:
-        numbers = {label: float(label) for label in gold_classes(content.examples)}
+        numbers = {label: float(label) for label in gold_classes(examples)}
     except ValueError:
         return
     if fractions := [label for label, n in numbers.items() if math.isfinite(n) and n % 1]:
         raise MiniftError(
-            f"{content.path}: labels such as {fractions[0]} may be amounts: pass "
+            f"{path}: labels such as {fractions[0]} may be amounts: pass "
             "--task regression, or --task classification if each number is a class"
         )
 
 
-def _unknown_labels(content: _Content, labels: Sequence[str]) -> Problems:
-    """Name each label that is not among `labels`, with its line."""
-    known = set(labels)
-    return [
-        (line, f'the label "{label}" is not one of training{nearest(str(label), labels)}')
-        for example, lines in zip(content.examples, content.lines)
-        for label, line in zip(_labels_of(example), lines)
-        if label is not None and label not in known
-    ]
-
-
-def _unlike(content: _Content, train: _Content) -> Problems:
-    """Find a file of single texts beside a training file of pairs, or the other way round."""
-    pairs = [getattr(c.examples[0], "text_b", None) is not None for c in (train, content)]
-    if pairs[0] == pairs[1]:
-        return []
-    has = "pairs of texts" if pairs[0] else "single texts"
-    return [(0, f'{train.path.name} has {has}, this file has not; name the column "text_b"')]
+def _refuse_unlike(
+    path: Path, examples: Sequence[Example], train_path: Path, train: Sequence[Example]
+) -> None:
+    """Refuse single texts beside a training file of pairs, or the other way round."""
+    pairs, here = (getattr(e[0], "text_b", None) is not None for e in (train, examples))
+    if pairs != here:
+        has = "pairs of texts" if pairs else "single texts"
+        what = f'{train_path.name} has {has}, this file has not; name the column "text_b"'
+        refuse(path, [(0, what)])
 
 
 def _class_notes(train: tuple[Example, ...]) -> list[str]:
