@@ -68,9 +68,7 @@ def read_answers(
     Args:
         path: the file.
         format: one of `FORMATS`; None goes by the suffix, and for .json by the content.
-        examples: the texts of the project by id.
-        labels: classes, or IOB2 tags.
-        task: "classification" or "tagging".
+        examples, labels, task: of the project; the texts by id.
 
     Raises:
         MiniftError: if the file as a whole cannot be read as this format. What is wrong with a
