@@ -2009,8 +2009,8 @@ HEART = [  # the model, the loop, and what is applied to them from outside
         "minift/active/loop.py",
         (
             "a round drops the rates of the layers",
-            "replace(method, settings=settings), seeds",
-            "replace(method, settings=settings, scales=None), seeds",
+            "return fit(tuned, items, self.recipe, seeds).tuned",
+            "return fit(tuned, items, replace(self.recipe, scales=None), seeds).tuned",
             FIT + "test_a_method_gives_the_same_weights_on_every_path[layerwise:0.1]",
             "reports say layerwise and full was trained, as it once was",
         ),

@@ -93,16 +93,16 @@ def by_train(name: str, encoder: Path, scratch: Path, data=DATA) -> Weights:
 
 
 def by_a_round(name: str, encoder: Path, scratch: Path, data=DATA) -> Weights:
-    method = replace(recipe(name), settings=settings_of(name))
-    return weights(Learner(data, encoder, method).fit(data.train, Seeds.all(SEED)).model)
+    learner = Learner(data, encoder, replace(recipe(name), settings=settings_of(name)))
+    return weights(learner.fit(data.train, Seeds.all(SEED)).model)
 
 
 def by_simulation(name: str, encoder: Path, scratch: Path, data=DATA) -> Weights:
     found: list[FineTuned] = []
-    fit = Learner.fit
+    real = Learner.fit
 
-    def watched(*args) -> FineTuned:
-        found.append(fit(*args))
+    def watched(*args, **options) -> FineTuned:
+        found.append(real(*args, **options))
         return found[-1]
 
     plan = Plan(("random",), (SEED,), rounds=0, initial=len(data.train), steps=STEPS)
