@@ -34,7 +34,7 @@ from minift.errors import MiniftError, require, require_known
 from minift.runs.fit import fit
 from minift.runs.tuned import FineTuned, Head, build
 from minift.speed.prefix import PrefixCache, prefix_cache
-from minift.training.loop import Recipe, Seeds, Settings, select
+from minift.training.loop import Recipe, Seeds, Settings, number_of_epochs, select
 
 SCORES: dict[str, Score] = {
     "least_confidence": acquisition.least_confidence,
@@ -140,7 +140,8 @@ class Learner:
         ones have dropout.
         """
         settings, tuned = self.recipe.settings, self.build(Seeds.all(0))
-        select(tuned.model, self.recipe.trainable)
+        # The fewer texts, the more epochs, in each of which other layers may learn.
+        select(tuned.model, self.recipe.trainable, number_of_epochs(settings, 1))
         items = [
             item
             for pieces in dict.fromkeys([settings.other_pieces, "ignore"])  # learning, answering

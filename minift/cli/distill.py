@@ -92,8 +92,11 @@ def _labelled(arguments: options.Arguments, teacher: FineTuned) -> Dataset:
 
     labels = tag_labels(teacher)
     if arguments.data is None and arguments.train is None:
-        if arguments.labels or arguments.dev or arguments.test:
-            raise MiniftError("--labels, --dev and --test belong to --train or --data")
+        given = arguments.labels, arguments.dev, arguments.test, options.reading(arguments)
+        if any(given):
+            raise MiniftError(
+                "--labels, --dev, --test and how files are read belong to --train or --data"
+            )
         return training_data(arguments.teacher)
     if arguments.data is not None:
         dataset = options.data(arguments)

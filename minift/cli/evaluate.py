@@ -11,7 +11,6 @@ from minift.cli import options
 from minift.data.entity_report import side_by_side, side_by_side_text, write_errors
 from minift.data.examples import as_sentences, gold_tags
 from minift.data.files.readers import read_examples
-from minift.data.named import load_dataset
 from minift.errors import MiniftError
 from minift.runs.processes import rank
 
@@ -23,7 +22,7 @@ def add(commands: options.Commands) -> None:
     add = parser.add_argument
     options.add_run(parser)
     add("--data", required=True, metavar="FILE|NAME", help="a labelled file, or a named set")
-    add("--split", choices=["dev", "test"], default="test", help="split of a named set")
+    add("--split", choices=["dev", "test"], help="split of a named set (default: test)")
     help = "tagging: write each wrong entity with its sentence, one JSON object per line"
     add("--errors", type=Path, metavar="FILE", help=help)
     options.add_reading(parser, "format", "text", "text_b", "label", "scheme")
@@ -35,12 +34,15 @@ def run(arguments: options.Arguments) -> None:
     if arguments.errors and tuned.task != "tagging":
         raise MiniftError(f"--errors lists entities; {arguments.run} is for {tuned.task}")
     if Path(arguments.data).suffix:
+        if arguments.split:
+            raise MiniftError(f"--split is for named sets, and {arguments.data} is a file")
         how, known = options.reading(arguments), tuned.labels or None
         examples = read_examples(arguments.data, task=tuned.task, labels=known, notes=notes, **how)
     else:
-        examples = getattr(load_dataset(arguments.data), arguments.split)
+        split = arguments.split or "test"
+        examples = getattr(options.named(arguments), split)
         if not examples:
-            raise MiniftError(f"{arguments.data} has no labelled {arguments.split} split")
+            raise MiniftError(f"{arguments.data} has no labelled {split} split")
     found = tuned.evaluate(examples, progress=True)
     answer: dict[str, Any] = {"examples": len(examples), "loss": found.loss, **found.scores}
     if tuned.task == "tagging":

@@ -74,6 +74,17 @@ def data(arguments: Arguments) -> Dataset:
         return read_dataset(*splits, **reading(arguments))
     if any(splits):
         raise MiniftError("--dev and --test belong to --train; a named set has its own splits")
+    return named(arguments)
+
+
+def named(arguments: Arguments) -> Dataset:
+    """Load the set called `data`, which is read in its own way and no other."""
+    if given := reading(arguments):
+        words = " and ".join(READING[name][0] for name in given)
+        remedy = '; did you mean "--labels"?' if "label" in given and "labels" in arguments else ""
+        raise MiniftError(
+            f"{words}: this is for files, and {arguments.data} is a named set{remedy}"
+        )
     return load_dataset(arguments.data)
 
 

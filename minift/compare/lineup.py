@@ -144,8 +144,9 @@ def rehearse(
     counts = {}
     for name, method in methods.items():
         try:
-            chosen = select(tuned.model, method.trainable)
-            method.schedule().begin(1, number_of_epochs(settings[name], len(data.train)))
+            epochs = number_of_epochs(settings[name], len(data.train))
+            chosen = select(tuned.model, method.trainable, epochs)
+            method.schedule().begin(1, epochs)
             rule = method.gradients(tuned.model, items, seeds, Team()) if method.gradients else None
             if method.scales:
                 method.scales(tuned.model)

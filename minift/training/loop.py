@@ -226,11 +226,11 @@ def adamw(
 def select(model: nn.Module, trainable: Trainable, epochs: int = 1) -> dict[str, nn.Parameter]:
     """Let exactly the parameters learn that `trainable` names in any epoch; return them by name."""
     parameters = dict(model.named_parameters())
-    names = {name for epoch in range(1, epochs + 1) for name in trainable(model, epoch)}
-    if unknown := sorted(names - parameters.keys()):
+    by_epoch = [set(trainable(model, epoch)) for epoch in range(1, epochs + 1)]
+    if unknown := sorted((names := set[str]().union(*by_epoch)) - parameters.keys()):
         raise MiniftError(f"no such parameter: {', '.join(unknown)}")
-    if not names:
-        raise MiniftError("nothing would train: the method selects no parameter")
+    if set() in by_epoch:
+        raise MiniftError("nothing would train: in some epoch the method selects no parameter")
     for name, parameter in parameters.items():
         parameter.requires_grad_(name in names)
         parameter.grad = None

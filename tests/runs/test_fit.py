@@ -6,8 +6,9 @@ active learning, a simulation, a project and a comparison
 no word is dropped on the way                                the weights of another word
 what decides by the development split is refused without     error words; nothing is built
 one, in one sentence
-epochs in which less learns: `fit` comes to what the loop    the loop by itself, in float64
-comes to
+epochs in which less learns, and objectives that read other   the loop by itself, in float64
+tokens: `fit` comes to what the loop comes to
+states for all rounds are of what never learns               training without them
 how many learn is what can change                            counted from the weights
 """
 
@@ -39,7 +40,14 @@ from minift.runs.folder import load_run
 from minift.runs.train import train
 from minift.runs.tuned import FineTuned, build
 from minift.speed.rows import UsedRows
-from minift.training.loop import Recipe, Seeds, Settings, fine_tune
+from minift.training.loop import (
+    Recipe,
+    Seeds,
+    Settings,
+    cross_entropy,
+    everything,
+    fine_tune,
+)
 from tests.bert.reference import own_config, randomise
 from tests.tiny import checkpoint, reviews
 from tests.training.test_loop import gradual, in_turn, make_items, weights
@@ -239,6 +247,48 @@ def test_epochs_in_which_less_learns_come_to_what_the_loop_comes_to(trainable, r
         torch.testing.assert_close(value, weights(plain)[name], rtol=0, atol=1e-12)
     assert not same(weights(plain), before)
     assert found.history.trained == history.trained and found.tuned.quiet == history.quiet
+
+
+@pytest.mark.parametrize("trainable", [everything, in_turn])
+def test_an_objective_may_read_other_tokens_than_the_items_hold(trainable):
+    """Rows of the word table were once left untrained, and states of the item's own tokens read."""
+    config = own_config(vocab_size=400, hidden_dropout_prob=0.1)  # of which 60 words are read
+    ours, plain = (randomise(SequenceClassifier(config), 0, std=0.2).double() for _ in range(2))
+
+    def replaced(model, batch, step, steps):
+        drawn = torch.Generator().manual_seed(step)
+        ids = torch.randint(400, batch.packed.input_ids.shape, generator=drawn)
+        packed = replace(batch.packed, input_ids=ids)
+        return cross_entropy(model, replace(batch, packed=packed)) + cross_entropy(model, batch)
+
+    settings = Settings(epochs=2, batch_size=4, learning_rate=1e-2, weight_decay=0.1)
+    chosen = Recipe(trainable=trainable, objective=replaced, settings=settings)
+    items, asked = make_items(14), make_items(20)
+    tuned = FineTuned(ours, None, "classification", ("a", "b", "c"))
+    found = fit(tuned, items, chosen, Seeds.all(0), asked=asked)
+    fine_tune(plain, items, chosen, Seeds.all(0))
+    for name, value in weights(ours).items():
+        torch.testing.assert_close(value, weights(plain)[name], rtol=0, atol=1e-12)
+    if trainable is in_turn:  # what is known of the others serves the answers
+        assert found.tuned.make_batch(asked[:2]).packed.computed is not None
+
+
+def test_states_for_all_rounds_stop_below_what_learns_in_any_epoch(encoder):
+    """However few the texts, and so however many the epochs."""
+
+    def late(model, epoch=1):
+        layer = "bert.layers.1." if epoch < 9 else "bert.layers.0."  # round 1 has nine epochs
+        return [n for n, _ in model.named_parameters() if n.startswith(("classifier.", layer))]
+
+    learner = Learner(DATA, encoder, Recipe(trainable=late, settings=Settings(steps=9)))
+    states = learner.states()
+    assert states is not None and states.layers == 0
+    for texts in (DATA.train[:16], DATA.train):  # 9 epochs, and 5
+        tuned = learner.fit(texts, Seeds.all(SEED), cache=states)
+        alone = learner.fit(texts, Seeds.all(SEED))
+        assert tuned.cache is states
+        for name, value in weights(tuned.model).items():
+            torch.testing.assert_close(value, weights(alone.model)[name], rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if n not in DECIDING])

@@ -418,6 +418,8 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step():
 def test_bad_requests_are_refused_with_a_reason():
     with pytest.raises(MiniftError, match="nothing would train"):
         select(model(), lambda m, epoch=1: [])
+    with pytest.raises(MiniftError, match="nothing would train"):
+        select(model(), lambda m, epoch=1: ["classifier.bias"] if epoch == 2 else [], epochs=2)
     with pytest.raises(MiniftError, match=r"no such parameter: bert\.nowhere"):
         select(model(), lambda m, epoch=1: ["bert.nowhere"])
     with pytest.raises(MiniftError, match="no training examples"):
