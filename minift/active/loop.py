@@ -122,7 +122,7 @@ class Learner:
         warm: FineTuned | None = None,
         cache: PrefixCache | None = None,
     ) -> FineTuned:
-        """Train on the labelled texts, without a validation split.
+        """Train on the labelled texts, without a development split.
 
         A `warm` model is continued, and so changed, instead of the pretrained weights; the `cache`
         is that of `states`, and the model keeps it for its answers.

@@ -164,7 +164,7 @@ def start(
     made = recipe(method)
     if made.schedule().needs_dev_loss or made.settings.keep == "best":
         raise MiniftError(
-            f'the method "{method}" decides by a validation split, and a project has none: every '
+            f'the method "{method}" decides by a development split, and a project has none: every '
             "label is trained on. Take one without, such as full, bitfit or freeze:3"
         )
     settings = replace(fixed_steps(made.settings, steps), precision=precision)

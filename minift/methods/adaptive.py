@@ -161,7 +161,7 @@ def rate_factor(
 
 @dataclass
 class Adaptive:
-    """The state machine in the `schedule` slot. The run needs a validation split.
+    """The state machine in the `schedule` slot. The run needs a development split.
 
     It ends at `max_epochs` or at the loop's number of epochs, whichever comes first.
     """
@@ -194,7 +194,7 @@ class Adaptive:
         if dev_loss is None:
             raise MiniftError(
                 "this schedule stops by the validation loss, but the run has none; "
-                "give it a validation split, or a schedule of fixed length"
+                "give it a development split, or a schedule of fixed length"
             )
         self.state = advance(self.state, dev_loss, self.capped)
         return self.state.reason or None

@@ -61,12 +61,13 @@ def fit(
         recipe, seeds: the method and the random streams.
         asked: items that it will be asked about repeatedly, so that frozen layers are computed
             for them, too.
-        validate: returns (loss, headline score) on the validation split.
+        validate: returns (loss, headline score) on the development split.
         folder: for states that are too large for memory.
         watch: see `fine_tune`.
     """
     model, settings, usual = tuned.model, recipe.settings, recipe.objective is None
-    require_enough(min(len(items), settings.batch_size))
+    if items:  # `fine_tune` refuses none
+        require_enough(min(len(items), settings.batch_size))
     learning = select(model, recipe.trainable, number_of_epochs(settings, len(items)))
     rule = recipe.gradients(model, items, seeds, TEAM) if recipe.gradients else None
     quiet = 0 if settings.prefix_dropout else len(frozen_prefix(model))

@@ -211,12 +211,13 @@ def _result(
                     "try another seed, a smaller learning rate or more labels"
                 )
     result["collapsed"] = bool(notes)
+    kept = "best" if method.settings.keep == "best" and history.best_epoch else "last"
     if tuned.kept_head:
         notes.append("the encoder's own head was kept, as it fits; --new-head draws a new one")
     return result | {
         "epochs": len(history.epochs),
         "stopped": history.stopped,
-        "kept": f"{method.settings.keep} weights (epoch {history.kept_epoch})",
+        "kept": f"{kept} weights (epoch {history.kept_epoch})",
         "quiet": tuned.quiet,
         "examples_per_second": round(history.examples_per_second, 2),
         "torch_threads": torch.get_num_threads(),

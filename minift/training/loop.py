@@ -109,7 +109,7 @@ class Settings:
             require(good, name, value, f"a whole number from {least} up")
         for name in ("learning_rate", "epsilon", "weight_decay", "clip"):
             value, zero = getattr(self, name), name in ("weight_decay", "clip")
-            good = 0 < value < math.inf or (zero and value == 0)
+            good = isinstance(value, int | float) and (0 < value < math.inf or zero and not value)
             require(good, name, value, "a number from 0 up" if zero else "a positive number")
         good = len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)
         require(good, "betas", self.betas, "two numbers in [0, 1)")
@@ -180,7 +180,7 @@ class Epoch:
     train_loss: float  # mean over the epoch's targets, dropout on
     learning_rate: float  # of the epoch's last step
     seconds: float  # since the start, validation included
-    dev_loss: float | None = None  # on the validation split, if the epoch was validated
+    dev_loss: float | None = None  # on the development split, if the epoch was validated
     dev: float | None = None  # headline score there
 
 
@@ -428,12 +428,12 @@ def fine_tune(
     Args:
         model, items, recipe: what is trained, on what, by which method.
         seeds: `order` and `dropout` are used here, `masks` by gradient rules.
-        validate: returns (loss, headline score) on the validation split; called after each epoch.
+        validate: returns (loss, headline score) on the development split; called after each epoch.
         make_batch: packs items; a cache adds what frozen layers make of them (speed/prefix.py).
         team: how several processes share a step (runs/processes.py).
         watch: iterates over the `Training`; what shows or resumes a run wraps this.
 
-    A MiniftError says if nothing would train, a name is unknown, a validation split is needed and
+    A MiniftError says if nothing would train, a name is unknown, a development split is needed and
     missing, or the loss is not finite.
     """
     training = Training(model, items, recipe, seeds, validate, make_batch, team)

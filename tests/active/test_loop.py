@@ -98,7 +98,7 @@ def test_each_round_starts_from_the_pretrained_weights_unless_it_is_warm(encoder
 
 class Unreadable(tuple):
     def __iter__(self):
-        raise AssertionError("somebody read the validation split")
+        raise AssertionError("somebody read the development split")
 
     __getitem__ = __len__ = __iter__
 

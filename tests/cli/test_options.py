@@ -194,7 +194,7 @@ def test_a_value_that_the_library_refuses_is_named_by_its_option(world, typed, s
 def test_keywords_of_the_library_are_said_as_options_where_the_command_has_them():
     parser = COMMANDS["train",]
     for message, said in (
-        ('keep="best" needs a validation split', "--keep best needs a validation split"),
+        ('keep="best" needs a development split', "--keep best needs a development split"),
         ('give text="2", label="3"', "give --text 2, --label 3"),
         ('text_b="x": no such column', "--text-b x: no such column"),
         ("pass format= one of csv", "pass --format one of csv"),

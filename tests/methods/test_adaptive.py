@@ -10,7 +10,7 @@ a machine told the losses so far gives the same rates       the run that was not
 last and best weights are those of their epochs             snapshots taken in `validate`
 the loss weighs targets, not batches                        sums by hand
 min_delta counts from the last accepted best                transformers' callback, which drifts
-schedules of fixed length train without a validation split  AdamW by hand
+schedules of fixed length train without a development split  AdamW by hand
 """
 
 from __future__ import annotations
@@ -412,7 +412,7 @@ def test_a_schedule_of_fixed_length_trains_without_a_validation_split(schedule, 
 def test_a_run_without_validation_split_is_refused_with_a_remedy():
     for schedule in (Adaptive(), early_stopping(1, Linear())):
         schedule.begin(1, 9)
-        with pytest.raises(MiniftError, match="give it a validation split"):
+        with pytest.raises(MiniftError, match="give it a development split"):
             schedule.after_epoch(None)
         with pytest.raises(MiniftError, match="schedule decides by the development split"):
             tune(small_model(), small_items(), LOOP, schedule=schedule)

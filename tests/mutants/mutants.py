@@ -835,7 +835,7 @@ TRAINING = (
     + _in(
         "minift/training/trapezoids.py",
         (
-            "a slanted triangle asks for a validation split",
+            "a slanted triangle asks for a development split",
             "    ratio: float = 32.0\n    needs_dev_loss = False",
             "    ratio: float = 32.0\n    needs_dev_loss = True",
             "tests/methods/test_adaptive.py::test_a_schedule_of_fixed_length_trains_without_a"
