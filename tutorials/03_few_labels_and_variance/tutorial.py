@@ -77,7 +77,7 @@ measured(majority=majority, words_50=mean_sd(words[50])[0], words_200=mean_sd(wo
 def run(size, seeds, data=data, rate=RATE):
     """Fine-tune once; return the test accuracy, and whether one class is all it predicts."""
     full = minift.recipe("full")
-    settings = replace(full.settings, learning_rate=rate, epochs=8, min_steps=0)
+    settings = replace(full.settings, learning_rate=rate, epochs=8)
     _, result = minift.train(data, ENCODER, full, labels=size, seeds=seeds, settings=settings)
     return result["test"], result["collapsed"]
 
@@ -110,7 +110,7 @@ colours = dict.fromkeys((name for name in rows if name.startswith("bag")), ORANG
 figure, axes = plt.subplots(figsize=(5.8, 3.2))
 dots(axes, rows, colours | {"BERT, 50 useless labels": GREY})
 axes.axvline(majority, color=GREY, linestyle="--", linewidth=1)
-axes.set_xlabel("test accuracy (a dot a seed; figures: mean ± sd)")
+axes.set_xlabel("test accuracy (one dot per seed; figures: mean ± sd)")
 plt.show()
 
 means = {size: mean_sd(scores) for size, scores in accuracy.items()}
@@ -136,20 +136,28 @@ measured(
 # of its own:
 #
 # ```python minift/training/loop.py:Seeds
-#         subset: which examples are drawn.
-#         head: weights of a new head.
-#         order: order of the training examples.
-#         dropout: dropout masks.
+#     subset: int  # which examples are drawn
+#     head: int  # weights of a new head
+#     order: int  # of the training examples
+#     dropout: int  # dropout masks
 # ```
 #
-# (A fifth, `masks`, is for methods that mask gradients; none here does.) So we can turn one knob at
-# a time: five values of one stream, zero for all the others, 50 labels.
+# (A fifth, `masks`, is for methods that mask gradients; none here does.) `Seeds.all(3)` derives all of
+# them from the number 3, so that no two streams are the same sequence. So we can turn one knob at a
+# time: one stream as in `Seeds.all` of 0, 1, 2, 3 and 4, all the others as in `Seeds.all(0)`, 50 labels.
 
 # %%
 VALUES = range(5)
-start = accuracy[50][0]  # the value 0 of every stream: that run is done
+start = accuracy[50][0]  # every stream as in Seeds.all(0): that run is done
+
+
+def with_stream(stream, value):
+    """Return the seeds of 0, with one stream as the seeds of `value` have it."""
+    return replace(Seeds.all(0), **{stream: getattr(Seeds.all(value), stream)})
+
+
 sources = {
-    stream: [start] + [run(50, replace(Seeds.all(0), **{stream: v}))[0] for v in VALUES[1:]]
+    stream: [start] + [run(50, with_stream(stream, value))[0] for value in VALUES[1:]]
     for stream in ("subset", "head", "order", "dropout")
 }
 for stream, scores in sources.items():
@@ -160,7 +168,7 @@ for stream, scores in sources.items():
 # have given another figure. If each text is right with probability *a*, the accuracy on *n* texts
 # has standard deviation √(a (1 − a) / n).
 
-# %% alt="Dot plot of test accuracy with 50 labels, five dots a row: only the subset of labels changes, only the head, only the order, only dropout. The first row spreads widest, over ten points; the last hardly at all."
+# %% alt="Dot plot of test accuracy with 50 labels, five dots per row: only the subset of labels changes, only the head, only the order, only dropout. The first row spreads widest, over ten points; the last hardly at all."
 test_set = math.sqrt(start * (1 - start) / len(data.test))
 figure, axes = plt.subplots(figsize=(5.8, 2.2))
 rows = {f"only {stream} differs": scores for stream, scores in sources.items()}

@@ -30,15 +30,16 @@ import torch
 
 import minift
 from minift import Seeds
+from minift.bert.counts import by_kind, what_learns
 from minift.bert.encoder import Attention
 from minift.bert.packing import Layout
 from minift.checkpoints.delta import load_delta, save_delta
 from minift.checkpoints.weights import random_model
 from minift.compare.bag_of_words import fit_bag_of_words
-from minift.methods.bitfit import TERMS, bitfit, count_trainable
+from minift.methods.bitfit import TERMS, bitfit
 from minift.runs.train import subset
 from minift.runs.tuned import build
-from minift.training.loop import backward, cross_entropy, everything, select
+from minift.training.loop import cross_entropy, everything, select
 
 sys.path.append("..")
 from shared import GREY, ORANGE, RED, dots, mean_sd, measured  # publishes numbers; a plot
@@ -63,25 +64,35 @@ base, _ = minift.load_encoder(ENCODER)  # stays as pretraining left it
 # trains every *b*, and the new classifier on top, which nobody has trained yet. The guess behind
 # it: the features that a task needs are there already, and need only be brought to the fore.
 #
-# A layer has eight biases. This table is the library's; the symbols are the paper's.
+# A layer has eight biases. This table is the library's; the symbols in its comments are the paper's.
+#
+# ```python minift/methods/bitfit.py:TERMS
+#     "query": "attention.query.bias",  # b_q
+#     "key": "attention.key.bias",  # b_k
+#     "value": "attention.value.bias",  # b_v
+#     "attention_output": "attention.output.bias",  # b_m1
+#     "attention_norm": "attention_norm.bias",  # b_LN1
+#     "intermediate": "intermediate.bias",  # b_m2
+#     "output": "output.bias",  # b_m3
+#     "output_norm": "output_norm.bias",  # b_LN2
+# ```
 
 # %%
-print(f"{'term':<17}{'paper':<8}{'in each layer':<22}{'size':>5}")
+LAYER_TERMS = list(TERMS)[:8]  # the other two stand outside the layers
 shapes = {name: p.shape for name, p in base.named_parameters()}
-for name, term in list(TERMS.items())[:8]:
-    size = shapes[f"layers.0.{term.suffix}"].numel()
-    print(f"{name:<17}{term.symbol:<8}{term.suffix:<22}{size:>5}")
+for term in LAYER_TERMS:
+    print(f"{term:<17}{shapes[f'layers.0.{TERMS[term]}'].numel():>4} numbers in each layer")
 
 # %% [markdown]
 # Two more stand outside the layers: that of the embeddings' LayerNorm and that of the pooler. The
 # method is the question "which names?", and its answer is a list:
 #
 # ```python minift/methods/bitfit.py:bitfit
-#     def trainable(model: nn.Module) -> list[str]:
+#     def trainable(model: nn.Module, epoch: int = 1) -> list[str]:
 #         suffixes = {name: encoder_suffix(name) for name, _ in model.named_parameters()}
-#         found = {suffix for suffix in suffixes.values() if suffix and suffix.endswith("bias")}
+#         biases = {suffix for suffix in suffixes.values() if suffix and suffix.endswith("bias")}
 # ...
-#         wanted = found if terms is None else {TERMS[term].suffix for term in terms}
+#         wanted = biases if terms is None else {TERMS[term] for term in terms}
 # ...
 #         return [name for name, suffix in suffixes.items() if suffix is None or suffix in wanted]
 # ```
@@ -93,15 +104,23 @@ for name, term in list(TERMS.items())[:8]:
 with torch.device("meta"):  # shapes without numbers
     bert_base = minift.SequenceClassifier(minift.BertConfig(labels=("negative", "positive")))
 ours = build(data, ENCODER, Seeds.all(0)).model
-for name, model in ((ENCODER, ours), ("bert-base-uncased", bert_base)):
-    print(name)
-    print(*count_trainable(model, bitfit()(model)), sep="\n", end="\n\n")
-lines = {line.part: line for line in count_trainable(ours, bitfit()(ours))}
-of_base = {line.part: line for line in count_trainable(bert_base, bitfit()(bert_base))}
+tables = {
+    name: what_learns(model, bitfit()(model), division=by_kind)
+    for name, model in ((ENCODER, ours), ("bert-base-uncased", bert_base))
+}
+for name, rows in tables.items():
+    print(name, *rows.values(), sep="\n", end="\n\n")
+
+
+def share_of_encoder(rows):
+    """Return the biases' share of all scalars of the encoder, which is all but the head."""
+    return rows["biases"].learning / (rows["all"].elements - rows["head"].elements)
+
+
 measured(
-    share_tiny=lines["encoder"].trains / lines["encoder"].of,
-    share_base=of_base["encoder"].trains / of_base["encoder"].of,
-    base_biases=of_base["biases"].trains,
+    share_tiny=share_of_encoder(tables[ENCODER]),
+    share_base=share_of_encoder(tables["bert-base-uncased"]),
+    base_biases=tables["bert-base-uncased"]["biases"].learning,
 )
 
 # %% [markdown]
@@ -199,16 +218,15 @@ examples = subset(data.train, 16, 0)
 items = minift.make_items(examples, tuned.tokenizer, data.task, data.labels)
 model = tuned.model.double().eval()
 parameters = select(model, everything)
-backward(model, items, cross_entropy, 1)
+cross_entropy(model, minift.make_batch(items)).mean().backward()
 
 
 def of_term(name):
-    """Name the parameters of one term: one a layer."""
+    """Name the parameters of one term: one per layer."""
     depth = range(base.config.num_hidden_layers)
-    return [f"bert.layers.{layer}.{TERMS[name].suffix}" for layer in depth]
+    return [f"bert.layers.{layer}.{TERMS[name]}" for layer in depth]
 
 
-LAYER_TERMS = list(TERMS)[:8]
 largest = {t: max(parameters[n].grad.abs().max().item() for n in of_term(t)) for t in LAYER_TERMS}
 for term, value in largest.items():
     print(f"{term:<17}{value:.0e}")
@@ -243,7 +261,7 @@ def run(method, seed):
     """Fine-tune once; return the model, and its test accuracy."""
     recipe = minift.recipe(method)
     rate = RATES[method] if ENCODER == "tiny" else recipe.settings.learning_rate
-    settings = replace(recipe.settings, learning_rate=rate, epochs=8, min_steps=0)
+    settings = replace(recipe.settings, learning_rate=rate, epochs=8)
     tuned, result = minift.train(
         data, ENCODER, recipe, labels=LABELS, seeds=Seeds.all(seed), settings=settings
     )
@@ -253,7 +271,7 @@ def run(method, seed):
 runs = {method: [run(method, seed) for seed in SEEDS] for method in RATES}
 accuracy = {method: [score for _, score in found] for method, found in runs.items()}
 
-# %% alt="Dot plot of test accuracy with 100 labels for bag of words, head, BitFit, random scalars and full fine-tuning, three dots a row. All four ways of using BERT lie close together and overlap, above the bag of words."
+# %% alt="Dot plot of test accuracy with 100 labels for bag of words, head, BitFit, random scalars and full fine-tuning, three dots per row. All four ways of using BERT lie close together and overlap, above the bag of words."
 words = [
     fit_bag_of_words(subset(data.train, LABELS, seed), data.labels).accuracy(data.test)
     for seed in range(10)
@@ -288,7 +306,7 @@ measured(
 )
 
 # %% [markdown]
-# What this shows: with 100 labels, whoever starts from pretrained weights is, on average, ahead of
+# What this shows: with 100 labels, every method that starts from pretrained weights is, on average, ahead of
 # the bag of words, and the biases are enough for that: BitFit gets 60 to
 # 69 %<!-- measured: bitfit --> against 55 to 62 %<!-- measured: words -->, and moves one weight in
 # four hundred.
@@ -358,7 +376,7 @@ measured(
 # without a gradient? Training runs in single precision, where the gradient of the key bias is not 0
 # but rounding noise, below a billionth. Gradient descent would ignore that. Adam divides each
 # gradient by its own usual size, and takes steps for noise as for news; only its ε of 1e-8 holds it
-# back. So "this parameter moved" is no evidence that it learned. Putting it back and looking at the
+# back. So "this parameter moved" is not evidence that it learned. Putting it back and looking at the
 # answers is.
 #
 # What it does *not* show: that the term with the longest bar is the important one. Each was put
@@ -414,7 +432,7 @@ measured(delta_bytes=delta, whole_bytes=whole, ratio=whole / delta)
 #
 # ## Where this differs from the paper
 #
-# - The paper trains BERT-base, BERT-large and RoBERTa on GLUE, on thousands of labels a task and
+# - The paper trains BERT-base, BERT-large and RoBERTa on GLUE, on thousands of labels per task and
 #   more, with a rate searched for each. Nothing on this page speaks for or against its figures.
 # - A term here is matched by its whole name. The authors' code matches a part of the name, so that
 #   asking for `output` trains `attention_output` as well.

@@ -30,7 +30,7 @@ from torch import nn
 
 import minift
 from minift import Seeds, Settings
-from minift.bert.names import what_learns
+from minift.bert.counts import what_learns
 from minift.compare.bag_of_words import fit_bag_of_words
 from minift.methods.child_tuning import ChildTuningF, FixedMask, candidates, select_child
 from minift.methods.fast_fisher import fast_fisher
@@ -301,7 +301,7 @@ for decay_masked in (False, True):
 # ## 4. How large is the child of a BERT?
 #
 # The candidates are the weights of the encoder's *layers*, as in the authors' code. Embeddings,
-# pooler and head are no candidates and learn in full. So p is not the share of the network that
+# pooler and head are not candidates and learn in full. So p is not the share of the network that
 # learns:
 
 # %%
@@ -376,7 +376,6 @@ for seed in SEEDS:
             recipe.settings,
             learning_rate=recipe.settings.learning_rate * TIMES,
             epochs=8,
-            min_steps=0,
         )
         tuned, result = minift.train(
             data, ENCODER, recipe, labels=LABELS, seeds=Seeds.all(seed), settings=settings

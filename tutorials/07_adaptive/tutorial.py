@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 07 · Adaptive fine-tuning: a state machine you can drive by hand
 #
-# **Claim.** How long to train can be decided during training: go on while the validation loss
+# **Claim.** How long to train can be decided during training: continue while the validation loss
 # falls, let the rate cool down when it stops, go back if it falls after all. That rule is a machine
 # with four states which needs no model to be understood. You will drive it with lists of numbers
 # first, and with BERT afterwards.
@@ -47,7 +47,7 @@ from shared import BLUE, GREEN, GREY, ORANGE, RED, dots, mean_sd, measured  # nu
 #                ↑___________│  loss below the best so far
 # ```
 #
-# After each epoch the machine hears one number, the validation loss. It remembers the best one so
+# After each epoch the machine is told one number, the validation loss. It remembers the best one so
 # far, and how many epochs have passed since then (`wait`). Three numbers are its rules: W epochs of
 # warm-up (2), patience p (0), C epochs of cool-down (7).
 #
@@ -220,7 +220,7 @@ for epoch, loss in enumerate(slow):
 measured(anchored_runs=len(anchored), drifting_stops=drifting[-1].epoch)
 
 # %% [markdown]
-# Counted from the last loss that was *accepted* as best, small steps add up, and the run goes on
+# Counted from the last loss that was *accepted* as best, small steps add up, and the run continues
 # through all 40<!-- measured: anchored_runs --> epochs. Counted from the lowest loss so far, each
 # step is too small, and the run ends after epoch 5<!-- measured: drifting_stops -->, in the middle
 # of steady progress.
@@ -253,7 +253,7 @@ reviews = minift.load_dataset(DATA)
 
 
 def run(method, seed, dev=(), train=None, epochs=None):
-    """Fine-tune once; return test accuracy, and the history, an entry an epoch."""
+    """Fine-tune once; return test accuracy, and the history, one entry per epoch."""
     train = subset(reviews.train, LABELS, seed) if train is None else train
     data = replace(reviews, train=tuple(train), dev=tuple(dev))
     recipe = minift.recipe(f"freeze:2+{method}")
@@ -322,7 +322,7 @@ measured(
 # The same number of epochs (the check is exact: the largest difference of any rate is
 # 0<!-- measured: rate_difference -->). Now all runs:
 
-# %% alt="Two dot plots, a row for each method, four dots a row. Left: test accuracy; all rows overlap. Right: number of epochs; adaptive takes more than with useless validation labels, and with 400 labels fewer than with 50."
+# %% alt="Two dot plots, a row for each method, four dots per row. Left: test accuracy; all rows overlap. Right: number of epochs; adaptive takes more than with useless validation labels, and with 400 labels fewer than with 50."
 accuracy = {name: [score for score, _ in found] for name, found in runs.items()}
 epochs = {name: [len(history) for _, history in found] for name, found in runs.items()}
 words = [
@@ -420,7 +420,7 @@ measured(
 # - Four seeds, one small encoder with one layer that learns, invented reviews. The rate was not
 #   searched.
 # - 64 validation texts give a loss that is itself a matter of chance; with patience 0 one unlucky
-#   epoch starts a cool-down. Going back is the remedy, not a cure.
+#   epoch starts a cool-down. Going back helps, but it is not a cure.
 # - The test is taken with the weights of the last epoch, not the one with the best validation loss.
 #   The two can differ; `keep="best"` chooses the other.
 # - Where labels are very few, the validation labels are the larger part of the bill.

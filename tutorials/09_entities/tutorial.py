@@ -50,7 +50,7 @@ gold = [example.tags for example in data.test]
 # %% [markdown]
 # ## 1. Words, tags and pieces
 #
-# An entity is some words in a row, and a type. Taggers give one answer a word, so entities are
+# An entity is some words in a row, and a type. Taggers give one answer per word, so entities are
 # written as tags. In the scheme *IOB2* the first word of an entity has B-type, each further word
 # I-type, all other words O. The B is what tells two neighbours from one long entity:
 #
@@ -203,7 +203,7 @@ measured(part=part, nothing=nothing, wrong_type=wrong_type)
 # %% [markdown]
 # 0.67<!-- measured: part --> for the half-found person, 0.80<!-- measured: nothing --> for
 # overlooking her, 0.67<!-- measured: wrong_type --> for taking her for a place. To a person who
-# reads the output, the order is another one: half a name in the right place is easily mended, a
+# reads the output, the order is another one: half a name in the right place is easily fixed, a
 # missing one is not even seen. F1 rewards silence where a tagger is unsure of an edge. That is no
 # mistake in the arithmetic, it is what "exactly right" means; but it should be known before two
 # taggers are ranked by it.
@@ -233,7 +233,7 @@ measured(part=part, nothing=nothing, wrong_type=wrong_type)
 # - *pretrained*: the encoder that ships with minift.
 
 # %%
-settings = replace(minift.recipe("full").settings, learning_rate=RATE, epochs=6, min_steps=0)
+settings = replace(minift.recipe("full").settings, learning_rate=RATE, epochs=6)
 sentences = [example.words for example in data.test]
 
 
@@ -435,7 +435,7 @@ measured(
 # is a name is the easy part, for a capital gives much of it away. Where it ends, and what it is, is
 # the rest of the work.
 #
-# That forgiving score is no better score. It pays for a tagger that marks whole sentences. Look at
+# That forgiving score is not a better score. It pays for a tagger that marks whole sentences. Look at
 # some errors instead, the first of each kind:
 
 # %%
@@ -470,7 +470,7 @@ measured(misc=misc.predicted if misc else 0, micro=report.micro.f1, macro=report
 # - Three seeds, one small encoder, one recipe of six epochs, whose rate was picked in one quick
 #   try on seed 0, with the test score in sight. The figures say how scores behave, not how good a
 #   method is.
-# - 229 entities: with a recall of one in five or six, chance in the test set alone is good for two to
+# - 229 entities: with a recall of one in five or six, chance in the test set alone moves a score by two to
 #   three points either way. The spread between seeds does not contain that.
 # - The news are invented and were labelled by their authors; traps are more frequent than in life.
 #   Nearly no name of the test set occurs in training, which is why a word's usual tag finds so
@@ -487,7 +487,7 @@ measured(misc=misc.predicted if misc else 0, micro=report.micro.f1, macro=report
 # - Its script prints percentages and how many entities were *found*; here scores lie between 0 and
 #   1, and the gold entities are counted. It has no strict mode and no macro average.
 # - Its data were in IOB1, where B- stands only between neighbours of one type; there an I- at the
-#   beginning is no error, and the generous reading is the right one. Here all is IOB2.
+#   beginning is not an error, and the generous reading is the right one. Here all is IOB2.
 # - The five kinds of errors are this library's way of sorting them.
 #
 # ## Further reading

@@ -55,7 +55,7 @@ print(len(data.train), "texts to draw labels from;", len(data.test), "to report 
 # One call does all: every method, with every seed, at two sizes. Run *s* of each method has the same
 # labelled texts, the same new head, the same order of texts and the same stream of dropout; methods
 # differ in what they put into the loop's slots and in nothing else. Finished runs are kept in the
-# folder, and the same call again goes on where it was.
+# folder, and the same call again resumes where it was.
 #
 # The methods' learning rates are set for MiniLM. `tiny` wants steps about six times as large ([its
 # card](../../minift/encoders/tiny/README.md)), so all methods get six times theirs (`SETTINGS`), and
@@ -87,7 +87,7 @@ measured(winners=len(set(winners)), swing=swing)
 # %% [markdown]
 # With 64 labels, five seeds crown 1 to 3<!-- measured: winners --> different methods. From seed to
 # seed one and the same method swings by 2 to 12 %<!-- measured: swing --> (best less worst run).
-# Whoever runs each method once, and not even with the same draws, gets a winner too. It will be
+# If you run each method once, and not even with the same draws, you get a winner too. It will be
 # another one next time.
 #
 # **A negative control.** `full-sqrt:1` is full fine-tuning at √1 times its rate: another name for the
@@ -147,14 +147,14 @@ measured(low_by_hand=100 * by_hand.t[0], bootstrap_low=100 * by_hand.bootstrap[0
 #
 # The runs of section 1, drawn in pairs:
 
-# %% alt="Left: test accuracy with 64 labels, one line for each seed across three methods; lines run up and down, partly in parallel. Right: for each method the differences to full fine-tuning, a dot a seed, with the 95 percent interval as a line and a dashed line at no difference."
+# %% alt="Left: test accuracy with 64 labels, one line for each seed across three methods; lines run up and down, partly in parallel. Right: for each method the differences to full fine-tuning, one dot per seed, with the 95 percent interval as a line and a dashed line at no difference."
 made = {(a.labels, a.method): a for a in comparisons(comparison) if a.other == "full"}
 others = METHODS[1:]
 figure, (left, right) = plt.subplots(1, 2, figsize=(7.4, 2.9))
 for seed in range(SEEDS):
     left.plot([100 * scores[FEW][name][seed] for name in METHODS], "o-", alpha=0.6, markersize=5)
 left.set_xticks(range(len(METHODS)), METHODS)
-left.set(ylabel="test accuracy, points", xlabel=f"{FEW} labels, a line a seed")
+left.set(ylabel="test accuracy, points", xlabel=f"{FEW} labels, one line per seed")
 for place, (name, size) in enumerate((name, size) for name in others for size in SIZES):
     found = made[size, name].difference
     colour = BLUE if found.seen else GREY
@@ -409,7 +409,7 @@ measured(
 #
 # Between the best and the worst method with 64 labels lie 3 to 10 %<!-- measured: method_gap -->, about
 # as much. But look at the lines: they cross. With 64 labels `head` has the best mean and with 128 the
-# worst. Whoever takes the best mean takes another method at each size; neither of these two differences
+# worst. If you take the best mean, you take another method at each size; neither of these two differences
 # stands after Holm's correction, so this is a hint and no finding.
 #
 # And a warning about what is being compared. Put `"tiny": Terms(batch_size=8)` into `SETTINGS`, and the
@@ -441,7 +441,7 @@ print(forecast.sentence)
 
 # %% [markdown]
 # With so few labels the answer is wide, or none at all. That is an answer as well: it cannot be
-# known from 128 labels what the next 128 bring, and whoever says so without an interval is guessing.
+# known from 128 labels what the next 128 bring, and anyone who says so without an interval is guessing.
 #
 # ## 8. For your own data
 #
@@ -461,7 +461,7 @@ print(forecast.sentence)
 #
 # - Five seeds, one small encoder, invented reviews, two sizes. Which method is ahead here says
 #   nothing about your data; that is the point of the page.
-# - The learning rates are one number a method, set for another encoder, times one factor for all. Six
+# - The learning rates are one number per method, set for another encoder, times one factor for all. Six
 #   was found for full fine-tuning of `tiny`; nobody searched what suits `freeze:2` and `head`. `grid=True`
 #   chooses among three rates by the selection split, at three times the cost.
 # - Six passes are 48 steps with 64 labels and 96 with 128: what twice the labels bring here includes

@@ -22,7 +22,6 @@ import sys
 import time
 from collections import Counter
 from dataclasses import replace
-from unittest import mock
 
 import matplotlib.pyplot as plt
 import torch
@@ -39,8 +38,8 @@ from minift.bert.packing import Layout, Packed
 from minift.methods.freezing import freeze
 from minift.runs.train import subset
 from minift.runs.tuned import build
+from minift.speed.prefix import prefix_cache
 from minift.speed.rows import WORD_TABLE, used_rows
-from minift.training import loop
 from minift.training.items import by_length
 from minift.training.loop import Recipe, adamw, cross_entropy, everything, select
 
@@ -66,8 +65,8 @@ batches = [items[at : at + 16] for at in range(0, TEXTS, 16)]  # as they come
 # multiplications and as many additions: 2 k n operations.
 #
 # ```
-# linear      2 · (4 h² + 2 · h · 4h)  =  24 h²    a token
-# attention   2 · (n h + n h)          =  4 n h    a token, in a text of n tokens: scores, mixture
+# linear      2 · (4 h² + 2 · h · 4h)  =  24 h²    per token
+# attention   2 · (n h + n h)          =  4 n h    per token, in a text of n tokens: scores, mixture
 # ```
 #
 # So attention, whose cost everybody talks about, overtakes the rest only where 4 n h = 24 h², at a
@@ -172,10 +171,10 @@ measured(
 
 # %% [markdown]
 # Backward takes 0.7 to 4<!-- measured: backward_to_forward --> times forward; two products for each
-# one, but no tokenizing and packing. The optimizer is no product at all: it walks through every
+# one, but no tokenizing and packing. The optimizer is not a product at all: it walks through every
 # weight. The table of word vectors is 45 to 60 %<!-- measured: table_share --> of all weights, and
 # this batch has read 1 to 8 %<!-- measured: rows_read --> of its rows. All the others have a
-# gradient of zero, are clipped with zero and decayed, at every step. Section 6 is rid of that
+# gradient of zero, are clipped with zero and decayed, at every step. Section 6 avoids that
 # without changing the result. Savings that do change it are not on this page.
 #
 # ## 2. Padding
@@ -357,14 +356,14 @@ measured(
 # (2 to 8<!-- measured: groups -->) of similar cost. All 128<!-- measured: in_place --> answers are in
 # the places of their texts.
 #
-# In *training* sorting is no free lunch: batches of similar length are other batches than random
+# In *training* sorting is not free: batches of similar length are other batches than random
 # ones, and the run is another run. That is why minift packs, and leaves the order to chance.
 #
 # ## 4. What is frozen need be computed once
 #
 # Let the embeddings and the lowest F layers be frozen, with dropout off. Then what they make of a
 # text is the same in every epoch. The first epoch computes it; the others look it up. If the frozen
-# prefix costs P a text and an epoch, and all the rest R, then in E epochs
+# prefix costs P per text and epoch, and all the rest R, then in E epochs
 #
 # ```
 #             E · (P + R)
@@ -372,8 +371,14 @@ measured(
 #              P + E · R
 # ```
 #
-# First, is it the same training? Two runs in float64, one with the cache and one in which it is
-# taken away.
+# The loop knows nothing of this. It is handed a function that packs texts into a batch, and the cache
+# brings its own, which packs what it knows of them as well:
+#
+# ```python minift/speed/prefix.py:PrefixCache.make_batch
+#         return self.add_to(make_batch(items), items)
+# ```
+#
+# First, is it the same training? Two runs in float64, one with the cache and one without.
 
 
 # %%
@@ -386,12 +391,13 @@ def train(epochs, layers, cached=True, double=False):
     fresh = fresh.double() if double else fresh
     trainable = everything if layers is None else freeze(layers)
     settings = Settings(epochs=epochs, batch_size=8, learning_rate=3e-4)
-    with mock.patch.object(loop, "prefix_cache", loop.prefix_cache if cached else lambda *_: None):
-        began = time.perf_counter()
-        minift.fine_tune(
-            fresh, items[:32], Recipe(trainable=trainable, settings=settings), Seeds.all(0)
-        )
-        return fresh, time.perf_counter() - began
+    recipe = Recipe(trainable=trainable, settings=settings)
+    began = time.perf_counter()
+    select(fresh, trainable)  # says what is frozen
+    cache = prefix_cache(fresh, items[:32]) if cached else None  # None also if nothing is
+    make_batch = cache.make_batch if cache else minift.make_batch
+    minift.fine_tune(fresh, items[:32], recipe, Seeds.all(0), make_batch=make_batch)
+    return fresh, time.perf_counter() - began
 
 
 with_cache, without = train(3, FROZEN, True, True)[0], train(3, FROZEN, False, True)[0]
@@ -712,7 +718,7 @@ measured(
 # - Dao, Fu, Ermon, Rudra, Ré (2022), [FlashAttention](https://arxiv.org/abs/2205.14135), whose
 #   variable-length form has the packed layout; and why moving memory is what costs
 # - Krell, Kosec, Perez, Fitzgibbon (2021), [Efficient Sequence Packing without
-#   Cross-contamination](https://arxiv.org/abs/2107.02027), the other way to be rid of padding
+#   Cross-contamination](https://arxiv.org/abs/2107.02027), the other way to avoid padding
 # - Gal, Ghahramani (2016), [Dropout as a Bayesian Approximation](https://arxiv.org/abs/1506.02142)
 # - Williams, Waterman, Patterson (2009), *Roofline: An Insightful Visual Performance Model*: what a
 #   machine could do, and which of two limits a program meets first
