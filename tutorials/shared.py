@@ -48,7 +48,7 @@ def dots(
     colours: Mapping[str, str] | None = None,
     numbers: str = "{:.2f} ± {:.2f}",
 ) -> None:
-    """Draw a row of dots a name: one dot per seed, a bar for their mean, the sd in figures.
+    """Draw a row of dots per name: one dot per seed, a bar for their mean, the sd in figures.
 
     Args:
         axes: where to draw.
