@@ -114,8 +114,8 @@ def check_best(student, draw):
         return shown(found, keys)
 
     said = {
-        "ties": "a loss that is lower by exactly min_delta, or equal with min_delta 0, is no new "
-        "best: it must be lower by more",
+        "ties": "a loss that is lower by exactly min_delta, or equal with min_delta 0, is not a "
+        "new best: it must be lower by more",
         "drift": '"best" follows every lower loss, also one that is not lower by more than '
         "min_delta: slow progress then never adds up to an improvement",
         "no delta": "min_delta is left out: any lower loss is taken for a new best",
