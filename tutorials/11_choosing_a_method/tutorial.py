@@ -86,7 +86,7 @@ measured(winners=len(set(winners)), swing=swing)
 
 # %% [markdown]
 # With 64 labels, five seeds crown 1 to 3<!-- measured: winners --> different methods. From seed to
-# seed one and the same method swings by 2 to 12 %<!-- measured: swing --> (best less worst run).
+# seed one and the same method swings by 2 to 12 %<!-- measured: swing --> (best minus worst run).
 # If you run each method once, and not even with the same draws, you get a winner too. It will be
 # another one next time.
 #
@@ -187,10 +187,11 @@ measured(
 )
 
 # %% [markdown]
-# What this shows. `freeze:2` and `full` go up and down together: look at the first two columns of the
-# left figure. Their difference has about a third (64 labels) and a sixth (128) of the spread that
-# unrelated runs would have, and so five seeds are enough to see it, although their dots overlap
-# widely. `head` goes its own way with 64 labels: there pairs gain nothing. Over all pairs the spread
+# What this shows. `freeze:2` and `full` mostly go up and down together: look at the first two columns
+# of the left figure. Their difference has about half (64 labels) and a third (128) of the spread that
+# unrelated runs would have. That of `head` and `full` has a third of it with 128 labels, and so five
+# seeds are enough to see that `head` is behind, although the best run of `head` beats the worst of
+# `full`. With 64 labels `head` goes its own way: there pairs gain nothing. Over all pairs the spread
 # is 0.3 to 0.8<!-- measured: pairs_help --> of that of unrelated runs (from five seeds each, such
 # figures are rough). Of 4<!-- measured: tested --> intervals 0 to 4<!-- measured: seen --> exclude 0.
 # What the sentences add about chance and Holm is explained in section 4.
@@ -380,7 +381,7 @@ for line in reading.partition("## Settings")[0].strip().splitlines()[:4]:
 # are there already: what does going from 64 to 128 labels bring, method by method, and what does the
 # choice among the methods bring?
 
-# %% alt="Mean test accuracy with 64 and with 128 labels, a line for each method with bars for the standard deviation. With 64 labels the head is on top, full fine-tuning below it and freeze:2 lowest. The line of the head hardly rises; the two others rise steeply and cross it, and with 128 labels full is on top and the head lowest. Most bars are longer than the gaps between the lines."
+# %% alt="Mean test accuracy with 64 and with 128 labels, a line for each method with bars for the standard deviation. With 64 labels the head and full fine-tuning lie at the same height and freeze:2 lowest. The line of the head hardly rises; the two others rise steeply, and with 128 labels full is on top and the head lowest. Most bars are longer than the gaps between the lines."
 gains = {name: paired_difference(scores[MORE][name], scores[FEW][name]) for name in METHODS}
 figure, axes = plt.subplots(figsize=(5.6, 2.9))
 for shift, (name, colour) in enumerate(zip(METHODS, (BLUE, GREEN, ORANGE))):
@@ -404,24 +405,25 @@ measured(
 # %% [markdown]
 # Twice the labels bring 2 to 8 %<!-- measured: label_gain --> in the mean over the methods (2 to
 # 10 %<!-- measured: label_gain_full --> for full fine-tuning). The intervals of `full` and `freeze:2`
-# exclude 0, that of `head` does not: 386 numbers have soon learned what they can hold. These are three
-# more comparisons, and after Holm's correction only the one of `freeze:2` stands.
+# exclude 0, that of `head` does not: 386 numbers have soon learned what they can hold. But these are
+# three more comparisons, and after Holm's correction none of them stands: it is a hint, not a finding.
 #
-# Between the best and the worst method with 64 labels lie 3 to 10 %<!-- measured: method_gap -->, about
-# as much. But look at the lines: they cross. With 64 labels `head` has the best mean and with 128 the
-# worst. If you take the best mean, you take another method at each size; neither of these two differences
-# stands after Holm's correction, so this is a hint and no finding.
+# Between the best and the worst method with 64 labels lie 1 to 8 %<!-- measured: method_gap -->, no more
+# than that. And look at the lines. With 64 labels `head` and `full` have the same mean; with 128 labels
+# `head` is last, and its difference to `full` is the one that stands after Holm's correction. So what
+# cannot be told apart at one size may well be told apart at another, and the answer for 64 labels is not
+# the answer for 128.
 #
 # And a warning about what is being compared. Put `"tiny": Terms(batch_size=8)` into `SETTINGS`, and the
-# methods keep the rates set for MiniLM, with 200 steps instead. In such a run of this page `head` had
-# the best mean at both sizes: it had rivals that learned too slowly. A comparison tells you which
+# methods keep the rates set for MiniLM, with 200 steps instead. In an earlier run of this page,
+# made in that way, `head` had the best mean at both sizes: its rivals learned too slowly. A comparison tells you which
 # *program* did better on your data, not why. Give each method a rate that suits the encoder
 # (`rate_factor`, or `grid=True`) before you believe a ranking.
 #
 # Three questions help to decide.
 #
-# - *Is your default beaten at all?* With 64 labels `head` is ahead of `full` in the mean, and its
-#   interval reaches from a clear loss to a clear gain: nothing is known. To make sure would take more
+# - *Is your default beaten at all?* With 64 labels `head` has the mean of `full`, and the interval
+#   of their difference reaches from a clear loss to a clear gain: nothing is known. To make sure would take more
 #   seeds, which cost machine time only.
 # - *Which interval is where?* Choosing can only pay what lies between the methods, and once only.
 #   If the intervals say that the methods are within a point of each other, more labels are the only
