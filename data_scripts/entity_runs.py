@@ -111,7 +111,7 @@ def _teacher(out: Path, plan: Plan, job: Job, dataset: Dataset, system: str) -> 
     if not (folder / "result.json").exists():
         settings = method.settings
         if plan.epochs is not None:
-            settings = replace(settings, epochs=plan.epochs, min_steps=0)
+            settings = replace(settings, epochs=plan.epochs)
         if plan.learning_rate is not None:
             settings = replace(settings, learning_rate=plan.learning_rate)
         train(

@@ -1,5 +1,9 @@
 """What every test stands on: no network, one place for real data, a short list of skips.
 
+    pytest              the proofs, in under three minutes on 2 cores
+    pytest --all        everything: what is slow and what is in `REST` as well (CI runs this)
+    pytest tests/label  everything in what is named
+
 Folders are tested by several processes, a file by each, if pytest-xdist is there; single files and
 tests in one, where a debugger works (`-n 0`: always in one).
 """
@@ -36,10 +40,37 @@ NO_CHROMIUM = "no Chromium"
 ALLOWED_SKIPS = {NO_GPU, NO_REAL_DATA, NO_CHECKPOINT, NO_CHROMIUM}
 
 
+# What surrounds the proofs: the application for people, kills, spoilt files, pages, graders.
+REST = ("benchmarks", "cli", "data_scripts", "label", "mutants", "safety", "tutorials")
+PROOFS = "PYTEST_PROOFS"  # how a worker is told
+REST_FILES = ("test_graders.py", "test_conftest.py")
+
+
+def pytest_addoption(parser):
+    """Add --all."""
+    parser.addoption("--all", action="store_true", help="run everything, not only the proofs")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Keep the proofs, unless --all is given or somebody has named what to test."""
+    if os.environ.get(PROOFS) != "only":
+        return
+    kept, left = [], []
+    for item in items:
+        parts = item.path.relative_to(config.rootpath).parts
+        rest = item.get_closest_marker("slow") or {*REST} & {*parts} or parts[-1] in REST_FILES
+        (left if rest else kept).append(item)
+    items[:] = kept
+    config.hook.pytest_deselected(items=left)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config):
     """Decide how many processes test, where nobody has said so by -n, -d or --pdb."""
     option, folders = config.option, all(Path(name).is_dir() for name in config.args)
+    if "PYTEST_XDIST_WORKER" not in os.environ:  # a worker is told
+        unnamed = config.args_source is not config.ArgsSource.ARGS
+        os.environ[PROOFS] = "only" if unnamed and not option.all else "and the rest"
     mine = "PYTEST_XDIST_WORKER" not in os.environ and not option.usepdb and folders
     if mine and getattr(option, "numprocesses", 0) is None and option.dist == "no":
         option.numprocesses, option.dist = PROCESSES, "loadfile"

@@ -6,6 +6,7 @@ files, `-n 0` and no xdist at all are one process            the same
 threads of all processes are no more than cores              what torch says in each
 a skip for a reason that is not listed fails, in all these   a listed reason beside it
 a run that collects nothing fails                            pytest's exit code
+the proofs run; with --all, or of what is named, everything  pytest's own counts
 """
 
 from __future__ import annotations
@@ -89,3 +90,16 @@ def test_a_run_of_no_tests_is_a_failure(suite):
     for file in suite.glob("test_*.py"):
         file.write_text("")
     assert run(suite, ".").returncode == 1
+
+
+def test_the_proofs_run_and_the_rest_with_all_or_when_it_is_named(suite):
+    slow = "import pytest\n\n@pytest.mark.slow\ndef test_slow():\n    pass\n"
+    (suite / "test_a.py").write_text(slow + "\ndef test_quick():\n    pass\n")
+    (suite / "test_b.py").unlink()
+    (suite / "safety").mkdir()
+    (suite / "safety" / "test_spoilt.py").write_text("def test_spoilt():\n    pass\n")
+    for processes in ("0", "2"):
+        assert "1 passed" in run(suite, "-n", processes).stdout
+        assert "3 passed" in run(suite, "-n", processes, "--all").stdout
+    assert "2 passed" in run(suite, "test_a.py").stdout
+    assert "1 passed" in run(suite, "safety").stdout

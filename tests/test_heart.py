@@ -11,6 +11,7 @@ deleting what is applied from outside leaves the heart      imports read from th
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import minift
@@ -121,3 +122,27 @@ def test_no_module_imports_itself_through_others():
 def test_no_package_bears_the_name_of_a_public_function():
     packages = {path.parent.name for path in ROOT.rglob("__init__.py")} - {"minift"}
     assert packages & set(minift.__all__) == set()
+
+
+ORDER = (  # of reading
+    *("errors", "bert.config", "bert.packing", "bert.dropout", "bert.encoder", "bert.heads"),
+    *("bert.names", "training.batches", "training.schedules", "training.loop", "methods.bitfit"),
+)
+
+
+def table() -> str:
+    """README's table of the heart, as the source says it."""
+    files = heart()
+    rows = ["| file | lines | minutes |", "|---|---|---|"]
+    for name in ORDER:
+        path, lines = f"minift/{name.replace('.', '/')}.py", files[f"minift.{name}"]
+        rows.append(f"| [`{path}`]({path}) | {lines} | {max(1, round(lines / 20))} |")
+    total = sum(files.values())
+    return "\n".join([*rows, f"| together | {total:,} | {round(total / 20)} |"])
+
+
+def test_readme_names_the_files_of_the_heart_with_their_lines_and_minutes():
+    assert {f"minift.{name}" for name in ORDER} == heart().keys()
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    printed = re.search(r"<!-- heart -->\n(.*?)\n<!-- end -->", readme, re.DOTALL)
+    assert printed is not None and printed[1] == table()

@@ -382,7 +382,7 @@ def without_pretraining(name_or_path: str | Path, folder: Path, seed: int = 0) -
 
 def weights_digest(model: nn.Module) -> str:
     """Return a digest of all parameters and their names: models with the same one are the same."""
-    parts: list[str | bytes] = []
+    parts: list[str | memoryview] = []
     for name, parameter in model.named_parameters():
-        parts += [name, parameter.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()]
+        parts += [name, parameter.detach().cpu().contiguous().view(torch.uint8).numpy().data]
     return digest(*parts)

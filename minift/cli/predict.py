@@ -11,7 +11,6 @@ import json
 from pathlib import Path
 
 from minift.cli import options
-from minift.data.files.texts import read_texts
 from minift.errors import MiniftError
 from minift.files import atomic_directory_write
 from minift.runs.predict import predict
@@ -31,6 +30,8 @@ def add(commands: options.Commands) -> None:
 
 def run(arguments: options.Arguments) -> None:
     """Write the answers."""
+    from minift.data.files.texts import read_texts
+
     out: Path | None = arguments.out
     typed = arguments.file == "-"
     if typed and world_size() > 1:

@@ -48,7 +48,7 @@ from minift.bert.packing import to_device
 from minift.compact.student import Student, label_indices, label_losses
 from minift.compact.vocabulary import Words
 from minift.data.examples import TaggedExample
-from minift.errors import MiniftError
+from minift.errors import MiniftError, require
 from minift.runs.resume import Checkpoints
 from minift.runs.steps import Steps, StepTraining, rows_of, stream
 from minift.training.batches import UNLABELLED
@@ -92,18 +92,15 @@ class Distillation:
         self.steps_of(None)  # judges steps, evaluate_every, patience and clip
         for name in ("batch_size", "unlabelled_batch_size"):
             value = getattr(self, name)
-            if type(value) is not int or value < 1:
-                raise MiniftError(f"{name} must be a whole number from 1 up, got {value!r}")
+            require(type(value) is int and value >= 1, name, value, "a whole number from 1 up")
         for name in ("learning_rate", "temperature"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise MiniftError(f"{name} must be positive, got {getattr(self, name)}")
+            value = getattr(self, name)
+            require(0 < value < math.inf, name, value, "a positive number")
         for name in ("label_weight", "teacher_weight", "pseudo_weight"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise MiniftError(f"{name} must be 0 or more, got {getattr(self, name)}")
-        if not 0 <= self.confidence <= 1:
-            raise MiniftError(f"confidence is a probability, got {self.confidence}")
-        if self.loss not in ("kl", "mse"):
-            raise MiniftError(f'loss must be "kl" or "mse", got {self.loss!r}')
+            value = getattr(self, name)
+            require(0 <= value < math.inf, name, value, "a number from 0 up")
+        require(0 <= self.confidence <= 1, "confidence", self.confidence, "a probability")
+        require(self.loss in ("kl", "mse"), "loss", self.loss, '"kl" or "mse"')
         if not self.label_weight and not self.teacher_weight:
             raise MiniftError("label_weight and teacher_weight are both 0: there is no loss")
 

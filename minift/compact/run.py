@@ -34,7 +34,7 @@ from minift.data.examples import Dataset, TaggedExample, as_sentences, gold_tags
 from minift.data.files.texts import read_texts
 from minift.data.metrics import headline
 from minift.data.words import split_words
-from minift.errors import MiniftError
+from minift.errors import MiniftError, require
 from minift.files import atomic_write, digest
 from minift.runs.folder import open_run
 from minift.runs.steps import StepTraining
@@ -48,7 +48,7 @@ def read_sentences(path: str | Path, format: str | None = None) -> list[tuple[st
     """Read unlabelled text; tags, if the file has them, are ignored.
 
     Args:
-        path: a text file (suffix .txt or none), one sentence a line, cut into words by
+        path: a text file (suffix .txt or none), one sentence per line, cut into words by
             `split_words`; or a token file, JSONL, CSV or TSV.
         format: "text" or one of `read_examples`; None goes by the suffix.
 
@@ -89,15 +89,14 @@ class StudentSettings:
 
     def __post_init__(self) -> None:
         check_storage(self.storage)
-        if self.vectors not in get_args(WordVectors):
-            raise MiniftError(f'vectors must be "teacher" or "random", got {self.vectors!r}')
-        most = 1 if self.most_words is None else self.most_words
-        for name, value, least in (
-            ("min_count", self.min_count, 1), ("most_words", most, 1),
-            ("teacher_words", self.teacher_words, 0),
-        ):  # fmt: skip
-            if type(value) is not int or value < least:
-                raise MiniftError(f"{name} must be a whole number from {least} up, got {value!r}")
+        known = get_args(WordVectors)
+        require(self.vectors in known, "vectors", self.vectors, '"teacher" or "random"')
+        for name, least in (("min_count", 1), ("most_words", 1), ("teacher_words", 0)):
+            value = getattr(self, name)
+            good = (type(value) is int and value >= least) or (
+                value is None and name == "most_words"
+            )
+            require(good, name, value, f"a whole number from {least} up")
         TaggerConfig(1, 1, 1, head=self.head, word_dropout=self.word_dropout)  # judges these two
 
 

@@ -30,7 +30,7 @@ from minift.bert.dropout import Dropout
 from minift.bert.packing import Layout
 from minift.compact.crf import Crf
 from minift.compact.vocabulary import PADDING, UNKNOWN_WORD, Spelled
-from minift.errors import MiniftError
+from minift.errors import require
 
 _LARGEST = {  # of a file that is not damaged
     "word_rows": 2**24, "character_rows": 2**21, "labels": 2**16, "word_size": 2**16,
@@ -67,15 +67,14 @@ class TaggerConfig:
     head: Literal["softmax", "crf"] = "softmax"
 
     def __post_init__(self) -> None:
-        if self.head not in ("softmax", "crf"):
-            raise MiniftError(f'head must be "softmax" or "crf", got {self.head!r}')
+        require(self.head in ("softmax", "crf"), "head", self.head, '"softmax" or "crf"')
         for name, largest in _LARGEST.items():
             value = getattr(self, name)
-            if type(value) is not int or not 0 < value <= largest:
-                raise MiniftError(f"{name} must be from 1 to {largest}, got {value!r}")
+            good = type(value) is int and 0 < value <= largest
+            require(good, name, value, f"a whole number from 1 to {largest}")
         for name in ("dropout", "word_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise MiniftError(f"{name} must lie in [0, 1), got {getattr(self, name)}")
+            value = getattr(self, name)
+            require(0 <= value < 1, name, value, "a number in [0, 1)")
 
 
 class Tagger(nn.Module):

@@ -41,7 +41,7 @@ from minift.compare.report import Comparison, write
 from minift.compare.runlog import RunLog, data_digest, encoder_digest, open_log
 from minift.compare.workers import Job, Plan, do_runs, run_all
 from minift.data.examples import Dataset
-from minift.errors import MiniftError
+from minift.errors import MiniftError, require
 from minift.methods.recipes import recipe
 from minift.runs.dealing import send_home
 from minift.runs.processes import from_first, rank, require_same, world_size
@@ -56,7 +56,7 @@ class Terms:
     """What is the same for all methods, and decides how they score.
 
     Args:
-        epochs: for all methods instead of their own, which also lifts their floor of steps.
+        epochs: for all methods, instead of their own length.
         batch_size: for all methods instead of their own.
         rate_factor: by which the learning rate of every method is multiplied. The rates suit
             MiniLM; the embedded encoder `tiny` needs about 6.
@@ -78,7 +78,7 @@ class Terms:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        _require_positive(rate_factor=self.rate_factor)
+        require(self.rate_factor > 0, "rate_factor", self.rate_factor, "a positive number")
         require_precision(self.precision, torch.device(self.device))
         self.settings_of(Settings())  # judges the others
 
@@ -86,7 +86,7 @@ class Terms:
         """Return the settings of a method, given its own."""
         chosen: dict[str, Any] = {"keep": self.keep, "precision": self.precision}
         if self.epochs is not None:
-            chosen |= {"epochs": self.epochs, "min_steps": 0}
+            chosen["epochs"] = self.epochs
         if self.batch_size is not None:
             chosen["batch_size"] = self.batch_size
         return replace(own, learning_rate=own.learning_rate * self.rate_factor, **chosen)
@@ -112,7 +112,10 @@ class Work:
     command: str = ""
 
     def __post_init__(self) -> None:
-        _require_positive(processes=self.processes, budget_minutes=self.budget_minutes)
+        good = type(self.processes) is int and self.processes >= 1
+        require(good, "processes", self.processes, "a whole number from 1 up")
+        budget = self.budget_minutes
+        require(budget is None or budget > 0, "budget_minutes", budget, "a positive number")
         if self.processes > 1 and world_size() > 1:
             raise MiniftError(
                 "--processes is for one process; torchrun has started several already"
@@ -248,12 +251,6 @@ def _plan(
         data, checkpoint, settings, choosing, trained, terms.selection, terms.grid, terms.device
     )
     return plan, columns
-
-
-def _require_positive(**numbers: float | None) -> None:
-    for name, value in numbers.items():
-        if value is not None and not value > 0:
-            raise MiniftError(f"{name} must be more than 0, got {value}")
 
 
 def _distinct(name: str, numbers: int | Sequence[int], least: int) -> list[int]:

@@ -23,7 +23,7 @@ from minift.data.examples import Dataset, Example, TaggedExample, is_labelled
 from minift.errors import MiniftError
 from minift.methods.recipes import WORDS, recipe
 from minift.runs.tuned import build
-from minift.training.loop import Recipe, Seeds, Settings, Team, number_of_epochs, select
+from minift.training.loop import EPOCHS, Recipe, Seeds, Settings, Team, number_of_epochs, select
 
 
 def split_methods(text: str) -> list[str]:
@@ -161,8 +161,9 @@ def shown(method: Recipe, settings: Settings, counts: dict[str, Row], grid: bool
     trains = {part: f"{row.learning:,}" for part, row in counts.items()}
     return {
         "learning rate": f"{settings.learning_rate:.2g}" + " × (1/3, 1, 3)" * grid,
-        "epochs": f"{settings.epochs}",
-        "steps at least": f"{settings.min_steps}",
+        "length": f"{settings.epochs} epochs"
+        if settings.epochs
+        else f"{EPOCHS} epochs, at least {settings.min_steps} steps",
         "batch": f"{settings.batch_size}",
         "schedule": type(method.schedule()).__name__,
         "weights kept": settings.keep,

@@ -34,7 +34,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from minift.errors import MiniftError
+from minift.errors import MiniftError, require
 from minift.training.schedules import Schedule
 from minift.training.trapezoids import Constant, fall, rise
 
@@ -65,10 +65,10 @@ class AdaptiveSettings:
     def __post_init__(self) -> None:
         for name in ("warmup_epochs", "patience", "cooldown_epochs", "max_epochs"):
             value, least = getattr(self, name), int(name == "max_epochs")
-            if not (isinstance(value, int) and value >= least):
-                raise MiniftError(f"{name} must be a whole number from {least} up, got {value}")
-        if not 0 <= self.min_delta < math.inf:
-            raise MiniftError(f"min_delta must be a number from 0 up, got {self.min_delta}")
+            good = type(value) is int and value >= least
+            require(good, name, value, f"a whole number from {least} up")
+        good = 0 <= self.min_delta < math.inf
+        require(good, "min_delta", self.min_delta, "a number from 0 up")
 
 
 @dataclass(frozen=True)
@@ -215,7 +215,7 @@ class Adaptive:
         return self.settings.max_epochs
 
     def begin(self, steps_per_epoch: int, epochs: int) -> None:
-        """Start anew."""
+        """Forget any run before."""
         self.steps_per_epoch = steps_per_epoch
         self.capped = replace(self.settings, max_epochs=min(epochs, self.settings.max_epochs))
         self.state = start(self.settings)
@@ -260,7 +260,7 @@ class EarlyStopping:
         self.machine = Adaptive(rules)
 
     def begin(self, steps_per_epoch: int, epochs: int) -> None:
-        """Start anew; the loop's number of epochs is the only cap."""
+        """Forget any run before; the loop's number of epochs is the only cap."""
         self.schedule.begin(steps_per_epoch, epochs)
         self.machine.begin(steps_per_epoch, sys.maxsize)
 

@@ -29,7 +29,7 @@ Tutorial tutorials/06_child_tuning
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -37,7 +37,7 @@ from torch import Tensor, nn
 
 from minift.bert.dropout import dropout_mask
 from minift.bert.names import part_of
-from minift.errors import MiniftError, nearest
+from minift.errors import MiniftError, require, require_known
 
 Masks = dict[str, Tensor]  # parameter name -> bool tensor of its shape, True where it learns
 Order = Literal["highest", "lowest", "random"]
@@ -60,10 +60,7 @@ class ChildTuningF:
 
     def __init__(self, keep_fraction: float, generator: torch.Generator):
         _check_fraction(keep_fraction)
-        if keep_fraction <= 2**-17:
-            raise MiniftError(
-                f"keep_fraction {keep_fraction} is too small; it must be at least 2**-16"
-            )
+        require(keep_fraction > 2**-17, "keep_fraction", keep_fraction, "at least 2**-16")
         self.keep_fraction = keep_fraction
         self.generator = generator
 
@@ -175,10 +172,7 @@ def select_child(
             are 0, the order is unknown, or "random" has no generator.
     """
     _check_fraction(keep_fraction)
-    orders = ("highest", "lowest", "random")
-    if order not in orders:
-        known = ", ".join(orders)
-        raise MiniftError(f"unknown order {order!r}{nearest(str(order), orders)} (known: {known})")
+    require_known("order", order, get_args(Order))
     total = sum(score.numel() for score in scores.values())
     keep = round(keep_fraction * total)
     if keep == 0:
@@ -222,11 +216,8 @@ def prune(model: nn.Module, masks: Masks) -> None:
 
 
 def _check_fraction(keep_fraction: float) -> None:
-    if not 0 < keep_fraction <= 1:
-        raise MiniftError(
-            f"keep_fraction must lie in (0, 1], got {keep_fraction}; it is the share of weights "
-            "that learn, and 1 is full fine-tuning"
-        )
+    good = 0 < keep_fraction <= 1
+    require(good, "keep_fraction", keep_fraction, "a share in (0, 1]; 1 is full fine-tuning")
 
 
 def _check_fit(masks: Masks, parameters: dict[str, nn.Parameter]) -> None:

@@ -18,7 +18,7 @@ from torch import nn
 
 from minift.bert.counts import number_of_layers
 from minift.bert.names import part_of
-from minift.errors import MiniftError
+from minift.errors import require
 
 
 def depth_of(name: str, num_layers: int) -> int:
@@ -47,7 +47,6 @@ def layerwise_scales(model: nn.Module, decay: float) -> dict[str, float]:
     Raises:
         MiniftError: if `decay` is outside (0, 1].
     """
-    if not 0 < decay <= 1:
-        raise MiniftError(f"decay must lie in (0, 1], got {decay}; 1 means no decay")
+    require(0 < decay <= 1, "decay", decay, "in (0, 1], where 1 means no decay")
     depth = number_of_layers(model)
     return {name: decay ** depth_of(name, depth) for name, _ in model.named_parameters()}

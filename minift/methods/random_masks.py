@@ -31,8 +31,8 @@ def random_scalars(model: nn.Module, count: int, generator: torch.Generator) -> 
     """Let `count` scalars learn, drawn uniformly from all scalars of the encoder.
 
     Args:
-        model: its encoder's shapes are read, those of frozen tensors not; the head learns anyway
-            and is not counted.
+        model: the shapes of its encoder's tensors are read, unless they are frozen; the head
+            learns in any case and is not counted.
         count: as many as BitFit trains, for a fair control.
         generator: source of the draw.
 
@@ -64,7 +64,8 @@ def random_rows_columns(model: nn.Module, generator: torch.Generator) -> Masks:
     use. Embeddings, their LayerNorm included, and biases do not learn.
 
     Args:
-        model: its encoder's shapes are read, those of frozen tensors not; the head learns anyway.
+        model: the shapes of its encoder's tensors are read, unless they are frozen; the head
+            learns in any case.
         generator: source of the draws.
 
     Returns:

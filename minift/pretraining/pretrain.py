@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from minift.errors import MiniftError
+from minift.errors import MiniftError, require
 from minift.files import atomic_write
 from minift.runs.resume import Checkpoints
 from minift.runs.steps import Steps, StepTraining
@@ -67,11 +67,9 @@ class Settings:
     def __post_init__(self) -> None:
         self.plan()  # judges steps, evaluate_every and clip
         self.optimizer_settings()  # and the rate, the weight decay and the betas
-        if self.warmup < 0 or not 0 <= self.decay <= 1:
-            raise MiniftError(
-                f"warmup must be 0 or more steps and decay a share from 0 to 1, got {self.warmup} "
-                f"and {self.decay}"
-            )
+        good = type(self.warmup) is int and self.warmup >= 0
+        require(good, "warmup", self.warmup, "a whole number from 0 up")
+        require(0 <= self.decay <= 1, "decay", self.decay, "a share from 0 to 1")
 
     def factor(self, step: int) -> float:
         """Return what the learning rate is multiplied by at a step: up, constant, down to 0."""

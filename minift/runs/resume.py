@@ -12,18 +12,17 @@ Proof    tests/runs/test_resume.py
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shutil
 import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
 
-from minift.files import atomic_directory_write
+from minift.files import atomic_directory_write, file_digest
 from minift.runs.processes import from_all, from_first, rank
 from minift.training.loop import Epoch, Training
 
@@ -78,10 +77,8 @@ class Checkpoints:
             return
 
         def write(folder: Path) -> None:
-            with (folder / "new").open("wb") as file:
-                hashing = _Hashing(file)
-                torch.save(state, hashing)  # type: ignore[arg-type]  # these two methods will do
-            name = f"step-{step:08d}-{hashing.digest.hexdigest()[:16]}.pt"
+            torch.save(state, folder / "new")
+            name = f"step-{step:08d}-{file_digest(folder / 'new')[:16]}.pt"
             (folder / "new").rename(folder / name)
 
         atomic_directory_write(self.folder, write)
@@ -96,7 +93,7 @@ class Checkpoints:
     def _newest(self) -> dict[str, Any] | None:
         for path in self._files():
             name = _NAME.fullmatch(path.name)
-            if name is not None and _digest(path) == name[2]:
+            if name is not None and file_digest(path)[:16] == name[2]:
                 return torch.load(path, map_location="cpu", weights_only=True)
             warnings.warn(f"{path} is damaged; the one before is used", stacklevel=2)
         return None
@@ -111,25 +108,3 @@ class Checkpoints:
             return []
         found = [path for path in self.folder.iterdir() if _NAME.fullmatch(path.name)]
         return sorted(found, key=lambda path: path.name, reverse=True)
-
-
-class _Hashing:
-    """A file that knows the digest of what was written to it."""
-
-    def __init__(self, file: BinaryIO):
-        self.file, self.digest = file, hashlib.sha256()
-
-    def write(self, data: Any) -> int:
-        self.digest.update(data)
-        return self.file.write(data)
-
-    def flush(self) -> None:
-        self.file.flush()
-
-
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()[:16]

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from minift.bert.dropout import set_dropout_generator
-from minift.errors import MiniftError
+from minift.errors import MiniftError, require
 from minift.runs.resume import Checkpoints
 from minift.training.loop import Diverged
 
@@ -55,10 +55,9 @@ class Steps:
     def __post_init__(self) -> None:
         for name, least in (("steps", 1), ("evaluate_every", 1), ("patience", 0)):
             value = getattr(self, name)
-            if type(value) is not int or value < least:
-                raise MiniftError(f"{name} must be a whole number from {least} up, got {value!r}")
-        if not 0 <= self.clip < math.inf:
-            raise MiniftError(f"clip must be 0 or more, got {self.clip!r}")
+            good = type(value) is int and value >= least
+            require(good, name, value, f"a whole number from {least} up")
+        require(0 <= self.clip < math.inf, "clip", self.clip, "a number from 0 up")
 
 
 class StepTraining:

@@ -23,6 +23,7 @@ from minift.data.examples import Dataset, Example, gold_classes, gold_tags, is_l
 from minift.data.metrics import accuracy, collapsed, headline, majority_baseline
 from minift.errors import MiniftError
 from minift.files import atomic_write, digest
+from minift.journal import append_log
 from minift.runs.fit import Fitted, fit, shown
 from minift.runs.folder import open_run
 from minift.runs.processes import rank, require_same, world_size
@@ -166,8 +167,7 @@ def _logged(records: Iterable[Epoch | None], file: Path) -> Iterator[Epoch | Non
     file.write_text("", encoding="utf-8")
     for record in records:
         if record is not None:
-            with file.open("a", encoding="utf-8") as lines:
-                lines.write(json.dumps(asdict(record)) + "\n")
+            append_log(file, asdict(record))
         yield record
 
 

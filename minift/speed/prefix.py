@@ -11,7 +11,6 @@ Proof    tests/speed/test_prefix.py
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tempfile
 from collections.abc import Sequence
@@ -24,7 +23,9 @@ from torch import Tensor, nn
 
 from minift.bert.encoder import encoder_of, frozen_prefix
 from minift.bert.packing import Computed, to_device
+from minift.checkpoints.weights import weights_digest
 from minift.errors import MiniftError
+from minift.files import digest
 from minift.speed.precision import precision_of
 from minift.training.batches import Batch, Item, make_batch
 from minift.training.items import by_length
@@ -128,13 +129,9 @@ class PrefixCache:
     def _digest(self, model: nn.Module) -> str:
         """Tell one prefix from another by all that its output depends on."""
         encoder = encoder_of(model)
-        found = hashlib.sha256(
-            repr((encoder.config, precision_of(model), self.layers, self.whole)).encode()
-        )
-        for module in (encoder.embeddings, *encoder.layers[: self.layers]):
-            for parameter in module.parameters():
-                found.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy())
-        return found.hexdigest()
+        modules = (encoder.embeddings, *encoder.layers[: self.layers])
+        about = repr((encoder.config, precision_of(model), self.layers, self.whole))
+        return digest(about, *(weights_digest(module) for module in modules))
 
 
 def _mapped(shape: tuple[int, int], dtype: torch.dtype, folder: str | Path | None) -> Tensor:

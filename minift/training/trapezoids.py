@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from minift.errors import MiniftError
+from minift.errors import MiniftError, require
 
 
 def rise(step: int, steps: int) -> float:
@@ -66,8 +66,10 @@ class Trapezoid:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if value is not None and not (isinstance(value, int) and value >= 0):
-                raise MiniftError(f"{name} must be a whole number from 0 up, got {value}")
+            good = (type(value) is int and value >= 0) or (
+                value is None and name == "cooldown_epochs"
+            )
+            require(good, name, value, "a whole number from 0 up")
         self.begin(1, self.epochs)
 
     def begin(self, steps_per_epoch: int, epochs: int) -> None:
@@ -130,10 +132,9 @@ class SlantedTriangular:
     needs_dev_loss = False
 
     def __post_init__(self) -> None:
-        if not 0 < self.cut_fraction < 1:
-            raise MiniftError(f"cut_fraction must lie between 0 and 1, got {self.cut_fraction}")
-        if not 1 <= self.ratio < math.inf:
-            raise MiniftError(f"ratio must be a number of at least 1, got {self.ratio}")
+        cut, ratio = self.cut_fraction, self.ratio
+        require(0 < cut < 1, "cut_fraction", cut, "between 0 and 1")
+        require(1 <= ratio < math.inf, "ratio", ratio, "a number from 1 up")
 
     def begin(self, steps_per_epoch: int, epochs: int) -> None:
         """Set T, the number of steps, and the step of the peak."""

@@ -27,7 +27,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from minift.active.streaming import mc_stream
-from minift.data.files.readers import stream_examples
+from minift.data.files.texts import read_texts
 from minift.data.named import load_dataset
 from minift.files import atomic_write
 from minift.methods.recipes import recipe
@@ -66,7 +66,7 @@ def cycle(lines: Path, seed: int) -> None:
         pool = dataset.train[:TEXTS]
         for _ in mc_stream(tuned, pool, passes=5, layers="all", seed=seed):
             pass
-        for _ in predict(tuned, islice(stream_examples(lines), TEXTS)):
+        for _ in predict(tuned, islice(read_texts(lines), TEXTS)):
             pass
 
 

@@ -14,12 +14,15 @@ from collections.abc import Callable, Iterator, Sequence
 from torch import nn
 
 from minift.bert.heads import SequenceClassifier
-from minift.speed.rows import used_rows
+from minift.runs.fit import fit
+from minift.runs.tuned import FineTuned
+from minift.speed.precision import compute_in
 from minift.training.batches import Item
-from minift.training.loop import Recipe, Seeds, Settings, Trainable, everything, fine_tune
+from minift.training.loop import Recipe, Settings, Trainable, everything
 from tests.benchmarks.common import Program, Result, faster, in_turn, same, seconds
 from tests.benchmarks.world import (
     BATCH,
+    SEEDS,
     Encoded,
     World,
     check_step,
@@ -40,11 +43,10 @@ def own_loop(
 ) -> float:
     """Train as `minift train` does; return the mean loss of the last epoch."""
     chosen = settings(epochs) if chosen is None else chosen
-    with used_rows(model, items, tuple(trainable(model))):
-        history = fine_tune(
-            model, items, Recipe(trainable=trainable, settings=chosen), Seeds.all(0)
-        )
-    return history.epochs[-1].train_loss
+    compute_in(model, chosen.precision)
+    tuned = FineTuned(model, None, "classification", model.config.labels)
+    recipe = Recipe(trainable=trainable, settings=chosen)
+    return fit(tuned, items, recipe, SEEDS).history.epochs[-1].train_loss
 
 
 def trainer_loop(

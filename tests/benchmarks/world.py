@@ -27,12 +27,13 @@ from minift.data.examples import TextExample
 from minift.data.named import load_dataset
 from minift.training.batches import Batch, Item, make_batch, shuffled
 from minift.training.items import make_items
-from minift.training.loop import Settings, Trainable, cross_entropy, everything, select
+from minift.training.loop import Seeds, Settings, Trainable, cross_entropy, everything, select
 from tests import tiny
 from tests.benchmarks.common import matmul_rate, same
 
 LABELS = ("negative", "positive")
 BATCH = 16
+SEEDS = Seeds.all(0)  # of both sides
 Encoded = dict[str, Any]
 
 
@@ -134,9 +135,9 @@ def settings(epochs: int = 1) -> Settings:
     return Settings(epochs=epochs, batch_size=BATCH, learning_rate=1e-5)
 
 
-def orders(items: Sequence[Item], epochs: int, seed: int = 0) -> list[list[list[int]]]:
+def orders(items: Sequence[Item], epochs: int) -> list[list[list[int]]]:
     """Return the batches (indices of `items`) of each epoch as `fine_tune` will draw them."""
-    source = torch.Generator().manual_seed(seed)
+    source = torch.Generator().manual_seed(SEEDS.order)
     place = {id(item): number for number, item in enumerate(items)}
     return [
         [[place[id(item)] for item in group] for group in shuffled(items, BATCH, source)]
@@ -231,7 +232,7 @@ def products_of(
         select(model, trainable)
     with FlopCounterMode(display=False) as counter:
         for batch in batches:
-            batch = batch.to(next(model.parameters()).device)
+            batch = to_device(batch, next(model.parameters()).device)
             with torch.set_grad_enabled(trainable is not None):
                 logits = model(batch.packed, batch.wanted)
             if trainable is not None:

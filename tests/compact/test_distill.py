@@ -401,9 +401,9 @@ def test_the_order_of_gold_is_the_same_whether_there_is_unlabelled_text_or_not()
 
 def test_bad_settings_and_missing_parts_are_refused():
     student, lessons = tiny_job()
-    with pytest.raises(MiniftError, match="temperature must be positive, got 0"):
+    with pytest.raises(MiniftError, match="temperature must be a positive number, got 0"):
         Distillation(temperature=0)
-    with pytest.raises(MiniftError, match=r"confidence is a probability, got 1\.5"):
+    with pytest.raises(MiniftError, match=r"confidence must be a probability, got 1\.5"):
         Distillation(confidence=1.5)
     with pytest.raises(MiniftError, match='"kl" or "mse", got \'ce\''):
         Distillation(loss="ce")

@@ -219,7 +219,7 @@ def test_bad_input_is_refused_before_training_and_nothing_is_lost(world, tmp_pat
         ({"storage": "int4"}, 'unknown storage "int4"'),
         ({"vectors": "glove"}, 'vectors must be "teacher" or "random"'),
         ({"head": "linear"}, 'head must be "softmax" or "crf"'),
-        ({"word_dropout": 1.0}, "word_dropout must lie"),
+        ({"word_dropout": 1.0}, "word_dropout must be a number in"),
         ({"min_count": 0}, "min_count must be a whole number from 1 up"),
         ({"most_words": 0}, "most_words must be a whole number from 1 up"),
         ({"teacher_words": -1}, "teacher_words must be a whole number from 0 up"),

@@ -217,5 +217,5 @@ def test_the_generator_decides_the_weights_and_the_unknown_word_starts_at_zero()
 def test_a_head_or_a_rate_that_does_not_exist_is_refused():
     with pytest.raises(MiniftError, match='"softmax" or "crf", got \'CRF\''):
         TaggerConfig(2, 3, 4, head="CRF")
-    with pytest.raises(MiniftError, match=r"word_dropout must lie in \[0, 1\), got 1.0"):
+    with pytest.raises(MiniftError, match=r"word_dropout must be a number in \[0, 1\), got 1.0"):
         TaggerConfig(2, 3, 4, word_dropout=1.0)

@@ -475,9 +475,9 @@ def test_words_alone_are_unlabelled_sentences(read):
     [
         ("a O\nb\nc B-X d\n\ne O\n", {}, "line 2: 1 columns, expected 2 .*; line 3: 3 columns"),
         ("\tO\na O\nb B-X\n", {}, "line 1: 1 columns, expected 2"),
-        ("O\twhat\nB-X\tfilm\n", {}, "look like tags .*pass --label-first"),
-        ("O what\nPER ann\nO did\nO do\n", {}, "look like tags .*pass --label-first"),
-        ("what\tO\nfilm\tB-X\n", {"label_first": True}, "look like tags .*drop --label-first"),
+        ("O\twhat\nB-X\tfilm\n", {}, "look like tags .*try --text 2 --label 1"),
+        ("O what\nPER ann\nO did\nO do\n", {}, "look like tags .*try --text 2 --label 1"),
+        ("what\tO\nfilm\tB-X\n", {"label_first": True}, "look like tags .*try --text 1 --label 2"),
         ("1 Ann B-PER O\n2 left O O\n", {}, "only counts the words; .*--text 2 --label 3"),
         ("1 Ann a b c O\n2 b a b c O\n", {}, "6 columns, expected 1 to 4"),
         ("a O\nb B-X\n", {"label": "3"}, "column 3 is asked for, but its lines have 2"),

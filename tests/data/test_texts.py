@@ -113,7 +113,7 @@ def test_a_file_that_changes_after_it_was_checked_is_refused_where_it_changed(wr
     found = read_texts(write("a.jsonl", '{"text": "a"}\n'))
     write("a.jsonl", '{"text": 1}\n')
     with pytest.raises(MiniftError, match='line 1: "text" must be a string'):
-        list(found)
+        next(iter(found))  # not even the first text of the rows that are read together
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.tsv", "a.txt"])

@@ -225,7 +225,7 @@ def test_the_table_of_terms_names_each_bias_once():
 
 
 def test_an_unknown_term_is_refused_with_the_nearest_one():
-    with pytest.raises(MiniftError, match=r'"atention_norm"; did you mean "attention_norm"\?'):
+    with pytest.raises(MiniftError, match=r'"atention_norm".*did you mean "attention_norm"\?'):
         bitfit(("query", "atention_norm"))
     with pytest.raises(MiniftError, match=r"head_only\(\)"):
         bitfit(())
@@ -238,9 +238,13 @@ def test_an_encoder_without_biases_is_refused():
         if getattr(module, "bias", None) is not None:
             module.register_parameter("bias", None)
     assert model(inputs(0)[0]).isfinite().all()  # it is a working model
-    with pytest.raises(MiniftError, match="bias vectors and this encoder has none"):
+    with pytest.raises(
+        MiniftError, match="this encoder has no bias vectors; freeze layers instead"
+    ):
         bitfit()(model)
-    with pytest.raises(MiniftError, match="bias vectors and this encoder has none"):
+    with pytest.raises(
+        MiniftError, match="this encoder has no bias vectors; freeze layers instead"
+    ):
         bitfit(("query",))(model)
 
 

@@ -6,7 +6,7 @@ the authors' AdamW ends elsewhere, and why                   their step in the s
 F with p = 1 is full fine-tuning                             bit equality, stream untouched
 kept elements are g / p, a share p of them, independent      arithmetic, binomial 4 sigma
 masked gradients have mean g and variance g^2 (1 - p) / p    closed form
-both moments see the masked gradient; momentum goes on       AdamW's state; its formula by hand
+both moments see the masked gradient; momentum continues     AdamW's state; its formula by hand
 under a steady gradient a step shrinks to sqrt(p)            papers' law, within 3 %
 F and full fine-tuning share dropout                         the stream's state
 the child is the top p of all tensors together, ties fixed   stable sort in numpy
@@ -371,9 +371,9 @@ def test_f_and_full_fine_tuning_draw_the_same_dropout():
 
 @pytest.mark.parametrize("p", [0.0, -0.1, 1.5, math.nan])
 def test_a_p_outside_its_range_is_refused_with_the_value_named(p):
-    with pytest.raises(MiniftError, match=rf"must lie in \(0, 1\], got {p}"):
+    with pytest.raises(MiniftError, match=rf"must be a share in \(0, 1\].* got {p}"):
         ChildTuningF(p, stream())
-    with pytest.raises(MiniftError, match=rf"must lie in \(0, 1\], got {p}"):
+    with pytest.raises(MiniftError, match=rf"must be a share in \(0, 1\].* got {p}"):
         select_child({"w": torch.ones(4)}, p)
 
 

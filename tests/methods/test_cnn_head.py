@@ -23,7 +23,7 @@ import torch
 from torch import nn
 
 from minift.active.masks import text_keys
-from minift.active.mc_dropout import TextMasks, dropout_sites, mc_logits, sampling
+from minift.active.mc_dropout import TextMasks, mc_logits
 from minift.active.sites import dropout_sites, sampling
 from minift.bert.packing import pack, to_device
 from minift.errors import MiniftError
@@ -31,11 +31,11 @@ from minift.methods.bitfit import bitfit
 from minift.methods.cnn_head import ConvClassifier, Convolutions
 from minift.methods.freezing import freeze, head_only
 from minift.methods.recipes import recipe
+from minift.runs.fit import fit
 from minift.runs.folder import load_run
 from minift.runs.train import train
-from minift.runs.tuned import build
+from minift.runs.tuned import FineTuned, build
 from minift.speed.prefix import reads_every_token
-from minift.training import loop
 from minift.training.batches import Item, make_batch
 from minift.training.loop import Recipe, Seeds, Settings, fine_tune
 from tests.bert.reference import own_config, randomise
@@ -75,7 +75,7 @@ def padded_reference(head: Convolutions, texts: list[torch.Tensor], past_end: in
 def test_logits_and_gradients_equal_padded_convolutions_of_torch(lengths, seed, device):
     generator = torch.Generator().manual_seed(seed)
     head = randomise(Convolutions(24, 3, 0.1), seed).double().eval().to(device)
-    packed = pack([[1] * n for n in lengths]).to(device)
+    packed = to_device(pack([[1] * n for n in lengths]), device)
     hidden = torch.randn(sum(lengths), 24, generator=generator, dtype=torch.float64)
     weights = torch.randn(len(lengths), 3, generator=generator, dtype=torch.float64).to(device)
     found = []
@@ -142,13 +142,13 @@ def test_the_classifier_is_the_head_for_freezing_head_only_and_bitfit():
 
 
 @pytest.mark.parametrize("method", [freeze(1), freeze(3), head_only()])
-def test_training_with_the_prefix_cache_equals_training_without_it(method, monkeypatch):
+def test_training_with_the_prefix_cache_equals_training_without_it(method):
     rates = {"hidden_dropout_prob": 0.2, "attention_probs_dropout_prob": 0.2}
     cached, plain, start = model(**rates), model(**rates), model(**rates)
-    fine_tune(cached, items(), Recipe(trainable=method, settings=FAST), Seeds.all(0))
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "prefix_cache", lambda *_: None)
-        fine_tune(plain, items(), Recipe(trainable=method, settings=FAST), Seeds.all(0))
+    chosen = Recipe(trainable=method, settings=FAST)
+    tuned = FineTuned(cached, None, "classification", ("a", "b", "c"))
+    assert fit(tuned, items(), chosen, Seeds.all(0)).tuned.cache is not None
+    fine_tune(plain, items(), chosen, Seeds.all(0))
     expected, before = dict(plain.named_parameters()), dict(start.named_parameters())
     for name, value in cached.named_parameters():
         torch.testing.assert_close(value, expected[name], rtol=0, atol=1e-12)
@@ -245,7 +245,7 @@ def test_the_head_learns_what_a_single_word_decides(encoder):
 
 
 def test_tagging_and_unknown_heads_are_refused(encoder):
-    with pytest.raises(MiniftError, match="one answer a text, tagging needs one a word"):
+    with pytest.raises(MiniftError, match="one answer per text, tagging needs one per word"):
         build(news(), encoder, Seeds.all(0), head="cnn")
     with pytest.raises(MiniftError, match='a head is "linear" or "cnn", not \'lstm\''):
         build(reviews(), encoder, Seeds.all(0), head="lstm")

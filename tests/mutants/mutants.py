@@ -60,6 +60,7 @@ STRICTLY = "tests/checkpoints/test_strict.py::"
 WEIGHTS = "tests/checkpoints/test_weights.py::"
 ALL_NAMED = WEIGHTS + "test_one_error_lists_all_that_is_missing_unexpected_and_misshapen"
 FILES = "tests/test_files.py::"
+STEPS = "tests/runs/test_steps.py::"
 BATCHES = "tests/training/test_items.py::"
 ENTITIES = "tests/data/test_entities.py::"
 METRICS = "tests/data/test_metrics.py::"
@@ -750,6 +751,15 @@ SCORES = (
             "not the number that papers report",
         ),
         (
+            "ties of the majority go by the alphabet",
+            "max(order, key=lambda label: counts[label])",
+            "max(sorted(order), key=lambda label: counts[label])",
+            METRICS
+            + "test_of_equally_frequent_labels_the_baseline_takes_the_first_in_the_order_of_the_"
+            "logits",
+            "two reports of one data set name two baselines",
+        ),
+        (
             "one prediction in two halves of STS-B",
             "return sum(scores[part] for part in parts) / len(parts)",
             "return scores[parts[0]]",
@@ -1128,6 +1138,38 @@ TAGGING = (
             "tests/compact/test_teacher.py::"
             "test_an_interrupted_file_goes_on_where_it_was_last_written",
             "hours of a large teacher are lost with a kill",
+        ),
+    )
+    + _in(
+        "minift/runs/steps.py",
+        (
+            "a checkpoint forgets the sums since the last look",
+            '"step", "records", "seconds", "sums", "since", "kept",',
+            '"step", "records", "seconds", "since", "kept",',
+            STEPS + "test_killed_at_any_step_it_ends_with_the_same_bits_and_records",
+            "the loss in the log of a resumed run is too low",
+        ),
+        (
+            "dropout goes on from wherever its stream was",
+            "self.dropout.manual_seed(stream(self.seed, self.step))",
+            "self.dropout.manual_seed(stream(self.seed, 0)) if not self.step else None",
+            STEPS + "test_killed_at_any_step_it_ends_with_the_same_bits_and_records",
+            "a resumed run draws other masks than one that was never stopped",
+        ),
+        (
+            "of equal scores the last one is kept",
+            "score > self.best",
+            "score >= self.best",
+            STEPS + "test_the_weights_of_the_highest_score_are_kept_and_patience_counts_the_looks_"
+            "since",
+            "patience never ends where the score stays the same",
+        ),
+        (
+            "a pass that follows has the order of the first",
+            "np.random.default_rng((seed, step // per_pass))",
+            "np.random.default_rng((seed, 0))",
+            STEPS + "test_each_pass_reads_every_row_once_in_an_order_of_its_own",
+            "the same rows always share a batch",
         ),
     )
     + _in(
@@ -1726,6 +1768,13 @@ KEPT = [
             "tests/data/test_texts.py::"
             "test_a_fault_of_the_last_line_is_told_before_the_first_text_comes",
             "hours of answers end in an error of the last line",
+        ),
+        (
+            "a line is known by its place, counted from 0",
+            "yield number, TextExample(str(number), line) if",
+            "yield number, TextExample(str(number - 1), line) if",
+            "tests/label/test_project.py::test_every_line_is_in_the_pool_or_named_with_the_reason",
+            "ids do not lead back to the file",
         ),
     ),
 ]

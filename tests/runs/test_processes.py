@@ -11,10 +11,11 @@ small word table
 every process ends with the same bytes                       digests of the weights
 dropout masks differ between processes, and are the same     the masks of two draws
 in a second run
+`fit` deals out each step, and each process its own masks    tokens that each read; their seeds
 logits and pool scores are those of one process              equality of every bit
 a process that is killed, fails or hangs ends the others     SIGKILL, SIGSTOP and an error; exit
 within seconds, and the user is told which it was            codes, words, a clock
-a killed run goes on to the same bytes                       a run that nobody killed
+a killed run resumes to the same bytes                       a run that nobody killed
 another number of processes, command, file or too many       the words of the errors
 processes are refused
 the commands under torchrun, on one machine and on two       what they write in one process
@@ -46,21 +47,13 @@ from minift.errors import MiniftError
 from minift.methods.recipes import recipe
 from minift.runs import processes
 from minift.runs.evaluate import predict_logits
-from minift.runs.processes import own_seed, rank, several
+from minift.runs.fit import fit
+from minift.runs.processes import TEAM, own_seed, rank, several
 from minift.runs.train import train
-from minift.runs.tuned import build
-from minift.speed.rows import UsedRows, used_rows
-from minift.training import loop
+from minift.runs.tuned import FineTuned, build
+from minift.speed.rows import UsedRows
 from minift.training.items import make_items
-from minift.training.loop import (
-    Recipe,
-    Seeds,
-    Settings,
-    backward,
-    cross_entropy,
-    fine_tune,
-    squared_error,
-)
+from minift.training.loop import Recipe, Seeds, Settings, Training, fine_tune
 from tests.tiny import checkpoint, news, reviews, similarity
 
 # A server that has imported torch once, with what the first optimizer of a process would import
@@ -160,6 +153,13 @@ def model_and_items(encoder: Path, dataset, count: int):
     return tuned.model.double().train(), items
 
 
+def backward(model, items, accumulate: int = 1, dropout: int = 0) -> tuple[float, int]:
+    """The gradient of one step, of which this process does its part."""
+    recipe = Recipe(settings=Settings(accumulate=accumulate))
+    seeds = replace(Seeds.all(0), dropout=dropout)
+    return Training(model.train(), items, recipe, seeds, team=TEAM).backward(items)
+
+
 def add_rows(model, count: int) -> None:
     """Let the word table have `count` more rows, which no text reads."""
     table = model.bert.embeddings.word.weight.detach()
@@ -179,36 +179,35 @@ def arithmetic(folder: Path, encoder: Path) -> dict:
     }
     for name, (dataset, count, accumulate) in cases.items():
         model, items = model_and_items(encoder, dataset, count)
-        loss = backward(model, items, cross_entropy, accumulate)
+        loss = backward(model, items, accumulate)
         gradients = {n: p.grad for n, p in model.named_parameters()}
         found[f"gradient of {name}"] = {"loss": torch.tensor(loss[0]), **gradients}
         found[f"targets of {name}"] = loss[1]
     model, items = model_and_items(encoder, reviews(), 5)
     model.unread = nn.Parameter(torch.ones(3).double())
-    backward(model, items, cross_entropy, 1)
+    backward(model, items)
     found["gradient of unread"] = {n: p.grad for n, p in model.named_parameters()}
     for method in [*METHODS, *VARIANTS]:
         dataset = similarity() if method == "regression" else reviews()
         model, items = model_and_items(encoder, dataset, 18)
-        chosen = recipe("full" if method in VARIANTS else method)
-        loop.select(model, chosen.trainable)
-        rule = chosen.gradients(model, items, Seeds.all(3)) if chosen.gradients else None
-        small = method == "used rows"
-        if small:
+        settings = Settings(epochs=2, batch_size=4, learning_rate=1e-3, clip=0.5)
+        chosen = replace(recipe("full" if method in VARIANTS else method), settings=settings)
+        if method == "used rows":
             add_rows(model, 300)
-        with used_rows(model, items, chosen.trainable(model) if small else ()):
-            assert isinstance(model.bert.embeddings.word, UsedRows) == small
-            history = fine_tune(
-                model,
-                items,
-                Recipe(
-                    trainable=chosen.trainable,
-                    gradients=lambda *_, rule=rule: rule,
-                    objective=squared_error if method == "regression" else cross_entropy,
-                    settings=Settings(epochs=2, batch_size=4, learning_rate=1e-3, clip=0.5),
-                ),
-                Seeds.all(3),
-            )
+            tuned = FineTuned(model, None, dataset.task, dataset.labels)
+
+            def watch(training, model=model):
+                assert isinstance(model.bert.embeddings.word, UsedRows)
+                found["seed of dropout"] = training.dropout.initial_seed()
+                return iter(training)
+
+            tokens: list[int] = []
+            layer = model.bert.layers[0]
+            layer.register_forward_hook(lambda _, args, __, seen=tokens: seen.append(len(args[0])))
+            history = fit(tuned, items, chosen, Seeds.all(3), watch=watch).history
+            found["tokens read"] = sum(tokens)
+        else:
+            history = fine_tune(model, items, chosen, Seeds.all(3), team=TEAM)
         weights = {name: p.detach().clone() for name, p in model.named_parameters()}
         losses = torch.tensor([epoch.train_loss for epoch in history.epochs])
         found[f"weights of {method}"] = {"loss": losses, **weights}
@@ -222,8 +221,7 @@ def streams(folder: Path, encoder: Path) -> dict:
     for _ in range(2):
         tuned = build(reviews(), encoder, Seeds.all(0))
         items = make_items(reviews().train[:8], tuned.tokenizer, "classification", tuned.labels)
-        loop.set_dropout_generator(tuned.model, torch.Generator().manual_seed(own_seed(5)))
-        backward(tuned.model.train(), items, cross_entropy, 1)
+        backward(tuned.model, items, dropout=own_seed(5))
         masks.append(tuned.model.classifier.weight.grad)
     generator = torch.Generator().manual_seed(own_seed(5))
     plain = [torch.stack(predict_logits(tuned.model, items, tokens=t)) for t in (24, 2048)]
@@ -283,6 +281,15 @@ def test_every_process_ends_with_the_same_bytes(size, sums):
             assert all(torch.equal(other[name], first[name]) for name in first)
 
 
+def test_fit_deals_out_each_step_and_gives_each_process_a_stream_of_dropout_of_its_own(sums):
+    [alone] = sums[1]
+    for size in (2, 3):
+        assert sum(found["tokens read"] for found in sums[size]) == alone["tokens read"] > 0
+        assert all(found["tokens read"] for found in sums[size])
+        assert len({found["seed of dropout"] for found in sums[size]}) == size
+    assert alone["seed of dropout"] == Seeds.all(3).dropout
+
+
 def test_a_parameter_that_no_process_reads_keeps_no_gradient(sums):
     """The optimizer would decay it; with one process it leaves it alone."""
     for size in (1, 2, 3):
@@ -317,7 +324,7 @@ def long_run(folder: Path, encoder: Path, out: Path | None = None) -> None:
     (folder / f"pid-{rank()}").write_text(str(os.getpid()))
     train(
         reviews(), encoder, chosen, seeds=Seeds.all(1), out=folder / "run", save_every=0,
-        settings=replace(chosen.settings, epochs=100_000, min_steps=0),
+        settings=replace(chosen.settings, epochs=3_000),
     )  # fmt: skip
 
 
@@ -392,14 +399,14 @@ def test_processes_with_different_commands_are_refused(tmp_path):
 def resumable(folder: Path, encoder: Path, out: Path) -> dict:
     """A short run with everything that a checkpoint must keep."""
     chosen = recipe("child-f:0.5+early-stopping:9")
-    settings = replace(chosen.settings, epochs=4, min_steps=0, batch_size=8, keep="best")
+    settings = replace(chosen.settings, epochs=4, batch_size=8, keep="best")
     _, result = train(
         reviews(), encoder, chosen, seeds=Seeds.all(1), settings=settings, out=out, save_every=0
     )
     return result
 
 
-def test_a_killed_run_of_two_processes_goes_on_to_the_same_bytes(encoder, tmp_path):
+def test_a_killed_run_of_two_processes_resumes_to_the_same_bytes(encoder, tmp_path):
     whole = Launch(2, resumable, tmp_path / "a", encoder, tmp_path / "whole").found()
     assert whole[0]["test"] == whole[1]["test"]
     out = tmp_path / "killed"
@@ -485,7 +492,7 @@ def world(encoder, tmp_path_factory) -> Path:
 
 def build_and_save(encoder: Path, folder: Path) -> None:
     chosen = recipe("head")
-    settings = replace(chosen.settings, epochs=1, min_steps=0)
+    settings = replace(chosen.settings, epochs=1)
     train(reviews(), encoder, chosen, seeds=Seeds.all(0), settings=settings, out=folder)
 
 
@@ -522,7 +529,7 @@ def test_minift_predict_answers_in_the_order_of_the_input(world, capsys):
 
 
 @pytest.mark.slow
-def test_minift_active_score_goes_on_where_one_process_stopped(world, tmp_path):
+def test_minift_active_score_resumes_where_one_process_stopped(world, tmp_path):
     arguments = ["active", "score", str(world / "run"), str(world / "texts.txt"), "--passes", "2"]
     assert main([*arguments, "--out", str(tmp_path / "alone")]) == 0
     lines = (tmp_path / "alone").read_text().splitlines(keepends=True)

@@ -30,6 +30,7 @@ from minift.training.loop import Seeds
 REPOSITORY = Path(__file__).resolve().parents[2]
 # what a clock or the system says, and checksums of lines that have it
 TIMES = re.compile(r"second|speedup|_mb$|peak|machine|^time|date|command|per_s$|memory|^check$")
+DIGEST = re.compile(r"-[0-9a-f]{16}(?=\.pt$)")  # of a checkpoint, which holds times
 WEIGHTS = (".safetensors", ".pt")
 REPORTS = (".html", ".md", ".out", ".csv")  # they show seconds; their figures are elsewhere
 
@@ -62,7 +63,7 @@ def contents(folder: Path) -> dict[str, object]:
     """Each file by its name: bytes, or what it says without times."""
     found: dict[str, object] = {}
     for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
+        name = DIGEST.sub("", path.relative_to(folder).as_posix())
         if not path.is_file() or path.suffix in (".lock", *REPORTS):
             continue
         if path.suffix == ".json":

@@ -29,8 +29,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from minift.active.mc_dropout import mc_logits
-from minift.bert import encoder as encoder_module
-from minift.bert.encoder import encoder_of
+from minift.bert.encoder import Bert
 from minift.bert.heads import SequenceClassifier
 from minift.bert.packing import to_device
 from minift.cli.main import main
@@ -47,7 +46,14 @@ from minift.runs.folder import load_run
 from minift.runs.train import train
 from minift.runs.tuned import build
 from minift.speed import precision
-from minift.speed.precision import compute_in, processor_flags, require_bf16, require_precision
+from minift.speed.precision import (
+    compute_in,
+    full_precision,
+    precision_of,
+    processor_flags,
+    require_bf16,
+    require_precision,
+)
 from minift.speed.prefix import PrefixCache
 from minift.training.batches import make_batch, shuffled
 from minift.training.loop import (
@@ -155,11 +161,12 @@ def test_without_it_no_operation_reads_bf16():
 
 
 FOUR_STEPS = Settings(epochs=4, batch_size=8, learning_rate=1e-2, clip=0.0, precision="bf16")
+SEEDS = Seeds(0, 0, order=7, dropout=0, masks=0)
 
 
 def train_without_memory(items) -> dict[str, torch.Tensor]:
     """Train as `fine_tune` does, each step's gradient from a model that never saw another step."""
-    own, order, schedule = model(), torch.Generator().manual_seed(0), Linear()
+    own, order, schedule = model(), torch.Generator().manual_seed(SEEDS.order), Linear()
     parameters = select(own, everything)
     optimizer = adamw(parameters, FOUR_STEPS)
     schedule.begin(1, 4)
@@ -179,13 +186,15 @@ def train_without_memory(items) -> dict[str, torch.Tensor]:
 
 def test_each_step_computes_with_the_weights_that_the_step_before_left():
     items, own, stale = make_items(8), model(), model()
-    fine_tune(own, items, Recipe(settings=FOUR_STEPS), Seeds.all(0))
+    compute_in(own, "bf16")
+    compute_in(stale, "bf16")
+    fine_tune(own, items, Recipe(settings=FOUR_STEPS), SEEDS)
     expected = train_without_memory(items)
     for name, parameter in own.named_parameters():
         assert torch.equal(parameter, expected[name]), name
         assert parameter.dtype == torch.float32
     with torch.autocast("cpu", torch.bfloat16):  # the trap: it remembers the first step's copies
-        fine_tune(stale, items, Recipe(settings=FOUR_STEPS), Seeds.all(0))
+        fine_tune(stale, items, Recipe(settings=FOUR_STEPS), SEEDS)
     assert not torch.equal(
         stale.bert.layers[0].output.weight, expected["bert.layers.0.output.weight"]
     )
@@ -205,7 +214,8 @@ def test_a_frozen_prefix_that_is_kept_gives_the_same_bits(layers):
     own, items = model().eval(), make_items(10)
     compute_in(own, "bf16")
     cache = PrefixCache(own, layers, items)
-    kept, computed = (predict_logits(own, items, cache=c) for c in (cache, None))
+    kept = predict_logits(own, items, make_batch=cache.make_batch)
+    computed = predict_logits(own, items)
     assert all(torch.equal(a, b) for a, b in zip(kept, computed))
     assert cache.fits(own)
     compute_in(own, "float32")
@@ -230,7 +240,20 @@ def test_fisher_scores_are_those_of_float32_and_the_precision_is_put_back():
         exact = scores_of(own, items)
         compute_in(own, "bf16")
         assert all(torch.equal(s, exact[name]) for name, s in scores_of(own, items).items())
-        assert encoder_of(own).precision == "bf16"
+        assert precision_of(own) == "bf16"
+
+
+def test_a_block_in_full_precision_ends_in_the_one_before_also_after_an_error():
+    own = model()
+    compute_in(own, "bf16")
+    with pytest.raises(KeyError), full_precision(own):
+        assert precision_of(own) == "float32"
+        raise KeyError
+    assert precision_of(own) == "bf16"
+    compute_in(own, "float32")
+    with full_precision(own):
+        pass
+    assert precision_of(own) == "float32" and type(own.bert) is Bert
 
 
 def run(folder: Path, encoder: Path, **changes) -> dict:
@@ -243,15 +266,15 @@ def test_a_run_answers_as_it_was_scored_in_the_precision_of_its_training(tmp_pat
     encoder, data = checkpoint(tmp_path / "encoder"), reviews()
     result = run(tmp_path / "run", encoder, precision="bf16")
     loaded = load_run(tmp_path / "run")
-    assert encoder_of(loaded.model).precision == "bf16"
+    assert precision_of(loaded.model) == "bf16"
     assert loaded.evaluate(data.test).scores == result["test_scores"]
     plain = load_run(tmp_path / "run", precision="float32")
-    assert encoder_of(plain.model).precision == "float32"
+    assert precision_of(plain.model) == "float32"
     assert loaded.evaluate(data.test).loss != plain.evaluate(data.test).loss
     (tmp_path / "run" / "run.json").unlink()  # any checkpoint of transformers
-    assert encoder_of(load_run(tmp_path / "run").model).precision == "float32"
+    assert precision_of(load_run(tmp_path / "run").model) == "float32"
     other = run(tmp_path / "other", encoder)
-    assert encoder_of(load_run(tmp_path / "other").model).precision == "float32"
+    assert precision_of(load_run(tmp_path / "other").model) == "float32"
     assert other["test_scores"].keys() == result["test_scores"].keys()
 
 
@@ -260,9 +283,9 @@ def test_a_run_answers_as_it_was_scored_in_the_precision_of_its_training(tmp_pat
     [
         ('{"settings": {"precision": "fp8"}}', "precision is float32 or bf16, not 'fp8'"),
         ('{"settings": {"precision": []}}', r"precision is float32 or bf16, not \[\]"),
-        ('{"settings": ', "run.json is not valid JSON"),
-        ("[" * 100_000, "run.json is not valid JSON"),
-        ("[]", None),
+        ('{"settings": ', "run.json: cannot be read as JSON"),
+        ("[" * 100_000, "run.json: cannot be read as JSON"),
+        ("[]", "run.json: expected a JSON object, got list"),
         ('{"settings": 3}', None),
         ('{"by": "somebody else"}', None),
     ],
@@ -272,11 +295,12 @@ def test_a_run_json_of_any_kind_is_read_or_named(content, words, tmp_path):
     run(tmp_path / "run", encoder)
     (tmp_path / "run" / "run.json").write_text(content, encoding="utf-8")
     if words is None:
-        assert encoder_of(load_run(tmp_path / "run").model).precision == "float32"
+        assert precision_of(load_run(tmp_path / "run").model) == "float32"
         return
     with pytest.raises(MiniftError, match=words):
         load_run(tmp_path / "run")
-    assert encoder_of(load_run(tmp_path / "run", precision="float32").model).precision == "float32"
+    if content.startswith('{"settings": {'):  # it is read, and another precision may be asked for
+        assert precision_of(load_run(tmp_path / "run", precision="float32").model) == "float32"
 
 
 def test_bf16_is_refused_where_the_processor_lacks_it(monkeypatch, tmp_path, capsys):
@@ -292,8 +316,11 @@ def test_bf16_is_refused_where_the_processor_lacks_it(monkeypatch, tmp_path, cap
     own = model()
     require_precision("float32", torch.device("cpu"))
     with pytest.raises(MiniftError, match="it has no bf16 instructions"):
-        fine_tune(own, make_items(8), Recipe(settings=Settings(precision="bf16")), Seeds.all(0))
+        compute_in(own, "bf16")
+    assert precision_of(own) == "float32"
     encoder = checkpoint(tmp_path / "encoder")
+    with pytest.raises(MiniftError, match="it has no bf16 instructions"):
+        build(reviews(), encoder, Seeds.all(0), precision="bf16")
     pool = tmp_path / "pool.txt"
     pool.write_text("good film\nbad film\n", encoding="utf-8")
     data = ["--data", "reviews", "--encoder", str(encoder), "--labels", "20"]
@@ -367,8 +394,8 @@ def test_a_project_keeps_its_precision_and_a_score_file_tells_it(tmp_path, capsy
     batch.write_text("\n".join(lines) + "\n", encoding="utf-8")
     assert main(["active", "import", str(out), str(batch)]) == 0
     assert main(["active", "next", str(out), "-n", "2"]) == 0
-    assert encoder_of(last_model(project).model).precision == "bf16"
-    assert encoder_of(last_model(project, precision="float32").model).precision == "float32"
+    assert precision_of(last_model(project).model) == "bf16"
+    assert precision_of(last_model(project, precision="float32").model) == "float32"
     scores = tmp_path / "scores.jsonl"
     score = ["active", "score", str(out), str(texts), "--out", str(scores), "--passes", "2"]
     assert main(score) == 0
@@ -376,7 +403,7 @@ def test_a_project_keeps_its_precision_and_a_score_file_tells_it(tmp_path, capsy
     assert made["precision"] == "bf16"
     capsys.readouterr()
     assert main([*score, "--precision", "float32"]) == 1
-    assert "no score file of this model, strategy, seed and precision" in capsys.readouterr().err
+    assert "of these texts by this model, strategy, seed and precision" in capsys.readouterr().err
 
 
 def test_what_a_teacher_said_in_one_precision_is_not_taken_for_the_other(tmp_path, monkeypatch):
@@ -393,25 +420,25 @@ def test_what_a_teacher_said_in_one_precision_is_not_taken_for_the_other(tmp_pat
 
 
 def test_a_comparison_and_a_simulation_are_in_the_precision_asked_for(tmp_path, monkeypatch):
-    encoder, seen = checkpoint(tmp_path / "encoder"), []
-    enter = precision.products_in
+    encoder, seen, forward = checkpoint(tmp_path / "encoder"), [], Bert.forward
 
-    def watched(asked, device):
-        seen.append(asked)
-        return enter(asked, device)
+    def watched(self, *args):
+        halved = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu")
+        seen.append(halved or torch.float32)
+        return forward(self, *args)
 
-    monkeypatch.setattr(encoder_module, "products_in", watched)
+    monkeypatch.setattr(Bert, "forward", watched)
     data = ["--data", "reviews", "--encoder", str(encoder), "--precision", "bf16"]
     out = str(tmp_path / "compared")
     few = ["--labels", "20", "--seeds", "1", "--epochs", "1", "--methods", "full"]
     assert main(["compare", *data, *few, "--out", out]) == 0
-    assert set(seen) == {"bf16"}
+    assert set(seen) == {torch.bfloat16}
     assert "precision" in (tmp_path / "compared" / "report.md").read_text(encoding="utf-8")
     seen.clear()
     few = ["--rounds", "1", "--initial", "6", "--query", "2", "--steps", "2", "--passes", "2"]
     few += ["--pool", "12", "--test", "8", "--seeds", "1"]
     assert main(["active", "simulate", *data, *few, "--out", str(tmp_path / "simulated")]) == 0
-    assert set(seen) == {"bf16"}
+    assert set(seen) == {torch.bfloat16}
 
 
 def test_flags_are_the_processors(monkeypatch):

@@ -1,15 +1,16 @@
 """A frozen prefix that is computed once gives the training run that computes it every time.
 
 claim                                                        oracle
-the same weights to 1e-12 for every depth and head           the loop without a cache
+`fit` gives the same weights to 1e-12, every depth and head  the loop without a cache
 the same predictions to 1e-12 for every depth and head       predictions without a cache
-each text goes through the prefix once, validation as well   counting calls
+each text goes through the prefix once, validation as well   counting tokens; the loop by itself
 in a file the states are those in memory, bit for bit        comparison; no name in the folder
 a full disk is an error, not a killed process                a disk that gives no room
 states are another's if one weight of the prefix differs     every parameter changed, one by one
 an equal text is found, another one is computed              examples of other numbers; a new text
-a cache that reaches above what is frozen is refused         error words
-dropout in the prefix is on where that is asked for          noise in its output
+a cache of other weights, or one that reaches above what is  error words
+frozen and without dropout, is refused
+dropout in the prefix is on where that is asked for          noise in its output, in `fit` too
 nothing is cached where the embeddings learn                 the cache itself
 """
 
@@ -29,11 +30,12 @@ from minift.methods.freezing import freeze, head_only
 from minift.methods.recipes import recipe
 from minift.runs import train as runs
 from minift.runs.evaluate import predict_logits
+from minift.runs.fit import Fitted, fit
 from minift.runs.train import train
+from minift.runs.tuned import FineTuned
 from minift.speed.prefix import PrefixCache, prefix_cache
-from minift.training import loop
 from minift.training.batches import Item, make_batch
-from minift.training.loop import Recipe, Seeds, Settings, everything, fine_tune
+from minift.training.loop import Recipe, Seeds, Settings, everything, fine_tune, select
 from tests.bert.reference import own_config, randomise
 from tests.tiny import checkpoint, reviews, tokens_seen
 from tests.training.test_loop import make_items, weights
@@ -55,49 +57,74 @@ def word_items(count: int) -> list[Item]:
     return items
 
 
+def fitted(own, items, trainable, settings=SETTINGS, cache=None, **more) -> Fitted:
+    """Train as every command does."""
+    tuned = FineTuned(own, None, "classification", ("a", "b", "c"), cache=cache)
+    return fit(tuned, items, Recipe(trainable=trainable, settings=settings), Seeds.all(0), **more)
+
+
 @pytest.mark.parametrize("method", [freeze(1), freeze(2), freeze(3), head_only()])
 @pytest.mark.parametrize("head", [SequenceClassifier, TokenClassifier])
-def test_training_with_the_cache_equals_training_without_it(method, head, monkeypatch):
+def test_training_with_the_cache_equals_training_without_it(method, head):
     items = make_items(14) if head is SequenceClassifier else word_items(14)
     cached, plain = model(head), model(head)
     start = weights(plain)
-    fine_tune(cached, items, Recipe(trainable=method, settings=SETTINGS), Seeds.all(0))
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "prefix_cache", lambda *_: None)
-        fine_tune(plain, items, Recipe(trainable=method, settings=SETTINGS), Seeds.all(0))
+    assert fitted(cached, items, method).tuned.cache is not None
+    fine_tune(plain, items, Recipe(trainable=method, settings=SETTINGS), Seeds.all(0))
     for name, value in weights(cached).items():
         torch.testing.assert_close(value, weights(plain)[name], rtol=0, atol=1e-12)
     assert any(not torch.equal(value, start[name]) for name, value in weights(plain).items())
 
 
 def test_each_text_goes_through_the_prefix_once_however_many_epochs():
-    own, items = model(), make_items(10)
+    own, items, asked = model(), make_items(10), make_items(4, seed=5)
     tokens = []
     own.bert.layers[0].register_forward_hook(lambda _, args, __: tokens.append(len(args[0])))
+
+    def validate(tuned: FineTuned) -> tuple[float, float]:
+        predict_logits(tuned.model, asked, make_batch=tuned.make_batch)
+        return 0.0, 0.0
+
+    fitted(own, items, freeze(2), asked=asked, validate=validate)
+    expected = sum(len(item.input_ids) for item in (*items, *asked))
+    assert sum(tokens) == expected
+    tokens.clear()
     fine_tune(own, items, Recipe(trainable=freeze(2), settings=SETTINGS), Seeds.all(0))
-    assert sum(tokens) == sum(len(item.input_ids) for item in items)
+    assert sum(tokens) == 3 * sum(len(item.input_ids) for item in items)  # the loop by itself
 
 
-def test_prefix_dropout_is_noise_in_the_prefix_where_it_is_asked_for():
+@pytest.mark.parametrize("by_itself", [True, False])
+def test_prefix_dropout_is_noise_in_the_prefix_where_it_is_asked_for(by_itself):
     outputs = []
     own, items = model(), make_items(1)
     own.bert.layers[0].register_forward_hook(lambda *args: outputs.append(args[-1].detach()))
-    settings = Settings(epochs=2, batch_size=4, learning_rate=1e-3, prefix_dropout=True)
-    fine_tune(own, items, Recipe(trainable=freeze(2), settings=settings), Seeds.all(0))
-    assert len(outputs) == 2
-    assert not torch.equal(outputs[0], outputs[1])
+    for noisy in (True, False):
+        outputs.clear()
+        settings = replace(SETTINGS, epochs=2, prefix_dropout=noisy)
+        if by_itself:
+            recipe_ = Recipe(trainable=freeze(2), settings=settings)
+            history = fine_tune(own, items, recipe_, Seeds.all(0))
+        else:
+            tuned, history, _ = fitted(own, items, freeze(2), settings)
+            assert (tuned.cache is None) == noisy
+            assert tuned.quiet == history.quiet
+        assert history.quiet == (0 if noisy else 3)
+        assert len(outputs) == (2 if noisy or by_itself else 1)
+        assert torch.equal(outputs[0], outputs[-1]) is not noisy
 
 
 @pytest.mark.parametrize("method", [everything, bitfit(), freeze(-1), freeze(2, embeddings=False)])
 def test_nothing_is_cached_where_the_embeddings_learn(method):
     own = model()
-    assert prefix_cache(own, method(own), make_items(3)) is None
+    select(own, method)
+    assert prefix_cache(own, make_items(3)) is None
 
 
 def test_a_cache_leaves_the_modes_of_the_model_as_found():
     own = model().train()
     own.bert.layers[1].eval()
-    prefix_cache(own, freeze(2)(own), make_items(3))
+    select(own, freeze(2))
+    assert prefix_cache(own, make_items(3)).layers == 2
     assert own.training
     assert own.bert.layers[0].training
     assert not own.bert.layers[1].training
@@ -110,7 +137,7 @@ def test_predictions_with_the_cache_equal_those_without_it(layers, head):
     cache = PrefixCache(own, layers, items)
     calls = []
     own.bert.embeddings.register_forward_hook(lambda *_: calls.append(1))
-    cached = predict_logits(own, items, cache=cache)
+    cached = predict_logits(own, items, make_batch=cache.make_batch)
     assert not calls
     plain = predict_logits(own, items)
     assert calls
@@ -122,9 +149,12 @@ def test_predictions_with_the_cache_equal_those_without_it(layers, head):
 def test_validation_goes_through_the_prefix_once_too(method, tmp_path, monkeypatch):
     data = replace(reviews(24), test=())
     chosen = recipe(method)
-    settings = replace(chosen.settings, epochs=3, min_steps=0, batch_size=8)
+    settings = replace(chosen.settings, epochs=3, batch_size=8)
     seen = tokens_seen(monkeypatch, runs)
-    tuned, _ = train(data, checkpoint(tmp_path), chosen, seeds=Seeds.all(0), settings=settings)
+    tuned, _ = train(
+        data, checkpoint(tmp_path), chosen, seeds=Seeds.all(0), settings=settings,
+        validate_each_epoch=True,
+    )  # fmt: skip
     texts = {example.text for example in (*data.train, *data.dev)}
     assert data.dev
     encoded = tuned.tokenizer.encode(sorted(texts))
@@ -140,16 +170,8 @@ def test_states_in_a_file_are_those_in_memory_bit_for_bit(layers, tmp_path):
     assert memory.states.dtype == file.states.dtype == torch.float64
     assert not list(tmp_path.iterdir()), "the file has a name, and outlives a killed process"
     plain, mapped = model(), model()
-    fine_tune(
-        plain,
-        items,
-        Recipe(trainable=freeze(layers), settings=SETTINGS),
-        Seeds.all(0),
-        cache=memory,
-    )
-    fine_tune(
-        mapped, items, Recipe(trainable=freeze(layers), settings=SETTINGS), Seeds.all(0), cache=file
-    )
+    fitted(plain, items, freeze(layers), cache=memory)
+    fitted(mapped, items, freeze(layers), cache=file)
     assert all(torch.equal(value, weights(mapped)[n]) for n, value in weights(plain).items())
 
 
@@ -192,15 +214,19 @@ def test_an_equal_text_is_found_and_any_other_is_computed():
     assert torch.equal(twice.states, cache.states)
 
 
-def test_a_cache_that_reaches_above_what_is_frozen_is_refused():
+def test_a_cache_of_other_weights_or_one_that_reaches_above_what_is_frozen_is_refused():
     own, items = model(), make_items(3)
-    cache = PrefixCache(own, 2, items)
+    cache, before = PrefixCache(own, 2, items), weights(own)
     with pytest.raises(MiniftError, match=r"states of 2 layers .* only 1 layers are frozen"):
-        fine_tune(
-            own, items, Recipe(trainable=freeze(1), settings=SETTINGS), Seeds.all(0), cache=cache
-        )
+        fitted(own, items, freeze(1), cache=cache)
     noisy = replace(SETTINGS, prefix_dropout=True)
     with pytest.raises(MiniftError, match=r"states of 2 layers .* only 0 layers"):
-        fine_tune(
-            own, items, Recipe(trainable=freeze(2), settings=noisy), Seeds.all(0), cache=cache
-        )
+        fitted(own, items, freeze(2), noisy, cache=cache)
+    with torch.no_grad():
+        own.bert.layers[1].output.bias[0] += 1e-9
+    with pytest.raises(MiniftError, match="computed with other weights; compute them anew"):
+        fitted(own, items, freeze(2), cache=cache)
+    with torch.no_grad():
+        own.bert.layers[1].output.bias[0] = before["bert.layers.1.output.bias"][0]
+    assert all(torch.equal(value, before[name]) for name, value in weights(own).items())
+    assert fitted(own, items, freeze(2), cache=cache).tuned.cache is cache

@@ -6,13 +6,14 @@ the same history, validation on other words included         the same
 rows that nothing reads are multiplied by every factor       the product, by hand
 a row that was read goes on moving by its moments            the same as the whole table; a copy
 the optimizer holds moments of the rows that are read        its state
-runs, killed and taken up too, and rounds come to the same   the switch off; the run nobody killed
+runs, killed and resumed too, and rounds come to the same    `fit` without it; the run nobody killed
 the whole table is back after an error                       the module and its rows
 nothing is done where it would be wrong or bring nothing     the module in the block
 """
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from minift.checkpoints.tokenizer import Tokenizer
 from minift.checkpoints.weights import load_tokenizer, random_model, save_pretrained
 from minift.methods.cnn_head import ConvClassifier
 from minift.methods.recipes import recipe
+from minift.runs import fit as runs_fit
 from minift.runs.evaluate import mean_loss, predict_logits
 from minift.runs.train import train
 from minift.speed.rows import WORD_TABLE, UsedRows, used_rows
@@ -75,7 +77,13 @@ def run(small: bool, head=SequenceClassifier, settings: Settings = SETTINGS, met
 
     with used_rows(own, items if small else [], everything(own) if small else ()):
         assert isinstance(own.bert.embeddings.word, UsedRows) == small
-        history = fine_tune(own, items, Recipe(schedule=lambda *_: chosen.schedule(), scales=chosen.scales, settings=settings), Seeds.all(0), validate=None if head is TokenClassifier else validate)  # fmt: skip
+        history = fine_tune(
+            own,
+            items,
+            replace(chosen, settings=settings),
+            Seeds.all(0),
+            validate=None if head is TokenClassifier else validate,
+        )
     return own, history, found
 
 
@@ -195,16 +203,20 @@ def encoder(tmp_path_factory) -> Path:
     return rare
 
 
-def settings_of(method: str, small: bool) -> Settings:
-    own = recipe(method).settings
-    return replace(own, epochs=3, min_steps=0, batch_size=8, weight_decay=0.1, used_rows=small)
+def settings_of(method: str) -> Settings:
+    return replace(recipe(method).settings, epochs=3, batch_size=8, weight_decay=0.1)
 
 
-def trained(encoder: Path, small: bool, out: Path | None = None, method: str = "full", **more):
+def trained(encoder: Path, out: Path | None = None, method: str = "full", **more):
     return train(
         reviews(), encoder, recipe(method), labels=24, seeds=Seeds.all(0), out=out,
-        settings=settings_of(method, small), **more,
+        settings=settings_of(method), **more,
     )  # fmt: skip
+
+
+def whole_table(monkeypatch) -> None:
+    """Let `fit` train the whole table from now on."""
+    monkeypatch.setattr(runs_fit, "used_rows", lambda *_: nullcontext())
 
 
 @pytest.fixture
@@ -224,21 +236,25 @@ def entered(monkeypatch) -> list[int]:
 @pytest.mark.parametrize(
     ("method", "times"), [("full", 1), ("bitfit", 0), ("child-d:0.5", 1), ("random-scalars", 0)]
 )
-def test_a_run_comes_to_the_same_and_uses_it_where_it_may(method, times, encoder, entered):
-    small, result = trained(encoder, True, method=method)
+def test_a_run_comes_to_the_same_and_uses_it_where_it_may(
+    method, times, encoder, entered, monkeypatch
+):
+    small, result = trained(encoder, method=method)
     assert len(entered) == times and all(rows < 100 for rows in entered)
-    whole, expected = trained(encoder, False, method=method)
-    assert len(entered) == times  # the switch
+    whole_table(monkeypatch)
+    whole, expected = trained(encoder, method=method)
+    assert len(entered) == times
     for name, value in weights(small.model).items():
         torch.testing.assert_close(value, weights(whole.model)[name], rtol=0, atol=1e-5)
     assert result["trainable_parameters"] == expected["trainable_parameters"]
     assert result["test_scores"].keys() == expected["test_scores"].keys()
 
 
-def test_a_round_of_active_learning_comes_to_the_same(encoder, entered):
+def test_a_round_of_active_learning_comes_to_the_same(encoder, entered, monkeypatch):
     data, found = reviews(), []
-    for small in (True, False):
-        settings = settings_of("full", small)
+    for change in (lambda _: None, whole_table):
+        change(monkeypatch)
+        settings = settings_of("full")
         found.append(fit(data, data.train[:24], encoder, recipe("full"), Seeds.all(0), settings))
     assert len(entered) == 1
     for name, value in weights(found[0].model).items():
@@ -246,11 +262,11 @@ def test_a_round_of_active_learning_comes_to_the_same(encoder, entered):
 
 
 @pytest.mark.parametrize("step", [1, 4, 9])
-def test_a_killed_run_is_taken_up_to_the_same_bytes(step, encoder, tmp_path, monkeypatch, entered):
-    trained(encoder, True, tmp_path / "whole")
+def test_a_killed_run_is_resumed_to_the_same_bytes(step, encoder, tmp_path, monkeypatch, entered):
+    trained(encoder, tmp_path / "whole")
     with monkeypatch.context() as patch, pytest.raises(Killed):
         kill_after(patch, step)
-        trained(encoder, True, tmp_path / "killed", save_every=0)
-    trained(encoder, True, tmp_path / "killed", save_every=0)
+        trained(encoder, tmp_path / "killed", save_every=0)
+    trained(encoder, tmp_path / "killed", save_every=0)
     assert outcome(tmp_path / "killed") == outcome(tmp_path / "whole")
     assert len(entered) == 3

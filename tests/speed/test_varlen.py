@@ -3,7 +3,8 @@
 claim                                                        oracle
 with the kernel hidden states and gradients are the same     a stand-in of plain loops, float64
 each sequence attends to itself alone                        the stand-in, given wrong offsets
-it is for bf16 on a GPU, without dropout, and can be off     the rules, one broken at a time
+it is for bf16 on a GPU, without dropout                     the rules, one broken at a time
+it can be taken off again, and leaves no trace               the class of each attention; the calls
 the kernel gives what the rectangle gives                    the rectangle (needs a GPU)
 """
 
@@ -13,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from minift.bert.encoder import Bert
+from minift.bert.encoder import Attention, Bert
 from minift.bert.packing import Layout, to_device
 from minift.speed import varlen
 from minift.speed.precision import compute_in
@@ -60,6 +61,8 @@ def test_with_a_stand_in_for_the_kernel_all_is_the_same(wanted, training, monkey
 
     monkeypatch.setattr(varlen, "computes", lambda hidden, head_dim, dropout: True)
     monkeypatch.setattr(varlen, "kernel", lambda: counted)
+    assert torch.equal(states(encoder, wanted)[0], expected) and not calls  # it was not applied
+    varlen.apply(encoder, True)
     actual, ours = states(encoder, wanted)
     rows = sum(LENGTHS)
     assert calls == [rows, rows, len(LENGTHS) if wanted else rows]
@@ -68,11 +71,17 @@ def test_with_a_stand_in_for_the_kernel_all_is_the_same(wanted, training, monkey
     for name, gradient in gradients.items():
         scale = max(1.0, float(gradient.abs().max()))
         torch.testing.assert_close(ours[name] / scale, gradient / scale, rtol=0, atol=1e-9)
+    calls.clear()
+    varlen.apply(encoder, False)
+    assert torch.equal(states(encoder, wanted)[0], expected) and not calls
+    kinds = [type(m) for m in encoder.modules() if isinstance(m, Attention)]
+    assert kinds == [Attention] * 3
 
 
 def test_offsets_are_what_keeps_sequences_apart(monkeypatch):
     encoder = randomise(Bert(own_config()), 0).double().eval()
     expected, _ = states(encoder, wanted=False)
+    varlen.apply(encoder, True)
     wrong = torch.tensor((0, 8, 9, 20, 32, 35), dtype=torch.int32)  # a token of the next
     monkeypatch.setattr(varlen, "computes", lambda hidden, head_dim, dropout: True)
     monkeypatch.setattr(
@@ -109,8 +118,7 @@ def test_it_is_used_for_bf16_on_a_gpu(gpu, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "broken",
-    ["processor", "float32", "head of 12", "dropout", "determinism", "torch", "NVIDIA", "off"],
+    "broken", ["processor", "float32", "head of 12", "dropout", "determinism", "torch", "NVIDIA"]
 )
 def test_it_is_not_used_where_one_rule_is_broken(broken, gpu, monkeypatch):
     hidden, head_dim, dropout = OnAGpu(), 32, 0.0
@@ -126,16 +134,15 @@ def test_it_is_not_used_where_one_rule_is_broken(broken, gpu, monkeypatch):
         monkeypatch.setattr(torch, "are_deterministic_algorithms_enabled", lambda: True)
     elif broken == "torch":
         monkeypatch.setattr(varlen, "kernel", lambda: None)
-    elif broken == "NVIDIA":
-        monkeypatch.setattr(torch.version, "cuda", None)
     else:
-        monkeypatch.setattr(varlen, "enabled", False)
+        monkeypatch.setattr(torch.version, "cuda", None)
     assert not varlen.computes(hidden, head_dim, dropout)
 
 
 def test_the_encoder_says_with_which_dropout_it_attends(monkeypatch):
     config = own_config(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.1)
     encoder = randomise(Bert(config), 0).double()
+    varlen.apply(encoder, True)
     told = []
     monkeypatch.setattr(varlen, "computes", lambda hidden, head_dim, dropout: told.append(dropout))
     packed, _ = inputs(0, LENGTHS)
@@ -145,7 +152,7 @@ def test_the_encoder_says_with_which_dropout_it_attends(monkeypatch):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available() or varlen.kernel() is None, reason="no GPU")
-def test_the_kernel_gives_what_the_rectangle_gives(monkeypatch):
+def test_the_kernel_gives_what_the_rectangle_gives():
     config = own_config(hidden_size=64)  # heads of 16
     encoder = randomise(Bert(config), 0, std=0.1).cuda().eval()
     compute_in(encoder, "bf16")
@@ -153,7 +160,7 @@ def test_the_kernel_gives_what_the_rectangle_gives(monkeypatch):
     packed = to_device(packed, "cuda")
     with torch.inference_mode():
         packed_states = encoder(packed)
-        monkeypatch.setattr(varlen, "enabled", False)
+        varlen.apply(encoder, False)
         rectangle = encoder(packed)
         compute_in(encoder, "float32")
         exact = encoder(packed)

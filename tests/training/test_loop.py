@@ -421,5 +421,5 @@ def test_bad_requests_are_refused_with_a_reason():
         fine_tune(model(), make_items(2), Recipe(settings=Settings(keep="best")), Seeds.all(0))
     with pytest.raises(MiniftError, match="epochs must be a whole number from 1 up, got 0"):
         Settings(epochs=0)
-    with pytest.raises(MiniftError, match="learning_rate must be positive, got -1"):
+    with pytest.raises(MiniftError, match="learning_rate must be a positive number, got -1"):
         Settings(learning_rate=-1)

@@ -152,7 +152,7 @@ def test_slanted_triangles_cut_is_not_lost_to_rounding_and_bad_shapes_are_refuse
     schedule = SlantedTriangular(cut_fraction=0.29)
     schedule.begin(100, 1)
     assert 0.29 * 100 < 29 and schedule.cut == 29
-    with pytest.raises(MiniftError, match="cut_fraction must lie between 0 and 1, got 0"):
+    with pytest.raises(MiniftError, match="cut_fraction must be between 0 and 1, got 0"):
         SlantedTriangular(cut_fraction=0)
-    with pytest.raises(MiniftError, match=r"ratio must be a number of at least 1, got 0\.5"):
+    with pytest.raises(MiniftError, match=r"ratio must be a number from 1 up, got 0\.5"):
         SlantedTriangular(ratio=0.5)

@@ -98,11 +98,11 @@ def parse_sentences(
             current.append((line, row))
         elif row != [""] and (row[0] != "#" or current):
             problems.append((line, f"{len(row)} columns, expected {width} as on most lines"))
-    _refuse_wrong_columns(sentences, problems, label_first)
+    _refuse_wrong_columns(sentences, problems, f"--text {tag_at} --label {word_at}")
     return sentences
 
 
-def _refuse_wrong_columns(sentences: list[Sentence], problems: Problems, label_first: bool) -> None:
+def _refuse_wrong_columns(sentences: list[Sentence], problems: Problems, turned: str) -> None:
     """Find columns that parse but cannot be what they are taken for."""
     words = [word for sentence in sentences for word in sentence.words]
     tags = [tag for sentence in sentences for tag in sentence.tags or ()]
@@ -112,8 +112,7 @@ def _refuse_wrong_columns(sentences: list[Sentence], problems: Problems, label_f
     if not all(map(TAG.fullmatch, tags)) and (
         more_tags_than_words or all(map(TAG.fullmatch, words))
     ):
-        remedy = "drop --label-first" if label_first else "pass --label-first"
-        problems.append((0, f"the words look like tags and the tags like words: {remedy}"))
+        problems.append((0, f"the words look like tags and the tags like words; try {turned}"))
     counted = [tuple(str(n + 1) for n in range(len(s.words))) for s in sentences]
     if len(words) > 1 and counted == [sentence.words for sentence in sentences]:
         problems.append((0, f"the first column only counts the words; {_SAY_WHICH}"))
