@@ -314,8 +314,8 @@ measured(
 # What it does *not* show: that BitFit is better than anything that learns from the same encoder.
 # Seed by seed, BitFit minus full fine-tuning is −0.04 to 0.04<!-- measured: over_full -->, BitFit
 # minus the head alone −0.03 to 0.05<!-- measured: over_head -->, BitFit minus as many random
-# scalars −0.05 to 0.05<!-- measured: over_random -->, and no mean is larger than the spread printed
-# beside it. Look at the control: scalars drawn blindly do as well, so nothing here says that
+# scalars −0.05 to 0.05<!-- measured: over_random -->, and no mean is clearly larger than the spread
+# printed beside it. Look at the control: scalars drawn blindly do as well, so nothing here says that
 # *biases* are the right scalars to move. Look at the head: on these texts the encoder hardly needs
 # to move at all. Reviews of a dozen words and an encoder of three layers are not where these
 # methods come apart.
