@@ -82,7 +82,7 @@ pool = subset(data.train, 300, 0)  # the texts that a person could be asked abou
 #
 # The first and the third text get the same prediction on average, a half, with the largest entropy
 # there is. Only the third is worth a label: there the crowd *disagrees*. BALD is the entropy of the
-# mean less the mean entropy of the passes,
+# mean minus the mean entropy of the passes,
 #
 # ```
 # BALD  =  H[ mean of p ]  −  mean of H[ p ]            H[p] = − Σ p ln p
@@ -400,7 +400,7 @@ measured(first_class=negatives(first), mixed=mixed[0])
 #
 # B after A: A says nothing about how the crowd splits on B, so it is worth .3681 still.
 # The copy after A: the two labels agree with probability .82, p = (.41, .09, .09, .41):
-#     H = 1.1645, less 2 · .3251 = .5143 for both, so .5143 − .3681 = .1463 more
+#     H = 1.1645, minus 2 · .3251 = .5143 for both, so .5143 − .3681 = .1463 more
 # ```
 
 # %%
@@ -577,8 +577,8 @@ with tempfile.TemporaryDirectory() as folder:
         os.chdir(here)
 
 # %% [markdown]
-# Every answer is on the disk before the next text appears, and a command that was killed is given
-# again. `--strategy` is `bald` (the default), `batch_bald`, `entropy`, `margin`, `least_confidence`
+# Every answer is on the disk before the next text appears, and a command that was killed can
+# be given again. `--strategy` is `bald` (the default), `batch_bald`, `entropy`, `margin`, `least_confidence`
 # or `random`. If you can afford it, label a random part as well: chosen texts are not a sample of your
 # data, and an accuracy on them is not that on new texts. Whether asking pays on data like yours is a
 # question for `minift active simulate`, on a labelled set.

@@ -346,7 +346,7 @@ against = {
     name: mean_sd([a - b for a, b in zip(values, scores["labels alone"])])
     for name, values in scores.items()
 }
-print(f"{'':<34}F1 less labels alone   words tagged as the teacher does")
+print(f"{'':<34}F1 minus labels alone  words tagged as the teacher does")
 for name in scores:
     print(f"{name:<34}{against[name][0]:+.3f} ± {against[name][1]:.3f}         {agree[name]:.3f}")
 measured(

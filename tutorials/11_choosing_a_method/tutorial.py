@@ -301,7 +301,7 @@ measured(
 # Each answers all test texts; then 100 of these texts are drawn to choose by, and the others are
 # reported on. Many times, since the answer matrix is there already:
 
-# %% alt="Three histograms of the chosen run's score less the mean of all twelve runs on the same texts. If the run is reported on the texts it was chosen by, the histogram lies about two points above 0. Reported on the other texts, it lies around 0, as it does for a run drawn at random."
+# %% alt="Three histograms of the chosen run's score minus the mean of all twelve runs on the same texts. If the run is reported on the texts it was chosen by, the histogram lies about two points above 0. Reported on the other texts, it lies around 0, as it does for a run drawn at random."
 head = minift.recipe("head")
 quick = fixed_steps(head.settings, 60)
 gold = [example.label for example in data.test]
