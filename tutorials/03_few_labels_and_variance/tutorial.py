@@ -168,7 +168,7 @@ for stream, scores in sources.items():
 # have given another figure. If each text is right with probability *a*, the accuracy on *n* texts
 # has standard deviation √(a (1 − a) / n).
 
-# %% alt="Dot plot of test accuracy with 50 labels, five dots per row: only the subset of labels changes, only the head, only the order, only dropout. The first row spreads widest, over ten points; the last hardly at all."
+# %% alt="Dot plot of test accuracy with 50 labels, five dots per row: only the subset of labels changes, only the head, only the order, only dropout. The first two rows spread over five points, the third over three; the last hardly at all."
 test_set = math.sqrt(start * (1 - start) / len(data.test))
 figure, axes = plt.subplots(figsize=(5.8, 2.2))
 rows = {f"only {stream} differs": scores for stream, scores in sources.items()}
@@ -187,24 +187,26 @@ measured(without_subset=math.sqrt(sd["head"] ** 2 + sd["order"] ** 2 + sd["dropo
 # %% [markdown]
 # What this shows, in points of accuracy (hundredths):
 #
-# - Which labels are drawn matters most here: a standard deviation of
-#   2.5 to 5 %<!-- measured: sd_subset -->. Training cannot help that; choosing the texts to be labelled
-#   may, which is what active learning is about.
-# - The head's random weights and the order of the texts matter: 1 to 3.5 %<!-- measured: sd_head --> and
-#   1 to 3.5 %<!-- measured: sd_order -->. Nothing in the data is different there. It is the program
-#   that disagrees with itself.
+# - Which labels are drawn matters: a standard deviation of 1.5 to 5 %<!-- measured: sd_subset -->.
+#   Training cannot help that; choosing the texts to be labelled may, which is what active learning is
+#   about.
+# - The head's random weights matter as much here, 1 to 4 %<!-- measured: sd_head -->, and the order of the
+#   texts somewhat less, 0.5 to 3.5 %<!-- measured: sd_order -->. Nothing in the data is different there. It
+#   is the program that disagrees with itself.
 # - Dropout alone does little here, 0 to 1.5 %<!-- measured: sd_dropout -->. A likely reason:
 #   its masks are many and small, and their effects cancel over the run.
 # - The test set adds 2.4 to 2.5 %<!-- measured: sd_test --> that no number of runs removes, because all
 #   runs share it. It hits two methods compared on the same test set alike, at least in part.
 #
-# What it does *not* show: exact figures. Look back at section 2. There *all* streams changed at once, so
-# the spread should be at least that of the subset alone; but those four runs have a standard
-# deviation of only 1 to 2.5 %<!-- measured: sd_50 -->. There is no contradiction: a standard deviation from
-# four or five runs is that uncertain itself.
+# What it does *not* show: exact figures, or which source is the largest. Look back at section 2. There
+# *all* streams changed at once, and independent variances add up. Head, order and dropout alone give
+# 1.5 to 5 %<!-- measured: without_subset -->; with the subset it should be more. Yet those four runs have a
+# standard deviation of 1 to 4.5 %<!-- measured: sd_50 -->, which is hardly more than that. There is no
+# contradiction: a standard deviation from four or five runs is that uncertain itself. (In an earlier
+# build of this page, with other seeds, the subset was clearly first.)
 #
 # So what is the sentence at the top of this page worth? Little. A step from 63 to 67 %<!-- given --> is
-# about one standard deviation of *one* run at 50 labels. Three habits follow: several seeds; the same draws for all methods, so that their differences do not
+# what two runs of *one* program easily differ by at 50 labels. Three habits follow: several seeds; the same draws for all methods, so that their differences do not
 # contain the luck of the draw; and the spread printed beside the mean.
 
 # %% [markdown]
