@@ -22,7 +22,7 @@ from minift.errors import MiniftError
 from minift.files import atomic_write, digest, file_digest, locked
 from minift.journal import append_log, read_log
 
-FORMAT = 2  # of the folder; in 1 a seed drew other examples, heads and orders
+FORMAT = 2  # of the folder; in 1 a seed meant other heads, orders and masks
 
 
 @dataclass

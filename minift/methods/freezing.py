@@ -61,7 +61,7 @@ def freeze(layers: int = 0, embeddings: bool | None = None) -> Trainable:
 
 
 def head_only() -> Trainable:
-    """Return BitFit's "frozen" baseline as `trainable` slot: the head learns, the encoder not."""
+    """Return the `trainable` slot of BitFit's "frozen" baseline: only the head learns."""
 
     def trainable(model: nn.Module, epoch: int = 1) -> list[str]:
         head = [name for name, _ in model.named_parameters() if part_of(name) == "head"]

@@ -144,7 +144,7 @@ def test_bad_input_ends_in_one_line(world, tmp_path, capsys):
     assert "line 2: 3 columns, expected 2" in refused("--train", tmp_path / "wide.conll")
     assert "belong to --train" in refused("--labels=3")
     assert "--steps must be a whole number from 1 up" in refused("--steps=0")
-    assert "--learning-rate must be positive" in refused("--learning-rate=0")
+    assert "--learning-rate must be a positive number" in refused("--learning-rate=0")
     (tmp_path / "classes.csv").write_text("text,label\ngood,1\nbad,0\n")
     assert "tagging needs a token file" in refused("--train", tmp_path / "classes.csv")
     changed = tmp_path / "teacher"

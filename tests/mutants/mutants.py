@@ -1439,8 +1439,8 @@ RESUMED = [
         "minift/methods/recipes.py",
         (
             "a schedule of a set length gets more epochs on few labels",
-            "replace(settings, epochs=epochs, min_steps=0)",
-            "replace(settings, epochs=epochs)",
+            "settings = replace(settings, epochs=epochs)",
+            "settings = replace(settings, min_steps=epochs)",
             RECIPES
             + "test_every_method_has_the_same_floor_of_steps"
             + "_but_schedules_of_a_set_length_keep_theirs",
@@ -1611,9 +1611,10 @@ SEVERAL = [
         "minift/methods/fast_fisher.py",
         (
             "each process scores weights by its own examples",
-            "    team.sum_over_ranks(scores.values())\n",
+            "    team.sum_tensors(scores.values())\n",
             "",
-            TEN_STEPS + "[child-d:0.3-2]",
+            "tests/methods/test_fisher.py"
+            "::test_a_team_that_shares_the_examples_gets_the_scores_of_one_process",
             "Child-Tuning D selects another child in each process",
         ),
     ),
@@ -1861,8 +1862,8 @@ HALVES = [
         "minift/methods/fisher.py",
         (
             "Fisher scores are computed in bf16",
-            '                module.precision = "float32"\n',
-            "                pass\n",
+            "        with full_precision(model):\n",
+            "        if True:\n",
             PRECISION + "test_fisher_scores_are_those_of_float32_and_the_precision_is_put_back",
             "masks are drawn from scores of 8 bits",
         ),

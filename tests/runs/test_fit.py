@@ -1,0 +1,209 @@
+"""Every method is the same method on every path that trains.
+
+claim                                                        oracle
+each word of the table, through `fit`, `train`, a round of   the same weights, bit for bit
+active learning, a simulation, a project and a comparison
+no word is dropped on the way                                the weights of another word
+what decides by the development split is refused without     error words; nothing is built
+one, in one sentence
+epochs in which less learns: `fit` comes to what the loop    the loop by itself, in float64
+comes to
+how many learn is what can change                            counted from the weights
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from minift.active import simulate as simulation
+from minift.active.loop import fit as round_of
+from minift.active.loop import fixed_steps
+from minift.active.simulate import Plan, simulate
+from minift.cli.main import main
+from minift.compare import workers
+from minift.compare.workers import Job, run_once
+from minift.errors import MiniftError
+from minift.label.ledger import open_ledger
+from minift.label.project import load_project, start
+from minift.label.rounds import train as train_project
+from minift.methods.recipes import WORDS, recipe
+from minift.runs.fit import fit
+from minift.runs.folder import load_run
+from minift.runs.train import train
+from minift.runs.tuned import FineTuned, build
+from minift.training.loop import Seeds, Settings
+from tests.tiny import checkpoint, reviews
+from tests.training.test_loop import weights
+
+ARGUMENTS = {
+    "full-sqrt": "0.3",
+    "freeze": "1",
+    "child-f": "0.3",
+    "child-d": "0.3",
+    "layerwise": "0.1",
+    "hybrid": "9",
+    "early-stopping": "1",
+}
+NAMES = [f"{word}:{ARGUMENTS[word]}" if word in ARGUMENTS else word for word in WORDS]
+NAMES += ["bitfit:query,intermediate+child-f:0.5+layerwise:0.5+slanted"]
+DECIDING = {"adaptive", "early-stopping:1"}  # by the development split
+TWINS = {"original", "stable"}  # which differ in nothing but their numbers of epochs
+DATA, SEED, STEPS = reviews(48), 3, 20  # 24 texts to learn from: ten epochs of two steps
+Weights = dict[str, torch.Tensor]
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory) -> Path:
+    return checkpoint(tmp_path_factory.mktemp("encoder"))
+
+
+def settings_of(name: str) -> Settings:
+    settings = fixed_steps(recipe(name).settings, STEPS)
+    # At this rate the validation loss soon rises, so that there is something to decide.
+    return replace(settings, learning_rate=3e-3) if name in DECIDING else settings
+
+
+def by_fit(name: str, encoder: Path, scratch: Path, data=DATA) -> Weights:
+    def validate(tuned: FineTuned) -> tuple[float, float]:
+        found = tuned.evaluate(data.dev)
+        return found.loss, found.scores["accuracy"]
+
+    tuned = build(data, encoder, Seeds.all(SEED))
+    chosen = replace(recipe(name), settings=settings_of(name))
+    fit(
+        tuned, tuned.items(data.train), chosen, Seeds.all(SEED),
+        validate=validate if data.dev and name in DECIDING else None,
+    )  # fmt: skip
+    return weights(tuned.model)
+
+
+def by_train(name: str, encoder: Path, scratch: Path, data=DATA) -> Weights:
+    chosen = {"seeds": Seeds.all(SEED), "settings": settings_of(name)}
+    tuned, _ = train(data, encoder, recipe(name), **chosen)
+    return weights(tuned.model)
+
+
+def by_a_round(name: str, encoder: Path, scratch: Path, data=DATA) -> Weights:
+    method, settings = recipe(name), settings_of(name)
+    return weights(round_of(data, data.train, encoder, method, Seeds.all(SEED), settings).model)
+
+
+def by_simulation(name: str, encoder: Path, scratch: Path, data=DATA) -> Weights:
+    found: list[FineTuned] = []
+
+    def watched(*args, **options) -> FineTuned:
+        found.append(round_of(*args, **options))
+        return found[-1]
+
+    plan = Plan(("random",), (SEED,), rounds=0, initial=len(data.train), steps=STEPS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(simulation, "fit", watched)
+        patch.setattr(simulation, "initial_set", lambda pool, *_: [e.id for e in pool])  # in order
+        simulate(data, encoder, recipe(name), plan, scratch / "simulation")
+    (tuned,) = found
+    return weights(tuned.model)
+
+
+def by_project(name: str, encoder: Path, scratch: Path, data=DATA) -> Weights:
+    pool, out = scratch / "pool.txt", scratch / "project"
+    pool.write_text("\n".join(e.text for e in data.train) + "\n", encoding="utf-8")
+    start(pool, data.labels, encoder, out, method=name, seed=SEED, steps=STEPS)
+    project = load_project(out)
+    with open_ledger(project.ledger, project.ids, project.labels) as ledger:
+        ledger.query(project.ids, [0.0] * len(project.ids), "random", 0, 1)
+        for id, example in zip(project.ids, data.train, strict=True):
+            ledger.label(id, example.label, "test")
+    folder, _ = train_project(out)
+    return weights(load_run(folder).model)
+
+
+def by_comparison(name: str, encoder: Path, scratch: Path, data=DATA) -> Weights:
+    plan = workers.Plan(
+        data=data, encoder=encoder, settings={name: settings_of(name)},
+        choosing=frozenset({name} & DECIDING), selection=None, grid=False, trained={name: 0},
+        device="cpu", weights=scratch / "weights",
+    )  # fmt: skip
+    run_once(plan, Job(name, len(data.train), SEED))
+    (folder,) = (scratch / "weights").iterdir()
+    return weights(load_run(folder).model)
+
+
+PATHS: dict[str, Callable[..., Weights]] = {
+    "fit": by_fit, "train": by_train, "a round": by_a_round, "simulate": by_simulation,
+    "project": by_project, "compare": by_comparison,
+}  # fmt: skip
+WITHOUT = {"a round", "simulate", "project"}  # paths that have no development split
+
+
+@pytest.fixture(scope="module")
+def trained(encoder, tmp_path_factory) -> dict[tuple[str, str], Weights]:
+    """The weights of each method on each path that can run it."""
+    found = {}
+    for name in NAMES:
+        for path, train_by in PATHS.items():
+            if name not in DECIDING or path not in WITHOUT:
+                found[name, path] = train_by(name, encoder, tmp_path_factory.mktemp("made"))
+    return found
+
+
+def same(one: Weights, other: Weights) -> bool:
+    assert one.keys() == other.keys()
+    return all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def test_every_word_of_the_table_has_its_place_here():
+    assert [name.split(":")[0] for name in NAMES[: len(WORDS)]] == list(WORDS)
+    assert {n for n in NAMES if recipe(n).schedule().needs_dev_loss} == DECIDING
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_method_gives_the_same_weights_on_every_path(name, trained):
+    paths = [path for path in PATHS if (name, path) in trained]
+    assert len(paths) == (3 if name in DECIDING else 6)
+    for path in paths[1:]:
+        assert same(trained[name, path], trained[name, "fit"]), f"{name} by {path}"
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_no_path_drops_a_word_of_a_method(path, trained):
+    """Once `layerwise:0.1` was trained as `full` in all of `minift active`."""
+    names = [name for name in NAMES if (name, path) in trained]
+    for name in names:
+        alike = {other for other in names if same(trained[other, path], trained[name, path])}
+        assert alike == (TWINS if name in TWINS else {name})
+
+
+@pytest.mark.parametrize("name", sorted(DECIDING))
+@pytest.mark.parametrize("path", PATHS)
+def test_what_decides_by_the_development_split_is_refused_without_one(
+    name, path, encoder, tmp_path
+):
+    bare = replace(DATA, dev=())
+    with pytest.raises(
+        MiniftError, match=r"decides by (the development|a validation) split"
+    ) as refused:
+        PATHS[path](name, encoder, tmp_path, bare)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["train", "--method", "adaptive"],
+        ["compare", "--methods", "full,adaptive"],
+        ["active", "simulate", "--method", "adaptive", "--rounds", "1"],
+    ],
+)
+def test_the_commands_refuse_it_too(command, encoder, tmp_path, capsys):
+    file = tmp_path / "train.jsonl"
+    rows = [json.dumps({"text": e.text, "label": e.label}) for e in DATA.train]
+    file.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    splits = ["--train", str(file), "--test", str(file), "--encoder", str(encoder)]
+    assert main([*command, *splits, "--out", str(tmp_path / "out")]) == 1
+    assert "development split" in capsys.readouterr().err
