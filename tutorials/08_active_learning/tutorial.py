@@ -296,7 +296,7 @@ measured(
 # Thirty passes over 120 texts nobody has labelled. On the left each text is a dot: doubt in all
 # against BALD. On the right three kinds of texts, one dot per pass:
 
-# %% alt="Left: scatter of BALD against entropy for 120 texts. BALD is less than a hundredth of the entropy and does not follow it. Right: six texts as rows of thirty dots each. The two of highest BALD spread over a quarter of the axis, the two of high entropy and low BALD huddle around a half, the two of lowest entropy huddle around seven tenths."
+# %% alt="Left: scatter of BALD against entropy for 120 texts. BALD is about a hundredth of the entropy or less and does not follow it. Right: six texts as rows of thirty dots each. The two of highest BALD spread over a quarter of the axis, the two of high entropy and low BALD huddle around a half, the two of lowest entropy huddle around seven tenths."
 rest = [example for example in pool if example not in subset(data.train, 64, 0)][:120]
 passes = mc_predict(tuned, rest, 30)  # (passes, texts, classes)
 score, doubt = bald(passes), entropy(passes)
