@@ -24,7 +24,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from minift.errors import MiniftError
+from minift.errors import MiniftError, require
 
 Score = Callable[[Tensor], Tensor]
 _NOTHING = 1e-12  # nats; above the rounding of float64, far below any difference that matters
@@ -172,8 +172,7 @@ def select(scores: Tensor, budget: int, seed: int) -> list[int]:
     Raises:
         MiniftError: if a score is not finite, or nothing is asked for.
     """
-    if budget < 1:
-        raise MiniftError(f"the budget must be at least 1, got {budget}")
+    require(budget >= 1, "the budget", budget, "at least 1")
     scores = scores.detach().double().cpu()
     if not scores.isfinite().all():
         first = int((~scores.isfinite()).nonzero()[0])

@@ -31,17 +31,11 @@ PAIRS = 3  # of consecutive models, over which that mean is taken
 
 @dataclass(frozen=True)
 class Look:
-    """What a round's model says of a fixed set of texts, the same in every round.
+    """What a round's model says of a fixed set of texts, the same in every round."""
 
-    Args:
-        labelled: labels it was trained on.
-        uncertainty: mean entropy of its predictions as a share of the largest possible, 0 to 1.
-        predictions: class index of each text (or word).
-    """
-
-    labelled: int
-    uncertainty: float
-    predictions: tuple[int, ...]
+    labelled: int  # labels it was trained on
+    uncertainty: float  # mean entropy of its predictions as a share of the largest possible, 0 to 1
+    predictions: tuple[int, ...]  # class index of each text (or word)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ Proof    tests/active/test_curves.py
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,7 +37,15 @@ from minift.compare.page import (
     markdown,
     text_table,
 )
-from minift.compare.statistics import FEWEST, Difference, Interval, sentence, summary
+from minift.compare.statistics import (
+    FEWEST,
+    Difference,
+    difference_cells,
+    points,
+    sentence,
+    signed,
+    summary,
+)
 from minift.files import atomic_write
 
 NOTES = (
@@ -49,10 +56,9 @@ NOTES = (
     "from the first to the last count. It is one number per seed, so each strategy is tested once. "
     "The intervals at single counts are many and not independent: one that excludes 0 is not a "
     "finding by itself.",
-    "Saved: the first count at which random's mean curve reaches a score, minus the strategy's. "
-    "The bootstrap resamples seeds and is too narrow for a handful of them. The sentence at the "
-    "top takes the highest score that both have at their ends, and claims a saving only if the "
-    "whole curves differ, too.",
+    "Saved: the first count at which random's mean curve reaches the highest score that both have "
+    "at their ends, minus the strategy's. The bootstrap resamples seeds and is too narrow for a "
+    "handful of them; a saving is claimed only if the whole curves differ, too.",
     "An interval covers what changes with the seed. It does not cover the choice of the test "
     "examples, of the data set, or of the encoder.",
     "Equal labels are not equal cost: see the minutes.",
@@ -85,14 +91,16 @@ def saved_sentence(study: Study, strategy: str, advantage: float) -> str:
         strategy: which.
         advantage: of its whole curve, 0 where none can be seen; a saving must agree with it.
     """
-    found = labels_saved(study, strategy)
-    if found is None:
+    saved = labels_saved(study, strategy)
+    if saved is None:
         return ""
-    saved, _ = found
+    ends = f"none, it needs {FEWEST} seeds"
+    if saved.interval:
+        ends = " to ".join(f"{end:+,.0f}" for end in saved.interval)
     text = f"labels saved by {strategy} at equal {study.metric}: "
     where = (
-        f"{_points(saved.level)} points with {saved.needs:,.0f} labels, {REFERENCE} with "
-        f"{saved.random_needs:,.0f}; 95% bootstrap interval {_ends(saved.interval)}"
+        f"{points(saved.level)} points with {saved.needs:,.0f} labels, {REFERENCE} with "
+        f"{saved.random_needs:,.0f}; 95% bootstrap interval {ends}"
     )
     if not (saved.seen and saved.labels * advantage > 0):
         return text + f"none that can be seen ({where})"
@@ -108,8 +116,8 @@ def scores_table(study: Study) -> Table:
         if not (scores := list(study.column(strategy, number).values())):
             return ""
         found = summary(scores)
-        spread = "" if found.sd is None else f" ± {_points(found.sd)}"
-        return _points(found.mean) + spread + f" ({found.n})" * (found.n < len(study.seeds))
+        spread = "" if found.sd is None else f" ± {points(found.sd)}"
+        return points(found.mean) + spread + f" ({found.n})" * (found.n < len(study.seeds))
 
     return _by_count(study, cell)
 
@@ -130,10 +138,14 @@ def _by_count(study: Study, cell: Callable[[str, int], str]) -> Table:
 
 
 def differences_table(study: Study) -> Table:
-    """Return the paired differences to random at each count, and over the whole curve."""
-    columns = [[*at_each_count(study, s), d] for s, d in whole_curves(study).items()]
-    names = [*(_count(study, n) for n in study.rounds), "whole curve"]
-    rows = ((name, *map(_difference, row)) for name, row in zip(names, zip(*columns)))
+    """Return the paired differences to random at each count."""
+
+    def cell(d: Difference) -> str:
+        ends = f" ({signed(d.interval[0])} to {signed(d.interval[1])})" if d.interval else ""
+        return signed(d.mean) + ends if d.differences else ""
+
+    columns = zip(*(at_each_count(study, strategy) for strategy in study.others))
+    rows = ((_count(study, n), *map(cell, row)) for n, row in zip(study.rounds, columns))
     return Table(("labels", *study.others), tuple(rows))
 
 
@@ -141,37 +153,9 @@ def tests_table(study: Study) -> Table:
     """Return the one test of each strategy."""
     differences = whole_curves(study)
     adjusted = corrected(differences)
-
-    def p(value: float | None) -> str:
-        return "" if value is None else f"{value:.3f}" if value >= 0.0005 else "<0.001"
-
-    rows = (
-        (
-            strategy,
-            _signed(d.mean) if d.differences else "",
-            *(f"{_signed(i[0])} to {_signed(i[1])}" if i else "" for i in (d.t, d.bootstrap)),
-            *(p(d.p), p(adjusted.get(strategy))),
-            str(len(d.differences)),
-        )
-        for strategy, d in differences.items()
-    )
+    rows = ((s, *difference_cells(d, adjusted.get(s))) for s, d in differences.items())
     header = ("strategy", "difference", "95% CI (t)", "95% CI (bootstrap)", "p", "p (Holm)")
     return Table((*header, "seeds"), tuple(rows))
-
-
-def saved_table(study: Study) -> Table | None:
-    """Return the labels saved at each score that a strategy reaches."""
-    rows = []
-    for strategy in study.others:
-        _, levels = labels_saved(study, strategy) or (None, [])
-        for s in levels:
-            reached = math.isfinite(s.random_needs)
-            needs = f"{s.random_needs:,.0f}" if reached else "not reached"
-            saved = f"{round(s.labels):+,}" if reached else ""
-            ends = _ends(s.interval) if s.interval else ""
-            rows.append((f"{strategy} {_points(s.level)}", f"{s.needs:,.0f}", needs, saved, ends))
-    header = ("at equal score", "labels needed", f"{REFERENCE} needs", "saved", "95% bootstrap")
-    return Table(header, tuple(rows)) if rows else None
 
 
 def cost_table(study: Study) -> Table:
@@ -207,14 +191,14 @@ def plot(study: Study) -> Curves:
     """Return the mean learning curves with their bands."""
     lines = []
     for strategy in study.strategies:
-        points, ends = [], []
+        places, ends = [], []
         for number in study.rounds:
             if scores := [100 * score for score in study.column(strategy, number).values()]:
-                points.append((study.place(number), sum(scores) / len(scores)))
+                places.append((study.place(number), sum(scores) / len(scores)))
                 ends.append(band(scores))
         known = [(low, min(high, 100.0)) for low, high in filter(None, ends)]
         bands = tuple(known) if len(known) == len(ends) else ()
-        lines.append(Line(strategy, tuple(points), bands, reference=strategy == REFERENCE))
+        lines.append(Line(strategy, tuple(places), bands, reference=strategy == REFERENCE))
     caption = f"{_capital(study.metric)} in points: mean over the seeds"
     if any(line.band for line in lines):
         caption += "; the band is the 95% interval of the mean (t)"
@@ -252,8 +236,6 @@ def page(study: Study) -> list[Block]:
             Heading("The one test of each strategy: the whole curve", 3),
             tests_table(study),
         ]
-        if table := saved_table(study):
-            blocks += [Heading(f"Labels saved at equal {study.metric}"), table]
     blocks += [
         Heading("Cost, in minutes"),
         cost_table(study),
@@ -264,23 +246,11 @@ def page(study: Study) -> list[Block]:
     if without := missing_classes(study):
         blocks += [Paragraph("Curves that began without an example of some class:")]
         blocks.append(Bullets(tuple(without)))
-    blocks += [Heading("How to read this"), Bullets((*NOTES, *_chance(study)))]
+    blocks += [Heading("How to read this"), Bullets(NOTES)]
     hidden = ("event", "n", "check", "format")
     if shown := tuple(f"{k}: {v}" for k, v in setup.items() if k not in hidden):
         blocks += [Heading("Settings"), Bullets(shown)]
     return blocks
-
-
-def _chance(study: Study) -> list[str]:
-    """Say how often several tests find something where there is nothing."""
-    tested = len(corrected(whole_curves(study)))
-    if tested < 2:
-        return []
-    return [
-        f"{tested} strategies were tested. If none differed from {REFERENCE}, the chance that at "
-        f"least one interval excludes 0 would be up to {1 - 0.95**tested:.0%}; Holm's p-values "
-        "allow for that."
-    ]
 
 
 def short_text(rounds: Sequence[dict[str, Any]], setup: dict[str, Any] | None = None) -> str:
@@ -293,13 +263,7 @@ def short_text(rounds: Sequence[dict[str, Any]], setup: dict[str, Any] | None = 
 
 
 def write_report(out: str | Path, rounds: Sequence[dict[str, Any]], setup: dict[str, Any]) -> None:
-    """Write report.html and report.md into the folder `out`.
-
-    Args:
-        out: folder of the simulation.
-        rounds: at least one record of `simulate`; curves may be unfinished.
-        setup: the first event of simulation.jsonl.
-    """
+    """Write report.html and report.md into `out`; curves may be unfinished."""
     blocks = page(study(rounds, setup))
     atomic_write(Path(out) / "report.html", html(blocks))
     atomic_write(Path(out) / "report.md", markdown(blocks))
@@ -307,30 +271,6 @@ def write_report(out: str | Path, rounds: Sequence[dict[str, Any]], setup: dict[
 
 def _count(study: Study, number: int) -> str:
     return f"{study.place(number):,.0f}"
-
-
-def _ends(interval: Interval | None) -> str:
-    if interval is None:
-        return f"none, it needs {FEWEST} seeds"
-    if math.isinf(interval[0]):
-        return "not reached"
-    low, high = (f"{end:+,.0f}" if math.isfinite(end) else "not reached" for end in interval)
-    return f"{low} to {high}"
-
-
-def _difference(d: Difference) -> str:
-    if not d.differences:
-        return ""
-    ends = f" ({_signed(d.interval[0])} to {_signed(d.interval[1])})" if d.interval else ""
-    return _signed(d.mean) + ends
-
-
-def _points(score: float) -> str:
-    return f"{100 * score:.1f}"
-
-
-def _signed(score: float) -> str:
-    return f"{100 * score:+.1f}"
 
 
 def _capital(text: str) -> str:

@@ -22,19 +22,16 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
-from minift.active.loop import fit
-from minift.data.examples import Dataset, Example, TaggedExample, gold_classes
+from minift.active.loop import Learner
+from minift.data.examples import Example, TaggedExample, gold_classes
 from minift.data.metrics import evaluate_classification, headline, majority_baseline
-from minift.errors import MiniftError
-from minift.runs.tuned import Head
-from minift.training.loop import Recipe, Seeds, Settings
+from minift.errors import require
+from minift.training.loop import Seeds
 
 FEWEST = 40  # labelled texts; a fold of fewer than 10 says nothing
 FOLDS = 4
@@ -47,43 +44,29 @@ FALL = 0.02  # a curve that falls by more, and by more than it rises, follows no
 
 @dataclass(frozen=True)
 class Forecast:
-    """What more labels would bring.
+    """What more labels would bring."""
 
-    Args:
-        sentence: the answer in words.
-        sizes: numbers of training texts.
-        scores: cross-validated score at each size, the mean over the folds.
-        gain: expected rise of the score, from all labels of today; None if nothing can be said.
-        low, high: its 95% interval, or None.
-    """
-
-    sentence: str
-    sizes: tuple[int, ...] = ()
-    scores: tuple[float, ...] = ()
-    gain: float | None = None
-    low: float | None = None
+    sentence: str  # the answer in words
+    sizes: tuple[int, ...] = ()  # numbers of training texts
+    scores: tuple[float, ...] = ()  # cross-validated score at each size, the mean over the folds
+    gain: float | None = None  # expected rise of the score; None if nothing can be said
+    low: float | None = None  # its 95% interval
     high: float | None = None
 
 
 def forecast_labels(
-    dataset: Dataset,
+    learner: Learner,
     labelled: Sequence[Example],
-    encoder: str | Path,
-    method: Recipe,
-    settings: Settings,
     seed: int = 0,
     *,
     more: int = 100,
     progress: bool = False,
-    head: Head = "linear",
-    device: torch.device | str = "cpu",
 ) -> Forecast:
     """Forecast what `more` labels would bring; trains `FOLDS` times `len(SHARES)` models.
 
     Args:
-        dataset: says what the classes and the metric are; its splits are not read.
+        learner: how models are made; the splits of its data set are not read.
         labelled: all labelled texts, each with its label.
-        encoder, method, settings, head, device: as for `minift.active.loop.fit`.
         seed: of the folds, of all streams of training, and of the interval.
         more: labels that would be added.
         progress: show a bar on standard error.
@@ -91,11 +74,10 @@ def forecast_labels(
     Raises:
         MiniftError: if `more` is less than 1, or training fails.
     """
-    if more < 1:
-        raise MiniftError(f"more must be at least 1 label, got {more}")
+    require(more >= 1, "more", more, "at least 1 label")
     if len(labelled) < FEWEST:
         return Forecast(_nothing(more, f"there are {len(labelled)} labels, and it takes {FEWEST}"))
-    folds = make_folds(labelled, seed)
+    dataset, folds = learner.dataset, make_folds(labelled, seed)
     smallest = len(labelled) - max(map(len, folds))  # training set of a fold
     sizes = tuple(round(share * smallest) for share in SHARES)
     scores = np.zeros((FOLDS, len(sizes)))
@@ -105,19 +87,15 @@ def forecast_labels(
             rest = [example for example in labelled if example.id not in away]
             order = np.random.default_rng((seed, number)).permutation(len(rest))
             for column, size in enumerate(sizes):  # a smaller draw is part of a larger one
-                part = [rest[i] for i in order[:size]]
-                tuned = fit(
-                    dataset, part, encoder, method, Seeds.all(seed), settings, None, device, head
-                )
+                tuned = learner.fit([rest[i] for i in order[:size]], Seeds.all(seed))
                 found = tuned.evaluate([labelled[i] for i in held])
                 scores[number, column] = headline(dataset.metric, found.scores)
                 bar.update()
     constant = 0.0
     if dataset.task == "classification":
         gold = gold_classes(labelled)
-        guessed = evaluate_classification(
-            gold, majority_baseline(gold, gold, dataset.labels), dataset.labels
-        )
+        guess = majority_baseline(gold, gold, dataset.labels)
+        guessed = evaluate_classification(gold, guess, dataset.labels)
         constant = headline(dataset.metric, guessed)
     return judge(sizes, scores, len(labelled), more, seed, constant)
 
@@ -128,8 +106,9 @@ def make_folds(labelled: Sequence[Example], seed: int) -> list[list[int]]:
     The same text under two ids is never in two folds.
     """
     groups: dict[tuple[str | None, ...], list[int]] = defaultdict(list)
-    for index, example in enumerate(labelled):
-        groups[_text(example)].append(index)
+    for index, e in enumerate(labelled):
+        text = e.words if isinstance(e, TaggedExample) else (e.text, e.text_b)
+        groups[text].append(index)
     shuffled = np.random.default_rng(seed).permutation(len(groups))
     members = [list(groups.values())[i] for i in shuffled]
     members.sort(key=lambda group: str(getattr(labelled[group[0]], "label", "")))  # stable
@@ -137,12 +116,6 @@ def make_folds(labelled: Sequence[Example], seed: int) -> list[list[int]]:
     for turn, group in enumerate(members):
         found[turn % FOLDS] += group
     return [sorted(fold) for fold in found]
-
-
-def _text(example: Example) -> tuple[str | None, ...]:
-    if isinstance(example, TaggedExample):
-        return example.words
-    return example.text, example.text_b
 
 
 def judge(
@@ -153,15 +126,9 @@ def judge(
     seed: int = 0,
     constant: float = 0.0,
 ) -> Forecast:
-    """Extrapolate, and say what came out or why nothing can be said.
+    """Extrapolate (see `extrapolate`), and say what came out or why nothing can be said.
 
-    Args:
-        sizes: numbers of training texts, ascending.
-        scores: (folds, sizes)
-        now: labels that there are.
-        more: labels that would be added.
-        seed: of the interval.
-        constant: score of always giving the most frequent answer, by the same metric.
+    The score of always giving the most frequent answer, by the same metric, is `constant`.
     """
     means = scores.mean(0)
     steps = np.diff(means)
@@ -209,7 +176,7 @@ def extrapolate(
     seed: int = 0,
     now: int | None = None,
 ) -> tuple[float, float, float]:
-    """Return the expected gain from `more` labels and its 95% interval.
+    """Return the expected gain from `more` labels, and the low and high end of its 95% interval.
 
     Args:
         sizes: numbers of training texts, ascending; at least 3.
@@ -218,18 +185,9 @@ def extrapolate(
         seed: of the interval.
         now: labels that there are; None: the largest size.
 
-    Returns:
-        Gain, low, high. A law that only rises gives no gain below 0.
-
-    Raises:
-        MiniftError: if there are too few folds or sizes.
+    A law that only rises gives no gain below 0.
     """
     values, at = np.asarray(scores, dtype=np.float64), np.asarray(sizes, dtype=np.float64)
-    if values.ndim != 2 or values.shape[0] < 3 or values.shape[1] != len(at) or len(at) < 3:
-        raise MiniftError(
-            f"got scores of shape {values.shape} at {len(at)} sizes; expected (folds, sizes) with "
-            "at least 3 of each"
-        )
     now = int(at[-1]) if now is None else now
     folds = len(values)
     mean = values.mean(0)

@@ -1,6 +1,6 @@
 """One round of active learning: train on what is labelled, score the rest, ask.
 
-Claim    A round is `fit`, then `choose`. Texts are known by their ids, never by a place in a
+Claim    A round is `Learner.fit`, then `choose`. Texts are known by ids, never by a place in a
          shrinking list. Each round starts from the pretrained weights and takes a number of
          steps that was fixed beforehand, so no label is used that the budget does not count.
          The score of a sentence is the mean of its words', which does not prefer long sentences.
@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -29,8 +30,8 @@ from minift.active.advice import Look
 from minift.active.mc_dropout import Layers
 from minift.active.streaming import mc_predict, mc_stream
 from minift.data.examples import Dataset, Example, TaggedExample, gold_classes, gold_tags
-from minift.errors import MiniftError, nearest
-from minift.runs.fit import fit as runs_fit
+from minift.errors import MiniftError, require, require_known
+from minift.runs.fit import fit
 from minift.runs.tuned import FineTuned, Head, build
 from minift.speed.prefix import PrefixCache, prefix_cache
 from minift.training.loop import Recipe, Seeds, Settings, select
@@ -47,51 +48,31 @@ WATCHED = 500  # texts on which models of different rounds are compared, for the
 
 @dataclass(frozen=True)
 class Asking:
-    """How the next texts are chosen.
+    """How the next texts are chosen."""
 
-    Args:
-        strategy: one of `STRATEGIES`.
-        passes, layers: MC dropout, for BALD and BatchBALD (see `mc_stream`).
-    """
-
-    strategy: str = "bald"
-    passes: int = 10
-    layers: Layers = "trained"
+    strategy: str = "bald"  # one of `STRATEGIES`
+    passes: int = 10  # of MC dropout, for BALD and BatchBALD
+    layers: Layers = "trained"  # in which it samples (see `mc_stream`)
 
     def __post_init__(self) -> None:
-        if self.strategy not in STRATEGIES:
-            raise MiniftError(
-                f'unknown strategy "{self.strategy}"{nearest(self.strategy, STRATEGIES)} '
-                f"(strategies: {', '.join(STRATEGIES)})"
-            )
-        if self.passes < 1:
-            raise MiniftError(f"passes must be at least 1, got {self.passes}")
+        require_known("strategy", self.strategy, STRATEGIES)
+        require(self.passes >= 1, "passes", self.passes, "at least 1")
 
 
-@dataclass(frozen=True)
-class Choice:
-    """The texts to be labelled next.
+class Choice(NamedTuple):
+    """The texts to be labelled next."""
 
-    Args:
-        ids: of the texts, the most wanted first.
-        scores: why they were chosen; for batch_bald what each added to those before it.
-    """
-
-    ids: tuple[str, ...]
-    scores: tuple[float, ...]
+    ids: tuple[str, ...]  # of the texts, the most wanted first
+    scores: tuple[float, ...]  # why; for batch_bald what each added to those before it
 
 
 def initial_set(
     examples: Sequence[Example], count: int, seed: int, balanced: bool = False
 ) -> list[str]:
-    """Draw the texts of the first round, and return their ids.
+    """Draw the texts of the first round; a smaller draw of the same seed is part of a larger one.
 
-    Args:
-        examples: the pool, with its labels if `balanced`.
-        count: texts to draw.
-        seed: a smaller draw of the same seed is part of a larger one.
-        balanced: take each class in turn. That uses labels before anybody gave them, so it is
-            for studies; from a real pool, draw more texts instead.
+    `balanced` takes each class in turn. That uses labels before anybody gave them, so it is for
+    studies; from a real pool, draw more texts instead.
     """
     order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed))
     drawn = [examples[i] for i in order.tolist()]
@@ -122,6 +103,11 @@ def imbalance(counts: dict[str, int]) -> int:
     return max(counts.values()) - min(counts.values())
 
 
+def seed_of(seed: int, round: int) -> int:
+    """Return the seed of a round's masks and draws, which are others in each round."""
+    return 1_000_003 * seed + round
+
+
 def fixed_steps(settings: Settings, steps: int | None) -> Settings:
     """Return settings that train for `steps` optimizer steps, rounded up to whole epochs.
 
@@ -130,70 +116,63 @@ def fixed_steps(settings: Settings, steps: int | None) -> Settings:
     return settings if steps is None else replace(settings, epochs=None, steps=steps)
 
 
-def fit(
-    dataset: Dataset,
-    labelled: Sequence[Example],
-    encoder: str | Path,
-    method: Recipe,
-    seeds: Seeds,
-    settings: Settings,
-    warm: FineTuned | None = None,
-    device: torch.device | str = "cpu",
-    head: Head = "linear",
-    cache: PrefixCache | None = None,
-) -> FineTuned:
-    """Train on the labelled texts, without a validation split.
+@dataclass(frozen=True)
+class Learner:
+    """What the model of each round is made of."""
 
-    Args:
-        dataset: says what the classes are; a class without a text still has its logit.
-        labelled: the training examples.
-        encoder: pretrained weights to start from.
-        method, settings: what fills the slots, and for how long.
-        seeds: the random streams.
-        warm: a model to continue from instead of the pretrained weights; it is changed.
-        device: where to train.
-        head: of a new model; "cnn" is the paper's.
-        cache: see `frozen_states`; the model keeps it for its answers.
+    dataset: Dataset  # says what the classes are; a class without a text still has its logit
+    encoder: str | Path  # pretrained weights to start from
+    recipe: Recipe  # what fills the slots, and for how long
+    head: Head = "linear"  # "cnn" is the paper's
+    device: torch.device | str = "cpu"
 
-    Raises:
-        MiniftError: if nothing is labelled, or the method cannot do without validation.
-    """
-    tuned = warm or build(dataset, encoder, seeds, device, head, settings.precision)
-    if cache is not None and cache.fits(tuned.model):  # not so if `warm` has moved on
-        tuned = replace(tuned, cache=cache)
-    items = tuned.items(labelled, settings.other_pieces)
-    return runs_fit(tuned, items, replace(method, settings=settings), seeds).tuned
+    def build(self, seeds: Seeds) -> FineTuned:
+        """Return a model that has learned nothing yet."""
+        precision = self.recipe.settings.precision
+        return build(self.dataset, self.encoder, seeds, self.device, self.head, precision)
 
+    def fit(
+        self,
+        labelled: Sequence[Example],
+        seeds: Seeds,
+        warm: FineTuned | None = None,
+        cache: PrefixCache | None = None,
+    ) -> FineTuned:
+        """Train on the labelled texts, without a validation split.
 
-def frozen_states(
-    dataset: Dataset,
-    encoder: str | Path,
-    method: Recipe,
-    settings: Settings,
-    head: Head = "linear",
-    device: torch.device | str = "cpu",
-    folder: str | Path | None = None,
-) -> PrefixCache | None:
-    """Compute what frozen layers make of the training and test texts, for all rounds and seeds.
+        Args:
+            labelled: the training examples.
+            seeds: the random streams.
+            warm: a model to continue from instead of the pretrained weights; it is changed.
+            cache: see `states`; the model keeps it for its answers.
 
-    Args:
-        dataset, encoder, method, settings, head, device: those of the rounds.
-        folder: for states too large for memory (see `PrefixCache`).
+        Raises:
+            MiniftError: if nothing is labelled, or the method cannot do without validation.
+        """
+        tuned = warm or self.build(seeds)
+        if cache is not None and cache.fits(tuned.model):  # not so if `warm` has moved on
+            tuned = replace(tuned, cache=cache)
+        items = tuned.items(labelled, self.recipe.settings.other_pieces)
+        return fit(tuned, items, self.recipe, seeds).tuned
 
-    Returns:
-        None where no layer is frozen, or the frozen ones have dropout.
-    """
-    if settings.prefix_dropout:
-        return None
-    tuned = build(dataset, encoder, Seeds.all(0), device, head, settings.precision)
-    select(tuned.model, method.trainable)
-    items = [
-        item
-        for pieces in dict.fromkeys([settings.other_pieces, "ignore"])  # learning, answering
-        for split in (dataset.train, dataset.test)
-        for item in tuned.items(split, pieces)
-    ]
-    return prefix_cache(tuned.model, items, folder)
+    def states(self, folder: str | Path | None = None) -> PrefixCache | None:
+        """Compute what frozen layers make of the training and test texts, for all rounds and seeds.
+
+        Args:
+            folder: for states too large for memory (see `PrefixCache`).
+
+        Returns:
+            None where no layer is frozen, or the frozen ones have dropout.
+        """
+        settings, tuned = self.recipe.settings, self.build(Seeds.all(0))
+        select(tuned.model, self.recipe.trainable)
+        items = [
+            item
+            for pieces in dict.fromkeys([settings.other_pieces, "ignore"])  # learning, answering
+            for split in (self.dataset.train, self.dataset.test)
+            for item in tuned.items(split, pieces)
+        ]
+        return None if settings.prefix_dropout else prefix_cache(tuned.model, items, folder)
 
 
 def score_chunks(
@@ -201,7 +180,6 @@ def score_chunks(
     tuned: FineTuned,
     pool: Iterable[Example],
     seed: int,
-    progress: bool = False,
 ) -> Iterator[tuple[list[Example], Tensor]]:
     """Yield some texts and their scores (texts,), until all have theirs.
 
@@ -210,7 +188,7 @@ def score_chunks(
     score = SCORES[asking.strategy]
     sampled = asking.strategy == "bald"
     passes, layers = (asking.passes, asking.layers) if sampled else (1, "none")
-    for chunk, rows in mc_stream(tuned, pool, passes, layers, seed, progress=progress):
+    for chunk, rows in mc_stream(tuned, pool, passes, layers, seed):
         words = score(torch.cat(rows, dim=1)).split([row.shape[1] for row in rows])
         yield chunk, torch.stack([scores.mean() for scores in words])
 
@@ -221,7 +199,6 @@ def choose(
     pool: Sequence[Example],
     budget: int,
     seed: int,
-    progress: bool = False,
 ) -> Choice:
     """Choose the texts to be labelled next.
 
@@ -231,37 +208,29 @@ def choose(
         pool: texts nobody was asked about; labels are not read.
         budget: how many texts to ask for; all there are, if there are fewer.
         seed: for masks, the random baseline, and ties.
-        progress: show a bar on standard error.
     """
     if not pool:
         return Choice((), ())
     if asking.strategy == "random":
-        generator = torch.Generator().manual_seed(seed)
-        scores = torch.rand(len(pool), generator=generator, dtype=torch.float64)
+        scores = acquisition.random(torch.empty(1, len(pool), 1), seed)
     elif tuned is None:
         raise MiniftError(
             f'strategy "{asking.strategy}" asks the model, and there is none yet; draw the first '
             'texts with "random"'
         )
     elif asking.strategy == "batch_bald":
-        sampled = mc_predict(tuned, pool, asking.passes, asking.layers, seed, True, progress)
+        sampled = mc_predict(tuned, pool, asking.passes, asking.layers, seed, True)
         indices, gains = batch_bald(sampled, budget, seed)
         return Choice(tuple(pool[i].id for i in indices), tuple(gains))
     else:
-        chunks = score_chunks(asking, tuned, pool, seed, progress)
+        chunks = score_chunks(asking, tuned, pool, seed)
         scores = torch.cat([found for _, found in chunks])
     indices = acquisition.select(scores, budget, seed)
     return Choice(tuple(pool[i].id for i in indices), tuple(scores[indices].tolist()))
 
 
 def take_look(tuned: FineTuned, watched: Iterable[Example], labelled: int) -> Look:
-    """See how sure a model is of texts that are the same in every round, and what it says.
-
-    Args:
-        tuned: the model of a round.
-        watched: `WATCHED` texts of the pool, or all there are.
-        labelled: number of labels it was trained on.
-    """
+    """See how sure a model of so many labels is of the `WATCHED` texts, and what it says."""
     stream = mc_stream(tuned, watched, passes=1, layers="none")
     rows = torch.cat([row[0] for _, found in stream for row in found])  # (texts or words, classes)
     share = float(acquisition.entropy_of(rows).mean()) / math.log(rows.shape[-1])

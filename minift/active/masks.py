@@ -32,11 +32,8 @@ _SECOND = 0x94D049BB133111EB - 2**64
 def text_keys(items: Sequence[Item], seed: int, consistent: bool = False) -> Tensor:
     """Return a key (items,) for each input: a hash of the seed and of what the model reads.
 
-    Args:
-        items: model inputs; only their token and segment ids count.
-        seed: any whole number.
-        consistent: give all inputs the key of the seed alone, so that within a pass all texts
-            see one and the same thinned network.
+    `consistent` gives all inputs the key of the seed alone, so that within a pass all texts see
+    one and the same thinned network.
     """
     keys = []
     for item in items:

@@ -26,7 +26,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from tqdm import tqdm
 
 from minift.active.advice import Look, advise, kappa
@@ -35,26 +34,26 @@ from minift.active.loop import (
     WATCHED,
     Asking,
     Choice,
+    Learner,
     choose,
     class_counts,
-    fit,
     fixed_steps,
-    frozen_states,
     imbalance,
     initial_set,
+    seed_of,
     take_look,
 )
 from minift.active.mc_dropout import Layers, lowest_depth
 from minift.checkpoints.weights import weights_digest
 from minift.data.examples import Dataset, Example, is_labelled
 from minift.data.metrics import headline
-from minift.errors import MiniftError
+from minift.errors import MiniftError, require
 from minift.files import atomic_write, digest
 from minift.journal import Journal, open_journal
 from minift.runs.train import subset
-from minift.runs.tuned import FineTuned, Head, build
+from minift.runs.tuned import FineTuned
 from minift.speed.prefix import PrefixCache
-from minift.training.loop import Recipe, Seeds, Settings
+from minift.training.loop import Seeds
 from minift.version import __version__
 
 FORMAT = 2  # of simulation.jsonl; before there were numbers, other random streams were drawn
@@ -66,43 +65,27 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Plan:
-    """What is simulated.
+    """What is simulated."""
 
-    Args:
-        strategies: names of `loop.STRATEGIES`.
-        seeds: each gives one curve per strategy.
-        rounds: how often labels are asked for; a curve has one point more.
-        query: texts of one round.
-        initial: texts of the first training set.
-        passes, layers: see `loop.Asking`.
-        steps: optimizer steps of each training, rounded up to whole epochs; None takes the
-            method's epochs.
-        warm: continue from the last round's weights instead of the pretrained ones.
-        balanced: draw the first set with equal classes.
-        head: on the encoder; the paper's is "cnn".
-    """
-
-    strategies: tuple[str, ...] = ("random", "bald")
-    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
-    rounds: int = 9
-    query: int = 100
-    initial: int = 10
-    passes: int = 10
+    strategies: tuple[str, ...] = ("random", "bald")  # names of `loop.STRATEGIES`
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)  # each gives one curve per strategy
+    rounds: int = 9  # how often labels are asked for; a curve has one point more
+    query: int = 100  # texts of one round
+    initial: int = 10  # texts of the first training set
+    passes: int = 10  # see `loop.Asking`
     layers: Layers = "trained"
-    steps: int | None = None
-    warm: bool = False
-    balanced: bool = False
-    head: Head = "linear"
+    steps: int | None = None  # of each training, see `fixed_steps`; None: the method's epochs
+    warm: bool = False  # continue from the last round's weights, not from the pretrained ones
+    balanced: bool = False  # draw the first set with equal classes
 
     def __post_init__(self) -> None:
         for name, least in (("rounds", 0), ("query", 1), ("initial", 1), ("steps", 1)):
             value = getattr(self, name)
-            if value is not None and value < least:
-                raise MiniftError(f"{name} must be at least {least}, got {value}")
+            require(value is None or value >= least, name, value, f"at least {least}")
         for name in ("strategies", "seeds"):
             values = getattr(self, name)
-            if not values or len(set(values)) < len(values):
-                raise MiniftError(f"{name} must be one or more, all different; got {values}")
+            good = len(values) == len(set(values)) > 0
+            require(good, name, values, "one or more, all different")
         for strategy in self.strategies:
             self.asking(strategy)
 
@@ -112,25 +95,14 @@ class Plan:
 
 
 def simulate(
-    dataset: Dataset,
-    encoder: str | Path,
-    method: Recipe,
-    plan: Plan,
-    out: str | Path,
-    settings: Settings | None = None,
-    device: torch.device | str = "cpu",
-    progress: bool = False,
+    learner: Learner, plan: Plan, out: str | Path, progress: bool = False
 ) -> list[dict[str, Any]]:
     """Run every strategy for every seed, and write each round as soon as it is done.
 
     Args:
-        dataset: its training split is the pool, its test split is scored.
-        encoder: pretrained weights, from which every round starts.
-        method: what fills the slots of the training loop.
+        learner: its data set's training split is the pool, the test split is scored.
         plan: strategies, seeds, rounds.
         out: folder; a second call with the same setup resumes where the first stopped.
-        settings: None takes the method's.
-        device: where to train and score.
         progress: show a bar on standard error.
 
     Returns:
@@ -139,11 +111,11 @@ def simulate(
     Raises:
         MiniftError: if the data cannot be simulated on, or `out` holds another simulation.
     """
-    _require_fit(dataset, plan)
-    settings = fixed_steps(settings or method.settings, plan.steps)
+    _require_fit(learner.dataset, plan)
+    settings = fixed_steps(learner.recipe.settings, plan.steps)
+    learner = replace(learner, recipe=replace(learner.recipe, settings=settings))
     out = Path(out)
-    world = World(dataset, encoder, method, plan, settings, device, out)
-    setup = _setup(world)
+    world, setup = World(learner, plan, out), _setup(learner, plan)
     with open_journal(out / "simulation.jsonl") as journal:
         _begin(journal, setup)
         total = len(plan.strategies) * len(plan.seeds) * (plan.rounds + 1)
@@ -170,85 +142,69 @@ def simulate(
 class World:
     """What all curves share; see `simulate`."""
 
-    dataset: Dataset
-    encoder: str | Path
-    method: Recipe
+    learner: Learner
     plan: Plan
-    settings: Settings
-    device: torch.device | str
     folder: Path
 
     @functools.cached_property
     def states(self) -> PrefixCache | None:
         """What frozen layers make of the texts; computed when the first round needs it."""
-        return frozen_states(
-            self.dataset, self.encoder, self.method, self.settings, self.plan.head, self.device,
-            self.folder,
-        )  # fmt: skip
+        return self.learner.states(self.folder)
 
     def curve(
         self, strategy: str, seed: int, done: Sequence[dict[str, Any]]
     ) -> Iterator[dict[str, Any]]:
         """Yield the rounds of one strategy with one seed, first those that are done."""
-        by_id = {example.id: example for example in self.dataset.train}
-        asked = initial_set(self.dataset.train, self.plan.initial, seed, self.plan.balanced)
+        plan, pool, seeds = self.plan, self.learner.dataset.train, Seeds.all(seed)
+        by_id = {example.id: example for example in pool}
+        asked = initial_set(pool, plan.initial, seed, plan.balanced)
         looks: list[Look] = []
         tuned = None
-        for number in range(self.plan.rounds + 1):
+        for number in range(plan.rounds + 1):
             labelled = [by_id[id] for id in asked]
             if number < len(done):
                 record = done[number]
-                if self.plan.warm and done[-1]["query"]:  # weights that the next round needs
-                    tuned = self.train(labelled, seed, tuned)
                 predictions = tuple(record["predictions"])
                 looks.append(Look(record["labelled"], record["uncertainty"], predictions))
+                if plan.warm and done[-1]["query"]:  # weights that the next round needs
+                    tuned = self.learner.fit(labelled, seeds, tuned, self.states)
             else:
-                record, tuned = self.round(strategy, seed, number, labelled, tuned, looks)
+                began = time.perf_counter()
+                warm = tuned if plan.warm else None
+                tuned = self.learner.fit(labelled, seeds, warm, self.states)
+                seconds = round(time.perf_counter() - began, 3)
+                record = {"strategy": strategy, "seed": seed, "round": number}
+                record |= self.round(record, labelled, tuned, looks) | {"train_seconds": seconds}
             yield record
             if not record["query"]:
                 return
             asked += record["query"]
 
-    def train(self, labelled: Sequence[Example], seed: int, before: FineTuned | None) -> FineTuned:
-        """Train on what is labelled."""
-        return fit(
-            self.dataset, labelled, self.encoder, self.method, Seeds.all(seed), self.settings,
-            before if self.plan.warm else None, self.device, self.plan.head, self.states,
-        )  # fmt: skip
-
     def round(
         self,
-        strategy: str,
-        seed: int,
-        number: int,
+        of: dict[str, Any],
         labelled: Sequence[Example],
-        before: FineTuned | None,
+        tuned: FineTuned,
         looks: list[Look],
-    ) -> tuple[dict[str, Any], FineTuned]:
-        """Train, test, take a look (which `looks` gains), ask."""
-        plan, train = self.plan, self.dataset.train
-        began = time.perf_counter()
-        tuned = self.train(labelled, seed, before)
-        trained = time.perf_counter()
-        test = tuned.evaluate(self.dataset.test)
-        watched = subset(train, min(WATCHED, len(train)), seed=0)
+    ) -> dict[str, Any]:
+        """Test, take a look (which `looks` gains), ask; `of` says which round of what this is."""
+        plan, dataset = self.plan, self.learner.dataset
+        test = tuned.evaluate(dataset.test)
+        watched = subset(dataset.train, min(WATCHED, len(dataset.train)), seed=0)
         looks.append(look := take_look(tuned, watched, len(labelled)))
         advice = advise(looks, budget=plan.initial + plan.rounds * plan.query)
         agreement = kappa(looks[-2].predictions, look.predictions) if len(looks) > 1 else math.nan
-        counts = class_counts(labelled, self.dataset.labels)
+        counts = class_counts(labelled, dataset.labels)
         asked = time.perf_counter()
         choice = Choice((), ())
-        if number < plan.rounds:
+        if of["round"] < plan.rounds:
             known = {example.id for example in labelled}
-            pool = [example for example in train if example.id not in known]
-            masks = 1_000_003 * seed + number  # other masks and draws in each round
-            choice = choose(plan.asking(strategy), tuned, pool, plan.query, masks)
-        record = {
-            "strategy": strategy,
-            "seed": seed,
+            pool = [example for example in dataset.train if example.id not in known]
+            seed = seed_of(of["seed"], of["round"])
+            choice = choose(plan.asking(of["strategy"]), tuned, pool, plan.query, seed)
+        return {
             "labelled": len(labelled),
-            "test": headline(self.dataset.metric, test.scores),
-            "round": number,
+            "test": headline(dataset.metric, test.scores),
             "imbalance": imbalance(counts),
             "missing": [label for label, count in counts.items() if count == 0],
             "uncertainty": look.uncertainty,
@@ -256,12 +212,10 @@ class World:
             "stop": advice.stop,
             "advice": [*advice.reasons, *advice.warnings],
             "predictions": list(look.predictions),
-            "train_seconds": round(trained - began, 3),
             "score_seconds": round(time.perf_counter() - asked, 3),
             "query": list(choice.ids),
             "scores": list(choice.scores),
         }
-        return record, tuned
 
 
 def _rounds(journal: Journal) -> list[dict[str, Any]]:
@@ -286,10 +240,9 @@ def _require_fit(dataset: Dataset, plan: Plan) -> None:
         raise MiniftError(f"initial must be 1 to {len(ids)}, the size of the pool")
 
 
-def _setup(world: World) -> dict[str, Any]:
+def _setup(learner: Learner, plan: Plan) -> dict[str, Any]:
     """Return everything that rounds of one folder must share."""
-    dataset, plan = world.dataset, world.plan
-    model = build(dataset, world.encoder, Seeds.all(0), head=plan.head).model
+    dataset, model = learner.dataset, learner.build(Seeds.all(0)).model
     if plan.layers != "trained":
         lowest_depth(plan.layers, len(model.bert.layers))  # refuses layers that are not there
     setup = {
@@ -301,10 +254,11 @@ def _setup(world: World) -> dict[str, Any]:
         "test_examples": len(dataset.test),
         "labels": list(dataset.labels),
         "data_digest": digest(repr(replace(dataset, notes=())))[:16],
-        "encoder": str(world.encoder),
+        "encoder": str(learner.encoder),
         "encoder_digest": weights_digest(model),
-        "method": world.method.name,
-        "settings": asdict(world.settings),
+        "method": learner.recipe.name,
+        "head": learner.head,
+        "settings": asdict(learner.recipe.settings),
         **{k: v for k, v in asdict(plan).items() if k not in ("strategies", "seeds")},
     }
     return json.loads(json.dumps(setup))  # as it will be read

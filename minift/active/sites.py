@@ -22,21 +22,13 @@ from minift.errors import MiniftError
 
 @dataclass(frozen=True)
 class Site:
-    """A place where dropout acts.
+    """A place where dropout acts."""
 
-    Args:
-        name: the module's name in the model.
-        number: its place among all sites; it selects the site's masks.
-        depth: 0 for the embeddings, 1 for the lowest layer, ..., layers + 1 for the head.
-        dropout: the module.
-        attention: the attention whose probabilities it thins, or None.
-    """
-
-    name: str
-    number: int
-    depth: int
+    name: str  # the module's name in the model
+    number: int  # its place among all sites; it selects the site's masks
+    depth: int  # 0 for the embeddings, 1 for the lowest layer, ..., layers + 1 for the head
     dropout: Dropout
-    attention: Attention | None
+    attention: Attention | None  # whose probabilities it thins
 
 
 def dropout_sites(model: nn.Module) -> list[Site]:

@@ -9,13 +9,12 @@ Proof    tests/active/test_mc_dropout.py
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from minift.active.mc_dropout import Layers, mc_logits
 from minift.bert.encoder import encoder_of
@@ -40,7 +39,6 @@ def mc_stream(
     layers: Layers = "trained",
     seed: int = 0,
     consistent: bool = False,
-    progress: bool = False,
 ) -> Iterator[tuple[list[Example], list[Tensor]]]:
     """Score a pool of any size a chunk at a time, in constant memory.
 
@@ -52,7 +50,6 @@ def mc_stream(
         examples: texts or sentences; labels are ignored.
         layers: where dropout samples: as for `mc_logits`, or "trained" (`where_trained`).
         passes, seed, consistent: as for `mc_logits`.
-        progress: show a bar on standard error.
 
     Yields:
         At most `CHUNK` examples, and for each its probabilities in float64: (passes, 1, labels)
@@ -64,25 +61,18 @@ def mc_stream(
     if tuned.task == "regression":
         raise MiniftError("MC dropout scores classes; this model predicts a number")
     layers = where_trained(tuned) if layers == "trained" else layers
-    total = len(examples) if isinstance(examples, Sequence) else None
     stream = iter(examples)
-    with tqdm(total=total, unit="text", disable=None if progress else True, leave=False) as bar:
-        while chunk := list(islice(stream, CHUNK)):
-            items = tuned.items([_unlabelled(example) for example in chunk])
-            logits = mc_logits(
-                tuned.model, items, passes, layers, seed, consistent, cache=tuned.cache
-            )
-            parts: list[list[Tensor]] = [[] for _ in chunk]  # a long sentence has several
-            for item, part in zip(items, logits):
-                parts[item.example].append(part.double().softmax(-1))
-            bar.update(len(chunk))
-            yield chunk, [torch.cat(windows, dim=1) for windows in parts]
-
-
-def _unlabelled(example: Example) -> Example:
-    if isinstance(example, TaggedExample):
-        return replace(example, tags=None)
-    return replace(example, label=None)
+    while chunk := list(islice(stream, CHUNK)):
+        bare = [
+            replace(e, tags=None) if isinstance(e, TaggedExample) else replace(e, label=None)
+            for e in chunk
+        ]
+        items = tuned.items(bare)
+        logits = mc_logits(tuned.model, items, passes, layers, seed, consistent, cache=tuned.cache)
+        parts: list[list[Tensor]] = [[] for _ in chunk]  # a long sentence has several
+        for item, part in zip(items, logits):
+            parts[item.example].append(part.double().softmax(-1))
+        yield chunk, [torch.cat(windows, dim=1) for windows in parts]
 
 
 def mc_predict(
@@ -92,11 +82,10 @@ def mc_predict(
     layers: Layers = "trained",
     seed: int = 0,
     consistent: bool = False,
-    progress: bool = False,
 ) -> Tensor:
     """Return the probabilities (passes, texts, classes) of a classifier; see `mc_stream`."""
     if tuned.task == "tagging":
         raise MiniftError("sentences have one row per word and cannot be stacked; use mc_stream")
-    stream = mc_stream(tuned, examples, passes, layers, seed, consistent, progress)
+    stream = mc_stream(tuned, examples, passes, layers, seed, consistent)
     none = torch.empty(passes, 0, len(tuned.labels), dtype=torch.float64)
     return torch.cat([none, *(row for _, rows in stream for row in rows)], dim=1)

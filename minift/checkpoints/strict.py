@@ -56,15 +56,7 @@ def config_from_json(path: str | Path) -> BertConfig:
 
 
 def config_from_dict(values: dict[str, Any], where: str) -> BertConfig:
-    """Build a config from the content of a config.json.
-
-    Args:
-        values: the parsed file.
-        where: what to call the file in an error.
-
-    Raises:
-        MiniftError: if a key has a value that minift does not compute, or is unknown.
-    """
+    """Build a config from the content of a config.json, which errors call `where`."""
     # The one key whose absence means something else than BERT's default; the oldest files
     # lack it and name their class instead.
     classes = values.get("architectures")
@@ -99,12 +91,7 @@ def config_from_dict(values: dict[str, Any], where: str) -> BertConfig:
 
 
 def class_of(folder: Path, known: Sequence[type[Head]]) -> type[Head] | None:
-    """Return which of these classes a checkpoint's config.json means; None if it is none of them.
-
-    Args:
-        folder: with the config.json.
-        known: heads; "architectures" in the file names them by their `hugging_face_class`.
-    """
+    """Return which of these heads the config.json in `folder` means by "architectures", if any."""
     named = read_json(folder / "config.json").get("architectures") or ()
     return next((head for head in known if head.hugging_face_class in named), None)
 
@@ -125,19 +112,14 @@ def _labels(id2label: Any, where: str) -> tuple[str, ...]:
     """Return class names in index order from the file's {"0": name} table."""
     if not id2label:
         return ()
+    where = f"{where}: id2label"
     try:
         by_index = {int(index): str(name) for index, name in id2label.items()}
     except (AttributeError, ValueError, TypeError) as error:
-        raise MiniftError(
-            f"{where}: id2label must map indices to names, got {id2label!r}"
-        ) from error
+        raise MiniftError(f"{where} must map indices to names, got {id2label!r}") from error
     if half := next((name for name in by_index.values() if _SURROGATE.search(name)), None):
-        raise MiniftError(
-            f"{where}: id2label: {half!r} contains half a character; rename the class"
-        )
+        raise MiniftError(f"{where}: {half!r} contains half a character; rename the class")
     if sorted(by_index) != list(range(len(by_index))):
-        raise MiniftError(
-            f"{where}: id2label must number the classes 0 to {len(by_index) - 1} without a gap, "
-            f"got {sorted(by_index)}"
-        )
+        expected = f"0 to {len(by_index) - 1} without a gap, got {sorted(by_index)}"
+        raise MiniftError(f"{where} must number the classes {expected}")
     return tuple(by_index[index] for index in range(len(by_index)))

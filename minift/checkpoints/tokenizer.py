@@ -32,45 +32,25 @@ from minift.files import atomic_directory_write
 
 BERT_LENGTH = 512  # pieces that BERT reads at most
 CHUNK = 1024  # texts that the tokenizer works on at a time: it keeps much more than the pieces
-SPECIAL_TOKENS = {
-    "pad_token": "[PAD]",
-    "unk_token": "[UNK]",
-    "cls_token": "[CLS]",
-    "sep_token": "[SEP]",
-    "mask_token": "[MASK]",
-}
+SPECIAL_TOKENS = {f"{n}_token": f"[{n.upper()}]" for n in ("pad", "unk", "cls", "sep", "mask")}
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """One model input: a text, or a pair of texts.
+    """One model input: a text, or a pair of texts."""
 
-    Args:
-        input_ids: [CLS] a [SEP], or [CLS] a [SEP] b [SEP].
-        segment_ids: as long; 0 up to and with the first [SEP], 1 after it.
-    """
-
-    input_ids: list[int]
-    segment_ids: list[int]
+    input_ids: list[int]  # [CLS] a [SEP], or [CLS] a [SEP] b [SEP]
+    segment_ids: list[int]  # as long; 0 up to and with the first [SEP], 1 after it
 
 
 @dataclass(frozen=True)
 class WordWindow:
-    """One model input cut from a sentence of words, and the words it answers for.
+    """One model input cut from a sentence of words, and the words it answers for."""
 
-    Args:
-        input_ids: [CLS] pieces [SEP]; all of segment 0.
-        words: which words of the sentence this window owns. The windows of a sentence own
-            each word once, in order.
-        word_positions: for each owned word, where in `input_ids` its first piece stands.
-        piece_words: for each position of `input_ids` the word it belongs to (owned, or there
-            as context only), -1 for [CLS] and [SEP].
-    """
-
-    input_ids: list[int]
-    words: range
-    word_positions: list[int]
-    piece_words: list[int]
+    input_ids: list[int]  # [CLS] pieces [SEP]; all of segment 0
+    words: range  # those it owns; the windows of a sentence own each word once, in order
+    word_positions: list[int]  # for each owned word, where in `input_ids` its first piece stands
+    piece_words: list[int]  # for each of `input_ids` its word, owned or not; -1: [CLS] and [SEP]
 
 
 class Tokenizer:
@@ -84,12 +64,7 @@ class Tokenizer:
     """
 
     def __init__(self, backend: tokenizers.Tokenizer, max_length: int, where: str) -> None:
-        """Take over `backend`; `where` names its source in errors. Most callers want `from_...`.
-
-        Raises:
-            MiniftError: if the model is not WordPiece, a special token is missing, or
-                `max_length` < 3.
-        """
+        """Take over `backend`; `where` names its source in errors. Most callers want `from_...`."""
         _check_max_length(max_length)
         self.max_length = max_length
         kind = type(backend.model).__name__
@@ -121,9 +96,8 @@ class Tokenizer:
         self._backend = backend
         self.vocab_size = 1 + max(backend.get_vocab(with_added_tokens=True).values())
         if self.vocab_size > MOST_PIECES:
-            raise MiniftError(
-                f"{where}: ids up to {self.vocab_size - 1:,}, at most {MOST_PIECES:,} expected"
-            )
+            got = f"ids up to {self.vocab_size - 1:,}"
+            raise MiniftError(f"{where}: {got}, at most {MOST_PIECES:,} expected")
         normalizer = backend.normalizer
         self.lowercase = normalizer is not None and normalizer.normalize_str("A") == "a"
 
@@ -150,11 +124,7 @@ class Tokenizer:
     def from_vocabulary(
         cls, vocabulary: Sequence[str], lowercase: bool, max_length: int = BERT_LENGTH
     ) -> Tokenizer:
-        """Make a tokenizer of a list of tokens, in the order of their ids.
-
-        Raises:
-            MiniftError: if a special token is missing.
-        """
+        """Make a tokenizer of a list of tokens, in the order of their ids."""
         backend = backend_of(vocabulary, {"lowercase": lowercase})
         return cls(backend, max_length, "the list of tokens")
 
@@ -163,13 +133,8 @@ class Tokenizer:
 
         Beside a BERT config.json, transformers' AutoTokenizer reads them and gives the same ids.
 
-        Args:
-            directory: created if absent.
-            positions: of the model that is saved beside it; transformers cuts texts to
-                `max_length`, or to these where they are fewer.
-
-        Raises:
-            MiniftError: if the folder cannot be written; what was there stays.
+        transformers cuts texts to `max_length`, or to the `positions` of the model that is saved
+        beside it where they are fewer. If the folder cannot be written, what was there stays.
         """
         self._backend.no_truncation()
         serialized = self._backend.to_str(pretty=True)
@@ -184,15 +149,14 @@ class Tokenizer:
         }
         token_of = dict(self.vocabulary())
         lines = [token_of.get(i, f"[unused-id-{i}]") for i in range(self.vocab_size)]
-        contents = {
-            "tokenizer.json": serialized,
-            "vocab.txt": "\n".join(lines) + "\n",
-            "tokenizer_config.json": json.dumps(settings, indent=2) + "\n",
-            "special_tokens_map.json": json.dumps(SPECIAL_TOKENS, indent=2) + "\n",
-        }
 
         def write(folder: Path) -> None:
-            for name, content in contents.items():
+            for name, content in (
+                ("tokenizer.json", serialized),
+                ("vocab.txt", "\n".join(lines) + "\n"),
+                ("tokenizer_config.json", json.dumps(settings, indent=2) + "\n"),
+                ("special_tokens_map.json", json.dumps(SPECIAL_TOKENS, indent=2) + "\n"),
+            ):
                 (folder / name).write_bytes(content.encode())
 
         atomic_directory_write(Path(directory), write)
@@ -206,7 +170,6 @@ class Tokenizer:
         """Turn texts, or pairs of texts, into model inputs, without padding.
 
         Args:
-            texts: the texts, or the first texts of the pairs.
             texts_b: the second texts, or None; a single None in it stands for "no pair here".
             max_length: most pieces of an input, specials included; None means the tokenizer's.
                 Longer ones lose pieces at the end, pairs by "longest first": from the longer
@@ -241,13 +204,9 @@ class Tokenizer:
         earlier window at a tie). A word too long for any window is cut to its first pieces.
 
         Args:
-            words: the words, e.g. of a `TaggedExample`.
             max_length: most pieces of a window, [CLS] and [SEP] included; None means the
                 tokenizer's.
             overlap: most pieces two neighbouring windows share; half a window at most.
-
-        Returns:
-            At least one window.
 
         Raises:
             MiniftError: if a word is not a str, `max_length` < 3 or `overlap` < 0.
@@ -288,10 +247,8 @@ class Tokenizer:
         for index in map(int, ids):
             piece = self._backend.id_to_token(index) if 0 <= index < self.vocab_size else None
             if piece is None:
-                raise MiniftError(
-                    f"id {index} has no token: ids of this vocabulary run from 0 "
-                    f"to {self.vocab_size - 1}"
-                )
+                run = f"ids of this vocabulary run from 0 to {self.vocab_size - 1}"
+                raise MiniftError(f"id {index} has no token: {run}")
             pieces.append(piece)
         return pieces
 
@@ -318,17 +275,13 @@ def _windows(lengths: Sequence[int], budget: int, overlap: int) -> Iterator[tupl
 
 def _check_max_length(max_length: int) -> int:
     if max_length < 3:  # below, the library would silently not truncate at all
-        raise MiniftError(
-            f"max_length must be at least 3 ([CLS], a piece, [SEP]), got {max_length}"
-        )
+        raise MiniftError(f"max_length must be 3 or more ([CLS], a piece, [SEP]), got {max_length}")
     return max_length
 
 
 def _check_texts(texts: Sequence[str | None], name: str, optional: bool = False) -> None:
     if isinstance(texts, str):
-        raise MiniftError(
-            f"{name} must be a list of str, got the str {texts[:40]!r}: put it in [ ]"
-        )
+        raise MiniftError(f"{name} must be a list of str, got {texts[:40]!r}: put it in [ ]")
     for index, text in enumerate(texts):
         if text is None and optional:
             continue

@@ -41,9 +41,6 @@ def read_backend(folder: Path) -> tuple[tokenizers.Tokenizer, Path, int | None]:
     Returns:
         The library's tokenizer, the file it comes from, and the longest input in word pieces
         where tokenizer_config.json states one.
-
-    Raises:
-        MiniftError: if there is neither file, or one of them cannot be read.
     """
     settings, longest = _read_settings(folder / "tokenizer_config.json")
     if (file := folder / "tokenizer.json").is_file():
@@ -53,7 +50,12 @@ def read_backend(folder: Path) -> tuple[tokenizers.Tokenizer, Path, int | None]:
             backend.normalizer = _normalizer({**stored, **settings})
         return backend, file, longest
     if (file := folder / "vocab.txt").is_file():
-        return backend_of(_read_vocabulary(file), settings), file, longest
+        try:
+            text = read_limited(file, LARGEST_TOKENIZER)
+        except (OSError, UnicodeDecodeError) as error:
+            raise MiniftError(f"cannot read the vocabulary {file}: {error}") from error
+        # `str.splitlines` would also cut at U+2028, which is a token
+        return backend_of(text.removesuffix("\n").split("\n"), settings), file, longest
     there = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
     raise MiniftError(
         f"no tokenizer in {folder}: expected tokenizer.json or vocab.txt, "
@@ -62,11 +64,9 @@ def read_backend(folder: Path) -> tuple[tokenizers.Tokenizer, Path, int | None]:
 
 
 def backend_of(tokens: Iterable[str], settings: dict[str, Any]) -> tokenizers.Tokenizer:
-    """Build the library's tokenizer; of a token that occurs twice the last id holds.
+    """Build the library's tokenizer of tokens in the order of their ids; of two alike, the last.
 
-    Args:
-        tokens: the vocabulary, in the order of the ids.
-        settings: of the library's BertNormalizer, by its names.
+    `settings` are those of the library's BertNormalizer, by its names.
     """
     vocabulary = {token: index for index, token in enumerate(tokens)}
     backend = tokenizers.Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
@@ -129,12 +129,3 @@ def _refuse_what_grows(content: object) -> None:
     letters = model.get("max_input_chars_per_word", 0) if isinstance(model, dict) else 0
     if isinstance(letters, int) and letters > LONGEST_WORD:
         raise ValueError(f"max_input_chars_per_word is {letters}, at most {LONGEST_WORD} expected")
-
-
-def _read_vocabulary(file: Path) -> list[str]:
-    """Return the lines; `str.splitlines` would also cut at U+2028, which is a token."""
-    try:
-        text = read_limited(file, LARGEST_TOKENIZER)
-    except (OSError, UnicodeDecodeError) as error:
-        raise MiniftError(f"cannot read the vocabulary {file}: {error}") from error
-    return text.removesuffix("\n").split("\n")

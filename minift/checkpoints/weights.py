@@ -66,17 +66,11 @@ _MULTI_LABEL = "multi_label_classification"
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What happened to each tensor, by Hugging Face's names.
+    """What happened to each tensor, by Hugging Face's names."""
 
-    Args:
-        loaded: taken from the file.
-        initialised: drawn anew, because the file has no such head or one for other labels.
-        ignored: in the file and not needed: buffers, and heads of other tasks.
-    """
-
-    loaded: tuple[str, ...]
-    initialised: tuple[str, ...]
-    ignored: tuple[str, ...]
+    loaded: tuple[str, ...]  # taken from the file
+    initialised: tuple[str, ...]  # drawn: the file has no such head, or one for other labels
+    ignored: tuple[str, ...]  # in the file and not needed: buffers, and heads of other tasks
 
 
 M = TypeVar("M", bound=Bert | Model)
@@ -112,11 +106,7 @@ def load_encoder(name_or_path: str | Path) -> tuple[Bert, Tokenizer]:
 
 
 def load_tokenizer(name_or_path: str | Path) -> Tokenizer:
-    """Load the tokenizer of a checkpoint (the argument is that of `load_encoder`).
-
-    Raises:
-        MiniftError: see `load_encoder`; also if it has pieces that the model has no row for.
-    """
+    """Load the tokenizer of a checkpoint; raises as `load_encoder`, and if it does not fit."""
     directory = resolve(name_or_path)
     config = config_from_json(directory / "config.json")
     tokenizer = Tokenizer.from_directory(directory, config.max_position_embeddings)
@@ -131,16 +121,10 @@ def load_tokenizer(name_or_path: str | Path) -> Tokenizer:
 class _NothingDrawn(TorchFunctionMode):
     """Skip torch.nn.init: on the meta device it would import torch's compiler, for a second."""
 
-    def __torch_function__(
-        self,
-        function: Callable[..., Any],
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kw: Any = None) -> Any:
         if getattr(function, "__module__", None) == "torch.nn.init":
-            return args[0] if args else (kwargs or {})["tensor"]
-        return function(*args, **(kwargs or {}))
+            return args[0] if args else kw["tensor"]
+        return function(*args, **(kw or {}))
 
 
 def without_weights(model_class: Callable[[Sizes], Built], config: Sizes) -> Built:
@@ -160,7 +144,6 @@ def load_model(
 
     Args:
         model_class: Bert, a classifier or MaskedLM.
-        name_or_path: a folder, a short name or a Hugging Face hub id.
         labels: classes of the head, in the order of the logits; None takes the checkpoint's.
         problem_type: "regression" for one numeric output.
         generator: source of the weights of a head that the checkpoint lacks.
@@ -197,23 +180,16 @@ def load_model(
 
 
 def read_tensors(directory: Path) -> dict[str, Tensor]:
-    """Read all tensors of a checkpoint folder, by the names in the file.
-
-    Raises:
-        MiniftError: if there is no checkpoint, a shard is missing, or a file is damaged.
-    """
-    single, index = directory / "model.safetensors", directory / "model.safetensors.index.json"
-    if single.is_file():
-        return read_safetensors(single)[0]
-    if index.is_file():
-        return _read_shards(index)
-    pickled = directory / "pytorch_model.bin"
-    if pickled.is_file():
-        return read_pickled(pickled)
-    raise MiniftError(
-        f"{directory}: no weights; expected model.safetensors, "
-        "model.safetensors.index.json or pytorch_model.bin"
-    )
+    """Read all tensors of a checkpoint folder, by the names in the file."""
+    readers: dict[str, Callable[[Path], dict[str, Tensor]]] = {
+        "model.safetensors": lambda file: read_safetensors(file)[0],
+        "model.safetensors.index.json": _read_shards,
+        "pytorch_model.bin": read_pickled,
+    }
+    for name, read in readers.items():
+        if (directory / name).is_file():
+            return read(directory / name)
+    raise MiniftError(f"{directory}: no weights; expected {', '.join(readers)}")
 
 
 def _read_shards(index: Path) -> dict[str, Tensor]:
@@ -250,15 +226,11 @@ def _assign(
     if not same_labels:
         heads.discard("classifier")
     wanted = [name for name in parameters if _head(name) in heads]
-    drawn = [name for name in parameters if _head(name) not in heads]
     loaded = [name for name in wanted if name in in_file]
     misfits = {name: _misfit(tensors[in_file[name]], parameters[name]) for name in loaded}
     others = sorted(set(in_file) - set(parameters))
-    unexpected = [
-        name
-        for name in others
-        if not _BUFFER.fullmatch(name) and name not in _TIED and _head(name) in heads
-    ]
+    foreign = [name for name in others if not _BUFFER.fullmatch(name) and name not in _TIED]
+    unexpected = [name for name in foreign if _head(name) in heads]
     faults = {
         "missing": [name for name in wanted if name not in in_file],
         "unexpected": unexpected,
@@ -270,24 +242,23 @@ def _assign(
         raise MiniftError(f"{directory}: weights and config.json disagree. {'; '.join(listed)}")
 
     model.to_empty(device="cpu")
-    own_names = {hf_name(ours): ours for ours, _ in model.named_parameters()}
-    only = {own_names[name] for name in drawn}
+    empty = {hf_name(ours): (ours, p) for ours, p in model.named_parameters()}
+    drawn = [name for name in empty if name not in loaded]
+    only = {empty[name][0] for name in drawn}
     initialise(model, model.config.initializer_range, generator, only)
     with torch.no_grad():
         for name in loaded:
-            model.get_parameter(own_names[name]).copy_(tensors[in_file[name]])
+            empty[name][1].copy_(tensors[in_file[name]])
     ignored = [name for name in others if name not in unexpected]
     return LoadReport(tuple(loaded), tuple(drawn), tuple(ignored))
 
 
 def _canonical_names(tensors: dict[str, Tensor], prefix: str) -> tuple[dict[str, str], list[str]]:
     """Return {today's name: name in the file}, and the names that are there a second time."""
-    names: dict[str, str] = {}
-    twice: list[str] = []
+    names, twice = dict[str, str](), list[str]()
     for name in tensors:
         today = re.sub(r"LayerNorm\.gamma$", "LayerNorm.weight", name)
-        today = re.sub(r"LayerNorm\.beta$", "LayerNorm.bias", today)
-        today = re.sub(r"^bert\.", "", today)
+        today = re.sub(r"LayerNorm\.beta$", "LayerNorm.bias", today).removeprefix("bert.")
         if re.match(r"(embeddings|encoder|pooler)\.", today):
             today = prefix + today
         if today in names:
@@ -317,9 +288,9 @@ def _head(name: str) -> str | None:
 
 def _misfit(tensor: Tensor, parameter: Tensor) -> str | None:
     """Say why a tensor of the file cannot be this parameter."""
-    if tensor.shape != parameter.shape:
-        by_config = tuple(parameter.shape)
-        return f"is {tuple(tensor.shape)} in the file and {by_config} according to config.json"
+    here, wanted = tuple(tensor.shape), tuple(parameter.shape)
+    if here != wanted:
+        return f"is {here} in the file and {wanted} according to config.json"
     return None if tensor.is_floating_point() else f"holds {tensor.dtype}, not decimal numbers"
 
 
@@ -335,9 +306,7 @@ def save_pretrained(
     writing leaves the previous checkpoint as it was.
 
     Args:
-        model: an encoder or an encoder with a head.
         tokenizer: written beside it; None leaves it out.
-        directory: created if absent.
         dtype: storage type of the weights; None keeps the model's.
     """
     architecture = getattr(model, "hugging_face_class", "BertModel")
@@ -361,19 +330,13 @@ def random_model(
 ) -> M:
     """Build a model with freshly drawn weights (the negative control of pretraining)."""
     model = model_class(config)
-    initialise(model, config.initializer_range, generator)
     model.eval()
+    initialise(model, config.initializer_range, generator)
     return model
 
 
 def without_pretraining(name_or_path: str | Path, folder: Path, seed: int = 0) -> Path:
-    """Write a checkpoint of the same sizes and tokenizer with random weights: the control.
-
-    Args:
-        name_or_path: a pretrained encoder, as `load_encoder` takes it.
-        folder: where to; returned.
-        seed: of the weights.
-    """
+    """Write a checkpoint of the same sizes and tokenizer with random weights into `folder`."""
     pretrained, _ = load_model(MaskedLM, name_or_path)
     control = random_model(MaskedLM, pretrained.config, torch.Generator().manual_seed(seed))
     save_pretrained(control, load_tokenizer(name_or_path), folder)

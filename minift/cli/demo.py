@@ -11,11 +11,9 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-from tqdm import tqdm
 
 from minift.checkpoints.hub import resolve
 from minift.checkpoints.weights import without_pretraining
@@ -23,8 +21,7 @@ from minift.cli import options
 from minift.data.embedded import load_embedded
 from minift.data.examples import Dataset, as_texts, gold_classes
 from minift.data.metrics import accuracy, majority_baseline
-from minift.errors import MiniftError
-from minift.files import atomic_write
+from minift.errors import require
 from minift.methods.recipes import recipe
 from minift.runs.train import subset, train
 from minift.training.loop import Seeds
@@ -45,37 +42,35 @@ def add(commands: options.Commands) -> None:
     add = parser.add_argument
     add("--encoder", default="tiny", help=options.ENCODER)
     add("--seeds", type=int, default=3, metavar="N", help="train each method N times")
-    add("--out", type=Path, default=Path("runs/demo"), help="folder of the picture")
 
 
 def run(arguments: options.Arguments) -> None:
     """Run the demo."""
-    demo(arguments.encoder, arguments.seeds, arguments.out)
+    demo(arguments.encoder, arguments.seeds)
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: test accuracy of each seed, and seconds of all of them."""
+    """One line of the table."""
 
     method: str
     parameters: int
-    test: tuple[float, ...]
-    seconds: float
+    test: list[float]  # accuracy of each seed
+    seconds: float  # of all seeds
 
-    @property
-    def mean(self) -> float:
-        """Mean accuracy over the seeds."""
-        return statistics.fmean(self.test)
+    def __str__(self) -> str:
+        """Aligned text, with a bar for the mean from 0.4 to 1."""
+        utf = (sys.stdout.encoding or "").lower().startswith("utf")
+        mean = statistics.fmean(self.test)
+        halves = round(max(0.0, mean - 0.4) * 80)
+        bar = "█" * (halves // 2) + "▌" * (halves % 2) if utf else "#" * (halves // 2)
+        spread = f"{statistics.stdev(self.test):.3f}" if len(self.test) > 1 else "-"
+        numbers = f"{self.parameters:>12,}{mean:>10.3f}{spread:>8}{self.seconds:>9.1f}"
+        return f"{self.method:<22}{numbers}  {bar}"
 
-    @property
-    def sd(self) -> float | None:
-        """Standard deviation over the seeds, where there are several."""
-        return statistics.stdev(self.test) if len(self.test) > 1 else None
 
-
-def train_row(dataset: Dataset, method: str, encoder: str, seeds: int, bar: tqdm) -> Row:
+def train_row(dataset: Dataset, method: str, encoder: str, seeds: int) -> Row:
     """Train `method` once per seed."""
-    bar.set_postfix_str(method)
     chosen = recipe("full" if method == WITHOUT else method)
     rate = chosen.settings.learning_rate
     if resolve(encoder) == resolve("tiny") or method == WITHOUT:
@@ -90,38 +85,30 @@ def train_row(dataset: Dataset, method: str, encoder: str, seeds: int, bar: tqdm
         )
         scores.append(result["test"])
         parameters = result["trainable_parameters"]
-        bar.update()
-    return Row(method, parameters, tuple(scores), time.perf_counter() - began)
+    return Row(method, parameters, scores, time.perf_counter() - began)
 
 
-def demo(encoder: str = "tiny", seeds: int = 3, out: str | Path = "runs/demo") -> list[Row]:
+def demo(encoder: str = "tiny", seeds: int = 3) -> list[Row]:
     """Fine-tune on 100 embedded reviews with several methods; print and return the table.
 
     Args:
         encoder: anything `load_encoder` takes.
         seeds: runs of each method; each draws other labels, another head and another order.
-        out: folder of the picture, demo.svg.
     """
-    if seeds < 1:
-        raise MiniftError(f"--seeds must be at least 1, got {seeds}")
+    require(seeds > 0, "seeds", seeds, "at least 1")
     dataset = examples()
     print(
         f"{LABELS} labelled reviews to learn from, {len(dataset.test)} others to be judged on "
         f"(themes the model has not seen).\nEncoder: {encoder}, {seeds} seeds. Only adaptive sees "
         f"{len(dataset.dev)} more labels: it chooses its length by them.\n"
     )
-    with (
-        tempfile.TemporaryDirectory() as scratch,
-        tqdm(total=seeds * (len(METHODS) + 1), unit="run", disable=None, leave=False) as bar,
-    ):
-        rows = [_nothing(dataset), _bag_of_words(dataset, seeds)]
-        control = str(without_pretraining(encoder, Path(scratch)))
-        rows.append(train_row(dataset, WITHOUT, control, seeds, bar))
-        rows += [train_row(dataset, method, encoder, seeds, bar) for method in METHODS]
-    print(table(rows))
+    print(f"{'':<22}{'trained':>12}{'accuracy':>10}{'sd':>8}{'seconds':>9}")
+    rows = []
+    for row in _rows(dataset, encoder, seeds):
+        print(row, flush=True)
+        rows.append(row)
     print(
-        "\nThe bar is the mean; sd is over the seeds, so smaller differences mean nothing.\n"
-        f"{_plot(rows, Path(out))}\nNext:"
+        "\nThe bar is the mean; sd is over the seeds, so smaller differences mean nothing.\nNext:"
         f"\n  {options.suggested('info', encoder)}"
         f"\n  {options.suggested('train', '--data', 'reviews', '--encoder', encoder)} "
         f"--learning-rate 3e-4 --labels {LABELS} --out runs/first"
@@ -130,19 +117,26 @@ def demo(encoder: str = "tiny", seeds: int = 3, out: str | Path = "runs/demo") -
     return rows
 
 
+def _rows(dataset: Dataset, encoder: str, seeds: int) -> Iterator[Row]:
+    gold = gold_classes(dataset.test)
+    answers = majority_baseline(gold_classes(dataset.train), gold, dataset.labels)
+    yield Row(NOTHING, 0, [accuracy(gold, answers)], 0.0)
+    yield bag_of_words(dataset, seeds)
+    with tempfile.TemporaryDirectory() as folder:
+        control = str(without_pretraining(encoder, Path(folder)))
+        yield train_row(dataset, WITHOUT, control, seeds)
+    for method in METHODS:
+        yield train_row(dataset, method, encoder, seeds)
+
+
 def examples() -> Dataset:
     """Return the embedded reviews, with as many for development as for training."""
     reviews = load_embedded("reviews")
     return replace(reviews, dev=subset(reviews.dev, LABELS, 0))
 
 
-def _nothing(dataset: Dataset) -> Row:
-    gold = gold_classes(dataset.test)
-    answers = majority_baseline(gold_classes(dataset.train), gold, dataset.labels)
-    return Row(NOTHING, 0, (accuracy(gold, answers),), 0.0)
-
-
-def _bag_of_words(dataset: Dataset, seeds: int) -> Row:
+def bag_of_words(dataset: Dataset, seeds: int) -> Row:
+    """Fit logistic regression on the words of the same labels, once per seed."""
     from minift.compare.bag_of_words import fit_bag_of_words
 
     began, weights, scores = time.perf_counter(), 0, []
@@ -150,35 +144,4 @@ def _bag_of_words(dataset: Dataset, seeds: int) -> Row:
         fitted = fit_bag_of_words(as_texts(subset(dataset.train, LABELS, seed)), dataset.labels)
         weights = fitted.weights.numel() + fitted.bias.numel()
         scores.append(fitted.accuracy(as_texts(dataset.test)))
-    return Row(WORDS, weights, tuple(scores), time.perf_counter() - began)
-
-
-def table(rows: Sequence[Row]) -> str:
-    """Return the rows as aligned text, with a bar for the mean from 0.4 to 1."""
-    full, half = ("█", "▌") if (sys.stdout.encoding or "").lower().startswith("utf") else ("#", "")
-    lines = [f"{'':<22}{'trained':>12}{'accuracy':>10}{'sd':>8}{'seconds':>9}"]
-    for row in rows:
-        halves = round(max(0.0, row.mean - 0.4) * 80)
-        bar = full * (halves // 2) + half * (halves % 2)
-        spread = "-" if row.sd is None else f"{row.sd:.3f}"
-        lines.append(
-            f"{row.method:<22}{row.parameters:>12,}{row.mean:>10.3f}{spread:>8}"
-            f"{row.seconds:>9.1f}  {bar}"
-        )
-    return "\n".join(lines)
-
-
-def _plot(rows: Sequence[Row], folder: Path) -> str:
-    """Draw demo.svg, a row per line of the table; return a sentence for the terminal."""
-    from minift.plots import Plot, Strip, standing_alone
-
-    strips = tuple(
-        Strip(row.method, row.test, (False,) * len(row.test), row.mean, None, f"{row.mean:.3f}")
-        for row in rows
-        if row.method != NOTHING
-    )
-    caption = f"Test accuracy with {LABELS} labels: a dot per seed, a bar for their mean."
-    nothing = next((row.mean for row in rows if row.method == NOTHING), None)
-    picture = Plot(caption, strips, nothing, NOTHING)
-    atomic_write(folder / "demo.svg", standing_alone(picture.svg()))
-    return f"The same as a picture: {folder / 'demo.svg'}"
+    return Row(WORDS, weights, scores, time.perf_counter() - began)

@@ -3,8 +3,8 @@
 Claim    Each line says what was looked at, what was found and, where something is wrong, what to
          do. The number of threads is measured, not guessed: training steps of a small BERT with
          1, 2, 4, ... threads in turn; the fewest of those that are as fast are recommended.
-Differs  Versions are compared with the ranges that pyproject.toml states and the tests ran with;
-         pip checks them when it installs minift, and never again.
+Differs  Versions are compared with the ranges that minift states as a package and the tests ran
+         with; pip checks them when it installs minift, and never again.
 Proof    tests/cli/test_doctor.py
 """
 
@@ -14,14 +14,13 @@ import importlib.metadata
 import os
 import shutil
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import NamedTuple
 
 import torch
+from packaging.requirements import Requirement
 from packaging.version import Version
 
 from minift.bert.config import BertConfig
@@ -37,19 +36,6 @@ from minift.speed.precision import processor_flags, require_bf16
 from minift.training.batches import Item, make_batch
 from minift.training.loop import Settings, adamw, cross_entropy, everything, select
 
-OLDEST_PYTHON = (3, 10)
-# As in pyproject.toml: at least the first, below the second.
-TESTED: dict[str, tuple[str, str | None]] = {
-    "torch": ("2.6", "2.14"),
-    "tokenizers": ("0.20", "0.24"),
-    "numpy": ("1.24", "3"),
-    "safetensors": ("0.4.3", "0.9"),
-    "huggingface_hub": ("0.24", "3"),
-    "filelock": ("3.30", "5"),
-    "jinja2": ("3.1", "4"),
-    "tqdm": ("4.60", "5"),
-    "packaging": ("23", None),
-}
 AS_FAST = 0.95  # of the best rate: fewer threads that reach it are chosen
 
 
@@ -63,122 +49,82 @@ def add(commands: options.Commands) -> None:
 
 
 def run(arguments: options.Arguments) -> None:
-    """Look at everything."""
-    doctor(arguments.encoder, arguments.seconds)
+    """Look at everything, and show each finding as soon as it is known."""
+    from minift.runs.machine import machine
+
+    print(machine())
+    wrong = []
+    for finding in findings(arguments.encoder):
+        print(finding)
+        if finding.state == "fix":
+            wrong.append(finding.what)
+    if arguments.seconds > 0:
+        rates = measure_threads(arguments.seconds)
+        print(threads_finding(rates, torch.get_num_threads()))
+    if wrong:
+        raise MiniftError(f"please fix {', '.join(wrong)} (see above)")
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One line of the doctor's answer.
+class Finding(NamedTuple):
+    """One line of the doctor's answer."""
 
-    Args:
-        what: what was looked at.
-        state: "fix": minift will not work; "note": it works, but somebody should know.
-        says: what was found, and what to do.
-    """
-
-    what: str
-    state: Literal["ok", "note", "fix"]
-    says: str
+    what: str  # was looked at
+    state: str  # "ok"; "note": somebody should know; "fix": minift will not work
+    says: str  # what was found, and what to do
 
     def __str__(self) -> str:
         return f"{self.state:<5}{self.what:<17}{self.says}"
 
 
-def doctor(
-    encoder: str = "minilm", seconds: float = 20.0, show: Callable[[object], None] = print
-) -> None:
-    """Look at everything, and show each finding as soon as it is known.
-
-    Args:
-        encoder: the one you mean to work with.
-        seconds: how long to measure threads; 0 leaves that out.
-        show: prints a line.
-
-    Raises:
-        MiniftError: at the end, if something must be fixed.
-    """
-    from minift.runs.machine import machine
-
-    show(machine())
-    wrong = []
-    for finding in findings(encoder):
-        show(finding)
-        if finding.state == "fix":
-            wrong.append(finding.what)
-    if seconds > 0:
-        show(threads_finding(measure_threads(seconds), torch.get_num_threads()))
-    if wrong:
-        raise MiniftError(f"please fix {', '.join(wrong)} (see above)")
-
-
 def findings(encoder: str) -> Iterator[Finding]:
     """Yield what the installation has and lacks; nothing is measured or fetched."""
-    yield python_finding(sys.version_info[:3])
-    for name in TESTED:
-        try:
-            yield version_finding(name, importlib.metadata.version(name))
-        except importlib.metadata.PackageNotFoundError:
-            yield Finding(name, "fix", f"is not installed: pip install {name}")
-    yield encoder_finding(encoder)
+    try:
+        stated = map(Requirement, importlib.metadata.requires("minift") or ())
+        yield from (version_finding(needed) for needed in stated if not needed.marker)  # no extra
+    except importlib.metadata.PackageNotFoundError:
+        yield Finding("minift", "note", "is not installed, so nothing states versions: pip install")
+    what, folder = f"encoder {encoder}", cached(encoder)
+    if folder is not None:
+        yield Finding(what, "ok", str(folder))
+    else:
+        remedy = f'"minift info {encoder}" fetches it; "tiny" is in the package'
+        yield Finding(what, "note", f"not on this machine; {remedy}")
     yield data_finding()
     yield gpu_finding()
     yield bf16_finding(processor_flags())
 
 
-def python_finding(version: tuple[int, ...]) -> Finding:
-    """Say whether this Python is new enough."""
-    shown, oldest = (".".join(map(str, v)) for v in (version, OLDEST_PYTHON))
-    if version < OLDEST_PYTHON:
-        return Finding("python", "fix", f"{shown}; minift needs {oldest} or newer")
-    return Finding("python", "ok", shown)
-
-
-def version_finding(name: str, version: str) -> Finding:
-    """Compare an installed version with the range that was tested."""
-    low, below = TESTED[name]
-    tested = f"tested from {low}" + (f" up to, not including, {below}" if below else "")
-    release = Version(version).release  # without 0a0, +cpu
-    if release < Version(low).release:
-        wanted = f"{name}>={low}" + (f",<{below}" if below else "")
-        remedy = f'too old ({tested}): pip install --upgrade "{wanted}"'
-        return Finding(name, "fix", f"{version} is {remedy}")
-    if below and release >= Version(below).release:
-        return Finding(name, "note", f"{version} is newer than what was {tested}")
-    return Finding(name, "ok", f"{version} ({tested})")
-
-
-def encoder_finding(name: str) -> Finding:
-    """Say whether an encoder is on this machine, without asking the network."""
-    folder = cached(name)
-    if folder is not None:
-        return Finding(f"encoder {name}", "ok", str(folder))
-    return Finding(
-        f"encoder {name}",
-        "note",
-        f'not on this machine; "minift info {name}" fetches it; "tiny" is in the package',
-    )
+def version_finding(needed: Requirement) -> Finding:
+    """Compare the installed version of a package with the range that was tested."""
+    name, tested = needed.name, needed.specifier
+    try:
+        version = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return Finding(name, "fix", f"is not installed: pip install {name}")
+    release = Version(version).base_version  # without a0, +cpu
+    if release in tested:
+        return Finding(name, "ok", f"{version} (tested: {tested})")
+    oldest = next(Version(part.version) for part in tested if part.operator == ">=")
+    if Version(release) < oldest:
+        return Finding(name, "fix", f'{version} is too old: pip install --upgrade "{needed}"')
+    return Finding(name, "note", f"{version} is newer than what was tested: {tested}")
 
 
 def data_finding() -> Finding:
     """Say which named sets can be read here."""
-    home = os.environ.get("MINIFT_DATA")
-    roots = [*([Path(home)] if home else []), minift_home() / "data"]
+    roots = [minift_home() / "data"]
+    if home := os.environ.get("MINIFT_DATA"):
+        roots.insert(0, Path(home).expanduser())
     there = [
         name
         for name, spec in NAMED_SETS.items()
         if any(all((root / name / file).is_file() for file in spec.files) for root in roots)
     ]
-    embedded = f"in the package: {', '.join(EMBEDDED_SETS)}"
-    if home and not Path(home).is_dir():
-        return Finding(
-            "data", "note", f"MINIFT_DATA names {home}, which is not a folder; {embedded}"
-        )
-    if not there:
-        looked = ", ".join(map(str, roots))
-        remedy = "data_scripts/fetch_dataset.py NAME gets a public set"
-        return Finding("data", "ok", f"{embedded}; no other in {looked}; {remedy}")
-    return Finding("data", "ok", f"{embedded}; also here: {', '.join(there)}")
+    looked = (
+        f"no other in {', '.join(map(str, roots))}; data_scripts/fetch_dataset.py NAME gets one"
+    )
+    others = f"also here: {', '.join(there)}" if there else looked
+    return Finding("data", "ok", f"in the package: {', '.join(EMBEDDED_SETS)}; {others}")
 
 
 def gpu_finding() -> Finding:
@@ -188,25 +134,20 @@ def gpu_finding() -> Finding:
         return Finding("GPU", "ok", f"{about.name}, {about.total_memory / 1e9:.0f} GB")
     if shutil.which("nvidia-smi") is None:
         return Finding("GPU", "ok", "none; minift computes on the processor")
-    built = torch.version.cuda
-    reason = (
-        f"built for CUDA {built} (is the driver too old?)" if built else "a build for CPUs only"
-    )
     return Finding(
         "GPU",
         "note",
-        f"there seems to be one (nvidia-smi is installed), but this PyTorch sees none; it is "
-        f"{reason}; see pytorch.org/get-started",
+        "there seems to be one (nvidia-smi is installed), but this PyTorch, built for "
+        f"{torch.version.cuda or 'CPUs only'}, does not see it; see pytorch.org/get-started",
     )
 
 
 def bf16_finding(flags: frozenset[str] | None) -> Finding:
     """Say whether bf16 makes sense on this processor."""
     try:
-        flag = require_bf16(flags)
+        says = f"the processor has it ({require_bf16(flags)}): --precision bf16 is faster"
     except MiniftError as error:
-        return Finding("bf16", "ok", str(error))
-    says = f"the processor has it ({flag}): --precision bf16 is faster (see README)"
+        says = str(error)
     return Finding("bf16", "ok", says)
 
 
@@ -217,34 +158,30 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def measure_threads(seconds: float, candidates: Sequence[int] | None = None) -> dict[int, float]:
+def measure_threads(seconds: float, candidates: Sequence[int] = ()) -> dict[int, float]:
     """Measure training speed by number of threads.
 
     Args:
         seconds: how long to measure; each candidate gets at least two steps.
-        candidates: numbers of threads; None takes 1, 2, 4, ... and the number of cores.
+        candidates: numbers of threads; none takes 1, 2, 4, ... and the number of cores.
 
     Returns:
         Threads -> texts per second (the median step). torch's own number is as before.
     """
-    if candidates is None:
-        most = cores()
-        candidates = sorted({most, *(2**n for n in range(most.bit_length()) if 2**n <= most)})
+    most = cores()
+    candidates = candidates or sorted({most, *(2**n for n in range(most.bit_length()))})
     step, texts = _training_step()
     before = torch.get_num_threads()
     taken: dict[int, list[float]] = {threads: [] for threads in candidates}
     began = time.perf_counter()
     try:
-        while True:
+        while len(taken[candidates[0]]) < 2 or time.perf_counter() - began < seconds:
             for threads in candidates:  # in turn: a machine's speed drifts
                 torch.set_num_threads(threads)
                 step()  # the threads start, and caches fill
                 started = time.perf_counter()
                 step()
                 taken[threads].append(time.perf_counter() - started)
-            rounds = len(taken[candidates[0]])
-            if rounds >= 2 and time.perf_counter() - began >= seconds:
-                break
     finally:
         torch.set_num_threads(before)
     return {threads: texts / statistics.median(steps) for threads, steps in taken.items()}
@@ -261,16 +198,9 @@ def _training_step() -> tuple[Callable[[], None], int]:
         labels=("no", "yes"),
     )
     model = random_model(SequenceClassifier, config, torch.Generator().manual_seed(0)).train()
-    parameters = select(model, everything)
-    optimizer = adamw(parameters, Settings())
-    lengths = [10 + 2 * n for n in range(16)]  # 25 tokens on average, as sentences have
-    ids = torch.Generator().manual_seed(0)
-    batch = make_batch(
-        [
-            Item(n, torch.randint(5, 1000, (k,), generator=ids).tolist(), [0] * k, [0], [n % 2])
-            for n, k in enumerate(lengths)
-        ]
-    )
+    optimizer = adamw(select(model, everything), Settings())
+    lengths = range(10, 42, 2)  # 25 tokens on average, as sentences have
+    batch = make_batch([Item(n, [n] * n, [0] * n, [0], [n % 4 // 2]) for n in lengths])
 
     def step() -> None:
         cross_entropy(model, batch).mean().backward()
@@ -289,13 +219,8 @@ def choose_threads(rates: Mapping[int, float]) -> int:
 def threads_finding(rates: Mapping[int, float], current: int) -> Finding:
     """Say how many threads to use, why, and how; `current`: as many as torch uses now."""
     chosen = choose_threads(rates)
-    fastest = max(rates, key=lambda threads: rates[threads])
     table = ", ".join(f"{threads}: {rate:.0f}" for threads, rate in rates.items())
-    if chosen == fastest:
-        reason = "the fastest"
-    else:
-        reason = f"no more than {1 - AS_FAST:.0%} slower than {fastest}, and leaves cores to others"
-    says = f"{chosen}, {reason} (threads: texts per second in training {table})"
+    says = f"{chosen}, the fewest that are as fast (threads: texts per second in training {table})"
     if chosen == current:
         return Finding("threads", "ok", f"{says}; that is what torch uses here")
     how = f"torch uses {current}; set OMP_NUM_THREADS={chosen} before you start minift"

@@ -24,9 +24,9 @@ def add(commands: options.Commands) -> None:
     options.add_run(parser)
     add("--data", required=True, metavar="FILE|NAME", help="a labelled file, or a named set")
     add("--split", choices=["dev", "test"], default="test", help="split of a named set")
-    help = "tagging: write each wrong entity with its sentence, as text or .jsonl"
+    help = "tagging: write each wrong entity with its sentence, one JSON object per line"
     add("--errors", type=Path, metavar="FILE", help=help)
-    options.add_reading(parser, "format", "text", "text_b", "label", "scheme", "invalid")
+    options.add_reading(parser, "format", "text", "text_b", "label", "scheme")
 
 
 def run(arguments: options.Arguments) -> None:

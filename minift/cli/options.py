@@ -44,9 +44,6 @@ READING: dict[str, tuple[str, list[str] | str, str]] = {
              "what is learned (default: tagging for token files, otherwise classification)"),
     "scheme": ("--scheme", ["iob1", "iob2", "bioes", "io"],
                "scheme of the tags (default: it is detected)"),
-    "invalid": ("--invalid-tags", ["begin", "discard", "error"],
-                "entities that break the scheme begin where they stand (default), are discarded, "
-                "or are an error"),
 }  # fmt: skip
 
 

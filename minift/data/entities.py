@@ -33,46 +33,28 @@ Mode = Literal["conlleval", "strict"]
 
 @dataclass(frozen=True)
 class EntityScore:
-    """Scores in [0, 1], and the three counts behind them.
+    """Scores in [0, 1], and the three counts behind them."""
 
-    Args:
-        precision: correct / predicted, 0 if nothing was predicted.
-        recall: correct / support, 0 if there is nothing to find.
-        f1: harmonic mean of the two, 0 if both are 0.
-        support: number of gold entities.
-        predicted: number of predicted entities (false positives = predicted - correct).
-        correct: number of entities in both (false negatives = support - correct).
-    """
-
-    precision: float
-    recall: float
-    f1: float
-    support: int
-    predicted: int
-    correct: int
+    precision: float  # correct / predicted, 0 if nothing was predicted
+    recall: float  # correct / support, 0 if there is nothing to find
+    f1: float  # harmonic mean of the two, 0 if both are 0
+    support: int  # gold entities
+    predicted: int  # predicted entities (false positives = predicted - correct)
+    correct: int  # entities in both (false negatives = support - correct)
 
 
 @dataclass(frozen=True)
 class EntityReport:
-    """Entity scores per type and averaged.
+    """Entity scores per type and averaged."""
 
-    Args:
-        mode: how a stray I- was read, "conlleval" or "strict".
-        per_type: type -> score, for each type in gold or prediction, sorted by name.
-        micro: score of all entities pooled; its f1 is *the* entity F1 of papers.
-        macro: plain means over the types (its counts are those of micro).
-    """
-
-    mode: Mode
-    per_type: dict[str, EntityScore]
-    micro: EntityScore
-    macro: EntityScore
+    mode: Mode  # how a stray I- was read
+    per_type: dict[str, EntityScore]  # each type in gold or prediction, sorted by name
+    micro: EntityScore  # of all entities pooled; its f1 is *the* entity F1 of papers
+    macro: EntityScore  # plain means over the types (its counts are those of micro)
 
 
 def entity_scores(
-    gold: Sequence[Tags],
-    predicted: Sequence[Sequence[str | None]],
-    mode: Mode = "conlleval",
+    gold: Sequence[Tags], predicted: Sequence[Sequence[str | None]], mode: Mode = "conlleval"
 ) -> EntityReport:
     """Score predicted entities against gold ones.
 
@@ -90,27 +72,20 @@ def entity_scores(
         support.update(span.type for span in true)
         found.update(span.type for span in guessed)
         correct.update(span.type for span in set(true) & set(guessed))
-    per_type = {
-        type_: _score(correct[type_], found[type_], support[type_])
-        for type_ in sorted(support | found)
-    }
+    types = sorted(support | found)
+    per_type = {type_: _score(correct[type_], found[type_], support[type_]) for type_ in types}
     micro = _score(correct.total(), found.total(), support.total())
     means = {
-        name: sum(getattr(score, name) for score in per_type.values()) / max(len(per_type), 1)
+        name: sum(getattr(score, name) for score in per_type.values()) / max(len(types), 1)
         for name in ("precision", "recall", "f1")
     }
     return EntityReport(mode, per_type, micro, macro=replace(micro, **means))
 
 
 def _score(correct: int, predicted: int, support: int) -> EntityScore:
-    return EntityScore(
-        precision=correct / max(predicted, 1),
-        recall=correct / max(support, 1),
-        f1=2 * correct / max(predicted + support, 1),
-        support=support,
-        predicted=predicted,
-        correct=correct,
-    )
+    precision, recall = correct / max(predicted, 1), correct / max(support, 1)
+    f1 = 2 * correct / max(predicted + support, 1)
+    return EntityScore(precision, recall, f1, support, predicted, correct)
 
 
 ErrorKind = Literal["boundary", "type", "boundary+type", "missed", "spurious"]
@@ -118,20 +93,14 @@ ErrorKind = Literal["boundary", "type", "boundary+type", "missed", "spurious"]
 
 @dataclass(frozen=True)
 class EntityError:
-    """One way in which gold and prediction disagree.
+    """One way in which gold and prediction disagree."""
 
-    Args:
-        kind: "boundary" (they overlap, same type), "type" (same words), "boundary+type"
-            (they overlap, nothing else), "missed" (gold only), "spurious" (prediction only).
-        sentence: index of the sentence, from 0.
-        gold: the gold entity, None if spurious.
-        predicted: the predicted entity, None if missed.
-    """
-
+    # "boundary" (they overlap, same type), "type" (same words), "boundary+type" (they overlap,
+    # nothing else), "missed" (gold only), "spurious" (prediction only)
     kind: ErrorKind
-    sentence: int
-    gold: Span | None
-    predicted: Span | None
+    sentence: int  # from 0
+    gold: Span | None  # None if spurious
+    predicted: Span | None  # None if missed
 
 
 def entity_errors(
@@ -190,11 +159,10 @@ def _span_pairs(
                 f"{where}: {len(true)} gold but {len(guessed)} predicted tags; "
                 "give None for each word that could not be scored"
             )
-        spans = []
-        known_words = ["O" if tag is None else tag for tag in guessed]
-        for side, tags in (("gold", true), ("predicted", known_words)):
-            try:
-                spans.append(readers[mode](tags))
-            except MiniftError as error:
-                raise MiniftError(f"{side} tags, {where}, {error}") from None
-        yield spans[0], spans[1]
+        side, known = "gold", ["O" if tag is None else tag for tag in guessed]
+        try:
+            spans = readers[mode](true)
+            side = "predicted"
+            yield spans, readers[mode](known)
+        except MiniftError as error:
+            raise MiniftError(f"{side} tags, {where}, {error}") from None

@@ -9,7 +9,6 @@ Proof    tests/data/test_entity_report.py
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -21,20 +20,16 @@ from minift.data.tags import Span, Tags, word_places
 from minift.files import atomic_write
 
 MODES: tuple[Mode, ...] = get_args(Mode)
-SCHEME = "iob2"  # what every reader returns
 
 
 def side_by_side(gold: Sequence[Tags], predicted: Sequence[Sequence[str | None]]) -> dict[str, Any]:
-    """Score entities in both modes.
-
-    Args:
-        gold, predicted: as `entity_scores` takes them.
+    """Score entities in both modes; takes what `entity_scores` takes.
 
     Returns:
         {"scheme": "iob2", mode: {"per_type": {type: score}, "micro": score, "macro": score}},
         each score being the fields of an `EntityScore`; ready for JSON.
     """
-    report: dict[str, Any] = {"scheme": SCHEME}
+    report: dict[str, Any] = {"scheme": "iob2"}  # what every reader returns
     for mode in MODES:
         report[mode] = asdict(entity_scores(gold, predicted, mode))
         del report[mode]["mode"]
@@ -71,11 +66,6 @@ def error_list(
 ) -> Iterator[dict[str, Any]]:
     """Describe each entity error (see `entity_errors`), sentence by sentence.
 
-    Args:
-        examples: labelled sentences.
-        predicted: tags, sentence by sentence; None for a word that could not be scored.
-        mode: how a stray I- is read.
-
     Yields:
         {"kind", "sentence" (its id), "text" (its words joined by blanks), "gold", "predicted"};
         the last two are None or {"type", "text", "start_word", "end_word", "start", "end"}:
@@ -108,40 +98,7 @@ def write_errors(
     path: str | Path,
     examples: Sequence[TaggedExample],
     predicted: Sequence[Sequence[str | None]],
-    mode: Mode = "conlleval",
-) -> Counter[str]:
-    """Write the error list, as text, or as one JSON object per line if `path` ends in .jsonl.
-
-    Args:
-        path: the file; it is replaced whole.
-        examples, predicted, mode: as `error_list` takes them.
-
-    Returns:
-        How many errors there are of each kind.
-
-    Raises:
-        MiniftError: if the file cannot be written.
-    """
-    errors = list(error_list(examples, predicted, mode))
-    kinds = Counter(error["kind"] for error in errors)
-    if Path(path).suffix == ".jsonl":
-        lines = [json.dumps(error, ensure_ascii=False) for error in errors]
-    else:
-        counts = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
-        lines = [f"{len(errors)} entity errors, scheme {SCHEME}, mode {mode}: {counts or 'none'}"]
-        lines += map(_as_text, errors)
-    atomic_write(path, "".join(f"{line}\n" for line in lines))
-    return kinds
-
-
-def _as_text(error: dict[str, Any]) -> str:
-    lines = ["", f"{error['kind']}, sentence {error['sentence']}", f"  {error['text']}"]
-    for side in ("gold", "predicted"):
-        if entity := error[side]:
-            first, last = entity["start_word"] + 1, entity["end_word"]
-            words = f"word {first}" if first == last else f"words {first} to {last}"
-            characters = f"characters {entity['start']} to {entity['end']}"
-            lines.append(
-                f"  {side:<9}  {entity['type']}: {entity['text']}  ({words}, {characters})"
-            )
-    return "\n".join(lines)
+) -> None:
+    """Write the error list, one JSON object per line; raises MiniftError if that is impossible."""
+    errors = error_list(examples, predicted)
+    atomic_write(path, "".join(f"{json.dumps(e, ensure_ascii=False)}\n" for e in errors))

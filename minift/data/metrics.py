@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from numbers import Number
+from types import NoneType
 from typing import Literal
 
 import numpy as np
@@ -40,17 +41,14 @@ def accuracy(gold: Labels, predicted: Labels) -> float:
     """Return the share of predictions that equal the gold label, in [0, 1].
 
     Raises:
-        MiniftError: if the two are empty, of different lengths, or of different kinds.
+        MiniftError: if the two are empty, of different lengths, or one text and the other numbers.
     """
     gold, predicted = _paired(gold, predicted)
     return sum(a == b for a, b in zip(gold, predicted)) / len(gold)
 
 
 def confusion(gold: Labels, predicted: Labels, labels: Labels) -> np.ndarray:
-    """Count how often each gold label (row) was predicted as each label (column).
-
-    Returns:
-        Integers, (labels, labels), in the order of `labels`.
+    """Count how often each gold label (row) was predicted as each label (column): integers.
 
     Raises:
         MiniftError: as `accuracy`, or if a label is not in `labels` or is there twice.
@@ -60,13 +58,11 @@ def confusion(gold: Labels, predicted: Labels, labels: Labels) -> np.ndarray:
     index = {label: i for i, label in enumerate(labels)}
     if len(index) < len(labels):
         raise MiniftError(f"labels name a class twice: {labels}")
-    for row, pair in enumerate(zip(gold, predicted)):
-        for side, label in zip(("gold", "predicted"), pair):
-            if label not in index:
-                hint = nearest(str(label), map(str, labels))
-                raise MiniftError(
-                    f"{side} label {label!r} of row {row + 1} is not in {labels}{hint}"
-                )
+    for side, values in (("gold", gold), ("predicted", predicted)):
+        if unknown := next(((row, x) for row, x in enumerate(values, 1) if x not in index), None):
+            row, label = unknown
+            hint = nearest(str(label), map(str, labels))
+            raise MiniftError(f"{side} label {label!r} of row {row} is not in {labels}{hint}")
     rows, columns = ([index[label] for label in side] for side in (gold, predicted))
     counts = np.bincount(np.multiply(rows, len(labels)) + columns, minlength=len(labels) ** 2)
     return counts.reshape(len(labels), len(labels))
@@ -75,32 +71,26 @@ def confusion(gold: Labels, predicted: Labels, labels: Labels) -> np.ndarray:
 def f1(
     gold: Labels,
     predicted: Labels,
-    average: Literal["macro", "weighted", "binary"] = "macro",
+    average: Literal["macro", "weighted"] = "macro",
     positive: Label | None = None,
     labels: Labels | None = None,
 ) -> float:
     """Return F1 = 2 TP / (2 TP + FP + FN), of one class or averaged over classes.
 
     Args:
-        gold, predicted: labels.
         average: "macro" is the mean over classes, "weighted" weighs each class by how often
-            it occurs in gold, "binary" is the F1 of `positive` alone.
-        positive: the class that counts, for "binary" only.
+            it occurs in gold.
+        positive: the F1 of this class alone, whatever `average`.
         labels: classes to average over; default: those in gold or predictions.
 
     Raises:
-        MiniftError: as `accuracy`, or if the arguments do not fit each other.
+        MiniftError: as `accuracy`, or if there is no such average.
     """
-    if average not in ("macro", "weighted", "binary"):
-        raise MiniftError(f'average must be "macro", "weighted" or "binary", got "{average}"')
-    if (average == "binary") != (positive is not None):
-        raise MiniftError(f'`positive` goes with "binary" alone: got {positive!r}, "{average}"')
+    require_known("average", average, ("macro", "weighted"))
     gold, predicted = _paired(gold, predicted)
     true, guessed = Counter(gold), Counter(predicted)
-    if positive is not None:
-        classes = [positive]
-    else:
-        classes = sorted(true | guessed) if labels is None else _listed(labels)
+    classes = sorted(true | guessed) if labels is None else _listed(labels)
+    classes = classes if positive is None else [positive]
     hits = Counter(a for a, b in zip(gold, predicted) if a == b)
     scores = [2 * hits[c] / max(true[c] + guessed[c], 1) for c in classes]
     weights = [true[c] if average == "weighted" else 1 for c in classes]
@@ -111,10 +101,7 @@ def matthews(gold: Labels, predicted: Labels) -> float:
     """Return the Matthews correlation coefficient of two or more classes, in [-1, 1].
 
     It is the correlation of the one-hot labels (Gorodkin 2004, R_K); 0 where gold or
-    predictions hold a single class.
-
-    Raises:
-        MiniftError: as `accuracy`.
+    predictions hold a single class. Raises as `accuracy`.
     """
     gold, predicted = _paired(gold, predicted)
     true, guessed = Counter(gold), Counter(predicted)
@@ -140,11 +127,7 @@ def spearman(gold: Numbers, predicted: Numbers) -> float:
 
 
 def evaluate_classification(gold: Labels, predicted: Labels, labels: Labels) -> dict[str, float]:
-    """Return accuracy, macro_f1 and matthews; with two labels also f1, of the second label.
-
-    Raises:
-        MiniftError: as `confusion`.
-    """
+    """Return accuracy, macro_f1 and matthews; with two labels also f1, of the second one."""
     confusion(gold, predicted, labels)  # refuses labels that do not exist
     scores = {
         "accuracy": accuracy(gold, predicted),
@@ -152,7 +135,7 @@ def evaluate_classification(gold: Labels, predicted: Labels, labels: Labels) -> 
         "matthews": matthews(gold, predicted),
     }
     if len(labels) == 2:
-        scores["f1"] = f1(gold, predicted, "binary", positive=_listed(labels)[1])
+        scores["f1"] = f1(gold, predicted, positive=_listed(labels)[1])
     return scores
 
 
@@ -160,9 +143,6 @@ def evaluate_regression(gold: Numbers, predicted: Numbers) -> dict[str, float]:
     """Return pearson, spearman and rmse, the root mean square error in units of the labels.
 
     A diverged run shows in rmse, which is then nan or infinite.
-
-    Raises:
-        MiniftError: as `pearson`.
     """
     scores = {"pearson": pearson(gold, predicted), "spearman": spearman(gold, predicted)}
     error = np.asarray(predicted, dtype=np.float64) - np.asarray(gold, dtype=np.float64)
@@ -172,10 +152,7 @@ def evaluate_regression(gold: Numbers, predicted: Numbers) -> dict[str, float]:
 def evaluate_tagging(
     gold: Sequence[Tags], predicted: Sequence[Sequence[str | None]]
 ) -> dict[str, float]:
-    """Return micro entity_precision, entity_recall, entity_f1, and entity_macro_f1.
-
-    Read as the CoNLL script reads; `minift.data.entities.entity_scores` says more.
-    """
+    """Return micro entity_precision, entity_recall, entity_f1, and entity_macro_f1."""
     report = entity_scores(gold, predicted)
     return {
         "entity_precision": report.micro.precision,
@@ -208,9 +185,7 @@ def headline(metric: str, scores: Mapping[str, float]) -> float:
 def collapsed(predicted: Labels, gold: Labels | None = None) -> Label | None:
     """Return the one class a model predicts for everything, or None if it did not collapse.
 
-    Args:
-        predicted: labels; a single prediction cannot collapse.
-        gold: if given and of a single class itself, predicting that class is not a collapse.
+    A single prediction is not a collapse, nor is a single class if `gold` has only one as well.
     """
     predicted = _listed(predicted)
     same = len(predicted) > 1 and len(set(predicted)) == 1
@@ -248,16 +223,6 @@ def _listed(values: Labels) -> list[Label]:
     return values.tolist() if hasattr(values, "tolist") else list(values)
 
 
-def _kinds(labels: list[Label]) -> str:
-    """Name the kinds of values among the labels: "text", "numbers", "missing and text"."""
-    known: dict[type, str] = {str: "text", Number: "numbers", type(None): "missing"}
-    found = {
-        next((name for kind, name in known.items() if issubclass(type_, kind)), type_.__name__)
-        for type_ in set(map(type, labels))
-    }
-    return " and ".join(sorted(found))
-
-
 def _paired(gold: Labels, predicted: Labels) -> tuple[list[Label], list[Label]]:
     gold, predicted = _listed(gold), _listed(predicted)
     if not gold or len(gold) != len(predicted):
@@ -265,13 +230,18 @@ def _paired(gold: Labels, predicted: Labels) -> tuple[list[Label], list[Label]]:
             f"got {len(gold)} gold and {len(predicted)} predicted labels; "
             "expected as many of one as of the other, and at least one"
         )
-    kinds = _kinds(gold), _kinds(predicted)
-    if kinds not in (("text", "text"), ("numbers", "numbers")):
+    kinds = [sorted(map(_kind, set(map(type, side)))) for side in (gold, predicted)]
+    if kinds not in ([["text"], ["text"]], [["numbers"], ["numbers"]]):
         raise MiniftError(
-            f"gold labels are {kinds[0]}, predicted ones are {kinds[1]}; expected text on both "
-            'sides or numbers on both ("1" never equals 1), and none missing'
+            f"gold labels are {' and '.join(kinds[0])}, predicted ones are {' and '.join(kinds[1])}"
+            '; expected text on both sides or numbers on both ("1" never equals 1), none missing'
         )
     return gold, predicted
+
+
+def _kind(type_: type) -> str:
+    known: dict[type, str] = {str: "text", Number: "numbers", NoneType: "missing"}
+    return next((name for t, name in known.items() if issubclass(type_, t)), type_.__name__)
 
 
 def _finite(gold: Numbers, predicted: Numbers) -> tuple[np.ndarray, np.ndarray]:

@@ -294,7 +294,7 @@ NAMED_SETS = {
     "ncbi_disease": _tagged(("train.tsv", "devel.tsv", "test.tsv"), "CC BY 4.0"),
     "mit_restaurant": _tagged(
         ("restauranttrain.bio", "restauranttest.bio"), "none stated; for research",
-        partial(_iob2, label_first=True), hold_out_dev,
+        partial(_iob2, text="2", label="1"), hold_out_dev,
     ),
     "swedish_ner": _tagged(
         ("train_corpus.txt", "test_corpus.txt"),

@@ -9,10 +9,9 @@ Claim    IOB1, IOB2 and BIOES say the same thing and are read as IOB2 without lo
              io       PER  PER  PER    O         the entities have merged
          One rule cuts all of them: a tag continues the entity before it if it is I- or E-,
          of the same type, and that entity is still open; any other tag begins a new one.
-Differs  Tags that break their scheme (I- after O in IOB2) are never repaired in silence: the
-         caller chooses "error", "begin" (each begins an entity, as the CoNLL script counts
-         it) or "discard", and `violations` says where they are. IOB1 with B- where I-
-         would do is accepted: it can mean only one thing.
+Differs  Where tags break their scheme (I- after O in IOB2) each begins an entity, as the CoNLL
+         script counts it, and `violations` says where, so that nothing is repaired in silence.
+         IOB1 with B- where I- would do is accepted: it can mean only one thing.
 Proof    tests/data/test_tags.py, tests/data/test_entities.py
 """
 
@@ -22,12 +21,11 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import accumulate
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 from minift.errors import MiniftError, require_known
 
 Scheme = Literal["iob1", "iob2", "bioes", "io"]
-Invalid = Literal["error", "begin", "discard"]
 Tags = Sequence[str]
 
 OUTSIDE = ("O", "0")  # some files write a zero
@@ -174,29 +172,19 @@ def violations(tags: Tags, scheme: Scheme) -> list[tuple[int, str]]:
     return [(span.start, fault) for span, fault in _cut(tags, scheme) if fault]
 
 
-def to_iob2(tags: Tags, scheme: Scheme, invalid: Invalid = "error") -> list[str]:
-    """Return the tags of one sentence in IOB2.
+def to_iob2(tags: Tags, scheme: Scheme) -> list[str]:
+    """Return the tags of one sentence in IOB2; what `violations` names becomes entities.
 
     Args:
         tags: one tag per word, in `scheme`; "0" is read as "O", a bare "B" as "B-entity".
         scheme: "iob1", "iob2", "bioes" (BILOU and BMES letters too) or "io".
-        invalid: what becomes of entities that break the scheme: "error" raises, "begin"
-            keeps them as entities of their own, "discard" makes their words "O".
 
     Raises:
-        MiniftError: a tag is not of this scheme, or breaks it and `invalid` is "error".
+        MiniftError: a tag is not of this scheme.
     """
-    if invalid not in get_args(Invalid):
-        raise MiniftError(f'invalid must be "error", "begin" or "discard", got "{invalid}"')
     result = ["O"] * len(tags)
-    for (type_, start, end), fault in _cut(tags, scheme):
-        if fault and invalid == "error":
-            raise MiniftError(
-                f"{fault} in the scheme {scheme}; to read it all the same, choose "
-                '"begin" or "discard" for invalid tags'
-            )
-        if not (fault and invalid == "discard"):
-            result[start:end] = entity_tags(type_, end - start)
+    for (type_, start, end), _ in _cut(tags, scheme):
+        result[start:end] = entity_tags(type_, end - start)
     return result
 
 

@@ -24,24 +24,15 @@ from minift.label.project import load_project
 
 @dataclass(frozen=True)
 class Recorded:
-    """What an import did.
+    """What an import did."""
 
-    Args:
-        labelled, skipped: answers that are new on record.
-        same: answers that were on record already.
-        changed: a sentence for each label that differs from one given before.
-        problems: what could not be taken, with its line.
-        unanswered: texts of the file without an answer.
-        waiting: texts that still wait afterwards.
-    """
-
-    labelled: int
+    labelled: int  # answers that are new on record
     skipped: int
-    same: int
-    changed: tuple[str, ...]
-    problems: tuple[str, ...]
-    unanswered: tuple[str, ...]
-    waiting: int
+    same: int  # answers that were on record already
+    changed: tuple[str, ...]  # a sentence for each label that differs from one given before
+    problems: tuple[str, ...]  # what could not be taken, with its line
+    unanswered: tuple[str, ...]  # texts of the file without an answer
+    waiting: int  # texts that still wait afterwards
 
     @property
     def usable(self) -> bool:
@@ -66,15 +57,14 @@ def import_answers(
         again: take answers also where this person gave them before and corrected them since.
 
     Raises:
-        MiniftError: if the file cannot be read. What does not fit in it is not an error but
-            listed in `problems`; the rest is recorded.
+        MiniftError: if the file cannot be read; what does not fit in it is in `problems`.
     """
     project = load_project(folder)
     with open_ledger(project.ledger, project.ids, project.labels) as ledger:
         examples = {example.id: example for example in project.examples()}
         found = read_answers(file, format, examples, project.labels, project.task)
-        problems, changed = list(found.problems), []
-        labelled = skipped = same = 0
+        problems, changed, same = list(found.problems), [], 0
+        taken: list[Label | None] = []
         said: dict[str, list[Answer]] = {}
         for answer in found.answers:
             said.setdefault(answer.id, []).append(answer)
@@ -102,10 +92,7 @@ def import_answers(
                 except MiniftError as error:
                     problems.append(f"{answer.where}: {error}")
                     continue
-                labelled, skipped = (
-                    labelled + (answer.label is not None),
-                    skipped + (answer.label is None),
-                )
+                taken.append(answer.label)
                 if now is not None and now.label not in (None, answer.label):
                     changed.append(
                         f"{answer.where}: text {id!r} was {say(now.label)} ({now.source}) and is "
@@ -113,9 +100,8 @@ def import_answers(
                     )
                 now = next(reversed(ledger.state.standing.values()))
         waiting = len(ledger.state.waiting)
-    return Recorded(
-        labelled, skipped, same, tuple(changed), tuple(problems), found.unanswered, waiting
-    )
+    counts = len(taken) - taken.count(None), taken.count(None), same
+    return Recorded(*counts, tuple(changed), tuple(problems), found.unanswered, waiting)
 
 
 def _known(before: Sequence[Label | None], answers: Sequence[Label | None], again: bool) -> int:

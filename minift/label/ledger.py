@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from minift.errors import MiniftError, nearest
 from minift.files import digest
@@ -31,40 +31,24 @@ from minift.journal import LOST, Journal, open_journal
 Label = str | list[str]
 
 
-@dataclass(frozen=True)
-class Decision:
-    """What somebody decided about a text.
+class Decision(NamedTuple):
+    """What somebody decided about a text."""
 
-    Args:
-        n: number of the event.
-        id: the text.
-        label: None if the text was skipped.
-        source: who decided.
-    """
-
-    n: int
-    id: str
-    label: Label | None
-    source: str
+    n: int  # number of the event
+    id: str  # the text
+    label: Label | None  # None if the text was skipped
+    source: str  # who decided
 
 
 @dataclass
 class State:
-    """Where each text stands after some events.
+    """Where each text stands after some events."""
 
-    Args:
-        ids: all texts.
-        labels: the classes or tags there are.
-        queried: id -> round in which it was asked.
-        standing: decisions that were not undone, oldest first, by event number.
-        lost: whether a line is known to be lost; what it may have said is then not missed.
-    """
-
-    ids: dict[str, None]
-    labels: tuple[str, ...]
-    queried: dict[str, int] = field(default_factory=dict)
-    standing: dict[int, Decision] = field(default_factory=dict)
-    lost: bool = False
+    ids: dict[str, None]  # all texts
+    labels: tuple[str, ...]  # the classes or tags there are
+    queried: dict[str, int] = field(default_factory=dict)  # id -> round in which it was asked
+    standing: dict[int, Decision] = field(default_factory=dict)  # not undone, by event, in order
+    lost: bool = False  # whether a line is known to be lost; what it said is then not missed
 
     @property
     def decided(self) -> dict[str, Decision]:
@@ -113,11 +97,7 @@ class State:
         return notes
 
     def apply(self, event: dict[str, Any]) -> None:
-        """Take in one event.
-
-        Raises:
-            MiniftError: if it does not fit what came before; nothing has then changed.
-        """
+        """Take in one event; raises MiniftError, before anything changes, if it does not fit."""
         self.check(event)
         kind = event["event"]
         if kind == "query":
@@ -132,11 +112,7 @@ class State:
             self.lost = True
 
     def check(self, event: dict[str, Any]) -> None:
-        """Refuse an event that does not fit.
-
-        Raises:
-            MiniftError: saying why.
-        """
+        """Refuse an event that does not fit, saying why."""
         kind = event.get("event")
         if kind == "query":
             self._check_query(event["ids"])
@@ -149,11 +125,10 @@ class State:
             raise MiniftError(f"unknown event {kind!r}; was the ledger made by a later minift?")
 
     def _check_query(self, ids: list[str]) -> None:
-        if len(set(ids)) < len(ids):
-            twice = next(id for id in ids if ids.count(id) > 1)
-            raise MiniftError(f"text {twice!r} is asked for twice in one query")
-        for id in ids:
+        for id, count in Counter(ids).items():
             self._require_known(id)
+            if count > 1:
+                raise MiniftError(f"text {id!r} is asked for twice in one query")
             if id in self.queried:
                 raise MiniftError(f"text {id!r} was already asked for, in round {self.queried[id]}")
 
@@ -165,9 +140,10 @@ class State:
                 "ledger says how each was chosen"
             )
         if kind == "skip":
-            now = self.decided.get(id)
-            if now is not None and now.label is not None:
-                raise MiniftError(f"text {id!r} is labelled {now.label!r}; undo that to skip it")
+            if id in self.labelled:
+                raise MiniftError(
+                    f"text {id!r} is labelled {self.labelled[id]!r}; undo that to skip it"
+                )
             return
         given = [label] if isinstance(label, str) else label
         if not isinstance(given, list) or not given:
@@ -186,17 +162,13 @@ class State:
 
 def say(label: Label | None) -> str:
     """Show a label in a sentence."""
-    return (
-        "skipped" if label is None else " ".join(label) if isinstance(label, list) else f'"{label}"'
-    )
+    if label is None:
+        return "skipped"
+    return " ".join(label) if isinstance(label, list) else f'"{label}"'
 
 
 def replay(ids: Iterable[str], labels: Sequence[str], events: Iterable[dict[str, Any]]) -> State:
-    """Return where each text stands after `events`.
-
-    Raises:
-        MiniftError: naming the event that does not fit what came before it.
-    """
+    """Return where each text stands after `events`; one that does not fit is named."""
     state = State(dict.fromkeys(ids), tuple(labels))
     for event in events:
         try:
@@ -230,11 +202,7 @@ class Ledger:
         self._record({"event": "skip", "id": id, "source": source})
 
     def undo(self, source: str) -> Decision:
-        """Take back the latest label or skip, and return it.
-
-        Raises:
-            MiniftError: if there is none.
-        """
+        """Take back the latest label or skip, and return it."""
         if not self.state.standing:
             raise MiniftError("there is nothing to undo")
         latest = next(reversed(self.state.standing.values()))
@@ -270,9 +238,9 @@ def open_ledger(
         MiniftError: if the ledger is in use, damaged, or belongs to another pool.
     """
     ids = list(ids)
-    if len(set(ids)) < len(ids):
-        twice = next(id for id, count in Counter(ids).items() if count > 1)
-        raise MiniftError(f"two texts of the pool have the id {twice!r}; ids must differ")
+    for id, count in Counter(ids).items():
+        if count > 1:
+            raise MiniftError(f"two texts of the pool have the id {id!r}; ids must differ")
     pool = digest("\0".join(ids))[:16]
     start = {"event": "start", "labels": list(labels), "texts": len(ids), "pool": pool}
     with open_journal(path) as journal:

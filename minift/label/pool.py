@@ -17,8 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from minift.data.examples import Example, TaggedExample, Task
-from minift.data.files.lines import refuse
-from minift.data.files.readers import repeated_ids
 from minift.data.files.texts import Numbered, Texts, read_texts
 from minift.data.words import split_words
 
@@ -44,42 +42,19 @@ def open_pool(
     format: str | None = None,
     text: str | None = None,
     text_b: str | None = None,
-    label_first: bool = False,
 ) -> Pool:
     """Check a file of texts and return what is in it, one text in memory at a time.
 
     Args:
         path: .txt with one text per line; CSV, TSV or JSONL; for tagging also token files.
         task: for tagging, texts are cut into words by `split_words`.
-        format, text, text_b, label_first: as for `read_texts`.
+        format, text, text_b: as for `read_texts`.
 
     Raises:
         MiniftError: one error for all the faults of the file. An empty text is not a fault.
     """
-    texts = read_texts(
-        path, format=format, task=task, text=text, text_b=text_b, label_first=label_first,
-        allow_blank=True,
-    )  # fmt: skip
+    texts = read_texts(path, task=task, format=format, text=text, text_b=text_b, allow_blank=True)
     return Pool(texts, task)
-
-
-def read_pool(
-    path: str | Path,
-    task: Task,
-    format: str | None = None,
-    text: str | None = None,
-    text_b: str | None = None,
-    label_first: bool = False,
-) -> tuple[list[Numbered], bool]:
-    """Read all rows of `open_pool` and return them, and whether the file has labels.
-
-    Raises:
-        MiniftError: as `open_pool`, and if two texts have the same id.
-    """
-    pool = open_pool(path, task, format, text, text_b, label_first)
-    rows = list(pool.rows())
-    refuse(Path(path), repeated_ids(rows))
-    return rows, pool.texts.has_labels
 
 
 def _cut(example: Example, task: Task) -> Example | None:

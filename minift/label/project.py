@@ -21,48 +21,46 @@ Proof    tests/label/test_project.py, which also covers pool, rounds, answers, s
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import starmap
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from minift.active.loop import fixed_steps
+import torch
+
+from minift.active.loop import Learner, fixed_steps
 from minift.data.examples import Dataset, Example, TaggedExample, Task, TextExample
+from minift.data.files.lines import refuse
+from minift.data.files.readers import repeated_ids
 from minift.data.tags import TAG, labels_of, types_of
 from minift.errors import MiniftError, nearest
 from minift.files import atomic_folder, digest
 from minift.journal import parse
-from minift.label.ledger import Label, State, open_ledger, replay
-from minift.label.pool import distinct, read_pool
+from minift.label.ledger import State, open_ledger, replay
+from minift.label.pool import distinct, open_pool
 from minift.methods.recipes import recipe
-from minift.runs.tuned import Head, build
+from minift.runs.folder import load_run
+from minift.runs.tuned import FineTuned, Head, build
 from minift.training.loop import Precision, Seeds, Settings, select
 from minift.version import __version__
 
 
 @dataclass(frozen=True)
 class Project:
-    """What a project was started with.
-
-    Args:
-        folder: where it is.
-        task: "classification" or "tagging".
-        labels: class names, or IOB2 tags.
-        encoder, method, head, settings, seed: how each round's model is made.
-        pool: digest of pool.jsonl.
-        ids: of all texts, in the order of the file.
-    """
+    """What a project was started with."""
 
     folder: Path
-    task: Task
-    labels: tuple[str, ...]
-    encoder: str
+    task: Task  # "classification" or "tagging"
+    labels: tuple[str, ...]  # class names, or IOB2 tags
+    encoder: str  # of each round's model, which is made anew
     method: str
     head: Head
     settings: Settings
     seed: int
-    pool: str
-    ids: tuple[str, ...]
+    pool: str  # digest of pool.jsonl
+    ids: tuple[str, ...]  # of all texts, in the order of the file
 
     @property
     def ledger(self) -> Path:
@@ -72,26 +70,40 @@ class Project:
     @property
     def types(self) -> tuple[str, ...]:
         """What a person chooses among: classes, or types of entities."""
-        if self.task == "classification":
-            return self.labels
-        return tuple(types_of(self.labels))
+        return tuple(types_of(self.labels)) if self.task == "tagging" else self.labels
 
     def examples(self, ids: Iterable[str] | None = None) -> Iterator[Example]:
         """Read texts from the pool one by one, in its order; None reads all."""
         wanted = None if ids is None else set(ids)
         with (self.folder / "pool.jsonl").open(encoding="utf-8") as file:
             for row in map(json.loads, file):
-                if wanted is None or row["id"] in wanted:
-                    yield _example(row)
+                if wanted is not None and row["id"] not in wanted:
+                    continue
+                if "words" in row:
+                    yield TaggedExample(row["id"], tuple(row["words"]))
+                else:
+                    yield TextExample(row["id"], row["text"], None, row.get("text_b"))
 
     def labelled(self, state: State) -> list[Example]:
         """Return the labelled texts, in the order of the pool."""
         given = state.labelled
-        return [_with_label(example, given[example.id]) for example in self.examples(given)]
+        return [
+            replace(e, tags=tuple(given[e.id]))
+            if isinstance(e, TaggedExample)
+            else replace(e, label=str(given[e.id]))
+            for e in self.examples(given)
+        ]
 
-    def dataset(self, train: Sequence[Example] = ()) -> Dataset:
-        """Return labelled texts as a data set."""
-        return Dataset(self.folder.resolve().name, self.task, self.labels, tuple(train))
+    def learner(self, device: torch.device | str, train: Sequence[Example] = ()) -> Learner:
+        """Return how each round's model is made, with a data set of labelled texts."""
+        dataset = Dataset(self.folder.resolve().name, self.task, self.labels, tuple(train))
+        method = replace(recipe(self.method), settings=self.settings)
+        return Learner(dataset, self.encoder, method, self.head, device)
+
+
+def command(action: str, folder: str | Path, *more: object) -> str:
+    """Return a command of `minift active` that can be typed, whatever the folder is called."""
+    return shlex.join(["minift", "active", action, str(folder), *map(str, more)])
 
 
 def _pool_row(line: int, example: Example) -> dict[str, Any]:
@@ -101,20 +113,7 @@ def _pool_row(line: int, example: Example) -> dict[str, Any]:
     return row if example.text_b is None else {**row, "text_b": example.text_b}
 
 
-def _example(row: dict[str, Any]) -> Example:
-    if "words" in row:
-        return TaggedExample(row["id"], tuple(row["words"]))
-    return TextExample(row["id"], row["text"], None, row.get("text_b"))
-
-
-def _with_label(example: Example, label: Label) -> Example:
-    if isinstance(example, TaggedExample):
-        return replace(example, tags=tuple(label))
-    return replace(example, label=str(label))
-
-
-@dataclass(frozen=True)
-class Started:
+class Started(NamedTuple):
     """A new project, and what to know about its pool."""
 
     project: Project
@@ -136,28 +135,31 @@ def start(
     format: str | None = None,
     text: str | None = None,
     text_b: str | None = None,
-    label_first: bool = False,
     precision: Precision = "float32",
 ) -> Started:
     """Begin a project; the folder is there whole, or not at all.
 
     Args:
-        pool: a file of texts, as for `read_pool`; its labels are ignored.
+        pool: a file of texts, as for `open_pool`; its labels are ignored.
         labels: classes; for tagging, types of entities.
         encoder, method, head: what each round's model is made of.
         out: folder that does not exist yet.
         seed: of every random stream.
-        steps: optimizer steps of each training, rounded up to whole epochs; None takes the
-            method's epochs.
-        learning_rate: None takes the method's.
-        task, format, text, text_b, label_first: see `read_pool`.
-        precision: of matrix products, see minift.speed.precision.
+        steps: of each training, see `fixed_steps`; None takes the method's epochs.
+        learning_rate, precision: of each training; None takes the method's rate.
+        task, format, text, text_b: see `open_pool`.
 
     Raises:
         MiniftError: if any of it does not fit; nothing is then written.
     """
     out = Path(out)
-    _require_new(out)
+    if (out / "project.json").is_file():
+        raise MiniftError(
+            f"{out} already holds a project; continue it: {command('status', out)}. For a new one "
+            "choose another --out"
+        )
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise MiniftError(f"{out} is there already and is not a project; choose another --out")
     labels = _labels(labels, task)
     made = recipe(method)
     if made.schedule().needs_dev_loss or made.settings.keep == "best":
@@ -168,19 +170,19 @@ def start(
     settings = replace(fixed_steps(made.settings, steps), precision=precision)
     if learning_rate is not None:
         settings = replace(settings, learning_rate=learning_rate)
-    found, had_labels = read_pool(pool, task, format, text, text_b, label_first)
+    source = open_pool(pool, task, format, text, text_b)
+    found = list(source.rows())
+    refuse(Path(pool), repeated_ids(found))
     kept, left_out, near = distinct(found)
     if not kept:
         raise MiniftError(f"{pool}: there is no text in it")
     if (Path(encoder) / "config.json").is_file():
         encoder = Path(encoder).resolve()  # the project may be used from another folder
-    dataset = Dataset("start", task, labels, ())
-    select(build(dataset, encoder, Seeds.all(seed), head=head).model, made.trainable)
-
-    rows = [_pool_row(line, example) for line, example in kept]
-    texts, ids = _json_lines(rows), tuple(row["id"] for row in rows)
+    texts, ids = _json_lines(starmap(_pool_row, kept)), tuple(example.id for _, example in kept)
     made_of = (str(encoder), method, head, settings, seed, digest(texts)[:16])
     project = Project(out, task, labels, *made_of, ids)
+    dataset = project.learner("cpu").dataset
+    select(build(dataset, encoder, Seeds.all(seed), head=head).model, made.trainable)
     facts = {k: v for k, v in asdict(project).items() if k not in ("folder", "ids")}
     facts = {"minift_version": __version__, **facts, "texts": len(ids)}
     with atomic_folder(out) as new:
@@ -190,21 +192,11 @@ def start(
         with open_ledger(new / "ledger.jsonl", ids, labels):
             pass
         (new / "project.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    return Started(project, tuple(_start_notes(had_labels, left_out, near, project)))
+    return Started(project, tuple(_start_notes(source.texts.has_labels, left_out, near, out)))
 
 
 def _json_lines(rows: Iterable[dict[str, Any]]) -> bytes:
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
-
-
-def _require_new(out: Path) -> None:
-    if (out / "project.json").is_file():
-        raise MiniftError(
-            f"{out} already holds a project; continue it: minift active status {out}. For a new "
-            "one choose another --out"
-        )
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise MiniftError(f"{out} is there already and is not a project; choose another --out")
 
 
 def _labels(names: Sequence[str], task: Task) -> tuple[str, ...]:
@@ -218,19 +210,16 @@ def _labels(names: Sequence[str], task: Task) -> tuple[str, ...]:
             f"--labels {','.join(names)}: expected at least {least} {what} with commas between "
             "them, such as " + ("pos,neg" if least == 2 else "PER,ORG")
         )
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise MiniftError(f'--labels: "{twice}" is there twice')
-    if task == "classification":
-        return tuple(names)
-    tag = next((name for name in names if TAG.fullmatch(name)), None)
-    if tag is not None:
-        raise MiniftError(f'--labels: "{tag}" is a tag; name the types of entities, such as PER')
-    return labels_of(names)
+    for name in names:
+        if names.count(name) > 1:
+            raise MiniftError(f'--labels: "{name}" is there twice')
+        if task == "tagging" and TAG.fullmatch(name):
+            raise MiniftError(f'--labels: "{name}" is a tag; name the types, such as PER')
+    return labels_of(names) if task == "tagging" else tuple(names)
 
 
 def _start_notes(
-    had_labels: bool, left_out: list[dict[str, Any]], near: int, project: Project
+    had_labels: bool, left_out: list[dict[str, Any]], near: int, folder: Path
 ) -> list[str]:
     notes = []
     if had_labels:
@@ -243,7 +232,7 @@ def _start_notes(
             rest = f" and {len(found) - 5} more" if len(found) > 5 else ""
             notes.append(f"left out: {lines} {kind}: {', '.join(found[:5])}{rest}")
     if left_out:
-        notes.append(f"everything that is left out is in {project.folder / 'left_out.jsonl'}")
+        notes.append(f"everything that is left out is in {folder / 'left_out.jsonl'}")
     if near:
         texts = "1 text differs" if near == 1 else f"{near} texts differ"
         notes.append(
@@ -319,3 +308,12 @@ def read_state(project: Project) -> tuple[State, list[dict[str, Any]], list[str]
     shown = torn.decode("utf-8", errors="backslashreplace")
     cut = f"{project.ledger}: the last line is cut off, or being written, and does not count: "
     return state, events, [cut + shown] if torn else []
+
+
+def last_model(
+    project: Project, device: torch.device | str = "cpu", precision: Precision | None = None
+) -> FineTuned | None:
+    """Return the last model, if there is one; `precision` None takes the project's."""
+    found = sorted((project.folder / "models").glob("[0-9]*-*"))
+    precision = precision or project.settings.precision
+    return load_run(found[-1], device, precision) if found else None

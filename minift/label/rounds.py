@@ -19,52 +19,42 @@ import shutil
 import sys
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from minift.active.acquisition import batch_bald, select
-from minift.active.advice import Look
-from minift.active.loop import WATCHED, Asking, choose, fit, take_look
+from minift.active.loop import WATCHED, Asking, Choice, choose, seed_of, take_look
 from minift.active.streaming import mc_stream
 from minift.checkpoints.weights import save_pretrained
 from minift.data.examples import Example, TaggedExample, TextExample, gold_classes, gold_tags
 from minift.data.tags import to_iob2
-from minift.errors import MiniftError
+from minift.errors import MiniftError, require
 from minift.files import atomic_folder, atomic_write, digest
 from minift.label.formats.exchange import FORMATS, written
 from minift.label.formats.labelstudio import labelling_config
 from minift.label.formats.rows import Question
-from minift.label.ledger import Ledger, State, open_ledger
+from minift.label.ledger import State, open_ledger
 from minift.label.pool import texts_of
-from minift.label.project import Project, load_project, read_state
+from minift.label.project import Project, command, last_model, load_project, read_state
 from minift.label.score_files import read_scores, score_file
-from minift.methods.recipes import recipe
 from minift.runs.folder import load_run
 from minift.runs.train import subset
 from minift.runs.train import train as train_run
 from minift.runs.tuned import FineTuned
-from minift.training.loop import Precision, Seeds
+from minift.training.loop import Seeds
 from minift.version import __version__
 
 
-@dataclass(frozen=True)
-class Asked:
-    """The texts that people are to label now.
+class Asked(NamedTuple):
+    """The texts that people are to label now."""
 
-    Args:
-        ids: the most wanted first.
-        path: the batch file, if one was asked for.
-        round: the number of the query.
-        notes: what to know.
-    """
-
-    ids: tuple[str, ...]
-    path: Path | None
-    round: int
-    notes: tuple[str, ...] = ()
+    ids: tuple[str, ...]  # the most wanted first
+    path: Path | None  # the batch file, if one was asked for
+    round: int  # the number of the query
+    notes: tuple[str, ...]  # what to know
 
 
 def ask(
@@ -98,44 +88,59 @@ def ask(
     """
     project = load_project(folder)
     asking = asking or Asking()
-    if count < 1:
-        raise MiniftError(f"ask for at least 1 text, got {count}")
+    require(count >= 1, "the number of texts", count, "at least 1")
     format = format or ("conll" if project.task == "tagging" else "csv")
     if write:  # an unknown format is refused now, not after the training
         written(format, [], project.task)
     if project.task == "tagging" and asking.strategy == "batch_bald":
         raise MiniftError("batch_bald needs one label per text; for sentences take bald")
     with open_ledger(project.ledger, project.ids, project.labels) as ledger:
-        state, events = ledger.state, ledger.journal.events
-        notes = list(ledger.journal.notes)
-        round = max((e["round"] for e in events if e["event"] == "query"), default=0)
+        state, notes = ledger.state, list(ledger.journal.notes)
+        queries = [e for e in ledger.journal.events if e["event"] == "query"]
+        round = max((e["round"] for e in queries), default=0)
+        scores: dict[str, float | None]
         if again:
-            return _ask_again(project, ledger, format if write else None, round, notes, device)
-        _require_free(project, state, more)
-        round += 1
-        if count > len(state.pool):
-            notes.append(f"{count} were asked for; these are the last {len(state.pool)}")
-        tuned, model = None, ""
-        labelled = project.labelled(state)
-        if why := lacking(project, labelled):
-            if asking.strategy != "random":
-                notes.append(f"{why}, so these texts are drawn at random")
-            elif guess:
-                notes.append(f"{why}, so there are no guesses")
-            asking = Asking("random")
-        elif asking.strategy != "random" or guess:
-            tuned, model = _model(project, labelled, round, device, progress)
-        ids, scores, said = _choose(project, state, asking, tuned, model, count, round, progress)
-        notes += said
+            if not state.waiting:
+                raise MiniftError(
+                    f"no text waits for a label; choose some: {command('next', folder)}"
+                )
+            known = {
+                id: score
+                for e in queries
+                if e["strategy"] != "random"
+                for id, score in zip(e["ids"], e["scores"])
+            }
+            scores, name = {id: known.get(id) for id in state.waiting}, f"{round:03d}-again"
+            tuned = last_model(project, device) if write else None
+        else:
+            _require_free(project, state, more)
+            round, name = round + 1, f"{round + 1:03d}"
+            if count > len(state.pool):
+                notes.append(f"{count} were asked for; these are the last {len(state.pool)}")
+            tuned, model = None, ""
+            labelled = project.labelled(state)
+            if why := lacking(project, labelled):
+                if asking.strategy != "random":
+                    notes.append(f"{why}, so these texts are drawn at random")
+                elif guess:
+                    notes.append(f"{why}, so there are no guesses")
+                asking = Asking("random")
+            elif asking.strategy != "random" or guess:
+                tuned, model = _model(project, labelled, round, device, progress)
+            choice, said = _choose(project, state, asking, tuned, model, count, round, progress)
+            notes += said
+            # A random number is not a reason that helps anybody.
+            drawn = asking.strategy == "random"
+            scores = {id: None if drawn else s for id, s in zip(choice.ids, choice.scores)}
         # The file first: if this is killed in between, the same command chooses the same again.
         path = None
-        if write:  # a random number is not a reason that helps anybody
-            drawn = asking.strategy == "random"
-            shown = {id: None if drawn else score for id, score in zip(ids, scores)}
-            path, said = _write_batch(project, shown, tuned, format, f"{round:03d}")
+        if write:
+            path, said = _write_batch(project, scores, tuned, format, name)
             notes += said
-        ledger.query(ids, scores, asking.strategy, _seed(project, round), round)
-    return Asked(tuple(ids), path, round, tuple(notes))
+        if not again:
+            seed = seed_of(project.seed, round)
+            ledger.query(choice.ids, choice.scores, asking.strategy, seed, round)
+    return Asked(tuple(scores), path, round, tuple(notes))
 
 
 def _require_free(project: Project, state: State, more: bool) -> None:
@@ -143,22 +148,17 @@ def _require_free(project: Project, state: State, more: bool) -> None:
     waiting, folder = state.waiting, project.folder
     if waiting and not more:
         wait = "1 text still waits" if len(waiting) == 1 else f"{len(waiting)} texts still wait"
-        rounds = sorted({state.queried[id] for id in waiting})
-        where = f"round{'s' if len(rounds) > 1 else ''} " + ", ".join(map(str, rounds))
+        rounds = ", ".join(map(str, sorted({state.queried[id] for id in waiting})))
         raise MiniftError(
-            f"{wait} for a label (asked in {where}). Label: minift active label {folder}. Or "
+            f"{wait} for a label (asked in round {rounds}). Label: {command('label', folder)}. Or "
             "--again writes them out again; --more chooses others as well"
         )
     if not state.pool:
         raise MiniftError(
             f"no text is left to ask for: of {len(state.ids)}, {len(state.labelled)} are "
-            f"labelled, {len(state.skipped)} skipped, {len(waiting)} waiting. Train: minift "
-            f"active train {folder}"
+            f"labelled, {len(state.skipped)} skipped, {len(waiting)} waiting. Train: "
+            f"{command('train', folder)}"
         )
-
-
-def _seed(project: Project, round: int) -> int:
-    return 1_000_003 * project.seed + round  # other masks and draws in each round
 
 
 def lacking(project: Project, labelled: Sequence[Example]) -> str:
@@ -181,56 +181,28 @@ def _choose(
     count: int,
     round: int,
     progress: bool,
-) -> tuple[list[str], list[float], list[str]]:
-    """Return ids, scores, and notes."""
-    seed, pool = _seed(project, round), state.pool
+) -> tuple[Choice, list[str]]:
+    """Choose from the pool, by scores that the next call finds on the disk; also return notes."""
+    seed, pool = seed_of(project.seed, round), state.pool
+    if tuned is None or asking.strategy == "random":
+        return choose(asking, tuned, list(project.examples(pool)), count, seed), []
+    key = {"model": model, "seed": seed, **asdict(asking), "texts": _short(pool)}
+    path = project.folder / "scores" / f"{round:03d}-{_short(key)}.jsonl"
+    score_file(tuned, project.examples(pool), len(pool), asking, seed, path, key, progress)
+    ids, values = read_scores(path)
+    found = torch.tensor(values, dtype=torch.float64)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        if tuned is None or asking.strategy == "random":
-            choice = choose(asking, tuned, list(project.examples(pool)), count, seed)
-            return list(choice.ids), list(choice.scores), []
-        key = {"model": model, "seed": seed, **asdict(asking), "texts": _short(pool)}
-        path = project.folder / "scores" / f"{round:03d}-{_short(key)}.jsonl"
-        score_file(tuned, project.examples(pool), len(pool), asking, seed, path, key, progress)
-        ids, values = read_scores(path)
         if asking.strategy == "batch_bald":
-            draws = torch.tensor(values, dtype=torch.float64).transpose(0, 1)
-            indices, scores = batch_bald(draws, count, seed)
+            indices, scores = batch_bald(found.transpose(0, 1), count, seed)
         else:
-            indices = select(torch.tensor(values, dtype=torch.float64), count, seed)
-            scores = [values[i] for i in indices]
+            indices = select(found, count, seed)
+            scores = found[indices].tolist()
     for other in path.parent.iterdir():
         if other != path:
             other.unlink()
-    said = [str(warning.message) for warning in caught if warning.category is UserWarning]
-    return [ids[i] for i in indices], scores, said
-
-
-def _ask_again(
-    project: Project,
-    ledger: Ledger,
-    format: str | None,
-    round: int,
-    notes: list[str],
-    device: torch.device | str,
-) -> Asked:
-    """Write the waiting texts out again, with the scores that they were chosen for."""
-    ids = ledger.state.waiting
-    if not ids:
-        raise MiniftError(
-            f"no text waits for a label; choose some: minift active next {project.folder}"
-        )
-    scored: dict[str, float] = {}
-    for event in ledger.journal.events:
-        if event["event"] == "query" and event["strategy"] != "random":
-            scored |= zip(event["ids"], event["scores"])
-    path = None
-    if format is not None:
-        shown = {id: scored.get(id) for id in ids}
-        tuned = last_model(project, device)
-        path, said = _write_batch(project, shown, tuned, format, f"{round:03d}-again")
-        notes += said
-    return Asked(tuple(ids), path, round, tuple(notes))
+    said = [str(w.message) for w in caught if w.category is UserWarning]
+    return Choice(tuple(ids[i] for i in indices), tuple(scores)), said
 
 
 def _write_batch(
@@ -243,13 +215,11 @@ def _write_batch(
     """Write the questions, never over a file that a person may have written in."""
     by_id = {example.id: example for example in project.examples(scores)}
     said = guesses(tuned, [by_id[id] for id in scores]) if tuned else {}
-    questions = [
-        Question(by_id[id], score, *said.get(id, (None, None))) for id, score in scores.items()
-    ]
+    questions = [Question(by_id[id], s, *said.get(id, (None, None))) for id, s in scores.items()]
     folder, suffix = project.folder / "batches", FORMATS[format].suffix
     content = written(format, questions, project.task).encode()
-    names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
-    paths = (folder / (name + suffix) for name in names)
+    numbers = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
+    paths = (folder / f"{name}{number}{suffix}" for number in numbers)
     path = next(p for p in paths if not p.exists() or p.read_bytes() == content)
     atomic_write(path, content)
     if format != "labelstudio":
@@ -270,7 +240,7 @@ def guesses(
             best = row[0].max(-1)
             names = [tuned.labels[i] for i in best.indices.tolist()]
             tagged = tuned.task == "tagging"
-            label = tuple(to_iob2(names, "iob2", "begin")) if tagged else names[0]
+            label = tuple(to_iob2(names, "iob2")) if tagged else names[0]
             found[example.id] = (label, float(best.values.mean()))
     return found
 
@@ -299,12 +269,8 @@ def _model(
     there = next(models.glob(f"*-{name}"), None)
     if there is None:
         if progress:
-            what = f"{len(labelled)} labels: {project.encoder}, {project.method}"
-            print(f"training on {what} ...", file=sys.stderr)
-        tuned = fit(
-            project.dataset(), labelled, project.encoder, recipe(project.method),
-            Seeds.all(project.seed), project.settings, None, device, project.head,
-        )  # fmt: skip
+            print(f"training on {len(labelled)} labels ...", file=sys.stderr)
+        tuned = project.learner(device).fit(labelled, Seeds.all(project.seed))
         there = models / f"{round:03d}-{name}"
         with atomic_folder(there) as new:
             save_pretrained(tuned.model, tuned.tokenizer, new)
@@ -312,28 +278,14 @@ def _model(
     tuned = load_run(there, device, project.settings.precision)
     look = models / f"{round:03d}.json"
     if not look.exists() or json.loads(look.read_text(encoding="utf-8"))["model"] != name:
-        seen = {"model": name, **asdict(_look(project, tuned, len(labelled)))}
-        atomic_write(look, json.dumps(seen) + "\n")
+        ids = [TextExample(id, "") for id in project.ids]
+        watched = {e.id for e in subset(ids, min(WATCHED, len(ids)), seed=0)}
+        seen = take_look(tuned, project.examples(watched), len(labelled))
+        atomic_write(look, json.dumps({"model": name, **asdict(seen)}) + "\n")
     for other in models.iterdir():  # also what a killed run left
         if other.is_dir() and other != there:
             shutil.rmtree(other, ignore_errors=True)
     return tuned, name
-
-
-def last_model(
-    project: Project, device: torch.device | str = "cpu", precision: Precision | None = None
-) -> FineTuned | None:
-    """Return the last model, if there is one; `precision` None takes the project's."""
-    found = sorted((project.folder / "models").glob("[0-9]*-*"))
-    precision = precision or project.settings.precision
-    return load_run(found[-1], device, precision) if found else None
-
-
-def _look(project: Project, tuned: FineTuned, labelled: int) -> Look:
-    """See what a model says of texts that are the same in every round."""
-    ids = [TextExample(id, "") for id in project.ids]
-    watched = {e.id for e in subset(ids, min(WATCHED, len(ids)), seed=0)}
-    return take_look(tuned, project.examples(watched), labelled)
 
 
 def train(
@@ -343,15 +295,12 @@ def train(
     device: torch.device | str = "cpu",
     progress: bool = False,
 ) -> tuple[Path, dict[str, Any]]:
-    """Train on all labels, into a run folder as of `minift train`.
+    """Train on all labels; return the run folder and the content of its result.json.
 
     Args:
         folder: the project.
         out: None takes a folder in runs/ of the project, named after the number of labels.
         device, progress: as for `ask`.
-
-    Returns:
-        The run folder and the content of its result.json.
 
     Raises:
         MiniftError: if there is nothing to learn from yet.
@@ -360,16 +309,16 @@ def train(
     state, _, _ = read_state(project)
     labelled = project.labelled(state)
     if why := lacking(project, labelled):
-        raise MiniftError(f"nothing to train on: {why}. Label some: minift active label {folder}")
+        raise MiniftError(f"nothing to train on: {why}. Label some: {command('label', folder)}")
     if out is None:
         name = _short(_made_of(project, labelled))
         out = project.folder / "runs" / f"{len(labelled):04d}-{name[:6]}"
         done = out / "result.json"
         if done.is_file():
             return out, json.loads(done.read_text(encoding="utf-8"))
+    learner = project.learner(device, labelled)
     _, result = train_run(
-        project.dataset(labelled), project.encoder, recipe(project.method),
-        seeds=Seeds.all(project.seed), settings=project.settings, head=project.head, out=out,
-        device=device, progress=progress,
+        learner.dataset, learner.encoder, learner.recipe, seeds=Seeds.all(project.seed),
+        head=learner.head, out=out, device=device, progress=progress,
     )  # fmt: skip
     return Path(out), result

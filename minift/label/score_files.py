@@ -1,8 +1,9 @@
 """Scores of a pool of any size: streamed to a file, which the next run completes.
 
-Claim    One chunk of texts is in memory at a time. Scores are used again only if they were made by
-         the same model, seed and strategy of the same texts, so a file that was cut at any byte
-         ends up as if nothing had happened. Several processes share the scoring, the first writes.
+Claim    One chunk of texts is in memory at a time, however long the pool is. Scores are used again
+         only if they were made by the same model, seed and strategy of the same texts, so a file
+         that was cut at any byte ends up as if nothing had happened. Several processes share the
+         scoring, the first writes.
 Proof    tests/label/test_project.py
 """
 
@@ -15,16 +16,24 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import torch
 from tqdm import tqdm
 
 from minift.active import streaming
-from minift.active.loop import Asking, score_chunks
+from minift.active.loop import SCORES, Asking, score_chunks
 from minift.active.streaming import mc_stream
+from minift.checkpoints.weights import weights_digest
 from minift.data.examples import Example
 from minift.errors import MiniftError
+from minift.files import file_digest
 from minift.journal import append_log, cut_log, read_log
-from minift.runs.processes import from_first, rank
+from minift.label.pool import open_pool
+from minift.label.project import command, last_model, load_project
+from minift.runs.folder import load_run
+from minift.runs.processes import from_first, rank, require_same_weights
 from minift.runs.tuned import FineTuned
+from minift.speed.precision import precision_of
+from minift.training.loop import Precision
 
 
 def score_file(
@@ -37,21 +46,11 @@ def score_file(
     key: Mapping[str, Any],
     progress: bool = False,
 ) -> None:
-    """Score texts into a file, a chunk at a time, from where an earlier call stopped.
+    """Score `total` texts into a file, a chunk at a time, from where an earlier call stopped.
 
-    Args:
-        tuned: the model.
-        examples: the texts; each is held for one chunk only.
-        total: how many there are.
-        asking: strategy (not random) and MC dropout.
-        seed: of the masks.
-        path: JSONL: the key, then {"id", "score"} per text; for batch_bald the score is the
-            probabilities (passes, classes).
-        key: all that the scores depend on, the texts included.
-        progress: show a bar on standard error.
-
-    Raises:
-        MiniftError: if the file holds scores of another key.
+    The file is JSONL: the key, which is all that the scores depend on, the texts included, then
+    {"id", "score"} per text; for batch_bald the score is the probabilities (passes, classes).
+    Raises MiniftError if it holds scores of another key.
     """
     path, first = Path(path), rank() == 0
     done = from_first(_done(path, {"scores": dict(key)}, total) if first else 0)
@@ -108,3 +107,62 @@ def read_scores(path: Path) -> tuple[list[str], list[Any]]:
     """Return the ids and scores of a whole score file."""
     rows = list(islice(read_log(path), 1, None))
     return [row["id"] for row in rows], [row["score"] for row in rows]
+
+
+def score(
+    model: str | Path,
+    file: str | Path,
+    out: str | Path,
+    asking: Asking | None = None,
+    *,
+    seed: int = 0,
+    format: str | None = None,
+    text: str | None = None,
+    text_b: str | None = None,
+    device: torch.device | str = "cpu",
+    precision: Precision | None = None,
+    progress: bool = False,
+) -> int:
+    """Score the texts of a file; if the call was killed, the same call completes the scores.
+
+    Args:
+        model: a run folder, or a project, whose last model is taken.
+        file: the texts (see `open_pool`); if a text occurs twice, so does its score.
+        out: JSONL, {"id", "score"} per text; the first line says how it was made.
+        asking, seed: strategy, MC dropout, masks.
+        format, text, text_b: see `open_pool`.
+        device, progress: where, and whether to show a bar on standard error.
+        precision: of matrix products; None takes that in which the model was trained.
+
+    Returns:
+        The number of texts in the file.
+
+    Raises:
+        MiniftError: if the strategy gives no scores, there is no model, or `out` holds others.
+    """
+    asking = asking or Asking()
+    if asking.strategy not in SCORES:
+        raise MiniftError(
+            f"{asking.strategy} gives no text a score of its own; take one of {', '.join(SCORES)}"
+        )
+    folder = Path(model)
+    if (folder / "project.json").is_file():
+        tuned = last_model(load_project(folder), device, precision)
+        if tuned is None:
+            raise MiniftError(
+                f"{folder} has no model yet; label some texts of each class, then: "
+                f"{command('next', folder)}"
+            )
+    else:
+        tuned = load_run(folder, device, precision)
+    require_same_weights(tuned.model)
+    pool = open_pool(file, tuned.task, format, text, text_b)
+    if pool.texts.total is None:
+        raise MiniftError(f"{file}: it can be read only once; save the texts in a file first")
+    key: dict[str, Any] = {"model": weights_digest(tuned.model), "strategy": asking.strategy}
+    key |= {"precision": precision_of(tuned.model), "texts": file_digest(file)[:12]}
+    if asking.strategy == "bald":
+        key |= {"passes": asking.passes, "layers": asking.layers, "seed": seed}
+    total = sum(1 for _ in pool)
+    score_file(tuned, pool, total, asking, seed, out, key, progress)
+    return total

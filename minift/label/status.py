@@ -8,36 +8,28 @@ Proof    tests/label/test_project.py
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from minift.active.advice import Advice, Look, advise
+from minift.active.forecast import forecast_labels
 from minift.active.loop import class_counts
-from minift.data.examples import Example
 from minift.errors import MiniftError
 from minift.label.ledger import State
 from minift.label.project import Project, load_project, read_state
 from minift.label.rounds import lacking
-from minift.methods.recipes import recipe
 
 
 @dataclass(frozen=True)
 class Status:
-    """Where a project stands: what `State` tells, and what follows from it.
-
-    Args:
-        counts: labelled texts by class, or entities by type.
-        rounds: (number, strategy, texts, texts that wait) of each query.
-        looks: how many rounds had a model.
-    """
+    """Where a project stands: what `State` tells, and what follows from it."""
 
     project: Project
     state: State
-    counts: dict[str, int]
-    rounds: tuple[tuple[int, str, int, int], ...]
+    counts: dict[str, int]  # labelled texts by class, or entities by type
+    rounds: tuple[tuple[int, str, int, int], ...]  # number, strategy, texts, texts that wait
     notes: tuple[str, ...]
-    looks: int
+    looks: int  # how many rounds had a model
     advice: Advice
     forecast: str | None
 
@@ -68,27 +60,15 @@ def status(
     notes += state.notes
     labelled = project.labelled(state)
     counts = class_counts(labelled, project.labels)
-    looks = _looks(project)
-    advice = advise(looks, budget, len(labelled))
-    sentence = _forecast(project, labelled, device, progress) if forecast else None
-    return Status(project, state, counts, rounds, tuple(notes), len(looks), advice, sentence)
-
-
-def _looks(project: Project) -> list[Look]:
-    """Read what the models of the rounds said, oldest first."""
-    found = []
+    looks = []  # oldest first
     for path in sorted((project.folder / "models").glob("[0-9]*.json"), key=lambda p: int(p.stem)):
         row = json.loads(path.read_text(encoding="utf-8"))
-        found.append(Look(row["labelled"], row["uncertainty"], tuple(row["predictions"])))
-    return found
-
-
-def _forecast(project: Project, labelled: Sequence[Example], device: str, progress: bool) -> str:
-    from minift.active.forecast import forecast_labels
-
-    if why := lacking(project, labelled):
-        raise MiniftError(f"no forecast: {why}; label more first")
-    return forecast_labels(
-        project.dataset(), labelled, project.encoder, recipe(project.method), project.settings,
-        project.seed, progress=progress, head=project.head, device=device,
-    ).sentence  # fmt: skip
+        looks.append(Look(row["labelled"], row["uncertainty"], tuple(row["predictions"])))
+    advice = advise(looks, budget, len(labelled))
+    sentence = None
+    if forecast:
+        if why := lacking(project, labelled):
+            raise MiniftError(f"no forecast: {why}; label more first")
+        learner = project.learner(device)
+        sentence = forecast_labels(learner, labelled, project.seed, progress=progress).sentence
+    return Status(project, state, counts, rounds, tuple(notes), len(looks), advice, sentence)

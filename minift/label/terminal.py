@@ -22,14 +22,14 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from minift.data.examples import Example, TaggedExample
 from minift.data.tags import entity_tags, spans_conlleval
 from minift.errors import MiniftError, nearest
 from minift.label.ledger import Label, Ledger, open_ledger
 from minift.label.pool import texts_of
-from minift.label.project import Project, load_project
+from minift.label.project import Project, command, last_model, load_project
 
 COMMANDS = {"u": "undo", "s": "skip", "q": "quit", "?": "help"}
 _HIDDEN = {"Cc", "Cs", "Zl", "Zp"}  # control characters, halves of pairs, line separators
@@ -50,8 +50,7 @@ def printable(text: str) -> str:
     return "".join(map(show, text.replace("\r\n", "\n")))
 
 
-@dataclass(frozen=True)
-class Tally:
+class Tally(NamedTuple):
     """What a session did: answers that stand, and texts that wait for the next one."""
 
     labelled: int
@@ -82,25 +81,27 @@ def label(
     if hasattr(stdout, "reconfigure"):
         stdout.reconfigure(errors="backslashreplace")  # a narrow terminal is no reason to stop
     with open_ledger(project.ledger, project.ids, project.labels) as ledger:
-        waiting = ledger.state.waiting
-        if not waiting:
+        state = ledger.state
+        if not (waiting := state.waiting):
             raise MiniftError(
-                f"no text waits for a label; choose some: minift active next {folder}, or "
-                f"minift active label {folder} -n 20"
+                f"no text waits for a label; choose some: {command('next', folder)}, or "
+                f"{command('label', folder, '-n', 20)}"
             )
         guessed = _guesses(project, waiting) if show_guess else {}
         texts = {example.id: example for example in project.examples(waiting)}
+        begun = set(state.standing)
         session = Session(project, ledger, by, texts, guessed, stdin, stdout)
         for note in ledger.journal.notes:
             session.say(f"note: {note}")
         keys = _one_key(stdin.fileno()) if session.by_key else contextlib.nullcontext()
         with contextlib.suppress(KeyboardInterrupt), keys:
             session.run()
-        return session.tally()
+        mine = [d.label for n, d in state.standing.items() if n not in begun]
+        return Tally(len(mine) - mine.count(None), mine.count(None), len(state.waiting))
 
 
 def _guesses(project: Project, ids: Sequence[str]) -> dict[str, Any]:
-    from minift.label.rounds import guesses, last_model
+    from minift.label.rounds import guesses
 
     tuned = last_model(project)
     if tuned is None:
@@ -108,30 +109,29 @@ def _guesses(project: Project, ids: Sequence[str]) -> dict[str, Any]:
     return guesses(tuned, project.examples(ids))
 
 
+@dataclass
 class Session:
-    """One person at work; the arguments are those of `label`, and what it found."""
+    """One person at work."""
 
-    def __init__(
-        self,
-        project: Project,
-        ledger: Ledger,
-        by: str,
-        texts: dict[str, Example],
-        guessed: dict[str, Any],
-        stdin: TextIO,
-        stdout: TextIO,
-    ):
-        self.project, self.ledger, self.by = project, ledger, by
-        self.texts, self.guessed, self.stdin, self.stdout = texts, guessed, stdin, stdout
-        self.begun = set(ledger.state.standing)
-        self.tagging = project.task == "tagging"
-        self.keys = {} if self.tagging else class_keys(project.labels)
-        self.terminal = _is_terminal(stdin)
-        self.by_key = self.terminal and not self.tagging and len(project.labels) <= 9
+    project: Project
+    ledger: Ledger
+    by: str
+    texts: dict[str, Example]
+    guessed: dict[str, Any]
+    stdin: TextIO
+    stdout: TextIO
+
+    def __post_init__(self) -> None:
+        labels, self.tagging = self.project.labels, self.project.task == "tagging"
+        self.keys = {} if self.tagging else class_keys(labels)
+        own = {name: "/".join(k for k, n in self.keys.items() if n == name) for name in labels}
+        self.choices = "  ".join(f"{keys} {name}" for name, keys in own.items())
+        self.terminal = _is_terminal(self.stdin)
+        self.by_key = self.terminal and not self.tagging and len(labels) <= 9
 
     def run(self) -> None:
         """Go through the texts until none waits or somebody stops."""
-        self.say(self.help(short=True))
+        self.say(self.help())
         while waiting := self.ledger.state.waiting:
             if self.terminal:
                 _forget_keys(self.stdin.fileno())
@@ -164,7 +164,7 @@ class Session:
 
     def answer(self, id: str) -> bool | None:
         """Take one answer: True to continue, None to ask again, False to stop."""
-        self.say("entities> " if self.tagging else f"{self.choices()}> ", end="")
+        self.say("entities> " if self.tagging else f"{self.choices}> ", end="")
         typed = self.read()
         if typed is None or typed.lower() == "q":
             self.say()
@@ -174,18 +174,17 @@ class Session:
             return None
         if typed.lower() == "u":
             return self.undo()
-        indent = "" if self.by_key else "  "
         if typed.lower() == "s":
             self.ledger.skip(id, self.by)  # on the disk; then it is said
-            self.say(f"{indent}skipped")
+            self.say("  skipped")
             return True
         try:
             found = self.understand(typed, self.texts[id])
         except MiniftError as error:
-            self.say(f"{indent}{error}")
+            self.say(f"  {error}")
             return None
         self.ledger.label(id, found, self.by)
-        self.say(f"{indent}{self.name(found, self.texts[id])}")
+        self.say(f"  {self.name(found, self.texts[id])}")
         return True
 
     def undo(self) -> bool | None:
@@ -223,15 +222,8 @@ class Session:
             return typed
         if typed.lower() not in self.keys:
             got = repr(typed) if typed else "nothing"
-            raise MiniftError(f"{got} is not an answer; {self.choices()}")
+            raise MiniftError(f"{got} is not an answer; {self.choices}")
         return self.keys[typed.lower()]
-
-    def choices(self) -> str:
-        """List the classes with their keys."""
-        keys: dict[str, list[str]] = {}
-        for key, name in self.keys.items():
-            keys.setdefault(name, []).append(key)
-        return "  ".join(f"{'/'.join(found)} {name}" for name, found in keys.items())
 
     def name(self, found: Label | tuple[str, ...], example: Example) -> str:
         """Say what an answer means."""
@@ -243,33 +235,21 @@ class Session:
         ]
         return ", ".join(marked) or "no entities"
 
-    def help(self, short: bool = False) -> str:
+    def help(self) -> str:
         """Explain the answers."""
         commands = ", ".join(f"{key} {what}" for key, what in COMMANDS.items())
         types = self.project.types
+        how = "one key, no Enter" if self.by_key else "a key or the class, then Enter"
+        answers = f"Classes ({how}): {self.choices}"
         if self.tagging:
-            lines = [
+            answers = (
                 f"Name the entities by the numbers of their words: 1-2 {types[0]}, 5 {types[-1]}. "
-                "Only Enter: no entities.",
-                f"Types: {', '.join(types)}. Also: {commands}. End each answer with Enter.",
-            ]
-        else:
-            how = "one key, no Enter" if self.by_key else "a key or the class, then Enter"
-            lines = [f"Classes ({how}): {self.choices()}", f"Also: {commands}."]
-        if not short:
-            lines += [
-                "Undo takes back your latest answer, then the one before it, and so on. A skipped "
-                "text is set aside and not asked again.",
-                "Every answer is saved at once; quit whenever you like and come back.",
-            ]
-        return "\n".join(lines)
-
-    def tally(self) -> Tally:
-        """Count what stands of this session."""
-        state = self.ledger.state
-        mine = [d for n, d in state.standing.items() if n not in self.begun]
-        skipped = sum(decision.label is None for decision in mine)
-        return Tally(len(mine) - skipped, skipped, len(state.waiting))
+                f"Only Enter: no entities. Types: {', '.join(types)}. End each answer with Enter."
+            )
+        return (
+            f"{answers}\nAlso: {commands}. Undo takes back your latest answer, then the one before "
+            "it. A skipped text is not asked again. Every answer is saved at once."
+        )
 
 
 def class_keys(names: Sequence[str]) -> dict[str, str]:
@@ -283,16 +263,7 @@ def class_keys(names: Sequence[str]) -> dict[str, str]:
 
 
 def read_entities(typed: str, words: Sequence[str], types: Sequence[str]) -> list[str]:
-    """Turn "1-2 PER, 5 ORG" into IOB2 tags.
-
-    Args:
-        typed: numbers of words, from 1, and the type, which may be cut short; "" is no entity.
-        words: of the sentence.
-        types: of entities.
-
-    Raises:
-        MiniftError: saying which part is wrong, and why.
-    """
+    """Turn "1-2 PER, 5 ORG", where a type may be cut short, into IOB2 tags; "" is no entity."""
     tags = ["O"] * len(words)
     for part in filter(None, (part.strip() for part in typed.split(","))):
         match = re.fullmatch(r"(\d+)\s*(?:-\s*(\d+))?\s+(\S.*)", part)
@@ -301,23 +272,17 @@ def read_entities(typed: str, words: Sequence[str], types: Sequence[str]) -> lis
         first, last = int(match[1]), int(match[2] or match[1])
         if not 1 <= first <= last <= len(words):
             raise MiniftError(f"{part!r}: the words are 1 to {len(words)}, the first number first")
-        name = _type(match[3], types, part)
+        fitting = [name for name in types if name.lower().startswith(match[3].lower())]
+        fitting = [name for name in types if name == match[3]] or fitting
+        if len(fitting) != 1:
+            which = f"could be {' or '.join(fitting)}" if fitting else "is none of "
+            hint = "" if fitting else f"{', '.join(types)}{nearest(match[3], types)}"
+            raise MiniftError(f"{part!r}: {match[3]!r} {which}{hint}")
         taken = next((n for n in range(first, last + 1) if tags[n - 1] != "O"), None)
         if taken is not None:
             raise MiniftError(f"{part!r}: word {taken} is already part of another entity")
-        tags[first - 1 : last] = entity_tags(name, last - first + 1)
+        tags[first - 1 : last] = entity_tags(fitting[0], last - first + 1)
     return tags
-
-
-def _type(typed: str, types: Sequence[str], part: str) -> str:
-    if typed in types:
-        return typed
-    fitting = [name for name in types if name.lower().startswith(typed.lower())]
-    exact = [name for name in fitting if len(name) == len(typed)]
-    if len(exact or fitting) == 1:
-        return (exact or fitting)[0]
-    which = f"could be {' or '.join(fitting)}" if fitting else f"is none of {', '.join(types)}"
-    raise MiniftError(f"{part!r}: {typed!r} {which}{nearest(typed, types) if not fitting else ''}")
 
 
 def _forget_keys(descriptor: int) -> None:

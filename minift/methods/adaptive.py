@@ -31,36 +31,26 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from minift.errors import MiniftError, require
 from minift.training.schedules import Schedule
-from minift.training.trapezoids import Constant, fall, rise
+from minift.training.trapezoids import fall, rise
 
 Phase = Literal["warmup", "constant", "cooldown", "stop"]
 
 
 @dataclass(frozen=True)
 class AdaptiveSettings:
-    """The rules of the state machine; the defaults are the paper's "adaptive".
+    """The rules of the state machine; the defaults are the paper's "adaptive"."""
 
-    Args:
-        warmup_epochs: W, epochs over which the rate rises from 0.
-        patience: p, epochs in a row without improvement that are tolerated; the next one
-            starts the cool-down.
-        cooldown_epochs: C, epochs over which the rate falls to 0; 0 is plain early stopping.
-        min_delta: an improvement must be larger than this.
-        restarts: whether an improvement during the cool-down ends it.
-        max_epochs: cap on the length of the run.
-    """
-
-    warmup_epochs: int = 2
-    patience: int = 0
-    cooldown_epochs: int = 7
-    min_delta: float = 0.0
-    restarts: bool = True
-    max_epochs: int = 250
+    warmup_epochs: int = 2  # W, over which the rate rises from 0
+    patience: int = 0  # p, epochs in a row without improvement; the next starts the cool-down
+    cooldown_epochs: int = 7  # C, over which the rate falls to 0; 0 is plain early stopping
+    min_delta: float = 0.0  # an improvement must be larger than this
+    restarts: bool = True  # whether an improvement during the cool-down ends it
+    max_epochs: int = 250  # cap on the length of the run
 
     def __post_init__(self) -> None:
         for name in ("warmup_epochs", "patience", "cooldown_epochs", "max_epochs"):
@@ -73,25 +63,15 @@ class AdaptiveSettings:
 
 @dataclass(frozen=True)
 class AdaptiveState:
-    """All that the machine remembers between epochs. Epochs count from 1.
+    """All that the machine remembers between epochs. Epochs count from 1."""
 
-    Args:
-        phase: what the next epoch is part of.
-        epoch: epochs done.
-        best: lowest validation loss that was accepted; None before the first.
-        best_epoch: the epoch it came from.
-        wait: epochs since then.
-        cooldown_start: epochs done when the cool-down began; None outside of one.
-        reason: why the run stops; "" while it continues.
-    """
-
-    phase: Phase = "warmup"
-    epoch: int = 0
-    best: float | None = None
-    best_epoch: int = 0
-    wait: int = 0
-    cooldown_start: int | None = None
-    reason: str = ""
+    phase: Phase = "warmup"  # what the next epoch is part of
+    epoch: int = 0  # epochs done
+    best: float | None = None  # lowest validation loss that was accepted; None before the first
+    best_epoch: int = 0  # the epoch it came from
+    wait: int = 0  # epochs since then
+    cooldown_start: int | None = None  # epochs done when the cool-down began; None outside of one
+    reason: str = ""  # why the run stops; "" while it continues
 
 
 def start(settings: AdaptiveSettings) -> AdaptiveState:
@@ -135,31 +115,19 @@ def advance(state: AdaptiveState, dev_loss: float, settings: AdaptiveSettings) -
 
 def _reason_to_stop(state: AdaptiveState, settings: AdaptiveSettings) -> str:
     """Return a sentence, or "" to continue."""
-    cooldown = settings.cooldown_epochs
-    if state.wait >= settings.patience + cooldown + 1:
-        if cooldown and not settings.restarts:
-            return (
-                f"the cool-down of {_epochs(cooldown)} after epoch {state.cooldown_start} "
-                "finished; restarts are off"
-            )
+    if state.wait >= settings.patience + settings.cooldown_epochs + 1:
+        if settings.cooldown_epochs and not settings.restarts:
+            return f"the cool-down after epoch {state.cooldown_start} finished; restarts are off"
         margin = f" by more than {settings.min_delta:g}" if settings.min_delta else ""
-        return (
-            f"validation loss has not improved{margin} for {_epochs(state.wait)} since epoch "
-            f"{state.best_epoch} ({state.best:.4g})" + ("; cool-down finished" if cooldown else "")
-        )
+        best = f"epoch {state.best_epoch} ({state.best:.4g})"
+        ending = "; cool-down finished" if settings.cooldown_epochs else ""
+        return f"validation loss has not improved{margin} since {best}{ending}"
     if state.epoch < settings.max_epochs:
         return ""
-    if state.cooldown_start is not None:
-        when = f"after {state.epoch - state.cooldown_start} of {_epochs(cooldown)} of cool-down"
-    elif state.wait:
-        when = f"{_epochs(state.wait)} after the last improvement"
-    else:
-        when = "while still improving"
-    return f"the cap of {_epochs(settings.max_epochs)} was reached {when}: not converged"
-
-
-def _epochs(count: int) -> str:
-    return "1 epoch" if count == 1 else f"{count} epochs"
+    return (
+        f"the cap of {settings.max_epochs} epochs was reached {state.wait} epochs after the last "
+        "improvement: not converged"
+    )
 
 
 def replay(dev_losses: Iterable[float], settings: AdaptiveSettings) -> list[AdaptiveState]:
@@ -181,11 +149,7 @@ def rate_factor(
 ) -> float:
     """Return what the learning rate is multiplied by at a step of the epoch after `state`.
 
-    Args:
-        state: after the last complete epoch.
-        step: optimizer steps done since the start of the run.
-        steps_per_epoch: S.
-        settings: the rules.
+    `step` counts the optimizer steps since the start of the run.
     """
     if state.phase == "warmup":
         return rise(step, settings.warmup_epochs * steps_per_epoch)
@@ -199,29 +163,26 @@ def rate_factor(
 class Adaptive:
     """The state machine in the `schedule` slot. The run needs a validation split.
 
-    Args:
-        settings: the rules. The run ends at `max_epochs` or at the loop's number of epochs,
-            whichever comes first; `epochs` says what the loop should be given.
+    It ends at `max_epochs` or at the loop's number of epochs, whichever comes first.
     """
 
     settings: AdaptiveSettings = AdaptiveSettings()
-    state: AdaptiveState = field(default=AdaptiveState(), init=False)
-    steps_per_epoch: int = field(default=0, init=False)
+    rates: Schedule | None = None  # gives the rate instead, and the loop's end is the only cap
     needs_dev_loss = True
-
-    @property
-    def epochs(self) -> int:
-        """How many epochs the loop should be given."""
-        return self.settings.max_epochs
 
     def begin(self, steps_per_epoch: int, epochs: int) -> None:
         """Forget any run before."""
-        self.steps_per_epoch = steps_per_epoch
-        self.capped = replace(self.settings, max_epochs=min(epochs, self.settings.max_epochs))
+        self.steps_per_epoch, most = steps_per_epoch, self.settings.max_epochs
+        if self.rates is not None:
+            self.rates.begin(steps_per_epoch, epochs)
+            epochs = most
+        self.capped = replace(self.settings, max_epochs=min(epochs, most))
         self.state = start(self.settings)
 
     def factor(self, step: int) -> float:
         """See `rate_factor`."""
+        if self.rates is not None:
+            return self.rates.factor(step)
         return rate_factor(self.state, step, self.steps_per_epoch, self.settings)
 
     def after_epoch(self, dev_loss: float | None) -> str | None:
@@ -239,36 +200,14 @@ class Adaptive:
         return self.state.reason or None
 
 
-@dataclass
-class EarlyStopping:
-    """Stop any other schedule when the validation loss stalls: the machine without its rates.
+def early_stopping(patience: int, rates: Schedule, min_delta: float = 0.0) -> Adaptive:
+    """Stop another schedule when the validation loss stalls: the machine without its rates.
 
     Args:
         patience: epochs in a row without improvement that are tolerated.
+        rates: gives the rate.
         min_delta: an improvement must be larger than this, counted from the last loss that
             was accepted as one.
-        schedule: gives the rate.
     """
-
-    patience: int
-    min_delta: float = 0.0
-    schedule: Schedule = field(default_factory=Constant)
-    needs_dev_loss = True
-
-    def __post_init__(self) -> None:
-        rules = AdaptiveSettings(0, self.patience, 0, self.min_delta, max_epochs=sys.maxsize)
-        self.machine = Adaptive(rules)
-
-    def begin(self, steps_per_epoch: int, epochs: int) -> None:
-        """Forget any run before; the loop's number of epochs is the only cap."""
-        self.schedule.begin(steps_per_epoch, epochs)
-        self.machine.begin(steps_per_epoch, sys.maxsize)
-
-    def factor(self, step: int) -> float:
-        """Return that of the wrapped schedule."""
-        return self.schedule.factor(step)
-
-    def after_epoch(self, dev_loss: float | None) -> str | None:
-        """Return the reason to stop, if there is one; see `Adaptive.after_epoch`."""
-        other = self.schedule.after_epoch(dev_loss)
-        return self.machine.after_epoch(dev_loss) or other
+    rules = AdaptiveSettings(0, patience, 0, min_delta, max_epochs=sys.maxsize)
+    return Adaptive(rules, rates)

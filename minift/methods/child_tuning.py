@@ -53,9 +53,6 @@ class ChildTuningF:
         keep_fraction: p, the probability that an element's gradient is kept, in (0, 1]. With 1
             nothing is drawn and nothing changes.
         generator: source of the masks, on the device of the model (`Seeds.masks`).
-
-    Raises:
-        MiniftError: if `keep_fraction` is outside (0, 1] or rounds to 0.
     """
 
     def __init__(self, keep_fraction: float, generator: torch.Generator):
@@ -102,11 +99,7 @@ class FixedMask:
         self._before: dict[str, Tensor] = {}
 
     def before_step(self, parameters: dict[str, nn.Parameter]) -> None:
-        """Set the gradients of masked elements to 0.
-
-        Raises:
-            MiniftError: if a mask's tensor does not learn, or has another shape.
-        """
+        """Set the gradients of masked elements to 0."""
         _check_fit(self.masks, parameters)
         for name, mask in self.masks.items():
             parameter = parameters[name]
@@ -133,12 +126,7 @@ class FixedMask:
 def candidates(model: nn.Module) -> list[str]:
     """Name the parameters that a child is selected from: those of the encoder's layers that learn.
 
-    Args:
-        model: a `Bert`, alone or with a head, after the run has chosen what learns. A frozen
-            tensor is not a candidate, or p would mean something else.
-
-    Raises:
-        MiniftError: if there is no candidate.
+    A frozen tensor is not a candidate, or p would mean something else.
     """
     learning = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
     names = [name for name in learning if isinstance(part_of(name), int)]
@@ -203,11 +191,7 @@ def select_child(
 
 
 def prune(model: nn.Module, masks: Masks) -> None:
-    """Set every weight outside the child to 0: the paper's control, which destroys pretraining.
-
-    Raises:
-        MiniftError: if the masks do not fit the model.
-    """
+    """Set every weight outside the child to 0: the paper's control, which destroys pretraining."""
     parameters = dict(model.named_parameters())
     _check_fit(masks, parameters)
     with torch.no_grad():

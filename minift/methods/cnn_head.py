@@ -24,13 +24,7 @@ from minift.bert.packing import Packed, Selection
 
 
 class Convolutions(nn.Module):
-    """Filters slid over each text, the largest answer of each, and a linear layer on those.
-
-    Args:
-        hidden_size: width of a token's vector.
-        outputs: number of logits.
-        dropout: probability, on the maxima.
-    """
+    """Filters slid over each text, the largest answer of each, and a linear layer on those."""
 
     WIDTHS = (3, 4, 5)  # tokens that a filter reads
     FILTERS = 100  # of each width
@@ -40,7 +34,7 @@ class Convolutions(nn.Module):
         self.filters = nn.ModuleList(
             nn.Conv1d(hidden_size, self.FILTERS, width) for width in self.WIDTHS
         )
-        self.dropout = Dropout(dropout)
+        self.dropout = Dropout(dropout)  # of the maxima
         self.output = nn.Linear(self.FILTERS * len(self.WIDTHS), outputs)
 
     def forward(self, hidden: Tensor, packed: Packed) -> Tensor:
@@ -66,11 +60,7 @@ class Convolutions(nn.Module):
 
 
 class ConvClassifier(Classifier):
-    """One row of logits per sequence, read from all its tokens by a small CNN.
-
-    Args:
-        config: as for `SequenceClassifier`.
-    """
+    """One row of logits per sequence, read from all its tokens by a small CNN."""
 
     hugging_face_class = "MiniftConvForSequenceClassification"  # not a class of transformers
     reads_every_token = True

@@ -14,7 +14,7 @@ Proof    tests/methods/test_fisher.py
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -46,8 +46,6 @@ def fast_fisher(
         objective: it must read the model once per call.
         batch_size: examples of one pass; it changes time and memory, not the scores.
         team: the processes that share the examples.
-
-    Returns: as `fisher`.
 
     Raises:
         MiniftError: as `fisher`; and if the gradients of a batch cannot be told apart.
@@ -91,8 +89,7 @@ def _add_batch(
         lengths = _rows_of_examples(len(rows), items, label)
         if not output.requires_grad:  # nothing below is scored: the backward pass ends here
             output = output.detach().requires_grad_()
-        add = _SQUARES[type(module)]
-        output.register_hook(lambda gradient: add(module, rows, gradient, lengths, own))
+        output.register_hook(lambda gradient: _add_squares(module, rows, gradient, lengths, own))
         return output
 
     hooks = [module.register_forward_hook(keep) for module in modules]
@@ -120,69 +117,42 @@ def _rows_of_examples(rows: int, items: Sequence[Item], label: str) -> Lengths:
     )
 
 
-def _add_linear(
-    module: nn.Linear, rows: Tensor, gradient: Tensor, lengths: Lengths, scores: Scores
+def _add_squares(
+    module: nn.Module, rows: Tensor, gradient: Tensor, lengths: Lengths, scores: Scores
 ) -> None:
-    """(rows, in), (rows, out): the gradient of example e is G_e^T X_e, (out, in)."""
+    """Add to the scores of one module, from what it read and the gradient of its output."""
+    owner = torch.arange(len(lengths)).repeat_interleave(torch.tensor(lengths)).to(rows.device)
+
+    def summed(values: Tensor) -> Tensor:
+        """(rows, features) -> (examples, features)"""
+        return values.new_zeros(len(lengths), values.shape[1]).index_add_(0, owner, values)
+
     if "bias" in scores:
-        scores["bias"] += _per_example(gradient, lengths).square_().sum(0)
+        scores["bias"] += summed(gradient).square_().sum(0)
     if "weight" not in scores:
         return
-    if max(lengths) == 1:  # (g x^T)^2 = g^2 (x^2)^T: all examples in one product
-        scores["weight"].addmm_(gradient.square().T, rows.square())
-        return
-    for g, x in zip(gradient.split(lengths), rows.split(lengths)):
-        product = g.T @ x
-        scores["weight"].addcmul_(product, product)
-
-
-def _add_norm(
-    module: nn.LayerNorm, rows: Tensor, gradient: Tensor, lengths: Lengths, scores: Scores
-) -> None:
-    """The gain multiplies the normalised rows; the bias is added to them."""
-    if "bias" in scores:
-        scores["bias"] += _per_example(gradient, lengths).square_().sum(0)
-    if "weight" in scores:
+    weight = scores["weight"]
+    if isinstance(module, nn.LayerNorm):  # the gain multiplies the normalised rows
         normalised = F.layer_norm(rows, module.normalized_shape, eps=module.eps)
-        scores["weight"] += _per_example(gradient * normalised, lengths).square_().sum(0)
-
-
-def _add_embedding(
-    module: nn.Embedding, ids: Tensor, gradient: Tensor, lengths: Lengths, scores: Scores
-) -> None:
-    """A row of the table gets the sum over the places where the example reads it."""
-    size = module.num_embeddings
-    pairs = _owner_of_rows(lengths, ids.device) * size + ids  # (example, row) as one number
-    pairs, inverse = pairs.unique(return_inverse=True)
-    sums = gradient.new_zeros(len(pairs), gradient.shape[1]).index_add_(0, inverse, gradient)
-    scores["weight"].index_add_(0, pairs % size, sums.square_())
-
-
-_SQUARES: dict[type[nn.Module], Callable[..., None]] = {
-    nn.Linear: _add_linear,
-    nn.LayerNorm: _add_norm,
-    nn.Embedding: _add_embedding,
-}
-
-
-def _per_example(rows: Tensor, lengths: Lengths) -> Tensor:
-    """(rows, features) -> (examples, features), summed over the rows of each example."""
-    owner = _owner_of_rows(lengths, rows.device)
-    return rows.new_zeros(len(lengths), rows.shape[1]).index_add_(0, owner, rows)
-
-
-def _owner_of_rows(lengths: Lengths, device: torch.device) -> Tensor:
-    return torch.arange(len(lengths)).repeat_interleave(torch.tensor(lengths)).to(device)
+        weight += summed(gradient * normalised).square_().sum(0)
+    elif isinstance(module, nn.Embedding):  # the sum over the places where the example reads it
+        size = module.num_embeddings
+        pairs, place = (owner * size + rows).unique(return_inverse=True)  # (example, row)
+        sums = gradient.new_zeros(len(pairs), gradient.shape[1]).index_add_(0, place, gradient)
+        weight.index_add_(0, pairs % size, sums.square_())
+    elif max(lengths) == 1:  # (g x^T)^2 = g^2 (x^2)^T: all examples in one product
+        weight.addmm_(gradient.square().T, rows.square())
+    else:  # of example e: G_e^T X_e, (out, in)
+        for g, x in zip(gradient.split(lengths), rows.split(lengths)):
+            product = g.T @ x
+            weight.addcmul_(product, product)
 
 
 def _splittable(model: nn.Module, names: Container[str]) -> dict[nn.Module, dict[str, str]]:
-    """Map each module whose rows give its gradients to {"weight": name, "bias": name}.
-
-    Only parameters among `names` are listed, and only modules that have one.
-    """
+    """Map each module whose rows give its gradients to {"weight": name, "bias": name}."""
     modules: dict[nn.Module, dict[str, str]] = {}
     for prefix, module in model.named_modules():
-        if type(module) in _SQUARES and not (
+        if type(module) in (nn.Linear, nn.LayerNorm, nn.Embedding) and not (
             isinstance(model, MaskedLM) and prefix == "bert.embeddings.word"  # the decoder's too
         ):
             for name, _ in module.named_parameters(prefix):

@@ -90,8 +90,6 @@ def batch_fisher(
         batch_size: examples of one gradient; a smaller last batch weighs as much as the others.
         clip: largest norm of each tensor's gradient; 0 switches clipping off.
         dropout: source of dropout masks (the authors leave dropout on); None means no dropout.
-
-    Returns, Raises: as `fisher`.
     """
     items, weights = labelled(items), chosen(model, names)
     scores = {name: torch.zeros_like(weight) for name, weight in weights.items()}
@@ -119,11 +117,7 @@ def _gradients(value: Tensor, weights: dict[str, nn.Parameter]) -> tuple[Tensor,
 
 
 def labelled(items: Sequence[Item]) -> list[Item]:
-    """Return the items that have a label.
-
-    Raises:
-        MiniftError: if there is none.
-    """
+    """Return the items that have a label."""
     kept = [item for item in items if known(make_batch([item]).targets).any()]
     if not kept:
         raise MiniftError(f"Fisher needs labelled examples; none of {len(items)} has a label")
@@ -131,11 +125,7 @@ def labelled(items: Sequence[Item]) -> list[Item]:
 
 
 def chosen(model: nn.Module, names: Iterable[str] | None) -> dict[str, nn.Parameter]:
-    """Return the parameters called `names`; None means all.
-
-    Raises:
-        MiniftError: if the model has no parameter of such a name.
-    """
+    """Return the parameters called `names`; None means all."""
     parameters = dict(model.named_parameters())
     names = list(parameters if names is None else names)
     for name in names:
@@ -150,10 +140,7 @@ def as_found(
 ) -> Iterator[None]:
     """Ask for gradients of `learning` only, in the weights' precision; put everything back after.
 
-    Args:
-        model: the model.
-        learning: names of parameters.
-        dropout: source of dropout masks; None switches dropout off.
+    Without a source of masks, `dropout` is off.
     """
     modules, parameters = list(model.modules()), dict(model.named_parameters())
     before: list[tuple[Any, str, Any]] = [

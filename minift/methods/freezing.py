@@ -34,12 +34,6 @@ def freeze(layers: int = 0, embeddings: bool | None = None) -> Trainable:
         layers: F; k > 0 freezes the k layers next to the input, -k those next to the output.
         embeddings: whether the embeddings (tables and LayerNorm) freeze too; None means that
             they do where `layers` > 0.
-
-    Returns:
-        A function from a model to the names of all other parameters.
-
-    Raises:
-        MiniftError: by that function, if the model has fewer layers or nothing would learn.
     """
 
     def trainable(model: nn.Module, epoch: int = 1) -> list[str]:

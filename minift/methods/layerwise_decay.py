@@ -21,32 +21,17 @@ from minift.bert.names import part_of
 from minift.errors import require
 
 
-def depth_of(name: str, num_layers: int) -> int:
-    """Return how far below the head the parameter `name` sits: 0 for the head itself.
-
-    >>> depth_of("classifier.weight", num_layers=2)
-    0
-    >>> depth_of("bert.layers.1.attention.query.weight", num_layers=2)
-    1
-    >>> depth_of("bert.embeddings.word.weight", num_layers=2)
-    3
-    """
-    part = part_of(name)
-    if isinstance(part, int):
-        return num_layers - part
-    return num_layers + 1 if part == "embeddings" else 0
-
-
 def layerwise_scales(model: nn.Module, decay: float) -> dict[str, float]:
     """Return decay**depth for each parameter, by name, whether or not it trains.
 
     Args:
         model: any module whose parameters are named as in `minift.bert`.
         decay: factor between neighbouring layers, in (0, 1]; 1 is ordinary fine-tuning.
-
-    Raises:
-        MiniftError: if `decay` is outside (0, 1].
     """
     require(0 < decay <= 1, "decay", decay, "in (0, 1], where 1 means no decay")
-    depth = number_of_layers(model)
-    return {name: decay ** depth_of(name, depth) for name, _ in model.named_parameters()}
+    scales, layers = {}, number_of_layers(model)
+    for name, _ in model.named_parameters():
+        part = part_of(name)
+        below = layers - part if isinstance(part, int) else 0  # the head, for head and pooler
+        scales[name] = decay ** (layers + 1 if part == "embeddings" else below)
+    return scales

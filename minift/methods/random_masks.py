@@ -38,9 +38,6 @@ def random_scalars(model: nn.Module, count: int, generator: torch.Generator) -> 
 
     Returns:
         Masks for `FixedMask`.
-
-    Raises:
-        MiniftError: if the encoder has fewer scalars that can learn.
     """
     shapes = {name: mask.shape for name, mask in _closed(model).items()}
     total = sum(shape.numel() for shape in shapes.values())
@@ -61,15 +58,8 @@ def random_rows_columns(model: nn.Module, generator: torch.Generator) -> Masks:
 
     Of a matrix (out, in) one column learns, or out // in rows (by a coin toss, where that is at
     least one): as many scalars as its bias has, where `in` divides `out`, as in every BERT in
-    use. Embeddings, their LayerNorm included, and biases do not learn.
-
-    Args:
-        model: the shapes of its encoder's tensors are read, unless they are frozen; the head
-            learns in any case.
-        generator: source of the draws.
-
-    Returns:
-        Masks for `FixedMask`.
+    use. Embeddings, their LayerNorm included, and biases do not learn. Arguments and result are
+    as for `random_scalars`.
     """
 
     def draw(end: int) -> int:

@@ -14,16 +14,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple, TypeAlias, cast, get_args
 
 import torch
 from torch import nn
 
 from minift.bert.names import encoder_suffix
-from minift.errors import MiniftError, nearest
-from minift.methods.adaptive import Adaptive, EarlyStopping
+from minift.errors import MiniftError, nearest, require_known
+from minift.methods.adaptive import Adaptive, AdaptiveSettings, early_stopping
 from minift.methods.bitfit import bitfit
-from minift.methods.child_tuning import ChildTuningF, FixedMask, Order, candidates, select_child
+from minift.methods.child_tuning import (
+    ChildTuningF,
+    FixedMask,
+    Masks,
+    Order,
+    candidates,
+    select_child,
+)
 from minift.methods.fast_fisher import fast_fisher
 from minift.methods.freezing import freeze, head_only
 from minift.methods.layerwise_decay import layerwise_scales
@@ -46,59 +54,69 @@ from minift.training.trapezoids import SlantedTriangular, hybrid, original, stab
 # would compare lengths, not methods.
 RATES = {"full": 5e-5, "bitfit": 2e-3, "head": 1e-2}
 STEP_FLOOR = 200
+Fill: TypeAlias = "Callable[[Recipe, str], Recipe]"
 
 
-@dataclass(frozen=True)
-class Word:
-    """One word of a method's name.
+class Word(NamedTuple):
+    """One word of a method's name."""
 
-    Args:
-        slot: the slot of the loop that it fills.
-        fill: puts it there; gets the recipe so far and what stands after ":".
-        help: one line.
-        paper: authors and year, "" for what is older than any of the papers here.
-    """
-
-    slot: str
-    fill: Callable[[Recipe, str], Recipe]
-    help: str
-    paper: str = ""
+    slot: str  # of the loop, which it fills
+    paper: str  # authors and year, "" for what is older than any of the papers here
+    argument: bool  # whether something may stand after ":"
+    fill: Fill  # puts it there; gets the recipe so far and what stands after ":"
+    help: str  # one line
 
 
-def _full(recipe: Recipe, argument: str) -> Recipe:
-    _no_argument("full", argument)
+WORDS: dict[str, Word] = {}
+
+
+def _word(slot: str, paper: str, argument: bool = False) -> Callable[[Fill], Fill]:
+    """Enter a function into the table, under its own name; its docstring is the help."""
+
+    def enter(fill: Fill) -> Fill:
+        name = fill.__name__.strip("_").replace("_", "-")
+        WORDS[name] = Word(slot, paper, argument, fill, (fill.__doc__ or "").rstrip("."))
+        return fill
+
+    return enter
+
+
+@_word("trainable", "Devlin et al. (2019)")
+def _full(recipe: Recipe, _: str) -> Recipe:
+    """All parameters learn: the baseline."""
     return replace(recipe, trainable=everything)
 
 
+@_word("trainable", "", argument=True)
 def _full_sqrt(recipe: Recipe, argument: str) -> Recipe:
-    share = _number("full-sqrt", argument, "a share p in (0, 1]", 0, 1)
-    rate = recipe.settings.learning_rate * math.sqrt(share)
-    return replace(recipe, settings=replace(recipe.settings, learning_rate=rate))
+    """full-sqrt:p, full at rate * sqrt(p): the control of child-f:p."""
+    return _at_rate(recipe, RATES["full"] * math.sqrt(_share("full-sqrt", argument)))
 
 
-def _head(recipe: Recipe, argument: str) -> Recipe:
-    _no_argument("head", argument)
-    settings = replace(recipe.settings, learning_rate=RATES["head"])
-    return replace(recipe, trainable=head_only(), settings=settings)
+@_word("trainable", "Ben Zaken et al. (2022)")
+def _head(recipe: Recipe, _: str) -> Recipe:
+    """Only the classifier learns."""
+    return replace(_at_rate(recipe, RATES["head"]), trainable=head_only())
 
 
+@_word("trainable", "Ben Zaken et al. (2022)", argument=True)
 def _bitfit(recipe: Recipe, argument: str) -> Recipe:
+    """Biases and the classifier learn; bitfit:query,intermediate for some."""
     terms = tuple(argument.split(",")) if argument else None
-    return replace(recipe, trainable=bitfit(terms), settings=_bitfit_settings(recipe))
+    return replace(_as_bitfit(recipe), trainable=bitfit(terms))
 
 
-def _bitfit_settings(recipe: Recipe) -> Settings:
-    """As in the paper, dropout stays on also below the lowest bias that learns."""
-    return replace(recipe.settings, learning_rate=RATES["bitfit"], prefix_dropout=True)
-
-
+@_word("trainable", "Griesshaber et al. (2020)", argument=True)
 def _freeze(recipe: Recipe, argument: str) -> Recipe:
-    layers = _whole("freeze", argument, "a number of layers: 3 next to the input, -3 the output")
-    return replace(recipe, trainable=freeze(layers))
+    """freeze:3 freezes 3 layers next to the input, freeze:-2 the output."""
+    meaning = "a number of layers: 3 next to the input, -3 the output"
+    return replace(recipe, trainable=freeze(_whole("freeze", argument, meaning)))
 
 
+@_word("gradients", "Xu et al. (2021)", argument=True)
 def _child_f(recipe: Recipe, argument: str) -> Recipe:
-    share = _number("child-f", argument, "the share of gradients kept, in (0, 1]", 0, 1)
+    """child-f:p, a random share p of gradients each step."""
+    share = _share("child-f", argument)
 
     def make(model: nn.Module, items: Sequence[Item], seeds: Seeds, team: Team) -> GradientRule:
         device = next(model.parameters()).device
@@ -107,163 +125,109 @@ def _child_f(recipe: Recipe, argument: str) -> Recipe:
     return replace(recipe, gradients=make)
 
 
+@_word("gradients", "Xu et al. (2021)", argument=True)
 def _child_d(recipe: Recipe, argument: str) -> Recipe:
+    """child-d:p, the weights with the highest Fisher scores; controls: p,random and p,lowest."""
     number, _, word = argument.partition(",")
-    share = _number("child-d", number, "the share of weights that learn, in (0, 1]", 0, 1)
-    orders: dict[str, Order] = {"highest": "highest", "lowest": "lowest", "random": "random"}
-    order = orders.get(word or "highest")
-    if order is None:
-        raise MiniftError(
-            f'"child-d:{argument}": the child is chosen "highest", "lowest" or "random"'
-            f"{nearest(word, orders)}"
-        )
+    share, order = _share("child-d", number), word or "highest"
+    require_known("order of child-d", order, get_args(Order))
 
     def make(model: nn.Module, items: Sequence[Item], seeds: Seeds, team: Team) -> GradientRule:
         names = candidates(model)
         # of log p(y|x), whatever else the loss of this run may be
         scores = fast_fisher(model, items, usual_objective(model), names=names, team=team)
         generator = torch.Generator().manual_seed(seeds.masks)
-        return FixedMask(select_child(scores, share, order, generator))
+        return FixedMask(select_child(scores, share, cast(Order, order), generator))
 
     return replace(recipe, gradients=make)
 
 
-def _random_scalars(recipe: Recipe, argument: str) -> Recipe:
-    _no_argument("random-scalars", argument)
+@_word("gradients", "Ben Zaken et al. (2022)")
+def _random_scalars(recipe: Recipe, _: str) -> Recipe:
+    """As many scalars as BitFit moves, drawn at random: a control."""
 
-    def make(model: nn.Module, items: Sequence[Item], seeds: Seeds, team: Team) -> GradientRule:
+    def draw(model: nn.Module, generator: torch.Generator) -> Masks:
         parameters = dict(model.named_parameters())
         biases = [name for name in bitfit()(model, 1) if encoder_suffix(name) is not None]
         count = sum(parameters[name].numel() for name in biases)
-        masks = random_scalars(model, count, torch.Generator().manual_seed(seeds.masks))
-        return FixedMask(masks)
+        return random_scalars(model, count, generator)
 
-    return replace(recipe, gradients=make, settings=_bitfit_settings(recipe))
-
-
-def _random_rows(recipe: Recipe, argument: str) -> Recipe:
-    _no_argument("random-rows", argument)
-
-    def make(model: nn.Module, items: Sequence[Item], seeds: Seeds, team: Team) -> GradientRule:
-        masks = random_rows_columns(model, torch.Generator().manual_seed(seeds.masks))
-        return FixedMask(masks)
-
-    return replace(recipe, gradients=make, settings=_bitfit_settings(recipe))
+    return _with_masks(recipe, draw)
 
 
+@_word("gradients", "Ben Zaken et al. (2022)")
+def _random_rows(recipe: Recipe, _: str) -> Recipe:
+    """Random rows or columns of each matrix: BitFit's other control."""
+    return _with_masks(recipe, random_rows_columns)
+
+
+@_word("scales", "Howard & Ruder (2018)", argument=True)
 def _layerwise(recipe: Recipe, argument: str) -> Recipe:
-    decay = _number("layerwise", argument, "the factor between neighbouring layers", 0, 1)
+    """layerwise:0.9, smaller steps in lower layers."""
+    decay = _share("layerwise", argument)
     return replace(recipe, scales=lambda model: layerwise_scales(model, decay))
 
 
-def _with_schedule(recipe: Recipe, make: Callable[[], Schedule], epochs: int | None) -> Recipe:
-    """Give the recipe a schedule, and the exact number of epochs that belongs to it, if any."""
-    settings = recipe.settings
-    if epochs is not None:
-        settings = replace(settings, epochs=epochs)
-    return replace(recipe, schedule=make, settings=settings)
+@_word("schedule", "Stollenwerk (2022)")
+def _adaptive(recipe: Recipe, _: str) -> Recipe:
+    """The validation loss decides the number of epochs."""
+    return _with_schedule(recipe, Adaptive, AdaptiveSettings().max_epochs)
 
 
-def _adaptive(recipe: Recipe, argument: str) -> Recipe:
-    _no_argument("adaptive", argument)
-    return _with_schedule(recipe, Adaptive, Adaptive().epochs)
-
-
+@_word("schedule", "Stollenwerk (2022)", argument=True)
 def _hybrid(recipe: Recipe, argument: str) -> Recipe:
+    """hybrid:20, adaptive's curve over a fixed length."""
     epochs = _whole("hybrid", argument or "20", "a number of epochs")
     return _with_schedule(recipe, lambda: hybrid(epochs), hybrid(epochs).epochs)
 
 
-def _original(recipe: Recipe, argument: str) -> Recipe:
-    _no_argument("original", argument)
+@_word("schedule", "Stollenwerk (2022)")
+def _original(recipe: Recipe, _: str) -> Recipe:
+    """5 epochs, linear decay."""
     return _with_schedule(recipe, original, original().epochs)
 
 
-def _stable(recipe: Recipe, argument: str) -> Recipe:
-    _no_argument("stable", argument)
+@_word("schedule", "Mosbach et al. (2021)")
+def _stable(recipe: Recipe, _: str) -> Recipe:
+    """20 epochs, linear decay."""
     return _with_schedule(recipe, stable, stable().epochs)
 
 
+@_word("schedule", "", argument=True)
 def _early_stopping(recipe: Recipe, argument: str) -> Recipe:
+    """early-stopping:3, stop when it stalls."""
     patience = _whole("early-stopping", argument or "3", "a number of epochs to wait")
-    return _with_schedule(recipe, lambda: EarlyStopping(patience, schedule=Linear()), None)
+    return replace(recipe, schedule=lambda: early_stopping(patience, Linear()))
 
 
-def _slanted(recipe: Recipe, argument: str) -> Recipe:
-    _no_argument("slanted", argument)
-    return _with_schedule(recipe, SlantedTriangular, None)
+@_word("schedule", "Howard & Ruder (2018)")
+def _slanted(recipe: Recipe, _: str) -> Recipe:
+    """ULMFiT's slanted triangle."""
+    return replace(recipe, schedule=SlantedTriangular)
 
 
-WORDS = {
-    "full": Word(
-        "trainable", _full, "all parameters learn: the baseline", paper="Devlin et al. (2019)"
-    ),
-    "full-sqrt": Word(
-        "trainable", _full_sqrt, "full-sqrt:p, full at rate * sqrt(p): the control of child-f:p"
-    ),
-    "head": Word("trainable", _head, "only the classifier learns", paper="Ben Zaken et al. (2022)"),
-    "bitfit": Word(
-        "trainable",
-        _bitfit,
-        "biases and the classifier learn; bitfit:query,intermediate for some",
-        paper="Ben Zaken et al. (2022)",
-    ),
-    "freeze": Word(
-        "trainable",
-        _freeze,
-        "freeze:3 freezes 3 layers next to the input, freeze:-2 the output",
-        paper="Griesshaber et al. (2020)",
-    ),
-    "child-f": Word(
-        "gradients",
-        _child_f,
-        "child-f:p, a random share p of gradients each step",
-        paper="Xu et al. (2021)",
-    ),
-    "child-d": Word(
-        "gradients",
-        _child_d,
-        "child-d:p, the share p of weights with the highest Fisher scores; child-d:p,random "
-        "and child-d:p,lowest are its controls",
-        paper="Xu et al. (2021)",
-    ),
-    "random-scalars": Word(
-        "gradients",
-        _random_scalars,
-        "as many scalars as BitFit moves, drawn at random: a control",
-        paper="Ben Zaken et al. (2022)",
-    ),
-    "random-rows": Word(
-        "gradients",
-        _random_rows,
-        "random rows or columns of each matrix: BitFit's other control",
-        paper="Ben Zaken et al. (2022)",
-    ),
-    "layerwise": Word(
-        "scales",
-        _layerwise,
-        "layerwise:0.9, smaller steps in lower layers",
-        paper="Howard & Ruder (2018)",
-    ),
-    "adaptive": Word(
-        "schedule",
-        _adaptive,
-        "the validation loss decides the number of epochs",
-        paper="Stollenwerk (2022)",
-    ),
-    "hybrid": Word(
-        "schedule",
-        _hybrid,
-        "hybrid:20, adaptive's curve over a fixed length",
-        paper="Stollenwerk (2022)",
-    ),
-    "original": Word("schedule", _original, "5 epochs, linear decay", paper="Stollenwerk (2022)"),
-    "stable": Word("schedule", _stable, "20 epochs, linear decay", paper="Mosbach et al. (2021)"),
-    "early-stopping": Word("schedule", _early_stopping, "early-stopping:3, stop when it stalls"),
-    "slanted": Word(
-        "schedule", _slanted, "ULMFiT's slanted triangle", paper="Howard & Ruder (2018)"
-    ),
-}
+def _at_rate(recipe: Recipe, rate: float) -> Recipe:
+    return replace(recipe, settings=replace(recipe.settings, learning_rate=rate))
+
+
+def _as_bitfit(recipe: Recipe) -> Recipe:
+    """As in the paper, dropout stays on also below the lowest bias that learns."""
+    settings = replace(recipe.settings, learning_rate=RATES["bitfit"], prefix_dropout=True)
+    return replace(recipe, settings=settings)
+
+
+def _with_masks(recipe: Recipe, draw: Callable[[nn.Module, torch.Generator], Masks]) -> Recipe:
+    """Let what is drawn once learn, at BitFit's rate."""
+
+    def make(model: nn.Module, items: Sequence[Item], seeds: Seeds, team: Team) -> GradientRule:
+        return FixedMask(draw(model, torch.Generator().manual_seed(seeds.masks)))
+
+    return replace(_as_bitfit(recipe), gradients=make)
+
+
+def _with_schedule(recipe: Recipe, make: Callable[[], Schedule], epochs: int) -> Recipe:
+    """Give the recipe a schedule, and the exact number of epochs that belongs to it."""
+    return replace(recipe, schedule=make, settings=replace(recipe.settings, epochs=epochs))
 
 
 def recipe(name: str) -> Recipe:
@@ -285,6 +249,8 @@ def recipe(name: str) -> Recipe:
                 f"(methods: {', '.join(WORDS)}; join them with +)"
             )
         part, slot = word + colon + argument, WORDS[word].slot
+        if argument and not WORDS[word].argument:
+            raise MiniftError(f'"{part}": {word} takes nothing after ":"')
         if slot in filled:
             raise MiniftError(
                 f'"{name}": {filled[slot]} and {part} both fill the slot "{slot}"; choose one'
@@ -297,22 +263,13 @@ def recipe(name: str) -> Recipe:
     return result
 
 
-def _no_argument(word: str, argument: str) -> None:
-    if argument:
-        raise MiniftError(f'"{word}:{argument}": {word} takes nothing after ":"')
-
-
-def _number(word: str, argument: str, meaning: str, above: float, most: float) -> float:
+def _share(word: str, argument: str) -> float:
     try:
         value = float(argument)
     except ValueError:
         value = math.nan
-    if not above < value <= most:
-        raise MiniftError(
-            f'"{word}:{argument}": expected {meaning}, e.g. {word}:0.3'
-            if argument
-            else f'"{word}" needs {meaning}, e.g. {word}:0.3'
-        )
+    if not 0 < value <= 1:
+        raise MiniftError(f'"{word}:{argument}": expected a number in (0, 1], e.g. {word}:0.3')
     return value
 
 

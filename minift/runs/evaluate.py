@@ -19,11 +19,7 @@ from tqdm import tqdm
 
 from minift.bert.packing import to_device
 from minift.data.examples import Example, Task, gold_classes, gold_numbers, gold_tags
-from minift.data.metrics import (
-    evaluate_classification,
-    evaluate_regression,
-    evaluate_tagging,
-)
+from minift.data.metrics import evaluate_classification, evaluate_regression, evaluate_tagging
 from minift.runs.processes import merged, my_share
 from minift.training.batches import Batch, Item, make_batch
 from minift.training.items import by_length
@@ -42,7 +38,7 @@ def predict_logits(
 
     Args:
         model: a model with a head; its mode (train or eval) is left as found.
-        items: model inputs.
+        items: what it reads.
         tokens: size of a batch (see `by_length`).
         progress: show a bar on standard error.
         make_batch: packs items, with what is known of them already.
@@ -54,9 +50,9 @@ def predict_logits(
     was_training = model.training
     model.eval()
     results: dict[int, Tensor] = {}
-    bar = tqdm(total=len(items), unit="text", disable=None if progress else True, leave=False)
+    off = None if progress else True
     try:
-        with torch.inference_mode(), bar:
+        with torch.inference_mode(), tqdm(total=len(items), disable=off, leave=False) as bar:
             for group in my_share(list(by_length(items, tokens))):
                 chosen = [items[i] for i in group]
                 batch = to_device(make_batch(chosen), device)
@@ -80,17 +76,11 @@ def mean_loss(logits: Sequence[Tensor], items: Sequence[Item], regression: bool 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores of one split.
+    """Scores of one split."""
 
-    Args:
-        scores: every metric by name.
-        loss: mean loss over the labelled targets.
-        predicted: one label (or number, or list of tags) an example.
-    """
-
-    scores: dict[str, float]
-    loss: float
-    predicted: list[Any]
+    scores: dict[str, float]  # every metric by name
+    loss: float  # mean over the labelled targets
+    predicted: list[Any]  # one label (or number, or list of tags) per example
 
 
 def evaluate(
@@ -102,16 +92,7 @@ def evaluate(
     progress: bool = False,
     make_batch: Callable[[Sequence[Item]], Batch] = make_batch,
 ) -> Evaluation:
-    """Score a model on labelled examples.
-
-    Args:
-        model: a model with a head.
-        items: the examples as `make_items` made them.
-        examples: the examples themselves, all labelled.
-        task, labels: those of the data set.
-        progress: show a bar on standard error.
-        make_batch: see `predict_logits`.
-    """
+    """Score a model on labelled examples; `items` are these as `make_items` made them."""
     logits = predict_logits(model, items, progress=progress, make_batch=make_batch)
     loss = mean_loss(logits, items, regression=task == "regression")
     if task == "regression":

@@ -8,12 +8,10 @@ Proof    tests/runs/test_fit.py
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
-
-from tqdm import tqdm
 
 from minift.bert.counts import what_learns
 from minift.bert.encoder import frozen_prefix
@@ -24,7 +22,6 @@ from minift.speed.prefix import prefix_cache
 from minift.speed.rows import used_rows
 from minift.training.batches import Item
 from minift.training.loop import (
-    Epoch,
     History,
     Recipe,
     Seeds,
@@ -65,10 +62,6 @@ def fit(
         validate: returns (loss, headline score) on the validation split.
         folder: for states that are too large for memory.
         watch: see `fine_tune`.
-
-    Raises:
-        MiniftError: if the recipe does not fit the model or the items; if the cache is of other
-            weights, or reaches above what is frozen.
     """
     model, settings = tuned.model, recipe.settings
     require_enough(min(len(items), settings.batch_size))
@@ -100,17 +93,3 @@ def fit(
             watch=watch,
         )
     return Fitted(replace(tuned, quiet=history.quiet), history, learned)
-
-
-def shown(
-    training: Training, records: Iterable[Epoch | None], progress: bool
-) -> Iterator[Epoch | None]:
-    """Pass on what a training gives, with a bar on standard error if there is to be `progress`."""
-    off = None if progress else True
-    with tqdm(total=training.steps, unit="step", disable=off) as bar:
-        for record in records:
-            bar.update(training.step - bar.n)
-            if record is not None:
-                dev = "" if record.dev is None else f", dev {record.dev:.3f}"
-                bar.set_postfix_str(f"loss {record.train_loss:.3f}{dev}")
-            yield record

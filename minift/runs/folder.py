@@ -20,7 +20,7 @@ import torch
 
 from minift.bert.heads import TokenClassifier
 from minift.checkpoints.limits import read_json
-from minift.checkpoints.strict import class_of, config_from_json
+from minift.checkpoints.strict import class_of
 from minift.checkpoints.weights import load_model, load_tokenizer
 from minift.data.examples import Task
 from minift.errors import MiniftError
@@ -48,9 +48,6 @@ def open_run(
         spec: all that decides what it comes to.
         save_every: seconds between two checkpoints.
         progress: say on standard error if an unfinished run is there.
-
-    Raises:
-        MiniftError: if the folder is in use, holds a result, or a part of another run.
     """
     if folder is None:
         yield None
@@ -83,19 +80,17 @@ def open_run(
 
 def _differences(there: dict[str, Any], spec: dict[str, Any]) -> list[str]:
     """Name what differs: "data", "settings.epochs"."""
+    version = "minift_version"
+    if there.get(version) != spec[version]:
+        return [f"version of minift ({there.get(version)} then, {spec[version]} now)"]
     found: list[str] = []
-    if (version := there.get("minift_version")) != spec["minift_version"]:
-        return [f"version of minift ({version} then, {spec['minift_version']} now)"]
     for name, value in spec.items():
         other = there.get(name)
-        if name == "command":  # may be typed in another way and mean the same
-            continue
-        if name == "processes":
-            if (other or 1) != value:
-                found.append(f"number of processes ({other or 1} then, {value} now)")
-        elif isinstance(value, dict) and isinstance(other, dict):
+        if isinstance(value, dict) and isinstance(other, dict):
             found += [f"{name}.{key}" for key in value if other.get(key) != value[key]]
-        elif other != value:
+        elif name == "processes" and other != value:
+            found.append(f"number of processes ({other} then, {value} now)")
+        elif name != "command" and other != value:  # which may be typed in another way
             found.append(name)
     return found
 
@@ -105,20 +100,12 @@ def load_run(
 ) -> FineTuned:
     """Load a run folder, or any Hugging Face checkpoint with a classification head.
 
-    Args:
-        folder: of the run.
-        device: where it shall compute.
-        precision: how; None takes that of the run, "float32" where nothing is known of it.
-
-    Raises:
-        MiniftError: if the folder has no head that minift can read, or the device cannot compute
-            in this precision.
+    `precision` None takes that of the run, "float32" where nothing is known of it.
     """
     folder = Path(folder)
     config_file = folder / "config.json"
     if not config_file.is_file():
         raise MiniftError(f"{folder} is not a run folder: it has no config.json")
-    config = config_from_json(config_file)
     head = class_of(folder, HEADS)
     if head is None:
         raise MiniftError(
@@ -130,18 +117,14 @@ def load_run(
     if any(name.startswith("classifier.") for name in report.initialised):
         raise MiniftError(f"{folder}: the checkpoint has no classifier; train one: minift train")
     task: Task = "tagging" if head is TokenClassifier else "classification"
-    if config.problem_type == "regression":
+    if model.config.problem_type == "regression":
         task = "regression"
-    settings = _record(folder / "run.json").get("settings")
-    kept: Precision = "float32"
-    if isinstance(settings, dict):
-        kept = settings.get("precision", kept)
-    compute_in(model.to(device), precision or kept)
-    quiet = _record(folder / "result.json").get("quiet", 0)
+    made, came_out = (
+        read_json(file) if (file := folder / name).is_file() else {}
+        for name in ("run.json", "result.json")
+    )
+    settings = made.get("settings")  # of a run of ours; a stranger's file may hold anything
+    kept = settings.get("precision") if isinstance(settings, dict) else None
+    compute_in(model.to(device), precision or kept or "float32")
     labels = () if task == "regression" else model.config.labels
-    return FineTuned(model, load_tokenizer(folder), task, labels, quiet=quiet)
-
-
-def _record(file: Path) -> dict[str, Any]:
-    """Return what run.json or result.json tells; {} where there is none."""
-    return read_json(file) if file.is_file() else {}
+    return FineTuned(model, load_tokenizer(folder), task, labels, quiet=came_out.get("quiet", 0))

@@ -35,11 +35,7 @@ class Lifeline:
     Args:
         rank, size: which process this is, and of how many.
         local_rank: which it is on its machine; the lowest speaks for its machine.
-        store: tells the others where the first one listens.
-        address: of the machine of the first.
-
-    Raises:
-        MiniftError: if the others cannot be reached.
+        store: tells the others where the first one listens, at `address`.
     """
 
     def __init__(self, rank: int, size: int, local_rank: int, store: dist.Store, address: str):
@@ -106,8 +102,8 @@ class Lifeline:
                     self._end(
                         1,
                         f"rank {number} of {self.size} ended without a word (killed, or out of "
-                        "memory?), so all were ended; the same command begins again, or goes on "
-                        "from its last checkpoint",
+                        "memory?), so all were ended; the same command begins again, or "
+                        "resumes from its last checkpoint",
                         dead=number,
                     )
                 else:

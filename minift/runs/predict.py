@@ -1,6 +1,6 @@
 """Predictions as a person reads them: labels with probabilities, entities with offsets.
 
-Claim    One answer a text, in the order of the input, however long the input: texts are read,
+Claim    One answer per text, in the order of the input, however long the input: texts are read,
          answered and written a chunk at a time.
 Proof    tests/runs/test_predict.py
 """
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Protocol
 
-from minift.data.examples import Example, TaggedExample, Task, TextExample, as_texts
+from minift.data.examples import Example, TaggedExample, TextExample, as_texts
 from minift.data.tags import spans_conlleval, word_places
 from minift.data.words import split_words
 from minift.runs.evaluate import predict_logits
@@ -23,13 +23,7 @@ CHUNK = 1024  # texts held in memory at a time
 class CanTag(Protocol):
     """What tagging asks of a model: a `FineTuned` has it, and a compact `Student`."""
 
-    @property
-    def task(self) -> Task:
-        """Always "tagging"."""
-        ...
-
-    def tag(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
-        """Return one tag a word, sentence by sentence."""
+    def tag(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:  # one per word
         ...
 
 

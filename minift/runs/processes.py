@@ -6,8 +6,6 @@
 
     torchrun --nnodes 2 --node-rank 0 --nproc-per-node 4 \\
              --master-addr 10.0.0.1 --master-port 29500 -m minift train ...
-    torchrun --nnodes 2 --node-rank 1 --nproc-per-node 4 \\
-             --master-addr 10.0.0.1 --master-port 29500 -m minift train ...
 
 Claim    Training: the examples of each step are dealt out, the gradients of the *sum* of losses
          over the number of all targets are added up, and every process takes the same step; so
@@ -55,19 +53,12 @@ NEEDED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 @dataclass(frozen=True)
 class World:
-    """The processes of a run, seen from one of them.
+    """The processes of a run, seen from one of them."""
 
-    Args:
-        rank: number of this process, from 0.
-        size: how many there are.
-        store: a few words that all can read; None where there is one process.
-        limit: seconds that they wait for each other.
-    """
-
-    rank: int = 0
-    size: int = 1
-    store: dist.Store | None = None
-    limit: float = TIME_LIMIT
+    rank: int = 0  # of this process, from 0
+    size: int = 1  # how many there are
+    store: dist.Store | None = None  # a few words that all can read; None where there is one
+    limit: float = TIME_LIMIT  # seconds that they wait for each other
 
 
 _world = World()
@@ -85,8 +76,7 @@ def world_size() -> int:
 
 def store() -> dist.Store:
     """Return the words that all processes can read."""
-    if _world.store is None:
-        raise MiniftError("there is one process only")
+    assert _world.store is not None, "there is one process only"
     return _world.store
 
 
@@ -113,10 +103,13 @@ def sum_over_ranks(tensors: Iterable[Tensor]) -> None:
             tensor.copy_(part.view(tensor.shape))
 
 
-def sum_gradients(model: nn.Module) -> None:
-    """Sum `.grad` over all processes; a parameter that none has a gradient for keeps None."""
+def add_up(model: nn.Module, loss: float) -> float:
+    """Sum all gradients over the processes, and return the sum of their losses.
+
+    A parameter that no process has a gradient for keeps None.
+    """
     if _world.size == 1:
-        return
+        return loss
     learning = [p for p in model.parameters() if p.requires_grad]
     there = learning[0].new_tensor([p.grad is not None for p in learning])
     for parameter in learning:
@@ -126,26 +119,13 @@ def sum_gradients(model: nn.Module) -> None:
     for parameter, processes in zip(learning, there.tolist()):
         if processes == 0:  # the optimizer must not decay what one process would leave alone
             parameter.grad = None
-
-
-def add_up(model: nn.Module, loss: float) -> float:
-    """Sum all gradients over the processes, and return the sum of their losses."""
-    sum_gradients(model)
-    return total(loss)
-
-
-def total(number: float) -> float:
-    """Return the sum of a number over all processes."""
-    if _world.size == 1:
-        return number
-    box = torch.tensor([number], dtype=torch.float64)
+    box = torch.tensor([loss], dtype=torch.float64)
     sum_over_ranks([box])
     return float(box)
 
 
-TEAM = Team(
-    my_share, add_up, sum_over_ranks
-)  # how all processes of a run share the steps of training
+# How all processes of a run share the steps of training.
+TEAM = Team(my_share, add_up, sum_over_ranks)
 
 
 def from_all(value: T) -> list[T]:
@@ -175,11 +155,7 @@ def merged(rows: dict[int, Tensor]) -> list[Tensor]:
 
 
 def require_same(values: Mapping[str, Any]) -> None:
-    """Refuse to go on unless all processes have the same values.
-
-    Raises:
-        MiniftError: in every process; names what differs, and between which.
-    """
+    """Refuse, in every process, to go on unless all have the same values."""
     first, *others = from_all(dict(values))
     for number, other in enumerate(others, 1):
         for name in first:
@@ -197,16 +173,12 @@ def require_same_weights(model: nn.Module) -> None:
 
 
 def require_enough(examples: int) -> None:
-    """Refuse more processes than a step has examples.
-
-    Raises:
-        MiniftError: if some process would never have one.
-    """
+    """Refuse more processes than a step has examples."""
     if examples < _world.size:
         raise MiniftError(
-            f"{_world.size} processes would share {examples} examples a step, so some would never "
-            f"have one; start at most {examples} (torchrun --nproc-per-node), or take a larger "
-            "--batch-size or more --labels"
+            f"{_world.size} processes would share {examples} examples per step, so some would "
+            f"never have one; start at most {examples} (torchrun --nproc-per-node), or take a "
+            "larger --batch-size or more --labels"
         )
 
 
@@ -247,16 +219,12 @@ def several(
         device: "cpu", "cuda", or "auto" for a GPU if there is one; process k of a machine takes
             its GPU k.
         time_limit: seconds that processes wait for each other.
-
-    Raises:
-        MiniftError: if the environment is not torchrun's, or the processes do not fit together.
     """
     global _world
     if missing := [name for name in NEEDED if not os.environ.get(name)]:
         raise MiniftError(
-            f"WORLD_SIZE is {os.environ.get('WORLD_SIZE')}, so there are several processes, but "
-            f"{' and '.join(missing)} is not set; start them with torchrun --nproc-per-node N "
-            "-m minift ..., or set it in the environment of each"
+            f"WORLD_SIZE says that there are several processes, but {' and '.join(missing)} is not "
+            "set; start them with torchrun --nproc-per-node N -m minift ..."
         )
     number, size, local = (int(os.environ[name]) for name in NEEDED[:3])
     address = os.environ["MASTER_ADDR"]
@@ -265,7 +233,7 @@ def several(
         if local >= torch.cuda.device_count():
             raise MiniftError(
                 f"process {local} of this machine finds {torch.cuda.device_count()} GPUs; start "
-                "one process a GPU (torchrun --nproc-per-node), or take --device cpu"
+                "one process per GPU (torchrun --nproc-per-node), or take --device cpu"
             )
         torch.cuda.set_device(local)
         backend = "cpu:gloo,cuda:nccl"

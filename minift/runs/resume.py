@@ -50,15 +50,11 @@ def resumed(training: Training, checkpoints: Checkpoints) -> Iterator[Epoch | No
 
 
 class Checkpoints:
-    """The checkpoints of one run.
-
-    Args:
-        folder: of their files; made when the first is written.
-        every: seconds between two of them; 0 writes one after each step.
-    """
+    """The checkpoints of one run, in a folder that is made when the first is written."""
 
     def __init__(self, folder: Path, every: float = 60.0):
-        self.folder, self.every = folder, every
+        self.folder = folder
+        self.every = every  # seconds between two of them; 0 writes one after each step
         self._written = time.monotonic()
 
     @property
@@ -67,17 +63,13 @@ class Checkpoints:
         return from_first(time.monotonic() - self._written >= self.every)
 
     def save(self, step: int, state: dict[str, Any]) -> None:
-        """Write the state after `step` optimizer steps, then drop all but the last `KEPT`.
-
-        Raises:
-            MiniftError: if the disk is full; the checkpoints before are still there.
-        """
-
+        """Write the state after `step` optimizer steps, then drop all but the last `KEPT`."""
         if rank() > 0:
             return
 
         def write(folder: Path) -> None:
-            torch.save(state, folder / "new")
+            with (folder / "new").open("wb") as file:  # torch's own writer hides a full disk
+                torch.save(state, file)
             name = f"step-{step:08d}-{file_digest(folder / 'new')[:16]}.pt"
             (folder / "new").rename(folder / name)
 
@@ -104,7 +96,5 @@ class Checkpoints:
 
     def _files(self) -> list[Path]:
         """The newest first."""
-        if not self.folder.is_dir():
-            return []
-        found = [path for path in self.folder.iterdir() if _NAME.fullmatch(path.name)]
-        return sorted(found, key=lambda path: path.name, reverse=True)
+        found = [path for path in self.folder.glob("*") if _NAME.fullmatch(path.name)]
+        return sorted(found, reverse=True)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tqdm import tqdm
 
 from minift.checkpoints.weights import save_pretrained, weights_digest
 from minift.data.entity_report import side_by_side
@@ -24,7 +25,7 @@ from minift.data.metrics import accuracy, collapsed, headline, majority_baseline
 from minift.errors import MiniftError
 from minift.files import atomic_write, digest
 from minift.journal import append_log
-from minift.runs.fit import Fitted, fit, shown
+from minift.runs.fit import Fitted, fit
 from minift.runs.folder import open_run
 from minift.runs.processes import rank, require_same, world_size
 from minift.runs.resume import resumed
@@ -34,11 +35,7 @@ from minift.version import __version__
 
 
 def subset(examples: Sequence[Example], labels: int | None, seed: int) -> tuple[Example, ...]:
-    """Draw `labels` examples; a smaller draw of the same seed is part of a larger one.
-
-    Raises:
-        MiniftError: if there are fewer examples than asked for.
-    """
+    """Draw `labels` examples; a smaller draw of the same seed is part of a larger one."""
     if labels is None or labels == len(examples):  # in one order, however all are asked for
         return tuple(examples)
     if not 1 <= labels <= len(examples):
@@ -90,10 +87,6 @@ def train(
 
     Returns:
         The fine-tuned model and the content of result.json.
-
-    Raises:
-        MiniftError: if the input does not fit; if `out` holds a result, or a part of another run,
-            or is in use.
     """
     started = time.perf_counter()
     method = replace(method, settings=settings or method.settings)
@@ -129,9 +122,8 @@ def train(
 
         def watch(training: Training) -> Iterable[Epoch | None]:
             records = resumed(training, checkpoints) if checkpoints else iter(training)
-            if folder is not None and rank() == 0:
-                records = _logged(records, folder / "history.jsonl")
-            return shown(training, records, progress)
+            log = folder / "history.jsonl" if folder is not None and rank() == 0 else None
+            return _told(training, records, log, progress)
 
         fitted = fit(
             tuned,
@@ -162,13 +154,21 @@ def require_two_classes(examples: Sequence[Example], dataset: Dataset) -> None:
         )
 
 
-def _logged(records: Iterable[Epoch | None], file: Path) -> Iterator[Epoch | None]:
-    """Write the record of each epoch to a file, which is begun anew, and pass everything on."""
-    file.write_text("", encoding="utf-8")
-    for record in records:
-        if record is not None:
-            append_log(file, asdict(record))
-        yield record
+def _told(
+    training: Training, records: Iterable[Epoch | None], log: Path | None, progress: bool
+) -> Iterator[Epoch | None]:
+    """Pass records on; write them to a log, which is begun anew, and show a bar of `progress`."""
+    if log is not None:
+        log.write_text("", encoding="utf-8")
+    with tqdm(total=training.steps, unit="step", disable=None if progress else True) as bar:
+        for record in records:
+            bar.update(training.step - bar.n)
+            if record is not None:
+                dev = "" if record.dev is None else f", dev {record.dev:.3f}"
+                bar.set_postfix_str(f"loss {record.train_loss:.3f}{dev}")
+                if log is not None:
+                    append_log(log, asdict(record))
+            yield record
 
 
 def _result(
@@ -190,7 +190,7 @@ def _result(
         "trainable_parameters": learned,
         "metric": dataset.metric,
     }
-    collapses = []
+    notes = []
     for split in ("dev", "test"):
         found = getattr(dataset, split)
         result[split] = result[f"{split}_scores"] = None
@@ -206,16 +206,14 @@ def _result(
             guess = majority_baseline(gold_classes(examples), gold, dataset.labels)
             result[f"{split}_majority"] = accuracy(gold, guess)
             if only := collapsed(scored.predicted, gold):
-                collapses.append(
+                notes.append(
                     f'collapsed: every {split} example is predicted "{only}"; '
                     "try another seed, a smaller learning rate or more labels"
                 )
-    kept_head = (
-        "the head that came with the encoder was kept, since it answers the same labels; "
-        "--new-head draws a new one"
-    )
+    result["collapsed"] = bool(notes)
+    if tuned.kept_head:
+        notes.append("the encoder's own head was kept, as it fits; --new-head draws a new one")
     return result | {
-        "collapsed": bool(collapses),
         "epochs": len(history.epochs),
         "stopped": history.stopped,
         "kept": f"{method.settings.keep} weights (epoch {history.kept_epoch})",
@@ -223,5 +221,5 @@ def _result(
         "examples_per_second": round(history.examples_per_second, 2),
         "torch_threads": torch.get_num_threads(),
         "minift_version": __version__,
-        "notes": [*collapses, *([kept_head] if tuned.kept_head else []), *dataset.notes],
+        "notes": [*notes, *dataset.notes],
     }

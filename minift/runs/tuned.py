@@ -35,25 +35,15 @@ REGRESSION_LABEL = ("score",)  # regression has one output, which config.json mu
 
 @dataclass(frozen=True)
 class FineTuned:
-    """A model that answers: what a run leaves, and what a run folder holds.
+    """A model that answers: what a run leaves, and what a run folder holds."""
 
-    Args:
-        model: in evaluation mode.
-        tokenizer: its tokenizer.
-        task: what it answers.
-        labels: class names or tags in the order of the logits; () for regression.
-        cache: output of its lowest layers for texts that it will be asked about repeatedly.
-        quiet: how many of embeddings, layer 0, layer 1, ... had no dropout in training.
-        kept_head: whether its head came with the encoder, trained, instead of being drawn.
-    """
-
-    model: Classifier
+    model: Classifier  # in evaluation mode
     tokenizer: Tokenizer
     task: Task
-    labels: tuple[str, ...]
-    cache: PrefixCache | None = None
-    quiet: int = 0
-    kept_head: bool = False
+    labels: tuple[str, ...]  # in the order of the logits; () for regression
+    cache: PrefixCache | None = None  # of texts that it will be asked about repeatedly
+    quiet: int = 0  # how many of embeddings, layer 0, layer 1, ... had no dropout in training
+    kept_head: bool = False  # its head came with the encoder, trained, instead of being drawn
 
     @property
     def make_batch(self) -> Callable[[Sequence[Item]], Batch]:
@@ -100,10 +90,6 @@ def build(
         head: "linear", or for texts "cnn" (see minift.methods.cnn_head).
         new_head: draw the head also where the encoder is a run folder with a trained one that
             fits; by default that one is kept.
-
-    Raises:
-        MiniftError: if there is no such head for the task, the encoder cannot be loaded, or the
-            device cannot compute in this precision.
     """
     regression = dataset.task == "regression"
     generator = torch.Generator().manual_seed(seeds.head)
@@ -127,11 +113,8 @@ def head_class(task: Task, head: Head) -> type[Classifier]:
     """Return the class of model that answers a task with a head of this name."""
     if head not in get_args(Head):
         raise MiniftError(f'a head is "linear" or "cnn", not {head!r}')
-    if task == "tagging" and head == "cnn":
-        raise MiniftError(
-            "the cnn head gives one answer per text, tagging needs one per word; use the linear "
-            "head"
-        )
-    if task == "tagging":
-        return TokenClassifier
-    return ConvClassifier if head == "cnn" else SequenceClassifier
+    if task != "tagging":
+        return ConvClassifier if head == "cnn" else SequenceClassifier
+    if head == "cnn":
+        raise MiniftError("the cnn head answers per text, tagging per word; use the linear head")
+    return TokenClassifier

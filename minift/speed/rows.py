@@ -9,7 +9,7 @@ Claim    A few hundred texts read a few thousand rows of a table of 30,522. Adam
 Source   Loshchilov & Hutter (2019), https://arxiv.org/abs/1711.05101, algorithm 2: decay is
          decoupled from the gradient.
 Differs  Sparse versions of Adam leave a row alone in steps that do not read it. Here, as in AdamW,
-         a row that was read once goes on moving by its moments.
+         a row that was read once keeps moving by its moments.
 Proof    tests/speed/test_rows.py
 """
 

@@ -136,17 +136,12 @@ def test_differences_at_a_count_are_paired_by_seed():
 
 def test_a_curve_that_is_200_labels_ahead_saves_200_labels():
     rounds = made({"random": lambda n: 0, "bald": lambda n: curve(n + 200) - curve(n)}, own_noise=0)
-    at_end, levels = labels_saved(of(rounds), "bald")
+    at_end = labels_saved(of(rounds), "bald")
     straight = 6  # of lines between points 100 apart
     assert at_end.labels == pytest.approx(200, abs=straight) and at_end.seen
     assert at_end.random_needs == 910 and at_end.level == pytest.approx(
         np.mean([scores(rounds, "random", s)[-1] for s in range(5)])
     )
-    reached = [saved for saved in levels if math.isfinite(saved.labels)]
-    assert len(levels) == 9 and len(reached) == 7  # at 810 and 910 random has not got there
-    assert [saved.labels for saved in reached] == pytest.approx([200] * 7, abs=1)
-    assert levels[-1].interval == (math.inf, math.inf) and not levels[-1].seen
-    assert levels[0].interval == pytest.approx((200, 200), abs=2)
     rounds = made(
         {"random": lambda n: 0, "bald": lambda n: curve(n + 200) - curve(n)}, own_noise=1e-4
     )
@@ -157,7 +152,7 @@ def test_a_curve_that_is_behind_costs_labels_and_the_sentence_says_so():
     rounds = made(
         {"random": lambda n: curve(n + 200) - curve(n), "bald": lambda n: 0}, own_noise=1e-4
     )
-    assert labels_saved(of(rounds), "bald")[0].labels == pytest.approx(-200, abs=12)
+    assert labels_saved(of(rounds), "bald").labels == pytest.approx(-200, abs=12)
     text = "\n".join(sentences(of(rounds)))
     assert "bald is worse than random" in text
     assert re.search("none, it needs about (19|20)[0-9] more", text)
@@ -179,7 +174,8 @@ def test_a_saving_is_not_claimed_where_the_whole_curves_do_not_agree(behind, see
         return behind if 10 < n < 500 else 0.04 if n > 10 else 0
 
     found = of(made({"random": lambda n: 0, "bald": crossing}))
-    assert labels_saved(found, "bald")[0].seen and labels_saved(found, "bald")[0].labels > 0
+    saved = labels_saved(found, "bald")
+    assert saved.seen and saved.labels > 0
     difference = whole_curves(found)["bald"]
     assert difference.seen is seen and difference.mean < 0.002
     assert "none that can be seen" in sentences(found)[1]

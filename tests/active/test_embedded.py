@@ -20,7 +20,7 @@ import pytest
 
 from minift.active.acquisition import bald, entropy
 from minift.active.curves import sentences
-from minift.active.loop import Asking, choose, fit
+from minift.active.loop import Asking, Learner, choose
 from minift.active.simulate import Plan, simulate
 from minift.active.streaming import mc_predict
 from minift.active.study import study, whole_curves
@@ -29,8 +29,8 @@ from minift.methods.recipes import recipe
 from minift.runs.train import subset
 from minift.training.loop import Seeds
 
-METHOD = recipe("head")  # the encoder stays frozen and is computed once: cheap, and the paper's
-SETTINGS = replace(METHOD.settings, learning_rate=1e-3, epochs=None, steps=100)
+HEAD = recipe("head")  # the encoder stays frozen and is computed once: cheap, and the paper's
+METHOD = replace(HEAD, settings=replace(HEAD.settings, learning_rate=1e-3, epochs=None, steps=100))
 ASKED = 40
 
 
@@ -39,8 +39,7 @@ def world():
     data = load_embedded("reviews")
     drawn = subset(data.train, 320, seed=0)
     labelled, pool = drawn[:120], drawn[120:]
-    tuned = fit(data, labelled, "tiny", METHOD, Seeds.all(0), SETTINGS, head="cnn")
-    return tuned, pool
+    return Learner(data, "tiny", METHOD, "cnn").fit(labelled, Seeds.all(0)), pool
 
 
 def test_bald_asks_for_texts_that_fresh_passes_disagree_about(world, record_property):
@@ -69,10 +68,8 @@ def test_bald_asks_for_texts_that_fresh_passes_disagree_about(world, record_prop
 def test_a_short_simulation_claims_no_more_than_its_interval_allows(tmp_path, record_property):
     data = load_embedded("reviews")
     data = replace(data, train=subset(data.train, 120, seed=1), test=data.test[:100])
-    plan = Plan(
-        ("random", "bald"), (0, 1, 2), 1, 40, 20, passes=5, layers="head", steps=20, head="cnn"
-    )
-    rounds = simulate(data, "tiny", METHOD, plan, tmp_path, SETTINGS)
+    plan = Plan(("random", "bald"), (0, 1, 2), 1, 40, 20, passes=5, layers="head", steps=20)
+    rounds = simulate(Learner(data, "tiny", METHOD, "cnn"), plan, tmp_path)
     difference = whole_curves(study(rounds, {}))["bald"]
     text = sentences(study(rounds, {"metric": "accuracy"}))
     record_property("measured", text[0])

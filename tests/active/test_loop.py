@@ -26,9 +26,9 @@ from minift.active.acquisition import bald, batch_bald, entropy
 from minift.active.loop import (
     STRATEGIES,
     Asking,
+    Learner,
     choose,
     class_counts,
-    fit,
     fixed_steps,
     imbalance,
     initial_set,
@@ -49,9 +49,14 @@ FAST = Settings(epochs=2, batch_size=8, learning_rate=1e-3, weight_decay=0.1)
 SEEDS = Seeds.all(0)
 
 
+def fit(data, labelled, encoder, method, warm=None, settings=FAST):
+    learner = Learner(data, encoder, replace(recipe(method), settings=settings))
+    return learner.fit(labelled, SEEDS, warm)
+
+
 @pytest.fixture(scope="module")
 def tuned(encoder):
-    return fit(reviews(), reviews().train[:20], encoder, recipe("full"), SEEDS, FAST)
+    return fit(reviews(), reviews().train[:20], encoder, "full")
 
 
 def weights(tuned) -> dict:
@@ -65,14 +70,14 @@ def same(a: dict, b: dict) -> bool:
 @pytest.fixture
 def starts(monkeypatch):
     """The weights with which each training began, and what it left."""
-    seen, real = [], loop.runs_fit
+    seen, real = [], loop.fit
 
     def spy(tuned, *rest):
         before = weights(tuned)
         seen.append((before, real(tuned, *rest)))
         return seen[-1][1]
 
-    monkeypatch.setattr(loop, "runs_fit", spy)
+    monkeypatch.setattr(loop, "fit", spy)
     return seen
 
 
@@ -82,10 +87,10 @@ def starts(monkeypatch):
 def test_each_round_starts_from_the_pretrained_weights_unless_it_is_warm(encoder, starts):
     data = reviews()
     pretrained = weights(build(data, encoder, SEEDS))
-    first = fit(data, data.train[:8], encoder, recipe("full"), SEEDS, FAST)
+    first = fit(data, data.train[:8], encoder, "full")
     ended = weights(first)
-    fit(data, data.train[:16], encoder, recipe("full"), SEEDS, FAST)
-    fit(data, data.train[:16], encoder, recipe("full"), SEEDS, FAST, warm=first)
+    fit(data, data.train[:16], encoder, "full")
+    fit(data, data.train[:16], encoder, "full", first)
     cold, second, warm = (before for before, _ in starts)
     assert same(cold, pretrained) and same(second, pretrained)
     assert same(warm, ended)
@@ -101,17 +106,17 @@ class Unreadable(tuple):
 
 def test_training_reads_no_validation_label(encoder):
     data = replace(reviews(), dev=Unreadable(), test=Unreadable())
-    fit(data, data.train[:8], encoder, recipe("full"), SEEDS, FAST)
-    with pytest.raises(MiniftError, match="by the development split, and this run has none"):
-        fit(data, data.train[:8], encoder, recipe("adaptive"), SEEDS, FAST)
+    fit(data, data.train[:8], encoder, "full")
+    with pytest.raises(MiniftError, match="decides by the development split"):
+        fit(data, data.train[:8], encoder, "adaptive")
     with pytest.raises(MiniftError, match=r'keep="best" decides by the development split'):
-        fit(data, data.train[:8], encoder, recipe("full"), SEEDS, replace(FAST, keep="best"))
+        fit(data, data.train[:8], encoder, "full", settings=replace(FAST, keep="best"))
 
 
 def test_a_number_of_steps_is_kept_in_every_round_up_to_a_whole_epoch(encoder, starts):
     data, settings = reviews(200), fixed_steps(FAST, 20)
     for labelled in (4, 10, 50, 100):
-        fit(data, data.train[:labelled], encoder, recipe("head"), SEEDS, settings)
+        fit(data, data.train[:labelled], encoder, "head", settings=settings)
         steps, of_an_epoch = starts[-1][1].history.epochs[-1].step, -(-labelled // 8)
         assert 20 <= steps < 20 + of_an_epoch
     # Negative control: by epochs, a round with more labels gets more steps.
@@ -121,7 +126,7 @@ def test_a_number_of_steps_is_kept_in_every_round_up_to_a_whole_epoch(encoder, s
 def test_a_class_without_a_text_keeps_its_logit_and_is_counted_as_0(encoder):
     data = reviews()
     positive = [e for e in data.train if e.label == "positive"][:5]
-    tuned = fit(data, positive, encoder, recipe("full"), SEEDS, FAST)
+    tuned = fit(data, positive, encoder, "full")
     assert mc_predict(tuned, data.test, 1).shape[-1] == 2
     counts = class_counts(positive, data.labels)
     assert counts == {"negative": 0, "positive": 5}
@@ -132,7 +137,7 @@ def test_a_class_without_a_text_keeps_its_logit_and_is_counted_as_0(encoder):
 def test_frozen_layers_are_bit_identical_after_a_round_and_others_move(encoder, layers, frozen):
     data = reviews()
     before = weights(build(data, encoder, SEEDS))
-    tuned = fit(data, data.train[:16], encoder, recipe(f"freeze:{layers}"), SEEDS, FAST)
+    tuned = fit(data, data.train[:16], encoder, f"freeze:{layers}")
     after = weights(tuned)
     for layer in (0, 1):
         names = [name for name in before if name.startswith(f"bert.layers.{layer}.")]
@@ -256,7 +261,7 @@ def test_a_pool_smaller_than_the_query_is_asked_whole_and_an_empty_one_not_at_al
 
 def test_a_sentence_scores_the_mean_of_its_words_so_length_alone_earns_nothing(encoder):
     data = news()
-    tagger = fit(data, data.train[:12], encoder, recipe("full"), SEEDS, FAST)
+    tagger = fit(data, data.train[:12], encoder, "full")
     rows = next(mc_stream(tagger, data.train, 4, seed=3))[1]
     words = [bald(row) for row in rows]
     asked = choose(Asking("bald", 4), tagger, data.train, 4, 3).ids
@@ -270,5 +275,5 @@ def test_a_sentence_scores_the_mean_of_its_words_so_length_alone_earns_nothing(e
 
 
 def test_unknown_strategies_are_refused_before_anything_is_computed():
-    with pytest.raises(MiniftError, match='unknown strategy "blad"; did you mean "bald"'):
+    with pytest.raises(MiniftError, match=r'unknown strategy "blad"; .*; did you mean "bald"'):
         Asking("blad")

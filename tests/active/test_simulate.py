@@ -29,8 +29,7 @@ from pathlib import Path
 import pytest
 
 from minift.active import loop
-from minift.active import simulate as simulate_module
-from minift.active.loop import class_counts, imbalance, initial_set
+from minift.active.loop import Learner, class_counts, imbalance, initial_set
 from minift.active.simulate import Plan, simulate
 from minift.checkpoints.weights import load_tokenizer
 from minift.errors import MiniftError
@@ -43,8 +42,12 @@ FAST = Settings(epochs=1, batch_size=16, learning_rate=1e-3)
 SMALL = Plan(("random", "bald"), (0, 1), rounds=2, query=6, initial=4, passes=3, steps=2)
 
 
-def run(encoder, out, plan=SMALL, data=None, method="full", settings=FAST):
-    return simulate(data or reviews(80), encoder, recipe(method), plan, out, settings)
+def learner(encoder, data, method="full", settings=FAST, head="linear"):
+    return Learner(data, encoder, replace(recipe(method), settings=settings), head)
+
+
+def run(encoder, out, plan=SMALL, data=None, method="full", settings=FAST, head="linear"):
+    return simulate(learner(encoder, data or reviews(80), method, settings, head), plan, out)
 
 
 @pytest.fixture(scope="module")
@@ -224,23 +227,23 @@ def test_a_report_is_there_at_the_end_and_after_an_interrupt(
             raise KeyboardInterrupt
         return real(*arguments)
 
-    real = simulate_module.fit
-    monkeypatch.setattr(simulate_module, "fit", fit)
+    real = Learner.fit
+    monkeypatch.setattr(Learner, "fit", fit)
     with pytest.raises(KeyboardInterrupt):
         run(encoder, tmp_path)
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "1 of 2 curves are not finished yet" in text
-    monkeypatch.setattr(simulate_module, "fit", real)
+    monkeypatch.setattr(Learner, "fit", real)
     assert timeless(run(encoder, tmp_path)) == timeless(unbroken[1])
 
 
 def test_the_cnn_head_can_be_simulated_and_is_part_of_the_setup(encoder, tmp_path):
-    plan = replace(SMALL, seeds=(0,), rounds=1, head="cnn", layers="head")
-    cnn = run(encoder, tmp_path, plan, method="head")
-    linear = run(encoder, tmp_path / "linear", replace(plan, head="linear"), method="head")
+    plan = replace(SMALL, seeds=(0,), rounds=1, layers="head")
+    cnn = run(encoder, tmp_path, plan, method="head", head="cnn")
+    linear = run(encoder, tmp_path / "linear", plan, method="head")
     assert [r["test"] for r in cnn] != [r["test"] for r in linear]
     with pytest.raises(MiniftError, match=r"(head|encoder_digest) was"):
-        run(encoder, tmp_path, replace(plan, head="linear"), method="head")
+        run(encoder, tmp_path, plan, method="head")
 
 
 def test_a_folder_of_an_older_minift_is_refused_in_a_sentence_that_names_the_version(
@@ -292,8 +295,8 @@ def test_what_cannot_be_simulated_is_refused_before_anything_is_written(
         ({"passes": 0}, "passes must be at least 1, got 0"),
         ({"steps": 0}, "steps must be at least 1, got 0"),
         ({"strategies": ("bold",)}, 'did you mean "bald"'),
-        ({"strategies": ()}, r"strategies must be one or more, all different; got \(\)"),
-        ({"seeds": (1, 2, 1)}, r"seeds must be one or more, all different; got \(1, 2, 1\)"),
+        ({"strategies": ()}, r"strategies must be one or more, all different, got \(\)"),
+        ({"seeds": (1, 2, 1)}, r"seeds must be one or more, all different, got \(1, 2, 1\)"),
     ],
 )
 def test_a_plan_that_cannot_be_carried_out_is_refused_when_it_is_made(changes, words):
@@ -313,7 +316,7 @@ def test_frozen_layers_see_each_text_once_and_the_same_is_asked(
     texts = sorted({example.text for example in (*data.train, *data.test)})
     assert sum(seen) == sum(len(one.input_ids) for one in tokenizer.encode(texts))
     seen.clear()
-    monkeypatch.setattr(simulate_module, "frozen_states", lambda *_: None)
+    monkeypatch.setattr(Learner, "states", lambda *_: None)
     anew = run(encoder, tmp_path / "anew", plan, data, method)
     assert sum(seen) > 0
     assert [r["query"] for r in once] == [r["query"] for r in anew]
@@ -330,5 +333,4 @@ def test_where_dropout_samples_below_what_is_kept_the_masks_still_act(encoder, t
 
 @pytest.mark.parametrize("method", ["full", "bitfit", "freeze:-1"])
 def test_nothing_is_kept_where_the_embeddings_learn(method, encoder):
-    chosen = recipe(method)
-    assert loop.frozen_states(reviews(40), encoder, chosen, chosen.settings) is None
+    assert learner(encoder, reviews(40), method).states() is None

@@ -10,7 +10,6 @@ another encoder, head, labels or file is refused              the words; the bit
 from __future__ import annotations
 
 import copy
-import json
 import math
 
 import pytest
@@ -96,26 +95,6 @@ def test_transformers_reads_the_delta_by_its_names(tmp_path):
     torch.testing.assert_close(own(packed), reference(**padded).logits, rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_single_elements_are_kept_as_indices_and_values(dtype, device, tmp_path):
-    model = classifier().to(device, dtype)
-    fresh = copy.deepcopy(model)
-    table = model.bert.embeddings.word.weight
-    chosen = torch.randperm(table.numel(), generator=torch.Generator().manual_seed(0))[:30]
-    with torch.no_grad():
-        table.view(-1)[chosen.to(device)] += 1
-    path = tmp_path / "scalars.safetensors"
-    save_delta(model, fresh, path)
-    with safe_open(path, "pt") as file:
-        found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    word = "bert.embeddings.word_embeddings.weight"
-    assert found[f"{word}.indices"].tolist() == sorted(chosen.tolist())
-    assert len(found[f"{word}.values"]) == 30
-    assert set(found) == {f"{word}.indices", f"{word}.values", *CLASSIFIER}
-    load_delta(path, fresh)
-    assert differing(model, fresh) == set()
-
-
 def test_a_delta_compares_bits_so_that_minus_zero_comes_back(tmp_path):
     model = classifier()
     fresh = copy.deepcopy(model)
@@ -181,7 +160,7 @@ def test_a_delta_is_refused_where_head_or_labels_do_not_fit(tuned, tmp_path):
     save_delta(tagger, copy.deepcopy(tagger.bert), path)
     masked_lm = MaskedLM(own_config()).double()
     masked_lm.bert.load_state_dict(tagger.bert.state_dict())
-    with pytest.raises(MiniftError, match=r"is missing.*classifier\.weight is not in this model"):
+    with pytest.raises(MiniftError, match=r"classifier\.weight is not in this model.* is missing"):
         load_delta(path, masked_lm)
     wide = TokenClassifier(own_config()).double()
     wide.bert.load_state_dict(tagger.bert.state_dict())
@@ -196,17 +175,11 @@ def test_files_that_are_no_delta_are_refused(tuned, tmp_path):
     whole = (tmp_path / "d.safetensors").read_bytes()
     (tmp_path / "half.safetensors").write_bytes(whole[: len(whole) // 2])
     for name in ("half.safetensors", "absent.safetensors"):
-        with pytest.raises(MiniftError, match=rf"{name}: cannot be read as a delta file"):
+        with pytest.raises(MiniftError, match=rf"{name}: damaged, or not a safetensors"):
             load_delta(tmp_path / name, fresh)
     save_file(fresh.state_dict(), tmp_path / "model.safetensors", {"format": "pt"})
     with pytest.raises(MiniftError, match="not a delta file: it does not say which encoder"):
         load_delta(tmp_path / "model.safetensors", fresh)
-    identity = {"base": json.dumps({}), "base_name": "x", "labels": json.dumps(["L0", "L1", "L2"])}
-    name = "bert.pooler.dense.bias"
-    broken = {f"{name}.indices": torch.tensor([99]), f"{name}.values": torch.ones(1)}
-    save_file(broken, tmp_path / "b.safetensors", identity)
-    with pytest.raises(MiniftError, match="index outside its 24 elements"):
-        load_delta(tmp_path / "b.safetensors", fresh)
 
 
 def test_the_tuned_model_itself_or_another_size_cannot_be_the_base(tuned, tmp_path):

@@ -696,7 +696,7 @@ def test_a_folder_without_weights_is_refused_with_the_names_looked_for(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps(config_to_dict(BertConfig(), "BertModel")))
     with pytest.raises(
         MiniftError,
-        match=r"no weights; expected model\.safetensors, .*index\.json or pytorch_model",
+        match=r"no weights; expected model\.safetensors, .*index\.json, pytorch_model",
     ):
         load_model(Bert, tmp_path)
 
@@ -828,7 +828,7 @@ def test_loading_a_checkpoint_does_not_import_torchs_compiler(tmp_path):
     # torch's own initialisation on the meta device imports it, which takes a second.
     checkpoint(tmp_path)
     code = (
-        "import sys; from minift.bert.heads import MaskedLM; "
+        "import sys; from minift.bert.masked_lm import MaskedLM; "
         "from minift.checkpoints.weights import load_model; "
         f"load_model(MaskedLM, {str(tmp_path)!r}); "
         "sys.exit('torch._dynamo' in sys.modules)"

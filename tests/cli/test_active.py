@@ -222,7 +222,7 @@ def test_a_simulation_writes_its_curves_and_prints_a_table(world, capsys, tmp_pa
 
 BAD = [
     (["status", "{world}/nothing"], r"nothing is not a project: .*minift active start --pool"),
-    (["next", "{project}", "-n", "0"], r"at least 1 text, got 0"),
+    (["next", "{project}", "-n", "0"], r"texts must be at least 1, got 0"),
     (["next", "{project}", "--strategy", "bold"], r'did you mean "bald"'),
     (["next", "{project}", "--format", "labelstudo"], r'did you mean "labelstudio"'),
     (["next", "{project}", "--again"], r"no text waits for a label; choose some"),

@@ -119,7 +119,7 @@ def test_a_sentence_of_5000_words_is_taught_and_answered_whole(
     table = json.loads(said)["entities"]
     result = json.loads((out / "result.json").read_text())
     assert table == result["test_entities"]
-    assert (tmp_path / "e.txt").read_text().split(" ")[1:3] == ["entity", "errors,"]
+    assert '{"kind": ' in (tmp_path / "e.txt").read_text()
     report = json.loads((out / "report.json").read_text())
     assert report["command"] == "minift distill 'a file'"
     assert "torch" in report["machine"]

@@ -4,8 +4,8 @@ claim                                                    oracle
 IOB1, IOB2 and BIOES give back any entities              a plain-loop writer here; hypothesis
 two adjacent entities of a type survive IOB1             worked by hand; the naive rule fails here
 IO merges adjacent entities, and only those              entities that do not touch come back
-invalid="begin" keeps what the CoNLL script counts       seqeval, default mode
-invalid="discard" keeps what a strict reader keeps       seqeval, strict mode
+broken tags are kept as the CoNLL script counts them     seqeval, default mode
+what a strict reader leaves out is named                 seqeval, strict mode
 detection names the scheme a file was written in         the writer
 bad tags are refused in words                            the message
 """
@@ -107,12 +107,12 @@ def test_io_reads_i_tags_too_and_takes_any_other_hyphen_as_part_of_the_type():
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_begin_keeps_exactly_what_the_conll_script_counts(seed):
+def test_broken_tags_are_kept_exactly_as_the_conll_script_counts_them(seed):
     draw = random.Random(seed)
     for _ in range(100):
         tags = draw.choices(["O", "B-X", "I-X", "B-Y-Z", "I-Y-Z"], k=draw.randint(1, 9))
         expected = [(t, start, end + 1) for t, start, end in get_entities(tags)]
-        assert spans(to_iob2(tags, "iob2", "begin")) == expected
+        assert spans(to_iob2(tags, "iob2")) == expected
         starts = {word for word, _ in violations(tags, "iob2")}
         assert starts == {start for _, start, _ in expected if tags[start].startswith("I")}
 
@@ -120,15 +120,29 @@ def test_begin_keeps_exactly_what_the_conll_script_counts(seed):
 @pytest.mark.parametrize(
     ("scheme", "oracle", "letters"), [("iob2", IOB2, "BI"), ("bioes", IOBES, "BIES")]
 )
-def test_discard_keeps_exactly_what_a_strict_reader_keeps(scheme, oracle, letters):
+def test_violations_are_exactly_what_a_strict_reader_leaves_out(scheme, oracle, letters):
     draw = random.Random(0)
     known = ["O"] + [f"{letter}-{type_}" for letter in letters for type_ in "XY"]
     for _ in range(2000):
         tags = draw.choices(known, k=draw.randint(1, 7))
         strict = [(e.tag, e.start, e.end) for e in Entities([tags], oracle).entities[0]]
-        assert spans(to_iob2(tags, scheme, "discard")) == strict
-        kept_whole = spans(to_iob2(tags, scheme, "begin"))
-        assert len(violations(tags, scheme)) == len(kept_whole) - len(strict)
+        broken = {word for word, _ in violations(tags, scheme)}
+        assert [s for s in spans(to_iob2(tags, scheme)) if s.start not in broken] == strict
+
+
+@pytest.mark.parametrize(
+    ("tags", "scheme", "words"),
+    [
+        (["E-PER"], "iob2", '"E-PER" is not a tag of the scheme iob2; expected O or B-TYPE, I-T'),
+        (["PER"], "iob2", '"PER" is not a tag of the scheme iob2'),
+        (["B-"], "iob2", '"B-" is not a tag'),
+        ([""], "io", '"" is not a tag of the scheme io; expected O or TYPE'),
+        (["O"], "iob", 'unknown tag scheme "iob"; .*did you mean "iob2"'),
+    ],
+)
+def test_a_tag_of_another_scheme_is_an_error_that_names_those_expected(tags, scheme, words):
+    with pytest.raises(MiniftError, match=words):
+        to_iob2(tags, scheme)
 
 
 @pytest.mark.parametrize(
@@ -138,21 +152,10 @@ def test_discard_keeps_exactly_what_a_strict_reader_keeps(scheme, oracle, letter
         (["B-PER", "I-LOC"], "iob2", '"I-LOC" of word 2 continues no LOC entity'),
         (["B-PER", "O"], "bioes", "the PER entity of word 1 is not closed by E- or S-"),
         (["E-PER"], "bioes", '"E-PER" of word 1 continues no PER entity'),
-        (["E-PER"], "iob2", '"E-PER" is not a tag of the scheme iob2; expected O or B-TYPE, I-T'),
-        (["PER"], "iob2", '"PER" is not a tag of the scheme iob2'),
-        (["B-"], "iob2", '"B-" is not a tag'),
-        ([""], "io", '"" is not a tag of the scheme io; expected O or TYPE'),
-        (["O"], "iob", 'unknown tag scheme "iob"; .*did you mean "iob2"'),
     ],
 )
-def test_a_tag_that_breaks_its_scheme_is_an_error_that_names_word_and_remedy(tags, scheme, words):
-    with pytest.raises(MiniftError, match=words):
-        to_iob2(tags, scheme)
-
-
-def test_an_unknown_way_with_invalid_tags_is_refused():
-    with pytest.raises(MiniftError, match='got "repair"'):
-        to_iob2(["O"], "iob2", invalid="repair")
+def test_where_tags_break_their_scheme_the_word_and_the_reason_are_named(tags, scheme, words):
+    assert [fault for _, fault in violations(tags, scheme)] == [words]
 
 
 def test_zero_is_read_as_o_and_bare_letters_as_one_type():

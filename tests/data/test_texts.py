@@ -1,7 +1,7 @@
 """Texts without labels, in constant memory, with every fault told first.
 
 claim                                                       oracle
-a file gives the same texts however many rows are held      the files by hand, the file read whole
+a file gives the same texts as often as it is asked         the files by hand, the file read whole
 each text is known by its line or its id                    lines counted by hand
 labels are never looked at                                  labels that would be refused
 a fault of the last line is told before the first text      the message, before any text is asked
@@ -22,7 +22,6 @@ from dataclasses import replace
 import pytest
 
 from minift.data.examples import TaggedExample, TextExample
-from minift.data.files import texts
 from minift.data.files.readers import read_examples
 from minift.data.files.texts import read_texts
 from minift.errors import MiniftError
@@ -60,11 +59,7 @@ FILES = {
 
 
 @pytest.mark.parametrize("name", FILES)
-@pytest.mark.parametrize("rows", [1, 1024])
-def test_a_file_gives_its_texts_by_line_or_id_as_often_as_it_is_asked(
-    name, rows, write, monkeypatch
-):
-    monkeypatch.setattr(texts, "ROWS", rows)
+def test_a_file_gives_its_texts_by_line_or_id_as_often_as_it_is_asked(name, write):
     content, expected = FILES[name]
     found = read_texts(write(name, content))
     assert list(found) == list(found) == expected
@@ -113,13 +108,11 @@ def test_a_file_that_changes_after_it_was_checked_is_refused_where_it_changed(wr
     found = read_texts(write("a.jsonl", '{"text": "a"}\n'))
     write("a.jsonl", '{"text": 1}\n')
     with pytest.raises(MiniftError, match='line 1: "text" must be a string'):
-        next(iter(found))  # not even the first text of the rows that are read together
+        next(iter(found))
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.tsv", "a.txt"])
-def test_ten_times_the_rows_take_no_more_memory(name, write, monkeypatch):
-    monkeypatch.setattr(texts, "ROWS", 64)
-
+def test_ten_times_the_rows_take_no_more_memory(name, write):
     def peak(rows: int) -> int:
         lines = [f"this is the text number {n}" for n in range(rows)]
         if name == "a.jsonl":
@@ -145,7 +138,7 @@ def test_columns_are_chosen_by_name_even_those_usual_for_labels(write):
         TextExample("1", "l", None, "t")
     ]
     words = write("a.conll", "O 1 Ann\nO 2 left\n")
-    assert list(read_texts(words, label_first=True)) == [TaggedExample("1", ("Ann", "left"))]
+    assert list(read_texts(words, text="3")) == [TaggedExample("1", ("Ann", "left"))]
 
 
 def test_words_are_for_tagging_and_texts_for_every_task(write):

@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from minift.active.curves import plot
+from minift.active.loop import Learner
 from minift.active.simulate import Plan, simulate
 from minift.methods.recipes import recipe
 from tests.tiny import checkpoint, reviews
@@ -36,7 +37,7 @@ def folder(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("simulated")
     encoder = checkpoint(tmp_path_factory.mktemp("encoder"))
     plan = Plan(("random", "bald"), (0, 1, 2), 2, query=6, initial=4, passes=3, steps=2)
-    simulate(reviews(), encoder, recipe("head"), plan, out)
+    simulate(Learner(reviews(), encoder, recipe("head")), plan, out)
     return out
 
 

@@ -121,7 +121,7 @@ def test_no_span_is_unanswered_an_o_is_no_entity_and_a_comment_sets_aside(tmp_pa
     assert said(imported) == [("s2", ["O", "O"]), ("s3", None), ("s4", None)]
     assert imported.unanswered == ("s1",)
     (problem,) = imported.problems
-    assert "1 sentences have no span" in problem and 'mark a word as "O"' in problem
+    assert "sentences without a span: 1." in problem and 'mark a word as "O"' in problem
     rows = [{"text": "one", "minift_id": "a", "label": []}]
     imported = read(tmp_path, *rows, examples=TEXTS, labels=("neg", "pos"))
     assert imported.unanswered == ("a",) and imported.problems == ()

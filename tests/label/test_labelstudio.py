@@ -149,7 +149,7 @@ def test_a_json_export_gives_every_annotators_answer_and_no_prediction(tmp_path)
     assert imported.unanswered == ("3", "4")
     (problem,) = imported.problems
     assert problem.startswith(
-        "b.json: record 1, annotation 1: text '0' is pos here but neg at b.json"
+        'b.json: record 1, annotation 1: text \'0\' is "pos" here but "neg" at b.json'
     )
     assert "record 1, annotation 2; both are kept and the later one counts" in problem
 
@@ -175,7 +175,7 @@ def test_a_json_min_export_is_read_oldest_first_with_its_own_ids_ignored(tmp_pat
         "b.json: record 5: text '4': it has several classes, ['neg', 'pos']; keep one"
     )
     assert unnamed.startswith("b.json: record 6: text '5': it has no \"label\"; give the choices")
-    assert "text '1' is pos here but neg" in conflict
+    assert 'text \'1\' is "pos" here but "neg"' in conflict
     values = [region(*span)["value"] for span in SPANS]
     base = {"minift_id": "s1", "text": TEXT, "annotation_id": 1}
     for name in ("label", "entities"):

@@ -33,17 +33,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from minift.active import streaming
-from minift.active.loop import Asking, choose
+from minift.active.loop import Asking, Learner, choose
 from minift.data.examples import TaggedExample
 from minift.errors import MiniftError
 from minift.label import rounds, score_files
 from minift.label.answers import import_answers
 from minift.label.ledger import open_ledger
-from minift.label.pool import distinct, open_pool, read_pool
-from minift.label.project import load_project, read_state, start
-from minift.label.rounds import ask, last_model, train
-from minift.label.score_files import read_scores
-from minift.label.score_pool import score
+from minift.label.pool import distinct, open_pool
+from minift.label.project import last_model, load_project, read_state, start
+from minift.label.rounds import ask, train
+from minift.label.score_files import read_scores, score
 from minift.label.status import status
 from minift.label.terminal import label
 from minift.runs.folder import load_run
@@ -126,13 +125,13 @@ def test_every_line_is_in_the_pool_or_named_with_the_reason(lines):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pool.txt"
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        found, labelled = read_pool(path, "classification")
-        streamed = [(e.id, e.text) for e in open_pool(path, "classification")]
+        pool = open_pool(path, "classification")
+        found, streamed = list(pool.rows()), [(e.id, e.text) for e in pool]
     kept, left_out, near = distinct(found)
     numbers = [line for line, _ in kept] + [row["line"] for row in left_out]
     assert sorted(numbers) == list(range(1, len(lines) + 1))
     assert [(e.id, e.text) for _, e in found if e is not None] == streamed
-    assert not labelled
+    assert not pool.texts.has_labels
     for line, example in kept:
         assert example.id == str(line) and example.text == lines[line - 1]
     keys = [" ".join(example.text.split()) for _, example in kept]
@@ -321,17 +320,17 @@ def test_the_last_texts_are_given_and_then_it_says_that_none_is_left(fresh):
 
 
 def test_a_format_that_does_not_fit_is_refused_before_anything_is_trained(begun, monkeypatch):
-    monkeypatch.setattr(rounds, "fit", None)
+    monkeypatch.setattr(Learner, "fit", None)
     for format, words in (("cvs", 'did you mean "csv"'), ("conll", "not for classification")):
         with pytest.raises(MiniftError, match=words):
             ask(begun, 2, format=format)
-    with pytest.raises(MiniftError, match="at least 1 text, got 0"):
+    with pytest.raises(MiniftError, match="texts must be at least 1, got 0"):
         ask(begun, 0)
 
 
 def test_nothing_is_trained_anew_while_the_labels_stay(begun, monkeypatch):
     ask(begun, 2)
-    monkeypatch.setattr(rounds, "fit", None)
+    monkeypatch.setattr(Learner, "fit", None)
     ask(begun, 2, more=True)
     label(begun, "ben", stdin=io.StringIO("1\n"), stdout=io.StringIO())
     with pytest.raises(TypeError):  # negative control: a label more, and it would train
@@ -463,7 +462,7 @@ def test_killed_while_it_scores_it_goes_on_and_makes_the_same_batch(begun, tmp_p
             yield chunk, scores
 
     monkeypatch.setattr(score_files, "score_chunks", watched)
-    monkeypatch.setattr(rounds, "fit", None)  # the model is there
+    monkeypatch.setattr(Learner, "fit", None)  # the model is there
     asked = ask(begun, 5, Asking(passes=2))
     assert len(scored) == len(GOLD) - 12 - 16
     assert asked.ids == expected.ids
@@ -656,7 +655,7 @@ def test_status_counts_advises_and_writes_nothing_while_somebody_labels(begun):
 
 def test_random_texts_need_no_model_and_the_advice_says_what_nobody_can_know(begun, monkeypatch):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rounds, "fit", None)  # it would be called
+        patch.setattr(Learner, "fit", None)  # it would be called
         asked = ask(begun, 4, Asking("random"))
     assert not (begun / "models").exists()
     (warning,) = status(begun, budget=12).advice.warnings

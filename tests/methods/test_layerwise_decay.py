@@ -12,7 +12,6 @@ a frozen parameter is in no group and never moves         bit equality after ste
 
 from __future__ import annotations
 
-import doctest
 from functools import partial
 
 import pytest
@@ -23,8 +22,7 @@ from torch.nn import functional as F
 from minift.bert.heads import SequenceClassifier
 from minift.bert.masked_lm import MaskedLM
 from minift.errors import MiniftError
-from minift.methods import layerwise_decay
-from minift.methods.layerwise_decay import depth_of, layerwise_scales
+from minift.methods.layerwise_decay import layerwise_scales
 from minift.training.batches import Item, make_batch
 from minift.training.loop import Settings, adamw, everything
 from minift.training.trapezoids import Constant
@@ -96,10 +94,6 @@ def by_groups(model: nn.Module, items: list[Item], groups: list[dict], factor) -
             F.cross_entropy(model(batch.packed), batch.targets).backward()
             optimizer.step()
             step += 1
-
-
-def test_the_examples_in_the_docstrings_hold():
-    assert doctest.testmod(layerwise_decay) == (0, 3)
 
 
 def test_every_trainable_parameter_is_in_exactly_one_group():
@@ -203,8 +197,3 @@ def test_a_frozen_embedding_is_in_no_group_and_does_not_move_under_weight_decay(
 def test_a_decay_outside_its_range_is_refused_with_the_value_named(decay):
     with pytest.raises(MiniftError, match=f"got {decay}"):
         layerwise_scales(small_model(), decay)
-
-
-def test_depth_counts_from_the_head_down():
-    names = ["classifier.bias", "bert.layers.11.output.bias", "bert.layers.0.output.bias"]
-    assert [depth_of(name, 12) for name in [*names, "bert.embeddings.norm.bias"]] == [0, 1, 12, 13]

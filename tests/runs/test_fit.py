@@ -13,6 +13,7 @@ how many learn is what can change                            counted from the we
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,6 +26,7 @@ from minift.active import simulate as simulation
 from minift.active.loop import fit as round_of
 from minift.active.loop import fixed_steps
 from minift.active.simulate import Plan, simulate
+from minift.bert.heads import SequenceClassifier
 from minift.cli.main import main
 from minift.compare import workers
 from minift.compare.workers import Job, run_once
@@ -37,9 +39,11 @@ from minift.runs.fit import fit
 from minift.runs.folder import load_run
 from minift.runs.train import train
 from minift.runs.tuned import FineTuned, build
-from minift.training.loop import Seeds, Settings
+from minift.speed.rows import UsedRows
+from minift.training.loop import Recipe, Seeds, Settings, fine_tune
+from tests.bert.reference import own_config, randomise
 from tests.tiny import checkpoint, reviews
-from tests.training.test_loop import weights
+from tests.training.test_loop import gradual, in_turn, make_items, weights
 
 ARGUMENTS = {
     "full-sqrt": "0.3",
@@ -142,14 +146,14 @@ WITHOUT = {"a round", "simulate", "project"}  # paths that have no development s
 
 
 @pytest.fixture(scope="module")
-def trained(encoder, tmp_path_factory) -> dict[tuple[str, str], Weights]:
-    """The weights of each method on each path that can run it."""
-    found = {}
-    for name in NAMES:
-        for path, train_by in PATHS.items():
-            if name not in DECIDING or path not in WITHOUT:
-                found[name, path] = train_by(name, encoder, tmp_path_factory.mktemp("made"))
-    return found
+def trained(encoder, tmp_path_factory) -> Callable[[str, str], Weights]:
+    """What gives the weights of a method on a path."""
+    folder = tmp_path_factory.mktemp
+    return functools.cache(lambda name, path: PATHS[path](name, encoder, folder("made")))
+
+
+def can_run(path: str, name: str) -> bool:
+    return name not in DECIDING or path not in WITHOUT
 
 
 def same(one: Weights, other: Weights) -> bool:
@@ -164,18 +168,18 @@ def test_every_word_of_the_table_has_its_place_here():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_method_gives_the_same_weights_on_every_path(name, trained):
-    paths = [path for path in PATHS if (name, path) in trained]
+    paths = [path for path in PATHS if can_run(path, name)]
     assert len(paths) == (3 if name in DECIDING else 6)
     for path in paths[1:]:
-        assert same(trained[name, path], trained[name, "fit"]), f"{name} by {path}"
+        assert same(trained(name, path), trained(name, "fit")), f"{name} by {path}"
 
 
 @pytest.mark.parametrize("path", PATHS)
 def test_no_path_drops_a_word_of_a_method(path, trained):
     """Once `layerwise:0.1` was trained as `full` in all of `minift active`."""
-    names = [name for name in NAMES if (name, path) in trained]
+    names = [name for name in NAMES if can_run(path, name)]
     for name in names:
-        alike = {other for other in names if same(trained[other, path], trained[name, path])}
+        alike = {other for other in names if same(trained(other, path), trained(name, path))}
         assert alike == (TWINS if name in TWINS else {name})
 
 
@@ -207,3 +211,45 @@ def test_the_commands_refuse_it_too(command, encoder, tmp_path, capsys):
     splits = ["--train", str(file), "--test", str(file), "--encoder", str(encoder)]
     assert main([*command, *splits, "--out", str(tmp_path / "out")]) == 1
     assert "development split" in capsys.readouterr().err
+
+
+# --- what fit applies, where what learns depends on the epoch ---------------------------------
+
+
+@pytest.mark.parametrize("trainable", [gradual, in_turn])
+@pytest.mark.parametrize("rule", [None, "child-d:0.5"])
+def test_epochs_in_which_less_learns_come_to_what_the_loop_comes_to(trainable, rule):
+    config = own_config(vocab_size=400, hidden_dropout_prob=0.1)  # of which 60 words are read
+    ours, plain = (randomise(SequenceClassifier(config), 0, std=0.2).double() for _ in range(2))
+    settings = Settings(epochs=5, batch_size=4, learning_rate=1e-2, weight_decay=0.1)
+    gradients = recipe(rule).gradients if rule else None
+    chosen = Recipe(trainable=trainable, gradients=gradients, settings=settings)
+    items, before, applied = make_items(14), weights(plain), []
+
+    def watch(training):
+        applied.append(type(ours.bert.embeddings.word))
+        return iter(training)
+
+    tuned = FineTuned(ours, None, "classification", ("a", "b", "c"))
+    found = fit(tuned, items, chosen, Seeds.all(0), watch=watch)
+    history = fine_tune(plain, items, chosen, Seeds.all(0))
+    assert applied == [UsedRows if trainable is gradual else torch.nn.Embedding]
+    assert (found.tuned.cache is None) == (trainable is gradual)  # else the lowest layer rests
+    for name, value in weights(ours).items():
+        torch.testing.assert_close(value, weights(plain)[name], rtol=0, atol=1e-12)
+    assert not same(weights(plain), before)
+    assert found.history.trained == history.trained and found.tuned.quiet == history.quiet
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in DECIDING])
+def test_as_many_elements_are_said_to_learn_as_can_change(name, encoder):
+    """Nothing else changes, and of those that learn only what no text reads may stay."""
+    tuned = build(DATA, encoder, Seeds.all(SEED))
+    before = weights(tuned.model)
+    settings = replace(settings_of(name), learning_rate=1e-2, weight_decay=0.5)
+    items, chosen = tuned.items(DATA.train), replace(recipe(name), settings=settings)
+    found = fit(tuned, items, chosen, Seeds.all(SEED))
+    after = weights(tuned.model)
+    moved = {n: int((value != before[n]).sum()) for n, value in after.items()}
+    assert {n for n, count in moved.items() if count} <= set(found.history.trained)
+    assert 0.9 * found.learned < sum(moved.values()) <= found.learned

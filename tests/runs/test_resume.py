@@ -17,6 +17,7 @@ import errno
 import json
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -28,17 +29,32 @@ from pathlib import Path
 import pytest
 import torch
 
+from minift.bert.names import part_of
 from minift.errors import MiniftError
 from minift.files import locked
 from minift.methods.recipes import recipe
 from minift.runs import resume as module
+from minift.runs import train as runs
 from minift.runs.resume import Checkpoints
 from minift.runs.train import train
 from minift.training.loop import Seeds
+from minift.version import __version__
 from tests.tiny import checkpoint, news, reviews
 
-METHODS = ["full", "bitfit+child-f:0.5+adaptive", "freeze:1+early-stopping:1", "child-d:0.5"]
+METHODS = [
+    "full",
+    "gradual",
+    "bitfit+child-f:0.5+adaptive",
+    "freeze:1+early-stopping:1",
+    "child-d:0.5",
+]
 TIMES = ("seconds", "examples_per_second")
+
+
+def gradual(own, epoch: int) -> list[str]:
+    """The head; then layer 1 too; from the third epoch on everything."""
+    parts = [("head",), ("head", 1), ("head", 1, 0, "embeddings", "pooler")][min(epoch, 3) - 1]
+    return [name for name, _ in own.named_parameters() if part_of(name) in parts]
 
 
 class Killed(BaseException):
@@ -51,7 +67,7 @@ def encoder(tmp_path_factory):
 
 
 def run(encoder, out: Path, method: str = "full", dataset=None, **more):
-    chosen = recipe(method)
+    chosen = replace(recipe("full"), trainable=gradual) if method == "gradual" else recipe(method)
     settings = replace(
         chosen.settings, epochs=4, batch_size=8, accumulate=2, keep="best",
     )  # fmt: skip
@@ -194,6 +210,37 @@ def test_an_unfinished_run_of_another_set_up_is_refused(encoder, tmp_path, monke
     with pytest.raises(MiniftError, match="unfinished run with another data_digest"):
         run(encoder, tmp_path / "run", dataset=fewer)
     assert len(list((tmp_path / "run" / "checkpoints").iterdir())) == 2
+
+
+def killed(encoder, folder: Path, monkeypatch, after: int = 2) -> None:
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        kill_after(patch, after)
+        run(encoder, folder, save_every=0)
+
+
+def test_an_unfinished_run_of_an_encoder_whose_weights_have_changed_is_refused(
+    tmp_path, monkeypatch
+):
+    encoder = checkpoint(tmp_path / "encoder")
+    killed(encoder, tmp_path / "run", monkeypatch)
+    checkpoint(tmp_path / "encoder", seed=1)  # the same name, other numbers
+    with pytest.raises(MiniftError, match="holds an unfinished run with another weights; give"):
+        run(encoder, tmp_path / "run")
+    checkpoint(tmp_path / "encoder", seed=0)
+    run(encoder, tmp_path / "run")
+
+
+def test_an_unfinished_run_of_another_version_is_refused_by_the_names_of_both(
+    encoder, tmp_path, monkeypatch
+):
+    killed(encoder, tmp_path / "run", monkeypatch)
+    monkeypatch.setattr(runs, "__version__", "9.9.9")
+    words = rf"another version of minift \({re.escape(__version__)} then, 9\.9\.9 now\)"
+    with pytest.raises(MiniftError, match=words) as refused:
+        run(encoder, tmp_path / "run")
+    assert "\n" not in str(refused.value)
+    spec = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert spec["minift_version"] == __version__  # it is still the old one's
 
 
 def test_a_second_process_is_refused_with_the_name_of_the_first(encoder, tmp_path):

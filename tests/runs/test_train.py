@@ -4,7 +4,13 @@ claim                                                        oracle
 transformers loads the folder and gives the same logits      transformers' Auto classes
 the folder, loaded again, predicts the same                  the model in memory
 a smaller draw of a seed is part of a larger one             set inclusion
-the same seed gives the same bytes                           a second run
+the same seed gives the same bytes, and so do all labels     a second run
+that are asked for by their number
+the development split is scored once, or after each epoch    the examples of each evaluation; a run
+where somebody looks, which changes no weight                that looks
+what history.jsonl says of losses is true                    cross-entropy and squares in a loop
+a head that came with the encoder is kept, and the run says  the file; `new_head`
+so
 nothing is written over a finished run                       the old bytes
 a run that predicts one class only says so                   labels that cannot be learned
 """
@@ -12,6 +18,7 @@ a run that predicts one class only says so                   labels that cannot 
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -20,8 +27,11 @@ import transformers
 
 from minift.errors import MiniftError
 from minift.methods.recipes import recipe
+from minift.runs import train as runs
+from minift.runs import tuned as tuned_module
 from minift.runs.folder import load_run
 from minift.runs.train import subset, train
+from minift.runs.tuned import build
 from minift.training.batches import make_batch
 from minift.training.items import make_items
 from minift.training.loop import Seeds, Settings
@@ -132,6 +142,143 @@ def test_a_smaller_draw_of_a_seed_is_part_of_a_larger_one():
     assert subset(train_split, None, seed=4) == train_split
     with pytest.raises(MiniftError, match="--labels 99: the training split has 32 examples"):
         subset(train_split, 99, seed=0)
+
+
+def test_all_labels_asked_for_by_their_number_train_the_same_bytes(encoder, tmp_path):
+    for name, labels in (("none", None), ("all", len(reviews().train))):
+        run(reviews(), encoder, tmp_path / name, labels=labels)
+    weights = [(tmp_path / n / "model.safetensors").read_bytes() for n in ("none", "all")]
+    assert weights[0] == weights[1]
+
+
+@pytest.fixture
+def scored(monkeypatch) -> list[str]:
+    """The splits that are scored, one after the other."""
+    found, evaluate = [], tuned_module.evaluate
+    names = {getattr(reviews(), split): split for split in ("train", "dev", "test")}
+
+    def watched(model, items, examples, *args):
+        found.append(names[tuple(examples)])
+        return evaluate(model, items, examples, *args)
+
+    monkeypatch.setattr(tuned_module, "evaluate", watched)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "keep", "looks"),
+    [
+        ("full", {}, "last", 0),
+        ("freeze:1", {}, "last", 0),
+        ("full", {"validate_each_epoch": True}, "last", 2),
+        ("full", {}, "best", 2),
+        ("early-stopping:5", {}, "last", 2),
+        ("adaptive", {}, "last", 2),
+    ],
+)
+def test_the_development_split_is_scored_once_unless_somebody_looks_at_it(
+    method, options, keep, looks, encoder, tmp_path, scored
+):
+    settings = replace(FAST, keep=keep)
+    options = {"seeds": Seeds.all(0), "settings": settings, "out": tmp_path / "run", **options}
+    _, result = train(reviews(), encoder, recipe(method), **options)
+    assert scored == ["dev"] * looks + ["dev", "test"]
+    history = (tmp_path / "run" / "history.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in history]
+    assert len(rows) == 2
+    for row in rows:
+        assert (row["dev"] is not None) == (row["dev_loss"] is not None) == (looks > 0)
+    if looks and keep == "last":
+        assert rows[-1]["dev"] == result["dev"]  # it is scored again, and comes out the same
+    assert result["dev"] is not None
+
+
+@pytest.mark.parametrize("method", ["full", "freeze:1", "bitfit+child-f:0.5"])
+def test_a_look_at_the_development_split_changes_no_weight(method, encoder, tmp_path):
+    for name, looks in (("blind", False), ("looking", True)):
+        train(
+            reviews(), encoder, recipe(method), seeds=Seeds.all(0), settings=FAST,
+            out=tmp_path / name, validate_each_epoch=looks,
+        )  # fmt: skip
+    weights = [(tmp_path / n / "model.safetensors").read_bytes() for n in ("blind", "looking")]
+    assert weights[0] == weights[1]
+    results = [json.loads((tmp_path / n / "result.json").read_text()) for n in ("blind", "looking")]
+    assert results[0]["dev_scores"] == results[1]["dev_scores"]
+
+
+@pytest.mark.parametrize("dataset", [reviews(), news(), similarity()], ids=lambda d: d.name)
+def test_losses_of_history_are_means_over_targets(dataset, tmp_path):
+    """In steps that are too small to change a loss, without dropout: the losses of the start."""
+    encoder = checkpoint(tmp_path / "encoder")
+    config = json.loads((encoder / "config.json").read_text())
+    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    (encoder / "config.json").write_text(json.dumps(config))
+    train(
+        dataset, encoder, recipe("full"), seeds=Seeds.all(0), out=tmp_path / "run",
+        settings=Settings(epochs=1, batch_size=7, learning_rate=1e-30),
+        validate_each_epoch=True,
+    )  # fmt: skip
+    start = build(dataset, encoder, Seeds.all(0))
+    expected = {}
+    for split in ("train", "dev"):
+        losses = []
+        for item in start.items(getattr(dataset, split)):
+            batch = make_batch([item])
+            logits = start.model.eval()(batch.packed, batch.wanted).double().tolist()
+            for row, target in zip(logits, item.targets, strict=True):
+                if dataset.task == "regression":
+                    losses.append((row[0] - target) ** 2)
+                else:
+                    losses.append(math.log(sum(map(math.exp, row))) - row[target])
+        expected[split] = sum(losses) / len(losses)
+    (row,) = map(json.loads, (tmp_path / "run" / "history.jsonl").read_text().splitlines())
+    assert expected["train"] > 0.1 and expected["dev"] > 0.1
+    assert row["train_loss"] == pytest.approx(expected["train"], abs=1e-5)
+    assert row["dev_loss"] == pytest.approx(expected["dev"], abs=1e-5)
+
+
+def test_a_best_epoch_of_scores_that_are_not_numbers_is_the_last(encoder, tmp_path, monkeypatch):
+    _, last = run(reviews(), encoder, tmp_path / "last")
+    monkeypatch.setattr(runs, "headline", lambda metric, scores: math.nan)
+    settings = replace(FAST, keep="best")
+    _, result = run(reviews(), encoder, tmp_path / "best", settings=settings)
+    weights = [(tmp_path / n / "model.safetensors").read_bytes() for n in ("last", "best")]
+    assert weights[0] == weights[1]
+    sentence = "all 2 epochs done; no epoch's score was a number, so the last weights are kept"
+    assert (last["stopped"], result["stopped"]) == ("all 2 epochs done", sentence)
+
+
+def test_a_run_folder_as_encoder_keeps_its_head_and_the_run_says_so(encoder, tmp_path):
+    run(reviews(), encoder, tmp_path / "first")
+    first = load_run(tmp_path / "first").model
+    still = replace(FAST, learning_rate=1e-30)  # the second run is to leave the head as it is
+    options = {"seeds": Seeds.all(1), "settings": still}
+    kept, told = train(reviews(), tmp_path / "first", recipe("full"), **options)
+    assert torch.equal(kept.model.classifier.weight, first.classifier.weight)
+    assert any("the head that came with the encoder was kept" in note for note in told["notes"])
+    redrawn, told = train(reviews(), tmp_path / "first", recipe("full"), new_head=True, **options)
+    weights = redrawn.model.classifier.weight
+    assert not torch.equal(weights, first.classifier.weight)
+    assert redrawn.model.classifier.bias.abs().max() < 1e-20  # as a new one is drawn
+    layers = redrawn.model.bert.layers, first.bert.layers
+    assert torch.equal(*(layer[1].output.weight for layer in layers))
+    assert not any("head" in note for note in told["notes"])
+    # An encoder without a head has none to keep, and one of other labels does not fit.
+    assert not any("head" in note for note in run(reviews(), encoder)[1]["notes"])
+    others = replace(
+        reviews(),
+        labels=("no", "yes"),
+        **{
+            split: tuple(
+                replace(e, label="yes" if e.label == "positive" else "no")
+                for e in getattr(reviews(), split)
+            )
+            for split in ("train", "dev", "test")
+        },
+    )
+    changed, told = train(others, tmp_path / "first", recipe("full"), **options)
+    assert torch.equal(changed.model.classifier.weight, weights)  # by the seed alone
+    assert not any("head" in note for note in told["notes"])
 
 
 def test_a_finished_run_is_not_written_over(encoder, tmp_path):

@@ -96,4 +96,4 @@ if __name__ == "__main__":
         run(name, arguments)
     demo.EPOCHS, demo.METHODS = 1, ("head", "child-f:0.3")
     with Path("demo.out").open("w", encoding="utf-8") as out, redirect_stdout(out):
-        demo.demo("encoder", 1, Path("demo"))
+        demo.demo("encoder", 1)

@@ -36,8 +36,7 @@ from minift.cli.main import main
 from minift.compact import teacher as compact_teacher
 from minift.compact.teacher import teacher_logits
 from minift.errors import MiniftError
-from minift.label.project import load_project
-from minift.label.rounds import last_model
+from minift.label.project import last_model, load_project
 from minift.methods.fast_fisher import fast_fisher
 from minift.methods.fisher import fisher
 from minift.methods.recipes import recipe

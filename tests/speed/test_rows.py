@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from minift.active.loop import fit
+from minift.active.loop import Learner
 from minift.bert.heads import SequenceClassifier, TokenClassifier
 from minift.bert.masked_lm import MaskedLM
 from minift.checkpoints.tokenizer import Tokenizer
@@ -254,8 +254,8 @@ def test_a_round_of_active_learning_comes_to_the_same(encoder, entered, monkeypa
     data, found = reviews(), []
     for change in (lambda _: None, whole_table):
         change(monkeypatch)
-        settings = settings_of("full")
-        found.append(fit(data, data.train[:24], encoder, recipe("full"), Seeds.all(0), settings))
+        learner = Learner(data, encoder, replace(recipe("full"), settings=settings_of("full")))
+        found.append(learner.fit(data.train[:24], Seeds.all(0)))
     assert len(entered) == 1
     for name, value in weights(found[0].model).items():
         torch.testing.assert_close(value, weights(found[1].model)[name], rtol=0, atol=1e-5)

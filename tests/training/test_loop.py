@@ -7,21 +7,32 @@ the loss of a step is the mean over labelled words           torch's own mean cr
 regression learns from squared errors                        arithmetic by hand
 what does not train does not move, decay and momentum on     bit equality
 biases and LayerNorm do not decay                            groups by a list written here
-best weights are the best epoch's                            the scores the test hands out
-the four streams are separate                                the same draws under another seed
+best weights are the best epoch's; without a score the last  the scores the test hands out
+the five streams are separate, and five sequences            the same draws under another seed
+the loss that is told is the mean over the epoch's targets   a loop over words, step by step
+each value is judged, and each default is as written         the error words; a table
+an objective is told each step                               the numbers; a loss that is halved
+what does not learn in an epoch keeps weights and moments    bit equality, decay and momentum on
+a training continues from its state to the same bits         the training that went through
+dropout rests below what learns in this epoch                the mode of each module
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+import copy
+import math
+import re
+from dataclasses import asdict, astuple, replace
+from itertools import pairwise
 
 import pytest
 import torch
 import transformers
 from torch.nn import functional as F
 
-from minift.bert.dropout import Dropout
+from minift.bert.dropout import Dropout, dropout_mask
 from minift.bert.heads import SequenceClassifier, TokenClassifier
+from minift.bert.names import part_of
 from minift.errors import MiniftError
 from minift.methods.adaptive import Adaptive
 from minift.training.batches import UNLABELLED, Item, make_batch
@@ -32,6 +43,7 @@ from minift.training.loop import (
     Settings,
     Training,
     adamw,
+    cross_entropy,
     everything,
     fine_tune,
     select,
@@ -423,3 +435,250 @@ def test_bad_requests_are_refused_with_a_reason():
         Settings(epochs=0)
     with pytest.raises(MiniftError, match="learning_rate must be a positive number, got -1"):
         Settings(learning_rate=-1)
+
+
+# --- what a run is told, and what it tells ----------------------------------------------------
+
+DEFAULTS = {
+    "epochs": None, "steps": None, "min_steps": 0, "batch_size": 16, "accumulate": 1,
+    "learning_rate": 5e-5, "weight_decay": 0.01, "betas": (0.9, 0.999), "epsilon": 1e-8,
+    "clip": 1.0, "prefix_dropout": False, "keep": "last", "other_pieces": "ignore",
+    "precision": "float32",
+}  # fmt: skip
+
+
+def test_the_defaults_are_those_written_here():
+    assert asdict(Settings()) == DEFAULTS
+    assert EPOCHS == 8
+    plain = Recipe()
+    assert (plain.trainable, plain.schedule, plain.settings) == (everything, Linear, Settings())
+    assert plain.gradients is plain.scales is plain.objective is None
+    assert Linear().warmup == 0.1
+
+
+@pytest.mark.parametrize(
+    ("name", "bad", "expected"),
+    [
+        ("epochs", 2.5, "a whole number from 1 up"),
+        ("epochs", 0, "a whole number from 1 up"),
+        ("epochs", True, "a whole number from 1 up"),
+        ("steps", 0, "a whole number from 1 up"),
+        ("min_steps", -1, "a whole number from 0 up"),
+        ("min_steps", None, "a whole number from 0 up"),
+        ("batch_size", 0, "a whole number from 1 up"),
+        ("accumulate", 1.5, "a whole number from 1 up"),
+        ("learning_rate", -1, "a positive number"),
+        ("learning_rate", 0, "a positive number"),
+        ("learning_rate", math.nan, "a positive number"),
+        ("learning_rate", math.inf, "a positive number"),
+        ("epsilon", 0, "a positive number"),
+        ("weight_decay", -1, "a number from 0 up"),
+        ("weight_decay", math.nan, "a number from 0 up"),
+        ("clip", -1, "a number from 0 up"),
+        ("clip", math.inf, "a number from 0 up"),
+        ("betas", (2, 3), r"two numbers in \[0, 1\)"),
+        ("betas", (0.9, 1.0), r"two numbers in \[0, 1\)"),
+        ("betas", (0.9,), r"two numbers in \[0, 1\)"),
+        ("keep", "middle", '"last" or "best"'),
+        ("other_pieces", "all", '"ignore" or "continue"'),
+        ("precision", "fp16", '"float32" or "bf16"'),
+    ],
+)
+def test_each_value_of_settings_is_judged_when_they_are_built(name, bad, expected):
+    with pytest.raises(MiniftError, match=f"{name} must be {expected}, got {re.escape(repr(bad))}"):
+        Settings(**{name: bad})
+    with pytest.raises(MiniftError, match=f"{name} must be "):
+        replace(Settings(), **{name: bad})
+    zero = Settings(min_steps=0, weight_decay=0, clip=0.0, betas=(0.0, 0.0))  # these are good
+    assert (zero.clip, zero.weight_decay) == (0, 0)
+
+
+def test_the_five_streams_of_a_seed_are_five_sequences():
+    seeds = [value for seed in range(20) for value in astuple(Seeds.all(seed))]
+    assert len(set(seeds)) == 100
+    assert all(Seeds.all(seed).subset == seed for seed in range(20))
+    assert Seeds.all(7) == Seeds.all(7)
+    streams = [torch.Generator().manual_seed(seed) for seed in astuple(Seeds.all(0))]
+    draws = {tuple(torch.rand(4, generator=stream).tolist()) for stream in streams}
+    assert len(draws) == 5
+    # The mask of dropout and that of a gradient, as the loop and Child-Tuning F draw them.
+    own = model(dropout=0.5)
+    training = Training(own, make_items(4), Recipe(), Seeds.all(0))
+    ones = torch.ones(1000)
+    masks = [
+        dropout_mask(ones, 0.5, generator)
+        for generator in (training.dropout, torch.Generator().manual_seed(Seeds.all(0).masks))
+    ]
+    assert 350 < int((masks[0] == masks[1]).sum()) < 650
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_its_targets():
+    """Of each step with the weights that it began with; written as a loop over words."""
+    items = make_items(7)
+    places = [range(1, len(item.input_ids)) for item in items]
+    items = [
+        replace(i, positions=list(p), targets=[UNLABELLED if x % 4 == 1 else x % 3 for x in p])
+        for i, p in zip(items, places)
+    ]
+    own, twin = (randomise(TokenClassifier(own_config()), 0, std=0.3).double() for _ in range(2))
+    before, seeds = [weights(own)], Seeds.all(0)
+
+    def watch(training):
+        for record in training:
+            if record is None:
+                before.append(weights(own))
+            yield record
+
+    settings = Settings(epochs=2, batch_size=3, learning_rate=1e-2)
+    history = fine_tune(own, items, Recipe(settings=settings), seeds, watch=watch)
+    order, step = torch.Generator().manual_seed(seeds.order), 0
+    for epoch in history.epochs:
+        losses, drawn = [], torch.randperm(7, generator=order).tolist()
+        for at in (0, 3, 6):
+            twin.load_state_dict(before[step])
+            step += 1
+            for i in drawn[at : at + 3]:
+                batch = make_batch([items[i]])
+                for row, target in zip(twin(batch.packed, batch.wanted).tolist(), items[i].targets):
+                    if target != UNLABELLED:
+                        losses.append(math.log(sum(map(math.exp, row))) - row[target])
+        assert epoch.train_loss == pytest.approx(sum(losses) / len(losses), abs=1e-9)
+        assert epoch.step == step
+    assert history.epochs[1].train_loss < history.epochs[0].train_loss - 0.01
+
+
+def test_an_objective_is_told_each_step_and_their_number_and_it_alone_is_the_loss():
+    told = []
+
+    def half(own, batch, step, steps):
+        told.append((step, steps))
+        return 0.5 * cross_entropy(own, batch)
+
+    ours, usual = model(), model()
+    settings = Settings(epochs=2, batch_size=4, learning_rate=1e-3)
+    recipe = Recipe(objective=half, settings=settings)
+    history = fine_tune(ours, make_items(10), recipe, Seeds.all(0))
+    assert told == [(step, 6) for step in range(6)]
+    plain = fine_tune(usual, make_items(10), Recipe(settings=settings), Seeds.all(0))
+    assert history.epochs[0].train_loss < 0.75 * plain.epochs[0].train_loss
+    assert not same(weights(ours), weights(usual))
+
+
+@pytest.mark.parametrize(
+    ("scores", "kept", "says"),
+    [([math.nan] * 3, 3, True), ([math.nan, 0.2, math.nan], 2, False)],
+)
+def test_a_best_epoch_that_no_score_names_is_the_last_and_the_run_says_so(scores, kept, says):
+    found, snapshots = iter(scores), []
+
+    def validate(own):
+        snapshots.append(weights(own))
+        return 1.0, next(found)
+
+    own, settings = model(), Settings(epochs=3, batch_size=4, learning_rate=1e-3, keep="best")
+    recipe = Recipe(settings=settings)
+    history = fine_tune(own, make_items(8), recipe, Seeds.all(0), validate=validate)
+    assert history.kept_epoch == kept
+    assert same(weights(own), snapshots[kept - 1])
+    assert (
+        "no epoch's score was a number, so the last weights are kept" in history.stopped
+    ) is says
+
+
+# --- what learns may depend on the epoch ------------------------------------------------------
+
+
+def in_turn(own, epoch: int = 1) -> list[str]:
+    """The head always; layer 1 in odd epochs and layer 2 in even ones; the rest never."""
+    layer = f"bert.layers.{1 + (epoch + 1) % 2}."
+    return [n for n, _ in own.named_parameters() if n.startswith(("classifier.", layer))]
+
+
+def gradual(own, epoch: int = 1) -> list[str]:
+    """The head; then one layer more per epoch, from the top; at last the embeddings too."""
+    parts = ["head", "pooler", 2, 1, 0, "embeddings"][: epoch + 1]
+    return [n for n, _ in own.named_parameters() if part_of(n) in parts]
+
+
+TURNS = Settings(epochs=5, batch_size=4, learning_rate=1e-2, weight_decay=0.5)
+
+
+def test_in_an_epoch_in_which_a_parameter_does_not_learn_nothing_of_it_changes():
+    """Neither its weights, which decay and momentum would move, nor its moments."""
+    own, ends = model(dropout=0.1), []
+
+    def moments(training):
+        names = {id(p): n for n, p in training.parameters.items()}
+        states = training.optimizer.state.items()
+        return {names[id(p)]: {k: v.clone() for k, v in s.items()} for p, s in states}
+
+    def watch(training):
+        ends.append((weights(own), moments(training)))
+        for record in training:
+            if record is not None:
+                ends.append((weights(own), moments(training)))
+            yield record
+
+    recipe = Recipe(trainable=in_turn, settings=TURNS)
+    history = fine_tune(own, make_items(12), recipe, Seeds.all(0), watch=watch)
+    assert set(history.trained) == {*in_turn(own, 1), *in_turn(own, 2)}
+    assert [epoch.step for epoch in history.epochs] == [3, 6, 9, 12, 15]
+    for epoch, ((before, kept), (after, now)) in enumerate(pairwise(ends), 1):
+        learning = in_turn(own, epoch)
+        for name, value in after.items():
+            if "key.bias" not in name:  # which never learns: softmax ignores it
+                assert torch.equal(value, before[name]) is (name not in learning), (epoch, name)
+        assert set(now) == set(history.trained if epoch > 1 else learning)
+        for name in set(kept) - set(learning):
+            assert kept[name]["exp_avg"].any()
+            for part, value in kept[name].items():
+                assert torch.equal(value, now[name][part]), (epoch, name, part)
+        for name in learning:  # they are continued, not begun anew
+            assert int(now[name]["step"]) == int(kept[name]["step"] if name in kept else 0) + 3
+
+
+@pytest.mark.parametrize("trainable", [in_turn, gradual])
+def test_a_training_continued_from_its_state_after_any_step_ends_with_the_same_bits(trainable):
+    recipe = Recipe(trainable=trainable, settings=replace(TURNS, keep="best"))
+    scores = [0.2, 0.8, 0.1, 0.5, 0.6]
+
+    def begun(epochs_done: int = 0) -> Training:
+        left = iter(scores[epochs_done:])
+        own = model(dropout=0.1)
+        return Training(own, make_items(12), recipe, Seeds.all(0), lambda _: (1.0, next(left)))
+
+    whole, states = begun(), []
+    for record in whole:
+        if record is None:
+            states.append(copy.deepcopy(whole.state()))
+    expected = whole.finish()
+    assert len(states) == 15 and expected.kept_epoch == 2
+    for state in states[::2] + states[-1:]:
+        again = begun(len(state["epochs"]))
+        again.load(state)
+        for _ in again:
+            pass
+        history = again.finish()
+        assert same(weights(again.model), weights(whole.model))
+        assert same(history.weights["last"], expected.weights["last"])
+        ours, theirs = (
+            [replace(e, seconds=0.0) for e in found.epochs] for found in (history, expected)
+        )
+        assert ours == theirs and history.stopped == expected.stopped
+
+
+def test_dropout_rests_below_what_learns_in_each_epoch():
+    own, modes = model(dropout=0.1), []
+    modules = [own.bert.embeddings, *own.bert.layers]
+
+    def watch(training):
+        for record in training:
+            modes.append(tuple(module.training for module in modules))
+            yield record
+
+    recipe = Recipe(trainable=gradual, settings=replace(TURNS, batch_size=12))
+    history = fine_tune(own, make_items(12), recipe, Seeds.all(0), watch=watch)
+    steps = modes[::2]  # the others are after an epoch, in evaluation mode
+    assert [mode.count(False) for mode in steps] == [4, 3, 2, 1, 0]
+    assert all(mode == tuple(sorted(mode)) for mode in steps)  # the lowest rest
+    assert history.quiet == 0

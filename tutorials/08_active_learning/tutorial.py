@@ -41,6 +41,7 @@ import minift
 from minift import Seeds
 from minift.active.acquisition import bald, batch_bald, entropy, entropy_of, random, select
 from minift.active.curves import scores_table, sentences
+from minift.active.loop import Learner
 from minift.active.simulate import Plan, simulate
 from minift.active.sites import dropout_sites
 from minift.active.streaming import mc_predict
@@ -457,8 +458,7 @@ measured(
 # are 0. It chooses at random under another name, and so shows what luck alone does to a curve.
 
 # %%
-chosen = minift.recipe(METHOD)
-small = replace(data, train=pool[:200])
+learner = Learner(replace(data, train=pool[:200]), ENCODER, minift.recipe(METHOD))
 plan = Plan(
     ("random", "bald"), tuple(range(5)), rounds=3, query=30, initial=20, layers="head", steps=60
 )
@@ -466,8 +466,8 @@ control = replace(plan, strategies=("bald",), layers="none")
 CONTROL = "bald, dropout off"
 with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
     warnings.simplefilter("ignore")  # the control's scores are all 0, as they must be
-    rounds = simulate(small, ENCODER, chosen, plan, f"{folder}/curves")
-    for record in simulate(small, ENCODER, chosen, control, f"{folder}/control"):
+    rounds = simulate(learner, plan, f"{folder}/curves")
+    for record in simulate(learner, control, f"{folder}/control"):
         rounds.append({**record, "strategy": CONTROL})
     setup = json.loads(Path(f"{folder}/curves/simulation.jsonl").read_text().splitlines()[0])
 found = study(rounds, setup)
@@ -488,7 +488,7 @@ plt.show()
 print(text_table(scores_table(found)), end="\n\n")
 print(*sentences(found), sep="\n")
 differences = whole_curves(found)
-saved, _ = labels_saved(found, "bald")
+saved = labels_saved(found, "bald")
 ends = {name: mean_sd(list(found.column(name, 3).values())) for name in found.strategies}
 low, high = differences["bald"].interval
 measured(
@@ -596,7 +596,7 @@ with tempfile.TemporaryDirectory() as folder:
 # ## Where this differs from the paper
 #
 # - The paper's head is a small CNN and its encoder learns in each round; here, with `tiny`, a linear head
-#   on a frozen encoder (`head="cnn"` in `Plan` is the paper's).
+#   on a frozen encoder (`head="cnn"` in `Learner` is the paper's).
 # - It scores with 50 passes, begins with 10 labels, asks for 100 in each of 9 rounds, and repeats three
 #   times; here 10 passes, 20 labels, 30 in each of 3 rounds, five times.
 # - It reports BALD above random in the mean for all its models; it makes no paired test.

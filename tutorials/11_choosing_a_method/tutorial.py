@@ -30,7 +30,7 @@ import torch
 import minift
 from minift import Seeds
 from minift.active.forecast import forecast_labels
-from minift.active.loop import fixed_steps
+from minift.active.loop import Learner, fixed_steps
 from minift.compare.grid import Terms, compare
 from minift.compare.report import comparisons, short_text
 from minift.compare.statistics import holm, paired_difference, sentence, t_quantile
@@ -438,7 +438,8 @@ measured(
 
 # %%
 labelled = subset(data.train, MORE, 0)
-forecast = forecast_labels(data, labelled, ENCODER, head, quick, more=MORE)
+learner = Learner(data, ENCODER, replace(head, settings=quick))
+forecast = forecast_labels(learner, labelled, more=MORE)
 print(forecast.sentence)
 
 # %% [markdown]

@@ -25,7 +25,7 @@ def add(commands: options.Commands) -> None:
 
 def run(arguments: options.Arguments) -> None:
     """Write the scores."""
-    from minift.label.score_pool import score
+    from minift.label.score_files import score
 
     count = score(
         arguments.model,

@@ -39,6 +39,7 @@ def add(commands: options.Commands) -> None:
 def run(arguments: options.Arguments) -> None:
     """Simulate, and print the table."""
     from minift.active.curves import short_text
+    from minift.active.loop import Learner
     from minift.active.simulate import Plan, simulate
 
     method, seeds = recipe(arguments.method), arguments.seeds
@@ -53,17 +54,16 @@ def run(arguments: options.Arguments) -> None:
         passes=arguments.passes,
         layers=arguments.layers,
         steps=arguments.steps,
-        head=arguments.head,
     )
     dataset = _data(arguments)
     settings = replace(method.settings, precision=arguments.precision)
     if arguments.learning_rate is not None:
         settings = replace(settings, learning_rate=arguments.learning_rate)
     out = arguments.out or Path("runs") / f"simulate-{dataset.name}"
-    device = options.device(arguments)
-    rounds = simulate(
-        dataset, arguments.encoder, method, plan, out, settings, device, progress=True
-    )
+    method = replace(method, settings=settings)
+    head, device = arguments.head, options.device(arguments)
+    learner = Learner(dataset, arguments.encoder, method, head, device)
+    rounds = simulate(learner, plan, out, progress=True)
     print(short_text(rounds))
     print(f"report: {out / 'report.html'} (also curves.csv and simulation.jsonl)")
 

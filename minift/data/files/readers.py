@@ -14,7 +14,8 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from reprlib import repr as short
 from typing import get_args
@@ -29,9 +30,16 @@ from minift.data.examples import (
     is_labelled,
 )
 from minift.data.files.lines import Problems, read_text, refuse
-from minift.data.files.tables import TABLES, Labels, columns_of, json_sentences, text_examples
+from minift.data.files.tables import (
+    LABEL_COLUMNS,
+    TABLES,
+    choose_columns,
+    columns_of,
+    json_sentences,
+    text_examples,
+)
 from minift.data.files.tokens import parse_sentences, tagged_examples
-from minift.data.tags import Invalid, Scheme, labels_of
+from minift.data.tags import Scheme, labels_of
 from minift.errors import MiniftError, nearest, require_known
 
 SUFFIXES = {
@@ -41,26 +49,6 @@ SUFFIXES = {
     "conll": (".conll", ".bio", ".iob", ".txt"),  # one word per line
 }
 MANY_CLASSES = 20  # more different integers than that may be amounts rather than classes
-
-
-@dataclass(frozen=True)
-class _Options:
-    """How to read a file: the arguments of `read_examples`."""
-
-    format: str | None
-    task: Task | None
-    text: str | None
-    text_b: str | None
-    label: str | None
-    require_labels: bool
-    label_first: bool
-    scheme: Scheme | None
-    invalid: Invalid
-
-    def __post_init__(self) -> None:
-        for name, known in (("task", Task), ("scheme", Scheme), ("invalid", Invalid)):
-            if (value := getattr(self, name)) is not None:
-                require_known(name, value, get_args(known))
 
 
 @dataclass(frozen=True)
@@ -83,9 +71,7 @@ def read_examples(
     text_b: str | None = None,
     label: str | None = None,
     require_labels: bool = True,
-    label_first: bool = False,
     scheme: Scheme | None = None,
-    invalid: Invalid = "begin",
     labels: Sequence[str] | None = None,
     notes: list[str] | None = None,
 ) -> tuple[Example, ...]:
@@ -97,21 +83,15 @@ def read_examples(
         text, text_b, label: columns, where they are not named as in `tables.TEXT_COLUMNS` and
             `LABEL_COLUMNS`; in a token file `text` and `label` are numbers from 1: "2".
         require_labels: a missing label is a fault; otherwise the label is None.
-        label_first: in a token file the tag is the first column and the word the last.
-        scheme: scheme of the tags; None detects it. Tags come out in IOB2.
-        invalid: what becomes of entities whose tags break the scheme: "error" refuses the file,
-            "begin" keeps each as an entity of its own, as the CoNLL script counts it, "discard"
-            makes their words "O". The last two are counted in a note.
+        scheme: scheme of the tags; None detects it. Tags come out in IOB2; entities that break
+            the scheme are kept as the CoNLL script counts them, and counted in a note.
         labels: the labels a model knows; any other is a fault. None allows all.
         notes: a list that gets what was noticed and need not be fixed, if given.
 
     Raises:
         MiniftError: one error for all the faults of the file.
     """
-    options = _Options(
-        format, task, text, text_b, label, require_labels, label_first, scheme, invalid
-    )
-    content = _read(path, options)
+    content = _read(path, format, text, text_b, label, task, scheme, require_labels)
     if labels is not None:
         refuse(content.path, _unknown_labels(content, labels))
     if notes is not None:
@@ -129,9 +109,7 @@ def read_dataset(
     text: str | None = None,
     text_b: str | None = None,
     label: str | None = None,
-    label_first: bool = False,
     scheme: Scheme | None = None,
-    invalid: Invalid = "begin",
     name: str | None = None,
 ) -> Dataset:
     """Read up to three files as one data set; arguments as in `read_examples`.
@@ -144,8 +122,8 @@ def read_dataset(
         MiniftError: a faulty file; one class only; a label that training lacks; labels such
             as 2.75 while `task` is None.
     """
-    options = _Options(format, task, text, text_b, label, True, label_first, scheme, invalid)
-    first = _read(train, options)
+    read = partial(_read, format=format, text=text, text_b=text_b, label=label)
+    first = read(train, task=task, scheme=scheme)
     if isinstance(first.examples[0], TaggedExample):
         task = "tagging"
     elif task is None:
@@ -155,12 +133,10 @@ def read_dataset(
     if task != "regression" and len(labels) < 2:
         raise MiniftError(f"{first.path}: every label is {short(labels[0])}; expected two or more")
 
-    options = replace(options, task=task, scheme=first.scheme)
     contents = {"train": first}
-    if dev is not None:
-        contents["dev"] = _read(dev, options)
-    if test is not None:
-        contents["test"] = _read(test, replace(options, require_labels=False))
+    for split, path in (("dev", dev), ("test", test)):
+        if path is not None:
+            contents[split] = read(path, task=task, scheme=first.scheme, required=split == "dev")
     for content in contents.values():
         unknown = _unknown_labels(content, labels) if labels else []
         refuse(content.path, [*unknown, *_unlike(content, first)])
@@ -206,44 +182,54 @@ def _text_of(example: Example) -> tuple[str | None, ...]:
     return example.text, example.text_b
 
 
-def _read(path: str | Path, options: _Options) -> _Content:
+def _read(
+    path: str | Path,
+    format: str | None,
+    text: str | None,
+    text_b: str | None,
+    label: str | None,
+    task: Task | None,
+    scheme: Scheme | None,
+    required: bool = True,
+) -> _Content:
     """Read a file of any format, or raise one error with all its faults."""
-    path = Path(path)
-    format = format_of(path, options.format)
-    problems: Problems = []
+    for name, value, known in (("task", task, Task), ("scheme", scheme, Scheme)):
+        if value is not None:
+            require_known(name, value, get_args(known))
+    path, problems = Path(path), Problems()
+    format = format_of(path, format)
     rows = list(TABLES[format](path, problems)) if format in TABLES else []
-    columns = columns_of(rows)
-    words = has_words(path, format, columns, options.task)
-    if options.task == "tagging" and not words:
+    found = columns_of(rows)
+    words = has_words(path, format, found, task)
+    if task == "tagging" and not words:
         problems.append((0, 'tagging needs a token file, or JSONL with "words", "tags"'))
         refuse(path, problems)
 
-    examples: Sequence[Example]
-    scheme: Scheme | None = None
+    examples: Sequence[Example] = ()
     notes: list[str] = []
-    labels: Labels = "required" if options.require_labels else "optional"
     if words:
         if format == "conll":
-            sentences = parse_sentences(
-                read_text(path), problems, text=options.text, label=options.label,
-                label_first=options.label_first, require_labels=options.require_labels,
-            )  # fmt: skip
+            sentences = parse_sentences(read_text(path), problems, text, label, required)
         else:
-            sentences = json_sentences(columns, rows, problems, labels)
+            sentences = [
+                *json_sentences(rows, found, problems, label=label or "tags", required=required)
+            ]
         lines = [sentence.lines for sentence in sentences]
-        examples, scheme, notes = tagged_examples(
-            sentences, options.scheme, problems, options.invalid
-        )
+        examples, scheme, notes = tagged_examples(sentences, scheme, problems)
     else:
         lines = [(line,) for line, _ in rows]
-        examples = text_examples(
-            columns, rows, problems, text=options.text, text_b=options.text_b,
-            label=options.label, labels=labels, numeric=options.task == "regression",
-        )  # fmt: skip
+        label = label or next((name for name in LABEL_COLUMNS if name in found), "label")
+        texts = choose_columns(found, problems, text, text_b, label if required else None)
+        if not any(line == 0 for line, _ in problems):
+            numeric = task == "regression"
+            read = text_examples(
+                rows, found, texts, problems, label=label, required=required, numeric=numeric
+            )
+            examples = [example for _, example in read if example]
     problems += repeated_ids(zip((line[0] for line in lines), examples))
+    if not problems and not examples:
+        problems.append((0, "there are no examples in it"))
     refuse(path, problems)
-    if not examples:
-        refuse(path, [(0, "there are no examples in it")])
     if unlabelled := sum(not is_labelled([example]) for example in examples):
         notes.append(f"{unlabelled} of {len(examples)} examples have no label")
     return _Content(path, tuple(examples), tuple(lines), scheme, tuple(notes))
@@ -259,10 +245,8 @@ def format_of(path: Path, format: str | None, plain: tuple[str, ...] = ()) -> st
     for name, suffixes in known.items():
         if suffix in suffixes:
             return name
-    choice = ", ".join(known)
-    raise MiniftError(
-        f'{path}: "{suffix}" does not tell the format; name it with --format: {choice}'
-    )
+    expected = f"name it with --format: {', '.join(known)}"
+    raise MiniftError(f'{path}: "{suffix}" does not tell the format; {expected}')
 
 
 def has_words(path: Path, format: str, columns: list[str], task: Task | None) -> bool:
@@ -283,12 +267,6 @@ def repeated_ids(examples: Iterable[tuple[int, Example | None]]) -> Problems:
     ]
 
 
-def _labels_of(example: Example) -> tuple[str | float | None, ...]:
-    if isinstance(example, TaggedExample):
-        return example.tags or (None,)
-    return (example.label,)
-
-
 def _refuse_amounts(content: _Content) -> None:
     """Ask for the task where all labels are numbers and some have a fraction, such as 2.75."""
     try:
@@ -304,12 +282,13 @@ def _refuse_amounts(content: _Content) -> None:
 
 def _unknown_labels(content: _Content, labels: Sequence[str]) -> Problems:
     """Name each label that is not among `labels`, with its line."""
-    known = set(labels)
+    given = [e.tags or () if isinstance(e, TaggedExample) else (e.label,) for e in content.examples]
+    rows = [row for found, lines in zip(given, content.lines) for row in zip(found, lines)]
+    known = {None, *labels}
     return [
         (line, f'the label "{label}" is not one of training{nearest(str(label), labels)}')
-        for example, lines in zip(content.examples, content.lines)
-        for label, line in zip(_labels_of(example), lines)
-        if label is not None and label not in known
+        for label, line in rows
+        if label not in known
     ]
 
 

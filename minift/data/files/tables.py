@@ -19,7 +19,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from reprlib import repr as short
-from typing import Literal, TypeGuard
+from typing import TypeGuard
 
 from minift.data.examples import TextExample
 from minift.data.files.lines import Problems, raw_lines, stream_text
@@ -38,7 +38,6 @@ TEXT_COLUMNS = (  # (text, text_b): the first line whose columns are all in the 
 LABEL_COLUMNS = ("label", "score")
 
 Row = tuple[int, dict[str, object]]  # (line where the row begins, column -> value)
-Labels = Literal["required", "optional", "ignored"]  # missing: a fault, or None; or not looked at
 _SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can spell half a character, UTF-8 cannot
 _HALF = "has half of a surrogate pair, which is not a character"
 
@@ -53,21 +52,15 @@ def csv_rows(path: Path, problems: Problems) -> Iterator[Row]:
 
 def csv_cells(path: Path, problems: Problems) -> Iterator[tuple[int, list[str]]]:
     """Yield (line where it begins, cells) of each row, the header too; faults go to `problems`."""
-    reader = csv.reader(raw_lines(path), strict=True)
-    while True:
-        begin = reader.line_num + 1
-        limit = csv.field_size_limit(2**31 - 1)  # the default refuses texts over 131,072 characters
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:  # rows after this one cannot be told apart any more
-            problems.append((begin, f"not valid CSV ({error}); a quote inside quotes is doubled"))
-            return
-        finally:
-            csv.field_size_limit(limit)
-        if cells:
-            yield begin, cells
+    csv.field_size_limit(2**31 - 1)  # the default refuses texts over 131,072 characters
+    reader, begin = csv.reader(raw_lines(path), strict=True), 1
+    try:
+        for cells in reader:
+            if cells:
+                yield begin, cells
+            begin = reader.line_num + 1
+    except csv.Error as error:  # rows after this one cannot be told apart any more
+        problems.append((begin, f"not valid CSV ({error}); a quote inside quotes is doubled"))
 
 
 def tsv_rows(path: Path, problems: Problems) -> Iterator[Row]:
@@ -119,75 +112,89 @@ def columns_of(rows: Iterable[Row]) -> list[str]:
 # ---------------------------------------------------------------- rows to examples
 
 
-def text_columns(columns: list[str], text: str | None, text_b: str | None) -> tuple[str, ...]:
-    """Return the columns of the text or of both, as named or else as in `TEXT_COLUMNS`."""
-    usual = next((names for names in TEXT_COLUMNS if set(names) <= set(columns)), ("text",))
-    first = (text,) if text else usual
-    return (first[0], text_b) if text_b else first
+def choose_columns(
+    found: list[str], problems: Problems, text: str | None, text_b: str | None, label: str | None
+) -> tuple[str, ...]:
+    """Return the columns of the text or of both, as named or else as in `TEXT_COLUMNS`.
+
+    One that is not among those `found` is a problem, and so is a missing `label` unless that is
+    None.
+    """
+    usual = next((names for names in TEXT_COLUMNS if set(names) <= set(found)), ("text",))
+    texts = (text,) if text else usual
+    texts = (texts[0], text_b) if text_b else texts
+    listed = ", ".join(f'"{column}"' for column in found)
+    roles = [*zip(("text", "text-b"), texts), *([("label", label)] if label else [])]
+    for role, name in roles:
+        if found and name not in found:
+            token_file = any(map(TAG.fullmatch, found))
+            remedy = "--format conll if this is a token file" if token_file else f"--{role} COLUMN"
+            hint = nearest(name, found)
+            problems.append((0, f'no column "{name}" (found: {listed}){hint}; pass {remedy}'))
+    return texts
 
 
 def text_examples(
-    columns: list[str],
-    rows: list[Row],
+    rows: Iterable[Row],
+    found: list[str],
+    texts: tuple[str, ...],
     problems: Problems,
     *,
-    text: str | None = None,
-    text_b: str | None = None,
     label: str | None = None,
-    labels: Labels = "required",
+    required: bool = False,
     numeric: bool = False,
-) -> list[TextExample]:
-    """Turn rows into examples, one per row; of no use once `problems` has grown.
+    by_line: bool = False,
+    allow_blank: bool = False,
+) -> Iterator[tuple[int, TextExample | None]]:
+    """Yield (line, example) of each row; of no use once `problems` has grown.
 
     Args:
-        text, text_b, label: columns, if not named as in `TEXT_COLUMNS` and `LABEL_COLUMNS`.
-        labels: what to do with them.
+        found, texts: all columns of the file, and those of the text or of both.
+        label: column of the label; None does not look at labels.
+        required: a missing label is a fault; otherwise the label is None.
         numeric: labels become finite floats; otherwise strings.
+        by_line: without a column `id` the id is the line, rather than the number of the row.
+        allow_blank: a row without a text gives None; otherwise it is a fault.
     """
-    texts = text_columns(columns, text, text_b)
-    label = label or next((name for name in LABEL_COLUMNS if name in columns), "label")
-    roles = [*zip(("text", "text-b"), texts)]
-    roles += [("label", label)] if labels == "required" else []
-    missing = [(role, name) for role, name in roles if name not in columns] if rows else []
-    found = ", ".join(f'"{column}"' for column in columns)
-    token_file = any(map(TAG.fullmatch, columns))
-    for role, name in missing:
-        remedy = "--format conll if this is a token file" if token_file else f"--{role} COLUMN"
-        hint = nearest(name, columns)
-        problems.append((0, f'no column "{name}" (found: {found}){hint}; pass {remedy}'))
-    examples = []
-    for number, (line, row) in enumerate(rows if not missing else (), start=1):
+    for number, (line, row) in enumerate(rows, start=1):
+        values = [row.get(name) for name in texts]
+        if allow_blank and any(value is None or not str(value).strip() for value in values):
+            yield line, None
+            continue
         faults: list[str] = []
-        one, *second = [_text(row.get(name), name, faults) for name in texts]
-        value = None if labels == "ignored" else row.get(label)
-        value = _label(value, labels == "required", numeric, faults)
-        examples.append(TextExample(_id(columns, row, number, faults), one, value, *second))
+        one, *second = [_text(value, name, faults) for value, name in zip(values, texts)]
+        given = _label(row.get(label), required, numeric, faults) if label else None
+        id_ = _id(found, row, line if by_line else number, faults)
         problems += [(line, fault) for fault in faults]
-    return examples
+        yield line, TextExample(id_, one, given, *second)
 
 
 def json_sentences(
-    columns: list[str], rows: list[Row], problems: Problems, labels: Labels = "required"
-) -> list[Sentence]:
-    """Turn JSON rows with `words` and `tags` into sentences, one per row; else as above."""
-    sentences = []
+    rows: Iterable[Row],
+    found: list[str],
+    problems: Problems,
+    *,
+    label: str | None = None,
+    required: bool = False,
+    by_line: bool = False,
+) -> Iterator[Sentence]:
+    """Yield a sentence of each JSON row with `words`, and with the tags in `label`; as above."""
     for number, (line, row) in enumerate(rows, start=1):
         faults: list[str] = []
-        words, tags = row.get("words"), None if labels == "ignored" else row.get("tags")
+        words, tags = row.get("words"), row.get(label) if label else None
         if not _are_strings(words) or not all(word.strip(" \t\r\n") for word in words):
             faults.append(f'"words" must be a list of words, none empty, got {short(words)}')
             words = ["?"]
         elif any(map(_SURROGATE.search, words)):
             faults.append(f'"words" {_HALF}')
-        elif tags is None and labels == "required":
-            faults.append('"tags" is missing')
+        elif tags is None and required:
+            faults.append(f'"{label}" is missing')
         elif tags is not None and not (_are_strings(tags) and len(tags) == len(words)):
-            faults.append(f'"tags" must be a list of {len(words)} strings, got {short(tags)}')
+            faults.append(f'"{label}" must be a list of {len(words)} strings, got {short(tags)}')
         kept = tuple(tags) if _are_strings(tags) and not faults else None
-        id_ = _id(columns, row, number, faults)
-        sentences.append(Sentence(id_, tuple(words), kept, (line,) * len(words)))
+        id_ = _id(found, row, line if by_line else number, faults)
         problems += [(line, fault) for fault in faults]
-    return sentences
+        yield Sentence(id_, tuple(words), kept, (line,) * len(words))
 
 
 def _text(value: object, name: str, faults: list[str]) -> str:

@@ -14,42 +14,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 
 from minift.data.examples import Example, TaggedExample, Task, TextExample
-from minift.data.files.lines import STANDARD_INPUT, Problems, refuse, stream_text
+from minift.data.files.lines import STANDARD_INPUT, Problems, read_text, refuse, stream_text
 from minift.data.files.readers import format_of, has_words
 from minift.data.files.tables import (
     LABEL_COLUMNS,
     TABLES,
-    Row,
+    choose_columns,
     columns_of,
     json_sentences,
-    text_columns,
     text_examples,
 )
 from minift.data.files.tokens import parse_sentences
 from minift.data.tags import TAG
 
-ROWS = 1024  # of a table that are in memory at a time
 PLAIN = ("", ".txt")  # suffixes of files with one text per line
 Numbered = tuple[int, Example | None]  # (line, its text; None if it is blank)
 
 
 @dataclass(frozen=True)
 class Texts:
-    """The texts of a file; get it from `read_texts`, and iterate over it as often as you like.
-
-    Args:
-        path: the file.
-        total: how many rows it has, blank ones included; None if it can be read only once.
-        has_labels: whether it has labels, which are not read.
-    """
+    """The texts of a file; get it from `read_texts`, and iterate over it as often as you like."""
 
     path: Path
-    total: int | None
-    has_labels: bool
+    total: int | None  # rows, blank ones included; None if they can be read only once
+    has_labels: bool  # which are not read
     _read: Callable[[Problems], Iterator[Numbered]]
 
     def __iter__(self) -> Iterator[Example]:
@@ -71,7 +62,6 @@ def read_texts(
     task: Task | None = None,
     text: str | None = None,
     text_b: str | None = None,
-    label_first: bool = False,
     allow_blank: bool = False,
 ) -> Texts:
     """Check a file of texts, or of sentences of words, and return what is in it.
@@ -82,7 +72,7 @@ def read_texts(
             suffix, and .txt, read unless `format` says otherwise.
         task: what the texts are for. Words are for tagging, which takes texts as well; None
             takes whatever there is.
-        text, text_b, label_first: as in `read_examples`.
+        text, text_b: as in `read_examples`.
         allow_blank: a row of a table without a text is a blank one; otherwise it is a fault.
             Blank lines of text are always allowed.
 
@@ -97,28 +87,30 @@ def read_texts(
         if once:
             return texts
         if task == "tagging" and _is_token_file(path):
-            problems.append(
-                (0, "one word and its tag per line: this is a token file; name it .conll")
-            )
+            what = "one word and its tag per line: this is a token file; name it .conll"
+            problems.append((0, what))
     elif format == "conll":
         has_words(path, format, [], task)  # refuses other tasks
-        sentences = parse_sentences(
-            list(stream_text(path)), problems, text=text, label_first=label_first,
-            require_labels=False,
-        )  # fmt: skip
+        sentences = parse_sentences(read_text(path), problems, text, None, require_labels=False)
         held = [(s.lines[0], TaggedExample(str(s.lines[0]), s.words)) for s in sentences]
         texts = Texts(path, None, any(s.tags for s in sentences), lambda _: iter(held))
     else:
         table = list(TABLES[format](path, problems)) if once else None
-        columns = columns_of(table if table is not None else TABLES[format](path, []))
-        words = text is None and has_words(path, format, columns, task)
+        found = columns_of(table if table is not None else TABLES[format](path, []))
+        words = text is None and has_words(path, format, found, task)
+        names = () if words else choose_columns(found, problems, text, text_b, None)
+        refuse(path, problems)
 
         def read(problems: Problems) -> Iterator[Numbered]:
             rows = TABLES[format](path, problems) if table is None else iter(table)
-            named = None if words else text_columns(columns, text, text_b)
-            return _examples(rows, columns, named, allow_blank, problems)
+            if words:
+                sentences = json_sentences(rows, found, problems, by_line=True)
+                return ((s.lines[0], TaggedExample(s.id, s.words)) for s in sentences)
+            return text_examples(
+                rows, found, names, problems, by_line=True, allow_blank=allow_blank
+            )
 
-        texts = Texts(path, None, not {"tags", *LABEL_COLUMNS}.isdisjoint(columns), read)
+        texts = Texts(path, None, not {"tags", *LABEL_COLUMNS}.isdisjoint(found), read)
     total = sum(1 for _ in texts._read(problems))
     refuse(path, problems)
     if not total:
@@ -134,36 +126,3 @@ def _lines(path: Path) -> Iterator[Numbered]:
 def _is_token_file(path: Path) -> bool:
     cells = (line.split() for _, line in stream_text(path) if line.strip())
     return all(len(row) == 2 and TAG.fullmatch(row[1]) for row in cells)
-
-
-def _examples(
-    rows: Iterator[Row],
-    columns: list[str],
-    named: tuple[str, ...] | None,
-    allow_blank: bool,
-    problems: Problems,
-) -> Iterator[Numbered]:
-    """Turn rows into texts of the columns that are `named`, or sentences if that is None."""
-    while chunk := list(islice(rows, ROWS)):
-        full, found = chunk, list[Example]()
-        if named is None:
-            sentences = json_sentences(columns, chunk, problems, "ignored")
-            found += [TaggedExample(s.id, s.words) for s in sentences]
-        else:
-            if allow_blank and set(named) <= set(columns):
-                full = [(line, row) for line, row in chunk if not _is_blank(row, named)]
-            text, text_b = (*named, None)[:2]
-            found += text_examples(
-                columns, full, problems, text=text, text_b=text_b, labels="ignored"
-            )
-            if any(line == 0 for line, _ in problems):  # the columns: once is enough
-                return
-        if "id" not in columns:
-            found = [replace(e, id=str(line)) for e, (line, _) in zip(found, full)]
-        by_line = {line: example for example, (line, _) in zip(found, full)}
-        yield from ((line, by_line.get(line)) for line, _ in chunk)
-
-
-def _is_blank(row: dict[str, object], names: tuple[str, ...]) -> bool:
-    values = [row.get(name) for name in names]
-    return any(value is None or (isinstance(value, str) and not value.strip()) for value in values)

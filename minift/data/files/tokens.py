@@ -5,8 +5,8 @@ Claim    The CoNLL family of files, as they are found: 1 to 4 columns apart by T
 Differs  What is decided here, since no standard does:
          - columns are split at blank and TAB only, so a no-break space stays in its word;
          - the number of columns of a file is the one most of its lines have;
-         - the word is the first column and the tag the last (`label_first` turns that round),
-           unless columns are given by number, counted from 1;
+         - the word is the first column and the tag the last, unless columns are given by
+           number, counted from 1;
          - a line that begins with "# " (or "#" and TAB) is a comment if it stands outside a
            sentence and has not the file's number of columns; "# O" is a word and its tag,
            and so is the hashtag "#now O";
@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 from minift.data.examples import TaggedExample
 from minift.data.files.lines import Problems
-from minift.data.tags import TAG, Invalid, Scheme, detect_scheme, to_iob2, violations
+from minift.data.tags import TAG, Scheme, detect_scheme, to_iob2, violations
 from minift.errors import MiniftError
 
 MOST_COLUMNS = 4
@@ -46,24 +46,20 @@ class Sentence(NamedTuple):
 def parse_sentences(
     lines: list[tuple[int, str]],
     problems: Problems,
-    *,
-    text: str | None = None,
-    label: str | None = None,
-    label_first: bool = False,
-    require_labels: bool = True,
+    text: str | None,
+    label: str | None,
+    require_labels: bool,
 ) -> list[Sentence]:
     """Cut numbered lines into sentences; what is wrong is appended to `problems`.
 
     Args:
         lines: (line number, line) of the whole file.
-        text, label: columns of word and tag, counted from "1"; by default first and last.
-        label_first: the tag is the first column and the word the last.
+        text, label: columns of word and tag, counted from "1"; None is the first and the last.
         require_labels: a file of one column is a problem; otherwise its words are unlabelled.
     """
     for option, value in (("text", text), ("label", label)):
         if value is not None and not re.fullmatch("[1-9][0-9]?", value):
-            numbers = "the columns of a token file are numbers from 1"
-            problems.append((0, f"--{option} {value}: {numbers}"))
+            problems.append((0, f"--{option} {value}: columns of a token file are numbers from 1"))
             return []
     rows = [(line, _BLANKS.split(content.strip(" \t"))) for line, content in lines]
     rows = [(line, [""] if DOCUMENT in row else row) for line, row in rows]
@@ -72,11 +68,10 @@ def parse_sentences(
         return []
     widths = Counter(len(row) for row in filled if row[0] != "#") or Counter(map(len, filled))
     width = widths.most_common(1)[0][0]
-    word_at, tag_at = (width, 1) if label_first else (1, width)
-    word_at, tag_at = int(text or word_at), int(label or tag_at)
+    word_at, tag_at = int(text or 1), int(label or width)
     if word_at > width or (tag_at > width and require_labels):
-        wanted = max(word_at, tag_at)
-        problems.append((0, f"column {wanted} is asked for, but its lines have {width}"))
+        asked = f"column {max(word_at, tag_at)} is asked for"
+        problems.append((0, f"{asked}, but its lines have {width}"))
         return []
     tagged = tag_at <= width and tag_at != word_at
     if require_labels and not tagged:
@@ -119,59 +114,43 @@ def _refuse_wrong_columns(sentences: list[Sentence], problems: Problems, turned:
 
 
 def tagged_examples(
-    sentences: list[Sentence],
-    scheme: Scheme | None,
-    problems: Problems,
-    invalid: Invalid = "begin",
+    sentences: list[Sentence], scheme: Scheme | None, problems: Problems
 ) -> tuple[list[TaggedExample], Scheme | None, list[str]]:
-    """Turn the tags into IOB2; return (examples, the scheme they were in, notes for the user).
-
-    Entities that break the scheme become what `invalid` says (see `to_iob2`), and are counted
-    in a note; with "error" each is a problem of its line.
-    """
-    labelled = [sentence.tags for sentence in sentences if sentence.tags is not None]
-    notes = []
+    """Turn the tags into IOB2; return (examples, the scheme they were in, notes for the user)."""
+    tagged = [(s.lines, s.tags) for s in sentences if s.tags is not None]
+    if not tagged:
+        return [TaggedExample(s.id, s.words) for s in sentences], scheme, []
     try:
-        scheme = scheme or (detect_scheme(labelled) if labelled else None)
+        scheme = scheme or detect_scheme(tags for _, tags in tagged)
     except MiniftError as error:
         problems.append((0, str(error)))
         return [], None, []
-    broken: Problems = []
-    examples = []
-    for sentence in sentences:
-        tags = None
-        if sentence.tags is not None and scheme is not None:
-            try:
-                repair = "begin" if invalid == "error" else invalid  # each is named below
-                tags = tuple(to_iob2(sentence.tags, scheme, repair))
-                found = violations(sentence.tags, scheme)
-                broken += [(sentence.lines[word], fault) for word, fault in found]
-            except MiniftError:
-                problems += _unknown_tags(sentence, scheme)
-        examples.append(TaggedExample(sentence.id, sentence.words, tags))
-    if broken and invalid == "error":
-        remedy = "fix the tags, or choose how to read them: --invalid-tags begin or discard"
-        problems += [(line, f"{fault} (scheme {scheme}); {remedy}") for line, fault in broken]
-    elif broken:
-        line, first = broken[0]
-        become = {"begin": "entities of their own", "discard": 'no entities, "O"'}[invalid]
-        notes.append(
-            f"{len(broken)} entities break the scheme {scheme} and are read as {become} "
-            f'by the policy "{invalid}" (first: line {line}, {first})'
-        )
-    if zeros := sum(tags.count("0") for tags in labelled):
-        notes.append(f'{zeros} tags "0" are read as "O"')
-    if scheme not in ("iob2", None):
-        notes.append(f"tags are in the scheme {scheme} and are read as iob2")
-    return examples, scheme, notes
-
-
-def _unknown_tags(sentence: Sentence, scheme: Scheme) -> Problems:
-    """Name each tag of the sentence that does not belong to the scheme, with its line."""
-    found = []
-    for line, tag in zip(sentence.lines, sentence.tags or ()):
+    unknown: dict[str, str] = {}
+    for tag in {tag for _, tags in tagged for tag in tags}:
         try:
-            to_iob2([tag], scheme, "begin")
+            to_iob2([tag], scheme)
         except MiniftError as error:
-            found.append((line, str(error)))
-    return found
+            unknown[tag] = str(error)
+    if unknown:
+        rows = [row for lines, tags in tagged for row in zip(lines, tags)]
+        problems += [(line, unknown[tag]) for line, tag in rows if tag in unknown]
+        return [], scheme, []
+    notes = []
+    broken = [
+        (lines[word], fault) for lines, tags in tagged for word, fault in violations(tags, scheme)
+    ]
+    if broken:
+        line, fault = broken[0]
+        notes.append(
+            f"{len(broken)} entities break the scheme {scheme} and are read as entities of their "
+            f"own (first: line {line}, {fault})"
+        )
+    if zeros := sum(tags.count("0") for _, tags in tagged):
+        notes.append(f'{zeros} tags "0" are read as "O"')
+    if scheme != "iob2":
+        notes.append(f"tags are in the scheme {scheme} and are read as iob2")
+    examples = [
+        TaggedExample(s.id, s.words, None if s.tags is None else tuple(to_iob2(s.tags, scheme)))
+        for s in sentences
+    ]
+    return examples, scheme, notes

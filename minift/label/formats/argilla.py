@@ -99,7 +99,7 @@ def read(text: str, task: str) -> Iterator[Row | Fault]:
     if untold:
         yield Fault(
             "all records",
-            f"{untold} texts have responses without a status, which may be drafts: they are left "
+            f"texts with responses without a status, which may be drafts: {untold}. They are left "
             "open. Export with records(with_responses=True).to_list(flatten=True)",
         )
 

@@ -41,16 +41,12 @@ def write(questions: Sequence[Question]) -> str:
             "text": shown(question.example)[0],
             "label": [],
             "minift_id": question.example.id,
-            "guess": _one_string(question.guess),
+            "guess": " ".join(question.guess) if type(question.guess) is tuple else question.guess,
             "confidence": number(question.confidence),
             "score": number(question.score),
         }
         for question in questions
     )
-
-
-def _one_string(guess: str | tuple[str, ...] | None) -> str | None:
-    return " ".join(guess) if isinstance(guess, tuple) else guess
 
 
 def read(text: str, task: str) -> Iterator[Row | Fault]:
@@ -70,8 +66,8 @@ def read(text: str, task: str) -> Iterator[Row | Fault]:
     if unmarked:
         yield Fault(
             "all lines",
-            f"{unmarked} sentences have no span, and doccano does not say whether anybody looked "
-            'at them: they are left open. Where there is no entity, mark a word as "O"',
+            f"sentences without a span: {unmarked}. doccano does not say whether anybody looked at "
+            'them, so they are left open. Where there is no entity, mark a word as "O"',
         )
 
 

@@ -14,38 +14,28 @@ import contextlib
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from minift.data.examples import Example
 from minift.data.files.lines import decode
-from minift.errors import MiniftError, nearest
+from minift.errors import MiniftError, require_known
 from minift.label.formats import argilla, conll, doccano, labelstudio, spreadsheet
 from minift.label.formats.rows import Fault, Imported, Question, Row, match_rows
 from minift.label.pool import texts_of
 
 
-@dataclass(frozen=True)
-class Format:
-    """How questions are written for a tool, and how what it exports is read.
+class Format(NamedTuple):
+    """How questions are written for a tool, and how what it exports is read."""
 
-    Args:
-        suffix: of its files.
-        tasks: that it is for.
-        write: returns the text of a batch file.
-        read: yields the rows of an export, given its text and the task.
-        shown: the strings by which its files show an example.
-    """
-
-    suffix: str
-    tasks: tuple[str, ...]
-    write: Callable[[Sequence[Question]], str]
-    read: Callable[[str, str], Iterable[Row | Fault]]
-    shown: Callable[[Example], tuple[str, ...]] = texts_of
+    suffix: str  # of its files
+    tasks: tuple[str, ...]  # that it is for
+    write: Callable[[Sequence[Question]], str]  # returns the text of a batch file
+    read: Callable[[str, str], Iterable[Row | Fault]]  # text and task -> rows of an export
+    shown: Callable[[Example], tuple[str, ...]] = texts_of  # strings by which files show an example
 
 
-_CLASSES, _ENTITIES = "classification", "tagging"
-_BOTH = (_CLASSES, _ENTITIES)
+_BOTH = _CLASSES, _ENTITIES = "classification", "tagging"
 FORMATS: dict[str, Format] = {
     "csv": Format(".csv", (_CLASSES,), spreadsheet.write, spreadsheet.read),
     "labelstudio": Format(".json", _BOTH, labelstudio.write, labelstudio.read),
@@ -53,19 +43,15 @@ FORMATS: dict[str, Format] = {
     "argilla": Format(".json", _BOTH, argilla.write, argilla.read),
     "conll": Format(".conll", (_ENTITIES,), conll.write, conll.read, conll.shown),
 }
+KEYS = {  # one of which a record has that comes from a tool
+    "argilla": {"fields", "_server_id"},
+    "labelstudio": {"data", "annotations", "annotation_id"},
+    "doccano": {"text"},
+}
 
 
 def written(format: str, questions: Sequence[Question], task: str) -> str:
-    """Return the text of a batch file for people to label.
-
-    Args:
-        format: one of `FORMATS`.
-        questions: what to ask, in this order.
-        task: "classification" or "tagging".
-
-    Raises:
-        MiniftError: if the format is unknown or not for this task.
-    """
+    """Return the text of a batch file; raises MiniftError if the format is not for this task."""
     _check(format, task)
     return FORMATS[format].write(questions)
 
@@ -118,11 +104,7 @@ def read_answers(
 
 
 def _check(format: str, task: str) -> None:
-    if task not in _BOTH:
-        raise MiniftError(f'unknown task "{task}"; known: {", ".join(_BOTH)}')
-    if format not in FORMATS:
-        known = ", ".join(FORMATS)
-        raise MiniftError(f'unknown format "{format}"; known: {known}{nearest(format, FORMATS)}')
+    require_known("format", format, FORMATS)
     if task not in FORMATS[format].tasks:
         known = ", ".join(name for name, other in FORMATS.items() if task in other.tasks)
         raise MiniftError(f'format "{format}" is not for {task}; these are: {known}')
@@ -144,15 +126,8 @@ def looks_like(text: str) -> str | None:
         for line in lines:
             with contextlib.suppress(ValueError, RecursionError):
                 value.append(json.loads(line))
-    rows = value if isinstance(value, list) else [value]
-    return next(filter(None, map(_tool, rows)), None)
-
-
-def _tool(row: object) -> str | None:
-    if not isinstance(row, dict):
-        return None
-    if "fields" in row or "_server_id" in row:
-        return "argilla"
-    if "data" in row or "annotations" in row or "annotation_id" in row:
-        return "labelstudio"
-    return "doccano" if "text" in row else None
+    for row in value if isinstance(value, list) else [value]:
+        for tool, keys in KEYS.items():
+            if isinstance(row, dict) and not keys.isdisjoint(row):
+                return tool
+    return None

@@ -14,113 +14,71 @@ Proof    tests/label/test_exchange.py
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from reprlib import repr as short
+from typing import NamedTuple
 
 from minift.data.examples import Example, TaggedExample
-from minift.data.tags import types_of
 from minift.errors import nearest
 from minift.label.formats.spans import Mark, match, tags_of
+from minift.label.ledger import Label, say
 from minift.label.pool import texts_of
 
 LABELS_SHOWN = 12
 UNTAGGED = ("?", "")  # what a word has that nobody has tagged yet
 
 
-@dataclass(frozen=True)
-class Question:
-    """A text somebody is asked about.
+class Question(NamedTuple):
+    """A text somebody is asked about."""
 
-    Args:
-        example: the text; its label is not looked at.
-        score: why it was chosen.
-        guess: what the model says: a class, or an IOB2 tag for each word.
-        confidence: probability of the guess.
-    """
-
-    example: Example
-    score: float | None = None
-    guess: str | tuple[str, ...] | None = None
-    confidence: float | None = None
+    example: Example  # its label is not looked at
+    score: float | None = None  # why it was chosen
+    guess: str | tuple[str, ...] | None = None  # a class, or an IOB2 tag for each word
+    confidence: float | None = None  # probability of the guess
 
 
-@dataclass(frozen=True)
-class Said:
-    """What one person said about a text: one of the following, or that it is to be set aside.
+class Said(NamedTuple):
+    """What one person said about a text: one of the following, or that it is to be set aside."""
 
-    Args:
-        where: place in the file, for messages.
-        classes: what was chosen, which should be one.
-        marks: entities as spans of characters; `utf16` says how these are counted.
-        tags: (place, tag) of each word.
-        unclear: why nobody can tell what was said.
-        or_skip: a class that is not in the project sets the text aside.
-    """
+    where: str  # place in the file, for messages
+    classes: Sequence[object] | None = None  # what was chosen, which should be one
+    marks: Sequence[Mark] | None = None  # entities as spans of characters
+    utf16: bool = False  # how these are counted
+    tags: Sequence[tuple[str, str]] | None = None  # (place, tag) of each word
+    unclear: str = ""  # why nobody can tell what was said
+    or_skip: bool = False  # a class that is not in the project sets the text aside
+
+
+class Row(NamedTuple):
+    """What a file says about one text; nothing of it is checked yet."""
 
     where: str
-    classes: Sequence[object] | None = None
-    marks: Sequence[Mark] | None = None
-    utf16: bool = False
-    tags: Sequence[tuple[str, str]] | None = None
-    unclear: str = ""
-    or_skip: bool = False
+    id: object  # of the text, or whatever stands in its place
+    texts: Sequence[object]  # as the file shows it: itself, both of a pair, or the words
+    said: Sequence[Said] = ()  # by each person, oldest first; nothing if nobody has answered
 
 
-@dataclass(frozen=True)
-class Row:
-    """What a file says about one text; nothing of it is checked yet.
-
-    Args:
-        where: place in the file, for messages.
-        id: of the text, or whatever stands in its place.
-        texts: as the file shows the text: itself, both of a pair, or the words.
-        said: by each person, oldest first; nothing if nobody has answered.
-    """
-
-    where: str
-    id: object
-    texts: Sequence[object]
-    said: Sequence[Said] = ()
-
-
-@dataclass(frozen=True)
-class Fault:
+class Fault(NamedTuple):
     """Something in a file that is not a row, or that somebody should look at."""
 
     where: str
     what: str
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What somebody said about a text.
-
-    Args:
-        id: the text.
-        label: a class, an IOB2 tag for each word, or None if it was set aside on purpose.
-        where: in which file and where in it, for messages.
-    """
+class Answer(NamedTuple):
+    """What somebody said about a text."""
 
     id: str
-    label: str | list[str] | None
-    where: str
+    label: Label | None  # None if it was set aside on purpose
+    where: str  # in which file and where in it, for messages
 
 
-@dataclass(frozen=True)
-class Imported:
-    """What a batch file holds.
+class Imported(NamedTuple):
+    """What a batch file holds."""
 
-    Args:
-        answers: all that can be used, in the order of the file.
-        problems: a sentence for each thing that cannot, or that somebody should look at.
-        unanswered: ids of the texts in it that nobody has answered yet.
-    """
-
-    answers: tuple[Answer, ...]
-    problems: tuple[str, ...]
-    unanswered: tuple[str, ...]
+    answers: tuple[Answer, ...]  # all that can be used, in the order of the file
+    problems: tuple[str, ...]  # a sentence for each thing that somebody should look at
+    unanswered: tuple[str, ...]  # ids of the texts in it that nobody has answered yet
 
 
 def match_rows(
@@ -142,12 +100,15 @@ def match_rows(
     answers: list[Answer] = []
     faults: list[Fault] = []
     unanswered: dict[str, None] = {}
-    find = _Finder(examples, shown)
+    by_text: dict[tuple[str, ...], list[Example]] = {}
+    rows = list(rows)  # a file that cannot be read is refused first
+    for example in examples.values():
+        by_text.setdefault(_comparable(shown(example)), []).append(example)
     for row in rows:
         if isinstance(row, Fault):
             faults.append(row)
             continue
-        found = find(row)
+        found = _find(row, examples, by_text, shown)
         if isinstance(found, Fault):
             faults.append(found)
             continue
@@ -160,34 +121,28 @@ def match_rows(
                 answers.append(Answer(found.id, label, f"{name}: {said.where}"))
     kept, differing = _once(answers)
     problems = [f"{name}: {fault.where}: {fault.what}" for fault in faults]
-    still_open = unanswered.keys() - {answer.id for answer in kept}
-    return Imported(
-        tuple(kept), (*problems, *differing), tuple(id for id in unanswered if id in still_open)
-    )
+    for answer in kept:
+        unanswered.pop(answer.id, None)
+    return Imported(tuple(kept), (*problems, *differing), tuple(unanswered))
 
 
-class _Finder:
-    """Find the example that a row is about."""
-
-    def __init__(
-        self, examples: Mapping[str, Example], shown: Callable[[Example], tuple[str, ...]]
-    ):
-        self.examples, self.shown = examples, shown
-        self.by_text: dict[tuple[str, ...], list[str]] = {}
-
-    def __call__(self, row: Row) -> Example | Fault:
-        """Return the example, or why there is none."""
-        known = isinstance(row.id, (str, int)) and not isinstance(row.id, bool)
-        names = (str(row.id), str(row.id).strip()) if known else ()
-        example = next((self.examples[name] for name in names if name in self.examples), None)
-        strings = [text for text in row.texts if isinstance(text, str)]
-        if not strings or len(strings) < len(row.texts):
-            got = f"the text is missing, got {short(list(row.texts))}; leave it in the file"
-            return Fault(row.where, got)
-        given = _comparable(strings)
-        if example is None:
-            return self._by_text(row, given)
-        expected = _comparable(self.shown(example))
+def _find(
+    row: Row,
+    examples: Mapping[str, Example],
+    by_text: Mapping[tuple[str, ...], list[Example]],
+    shown: Callable[[Example], tuple[str, ...]],
+) -> Example | Fault:
+    """Return the example that a row is about, or why there is none."""
+    known = isinstance(row.id, (str, int)) and not isinstance(row.id, bool)
+    names = (str(row.id), str(row.id).strip()) if known else ()
+    example = next((examples[name] for name in names if name in examples), None)
+    strings = [text for text in row.texts if isinstance(text, str)]
+    if not strings or len(strings) < len(row.texts):
+        got = f"the text is missing, got {short(list(row.texts))}; leave it in the file"
+        return Fault(row.where, got)
+    given = _comparable(strings)
+    if example is not None:
+        expected = _comparable(shown(example))
         if given == expected:
             return example
         return Fault(
@@ -195,26 +150,19 @@ class _Finder:
             f"the text of {example.id!r} was changed: expected {_differing(expected, given)}; its "
             "answer is left out. Label it again, with the text as it was",
         )
-
-    def _by_text(self, row: Row, given: tuple[str, ...]) -> Example | Fault:
-        if not self.by_text:
-            for key, example in self.examples.items():
-                self.by_text.setdefault(_comparable(self.shown(example)), []).append(key)
-        same = self.by_text.get(given, [])
-        if len(same) == 1:
-            return self.examples[same[0]]
-        named = (
-            "no id" if row.id is None else f"the id {short(row.id)}, which is not in this project"
-        )
-        why = f"{len(same)} texts of it read the same" if same else "its text is not in it either"
-        return Fault(row.where, f"it has {named}, and {why}; is this the file of another project?")
+    same = by_text.get(given, [])
+    if len(same) == 1:
+        return same[0]
+    named = "no id" if row.id is None else f"the id {short(row.id)}, which is not in this project"
+    why = f"{len(same)} texts of it read the same" if same else "its text is not in it either"
+    return Fault(row.where, f"it has {named}, and {why}; is this the file of another project?")
 
 
 def _label(
     said: Said, example: Example, labels: Sequence[str]
-) -> tuple[str | list[str] | None, list[tuple[str, str]]]:
+) -> tuple[Label | None, list[tuple[str, str]]]:
     """Return the label (None: set aside), and (place, what is wrong) of each fault."""
-    label: str | list[str] | None = None
+    label: Label | None = None
     faults = [said.unclear] if said.unclear else []
     if said.classes is not None:
         if len(said.classes) > 1:
@@ -262,21 +210,13 @@ def _once(answers: Sequence[Answer]) -> tuple[list[Answer], list[str]]:
             continue
         if before is not None:
             differing.append(
-                f"{answer.where}: text {answer.id!r} is {_shown(answer)} here but "
-                f"{_shown(before)} at {before.where}; both are kept and the later one counts. "
+                f"{answer.where}: text {answer.id!r} is {say(answer.label)} here but "
+                f"{say(before.label)} at {before.where}; both are kept and the later one counts. "
                 "See which is right"
             )
         latest[answer.id] = answer
         kept.append(answer)
     return kept, differing
-
-
-def _shown(answer: Answer) -> str:
-    if isinstance(answer.label, list):
-        counts = Counter(types_of(answer.label))
-        found = ", ".join(f"{count} {type_}" for type_, count in counts.items())
-        return f"{' '.join(answer.label)} ({found or 'no entity'})"
-    return str(answer.label)
 
 
 def _comparable(texts: Sequence[str]) -> tuple[str, ...]:

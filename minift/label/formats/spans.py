@@ -12,6 +12,7 @@ Proof    tests/label/test_spans.py
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Iterable, Sequence
 from reprlib import repr as short
 from typing import NamedTuple
@@ -21,32 +22,22 @@ from minift.errors import nearest
 
 
 class Mark(NamedTuple):
-    """A span of characters with a type, as a file has it: nothing is checked yet.
+    """A span of characters with a type, as a file has it: nothing is checked yet."""
 
-    Args:
-        start, end: places in the text, from 0, the end not included; if a file has something
-            else there, what it has.
-        type: of the entity, "PER".
-        text: what the tool says the span covers, or None if it does not say.
-    """
-
-    start: int | str
-    end: int | str
-    type: str | int | None
-    text: str | None = None
+    start: int | str  # place in the text, from 0; if a file has something else there, what it has
+    end: int | str  # not included
+    type: str | int | None  # of the entity, "PER"
+    text: str | None = None  # what the tool says the span covers, if it does
 
 
 def mark(start: object, end: object, type: object, text: object = None) -> Mark:
     """Return a mark that can be compared and shown, whatever a file has in its place."""
-    first, last = (
-        place if isinstance(place, int) and not isinstance(place, bool) else short(place)
-        for place in (start, end)
-    )
+    first, last = (place if builtins.type(place) is int else short(place) for place in (start, end))
     return Mark(
         first,
         last,
-        type if isinstance(type, (str, int)) or type is None else short(type),
-        text if isinstance(text, str) or text is None else short(text),
+        type if isinstance(type, str | int | None) else short(type),
+        text if isinstance(text, str | None) else short(text),
     )
 
 
@@ -86,15 +77,9 @@ def marks_of(words: Sequence[str], tags: Sequence[str], utf16: bool) -> list[Mar
 def tags_of(
     words: Sequence[str], marks: Sequence[Mark], labels: Sequence[str], utf16: bool
 ) -> tuple[list[str], list[str]]:
-    """Return (an IOB2 tag for each word, what is wrong with the spans).
+    """Return (an IOB2 tag for each word, what is wrong); tags are of use only if nothing is.
 
-    Args:
-        words: of the sentence.
-        marks: the spans; the same span twice counts once.
-        labels: the tags there are.
-        utf16: whether places are in UTF-16 units.
-
-    The tags are of use only if nothing is wrong.
+    The same span twice counts once; `labels` are the tags there are; places may be in UTF-16 units.
     """
     text, types = " ".join(words), types_of(labels)
     units = utf16_places(text) if utf16 else range(len(text) + 1)
