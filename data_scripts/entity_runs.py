@@ -95,8 +95,9 @@ class Job:
         return out / self.data / f"{self.labels}-s{self.seed}"
 
 
-def run_job(out: Path, plan: Plan, job: Job) -> list[Record]:
+def run_job(out: Path, plan: Plan, described: Record) -> list[Record]:
     """Return the records of a job; what its folder has the results of is not trained again."""
+    job = Job(**described)
     dataset = load_dataset(job.data)
     dataset = replace(dataset, dev=subset(dataset.dev, plan.dev, 0))
     makers = {system: _teacher if system == TEACHER else _student for system in SYSTEMS}
@@ -182,9 +183,10 @@ def study(out: Path, plan: Plan, jobs: Sequence[Job], processes: int = 1, comman
     atomic_write(file, json.dumps(made, indent=2) + "\n")
     done = {(_job_of(r), r["system"]) for r in read_log(log)}
     left = [job for job in jobs if {(job, system) for system in SYSTEMS} - done]
-    for job, records in deal(functools.partial(run_job, out, plan), left, processes):
-        append_log(log, *(r for r in records if (job, r["system"]) not in done))
-        print(job, flush=True)
+    do = functools.partial(run_job, out, plan)
+    for job, records in deal(do, [*map(asdict, left)], processes):
+        append_log(log, *(r for r in records if (Job(**job), r["system"]) not in done))
+        print(*job.values(), flush=True)
     largest = {job.data: max(j.labels for j in jobs if j.data == job.data) for job in jobs}
     seed = jobs[0].seed
     reports = {d: measure(out, plan, Job(d, n, seed), command) for d, n in largest.items()}

@@ -85,7 +85,7 @@ def _source(name: str, page: str, base: str, *sha256: str) -> Source:
         return Source(
             page, tuple(Download(base + file, {file: None}, known) for file, known in each)
         )
-    folder = "trees" if name == "sst5" else Path(base).stem.removesuffix("v2")
+    folder = Path(base).stem.removesuffix("v2")
     return Source(page, (Download(base, {file: f"{folder}/{file}" for file in files}, *sha256),))
 
 
@@ -111,18 +111,9 @@ _TABLE: dict[str, tuple[str, ...]] = {  # name -> page, address, sha256 of each 
         "https://aclweb.org/aclwiki/Recognizing_Textual_Entailment", f"{_GLUE}RTE.zip",
         "6bf86de103ecd335f3441bd43574d23fef87ecc695977a63b82d5efb206556ee",
     ),
-    "wnli": (
-        "https://cs.nyu.edu/faculty/davise/papers/WinogradSchemas/WS.html", f"{_GLUE}WNLI.zip",
-        "ae0e8e4d16f4d46d4a0a566ec7ecceccfd3fbfaa4a7a4b4e02848c0f2561ac46",
-    ),
     "stsb": (
         "http://ixa2.si.ehu.es/stswiki/index.php/STSbenchmark", f"{_GLUE}STS-B.zip",
         "e60a6393de5a8b5b9bac5020a1554b54e3691f9d600b775bd131e613ac179c85",
-    ),
-    "sst5": (
-        "https://nlp.stanford.edu/sentiment/",
-        "https://nlp.stanford.edu/sentiment/trainDevTestTrees_PTB.zip",
-        "5c613a4f673fc74097d523a2c83f38e0cc462984d847b82c7aaf36b01cbbbfcc",
     ),
     "trec": (
         _TREC, _TREC,

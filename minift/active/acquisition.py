@@ -142,12 +142,9 @@ def _labelled(
 ) -> tuple[Tensor, Tensor]:
     """Add each label a text can get to each joint labelling, by Bayes' rule.
 
-    Args:
-        share: (joint,) probability of each labelling so far.
-        posterior: (joint, passes) p(pass | labelling).
-        draws: (passes, classes) of the text.
-        most: labellings to keep; if there are more, a sample stands for all.
-        generator: of the sample.
+    share (joint,) is the probability of each labelling so far, posterior (joint, passes) p(pass |
+    labelling), draws (passes, classes) the text's. Of more than `most` labellings a sample stands
+    for all.
     """
     both = (posterior.unsqueeze(-1) * draws).transpose(1, 2)  # (joint, classes, passes)
     evidence = both.sum(-1)

@@ -18,7 +18,6 @@ from typing import Any
 from minift.active.study import (
     REFERENCE,
     Study,
-    at_each_count,
     band,
     corrected,
     labels_saved,
@@ -39,29 +38,23 @@ from minift.compare.page import (
 )
 from minift.compare.statistics import (
     FEWEST,
-    Difference,
     difference_cells,
     points,
     sentence,
-    signed,
     summary,
 )
 from minift.files import atomic_write
 
 NOTES = (
     "Strategies of a seed start from the same texts and the same first model, so curves are "
-    "compared seed by seed. Bands that overlap say little about a paired difference; the table of "
-    "differences does.",
+    "compared seed by seed. Bands that overlap say little about a paired difference.",
     "Whole curve: the area under the learning curve divided by its width, that is the mean score "
-    "from the first to the last count. It is one number per seed, so each strategy is tested once. "
-    "The intervals at single counts are many and not independent: one that excludes 0 is not a "
-    "finding by itself.",
+    "from the first to the last count. It is one number per seed, so each strategy is tested once.",
     "Saved: the first count at which random's mean curve reaches the highest score that both have "
     "at their ends, minus the strategy's. The bootstrap resamples seeds and is too narrow for a "
     "handful of them; a saving is claimed only if the whole curves differ, too.",
     "An interval covers what changes with the seed. It does not cover the choice of the test "
-    "examples, of the data set, or of the encoder.",
-    "Equal labels are not equal cost: see the minutes.",
+    "examples, of the data set, or of the encoder. Equal labels are not equal cost.",
 )
 
 
@@ -112,41 +105,28 @@ def saved_sentence(study: Study, strategy: str, advantage: float) -> str:
 def scores_table(study: Study) -> Table:
     """Return mean ± sd in points, one row per label count."""
 
-    def cell(strategy: str, number: int) -> str:
-        if not (scores := list(study.column(strategy, number).values())):
-            return ""
+    def cell(scores: list[float]) -> str:
         found = summary(scores)
         spread = "" if found.sd is None else f" ± {points(found.sd)}"
         return points(found.mean) + spread + f" ({found.n})" * (found.n < len(study.seeds))
 
-    return _by_count(study, cell)
+    return _by_count(study, "test", cell)
 
 
 def imbalance_table(study: Study) -> Table:
     """Return largest minus smallest class of the labelled set: the mean over the seeds."""
-
-    def cell(strategy: str, number: int) -> str:
-        found = list(study.column(strategy, number, "imbalance").values())
-        return f"{sum(found) / len(found):.1f}" if found else ""
-
-    return _by_count(study, cell)
+    return _by_count(study, "imbalance", lambda found: f"{sum(found) / len(found):.1f}")
 
 
-def _by_count(study: Study, cell: Callable[[str, int], str]) -> Table:
-    rows = ((_count(study, n), *(cell(s, n) for s in study.strategies)) for n in study.rounds)
+def _by_count(study: Study, key: str, cell: Callable[[list[float]], str]) -> Table:
+    columns = [
+        [list(study.column(strategy, number, key).values()) for number in study.rounds]
+        for strategy in study.strategies
+    ]
+    rows = (
+        (_count(study, n), *(cell(c[n]) if c[n] else "" for c in columns)) for n in study.rounds
+    )
     return Table(("labels", *study.strategies), tuple(rows))
-
-
-def differences_table(study: Study) -> Table:
-    """Return the paired differences to random at each count."""
-
-    def cell(d: Difference) -> str:
-        ends = f" ({signed(d.interval[0])} to {signed(d.interval[1])})" if d.interval else ""
-        return signed(d.mean) + ends if d.differences else ""
-
-    columns = zip(*(at_each_count(study, strategy) for strategy in study.others))
-    rows = ((_count(study, n), *map(cell, row)) for n, row in zip(study.rounds, columns))
-    return Table(("labels", *study.others), tuple(rows))
 
 
 def tests_table(study: Study) -> Table:
@@ -167,24 +147,10 @@ def cost_table(study: Study) -> Table:
             sum(r[key] for course in courses for r in course) / 60
             for key in ("train_seconds", "score_seconds")
         )
-        means = (total / len(courses) for total in (training, scoring, training + scoring))
-        minutes = (f"{m:.1f}" for m in (*means, training + scoring))
-        rows.append((strategy, *minutes, str(len(courses))))
-    header = ("minutes", "training per curve", "scoring per curve", "both", "all curves", "curves")
+        each = (training / len(courses), scoring / len(courses), training + scoring)
+        rows.append((strategy, *(f"{minutes:.1f}" for minutes in each), str(len(courses))))
+    header = ("minutes", "training per curve", "scoring per curve", "all curves", "curves")
     return Table(header, tuple(rows))
-
-
-def missing_classes(study: Study) -> list[str]:
-    """Say which curves began without a text of some class, and until when they had none."""
-    found = []
-    for strategy, courses in study.courses.items():
-        for seed, course in courses.items():
-            for label in course[0].get("missing", []):
-                lacking = [r for r in course if label in r["missing"]]
-                last = f"up to {lacking[-1]['labelled']:,} labels"
-                end = "not even at the end" if lacking[-1] is course[-1] else last
-                found.append(f"{strategy}, seed {seed}: no example of {label}, {end}")
-    return found
 
 
 def plot(study: Study) -> Curves:
@@ -230,10 +196,7 @@ def page(study: Study) -> list[Block]:
     ]
     if study.others:
         blocks += [
-            Heading(f"Difference to {REFERENCE}, seed by seed, in points"),
-            Paragraph("Mean difference with its 95% interval, the wider of t and bootstrap."),
-            differences_table(study),
-            Heading("The one test of each strategy: the whole curve", 3),
+            Heading(f"Difference to {REFERENCE} over the whole curve, seed by seed, in points"),
             tests_table(study),
         ]
     blocks += [
@@ -243,13 +206,9 @@ def page(study: Study) -> list[Block]:
         Paragraph("Of the labelled examples; mean over the seeds."),
         imbalance_table(study),
     ]
-    if without := missing_classes(study):
-        blocks += [Paragraph("Curves that began without an example of some class:")]
-        blocks.append(Bullets(tuple(without)))
-    blocks += [Heading("How to read this"), Bullets(NOTES)]
     hidden = ("event", "n", "check", "format")
-    if shown := tuple(f"{k}: {v}" for k, v in setup.items() if k not in hidden):
-        blocks += [Heading("Settings"), Bullets(shown)]
+    shown = tuple(f"{k}: {v}" for k, v in setup.items() if k not in hidden)
+    blocks += [Heading("How to read this"), Bullets(NOTES), Heading("Settings"), Bullets(shown)]
     return blocks
 
 

@@ -66,26 +66,10 @@ class Choice(NamedTuple):
     scores: tuple[float, ...]  # why; for batch_bald what each added to those before it
 
 
-def initial_set(
-    examples: Sequence[Example], count: int, seed: int, balanced: bool = False
-) -> list[str]:
-    """Draw the texts of the first round; a smaller draw of the same seed is part of a larger one.
-
-    `balanced` takes each class in turn. That uses labels before anybody gave them, so it is for
-    studies; from a real pool, draw more texts instead.
-    """
+def initial_set(examples: Sequence[Example], count: int, seed: int) -> list[str]:
+    """Draw the first round's texts; a smaller draw of the same seed is part of a larger one."""
     order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed))
-    drawn = [examples[i] for i in order.tolist()]
-    if not balanced:
-        return [example.id for example in drawn[:count]]
-    if isinstance(examples[0], TaggedExample):
-        raise MiniftError("a sentence has no single class to balance; draw without balanced")
-    met = Counter[str]()
-    turns = []
-    for place, (example, label) in enumerate(zip(drawn, gold_classes(drawn))):
-        turns.append((met[label], place, example.id))  # first of its class, second, ...
-        met[label] += 1
-    return [id for _, _, id in sorted(turns)[:count]]
+    return [examples[i].id for i in order[:count].tolist()]
 
 
 def class_counts(examples: Sequence[Example], labels: Sequence[str]) -> dict[str, int]:

@@ -54,8 +54,7 @@ def mc_logits(
 
     Args:
         model: a model with a head, over a `Bert` named `bert`; left as found.
-        items: model inputs.
-        passes: number of draws.
+        items, passes: what is asked, and how often.
         layers: where dropout samples: "all" sites; k: in the top k layers and the head; "head":
             in the head only; "none": nowhere, the plain prediction. ("trained" is for
             `mc_stream` and `mc_predict`: a model alone does not know how it was trained.)
@@ -116,11 +115,8 @@ def lowest_depth(layers: Layers, depth: int) -> int:
 class TextMasks:
     """The masks of one batch: knows which row of a site belongs to which token of which text.
 
-    Args:
-        batch: on the model's device.
-        keys: (texts,) of `text_keys`.
-        depth: of the lowest site with rows for the asked tokens only: the last layer, or the
-            head of a model whose head reads every token.
+    `keys` (texts,) are those of `text_keys`; `depth` that of the lowest site with rows for the
+    asked tokens only: the last layer, or the head of a model whose head reads every token.
     """
 
     def __init__(self, batch: Batch, keys: Tensor, depth: int):
@@ -130,11 +126,8 @@ class TextMasks:
         counts = torch.tensor(packed.lengths, device=device)
         texts = torch.arange(len(counts), device=device).repeat_interleave(counts)
         self.all = (packed.layout, texts, packed.position_ids)
-        self.asked = (
-            batch.wanted.layout,
-            batch.wanted.of(texts),
-            batch.wanted.of(packed.position_ids),
-        )
+        wanted = batch.wanted
+        self.asked = (wanted.layout, wanted.of(texts), wanted.of(packed.position_ids))
 
     def draw(self, site: Site, values: Tensor) -> Tensor:
         """Return the mask of this pass at `site`, in the shape of `values`."""

@@ -8,7 +8,7 @@ Differs  The random baseline draws from the same pool as the others, and the see
          draws; the test split is scored after each round and steers nothing.
 Proof    tests/active/test_simulate.py
 
-    simulation.jsonl   the setup, then one line per round: texts, scores, test score, advice
+    simulation.jsonl   the setup, then one line per round: texts, scores, test score
     curves.csv         strategy, seed, labelled, test, and more columns
     report.html, .md   curves, differences to random, labels saved, cost (see curves.py)
 """
@@ -19,7 +19,6 @@ import csv
 import functools
 import io
 import json
-import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -28,10 +27,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from minift.active.advice import Look, advise, kappa
 from minift.active.curves import write_report
 from minift.active.loop import (
-    WATCHED,
     Asking,
     Choice,
     Learner,
@@ -41,7 +38,6 @@ from minift.active.loop import (
     imbalance,
     initial_set,
     seed_of,
-    take_look,
 )
 from minift.active.mc_dropout import Layers, lowest_depth
 from minift.checkpoints.weights import weights_digest
@@ -50,7 +46,6 @@ from minift.data.metrics import headline
 from minift.errors import MiniftError, require
 from minift.files import atomic_write, digest
 from minift.journal import Journal, open_journal
-from minift.runs.train import subset
 from minift.runs.tuned import FineTuned
 from minift.speed.prefix import PrefixCache
 from minift.training.loop import Seeds
@@ -58,8 +53,8 @@ from minift.version import __version__
 
 FORMAT = 2  # of simulation.jsonl; before there were numbers, other random streams were drawn
 COLUMNS = (
-    *("strategy", "seed", "labelled", "test", "round", "imbalance", "uncertainty", "kappa"),
-    *("stop", "train_seconds", "score_seconds"),
+    *("strategy", "seed", "labelled", "test", "round", "imbalance"),
+    *("train_seconds", "score_seconds"),
 )
 
 
@@ -76,7 +71,6 @@ class Plan:
     layers: Layers = "trained"
     steps: int | None = None  # of each training, see `fixed_steps`; None: the method's epochs
     warm: bool = False  # continue from the last round's weights, not from the pretrained ones
-    balanced: bool = False  # draw the first set with equal classes
 
     def __post_init__(self) -> None:
         for name, least in (("rounds", 0), ("query", 1), ("initial", 1), ("steps", 1)):
@@ -155,64 +149,52 @@ class World:
         self, strategy: str, seed: int, done: Sequence[dict[str, Any]]
     ) -> Iterator[dict[str, Any]]:
         """Yield the rounds of one strategy with one seed, first those that are done."""
-        plan, pool, seeds = self.plan, self.learner.dataset.train, Seeds.all(seed)
-        by_id = {example.id: example for example in pool}
-        asked = initial_set(pool, plan.initial, seed, plan.balanced)
-        looks: list[Look] = []
-        tuned = None
-        for number in range(plan.rounds + 1):
-            labelled = [by_id[id] for id in asked]
+        pool = {example.id: example for example in self.learner.dataset.train}
+        ids = initial_set(self.learner.dataset.train, self.plan.initial, seed)
+        labelled = [pool.pop(id) for id in ids]
+        tuned: FineTuned | None = None
+
+        def fit() -> FineTuned:
+            warm = tuned if self.plan.warm else None
+            return self.learner.fit(labelled, Seeds.all(seed), warm, self.states)
+
+        for number in range(self.plan.rounds + 1):
             if number < len(done):
                 record = done[number]
-                predictions = tuple(record["predictions"])
-                looks.append(Look(record["labelled"], record["uncertainty"], predictions))
-                if plan.warm and done[-1]["query"]:  # weights that the next round needs
-                    tuned = self.learner.fit(labelled, seeds, tuned, self.states)
+                if self.plan.warm and done[-1]["query"]:  # weights that the next round needs
+                    tuned = fit()
             else:
                 began = time.perf_counter()
-                warm = tuned if plan.warm else None
-                tuned = self.learner.fit(labelled, seeds, warm, self.states)
+                tuned = fit()
                 seconds = round(time.perf_counter() - began, 3)
                 record = {"strategy": strategy, "seed": seed, "round": number}
-                record |= self.round(record, labelled, tuned, looks) | {"train_seconds": seconds}
+                record |= {"labelled": len(labelled), "train_seconds": seconds}
+                record |= self.test_and_ask(record, labelled, tuned, list(pool.values()))
             yield record
             if not record["query"]:
                 return
-            asked += record["query"]
+            labelled += [pool.pop(id) for id in record["query"]]
 
-    def round(
+    def test_and_ask(
         self,
         of: dict[str, Any],
         labelled: Sequence[Example],
         tuned: FineTuned,
-        looks: list[Look],
+        pool: Sequence[Example],
     ) -> dict[str, Any]:
-        """Test, take a look (which `looks` gains), ask; `of` says which round of what this is."""
+        """Score a model on the test split, and let it ask; `of` says which round this is."""
         plan, dataset = self.plan, self.learner.dataset
         test = tuned.evaluate(dataset.test)
-        watched = subset(dataset.train, min(WATCHED, len(dataset.train)), seed=0)
-        looks.append(look := take_look(tuned, watched, len(labelled)))
-        advice = advise(looks, budget=plan.initial + plan.rounds * plan.query)
-        agreement = kappa(looks[-2].predictions, look.predictions) if len(looks) > 1 else math.nan
         counts = class_counts(labelled, dataset.labels)
-        asked = time.perf_counter()
-        choice = Choice((), ())
+        began, choice = time.perf_counter(), Choice((), ())
         if of["round"] < plan.rounds:
-            known = {example.id for example in labelled}
-            pool = [example for example in dataset.train if example.id not in known]
             seed = seed_of(of["seed"], of["round"])
             choice = choose(plan.asking(of["strategy"]), tuned, pool, plan.query, seed)
         return {
-            "labelled": len(labelled),
             "test": headline(dataset.metric, test.scores),
             "imbalance": imbalance(counts),
             "missing": [label for label, count in counts.items() if count == 0],
-            "uncertainty": look.uncertainty,
-            "kappa": None if math.isnan(agreement) else agreement,
-            "stop": advice.stop,
-            "advice": [*advice.reasons, *advice.warnings],
-            "predictions": list(look.predictions),
-            "score_seconds": round(time.perf_counter() - asked, 3),
+            "score_seconds": round(time.perf_counter() - began, 3),
             "query": list(choice.ids),
             "scores": list(choice.scores),
         }

@@ -112,16 +112,6 @@ def corrected(differences: dict[str, Difference]) -> dict[str, float]:
     return dict(zip(tested, holm(list(tested.values()))))
 
 
-def at_each_count(study: Study, strategy: str) -> list[Difference]:
-    """Compare a strategy with random round by round, over the seeds that have the round."""
-    found = []
-    for number in study.rounds:
-        mine, theirs = (study.column(name, number) for name in (strategy, REFERENCE))
-        seeds = sorted(mine.keys() & theirs.keys())
-        found.append(paired_difference([mine[s] for s in seeds], [theirs[s] for s in seeds]))
-    return found
-
-
 def band(scores: Sequence[float]) -> Interval | None:
     """Return the 95% t interval of the mean; None for fewer than 3 scores."""
     if len(scores) < FEWEST:
@@ -153,13 +143,8 @@ class Saved:
 def first_reach(counts: np.ndarray, scores: np.ndarray, levels: np.ndarray) -> np.ndarray:
     """Return where each curve first reaches its level, on straight lines between its points.
 
-    Args:
-        counts: (points,) ascending.
-        scores: (curves, points)
-        levels: (curves,)
-
-    Returns:
-        (curves,) a count; inf where the level is not reached.
+    counts (points,) ascending, scores (curves, points), levels (curves,) -> counts (curves,), inf
+    where the level is not reached.
     """
     reached = scores >= levels[:, None]
     first = reached.argmax(1)

@@ -71,9 +71,6 @@ def load_delta(path: str | Path, model: Classifier) -> None:
     Args:
         model: the same encoder with the same kind of head and labels; its head's weights do
             not matter. It is untouched if anything does not fit.
-
-    Raises:
-        MiniftError: if the file is damaged or was made for another encoder, head or labels.
     """
     tensors, base_name, identity, labels = _read_delta(Path(path))
     fresh = _by_hf_name(model)

@@ -71,9 +71,6 @@ def resolve(name_or_path: str | Path) -> Path:
         name_or_path: a folder with a config.json; else a key of `SHORT_NAMES`, which is kept in
             `minift_home()`; else a hub id ("org/name"), for which huggingface_hub's own cache
             and HF_* settings hold.
-
-    Raises:
-        MiniftError: if there is no such checkpoint or it cannot be had; says what to do.
     """
     name, path = str(name_or_path), Path(name_or_path).expanduser()
     if folder := _here(name, path):

@@ -40,11 +40,7 @@ def read_limited(path: Path, largest: int) -> str:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return the JSON object in a file.
-
-    Raises:
-        MiniftError: if it is too large, cannot be read, or holds anything else.
-    """
+    """Return the JSON object in a file."""
     try:
         values = json.loads(read_limited(path, LARGEST_JSON))
     except MiniftError:

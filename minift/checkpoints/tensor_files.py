@@ -41,9 +41,6 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Return the tensors by name, and the metadata, of a safetensors file.
 
     The tensors lie in the file until they are used.
-
-    Raises:
-        MiniftError: if the file is damaged, or its header asks for more than there is.
     """
     try:
         _check_header(path)
@@ -87,12 +84,7 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def read_pickled(path: Path) -> dict[str, Tensor]:
-    """Return the tensors by name of a pytorch_model.bin.
-
-    Raises:
-        MiniftError: if the file is damaged, holds anything but tensors by name, or asks for more
-            memory than it fills.
-    """
+    """Return the tensors by name of a pytorch_model.bin."""
     size = path.stat().st_size
     try:
         packed = zipfile.is_zipfile(path)

@@ -112,10 +112,6 @@ class Tokenizer:
             path: the folder.
             max_length: positions of the model; model_max_length of tokenizer_config.json holds
                 where it is less.
-
-        Raises:
-            MiniftError: if there is neither file, one of them cannot be read, the model is not
-                WordPiece, or a special token is missing.
         """
         backend, file, stated = read_backend(Path(path))
         return cls(backend, min(max_length, stated or max_length), str(file))
@@ -174,9 +170,6 @@ class Tokenizer:
             max_length: most pieces of an input, specials included; None means the tokenizer's.
                 Longer ones lose pieces at the end, pairs by "longest first": from the longer
                 text until both are equal.
-
-        Raises:
-            MiniftError: if something is not a text, the lengths differ, or `max_length` < 3.
         """
         max_length = _check_max_length(self.max_length if max_length is None else max_length)
         _check_texts(texts, "texts")
@@ -207,9 +200,6 @@ class Tokenizer:
             max_length: most pieces of a window, [CLS] and [SEP] included; None means the
                 tokenizer's.
             overlap: most pieces two neighbouring windows share; half a window at most.
-
-        Raises:
-            MiniftError: if a word is not a str, `max_length` < 3 or `overlap` < 0.
         """
         max_length = _check_max_length(self.max_length if max_length is None else max_length)
         _check_texts(words, "words")
@@ -238,11 +228,7 @@ class Tokenizer:
         return sorted((index, piece) for piece, index in pieces.items())
 
     def tokens(self, ids: Iterable[int]) -> list[str]:
-        """Return the piece behind each id, e.g. ["un", "##believ", "##able"].
-
-        Raises:
-            MiniftError: if an id is not in the vocabulary.
-        """
+        """Return the piece behind each id, e.g. ["un", "##believ", "##able"]."""
         pieces = []
         for index in map(int, ids):
             piece = self._backend.id_to_token(index) if 0 <= index < self.vocab_size else None

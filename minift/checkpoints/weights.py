@@ -150,9 +150,6 @@ def load_model(
 
     Returns:
         The model in evaluation mode and float32, and what happened to each tensor.
-
-    Raises:
-        MiniftError: see `load_encoder`.
     """
     directory = resolve(name_or_path)
     config = config_from_json(directory / "config.json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from minift.cli import options
@@ -39,14 +40,14 @@ def run(arguments: options.Arguments) -> None:
     from minift.compare.grid import Terms, Work, compare
     from minift.compare.report import short_text
 
-    dataset, seeds = options.data(arguments), arguments.seeds
+    dataset = options.data(arguments)
     out = arguments.out or Path("runs") / f"compare-{dataset.name}"
     comparison = compare(
         dataset,
         arguments.encoder,
         arguments.methods,
         arguments.labels,
-        seeds[0] if len(seeds) == 1 else seeds,
+        arguments.seeds,
         out,
         Terms(
             epochs=arguments.epochs,
@@ -60,7 +61,7 @@ def run(arguments: options.Arguments) -> None:
             budget_minutes=arguments.budget_minutes,
             keep_weights=arguments.keep_weights,
             progress=True,
-            command=options.typed(),
+            command=options.suggested(*sys.argv[1:]),
         ),
     )
     print(short_text(comparison))

@@ -7,6 +7,7 @@ Proof    tests/compact/test_command.py
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ def add(commands: options.Commands) -> None:
     options.add_data(parser)  # by default the teacher's own
     help = "take N random labelled sentences of --train or --data (default: all)"
     add("--labels", type=int, metavar="N", help=help)
-    options.add_seed(parser)
+    add("--seed", type=int, default=0, help=options.SEED)
     add("--head", choices=["softmax", "crf"], default="softmax", help="what gives the tags")
     add("--steps", type=int, default=3000, metavar="N", help="optimizer steps")
     add("--learning-rate", type=float, default=0.003, metavar="X", help="constant rate of Adam")
@@ -68,7 +69,7 @@ def run(arguments: options.Arguments) -> None:
         student=StudentSettings(head=arguments.head, storage=arguments.storage),
         cache=arguments.cache,
         teacher_folder=arguments.teacher,
-        command=options.typed(),
+        command=options.suggested(*sys.argv[1:]),
         progress=True,
     )
     print(
@@ -79,12 +80,9 @@ def run(arguments: options.Arguments) -> None:
     for split in ("dev", "test"):
         if result[split] is not None:
             print(f"{split:4} entity_f1 {result[split]:.3f}")
-    report = out / "report.json"
-    if report.is_file():
+    if (report := out / "report.json").is_file():
         print(report_text(json.loads(report.read_text(encoding="utf-8"))))
-    for note in result["notes"]:
-        print(f"note: {note}")
-    print(f"student: {out}")
+    print(*(f"note: {note}" for note in result["notes"]), f"student: {out}", sep="\n")
 
 
 def _labelled(arguments: options.Arguments, teacher: FineTuned) -> Dataset:

@@ -16,7 +16,6 @@ import shutil
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -25,13 +24,9 @@ from packaging.version import Version
 
 from minift.bert.config import BertConfig
 from minift.bert.heads import SequenceClassifier
-from minift.checkpoints.hub import cached
 from minift.checkpoints.weights import random_model
 from minift.cli import options
-from minift.data.embedded import EMBEDDED_SETS
-from minift.data.named import NAMED_SETS
 from minift.errors import MiniftError
-from minift.files import minift_home
 from minift.speed.precision import processor_flags, require_bf16
 from minift.training.batches import Item, make_batch
 from minift.training.loop import Settings, adamw, cross_entropy, everything, select
@@ -43,7 +38,6 @@ def add(commands: options.Commands) -> None:
     """Give the command its parser."""
     help = "what is there, what is missing, and how many threads are fastest"
     parser = options.command(commands, "doctor", run, help)
-    parser.add_argument("--encoder", default="minilm", help=options.ENCODER)
     help = "how long to measure numbers of threads; 0 leaves it out"
     parser.add_argument("--seconds", type=float, default=20.0, help=help)
 
@@ -54,7 +48,7 @@ def run(arguments: options.Arguments) -> None:
 
     print(machine())
     wrong = []
-    for finding in findings(arguments.encoder):
+    for finding in findings():
         print(finding)
         if finding.state == "fix":
             wrong.append(finding.what)
@@ -76,20 +70,13 @@ class Finding(NamedTuple):
         return f"{self.state:<5}{self.what:<17}{self.says}"
 
 
-def findings(encoder: str) -> Iterator[Finding]:
+def findings() -> Iterator[Finding]:
     """Yield what the installation has and lacks; nothing is measured or fetched."""
     try:
         stated = map(Requirement, importlib.metadata.requires("minift") or ())
         yield from (version_finding(needed) for needed in stated if not needed.marker)  # no extra
     except importlib.metadata.PackageNotFoundError:
         yield Finding("minift", "note", "is not installed, so nothing states versions: pip install")
-    what, folder = f"encoder {encoder}", cached(encoder)
-    if folder is not None:
-        yield Finding(what, "ok", str(folder))
-    else:
-        remedy = f'"minift info {encoder}" fetches it; "tiny" is in the package'
-        yield Finding(what, "note", f"not on this machine; {remedy}")
-    yield data_finding()
     yield gpu_finding()
     yield bf16_finding(processor_flags())
 
@@ -108,23 +95,6 @@ def version_finding(needed: Requirement) -> Finding:
     if Version(release) < oldest:
         return Finding(name, "fix", f'{version} is too old: pip install --upgrade "{needed}"')
     return Finding(name, "note", f"{version} is newer than what was tested: {tested}")
-
-
-def data_finding() -> Finding:
-    """Say which named sets can be read here."""
-    roots = [minift_home() / "data"]
-    if home := os.environ.get("MINIFT_DATA"):
-        roots.insert(0, Path(home).expanduser())
-    there = [
-        name
-        for name, spec in NAMED_SETS.items()
-        if any(all((root / name / file).is_file() for file in spec.files) for root in roots)
-    ]
-    looked = (
-        f"no other in {', '.join(map(str, roots))}; data_scripts/fetch_dataset.py NAME gets one"
-    )
-    others = f"also here: {', '.join(there)}" if there else looked
-    return Finding("data", "ok", f"in the package: {', '.join(EMBEDDED_SETS)}; {others}")
 
 
 def gpu_finding() -> Finding:
@@ -210,15 +180,10 @@ def _training_step() -> tuple[Callable[[], None], int]:
     return step, len(lengths)
 
 
-def choose_threads(rates: Mapping[int, float]) -> int:
-    """Return the fewest threads that reach nearly the best rate; the rest is left to others."""
-    best = max(rates.values())
-    return min(threads for threads, rate in rates.items() if rate >= AS_FAST * best)
-
-
 def threads_finding(rates: Mapping[int, float], current: int) -> Finding:
     """Say how many threads to use, why, and how; `current`: as many as torch uses now."""
-    chosen = choose_threads(rates)
+    enough = AS_FAST * max(rates.values())  # the rest is left to others
+    chosen = min(threads for threads, rate in rates.items() if rate >= enough)
     table = ", ".join(f"{threads}: {rate:.0f}" for threads, rate in rates.items())
     says = f"{chosen}, the fewest that are as fast (threads: texts per second in training {table})"
     if chosen == current:

@@ -36,11 +36,7 @@ COMMANDS = (train, evaluate, predict, compare, active, distill, info, doctor, de
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line.
-
-    Returns:
-        The exit code: 0 done, 1 bad input or a failure of the system, 2 bad usage, 130 interrupted.
-    """
+    """Run the command line: 0 done, 1 bad input or system failure, 2 bad usage, 130 interrupted."""
     return execute(parser().parse_args(argv), argv)
 
 
@@ -73,7 +69,7 @@ def execute(arguments: argparse.Namespace, argv: Sequence[str] | None) -> int:
         print(f"minift: {error.filename or 'input or output'}: {error.strerror}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("minift: interrupted", file=sys.stderr)
+        print("minift: interrupted; the same command resumes an unfinished run", file=sys.stderr)
         return 130
     return 0
 
@@ -115,8 +111,7 @@ class _Help(argparse.RawDescriptionHelpFormatter):
         untold = value is None or value is False or value is argparse.SUPPRESS
         if untold or not action.option_strings or "default" in text:
             return text
-        shown = ",".join(map(str, value)) if isinstance(value, list) else value
-        return f"{text} (default: {shown})"
+        return f"{text} (default: {value})"
 
 
 class _Parser(argparse.ArgumentParser):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -31,6 +30,7 @@ Commands: TypeAlias = "argparse._SubParsersAction[Any]"
 Parser = argparse.ArgumentParser
 Arguments = argparse.Namespace
 
+SEED = "seed of all random streams"
 ENCODER = "a checkpoint folder, a Hugging Face hub id, or a short name (minilm, tiny)"
 # How a file is read, by the keywords of `read_examples`: option, choices or metavar, help.
 READING: dict[str, tuple[str, list[str] | str, str]] = {
@@ -66,11 +66,7 @@ def add_data(parser: Parser) -> None:
 
 
 def data(arguments: Arguments) -> Dataset:
-    """Load the named set, or read the files.
-
-    Raises:
-        MiniftError: if it is not clear which of the two; if the data cannot be read.
-    """
+    """Load the named set, or read the files."""
     splits = arguments.train, arguments.dev, arguments.test
     if (arguments.data is None) == (arguments.train is None):
         raise MiniftError("give either --data NAME or --train FILE (with --dev and --test)")
@@ -126,11 +122,7 @@ def add_device(parser: Parser, learns: bool = False) -> None:
 
 
 def device(arguments: Arguments) -> str:
-    """Return "cpu" or "cuda".
-
-    Raises:
-        MiniftError: if a GPU is asked for and there is none.
-    """
+    """Return "cpu" or "cuda", which must be there if it is asked for."""
     there = torch.cuda.is_available()
     if arguments.device == "auto":
         return "cuda" if there else "cpu"
@@ -161,15 +153,15 @@ def answering(arguments: Arguments) -> FineTuned | Student:
     return found
 
 
-def add_seed(parser: Parser) -> None:
-    """Add the seed."""
-    parser.add_argument("--seed", type=int, default=0, help="seed of all random streams")
-
-
 def add_seeds(parser: Parser) -> None:
     """Add a number of seeds, or the seeds themselves."""
     help = "how many seeds (5: from 0 to 4), or which: 0,1,2"
-    parser.add_argument("--seeds", type=numbers, default=[5], metavar="N", help=help)
+    parser.add_argument("--seeds", type=_seeds, default="5", metavar="N", help=help)
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    first, *others = numbers(text)
+    return (first, *others) if others else tuple(range(first))
 
 
 def numbers(text: str) -> list[int]:
@@ -199,11 +191,6 @@ def summary(result: dict[str, Any]) -> str:
     tables = [result[f"{s}_entities"] for s in ("test", "dev") if result.get(f"{s}_entities")]
     lines += [side_by_side_text(table) for table in tables[:1]]
     return "\n".join([*lines, *(f"note: {note}" for note in result["notes"])])
-
-
-def typed() -> str:
-    """Return the command as it was typed, for reports."""
-    return shlex.join(["minift", *sys.argv[1:]])
 
 
 def suggested(*words: object) -> str:

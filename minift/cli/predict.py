@@ -8,6 +8,7 @@ Proof    tests/cli/test_main.py
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 from minift.cli import options
@@ -41,15 +42,13 @@ def run(arguments: options.Arguments) -> None:
     tuned = options.answering(arguments)
     task = None if tuned.task == "tagging" else tuned.task  # a tagger cuts texts into words itself
     texts = read_texts(arguments.file, task=task, **options.reading(arguments))
-    answers = (json.dumps(answer, ensure_ascii=False) for answer in predict(tuned, texts))
+    lines = (json.dumps(answer, ensure_ascii=False) + "\n" for answer in predict(tuned, texts))
 
-    def write(path: Path) -> None:
-        with path.open("w", encoding="utf-8") as file:
-            file.writelines(answer + "\n" for answer in answers)
+    def write(folder: Path) -> None:
+        with (folder / arguments.out.name).open("w", encoding="utf-8") as file:
+            file.writelines(lines)
 
     if out is not None and rank() == 0:
-        name = out.name
-        atomic_directory_write(out.parent, lambda folder: write(folder / name))
-        return
-    for answer in answers:
-        print(answer)
+        atomic_directory_write(out.parent, write)
+    else:
+        sys.stdout.writelines(lines)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +19,7 @@ def add(commands: options.Commands) -> None:
     options.add_data(parser)
     options.add_model(parser)
     add("--labels", type=int, metavar="N", help="train on N random examples (default: all)")
-    options.add_seed(parser)
+    add("--seed", type=int, default=0, help=options.SEED)
     add("--epochs", type=int, metavar="N", help="exactly N epochs (default: the method's own)")
     add("--batch-size", type=int, metavar="N", help="examples per step (default: the method's own)")
     help = "keep the last weights (default), or those of the epoch with the best development score"
@@ -42,39 +41,29 @@ def run(arguments: options.Arguments) -> None:
     from minift.compact.source import source_of_files, source_of_name
 
     method, dataset = recipe(arguments.method), options.data(arguments)
-    asked = {
-        "epochs": arguments.epochs,
-        "batch_size": arguments.batch_size,
-        "learning_rate": arguments.learning_rate,
-        "keep": arguments.keep,
-        "precision": arguments.precision,
-    }
-    chosen = {name: value for name, value in asked.items() if value is not None}
+    asked = ("epochs", "batch_size", "learning_rate", "keep", "precision")
+    values = ((name, getattr(arguments, name)) for name in asked)
+    chosen = {name: value for name, value in values if value is not None}
     labels = arguments.labels or len(dataset.train)
     cnn = "-cnn" if arguments.head == "cnn" else ""
     name = f"{dataset.name}-{method.name}{cnn}-{labels}-s{arguments.seed}".replace(":", "")
     out = arguments.out or Path("runs") / name
     files = arguments.train, arguments.dev, arguments.test
-    try:
-        _, result = train(
-            dataset,
-            arguments.encoder,
-            method,
-            labels=arguments.labels,
-            seeds=Seeds.all(arguments.seed),
-            settings=replace(method.settings, **chosen),
-            head=arguments.head,
-            new_head=arguments.new_head,
-            out=out,
-            source=source_of_name(arguments.data)
-            if arguments.data
-            else source_of_files(*files, options.reading(arguments)),
-            device=options.device(arguments),
-            validate_each_epoch=arguments.validate_each_epoch,
-            progress=True,
-        )
-    except KeyboardInterrupt:
-        if (out / "checkpoints").is_dir():
-            print(f"\nthe last checkpoint is in {out}; the same command resumes", file=sys.stderr)
-        raise
+    _, result = train(
+        dataset,
+        arguments.encoder,
+        method,
+        labels=arguments.labels,
+        seeds=Seeds.all(arguments.seed),
+        settings=replace(method.settings, **chosen),
+        head=arguments.head,
+        new_head=arguments.new_head,
+        out=out,
+        source=source_of_name(arguments.data)
+        if arguments.data
+        else source_of_files(*files, options.reading(arguments)),
+        device=options.device(arguments),
+        validate_each_epoch=arguments.validate_each_epoch,
+        progress=True,
+    )
     print(f"{options.summary(result)}\nrun folder: {out}")

@@ -20,7 +20,7 @@ import math
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -96,13 +96,17 @@ class Job:
 
 def run_all(plan: Plan, jobs: Sequence[Job], processes: int) -> Iterator[Run]:
     """Yield each run as soon as it is finished (see `minift.runs.dealing.deal`)."""
-    for _, run in deal(functools.partial(run_once, plan), jobs, processes):
-        yield run
+    for _, run in deal(functools.partial(_described, plan), [*map(asdict, jobs)], processes):
+        yield Run(**run)
 
 
 def do_runs(plan: Plan) -> None:
     """Do the runs that the first process of torchrun deals out, until there are no more."""
-    work(functools.partial(run_once, plan))
+    work(functools.partial(_described, plan))
+
+
+def _described(plan: Plan, job: dict[str, Any]) -> dict[str, Any]:
+    return asdict(run_once(plan, Job(**job)))
 
 
 def run_once(plan: Plan, job: Job) -> Run:

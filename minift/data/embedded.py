@@ -9,18 +9,14 @@ Proof    tests/data/test_embedded.py
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import replace
-from importlib.resources import as_file, files
+from pathlib import Path
 
 from minift.data.examples import Dataset
 from minift.data.files.readers import read_dataset
 from minift.errors import require_known
 
 EMBEDDED_SETS = {"reviews": ".jsonl", "news": ".conll"}  # name -> suffix of its three files
-LICENCE = "CC0 1.0"
-_SPLITS = ("train", "dev", "test")
-_SETS = files("minift.data") / "sets"
 
 
 def load_embedded(name: str) -> Dataset:
@@ -30,15 +26,11 @@ def load_embedded(name: str) -> Dataset:
         name: "reviews" (short reviews, labels negative and positive, 1,360 / 400 / 400) or
             "news" (sentences with PER, ORG, LOC and MISC in IOB2, 501 / 139 / 140).
             `sets/README.md` beside this file says how they were written.
-
-    Raises:
-        MiniftError: unknown name.
     """
     require_known("embedded set", name, EMBEDDED_SETS)
-    with ExitStack() as stack:  # a package inside a zip file has no paths: they are made here
-        paths = [
-            stack.enter_context(as_file(_SETS / f"{name}_{split}{EMBEDDED_SETS[name]}"))
-            for split in _SPLITS
-        ]
-        dataset = read_dataset(*paths, name=name)
-    return replace(dataset, notes=(*dataset.notes, f"licence: {LICENCE}"))
+    folder = Path(__file__).with_name("sets")
+    train, dev, test = (
+        folder / f"{name}_{split}{EMBEDDED_SETS[name]}" for split in ("train", "dev", "test")
+    )
+    dataset = read_dataset(train, dev, test, name=name)
+    return replace(dataset, notes=(*dataset.notes, "licence: CC0 1.0"))

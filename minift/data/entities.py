@@ -63,9 +63,6 @@ def entity_scores(
         predicted: the same shape; None marks a word that could not be scored (cut off by a
             length limit, say) and counts as "O", so its entity counts as missed.
         mode: "conlleval" or "strict", see `spans_conlleval` and `spans_strict`.
-
-    Raises:
-        MiniftError: if there is no sentence, shapes differ, or a tag is not IOB2.
     """
     correct, found, support = Counter[str](), Counter[str](), Counter[str]()
     for true, guessed in _span_pairs(gold, predicted, mode):
@@ -113,9 +110,6 @@ def entity_errors(
 
     Returns:
         Errors by sentence, then by position of the (gold, else predicted) entity.
-
-    Raises:
-        MiniftError: as `entity_scores`.
     """
     errors: list[EntityError] = []
     for number, (true, guessed) in enumerate(_span_pairs(gold, predicted, mode)):

@@ -8,8 +8,7 @@ Differs  Where a denominator is 0 the score is 0, without a warning: the F1 of a
          as in scikit-learn), and Pearson and Spearman of constant or non-finite predictions,
          where SciPy returns nan.
          Macro F1 averages over the classes that occur in gold or predictions, so that perfect
-         predictions score 1 on a small sample that lacks a class. Pass `labels` to average
-         over others.
+         predictions score 1 on a small sample that lacks a class.
          A label outside `labels` is an error here; scikit-learn drops its row in silence.
          Text and number labels that meet are an error too: "1" never equals 1.
 Proof    tests/data/test_metrics.py
@@ -38,21 +37,13 @@ HEADLINES = tuple(metric for fitting in METRICS.values() for metric in fitting)
 
 
 def accuracy(gold: Labels, predicted: Labels) -> float:
-    """Return the share of predictions that equal the gold label, in [0, 1].
-
-    Raises:
-        MiniftError: if the two are empty, of different lengths, or one text and the other numbers.
-    """
+    """Return the share of predictions that equal the gold label, in [0, 1]."""
     gold, predicted = _paired(gold, predicted)
     return sum(a == b for a, b in zip(gold, predicted)) / len(gold)
 
 
 def confusion(gold: Labels, predicted: Labels, labels: Labels) -> np.ndarray:
-    """Count how often each gold label (row) was predicted as each label (column): integers.
-
-    Raises:
-        MiniftError: as `accuracy`, or if a label is not in `labels` or is there twice.
-    """
+    """Count how often each gold label (row) was predicted as each label (column): integers."""
     gold, predicted = _paired(gold, predicted)
     labels = _listed(labels)
     index = {label: i for i, label in enumerate(labels)}
@@ -82,9 +73,6 @@ def f1(
             it occurs in gold.
         positive: the F1 of this class alone, whatever `average`.
         labels: classes to average over; default: those in gold or predictions.
-
-    Raises:
-        MiniftError: as `accuracy`, or if there is no such average.
     """
     require_known("average", average, ("macro", "weighted"))
     gold, predicted = _paired(gold, predicted)
@@ -101,7 +89,7 @@ def matthews(gold: Labels, predicted: Labels) -> float:
     """Return the Matthews correlation coefficient of two or more classes, in [-1, 1].
 
     It is the correlation of the one-hot labels (Gorodkin 2004, R_K); 0 where gold or
-    predictions hold a single class. Raises as `accuracy`.
+    predictions hold a single class.
     """
     gold, predicted = _paired(gold, predicted)
     true, guessed = Counter(gold), Counter(predicted)
@@ -112,12 +100,7 @@ def matthews(gold: Labels, predicted: Labels) -> float:
 
 
 def pearson(gold: Numbers, predicted: Numbers) -> float:
-    """Return the linear correlation in [-1, 1]; 0 if either is constant.
-
-    Raises:
-        MiniftError: if the two are empty, not one-dimensional, of different shapes, or if a
-            gold value is not finite. (Predictions that are not finite score 0.)
-    """
+    """Return the linear correlation in [-1, 1]; 0 if either is constant or predictions diverged."""
     return _correlation(*_finite(gold, predicted))
 
 
@@ -168,9 +151,6 @@ def headline(metric: str, scores: Mapping[str, float]) -> float:
     Args:
         metric: one of `HEADLINES`; "pearson_spearman" is the mean of the two.
         scores: what an `evaluate_...` function returned.
-
-    Raises:
-        MiniftError: if the metric is unknown, or `scores` come from another task.
     """
     require_known("metric", metric, HEADLINES)
     parts = metric.split("_") if metric == "pearson_spearman" else [metric]
@@ -200,9 +180,6 @@ def majority_baseline(train: Labels, gold: Labels, labels: Labels) -> list[Label
 
     >>> majority_baseline(["10", "9", "9", "10"], ["9", "10", "9"], ["9", "10"])
     ['9', '9', '9']
-
-    Raises:
-        MiniftError: if there are no training labels, or one is not in `labels`.
     """
     counts, order = Counter(_listed(train)), _listed(labels)
     if not counts or not set(counts) <= set(order):

@@ -4,10 +4,10 @@ Claim    `load_dataset("sst2")` gives the same examples wherever it runs: each s
          its original files, by one short function, with nothing dropped or rewritten.
 Differs  QNLI: "qnli" is the development part of GLUE alone, split by question into train,
          dev and test (60/20/20): no question is on two sides. "qnli_full" is all of it.
-         CoLA, STS-B, RTE, WNLI, QNLI (full): GLUE keeps the labels of its test parts, so
+         CoLA, STS-B, RTE, QNLI (full): GLUE keeps the labels of its test parts, so
          `test` is empty.
          SST-2 is the sentence-level set of Socher et al. in Kim's split (6,920 sentences),
-         not the phrase-level one of GLUE. SST-5 is the root label of each tree.
+         not the phrase-level one of GLUE.
          TREC, AG News, MIT restaurant and Swedish NER have no development part: one in ten
          training examples is held out, by a hash of its text. TREC has its six coarse classes.
 Proof    tests/data/test_named.py
@@ -15,45 +15,35 @@ Proof    tests/data/test_named.py
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from minift.data.embedded import EMBEDDED_SETS, load_embedded
-from minift.data.examples import Dataset, Example, Task, TextExample, as_texts
+from minift.data.examples import Dataset, Example, Task, TextExample
 from minift.data.files.lines import Problems, read_text, refuse
 from minift.data.files.readers import label_order, overlap_notes, read_examples
 from minift.data.files.tables import csv_cells
 from minift.errors import MiniftError, require_known
-from minift.files import minift_home
+from minift.files import digest, minift_home
 
 Examples = tuple[Example, ...]
 
 
 @dataclass(frozen=True)
 class NamedSet:
-    """One public set: the file of each split as published, and how to read it.
+    """One public set: the file of each split as published, and how to read it."""
 
-    Args:
-        files: file names in the order train, dev, test, or as `split` takes them.
-        licence: what the makers say, as far as known.
-        read: file -> examples.
-        labels: class names in the order of the logits; None takes them from the training part.
-        task, metric: what is predicted, and its headline score ("": the usual one).
-        split: makes (train, dev, test) of the examples of the files, or None.
-    """
-
-    files: tuple[str, ...]
-    licence: str
+    files: tuple[str, ...]  # in the order train, dev, test, or as `split` takes them
+    licence: str  # what the makers say, as far as known
     read: Callable[[Path], Examples]
-    labels: tuple[str, ...] | None = None
+    labels: tuple[str, ...] | None = None  # in the order of the logits; None: those of training
     task: Task = "classification"
-    metric: str = ""
-    split: Callable[..., tuple[Examples, ...]] | None = None
+    metric: str = ""  # the headline score; "": the usual one
+    split: Callable[..., tuple[Examples, ...]] | None = None  # files -> (train, dev, test)
 
 
 def load_dataset(name: str, home: str | Path | None = None) -> Dataset:
@@ -63,10 +53,6 @@ def load_dataset(name: str, home: str | Path | None = None) -> Dataset:
         name: one of `NAMED_SETS`, or an embedded set.
         home: folder that has `data/NAME`; None looks in $MINIFT_DATA/NAME, then in
             $MINIFT_HOME/data/NAME, which is ~/.cache/minift/data/NAME if not set.
-
-    Raises:
-        MiniftError: unknown name; files not found (says where they were looked for and how
-            to get them); a file that is not as published.
     """
     require_known("data set", name, [*EMBEDDED_SETS, *NAMED_SETS])
     if name in EMBEDDED_SETS:
@@ -127,14 +113,6 @@ def _decoded(path: Path, encoding: str) -> list[tuple[int, str]]:
     return [(line, row.removesuffix("\r")) for line, row in enumerate(rows, start=1)]
 
 
-def _wnli(path: Path) -> Examples:
-    """Read the columns of RTE, with 0 and 1 for labels."""
-    numbered = _pairs(path, labels=("0", "1"))
-    return tuple(
-        replace(text, label=_PAIR[1 - int(str(text.label))]) for text in as_texts(numbered)
-    )
-
-
 def _mrpc(path: Path) -> Examples:
     """Read pairs; GLUE's dev part is made of those in the training file whose ids it lists."""
     train, ids, test = (path.with_name(name) for name in MRPC)
@@ -145,14 +123,6 @@ def _mrpc(path: Path) -> Examples:
     if absent := listed - {pair.id for pair in pairs}:
         refuse(ids, [(0, f"{train.name} has no pair {min(absent)}")])
     return tuple(pair for pair in pairs if (pair.id in listed) == (path == ids))
-
-
-def _sst5(path: Path) -> Examples:
-    """Read one tree per line, `(3 (2 It) (4 sings))`: its root's label, its leaves as the text."""
-    leaf = r"\([0-4] ([^()]+)\)"
-    tree = rf"\((?P<label>[0-4]) (?P<text>[^()]+|.*{leaf}.*)\)"
-    trees = as_texts(_matching(path, tree, _numbered(SENTIMENTS), "a tree"))
-    return tuple(replace(e, text=" ".join(re.findall(leaf, f"(0 {e.text})"))) for e in trees)
 
 
 def _ag_news(path: Path) -> Examples:
@@ -183,32 +153,29 @@ def split_by_question(examples: Examples) -> tuple[Examples, Examples, Examples]
     The side of a question depends on its text alone: not on its place in the file, the other
     questions, a seed or the machine.
     """
-    sides: tuple[list[Example], ...] = ([], [], [])
-    for example in as_texts(examples):
-        position = _position(example.text)
-        sides[(position >= 0.6) + (position >= 0.8)].append(example)
-    train, dev, test = map(tuple, sides)
+    train, dev, test = _by_position(examples, 0.6, 0.8)
     return train, dev, test
 
 
 def hold_out_dev(train: Examples, test: Examples) -> tuple[Examples, Examples, Examples]:
     """Make one in ten training examples the dev part; its text alone decides, as above."""
-    sides: tuple[list[Example], ...] = ([], [])
-    for example in train:
+    kept, dev = _by_position(train, 0.9)
+    return kept, dev, test
+
+
+def _by_position(examples: Examples, *limits: float) -> list[Examples]:
+    """Cut at `limits` of a number uniform in [0, 1) that depends on the text and nothing else."""
+    sides: list[list[Example]] = [[] for _ in (0, *limits)]
+    for example in examples:
         text = example.text if isinstance(example, TextExample) else " ".join(example.words)
-        sides[_position(text) >= 0.9].append(example)
-    return tuple(sides[0]), tuple(sides[1]), test
-
-
-def _position(text: str) -> float:
-    """Return a number uniform in [0, 1) that depends on the text and on nothing else."""
-    return int.from_bytes(hashlib.sha256(text.encode("utf-8")).digest()[:8], "big") / 2**64
+        position = int(digest(text)[:16], 16) / 2**64
+        sides[sum(position >= limit for limit in limits)].append(example)
+    return [tuple(side) for side in sides]
 
 
 # ---------------------------------------------------------------- the sets
 
 MRPC = ("msr_paraphrase_train.txt", "mrpc_dev_ids.tsv", "msr_paraphrase_test.txt")
-SENTIMENTS = ("very negative", "negative", "neutral", "positive", "very positive")
 QUESTIONS = ("ABBR", "DESC", "ENTY", "HUM", "LOC", "NUM")
 TOPICS = ("World", "Sports", "Business", "Sci/Tech")
 _POLARITY = ("negative", "positive")
@@ -250,13 +217,7 @@ _types = partial(read_examples, format="conll", scheme="io")
 _detected = partial(read_examples, format="conll")
 
 
-def _tagged(
-    files: tuple[str, ...],
-    licence: str,
-    read: Callable[[Path], Examples] = _iob2,
-    split: Callable[..., tuple[Examples, ...]] | None = None,
-) -> NamedSet:
-    return NamedSet(files, licence, read, task="tagging", split=split)
+_tagged = partial(NamedSet, read=_iob2, task="tagging")
 
 
 NAMED_SETS = {
@@ -270,12 +231,8 @@ NAMED_SETS = {
     "qnli": NamedSet(("dev.tsv",), "CC BY-SA 4.0", _questions, _PAIR, split=split_by_question),
     "qnli_full": NamedSet(("train.tsv", "dev.tsv"), "CC BY-SA 4.0", _questions, _PAIR),
     "rte": NamedSet(("train.tsv", "dev.tsv"), "none stated; for research", _pairs, _PAIR),
-    "wnli": NamedSet(("train.tsv", "dev.tsv"), "CC BY 4.0 (Winograd schemas)", _wnli, _PAIR),
     "mrpc": NamedSet(
         MRPC, "Microsoft Research licence, see its download page", _mrpc, _EQUIVALENT, metric="f1"
-    ),
-    "sst5": NamedSet(
-        ("train.txt", "dev.txt", "test.txt"), "none stated; for research", _sst5, SENTIMENTS
     ),
     "trec": NamedSet(
         ("train_5500.label", "TREC_10.label"), "none stated; for research", _trec, QUESTIONS,
@@ -294,15 +251,15 @@ NAMED_SETS = {
     "ncbi_disease": _tagged(("train.tsv", "devel.tsv", "test.tsv"), "CC BY 4.0"),
     "mit_restaurant": _tagged(
         ("restauranttrain.bio", "restauranttest.bio"), "none stated; for research",
-        partial(_iob2, text="2", label="1"), hold_out_dev,
+        read=partial(_iob2, text="2", label="1"), split=hold_out_dev,
     ),
     "swedish_ner": _tagged(
         ("train_corpus.txt", "test_corpus.txt"),
-        "none stated; texts of Webbnyheter 2012, see Språkbanken", _types, hold_out_dev,
+        "none stated; texts of Webbnyheter 2012, see Språkbanken", read=_types, split=hold_out_dev,
     ),
     "conll2003": _tagged(
         ("eng.train", "eng.testa", "eng.testb"),
-        "texts: Reuters Corpus, by agreement with NIST, not to be passed on", _detected,
+        "texts: Reuters Corpus, by agreement with NIST, not to be passed on", read=_detected,
     ),
     **{
         f"crossner_{domain}": _tagged(("train.txt", "dev.txt", "test.txt"), "MIT")

@@ -47,15 +47,10 @@ class Span(NamedTuple):
     end: int
 
 
-class _Chunk(NamedTuple):
-    span: Span
-    fault: str  # how it breaks the scheme, "" if it does not
-
-
-def _cut(tags: Tags, scheme: Scheme) -> list[_Chunk]:
+def _cut(tags: Tags, scheme: Scheme) -> list[tuple[Span, str]]:
     """Cut tags into entities by the one rule above, noting where the scheme is broken."""
     require_known("tag scheme", scheme, LETTERS)
-    chunks: list[_Chunk] = []
+    chunks: list[tuple[Span, str]] = []  # (entity, how it breaks the scheme or "")
     before, open_type, start, fault = "O", "", 0, ""
     for position, tag in enumerate([*tags, "O"]):  # the last O closes what is open
         letter, type_ = _split(tag, scheme)
@@ -65,7 +60,7 @@ def _cut(tags: Tags, scheme: Scheme) -> list[_Chunk]:
         if before != "O":
             if scheme == "bioes" and before in "BI" and not fault:
                 fault = f"the {open_type} entity of word {start + 1} is not closed by E- or S-"
-            chunks.append(_Chunk(Span(open_type, start, position), fault))
+            chunks.append((Span(open_type, start, position), fault))
         stray = letter in "IE" and scheme in ("iob2", "bioes")
         fault = f'"{tag}" of word {position + 1} continues no {type_} entity' if stray else ""
         before, open_type, start = letter, type_, position
@@ -97,26 +92,19 @@ def _split(tag: str, scheme: Scheme) -> tuple[str, str]:
 def spans_conlleval(tags: Tags) -> list[Span]:
     """Return the entities that the CoNLL script sees: an I- that continues nothing begins one.
 
-    >>> spans_conlleval(["I-PER", "I-PER", "I-LOC", "B-LOC"])
-    [Span(type='PER', start=0, end=2), Span(type='LOC', start=2, end=3), \
-Span(type='LOC', start=3, end=4)]
-
-    Raises:
-        MiniftError: if a tag is not "O", "B-type" or "I-type".
+    >>> spans_conlleval(["I-PER", "I-PER", "B-PER"])
+    [Span(type='PER', start=0, end=2), Span(type='PER', start=2, end=3)]
     """
-    return [chunk.span for chunk in _cut(_checked(tags), "iob2")]
+    return [span for span, _ in _cut(_checked(tags), "iob2")]
 
 
 def spans_strict(tags: Tags) -> list[Span]:
     """Return the entities that IOB2 allows: each begins with B-, a stray I- is passed over.
 
-    >>> spans_strict(["I-PER", "I-PER", "I-LOC", "B-LOC"])
-    [Span(type='LOC', start=3, end=4)]
-
-    Raises:
-        MiniftError: if a tag is not "O", "B-type" or "I-type".
+    >>> spans_strict(["I-PER", "I-PER", "B-PER"])
+    [Span(type='PER', start=2, end=3)]
     """
-    return [chunk.span for chunk in _cut(_checked(tags), "iob2") if not chunk.fault]
+    return [span for span, fault in _cut(_checked(tags), "iob2") if not fault]
 
 
 def is_iob2(tag: object) -> bool:
@@ -129,8 +117,7 @@ def _checked(tags: Tags) -> Tags:
         if not is_iob2(tag):
             raise MiniftError(
                 f'word {number}: {tag!r} is not an IOB2 tag; expected "O", "B-type" or "I-type": '
-                "turn label numbers into tags, and convert other schemes with "
-                "minift.data.tags.to_iob2"
+                "turn label numbers into tags, other schemes with minift.data.tags.to_iob2"
             )
     return tags
 
@@ -151,11 +138,7 @@ def labels_of(types: Iterable[str]) -> tuple[str, ...]:
 
 
 def word_places(words: Sequence[str]) -> list[tuple[int, int]]:
-    """Return (start, end) of each word in the words joined by blanks.
-
-    >>> word_places(["in", "Oslo"])
-    [(0, 2), (3, 7)]
-    """
+    """Return (start, end) of each word in the words joined by blanks: in Oslo (0, 2), (3, 7)."""
     starts = accumulate((len(word) + 1 for word in words), initial=0)
     return [(start, start + len(word)) for start, word in zip(starts, words)]
 
@@ -178,9 +161,6 @@ def to_iob2(tags: Tags, scheme: Scheme) -> list[str]:
     Args:
         tags: one tag per word, in `scheme`; "0" is read as "O", a bare "B" as "B-entity".
         scheme: "iob1", "iob2", "bioes" (BILOU and BMES letters too) or "io".
-
-    Raises:
-        MiniftError: a tag is not of this scheme.
     """
     result = ["O"] * len(tags)
     for (type_, start, end), _ in _cut(tags, scheme):
@@ -193,10 +173,7 @@ def detect_scheme(sentences: Iterable[Tags]) -> Scheme:
 
     A letter of E, S, L, U, M means "bioes"; tags without letters "io"; a B- where no entity of
     its type touches "iob2"; otherwise "iob1", which also covers files of I- tags alone.
-    Files without entities are called "iob2".
-
-    Raises:
-        MiniftError: some tags have a letter and some do not.
+    Files without entities are called "iob2". Tags with and without letters are refused.
     """
     sentences = [list(sentence) for sentence in sentences]
     tags = {tag for sentence in sentences for tag in sentence} - set(OUTSIDE)

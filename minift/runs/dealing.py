@@ -4,15 +4,14 @@ Claim    A job's result is yielded as soon as it is there, whichever process it 
          process that dies ends the work with a sentence that says which and why. It is the same
          for processes started here and for those of torchrun: jobs and results are entries of a
          store that all of them can read, a file on this machine or torchrun's own.
-Differs  Entries are pickled. The file lies in a private folder that goes with the work; of
-         torchrun's store, processes.py says what to keep in mind.
+Differs  Jobs and results are JSON, so nothing that another process wrote is unpickled.
 Proof    tests/runs/test_dealing.py, tests/runs/test_processes.py
 """
 
 from __future__ import annotations
 
+import json
 import multiprocessing
-import pickle
 import signal
 import tempfile
 import threading
@@ -20,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -30,18 +29,17 @@ from minift.runs.determinism import deterministic, inherited
 from minift.runs.processes import alone, store, world_size
 
 POLL = 0.05  # seconds between two looks
-Job = TypeVar("Job")
-Result = TypeVar("Result")
+Json = Any  # a number, a text, or a list or dictionary of such
 
 
 def deal(
-    do: Callable[[Job], Result], jobs: Sequence[Job], processes: int = 1
-) -> Iterator[tuple[Job, Result]]:
+    do: Callable[[Json], Json], jobs: Sequence[Json], processes: int = 1
+) -> Iterator[tuple[Json, Json]]:
     """Do jobs, and yield each with its result as soon as it is finished.
 
     Args:
         do: does one job. With several processes it must be a function of a module, or a `partial`
-            of one, and its results must be picklable.
+            of one.
         jobs: what to do, in the order in which they are begun.
         processes: 1 does the jobs here; with more each has its share of the threads. Where
             torchrun has started several processes these do the jobs, see `work`.
@@ -58,7 +56,7 @@ def deal(
         yield from _dealt_to_children(do, jobs, processes)
 
 
-def work(do: Callable[[Job], Result], entries: dist.Store | None = None, name: str = "") -> None:
+def work(do: Callable[[Json], Json], entries: dist.Store | None = None, name: str = "") -> None:
     """Do jobs, one after the other, until there are no more: the part of each process.
 
     Args:
@@ -71,17 +69,16 @@ def work(do: Callable[[Job], Result], entries: dist.Store | None = None, name: s
         number = entries.add("taken", 1)  # from 1
         while not entries.check([f"job {number}"]):  # it may take a while, so no time limit
             time.sleep(POLL)
-        job = pickle.loads(entries.get(f"job {number}"))
+        job = json.loads(entries.get(f"job {number}"))
         if job is None:
             return
-        _put(entries, f"doing {name}", str(job))
-        result: Any
+        _put(entries, f"doing {name}", job)
         try:
             with alone():
-                result = do(job)
+                outcome = {"result": do(job)}
         except MiniftError as error:
-            result = error
-        _put(entries, f"result {number}", result)
+            outcome = {"error": str(error)}
+        _put(entries, f"result {number}", outcome)
 
 
 def send_home() -> None:
@@ -92,13 +89,19 @@ def send_home() -> None:
             _put(store(), f"job {number}", None)
 
 
+def _said(job: Json) -> str:
+    if isinstance(job, dict):
+        return ", ".join(f"{name} {value}" for name, value in job.items())
+    return str(job)
+
+
 def _put(entries: dist.Store, name: str, value: object) -> None:
-    entries.set(name, pickle.dumps(value))  # type: ignore[arg-type]  # bytes are fine
+    entries.set(name, json.dumps(value))
 
 
 def _collected(
-    entries: dist.Store, jobs: Sequence[Job], check: Callable[[], None]
-) -> Iterator[tuple[Job, Any]]:
+    entries: dist.Store, jobs: Sequence[Json], check: Callable[[], None]
+) -> Iterator[tuple[Json, Json]]:
     """Lay the jobs out, and yield the results as they come; `check` raises if none will."""
     first = entries.add("dealt", 0) + 1  # a comparison with a budget deals round after round
     entries.add("dealt", len(jobs))
@@ -107,17 +110,17 @@ def _collected(
         _put(entries, f"job {number}", job)
     while waiting:
         for number in [n for n in waiting if entries.check([f"result {n}"])]:
-            result = pickle.loads(entries.get(f"result {number}"))
-            if isinstance(result, MiniftError):
-                raise result
-            yield waiting.pop(number), result
+            outcome = json.loads(entries.get(f"result {number}"))
+            if "error" in outcome:
+                raise MiniftError(outcome["error"])
+            yield waiting.pop(number), outcome["result"]
         check()
         time.sleep(POLL)
 
 
 def _dealt_to_ranks(
-    do: Callable[[Job], Result], jobs: Sequence[Job]
-) -> Iterator[tuple[Job, Result]]:
+    do: Callable[[Json], Json], jobs: Sequence[Json]
+) -> Iterator[tuple[Json, Json]]:
     """The part of the first rank, whose own jobs are done by a thread that lives on."""
     failed: list[BaseException] = []
     entries = store()
@@ -138,8 +141,8 @@ def _dealt_to_ranks(
 
 
 def _dealt_to_children(
-    do: Callable[[Job], Result], jobs: Sequence[Job], processes: int
-) -> Iterator[tuple[Job, Result]]:
+    do: Callable[[Json], Json], jobs: Sequence[Json], processes: int
+) -> Iterator[tuple[Json, Json]]:
     context = multiprocessing.get_context("spawn")
     threads = max(1, torch.get_num_threads() // processes)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
@@ -152,7 +155,7 @@ def _dealt_to_children(
                 if child.exitcode is not None:
                     doing = f"doing {number}"
                     known = entries.check([doing])
-                    job = pickle.loads(entries.get(doing)) if known else "a job"
+                    job = _said(json.loads(entries.get(doing))) if known else "a job"
                     raise MiniftError(
                         f"the process of {job} ended with exit code {child.exitcode} (-9 is most "
                         "often a lack of memory: take fewer --processes); finished runs are kept, "

@@ -7,7 +7,6 @@ Proof    tests/runs/test_describe.py
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,14 +26,8 @@ SHOWN_METHODS = ("full", "head", "bitfit", "bitfit:query,intermediate")
 SHOWN_RESULTS = ("data", "method", "seed", "labels", "metric", "dev", "test", "seconds")
 
 
-def describe(encoder: str | Path, methods: Iterable[str] = SHOWN_METHODS) -> str:
-    """Describe a checkpoint in plain text.
-
-    Args:
-        encoder: anything `load_encoder` takes, or a run folder.
-        methods: methods whose trainable parameters are counted (with a two-class head where
-            the checkpoint has none).
-    """
+def describe(encoder: str | Path) -> str:
+    """Describe a checkpoint or a run folder in plain text, and what methods would train in it."""
     folder = resolve(encoder)
     config, tokenizer = config_from_json(folder / "config.json"), load_tokenizer(encoder)
     head = class_of(folder, HEADS)
@@ -62,7 +55,7 @@ def describe(encoder: str | Path, methods: Iterable[str] = SHOWN_METHODS) -> str
     lines += ["", f"{'part':<12}{'parameters':>14}"]
     lines += [f"{part:<12}{row.elements:>14,}" for part, row in rows.items() if part != "all"]
     lines += [f"{'total':<12}{total:>14,}", "", f"{'method':<28}{'trains':>14}{'share':>10}"]
-    for method in methods:
+    for method in SHOWN_METHODS:
         trained = what_learns(model, set(recipe(method).trainable(model, 1)))["all"].learning
         lines.append(f"{method:<28}{trained:>14,}{trained / total:>10.3%}")
     if (file := folder / "result.json").is_file():

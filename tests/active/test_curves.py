@@ -4,11 +4,10 @@ claim                                                        oracle
 a curve's area is its mean height                            scipy's trapezoid; by hand
 each strategy is tested once, paired by seed, on finished    scipy's paired t test on those areas
 curves only; several are corrected (Holm)
-differences at a count are those of the common seeds         numpy
 labels saved are where the mean curves reach the same score  curves shifted by a known number
 none are claimed where none can be seen                      the same curve twice; noise
 the band is the t interval                                   scipy
-cost, imbalance, missing classes                             sums by hand
+cost, imbalance                                              sums by hand
 every point and band is drawn where its value is             read back from the SVG
 hostile names are shown and not run; names do not overlap    an HTML parser; distances
 """
@@ -25,7 +24,6 @@ from scipy import integrate, stats
 from minift.active.curves import page, plot, sentences, short_text, write_report
 from minift.active.study import (
     area,
-    at_each_count,
     band,
     corrected,
     first_reach,
@@ -62,7 +60,6 @@ def made(advantages=None, seeds=5, noise=0.01, points=10, own_noise=0.004, **cha
                         "strategy": strategy, "seed": seed, "round": number, "labelled": count,
                         "test": float(curve(count) + shift + advantage(count) + wiggle),
                         "imbalance": number + 10 * (strategy == "bald"),
-                        "missing": ["rare"] * ((strategy, seed) == ("bald", 2) and number < 2),
                         "train_seconds": 60.0, "score_seconds": 30.0 * (strategy == "bald"),
                         "query": [] if number == points - 1 else ["x"], **changes,
                     }
@@ -115,20 +112,9 @@ def test_only_seeds_that_both_have_finished_enter_the_whole_curve():
     found = of(rounds)
     assert found.common("bald") == [0, 1, 2, 3]
     assert len(whole_curves(found)["bald"].differences) == 4
-    assert [len(d.differences) for d in at_each_count(found, "bald")] == [5] * 4 + [4] * 6
     text = "\n".join(Reader(html(page(found))).texts)
     assert "1 of 10 curves are not finished yet" in text
     assert re.search(r"\d\d\.\d ± \d\.\d \(4\)", text)
-
-
-def test_differences_at_a_count_are_paired_by_seed():
-    rounds = made()
-    for number, difference in enumerate(at_each_count(of(rounds), "bald")):
-        expected = [
-            scores(rounds, "bald", s)[number] - scores(rounds, "random", s)[number]
-            for s in range(5)
-        ]
-        assert difference.differences == pytest.approx(expected)
 
 
 # --- labels saved ----------------------------------------------------------------------------
@@ -231,15 +217,11 @@ def test_the_band_is_the_t_interval():
     assert band([0.5] * 3) == (0.5, 0.5)
 
 
-def test_cost_imbalance_and_missing_classes_are_those_of_the_rounds():
+def test_cost_and_imbalance_are_those_of_the_rounds():
     text = markdown(page(of(made())))
-    assert "| bald | 10.0 | 5.0 | 15.0 | 75.0 | 5 |" in text
-    assert "| random | 10.0 | 0.0 | 10.0 | 50.0 | 5 |" in text
+    assert "| bald | 10.0 | 5.0 | 75.0 | 5 |" in text
+    assert "| random | 10.0 | 0.0 | 50.0 | 5 |" in text
     assert "| 310 | 3.0 | 13.0 |" in text
-    assert "- bald, seed 2: no example of rare, up to 110 labels" in text
-    never = [{**r, "missing": ["rare"]} for r in made()]
-    assert "random, seed 0: no example of rare, not even at the end" in markdown(page(of(never)))
-    assert "without an example" not in markdown(page(of(made(missing=[]))))
 
 
 def test_the_terminal_gets_the_table_and_the_sentences():

@@ -7,7 +7,7 @@ a number of steps is the same in every round                 the loop's own hist
 a missing class keeps its logit, and is reported             shape; by hand
 freezing reaches the rounds: frozen layers do not move       bit equality after weight decay
 freezing k layers of base leaves total - k * 7,087,872       arithmetic
-the first set is nested by seed, or balanced                 set inclusion; counts by hand
+the first set is nested by seed                              set inclusion
 imbalance is the largest class minus the smallest            by hand
 what is chosen has the highest scores of the pool, by id     scores computed here
 random reads no model; ties, empty pools                      by hand
@@ -36,7 +36,6 @@ from minift.active.loop import (
 from minift.active.streaming import mc_predict, mc_stream
 from minift.bert.config import BertConfig
 from minift.bert.heads import SequenceClassifier
-from minift.data.examples import TextExample
 from minift.errors import MiniftError
 from minift.methods.recipes import recipe
 from minift.runs.evaluate import predict_logits
@@ -175,20 +174,6 @@ def test_the_first_set_is_nested_by_seed_and_known_by_id():
     assert large[:10] == small and len(set(large)) == 30
     assert set(small) <= {e.id for e in pool}
     assert initial_set(pool, 10, seed=4) != small
-
-
-def test_a_balanced_first_set_takes_each_class_in_turn_until_one_is_used_up():
-    pool = [TextExample(str(i), "x", "rare" if i in (7, 31) else "often") for i in range(40)]
-    counts = {}
-    for count in (2, 4, 10):
-        ids = initial_set(pool, count, seed=0, balanced=True)
-        labels = [e.label for e in pool if e.id in ids]
-        assert len(set(ids)) == count
-        counts[count] = (labels.count("rare"), labels.count("often"))
-    assert counts == {2: (1, 1), 4: (2, 2), 10: (2, 8)}
-    assert initial_set(pool, 4, 0, True) != initial_set(pool, 4, 1, True)
-    with pytest.raises(MiniftError, match="no single class to balance"):
-        initial_set(news().train, 4, 0, balanced=True)
 
 
 def test_entities_are_counted_by_type_for_sentences():

@@ -121,12 +121,9 @@ def test_what_a_round_says_of_itself_is_true(unbroken):
                 counts = class_counts(examples, data.labels)
                 assert r["imbalance"] == imbalance(counts)
                 assert r["missing"] == [k for k, v in counts.items() if v == 0]
-                assert 0 <= r["test"] <= 1 and 0 <= r["uncertainty"] <= 1
-                assert len(r["predictions"]) == len(data.train)
-                assert (r["kappa"] is None) <= (r["round"] == 0 or len(set(r["predictions"])) == 1)
+                assert 0 <= r["test"] <= 1
                 assert len(r["scores"]) == len(r["query"])
                 ids += r["query"]
-            assert r["stop"] and "the budget of 16 labels is used up" in r["advice"]
     assert {r["imbalance"] for r in records} != {0}
 
 
@@ -264,7 +261,7 @@ def test_sentences_can_be_simulated(encoder, tmp_path):
     for first, second in zip(records[::2], records[1::2], strict=True):  # random, bald
         assert len({*initial_set(news().train, 3, 0), *first["query"]}) == 8
         assert (first["labelled"], second["labelled"], second["query"]) == (3, 8, [])
-        assert 0 <= first["test"] <= 1 and len(first["predictions"]) > len(news().train)  # words
+        assert 0 <= first["test"] <= 1
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def test_from_texts_to_a_model_that_answers_by_the_commands_that_are_printed(
         capsys, "active", "label", project, "--by", "ada", typed="1\n2\ns\nq\n",
         monkeypatch=monkeypatch,
     )  # fmt: skip
-    assert code == 0 and "saved: 2 labels, 1 skipped\n17 texts still wait" in out
+    assert code == 0 and "saved: 2 labels, 1 skipped\ntexts that still wait: 17" in out
     code, out, _ = run(capsys, "active", "status", project)
     assert code == 0
     for words in (
@@ -134,7 +134,7 @@ def test_problems_go_to_standard_error_and_only_a_useless_file_is_a_failure(proj
     fill(batch, wrong="positiv")
     code, out, error = run(capsys, "active", "import", project, batch)
     assert code == 0 and "recorded: 2 labels" in out and "problems: 1" in out
-    assert "1 text still waits" in out
+    assert "texts that still wait: 1;" in out
     assert error.startswith("problem: ") and "line 2" in error and "positiv" in error
     code, out, _ = run(capsys, "active", "import", project, batch)
     assert code == 0 and "recorded: 0 labels, 0 skipped; on record before: 2" in out
@@ -249,7 +249,7 @@ BAD = [
         r"--pool 99999: give a number from 1 to \d+",
     ),
     (["simulate", "--data", "reviews", "--method", "bitfit+freeze:2"], r"both fill the slot"),
-    (["simulate", "--data", "reviews", "--seeds", "0"], r"--seeds 0: give how many seeds"),
+    (["simulate", "--data", "reviews", "--seeds", "0"], r"--seeds must be one or more"),
 ]
 
 

@@ -103,7 +103,7 @@ TYPED = [
     f"compare {FILES} {FAST} --methods head --seeds 1 --out comparison",
     f"distill --teacher tagger --unlabelled texts.txt {TAGGED} --steps 1 --out student",
     "info encoder --methods",
-    "doctor --encoder tiny --seconds 0",
+    "doctor --seconds 0",
     "demo --encoder encoder --seeds 1",
     "active start --pool texts.txt --labels pos,neg --encoder encoder --steps 1 --out proj",
     "active next proj -n 4",

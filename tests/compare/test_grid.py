@@ -653,7 +653,7 @@ BAD = [
     (["--methods=full,freeze:7"], r'"freeze:7": cannot freeze 7 layers .* the encoder has 2'),
     (["--methods=head+child-d:0.3"], r'"head\+child-d:0.3": there is nothing to select a child'),
     (["--methods=original", "--epochs=1"], r'"original": this schedule needs at least 3 epochs'),
-    (["--seeds=0"], r"seeds must be at least 1, got 0"),
+    (["--seeds=0"], r"seeds must be whole numbers from 0 up, got \[\]"),
     (["--seeds=3,-1"], r"seeds must be whole numbers from 0 up, got \[3, -1\]"),
     (["--labels=0"], r"labels must be whole numbers from 1 up"),
     (["--labels=16,4000"], r"--labels 4000: the training split has 32 examples"),

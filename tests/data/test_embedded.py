@@ -9,16 +9,14 @@ no review is the mirror image of another                  brute-force Jaccard
 the tags of news are valid IOB2                           seqeval.scheme
 the sets are neither trivial nor noise                    scikit-learn; shuffled labels
 plain reviews are easy, the others hard                   scikit-learn
-the sets are in a wheel, and load from inside a zip       setuptools' own build step; a subprocess
+the sets are in a wheel                                   setuptools' own build step; a subprocess
 """
 
 import json
-import os
 import random
 import re
 import subprocess
 import sys
-import zipfile
 from collections import Counter, defaultdict
 from itertools import pairwise
 from pathlib import Path
@@ -415,27 +413,3 @@ def test_setuptools_puts_every_file_of_the_sets_into_a_wheel(tmp_path):
     built = {path.name for path in (copy / "out" / "lib" / "minift" / "data" / "sets").iterdir()}
     assert built == names
     assert len(names) == 8
-
-
-def test_the_sets_load_from_a_package_inside_a_zip_file(tmp_path):
-    package = MODULE.parents[1]
-    archive = tmp_path / "minift.zip"
-    with zipfile.ZipFile(archive, "w") as target:
-        target.writestr("minift/__init__.py", "")
-        for path in [package / "errors.py", *(package / "data").rglob("*")]:
-            if path.is_file() and path.suffix != ".pyc":
-                target.write(path, f"minift/{path.relative_to(package).as_posix()}")
-    code = (
-        "from minift.data.embedded import __file__, load_embedded\n"
-        "print(__file__)\n"
-        "print(*(len(load_embedded(name).train) for name in ('reviews', 'news')))"
-    )
-    run = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": str(archive)},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    expected = [str(archive / "minift" / "data" / "embedded.py"), "1360 501"]
-    assert run.stdout.split("\n")[:2] == expected, run.stderr

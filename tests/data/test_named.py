@@ -261,15 +261,6 @@ def test_glue_pairs_keep_their_quotes_and_have_no_labelled_test(small, name):
     assert (dataset.dev, dataset.test) == (dataset.train, ())
 
 
-def test_wnli_has_named_labels_and_refuses_a_third(small):
-    header = b"index\tsentence1\tsentence2\tlabel\n"
-    rows = header + b"0\tIt fell.\tIce fell.\t1\n1\tIt fell.\tSnow fell.\t0\n"
-    dataset = small("wnli", rows, rows)
-    assert [example.label for example in dataset.train] == ["entailment", "not_entailment"]
-    with pytest.raises(MiniftError, match=r'train\.tsv: line 4: the label "2" is not one of'):
-        small("wnli", rows + b"2\ta\tb\t2\n", rows)
-
-
 MRPC_HEADER = "\ufeffQuality\t#1 ID\t#2 ID\t#1 String\t#2 String\r\n".encode()
 MRPC_TRAIN = MRPC_HEADER + (
     b'1\t11\t12\tHe said "go\tHe went\r\n0\t13\t14\tA\tB\r\n1\t15\t16\tC\tD\r\n'
@@ -293,18 +284,6 @@ def test_mrpc_refuses_odd_rows_and_a_listed_pair_that_is_not_there(small):
         small("mrpc", MRPC_TRAIN + b"2\t1\t2\ta\tb\n1\t1\t2\ta\n", b"13\t14\n", MRPC_TEST)
     with pytest.raises(MiniftError, match=r"dev_ids\.tsv: .*train\.txt has no pair 14-13"):
         small("mrpc", MRPC_TRAIN, b"14\t13\n", MRPC_TEST)
-
-
-def test_sst5_takes_the_label_of_the_root_and_the_leaves_in_their_order(small):
-    tree = "(4 (2 It) (4 (3 (2 's) (1 (2 not) (2 caf\u00e9))) (2 -LRB-)))\n"
-    dataset = small("sst5", (tree + "(0 (1 Bad) (2 .))\n").encode(), tree.encode(), tree.encode())
-    assert dataset.train == (
-        TextExample("1", "It 's not caf\u00e9 -LRB-", "very positive"),
-        TextExample("2", "Bad .", "very negative"),
-    )
-    assert dataset.labels[2] == "neutral" and len(dataset.labels) == 5
-    with pytest.raises(MiniftError, match=r"train\.txt: line 2: .*expected a tree, got '5 Bad'"):
-        small("sst5", (tree + "5 Bad\n").encode(), tree.encode(), tree.encode())
 
 
 def test_trec_is_latin_1_and_has_the_six_coarse_classes(small):

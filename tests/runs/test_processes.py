@@ -431,7 +431,9 @@ def test_a_killed_run_of_two_processes_resumes_to_the_same_bytes(encoder, tmp_pa
 
 def test_more_processes_than_examples_are_refused(monkeypatch):
     monkeypatch.setattr(processes, "_world", processes.World(0, 4))
-    with pytest.raises(MiniftError, match=r"4 processes would share 3 examples a step.*at most 3"):
+    with pytest.raises(
+        MiniftError, match=r"4 processes would share 3 examples per step.*at most 3"
+    ):
         processes.require_enough(3)
     processes.require_enough(4)
 

@@ -148,7 +148,7 @@ measured(asleep=accuracy(asleep), asleep_f1=f1(asleep), entities=entities)
 # ```
 #
 # ```python minift/data/tags.py:spans_strict
-#     return [chunk.span for chunk in _cut(_checked(tags), "iob2") if not chunk.fault]
+#     return [span for span, fault in _cut(_checked(tags), "iob2") if not fault]
 # ```
 
 # %%

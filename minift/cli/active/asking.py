@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minift.cli import options
@@ -11,19 +10,10 @@ from minift.cli import options
 if TYPE_CHECKING:
     from minift.active.loop import Asking
 
+PROJECT = "folder that minift active start has made"
+STEPS = "optimizer steps of each training (default: the method's epochs)"
 POOL = "texts: .txt with one per line, CSV, TSV, JSONL or a token file; labels are ignored"
 STRATEGIES = "bald, batch_bald, entropy, margin, least_confidence or random"
-
-
-def add_project(parser: options.Parser) -> None:
-    """Add the project."""
-    parser.add_argument("project", type=Path, help="folder that minift active start has made")
-
-
-def add_steps(parser: options.Parser) -> None:
-    """Add the length of each training."""
-    help = "optimizer steps of each training (default: the method's epochs)"
-    parser.add_argument("--steps", type=int, metavar="N", help=help)
 
 
 def add_asking(parser: options.Parser) -> None:

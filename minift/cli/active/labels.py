@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from minift.cli import options
-from minift.cli.active.asking import add_asking, add_project, asking
+from minift.cli.active.asking import PROJECT, add_asking, asking
 from minift.errors import MiniftError
 
 HOW = {
@@ -23,7 +23,7 @@ def add(commands: options.Commands) -> None:
     help = "choose the next texts and write them to a file"
     parser = options.command(commands, "next", run_next, help)
     add = parser.add_argument
-    add_project(parser)
+    add("project", type=Path, help=PROJECT)
     add("-n", type=int, default=20, metavar="N", help="how many texts to choose")
     help = "csv, labelstudio, doccano, argilla or conll (default: csv; for tagging conll)"
     add("--format", help=help)
@@ -38,7 +38,7 @@ def add(commands: options.Commands) -> None:
     help = "put the answers of a file on record"
     parser = options.command(commands, "import", run_import, help)
     add = parser.add_argument
-    add_project(parser)
+    add("project", type=Path, help=PROJECT)
     add("file", type=Path, help="a batch file, filled in, or what a labelling tool exported")
     add("--format", help="format, where suffix and content do not tell")
     help = "take also answers that this person has given before and corrected since"
@@ -48,7 +48,7 @@ def add(commands: options.Commands) -> None:
     help = "label in the terminal, one key per text"
     parser = options.command(commands, "label", run_label, help)
     add = parser.add_argument
-    add_project(parser)
+    add("project", type=Path, help=PROJECT)
     _add_person(parser)
     add("-n", type=int, metavar="N", help="choose N texts first, if none waits")
     help = "show the model's guess; off by default, because people tend to follow it"
@@ -87,8 +87,8 @@ def run_next(arguments: options.Arguments) -> None:
     )
     for note in asked.notes:
         print(f"note: {note}")
-    texts = "1 text" if len(asked.ids) == 1 else f"{len(asked.ids)} texts"
-    print(f"{texts} to label, round {asked.round}: {asked.path}")
+    many = "" if len(asked.ids) == 1 else "s"
+    print(f"{len(asked.ids)} text{many} to label, round {asked.round}: {asked.path}")
     if asked.path is not None:
         print(f"next: {HOW.get(asked.path.suffix, 'label it')}, then:")
         print(f"  {options.suggested('active', 'import', arguments.project, asked.path)}")
@@ -130,8 +130,6 @@ def run_label(arguments: options.Arguments) -> None:
 
     folder, count = arguments.project, arguments.n
     state, _, _ = read_state(load_project(folder))
-    if not state.waiting and state.pool and count is None and sys.stdin.isatty():
-        count = _ask_for_number()
     if not state.waiting and count is not None:
         device = options.device(arguments)
         asked = ask(folder, count, asking(arguments), write=False, device=device, progress=True)
@@ -142,17 +140,8 @@ def run_label(arguments: options.Arguments) -> None:
     _what_next(folder, tally.waiting)
 
 
-def _ask_for_number() -> int:
-    while True:
-        typed = input("No text waits. How many shall be chosen now? [20] ").strip() or "20"
-        if typed.isdecimal() and int(typed) > 0:
-            return int(typed)
-        print(f"{typed!r} is not a number of texts; type one, or press Ctrl-C to leave")
-
-
 def _what_next(project: Path, waiting: int) -> None:
-    if not waiting:
+    if waiting:
+        print(f"texts that still wait: {waiting}; {options.suggested('active', 'label', project)}")
+    else:
         print(f"no text waits; next: {options.suggested('active', 'next', project, '-n', 20)}")
-        return
-    wait = "1 text still waits" if waiting == 1 else f"{waiting} texts still wait"
-    print(f"{wait}: {options.suggested('active', 'label', project)}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from minift.cli import options
-from minift.cli.active.asking import POOL, add_project, add_steps
+from minift.cli.active.asking import POOL, PROJECT, STEPS
 from minift.speed.precision import require_precision
 
 if TYPE_CHECKING:
@@ -27,14 +27,14 @@ def add(commands: options.Commands) -> None:
     add("--task", choices=choices, default="classification", help=help)
     add("--out", type=Path, required=True, metavar="FOLDER", help="the new project")
     options.add_model(parser)
-    add_steps(parser)
-    options.add_seed(parser)
+    add("--steps", type=int, metavar="N", help=STEPS)
+    add("--seed", type=int, default=0, help=options.SEED)
     options.add_reading(parser, "format", "text", "text_b")
 
     help = "how many labels, how balanced, and whether to stop"
     parser = options.command(commands, "status", run_status, help)
     add = parser.add_argument
-    add_project(parser)
+    add("project", type=Path, help=PROJECT)
     help = "say what 100 more labels may bring (trains 16 models)"
     add("--forecast", action="store_true", help=help)
     add("--budget", type=int, metavar="N", help="number of labels that you can afford in all")
@@ -42,7 +42,7 @@ def add(commands: options.Commands) -> None:
 
     help = "train on all labels, into a run folder"
     parser = options.command(commands, "train", run_train, help)
-    add_project(parser)
+    parser.add_argument("project", type=Path, help=PROJECT)
     help = "run folder (default: a new one in PROJECT/runs)"
     parser.add_argument("--out", type=Path, metavar="RUN", help=help)
     options.add_device(parser, learns=True)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from minift.cli import options
-from minift.cli.active.asking import STRATEGIES, add_mc_dropout, add_steps
+from minift.cli.active.asking import STEPS, STRATEGIES, add_mc_dropout
 from minift.data.examples import Dataset
 from minift.errors import MiniftError
 from minift.methods.recipes import recipe
@@ -28,7 +28,7 @@ def add(commands: options.Commands) -> None:
     add("--query", type=int, default=100, metavar="N", help="texts that are chosen each time")
     options.add_seeds(parser)
     options.add_model(parser)
-    add_steps(parser)
+    add("--steps", type=int, metavar="N", help=STEPS)
     add_mc_dropout(parser)
     help = "folder of the report; an unfinished simulation is resumed there"
     add("--out", type=Path, metavar="FOLDER", help=help)
@@ -42,12 +42,10 @@ def run(arguments: options.Arguments) -> None:
     from minift.active.loop import Learner
     from minift.active.simulate import Plan, simulate
 
-    method, seeds = recipe(arguments.method), arguments.seeds
-    if len(seeds) == 1 and seeds[0] < 1:
-        raise MiniftError(f"--seeds {seeds[0]}: give how many seeds, at least 1, or which: 0,1,2")
+    method = recipe(arguments.method)
     plan = Plan(
         strategies=tuple(arguments.strategies.split(",")),
-        seeds=tuple(range(seeds[0]) if len(seeds) == 1 else seeds),
+        seeds=arguments.seeds,
         rounds=arguments.rounds,
         query=arguments.query,
         initial=arguments.initial,

@@ -44,10 +44,7 @@ def read_text(path: str | Path) -> list[tuple[int, str]]:
 
 
 def stream_text(path: str | Path) -> Iterator[tuple[int, str]]:
-    """Yield what `read_text` returns, one line in memory at a time.
-
-    A fault is raised where it is met, and that the file is empty at its end.
-    """
+    """Yield what `read_text` returns, line by line; a fault is raised where it is met."""
     for number, line in enumerate(raw_lines(Path(path)), start=1):
         yield number, line.removesuffix("\n").removesuffix("\r")
 
@@ -58,10 +55,7 @@ def decode(path: Path) -> str:
 
 
 def raw_lines(path: Path) -> Iterator[str]:
-    """Yield the lines of a UTF-8 file, or of standard input if `path` is "-", with their ends.
-
-    Raises as `stream_text`, but standard input may be empty.
-    """
+    """Yield the lines, with their ends, of a UTF-8 file, or of standard input, even if empty."""
     offset, empty = 0, path != STANDARD_INPUT
     try:
         with path.open("rb") if empty else nullcontext(sys.stdin.buffer) as file:
@@ -98,7 +92,6 @@ def _decoded(data: bytes, path: Path, number: int, offset: int) -> str:
     if number > 1:
         return line
     if not line.endswith("\n") and line.strip() and "\r" in line.rstrip("\r"):
-        raise MiniftError(
-            f"{_name(path)}: lines end in a lone carriage return; convert them to newlines"
-        )
+        what = "lines end in a lone carriage return; convert them to newlines"
+        raise MiniftError(f"{_name(path)}: {what}")
     return line.removeprefix("\ufeff")

@@ -14,7 +14,6 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from reprlib import repr as short
@@ -51,17 +50,6 @@ SUFFIXES = {
 MANY_CLASSES = 20  # more different integers than that may be amounts rather than classes
 
 
-@dataclass(frozen=True)
-class _Content:
-    """A file as read; `lines` has, for each example, the line of its label or of each tag."""
-
-    path: Path
-    examples: tuple[Example, ...]
-    lines: tuple[tuple[int, ...], ...]
-    scheme: Scheme | None
-    notes: tuple[str, ...]
-
-
 def read_examples(
     path: str | Path,
     *,
@@ -87,16 +75,10 @@ def read_examples(
             the scheme are kept as the CoNLL script counts them, and counted in a note.
         labels: the labels a model knows; any other is a fault. None allows all.
         notes: a list that gets what was noticed and need not be fixed, if given.
-
-    Raises:
-        MiniftError: one error for all the faults of the file.
     """
-    content = _read(path, format, text, text_b, label, task, scheme, require_labels)
-    if labels is not None:
-        refuse(content.path, _unknown_labels(content, labels))
-    if notes is not None:
-        notes += [f"{content.path.name}: {note}" for note in content.notes]
-    return content.examples
+    return _read(
+        path, format, text, text_b, label, task, scheme, require_labels, labels or (), notes
+    )[0]
 
 
 def read_dataset(
@@ -123,31 +105,28 @@ def read_dataset(
             as 2.75 while `task` is None.
     """
     read = partial(_read, format=format, text=text, text_b=text_b, label=label)
-    first = read(train, task=task, scheme=scheme)
-    if isinstance(first.examples[0], TaggedExample):
+    path, notes = Path(train), list[str]()
+    examples, scheme = read(path, task=task, scheme=scheme, notes=notes)
+    if isinstance(examples[0], TaggedExample):
         task = "tagging"
     elif task is None:
         task = "classification"
-        _refuse_amounts(first)
-    labels = label_order(first.examples, task)
+        _refuse_amounts(path, examples)
+    labels = label_order(examples, task)
     if task != "regression" and len(labels) < 2:
-        raise MiniftError(f"{first.path}: every label is {short(labels[0])}; expected two or more")
+        raise MiniftError(f"{path}: every label is {short(labels[0])}; expected two or more")
 
-    contents = {"train": first}
-    for split, path in (("dev", dev), ("test", test)):
-        if path is not None:
-            contents[split] = read(path, task=task, scheme=first.scheme, required=split == "dev")
-    for content in contents.values():
-        unknown = _unknown_labels(content, labels) if labels else []
-        refuse(content.path, [*unknown, *_unlike(content, first)])
-
-    splits = {split: content.examples for split, content in contents.items()}
-    notes = [f"{content.path.name}: {n}" for content in contents.values() for n in content.notes]
-    notes += _class_notes(first.examples) if task == "classification" else []
-    notes += overlap_notes(**splits)
-    name = name or first.path.stem
-    dev_part, test_part = splits.get("dev", ()), splits.get("test", ())
-    return Dataset(name, task, labels, first.examples, dev_part, test_part, notes=tuple(notes))
+    splits: dict[str, tuple[Example, ...]] = {"dev": (), "test": ()}
+    for split, other in (("dev", dev), ("test", test)):
+        if other is not None:
+            splits[split], _ = read(
+                other, task=task, scheme=scheme, required=split == "dev", labels=labels, notes=notes
+            )
+            _refuse_unlike(Path(other), splits[split], path, examples)
+    notes += _class_notes(examples) if task == "classification" else []
+    notes += overlap_notes(examples, **splits)
+    parts = examples, splits["dev"], splits["test"]
+    return Dataset(name or path.stem, task, labels, *parts, notes=tuple(notes))
 
 
 def label_order(train: tuple[Example, ...], task: Task) -> tuple[str, ...]:
@@ -191,48 +170,58 @@ def _read(
     task: Task | None,
     scheme: Scheme | None,
     required: bool = True,
-) -> _Content:
+    labels: Sequence[str] = (),
+    notes: list[str] | None = None,
+) -> tuple[tuple[Example, ...], Scheme | None]:
     """Read a file of any format, or raise one error with all its faults."""
-    for name, value, known in (("task", task, Task), ("scheme", scheme, Scheme)):
-        if value is not None:
-            require_known(name, value, get_args(known))
+    if task is not None:
+        require_known("task", task, get_args(Task))
+    if scheme is not None:
+        require_known("scheme", scheme, get_args(Scheme))
     path, problems = Path(path), Problems()
     format = format_of(path, format)
     rows = list(TABLES[format](path, problems)) if format in TABLES else []
-    found = columns_of(rows)
-    words = has_words(path, format, found, task)
+    columns = columns_of(rows)
+    words = has_words(path, format, columns, task)
     if task == "tagging" and not words:
         problems.append((0, 'tagging needs a token file, or JSONL with "words", "tags"'))
         refuse(path, problems)
 
     examples: Sequence[Example] = ()
-    notes: list[str] = []
+    noticed: list[str] = []
     if words:
         if format == "conll":
             sentences = parse_sentences(read_text(path), problems, text, label, required)
         else:
-            sentences = [
-                *json_sentences(rows, found, problems, label=label or "tags", required=required)
-            ]
+            sentences = [*json_sentences(rows, columns, problems, label or "tags", required)]
         lines = [sentence.lines for sentence in sentences]
-        examples, scheme, notes = tagged_examples(sentences, scheme, problems)
+        examples, scheme, noticed = tagged_examples(sentences, scheme, problems)
     else:
         lines = [(line,) for line, _ in rows]
-        label = label or next((name for name in LABEL_COLUMNS if name in found), "label")
-        texts = choose_columns(found, problems, text, text_b, label if required else None)
+        label = label or next((name for name in LABEL_COLUMNS if name in columns), "label")
+        texts = choose_columns(columns, problems, text, text_b, label if required else None)
         if not any(line == 0 for line, _ in problems):
             numeric = task == "regression"
-            read = text_examples(
-                rows, found, texts, problems, label=label, required=required, numeric=numeric
-            )
+            read = text_examples(rows, columns, problems, texts, label, required, numeric)
             examples = [example for _, example in read if example]
     problems += repeated_ids(zip((line[0] for line in lines), examples))
     if not problems and not examples:
         problems.append((0, "there are no examples in it"))
     refuse(path, problems)
+    known = {None, *labels}
+    given = [e.tags or () if isinstance(e, TaggedExample) else (e.label,) for e in examples]
+    problems += [
+        (line, f'the label "{label}" is not one of training{nearest(str(label), labels)}')
+        for found, places in zip(given, lines)
+        for label, line in zip(found, places)
+        if labels and label not in known
+    ]
+    refuse(path, problems)
     if unlabelled := sum(not is_labelled([example]) for example in examples):
-        notes.append(f"{unlabelled} of {len(examples)} examples have no label")
-    return _Content(path, tuple(examples), tuple(lines), scheme, tuple(notes))
+        noticed.append(f"{unlabelled} of {len(examples)} examples have no label")
+    if notes is not None:
+        notes += [f"{path.name}: {note}" for note in noticed]
+    return tuple(examples), scheme
 
 
 def format_of(path: Path, format: str | None, plain: tuple[str, ...] = ()) -> str:
@@ -267,38 +256,28 @@ def repeated_ids(examples: Iterable[tuple[int, Example | None]]) -> Problems:
     ]
 
 
-def _refuse_amounts(content: _Content) -> None:
+def _refuse_amounts(path: Path, examples: Sequence[Example]) -> None:
     """Ask for the task where all labels are numbers and some have a fraction, such as 2.75."""
     try:
-        numbers = {label: float(label) for label in gold_classes(content.examples)}
+        numbers = {label: float(label) for label in gold_classes(examples)}
     except ValueError:
         return
     if fractions := [label for label, n in numbers.items() if math.isfinite(n) and n % 1]:
         raise MiniftError(
-            f"{content.path}: labels such as {fractions[0]} may be amounts: pass "
+            f"{path}: labels such as {fractions[0]} may be amounts: pass "
             "--task regression, or --task classification if each number is a class"
         )
 
 
-def _unknown_labels(content: _Content, labels: Sequence[str]) -> Problems:
-    """Name each label that is not among `labels`, with its line."""
-    given = [e.tags or () if isinstance(e, TaggedExample) else (e.label,) for e in content.examples]
-    rows = [row for found, lines in zip(given, content.lines) for row in zip(found, lines)]
-    known = {None, *labels}
-    return [
-        (line, f'the label "{label}" is not one of training{nearest(str(label), labels)}')
-        for label, line in rows
-        if label not in known
-    ]
-
-
-def _unlike(content: _Content, train: _Content) -> Problems:
-    """Find a file of single texts beside a training file of pairs, or the other way round."""
-    pairs = [getattr(c.examples[0], "text_b", None) is not None for c in (train, content)]
-    if pairs[0] == pairs[1]:
-        return []
-    has = "pairs of texts" if pairs[0] else "single texts"
-    return [(0, f'{train.path.name} has {has}, this file has not; name the column "text_b"')]
+def _refuse_unlike(
+    path: Path, examples: Sequence[Example], train_path: Path, train: Sequence[Example]
+) -> None:
+    """Refuse single texts beside a training file of pairs, or the other way round."""
+    pairs, here = (getattr(e[0], "text_b", None) is not None for e in (train, examples))
+    if pairs != here:
+        has = "pairs of texts" if pairs else "single texts"
+        what = f'{train_path.name} has {has}, this file has not; name the column "text_b"'
+        refuse(path, [(0, what)])
 
 
 def _class_notes(train: tuple[Example, ...]) -> list[str]:

@@ -136,10 +136,9 @@ def choose_columns(
 
 def text_examples(
     rows: Iterable[Row],
-    found: list[str],
-    texts: tuple[str, ...],
+    columns: list[str],
     problems: Problems,
-    *,
+    texts: tuple[str, ...],
     label: str | None = None,
     required: bool = False,
     numeric: bool = False,
@@ -149,7 +148,7 @@ def text_examples(
     """Yield (line, example) of each row; of no use once `problems` has grown.
 
     Args:
-        found, texts: all columns of the file, and those of the text or of both.
+        columns, texts: all columns of the file, and those of the text or of both.
         label: column of the label; None does not look at labels.
         required: a missing label is a fault; otherwise the label is None.
         numeric: labels become finite floats; otherwise strings.
@@ -164,16 +163,15 @@ def text_examples(
         faults: list[str] = []
         one, *second = [_text(value, name, faults) for value, name in zip(values, texts)]
         given = _label(row.get(label), required, numeric, faults) if label else None
-        id_ = _id(found, row, line if by_line else number, faults)
+        id_ = _id(columns, row, line if by_line else number, faults)
         problems += [(line, fault) for fault in faults]
         yield line, TextExample(id_, one, given, *second)
 
 
 def json_sentences(
     rows: Iterable[Row],
-    found: list[str],
+    columns: list[str],
     problems: Problems,
-    *,
     label: str | None = None,
     required: bool = False,
     by_line: bool = False,
@@ -192,7 +190,7 @@ def json_sentences(
         elif tags is not None and not (_are_strings(tags) and len(tags) == len(words)):
             faults.append(f'"{label}" must be a list of {len(words)} strings, got {short(tags)}')
         kept = tuple(tags) if _are_strings(tags) and not faults else None
-        id_ = _id(found, row, line if by_line else number, faults)
+        id_ = _id(columns, row, line if by_line else number, faults)
         problems += [(line, fault) for fault in faults]
         yield Sentence(id_, tuple(words), kept, (line,) * len(words))
 

@@ -75,9 +75,6 @@ def read_texts(
         text, text_b: as in `read_examples`.
         allow_blank: a row of a table without a text is a blank one; otherwise it is a fault.
             Blank lines of text are always allowed.
-
-    Raises:
-        MiniftError: one error for all the faults of the file.
     """
     path, problems = Path(path), Problems()
     format = format_of(path, format, PLAIN)
@@ -107,7 +104,7 @@ def read_texts(
                 sentences = json_sentences(rows, found, problems, by_line=True)
                 return ((s.lines[0], TaggedExample(s.id, s.words)) for s in sentences)
             return text_examples(
-                rows, found, names, problems, by_line=True, allow_blank=allow_blank
+                rows, found, problems, names, by_line=True, allow_blank=allow_blank
             )
 
         texts = Texts(path, None, not {"tags", *LABEL_COLUMNS}.isdisjoint(found), read)
