@@ -94,18 +94,16 @@ def _checked(probabilities: Tensor) -> Tensor:
 def batch_bald(
     probabilities: Tensor, count: int, seed: int, configurations: int = 1024, chunk: int = 4096
 ) -> tuple[list[int], list[float]]:
-    """Choose texts that tell most *together*: near-duplicates are not worth two labels.
+    """Choose `count` texts that tell most *together*: near-duplicates are not worth two labels.
 
     Args:
         probabilities: (passes, texts, classes) of `mc_predict(..., consistent=True)`; the passes
             must be the same networks for all texts, or there is nothing joint to measure.
-        count: texts to choose.
         seed: for ties and for sampled configurations.
         configurations: joint labels of the chosen texts that are kept.
         chunk: how many texts are tried at once, to bound memory.
 
-    Returns:
-        Indices in the order of choice, and for each what it added, in nats.
+    Returns indices in the order of choice, and for each what it added, in nats.
     """
     draws = _checked(probabilities).transpose(0, 1)  # (texts, passes, classes)
     generator = torch.Generator().manual_seed(seed)

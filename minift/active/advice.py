@@ -107,8 +107,11 @@ def advise(looks: Sequence[Look], budget: int | None = None, labelled: int | Non
         )
     if reasons:
         return Advice(True, tuple(reasons), tuple(warnings))
-    known = f"mean entropy {last.uncertainty:.3f} of the largest possible, mean kappa of the last "
-    known += f"models {agreement:.3f}"
-    if math.isnan(agreement):
-        known = "no two models yet whose predictions could be compared"
+    known = "nothing says that more labels would not pay"
+    if models:
+        known = f"mean entropy {last.uncertainty:.3f} of the largest possible, "
+        if agreement == agreement:
+            known += f"mean kappa of the last models {agreement:.3f}"
+        else:
+            known += "and no two models yet whose predictions could be compared"
     return Advice(False, (f"continue: {known}",), tuple(warnings))

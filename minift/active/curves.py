@@ -79,10 +79,7 @@ def sentences(study: Study) -> list[str]:
 def saved_sentence(study: Study, strategy: str, advantage: float) -> str:
     """Say how many labels a strategy saves at its end.
 
-    Args:
-        study: the rounds.
-        strategy: which.
-        advantage: of its whole curve, 0 where none can be seen; a saving must agree with it.
+    A saving must agree with the `advantage` of the whole curve, which is 0 where none can be seen.
     """
     saved = labels_saved(study, strategy)
     if saved is None:
@@ -177,15 +174,15 @@ def page(study: Study) -> list[Block]:
     planned = len(study.strategies) * seeds
     missing = planned - sum(len(study.finished(strategy)) for strategy in study.strategies)
     intro = (
-        f"{', '.join(study.strategies)}; {seeds} seed{'s' * (seeds > 1)}; "
-        f"{_count(study, 0)} to {_count(study, study.rounds[-1])} labels; encoder "
-        f"{setup.get('encoder', '?')}, method {setup.get('method', '?')}, "
-        f"{setup.get('head', 'linear')} head. Scores are {study.metric} in points (hundredths) on "
-        f"the {setup.get('test_examples', 0):,} test examples, which steer nothing."
+        f"{', '.join(study.strategies)}; seeds: {seeds}; {_count(study, 0)} to "
+        f"{_count(study, study.rounds[-1])} labels. Scores are {study.metric} in points "
+        f"(hundredths) on the {setup.get('test_examples', 0):,} test examples, which steer nothing."
     )
     if missing:
         intro += f" {missing} of {planned} curves are not finished yet."
-    blocks: list[Block] = [
+    tested: list[Block] = [Heading(f"Difference to {REFERENCE}, in points"), tests_table(study)]
+    hidden = ("event", "n", "check", "format")
+    return [
         Heading(f"Does asking pay on {setup.get('data', 'these data')}?", 1),
         Paragraph(intro),
         Bullets(tuple(_capital(text) + "." for text in sentences(study))),
@@ -193,23 +190,17 @@ def page(study: Study) -> list[Block]:
         Heading(f"{_capital(study.metric)}, in points"),
         Paragraph("Mean ± standard deviation over the seeds; (n) where only n seeds are there."),
         scores_table(study),
-    ]
-    if study.others:
-        blocks += [
-            Heading(f"Difference to {REFERENCE} over the whole curve, seed by seed, in points"),
-            tests_table(study),
-        ]
-    blocks += [
+        *(tested if study.others else []),
         Heading("Cost, in minutes"),
         cost_table(study),
         Heading("Class imbalance: largest minus smallest class"),
         Paragraph("Of the labelled examples; mean over the seeds."),
         imbalance_table(study),
+        Heading("How to read this"),
+        Bullets(NOTES),
+        Heading("Settings"),
+        Bullets(tuple(f"{k}: {v}" for k, v in setup.items() if k not in hidden)),
     ]
-    hidden = ("event", "n", "check", "format")
-    shown = tuple(f"{k}: {v}" for k, v in setup.items() if k not in hidden)
-    blocks += [Heading("How to read this"), Bullets(NOTES), Heading("Settings"), Bullets(shown)]
-    return blocks
 
 
 def short_text(rounds: Sequence[dict[str, Any]], setup: dict[str, Any] | None = None) -> str:

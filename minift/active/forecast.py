@@ -181,8 +181,7 @@ def extrapolate(
     Args:
         sizes: numbers of training texts, ascending; at least 3.
         scores: (folds, sizes), at most 1; at least 3 folds.
-        more: labels that would be added.
-        seed: of the interval.
+        more, seed: labels that would be added; of the interval.
         now: labels that there are; None: the largest size.
 
     A law that only rises gives no gain below 0.

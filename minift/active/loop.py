@@ -124,14 +124,8 @@ class Learner:
     ) -> FineTuned:
         """Train on the labelled texts, without a validation split.
 
-        Args:
-            labelled: the training examples.
-            seeds: the random streams.
-            warm: a model to continue from instead of the pretrained weights; it is changed.
-            cache: see `states`; the model keeps it for its answers.
-
-        Raises:
-            MiniftError: if nothing is labelled, or the method cannot do without validation.
+        A `warm` model is continued, and so changed, instead of the pretrained weights; the `cache`
+        is that of `states`, and the model keeps it for its answers.
         """
         tuned = warm or self.build(seeds)
         if cache is not None and cache.fits(tuned.model):  # not so if `warm` has moved on
@@ -142,11 +136,8 @@ class Learner:
     def states(self, folder: str | Path | None = None) -> PrefixCache | None:
         """Compute what frozen layers make of the training and test texts, for all rounds and seeds.
 
-        Args:
-            folder: for states too large for memory (see `PrefixCache`).
-
-        Returns:
-            None where no layer is frozen, or the frozen ones have dropout.
+        States too large for memory go to `folder`. None where no layer is frozen, or the frozen
+        ones have dropout.
         """
         settings, tuned = self.recipe.settings, self.build(Seeds.all(0))
         select(tuned.model, self.recipe.trainable)
@@ -187,8 +178,7 @@ def choose(
     """Choose the texts to be labelled next.
 
     Args:
-        asking: by which strategy.
-        tuned: the model of this round; "random" does without.
+        asking, tuned: by which strategy, and the model of this round; "random" does without.
         pool: texts nobody was asked about; labels are not read.
         budget: how many texts to ask for; all there are, if there are fewer.
         seed: for masks, the random baseline, and ties.

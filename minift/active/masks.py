@@ -60,16 +60,9 @@ def _shifted(numbers: Tensor, places: int) -> Tensor:
 
 
 def keyed_mask(row_keys: Tensor, columns: int, probability: float, dtype: torch.dtype) -> Tensor:
-    """Draw the mask of each row from the row's own stream.
+    """Draw the mask of each row from the row's own stream; a longer row begins like a shorter one.
 
-    Args:
-        row_keys: (...) one key per row.
-        columns: elements of a row; a longer row begins like a shorter one.
-        probability: share of elements that are zeroed.
-        dtype: of the mask.
-
-    Returns:
-        (..., columns): 0, or 1 / (1 - probability).
+    row_keys (...) -> (..., columns): 0 with this probability, or 1 / (1 - probability).
     """
     fours = torch.arange((columns + 3) // 4, device=row_keys.device)
     numbers = derive(row_keys.unsqueeze(-1), fours)  # (..., columns / 4)

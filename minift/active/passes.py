@@ -33,16 +33,10 @@ def batches(
 ) -> Iterator[tuple[list[int], Batch, int]]:
     """Yield the items batch by batch, with all computed that no pass changes.
 
-    Args:
-        model: in the modes in which it samples, without gradients.
-        items: model inputs.
-        lowest: depth of the lowest site that samples (see `Site`).
-        passes: that will be made over each batch.
-        tokens: size of a batch (see `by_length`).
-        cache: see `mc_logits`.
+    The model is in the modes in which it samples; `lowest` is the depth of the lowest site that
+    does (see `Site`); `passes` will be made over each batch; the rest is as for `mc_logits`.
 
-    Yields:
-        The places of some items, their batch, and how many rows of it each pass computes.
+    Yields the places of some items, their batch, and how many rows of it each pass computes.
     """
     device = next(model.parameters()).device
     below = min(lowest - 1, len(encoder_of(model).layers))  # layers; -1: not even the embeddings

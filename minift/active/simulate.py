@@ -9,18 +9,15 @@ Differs  The random baseline draws from the same pool as the others, and the see
 Proof    tests/active/test_simulate.py
 
     simulation.jsonl   the setup, then one line per round: texts, scores, test score
-    curves.csv         strategy, seed, labelled, test, and more columns
     report.html, .md   curves, differences to random, labels saved, cost (see curves.py)
 """
 
 from __future__ import annotations
 
-import csv
 import functools
-import io
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -41,10 +38,10 @@ from minift.active.loop import (
 )
 from minift.active.mc_dropout import Layers, lowest_depth
 from minift.checkpoints.weights import weights_digest
-from minift.data.examples import Dataset, Example, is_labelled
+from minift.data.examples import Dataset, is_labelled
 from minift.data.metrics import headline
 from minift.errors import MiniftError, require
-from minift.files import atomic_write, digest
+from minift.files import digest
 from minift.journal import Journal, open_journal
 from minift.runs.tuned import FineTuned
 from minift.speed.prefix import PrefixCache
@@ -52,10 +49,6 @@ from minift.training.loop import Seeds
 from minift.version import __version__
 
 FORMAT = 2  # of simulation.jsonl; before there were numbers, other random streams were drawn
-COLUMNS = (
-    *("strategy", "seed", "labelled", "test", "round", "imbalance"),
-    *("train_seconds", "score_seconds"),
-)
 
 
 @dataclass(frozen=True)
@@ -100,7 +93,7 @@ def simulate(
         progress: show a bar on standard error.
 
     Returns:
-        One record per round (see `COLUMNS` and simulation.jsonl).
+        One record per round, as in simulation.jsonl.
 
     Raises:
         MiniftError: if the data cannot be simulated on, or `out` holds another simulation.
@@ -109,7 +102,7 @@ def simulate(
     settings = fixed_steps(learner.recipe.settings, plan.steps)
     learner = replace(learner, recipe=replace(learner.recipe, settings=settings))
     out = Path(out)
-    world, setup = World(learner, plan, out), _setup(learner, plan)
+    setup, states = _setup(learner, plan), functools.cache(lambda: learner.states(out))
     with open_journal(out / "simulation.jsonl") as journal:
         _begin(journal, setup)
         total = len(plan.strategies) * len(plan.seeds) * (plan.rounds + 1)
@@ -120,84 +113,65 @@ def simulate(
                         bar.set_postfix_str(f"{strategy}, seed {seed}")
                         mine = (strategy, seed)
                         done = [r for r in _rounds(journal) if (r["strategy"], r["seed"]) == mine]
-                        for number, record in enumerate(world.curve(strategy, seed, done)):
+                        rounds = curve(learner, plan, strategy, seed, done, states)
+                        for number, record in enumerate(rounds):
                             if number >= len(done):
                                 journal.append({"event": "round", **record})
-                                _write_curves(out, _rounds(journal))
                             bar.update()
         finally:  # whoever interrupts wants to see what there is
-            if rounds := _rounds(journal):
-                _write_curves(out, rounds)
-                write_report(out, rounds, setup)
-        return rounds
+            if there := _rounds(journal):
+                write_report(out, there, setup)
+        return there
 
 
-@dataclass(frozen=True)
-class World:
-    """What all curves share; see `simulate`."""
+def curve(
+    learner: Learner,
+    plan: Plan,
+    strategy: str,
+    seed: int,
+    done: Sequence[dict[str, Any]],
+    states: Callable[[], PrefixCache | None],
+) -> Iterator[dict[str, Any]]:
+    """Yield the rounds of one strategy with one seed, first those that are done."""
+    pool = {example.id: example for example in learner.dataset.train}
+    labelled = [pool.pop(id) for id in initial_set(learner.dataset.train, plan.initial, seed)]
+    tuned: FineTuned | None = None
 
-    learner: Learner
-    plan: Plan
-    folder: Path
+    def fit() -> FineTuned:
+        return learner.fit(labelled, Seeds.all(seed), tuned if plan.warm else None, states())
 
-    @functools.cached_property
-    def states(self) -> PrefixCache | None:
-        """What frozen layers make of the texts; computed when the first round needs it."""
-        return self.learner.states(self.folder)
-
-    def curve(
-        self, strategy: str, seed: int, done: Sequence[dict[str, Any]]
-    ) -> Iterator[dict[str, Any]]:
-        """Yield the rounds of one strategy with one seed, first those that are done."""
-        pool = {example.id: example for example in self.learner.dataset.train}
-        ids = initial_set(self.learner.dataset.train, self.plan.initial, seed)
-        labelled = [pool.pop(id) for id in ids]
-        tuned: FineTuned | None = None
-
-        def fit() -> FineTuned:
-            warm = tuned if self.plan.warm else None
-            return self.learner.fit(labelled, Seeds.all(seed), warm, self.states)
-
-        for number in range(self.plan.rounds + 1):
-            if number < len(done):
-                record = done[number]
-                if self.plan.warm and done[-1]["query"]:  # weights that the next round needs
-                    tuned = fit()
-            else:
-                began = time.perf_counter()
+    for number in range(plan.rounds + 1):
+        if number < len(done):
+            record = done[number]
+            if plan.warm and done[-1]["query"]:  # weights that the next round needs
                 tuned = fit()
-                seconds = round(time.perf_counter() - began, 3)
-                record = {"strategy": strategy, "seed": seed, "round": number}
-                record |= {"labelled": len(labelled), "train_seconds": seconds}
-                record |= self.test_and_ask(record, labelled, tuned, list(pool.values()))
-            yield record
-            if not record["query"]:
-                return
-            labelled += [pool.pop(id) for id in record["query"]]
-
-    def test_and_ask(
-        self,
-        of: dict[str, Any],
-        labelled: Sequence[Example],
-        tuned: FineTuned,
-        pool: Sequence[Example],
-    ) -> dict[str, Any]:
-        """Score a model on the test split, and let it ask; `of` says which round this is."""
-        plan, dataset = self.plan, self.learner.dataset
-        test = tuned.evaluate(dataset.test)
-        counts = class_counts(labelled, dataset.labels)
-        began, choice = time.perf_counter(), Choice((), ())
-        if of["round"] < plan.rounds:
-            seed = seed_of(of["seed"], of["round"])
-            choice = choose(plan.asking(of["strategy"]), tuned, pool, plan.query, seed)
-        return {
-            "test": headline(dataset.metric, test.scores),
-            "imbalance": imbalance(counts),
-            "missing": [label for label, count in counts.items() if count == 0],
-            "score_seconds": round(time.perf_counter() - began, 3),
-            "query": list(choice.ids),
-            "scores": list(choice.scores),
-        }
+        else:
+            began = time.perf_counter()
+            tuned = fit()
+            trained = time.perf_counter()
+            test = headline(learner.dataset.metric, tuned.evaluate(learner.dataset.test).scores)
+            counts = class_counts(labelled, learner.dataset.labels)
+            asked, choice = time.perf_counter(), Choice((), ())
+            if number < plan.rounds:
+                rest, asking = list(pool.values()), plan.asking(strategy)
+                choice = choose(asking, tuned, rest, plan.query, seed_of(seed, number))
+            record = {
+                "strategy": strategy,
+                "seed": seed,
+                "labelled": len(labelled),
+                "test": test,
+                "round": number,
+                "imbalance": imbalance(counts),
+                "missing": [label for label, count in counts.items() if count == 0],
+                "train_seconds": round(trained - began, 3),
+                "score_seconds": round(time.perf_counter() - asked, 3),
+                "query": list(choice.ids),
+                "scores": list(choice.scores),
+            }
+        yield record
+        if not record["query"]:
+            return
+        labelled += [pool.pop(id) for id in record["query"]]
 
 
 def _rounds(journal: Journal) -> list[dict[str, Any]]:
@@ -262,11 +236,3 @@ def _begin(journal: Journal, setup: dict[str, Any]) -> None:
                 f"{journal.path} is a simulation with another setup: {key} was {there.get(key)} "
                 f"and is now {setup[key]}. Choose another folder, or the setup as it was"
             )
-
-
-def _write_curves(folder: Path, rounds: Sequence[dict[str, Any]]) -> None:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(sorted(rounds, key=lambda r: (r["strategy"], r["seed"], r["round"])))
-    atomic_write(folder / "curves.csv", text.getvalue())

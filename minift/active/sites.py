@@ -65,11 +65,8 @@ def sampling(
 ) -> Iterator[None]:
     """Let `sites` multiply by the masks that `draw` gives them, and nothing else be random.
 
-    Args:
-        model: in evaluation mode inside the block, except for attentions that sample; all modes
-            are as before afterwards, whatever happens.
-        sites: of `dropout_sites(model)`.
-        draw: (site, values) -> mask in the shape of the values.
+    `draw` is (site, values) -> mask in the shape of the values. Inside the block the model is in
+    evaluation mode, except for attentions that sample; afterwards all modes are as before.
     """
     modes = [(module, module.training) for module in model.modules()]
     hooks = []

@@ -45,11 +45,8 @@ def mc_stream(
     Scores do not depend on what was scored before, so a run that was cut short can be resumed:
     skip the examples that have their scores.
 
-    Args:
-        tuned: a classifier or tagger.
-        examples: texts or sentences; labels are ignored.
-        layers: where dropout samples: as for `mc_logits`, or "trained" (`where_trained`).
-        passes, seed, consistent: as for `mc_logits`.
+    Arguments are those of `mc_logits`; `layers` "trained" are those of `where_trained`, and labels
+    of the examples are ignored.
 
     Yields:
         At most `CHUNK` examples, and for each its probabilities in float64: (passes, 1, labels)

@@ -92,7 +92,9 @@ def config_from_dict(values: dict[str, Any], where: str) -> BertConfig:
 
 def class_of(folder: Path, known: Sequence[type[Head]]) -> type[Head] | None:
     """Return which of these heads the config.json in `folder` means by "architectures", if any."""
-    named = read_json(folder / "config.json").get("architectures") or ()
+    values = read_json(folder / "config.json")
+    config_from_dict(values, str(folder / "config.json"))  # refuses what is not a BERT's
+    named = values.get("architectures") or ()
     return next((head for head in known if head.hugging_face_class in named), None)
 
 

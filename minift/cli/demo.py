@@ -18,9 +18,9 @@ from pathlib import Path
 from minift.checkpoints.hub import resolve
 from minift.checkpoints.weights import without_pretraining
 from minift.cli import options
-from minift.data.embedded import load_embedded
 from minift.data.examples import Dataset, as_texts, gold_classes
 from minift.data.metrics import accuracy, majority_baseline
+from minift.data.named import load_embedded
 from minift.errors import require
 from minift.methods.recipes import recipe
 from minift.runs.train import subset, train

@@ -19,8 +19,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
-from packaging.requirements import Requirement
-from packaging.version import Version
 
 from minift.bert.config import BertConfig
 from minift.bert.heads import SequenceClassifier
@@ -73,16 +71,20 @@ class Finding(NamedTuple):
 def findings() -> Iterator[Finding]:
     """Yield what the installation has and lacks; nothing is measured or fetched."""
     try:
-        stated = map(Requirement, importlib.metadata.requires("minift") or ())
-        yield from (version_finding(needed) for needed in stated if not needed.marker)  # no extra
+        stated = importlib.metadata.requires("minift") or ()
+        yield from (version_finding(needed) for needed in stated if "extra ==" not in needed)
     except importlib.metadata.PackageNotFoundError:
         yield Finding("minift", "note", "is not installed, so nothing states versions: pip install")
     yield gpu_finding()
     yield bf16_finding(processor_flags())
 
 
-def version_finding(needed: Requirement) -> Finding:
+def version_finding(stated: str) -> Finding:
     """Compare the installed version of a package with the range that was tested."""
+    from packaging.requirements import Requirement
+    from packaging.version import Version
+
+    needed = Requirement(stated)
     name, tested = needed.name, needed.specifier
     try:
         version = importlib.metadata.version(name)

@@ -14,10 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from minift.data.embedded import EMBEDDED_SETS
 from minift.data.examples import Dataset
 from minift.data.files.readers import read_dataset
-from minift.data.named import NAMED_SETS, load_dataset
+from minift.data.named import EMBEDDED_SETS, NAMED_SETS, load_dataset
 from minift.errors import MiniftError
 from minift.files import file_digest
 from minift.runs.train import subset

@@ -1,8 +1,11 @@
-"""Named sets: public data sets, read from the files their makers published.
+"""Named sets: public data sets, read from the files their makers published, and two of our own.
 
 Claim    `load_dataset("sst2")` gives the same examples wherever it runs: each set is read from
-         its original files, by one short function, with nothing dropped or rewritten.
-Differs  QNLI: "qnli" is the development part of GLUE alone, split by question into train,
+         its original files, by one short function, with nothing dropped or rewritten. "reviews"
+         and "news" need no file: their texts, written by this project, are part of the package.
+Differs  The embedded sets are split by theme, not at random: what is learned on films and
+         dentists has to hold for campsites, and no story is on two sides.
+         QNLI: "qnli" is the development part of GLUE alone, split by question into train,
          dev and test (60/20/20): no question is on two sides. "qnli_full" is all of it.
          CoLA, STS-B, RTE, QNLI (full): GLUE keeps the labels of its test parts, so
          `test` is empty.
@@ -10,7 +13,7 @@ Differs  QNLI: "qnli" is the development part of GLUE alone, split by question i
          not the phrase-level one of GLUE.
          TREC, AG News, MIT restaurant and Swedish NER have no development part: one in ten
          training examples is held out, by a hash of its text. TREC has its six coarse classes.
-Proof    tests/data/test_named.py
+Proof    tests/data/test_named.py, tests/data/test_embedded.py
 """
 
 from __future__ import annotations
@@ -18,19 +21,19 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from minift.data.embedded import EMBEDDED_SETS, load_embedded
 from minift.data.examples import Dataset, Example, Task, TextExample
-from minift.data.files.lines import Problems, read_text, refuse
-from minift.data.files.readers import label_order, overlap_notes, read_examples
+from minift.data.files.lines import Problems, refuse, stream_text
+from minift.data.files.readers import label_order, overlap_notes, read_dataset, read_examples
 from minift.data.files.tables import csv_cells
 from minift.errors import MiniftError, require_known
 from minift.files import digest, minift_home
 
 Examples = tuple[Example, ...]
+EMBEDDED_SETS = {"reviews": ".jsonl", "news": ".conll"}  # name -> suffix of its three files
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,21 @@ def load_dataset(name: str, home: str | Path | None = None) -> Dataset:
     return Dataset(name, spec.task, labels, train, dev, test, spec.metric, notes)
 
 
+def load_embedded(name: str) -> Dataset:
+    """Return a set that ships with the package.
+
+    Args:
+        name: "reviews" (short reviews, labels negative and positive, 1,360 / 400 / 400) or
+            "news" (sentences with PER, ORG, LOC and MISC in IOB2, 501 / 139 / 140).
+            `sets/README.md` beside this file says how they were written.
+    """
+    require_known("embedded set", name, EMBEDDED_SETS)
+    sets, suffix = Path(__file__).with_name("sets"), EMBEDDED_SETS[name]
+    files = [sets / f"{name}_{split}{suffix}" for split in ("train", "dev", "test")]
+    dataset = read_dataset(*files, name=name)
+    return replace(dataset, notes=(*dataset.notes, "licence: CC0 1.0"))
+
+
 def _find(name: str, files: tuple[str, ...], home: str | Path | None) -> Path:
     """Return the first folder that has all the files."""
     data = os.environ.get("MINIFT_DATA")
@@ -95,7 +113,7 @@ def _matching(
     """Make an example of each line by the groups label (a key of `names`), text, text_b and id."""
     problems: Problems = []
     examples = []
-    lines = read_text(path)[header:] if encoding == "utf-8" else _decoded(path, encoding)
+    lines = list(stream_text(path))[header:] if encoding == "utf-8" else _decoded(path, encoding)
     for line, row in lines:
         found = re.fullmatch(pattern, row)
         if found is None:
@@ -118,7 +136,7 @@ def _mrpc(path: Path) -> Examples:
     train, ids, test = (path.with_name(name) for name in MRPC)
     if path == test:
         return _mrpc_pairs(test)
-    listed = {row.strip().replace("\t", "-") for _, row in read_text(ids)}
+    listed = {row.strip().replace("\t", "-") for _, row in stream_text(ids)}
     pairs = _mrpc_pairs(train)
     if absent := listed - {pair.id for pair in pairs}:
         refuse(ids, [(0, f"{train.name} has no pair {min(absent)}")])

@@ -228,11 +228,7 @@ def open_ledger(
 ) -> Iterator[Ledger]:
     """Open the ledger of a pool, for this process alone; begin one if there is none.
 
-    Args:
-        path: the file, e.g. ledger.jsonl.
-        ids: one per text, all different, in an order that does not change.
-        labels: the classes or tags there are.
-        now: clock for the time of each event.
+    The `ids` of the texts are all different, in an order that does not change; `now` is the clock.
 
     Raises:
         MiniftError: if the ledger is in use, damaged, or belongs to another pool.

@@ -45,13 +45,8 @@ def open_pool(
 ) -> Pool:
     """Check a file of texts and return what is in it, one text in memory at a time.
 
-    Args:
-        path: .txt with one text per line; CSV, TSV or JSONL; for tagging also token files.
-        task: for tagging, texts are cut into words by `split_words`.
-        format, text, text_b: as for `read_texts`.
-
-    Raises:
-        MiniftError: one error for all the faults of the file. An empty text is not a fault.
+    It is as for `read_texts`; for tagging, texts are cut into words by `split_words`. One error
+    names all the faults of the file; an empty text is not a fault.
     """
     texts = read_texts(path, task=task, format=format, text=text, text_b=text_b, allow_blank=True)
     return Pool(texts, task)

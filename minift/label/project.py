@@ -220,26 +220,20 @@ def _labels(names: Sequence[str], task: Task) -> tuple[str, ...]:
 
 def _start_notes(
     had_labels: bool, left_out: list[dict[str, Any]], near: int, folder: Path
-) -> list[str]:
-    notes = []
+) -> Iterator[str]:
     if had_labels:
-        notes.append("the labels in the file are ignored: in a project people give them")
-    empty = [str(row["line"]) for row in left_out if row["why"] == "empty"]
-    same = [f"{row['line']} ({row['why']})" for row in left_out if row["why"] != "empty"]
-    for found, kind in ((empty, "without a word"), (same, "with a text that is in the pool")):
-        if found:
-            lines = "1 line" if len(found) == 1 else f"{len(found)} lines"
-            rest = f" and {len(found) - 5} more" if len(found) > 5 else ""
-            notes.append(f"left out: {lines} {kind}: {', '.join(found[:5])}{rest}")
+        yield "the labels in the file are ignored: in a project people give them"
     if left_out:
-        notes.append(f"everything that is left out is in {folder / 'left_out.jsonl'}")
-    if near:
-        texts = "1 text differs" if near == 1 else f"{near} texts differ"
-        notes.append(
-            f"{texts} from an earlier one only in case or punctuation; both are kept (--strategy "
-            "batch_bald avoids asking for both)"
+        empty = sum(row["why"] == "empty" for row in left_out)
+        yield (
+            f"lines that are left out: {empty} without a word, {len(left_out) - empty} with a text "
+            f"that is in the pool; they are in {folder / 'left_out.jsonl'}"
         )
-    return notes
+    if near:
+        yield (
+            f"texts that differ from an earlier one only in case or punctuation: {near}. All are "
+            "kept (--strategy batch_bald avoids asking for both)"
+        )
 
 
 def load_project(folder: str | Path) -> Project:
@@ -258,12 +252,9 @@ def load_project(folder: str | Path) -> Project:
             f"{folder} is not a project: it has no project.json{near} (begin one: minift active "
             "start --pool FILE --labels A,B --out FOLDER)"
         )
-    for name, remedy in (
-        ("ledger.jsonl", "it holds all labels, so put it back from a backup"),
-        ("pool.jsonl", "put it back from a backup"),
-    ):
+    for name in ("ledger.jsonl", "pool.jsonl"):  # all labels, all texts
         if not (folder / name).is_file():
-            raise MiniftError(f"{folder / name} is missing; {remedy}. Nothing was written")
+            raise MiniftError(f"{folder / name} is missing; put it back from a backup")
     try:
         facts = json.loads(file.read_text(encoding="utf-8"))
         names = ("task", "encoder", "method", "head", "seed", "pool")

@@ -73,8 +73,7 @@ def ask(
     """Choose the next texts to label, write them for people, and put the query on record.
 
     Args:
-        folder: the project.
-        count: how many.
+        folder, count: the project, and how many.
         asking: strategy and MC dropout; None for BALD.
         format: of the batch file (exchange.FORMATS); None: csv, or conll for tagging.
         write: whether to write a batch file at all; `minift active label` needs none.
@@ -297,13 +296,7 @@ def train(
 ) -> tuple[Path, dict[str, Any]]:
     """Train on all labels; return the run folder and the content of its result.json.
 
-    Args:
-        folder: the project.
-        out: None takes a folder in runs/ of the project, named after the number of labels.
-        device, progress: as for `ask`.
-
-    Raises:
-        MiniftError: if there is nothing to learn from yet.
+    Without `out` it is a folder in runs/ of the project, named after the number of labels.
     """
     project = load_project(folder)
     state, _, _ = read_state(project)

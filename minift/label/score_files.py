@@ -127,15 +127,13 @@ def score(
 
     Args:
         model: a run folder, or a project, whose last model is taken.
-        file: the texts (see `open_pool`); if a text occurs twice, so does its score.
+        file, format, text, text_b: the texts (see `open_pool`).
         out: JSONL, {"id", "score"} per text; the first line says how it was made.
         asking, seed: strategy, MC dropout, masks.
-        format, text, text_b: see `open_pool`.
-        device, progress: where, and whether to show a bar on standard error.
-        precision: of matrix products; None takes that in which the model was trained.
+        device, precision: how to compute; None takes the precision of the model's training.
+        progress: show a bar on standard error.
 
-    Returns:
-        The number of texts in the file.
+    Returns the number of texts in the file.
 
     Raises:
         MiniftError: if the strategy gives no scores, there is no model, or `out` holds others.

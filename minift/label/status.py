@@ -44,9 +44,8 @@ def status(
     """Look at a project; writes nothing, and works while somebody labels.
 
     Args:
-        folder: the project.
+        folder, budget: the project, and how many labels there may be, for the advice.
         forecast: say what the next 100 labels may bring (trains several small models).
-        budget: how many labels there may be, for the advice.
         device, progress: of the forecast.
     """
     project = load_project(folder)

@@ -30,6 +30,7 @@ from minift.errors import MiniftError, nearest
 from minift.label.ledger import Label, Ledger, open_ledger
 from minift.label.pool import texts_of
 from minift.label.project import Project, command, last_model, load_project
+from minift.label.rounds import guesses
 
 COMMANDS = {"u": "undo", "s": "skip", "q": "quit", "?": "help"}
 _HIDDEN = {"Cc", "Cs", "Zl", "Zp"}  # control characters, halves of pairs, line separators
@@ -68,13 +69,9 @@ def label(
     """Show each text that waits and record what is answered.
 
     Args:
-        folder: the project.
-        by: who answers.
+        folder, by: the project, and who answers.
         show_guess: show the last model's guess.
         stdin, stdout: None takes the process's; a terminal is read key by key.
-
-    Raises:
-        MiniftError: if nothing waits.
     """
     project = load_project(folder)
     stdin, stdout = stdin or sys.stdin, stdout or sys.stdout
@@ -87,7 +84,10 @@ def label(
                 f"no text waits for a label; choose some: {command('next', folder)}, or "
                 f"{command('label', folder, '-n', 20)}"
             )
-        guessed = _guesses(project, waiting) if show_guess else {}
+        tuned = last_model(project) if show_guess else None
+        if show_guess and tuned is None:
+            raise MiniftError(f"--show-guess: {folder} has no model yet; label without it")
+        guessed = guesses(tuned, project.examples(waiting)) if tuned else {}
         texts = {example.id: example for example in project.examples(waiting)}
         begun = set(state.standing)
         session = Session(project, ledger, by, texts, guessed, stdin, stdout)
@@ -98,15 +98,6 @@ def label(
             session.run()
         mine = [d.label for n, d in state.standing.items() if n not in begun]
         return Tally(len(mine) - mine.count(None), mine.count(None), len(state.waiting))
-
-
-def _guesses(project: Project, ids: Sequence[str]) -> dict[str, Any]:
-    from minift.label.rounds import guesses
-
-    tuned = last_model(project)
-    if tuned is None:
-        raise MiniftError(f"--show-guess: {project.folder} has no model yet; label without it")
-    return guesses(tuned, project.examples(ids))
 
 
 @dataclass

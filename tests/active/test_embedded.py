@@ -24,7 +24,7 @@ from minift.active.loop import Asking, Learner, choose
 from minift.active.simulate import Plan, simulate
 from minift.active.streaming import mc_predict
 from minift.active.study import study, whole_curves
-from minift.data.embedded import load_embedded
+from minift.data.named import load_embedded
 from minift.methods.recipes import recipe
 from minift.runs.train import subset
 from minift.training.loop import Seeds

@@ -24,7 +24,7 @@ from minift.cli.demo import (
     train_row,
 )
 from minift.compare.bag_of_words import fit_bag_of_words
-from minift.data.embedded import load_embedded
+from minift.data.named import load_embedded
 from minift.runs.train import subset
 from tests.tiny import checkpoint
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from packaging.requirements import Requirement
 
 import minift.cli.doctor as module
 from minift.cli.doctor import (
@@ -44,7 +43,7 @@ AVX2_ONLY = frozenset("fpu sse sse2 avx avx2 fma f16c".split())  # noqa: SIM905
 )
 def test_a_version_is_too_old_tested_or_newer(version, state, monkeypatch):
     monkeypatch.setattr(module.importlib.metadata, "version", lambda _: version)
-    found = version_finding(Requirement("torch<2.14,>=2.6"))
+    found = version_finding("torch<2.14,>=2.6")
     assert (found.what, found.state) == ("torch", state)
     assert version in found.says and "2.14" in found.says
     assert ('pip install --upgrade "torch<2.14,>=2.6"' in found.says) == (state == "fix")

@@ -17,8 +17,8 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from minift.compare.bag_of_words import fit_bag_of_words
-from minift.data.embedded import load_embedded
 from minift.data.examples import TextExample
+from minift.data.named import load_embedded
 from minift.errors import MiniftError
 from minift.runs.train import subset
 

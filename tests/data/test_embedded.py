@@ -29,11 +29,11 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-import minift.data.embedded as embedded
-from minift.data.embedded import load_embedded
+from minift.data import named
+from minift.data.named import load_embedded
 from minift.errors import MiniftError
 
-MODULE = Path(embedded.__file__)
+MODULE = Path(named.__file__)
 SETS = MODULE.parent / "sets"
 SPLITS = ("train", "dev", "test")
 SIZES = {"reviews": (1360, 400, 400), "news": (501, 139, 140)}

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from minift.data.examples import TaggedExample, TextExample
-from minift.data.files.lines import read_text
+from minift.data.files.lines import stream_text
 from minift.data.files.readers import read_dataset, read_examples
 from minift.errors import MiniftError
 
@@ -166,9 +166,9 @@ def test_characters_that_splitlines_takes_for_line_ends_cut_no_row(read, odd):
     assert read("a.conll", f"{text} O\nb B-X\n")[0].words == (text, "b")
 
 
-def test_read_text_numbers_lines_as_an_editor_does(tmp_path):
+def test_stream_text_numbers_lines_as_an_editor_does(tmp_path):
     path = write(tmp_path, "a.txt", "\ufeffa\r\n\r\nb\u2028c\nd\re")
-    assert read_text(path) == [(1, "a"), (2, ""), (3, "b\u2028c"), (4, "d\re")]
+    assert list(stream_text(path)) == [(1, "a"), (2, ""), (3, "b\u2028c"), (4, "d\re")]
 
 
 def test_latin_1_is_refused_with_line_offset_byte_and_the_command_that_converts_it(read):

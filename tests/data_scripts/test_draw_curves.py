@@ -2,7 +2,7 @@
 
 claim                                                       oracle
 a row has the difference that the report prints             the sentence of that simulation
-a mean drawn is the mean of curves.csv                      csv and statistics
+a mean drawn is the mean of simulation.jsonl                 json and statistics
 a simulation that is not finished is drawn, not tested      a journal cut short
 what is no simulation, or no picture, is named              words of the error
 without matplotlib the table is there                       a search that finds nothing
@@ -10,8 +10,8 @@ without matplotlib the table is there                       a search that finds 
 
 from __future__ import annotations
 
-import csv
 import importlib.util
+import json
 import re
 import statistics
 import sys
@@ -74,13 +74,13 @@ def test_a_cnn_head_is_in_the_title(folder):
 
 
 def test_a_mean_is_that_of_the_curves(folder):
-    rows = list(csv.DictReader((folder / "curves.csv").open()))
+    rows = [json.loads(line) for line in (folder / "simulation.jsonl").open()][1:]
     for line in plot(script.read(folder)).lines:
         for place, mean in line.points:
             scores = [
-                100 * float(row["test"])
+                100 * row["test"]
                 for row in rows
-                if row["strategy"] == line.name and float(row["labelled"]) == place
+                if row["strategy"] == line.name and row["labelled"] == place
             ]
             assert len(scores) == 3
             assert mean == pytest.approx(statistics.mean(scores))

@@ -20,7 +20,7 @@ import pytest
 import torch
 
 from minift.checkpoints.weights import load_encoder
-from minift.data.embedded import load_embedded
+from minift.data.named import load_embedded
 from minift.errors import MiniftError
 from minift.methods.recipes import recipe
 from minift.runs.train import train

@@ -157,10 +157,9 @@ def test_what_is_left_out_and_labels_that_are_not_read_are_said(world, tmp_path)
     started = begin(world, tmp_path / "proj", "odd.csv")
     assert started.notes == (
         "the labels in the file are ignored: in a project people give them",
-        "left out: 1 line without a word: 3",
-        "left out: 1 line with a text that is in the pool: 5 (same text as line 2)",
-        f"everything that is left out is in {tmp_path / 'proj' / 'left_out.jsonl'}",
-        "1 text differs from an earlier one only in case or punctuation; both are kept "
+        "lines that are left out: 1 without a word, 1 with a text that is in the pool; they are in "
+        f"{tmp_path / 'proj' / 'left_out.jsonl'}",
+        "texts that differ from an earlier one only in case or punctuation: 1. All are kept "
         "(--strategy batch_bald avoids asking for both)",
     )
     assert started.project.ids == ("2", "4", "6")
@@ -753,7 +752,7 @@ def _edit(path, old, new):
 
 DAMAGE = [
     (lambda f: (f / "project.json").unlink(), r"is not a project: it has no project.json .*start"),
-    (lambda f: (f / "ledger.jsonl").unlink(), r"ledger.jsonl is missing; it holds all labels"),
+    (lambda f: (f / "ledger.jsonl").unlink(), r"ledger.jsonl is missing; put it back"),
     (lambda f: (f / "pool.jsonl").unlink(), r"pool.jsonl is missing; put it back"),
     (lambda f: _edit(f / "pool.jsonl", b"a", b"b"), r"pool.jsonl was changed since the start"),
     (lambda f: _edit(f / "project.json", b'"seed"', b'"sed"'), r"project.json is damaged .*seed"),

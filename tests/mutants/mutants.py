@@ -1345,8 +1345,8 @@ RESUMED = [
         "minift/methods/recipes.py",
         (
             "a schedule of a set length gets more epochs on few labels",
-            "settings = replace(settings, epochs=epochs)",
-            "settings = replace(settings, min_steps=epochs)",
+            "settings=replace(recipe.settings, epochs=epochs)",
+            "settings=replace(recipe.settings, min_steps=epochs)",
             RECIPES
             + "test_every_method_has_the_same_floor_of_steps"
             + "_but_schedules_of_a_set_length_keep_theirs",
@@ -1954,8 +1954,8 @@ HEART = [  # the model, the loop, and what is applied to them from outside
         "minift/runs/processes.py",
         (
             "gradients stay where they are",
-            "    sum_gradients(model)\n    return total(loss)",
-            "    return total(loss)",
+            "    sum_over_ranks([*(p.grad for p in learning if p.grad is not None), there])\n",
+            "    sum_over_ranks([there])\n",
             UNEVEN + "[five-2]",
             "each process trains a model of its own on a part of the data",
         ),
@@ -2009,8 +2009,8 @@ HEART = [  # the model, the loop, and what is applied to them from outside
         "minift/active/loop.py",
         (
             "a round drops the rates of the layers",
-            "replace(method, settings=settings), seeds",
-            "replace(method, settings=settings, scales=None), seeds",
+            "return fit(tuned, items, self.recipe, seeds).tuned",
+            "return fit(tuned, items, replace(self.recipe, scales=None), seeds).tuned",
             FIT + "test_a_method_gives_the_same_weights_on_every_path[layerwise:0.1]",
             "reports say layerwise and full was trained, as it once was",
         ),

@@ -23,8 +23,7 @@ import pytest
 import torch
 
 from minift.active import simulate as simulation
-from minift.active.loop import fit as round_of
-from minift.active.loop import fixed_steps
+from minift.active.loop import Learner, fixed_steps
 from minift.active.simulate import Plan, simulate
 from minift.bert.heads import SequenceClassifier
 from minift.cli.main import main
@@ -94,22 +93,23 @@ def by_train(name: str, encoder: Path, scratch: Path, data=DATA) -> Weights:
 
 
 def by_a_round(name: str, encoder: Path, scratch: Path, data=DATA) -> Weights:
-    method, settings = recipe(name), settings_of(name)
-    return weights(round_of(data, data.train, encoder, method, Seeds.all(SEED), settings).model)
+    learner = Learner(data, encoder, replace(recipe(name), settings=settings_of(name)))
+    return weights(learner.fit(data.train, Seeds.all(SEED)).model)
 
 
 def by_simulation(name: str, encoder: Path, scratch: Path, data=DATA) -> Weights:
     found: list[FineTuned] = []
+    real = Learner.fit
 
     def watched(*args, **options) -> FineTuned:
-        found.append(round_of(*args, **options))
+        found.append(real(*args, **options))
         return found[-1]
 
     plan = Plan(("random",), (SEED,), rounds=0, initial=len(data.train), steps=STEPS)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(simulation, "fit", watched)
+        patch.setattr(Learner, "fit", watched)
         patch.setattr(simulation, "initial_set", lambda pool, *_: [e.id for e in pool])  # in order
-        simulate(data, encoder, recipe(name), plan, scratch / "simulation")
+        simulate(Learner(data, encoder, recipe(name)), plan, scratch / "simulation")
     (tuned,) = found
     return weights(tuned.model)
 

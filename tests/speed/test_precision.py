@@ -281,7 +281,7 @@ def test_a_run_answers_as_it_was_scored_in_the_precision_of_its_training(tmp_pat
     ("content", "words"),
     [
         ('{"settings": {"precision": "fp8"}}', "precision is float32 or bf16, not 'fp8'"),
-        ('{"settings": {"precision": []}}', r"precision is float32 or bf16, not \[\]"),
+        ('{"settings": {"precision": ["bf16"]}}', r"precision is float32 or bf16, not \['bf16'\]"),
         ('{"settings": ', "run.json: cannot be read as JSON"),
         ("[" * 100_000, "run.json: cannot be read as JSON"),
         ("[]", "run.json: expected a JSON object, got list"),

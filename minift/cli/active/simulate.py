@@ -63,7 +63,7 @@ def run(arguments: options.Arguments) -> None:
     learner = Learner(dataset, arguments.encoder, method, head, device)
     rounds = simulate(learner, plan, out, progress=True)
     print(short_text(rounds))
-    print(f"report: {out / 'report.html'} (also curves.csv and simulation.jsonl)")
+    print(f"report: {out / 'report.html'} (rounds: simulation.jsonl)")
 
 
 def _data(arguments: options.Arguments) -> Dataset:

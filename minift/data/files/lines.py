@@ -34,24 +34,14 @@ def _name(path: Path) -> str:
     return "standard input" if path == STANDARD_INPUT else str(path)
 
 
-def read_text(path: str | Path) -> list[tuple[int, str]]:
-    """Return the (number, line) pairs of a UTF-8 file, without line ends or byte-order mark.
+def stream_text(path: str | Path) -> Iterator[tuple[int, str]]:
+    """Yield the (number, line) pairs of a UTF-8 file, without line ends or byte-order mark.
 
-    Raises:
+    Raises, where it is met:
         MiniftError: no such file, not UTF-8 (with line and byte offset), a NUL byte, or empty.
     """
-    return list(stream_text(path))
-
-
-def stream_text(path: str | Path) -> Iterator[tuple[int, str]]:
-    """Yield what `read_text` returns, line by line; a fault is raised where it is met."""
     for number, line in enumerate(raw_lines(Path(path)), start=1):
         yield number, line.removesuffix("\n").removesuffix("\r")
-
-
-def decode(path: Path) -> str:
-    """Return the text of a UTF-8 file with its line ends; raises as `read_text`."""
-    return "".join(raw_lines(path))
 
 
 def raw_lines(path: Path) -> Iterator[str]:

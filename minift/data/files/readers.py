@@ -28,7 +28,7 @@ from minift.data.examples import (
     gold_tags,
     is_labelled,
 )
-from minift.data.files.lines import Problems, read_text, refuse
+from minift.data.files.lines import Problems, refuse, stream_text
 from minift.data.files.tables import (
     LABEL_COLUMNS,
     TABLES,
@@ -191,7 +191,7 @@ def _read(
     noticed: list[str] = []
     if words:
         if format == "conll":
-            sentences = parse_sentences(read_text(path), problems, text, label, required)
+            sentences = parse_sentences(stream_text(path), problems, text, label, required)
         else:
             sentences = [*json_sentences(rows, columns, problems, label or "tags", required)]
         lines = [sentence.lines for sentence in sentences]

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from minift.data.examples import Example, TaggedExample, Task, TextExample
-from minift.data.files.lines import STANDARD_INPUT, Problems, read_text, refuse, stream_text
+from minift.data.files.lines import STANDARD_INPUT, Problems, refuse, stream_text
 from minift.data.files.readers import format_of, has_words
 from minift.data.files.tables import (
     LABEL_COLUMNS,
@@ -88,7 +88,7 @@ def read_texts(
             problems.append((0, what))
     elif format == "conll":
         has_words(path, format, [], task)  # refuses other tasks
-        sentences = parse_sentences(read_text(path), problems, text, None, require_labels=False)
+        sentences = parse_sentences(stream_text(path), problems, text, None, False)
         held = [(s.lines[0], TaggedExample(str(s.lines[0]), s.words)) for s in sentences]
         texts = Texts(path, None, any(s.tags for s in sentences), lambda _: iter(held))
     else:

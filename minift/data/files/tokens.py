@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from minift.data.examples import TaggedExample
@@ -44,7 +45,7 @@ class Sentence(NamedTuple):
 
 
 def parse_sentences(
-    lines: list[tuple[int, str]],
+    lines: Iterable[tuple[int, str]],
     problems: Problems,
     text: str | None,
     label: str | None,

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from minift.data.examples import Example
-from minift.data.files.lines import decode
+from minift.data.files.lines import raw_lines
 from minift.errors import MiniftError, require_known
 from minift.label.formats import argilla, conll, doccano, labelstudio, spreadsheet
 from minift.label.formats.rows import Fault, Imported, Question, Row, match_rows
@@ -68,9 +68,7 @@ def read_answers(
     Args:
         path: the file.
         format: one of `FORMATS`; None goes by the suffix, and for .json by the content.
-        examples: the texts of the project by id.
-        labels: classes, or IOB2 tags.
-        task: "classification" or "tagging".
+        examples, labels, task: of the project; the texts by id.
 
     Raises:
         MiniftError: if the file as a whole cannot be read as this format. What is wrong with a
@@ -85,7 +83,7 @@ def read_answers(
                 f"{path}: a zip archive or a spreadsheet's own format; unpack it, or save the "
                 'sheet as "CSV UTF-8"'
             )
-    text = decode(path)
+    text = "".join(raw_lines(path))
     likely = looks_like(text)
     fitting = [name for name, known in FORMATS.items() if known.suffix == path.suffix.lower()]
     if format is None:

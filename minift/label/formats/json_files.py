@@ -57,15 +57,7 @@ def objects(value: object) -> list[dict[str, Any]] | None:
 
 
 def read_records(text: str, lines: bool = False) -> tuple[list[Record], list[Fault]]:
-    """Return the records of a JSON list, and what in it is not an object.
-
-    Args:
-        text: of the file.
-        lines: a file with one object per line is right too.
-
-    Raises:
-        MiniftError: if it is neither.
-    """
+    """Return the records of a JSON list (or, if `lines`, one per line) and what is no object."""
     faults: list[Fault] = []
     try:
         value = json.loads(text)

@@ -45,16 +45,7 @@ _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def labelling_config(labels: Sequence[str], task: str, pairs: bool = False) -> str:
-    """Return the XML of the labelling interface that the files of this module fit.
-
-    Args:
-        labels: classes, or IOB2 tags.
-        task: "classification" or "tagging".
-        pairs: each example is a pair of texts.
-
-    Raises:
-        MiniftError: if a label has a character that XML cannot hold.
-    """
+    """Return the XML of the labelling interface that the files of this module fit."""
     names = types_of(labels) if task == "tagging" else labels
     if bad := next((name for name in names if _NO_XML.search(name)), None):
         raise MiniftError(f"the label {bad!r} has a character that XML cannot hold; rename it")
@@ -62,17 +53,16 @@ def labelling_config(labels: Sequence[str], task: str, pairs: bool = False) -> s
     more = "" if task == "tagging" else ' choice="single" required="true" showInline="true"'
     grain = ' granularity="word"' if task == "tagging" else ""
     shown = ("text", "text_b") if pairs else ("text",)
-    return "\n".join(
-        [
-            "<View>",
-            "  <Style>.htx-text { white-space: pre-wrap; }</Style>",
-            f'  <{control} name="label" toName="text"{more}>',
-            *(f"    <{item} value={quoteattr(name)}/>" for name in names),
-            f"  </{control}>",
-            *(f'  <Text name="{n}" value="${n}" valueType="text"{grain}/>' for n in shown),
-            "</View>\n",
-        ]
-    )
+    lines = [
+        "<View>",
+        "  <Style>.htx-text { white-space: pre-wrap; }</Style>",
+        f'  <{control} name="label" toName="text"{more}>',
+        *(f"    <{item} value={quoteattr(name)}/>" for name in names),
+        f"  </{control}>",
+        *(f'  <Text name="{n}" value="${n}" valueType="text"{grain}/>' for n in shown),
+        "</View>\n",
+    ]
+    return "\n".join(lines)
 
 
 def write(questions: Sequence[Question]) -> str:

@@ -88,15 +88,7 @@ def match_rows(
     labels: Sequence[str],
     shown: Callable[[Example], tuple[str, ...]] = texts_of,
 ) -> Imported:
-    """Match what a file says to what was asked.
-
-    Args:
-        rows: of the file.
-        name: of the file, for messages.
-        examples: the texts of the project by id.
-        labels: classes, or IOB2 tags.
-        shown: the strings by which the file shows an example.
-    """
+    """Match what a file of this name says to the texts of a project, which it shows as `shown`."""
     answers: list[Answer] = []
     faults: list[Fault] = []
     unanswered: dict[str, None] = {}
