@@ -27,7 +27,7 @@ except ModuleNotFoundError as error:
 
 
 def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
-    """Run a command; return the exit code: 0 done, 1 something to mend, 2 wrong usage."""
+    """Run a command; return the exit code: 0 done, 1 something to fix, 2 wrong usage."""
     options = _parser().parse_args(arguments)
     try:
         tutorials = find(root, options.names)
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
             if not options.names:
                 complaints += check_readme(root, tutorials)
             print(*complaints, sep="\n", end="\n" if complaints else "")
-            print(f"{len(tutorials)} tutorials checked: {len(complaints) or 'nothing'} to mend")
+            print(f"{len(tutorials)} tutorials checked: {len(complaints) or 'nothing'} to fix")
             return 1 if complaints else 0
         from _build.site import write_site
 

@@ -48,11 +48,11 @@ def dots(
     colours: Mapping[str, str] | None = None,
     numbers: str = "{:.2f} ± {:.2f}",
 ) -> None:
-    """Draw a row of dots a name: a dot a seed, a bar for their mean, the sd in figures.
+    """Draw a row of dots per name: one dot per seed, a bar for their mean, the sd in figures.
 
     Args:
         axes: where to draw.
-        rows: name -> one value a seed, from top to bottom.
+        rows: name -> one value per seed, from top to bottom.
         colours: name -> colour; blue where nothing is said.
         numbers: how mean and sd are written at the right-hand side.
     """

@@ -50,7 +50,7 @@ def packed(path: Path, **files: str | bytes) -> Path:
         ({"C:/evil.py": "", "exercise.py": GOOD}, "leads out of the folder"),
         ({"exercise.py": "x = (\n"}, "syntax error in line 1"),
         ({"exercise.py": b"PK\x03\x04"}, "is it an archive that was renamed"),
-        ({"exercise.py": "# é".encode("latin-1")}, "no UTF-8 text"),
+        ({"exercise.py": "# é".encode("latin-1")}, "not UTF-8 text"),
         ({"exercise.py": '{"cells": []}'}, "a notebook that was renamed"),
         ({"exercise.py": "x = 1\n"}, "lacks bitfit_names, freeze"),
         ({"exercise.py": "#" * 3_000_000}, "has 3,000,000 bytes"),
@@ -72,7 +72,7 @@ def test_a_right_file_folder_or_archive_gets_no_complaint(tmp_path):
 
 def test_what_is_no_archive_at_all_is_said(tmp_path):
     for name, said in (
-        ("a.rar", "no zip archive"),
+        ("a.rar", "not a zip archive"),
         ("a.ipynb", "is a notebook"),
         ("b.py", "rename"),
     ):

@@ -4,7 +4,7 @@
 # **Claim.** After this page your set-up works, you have fine-tuned a BERT on 100 labels, and you
 # know where in the library each part of that happened.
 #
-# **Time.** 15 minutes to read, 1 minute to run on two cores.
+# **Time.** 20 minutes to read, 1 minute to run on two cores.
 #
 # **Before this.** Python, and a little PyTorch: you have seen a tensor, and a loss go down.
 #
@@ -15,8 +15,10 @@
 # command is in the repository's [README](../../README.md).
 
 # %%
+import ast
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import torch
@@ -39,7 +41,7 @@ print(tokenizer.tokens(sentence.input_ids), "->", tuple(hidden.shape))
 # ## 2. The problem: few labels
 #
 # The package has short reviews, written for it, half of them negative and half positive. Somebody
-# must label texts before a model can learn from them, and labelling is slow. So: what can be done
+# must label texts before a model can learn from them, and labelling is slow. So what can be done
 # with 100 labels?
 
 # %%
@@ -62,7 +64,7 @@ def train(method, seed):
     """Fine-tune on 100 labels; return the model and its result."""
     recipe = minift.recipe(method)
     rate = recipe.settings.learning_rate * FASTER
-    settings = replace(recipe.settings, learning_rate=rate, epochs=8, min_steps=0)
+    settings = replace(recipe.settings, learning_rate=rate, epochs=8)
     seeds = minift.Seeds.all(seed)
     return minift.train(
         replace(data, dev=()), ENCODER, recipe, labels=100, seeds=seeds, settings=settings
@@ -81,13 +83,14 @@ measured(learned=result["trainable_parameters"])
 
 # %% [markdown]
 # It learned 2,957,954<!-- measured: learned --> parameters from 100 labels. The number after each
-# answer is the probability that the model gives to it. If one of the answers is wrong, that is no
-# fault of your set-up: with so few labels about every third answer is.
+# answer is the probability that the model gives to it. If one of the answers is wrong, your
+# set-up is not at fault: with so few labels about every third answer is.
 #
 # ## 3. Is that any good?
 #
-# Two texts say nothing, and one run says little. So we ask for three runs, each with other labels drawn, and for two lines
-# to compare with: always the same answer, and a control in which BERT learns nothing but the head.
+# Two texts say nothing, and one run says little. So we ask for three runs, each with other labels
+# drawn, and for two baselines: always the same answer, and a control in which BERT learns nothing but
+# the head.
 
 # %% alt="Dot plot of test accuracy with 100 labels. All parameters: three dots to the right of guessing. Head only: three dots, also to the right of guessing. Guessing is a dashed line at one half."
 full = [result["test"]] + [train("full", seed)[1]["test"] for seed in (1, 2)]
@@ -96,7 +99,7 @@ head = [train("head", seed)[1]["test"] for seed in (0, 1, 2)]
 figure, axes = plt.subplots(figsize=(5.8, 1.6))
 dots(axes, {"all parameters": full, "head only": head}, {"head only": ORANGE})
 axes.axvline(result["test_majority"], color=GREY, linestyle="--", linewidth=1)
-axes.set_xlabel("test accuracy with 100 labels (a dot a run; dashed: guessing)")
+axes.set_xlabel("test accuracy with 100 labels (one dot per run; dashed: guessing)")
 plt.show()
 
 test_set = (result["test"] * (1 - result["test"]) / len(data.test)) ** 0.5
@@ -117,13 +120,15 @@ measured(full=mean_sd(full)[0], head=mean_sd(head)[0], guess=result["test_majori
 # from above, so you can read from the bottom up and stop anywhere:
 #
 # ```
-# compare/   which method for my data?
-# active/    which texts should be labelled next?
-# compact/   a small tagger, taught by a large one
-# methods/   one file a method
-# train/     the one training loop, runs, schedules
-# data/      examples in, numbers out
-# bert/      the encoder, its weights, its tokenizer
+# cli/                      the commands
+# label/                    labelling with your own people and tools
+# active/                   which texts should be labelled next?
+# compare/    compact/      which method for my data?  a small tagger, taught by a large one
+# runs/                     a run from a data set to a folder; evaluation; prediction
+# methods/    speed/        one file per method; what makes training faster and changes no result
+# training/                 the one training loop, its batches and schedules
+# data/       checkpoints/  examples in, numbers out; weights and tokenizers in files
+# bert/                     the encoder and its heads
 # ```
 #
 # And it has one idea. There is one training loop, and every method answers one of five questions
@@ -140,7 +145,66 @@ measured(full=mean_sd(full)[0], head=mean_sd(head)[0], guess=result["test_majori
 # A method fills one slot of the loop and leaves the rest alone, so methods combine:
 # `minift.recipe("bitfit+adaptive")`.
 #
-# ## 5. How to read a module
+# ## 5. How to read the code
+#
+# The *heart* of the library is what one training run needs: the model, the loop, and a method. All
+# the rest is applied from outside and could be deleted without touching it; a test checks that. So
+# how much is there to read? This cell starts at the loop, the heads and BitFit, follows their
+# imports, and takes the first line of each file, which says what the file gives you.
+
+# %%
+ORDER = [
+    *("bert/config", "bert/packing", "bert/dropout", "bert/encoder", "bert/heads", "bert/names"),
+    *("training/batches", "training/schedules", "training/loop", "methods/bitfit", "errors"),
+]
+LINES_PER_MINUTE = 20
+
+package = Path(minift.__file__).parent
+files, waiting = {}, ["training/loop", "bert/heads", "methods/bitfit"]
+while waiting:
+    name = waiting.pop()
+    if name not in files:
+        files[name] = (package / f"{name}.py").read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(files[name])):
+            if isinstance(node, ast.ImportFrom) and node.module.startswith("minift."):
+                waiting.append(node.module.removeprefix("minift.").replace(".", "/"))
+assert set(ORDER) == set(files), set(ORDER) ^ set(files)
+
+sizes = {name: len(files[name].splitlines()) for name in ORDER}
+print("lines minutes")
+for name, size in sizes.items():
+    gives = ast.get_docstring(ast.parse(files[name])).splitlines()[0]
+    print(f"{size:>5}{size / LINES_PER_MINUTE:>6.0f}   {name + '.py':<23}{gives}")
+total = sum(sizes.values())
+print(f"{total:>5}{total / LINES_PER_MINUTE:>6.0f}   all of it")
+measured(heart_files=len(files), heart_lines=total, heart_minutes=total / LINES_PER_MINUTE)
+
+# %% [markdown]
+# 11<!-- measured: heart_files --> files, 1,150 to 1,250<!-- measured: heart_lines --> lines: at 20 lines
+# a minute an hour, 57 to 63<!-- measured: heart_minutes --> minutes. Read them in this order.
+#
+# - **The model.** `config` names the sizes; skim its checks. In `packing` look at the picture at the top,
+#   then at `Layout.pad`: texts of different lengths lie end to end. `encoder` reads from top to
+#   bottom, from ids to vectors, each class a few lines; [01](../01_bert_from_scratch/tutorial.ipynb) does the same sums by hand.
+#   `heads` turn vectors into answers, and `names` tells to which layer a parameter belongs.
+# - **The loop.** `batches` and `schedules` are short. In `loop` read `Recipe` first: its fields are the
+#   questions above. Then `Training`, from `begin_epoch` to `end_epoch`; `state` and `load` are for
+#   runs that were killed, and can wait. This is the whole loop:
+#
+# ```python minift/training/loop.py:Training.__iter__
+#         while not self.history.stopped:
+#             self.begin_epoch()
+#             batches = shuffled(self.items, self.settings.batch_size, self.order)
+#             for group in batches[self.done :]:
+#                 self.take_step(group)
+#                 yield None
+#             yield self.end_epoch()
+# ```
+#
+# - **A method.** `bitfit` is one function. Any other file of
+#   [methods/](../../minift/methods) can be read in its place.
+#
+# ## 6. How to read a module
 #
 # Take [bitfit.py](../../minift/methods/bitfit.py). Its first lines are a contract, as in every module:
 #
@@ -165,19 +229,20 @@ measured(full=mean_sd(full)[0], head=mean_sd(head)[0], guess=result["test_majori
 #         return [name for name, suffix in suffixes.items() if suffix is None or suffix in wanted]
 # ```
 #
-# It names the parameters that learn. The loop does the rest, and is itself worth reading:
-# [loop.py](../../minift/training/loop.py). Try it: how much of `tiny` does BitFit train?
+# It names the parameters that learn; [the loop](../../minift/training/loop.py) does the rest. Try it: how
+# much of `tiny` does BitFit train?
 
 # %%
 names = minift.recipe("bitfit").trainable(tuned.model)
-sizes = {name: parameter.numel() for name, parameter in tuned.model.named_parameters()}
-print(f"{sum(sizes[name] for name in names):,} of {sum(sizes.values()):,}, for example {names[0]}")
-measured(share=sum(sizes[name] for name in names) / sum(sizes.values()))
+numbers = {name: parameter.numel() for name, parameter in tuned.model.named_parameters()}
+learning, all_of_them = sum(numbers[name] for name in names), sum(numbers.values())
+print(f"{learning:,} of {all_of_them:,}, for example {names[0]}")
+measured(share=learning / all_of_them)
 
 # %% [markdown]
 # 0.2 to 0.3 %<!-- measured: share --> of them.
 #
-# ## 6. How to read these pages
+# ## 7. How to read these pages
 #
 # Each begins with a claim and ends with its limits. A question comes first, then an experiment, then
 # what it shows and what it does not. Lines that begin with *measured* publish the numbers that the
@@ -192,7 +257,7 @@ measured(share=sum(sizes[name] for name in names) / sum(sizes.values()))
 #
 # ## Limits
 #
-# - `tiny` is a very small BERT. It makes these pages quick; it is not for use in earnest. Its
+# - `tiny` is a very small BERT. It makes these pages quick; it is not meant for real use. Its
 #   [card](../../minift/encoders/tiny/README.md) says what it is worth.
 # - The reviews were [written for this package](../../minift/data/sets/README.md) and describe nothing real.
 # - Three runs tell guessing from learning. They do not rank methods.

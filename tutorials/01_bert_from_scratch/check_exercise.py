@@ -427,7 +427,7 @@ def check_padding(student, draw):
                 (real * linear + rectangle) / (padded * linear + rectangle)
             ),
         },
-        "count the linear maps a token, and the two products of attention a rectangle",
+        "count the linear maps per token, and the two products of attention per rectangle",
         share=0.0035,
     )
 

@@ -43,7 +43,7 @@ def our_name(name: str) -> str | None:
         name: such as "bert.encoder.layer.3.attention.self.query.bias"; assignment.md lists all.
 
     Returns:
-        Such as "bert.layers.3.attention.query.bias"; None for a tensor that is no parameter.
+        Such as "bert.layers.3.attention.query.bias"; None for a tensor that is not a parameter.
         Names of the head ("classifier.weight") stay as they are.
     """
     raise NotImplementedError("task 2, our_name: begin with one layer's names on paper")
@@ -59,12 +59,12 @@ def embed(
     tables: dict[str, Tensor],
     eps: float,
 ) -> Tensor:
-    """Add up three rows a token, then LayerNorm, as BERT does it.
+    """Add up three rows per token, then LayerNorm, as BERT does it.
 
     LayerNorm subtracts the mean of a row, divides by sqrt(variance + eps), multiplies by the gain
     and adds the bias; the variance is the mean of the squared deviations.
 
-    This is complete, and wrong in three ways. Find them, and mend them.
+    This is complete, and wrong in three ways. Find them and fix them.
 
     Args:
         input_ids, segment_ids: (tokens,) of packed sequences.

@@ -81,7 +81,7 @@ measured(pieces=len(encoding.input_ids), parameters=sum(p.numel() for p in bert.
 # Every step of BERT but one works on a token at a time, and does not care whose neighbour it is.
 # The one exception is attention. What does padding cost? Here are sixteen reviews.
 
-# %% alt="Two drawings of the same 16 reviews. Left: a rectangle, one row a review, as wide as the longest; more than half of its squares are grey padding. Right: the same tokens end to end in fewer rows, with no grey at all, and a change of colour where a review begins."
+# %% alt="Two drawings of the same 16 reviews. Left: a rectangle, one row per review, as wide as the longest; more than half of its squares are grey padding. Right: the same tokens end to end in fewer rows, with no grey at all, and a change of colour where a review begins."
 batch_texts = [example.text for example in reviews.train[:16]]
 packed = minift.pack([e.input_ids for e in tokenizer.encode(batch_texts)])
 
@@ -215,7 +215,7 @@ measured(toy=answer[0, 1].item(), toy_first=apart[0, 1].item(), toy_second=apart
 #
 # A layer is attention, then a small network for each token by itself (widen, bend, narrow). Both
 # are *added* to what came in, and the sum is normalised. Three layers later, the vector of `[CLS]`
-# goes through one more matrix and a tanh (the pooler), and a last matrix gives one logit a class.
+# goes through one more matrix and a tanh (the pooler), and a last matrix gives one logit per class.
 #
 # Here is all of it, for one text, in plain tensor arithmetic. `mistake` is for later.
 
@@ -224,7 +224,8 @@ measured(toy=answer[0, 1].item(), toy_first=apart[0, 1].item(), toy_second=apart
 def forward(model, ids, mistake=None):
     """Return the logits of one text, and the attention shares of every layer."""
     bert, size = model.bert, model.config
-    heads, width = size.num_attention_heads, size.head_dim
+    heads = size.num_attention_heads
+    width = size.hidden_size // heads
     eps = 1e-5 if mistake == "LayerNorm's epsilon 1e-5" else size.layer_norm_eps
 
     def norm(x, module):
@@ -344,12 +345,12 @@ if AutoModel:
 # ## 7. Would we have noticed a mistake?
 #
 # Agreement proves little if a wrong BERT agrees as well. So we make mistakes on purpose, one at a
-# time, each of which somebody has made in earnest, and measure how far the logits move. The control
+# time, each of which somebody has really made, and measure how far the logits move. The control
 # is the right computation. Each mistake is tried on eight reviews (a dot each), with two sets of
 # weights: the pretrained ones, and fresh ones as BERT is initialised, on which many published tests
 # are run.
 
-# %% alt="Dot plot on a logarithmic scale: how far each of five mistakes moves the logits, a dot a review. With pretrained weights every mistake moves them by a hundred-thousandth or more; with fresh weights three of the five move them ten to a hundred times less. The computation without a mistake stays at 1e-16 with both."
+# %% alt="Dot plot on a logarithmic scale: how far each of five mistakes moves the logits, one dot per review. With pretrained weights every mistake moves them by a hundred-thousandth or more; with fresh weights three of the five move them ten to a hundred times less. The computation without a mistake stays at 1e-16 with both."
 MISTAKES = [
     "none (control)",
     "LayerNorm's epsilon 1e-5",

@@ -88,7 +88,7 @@ def compare(
     For each method and seed the best of several learning rates is taken. The labelled texts are
     to be the same for all methods and rates of a seed, and others for another seed.
 
-    This is complete, and wrong in three ways. Find them, and mend them.
+    This is complete, and wrong in three ways. Find them and fix them.
 
     Args:
         run: `run(method, rate, subset, head)` trains once; `subset` is the seed of the draw of

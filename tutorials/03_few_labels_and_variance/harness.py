@@ -31,7 +31,7 @@ def compared(methods: list[str], rates: list[float], table: dict, guess: float):
         known = method in table and head in table[method] and rate in table[method][head]
         if not known:
             raise Wrong(  # noqa: F821
-                f"compare asks for run({method!r}, {rate!r}, ..., {head!r}), which is no "
+                f"compare asks for run({method!r}, {rate!r}, ..., {head!r}), which is not a "
                 "combination of methods, rates and seeds that it was given"
             )
         if not isinstance(subset, int):

@@ -77,7 +77,7 @@ measured(majority=majority, words_50=mean_sd(words[50])[0], words_200=mean_sd(wo
 def run(size, seeds, data=data, rate=RATE):
     """Fine-tune once; return the test accuracy, and whether one class is all it predicts."""
     full = minift.recipe("full")
-    settings = replace(full.settings, learning_rate=rate, epochs=8, min_steps=0)
+    settings = replace(full.settings, learning_rate=rate, epochs=8)
     _, result = minift.train(data, ENCODER, full, labels=size, seeds=seeds, settings=settings)
     return result["test"], result["collapsed"]
 
@@ -110,7 +110,7 @@ colours = dict.fromkeys((name for name in rows if name.startswith("bag")), ORANG
 figure, axes = plt.subplots(figsize=(5.8, 3.2))
 dots(axes, rows, colours | {"BERT, 50 useless labels": GREY})
 axes.axvline(majority, color=GREY, linestyle="--", linewidth=1)
-axes.set_xlabel("test accuracy (a dot a seed; figures: mean ± sd)")
+axes.set_xlabel("test accuracy (one dot per seed; figures: mean ± sd)")
 plt.show()
 
 means = {size: mean_sd(scores) for size, scores in accuracy.items()}
@@ -136,20 +136,28 @@ measured(
 # of its own:
 #
 # ```python minift/training/loop.py:Seeds
-#         subset: which examples are drawn.
-#         head: weights of a new head.
-#         order: order of the training examples.
-#         dropout: dropout masks.
+#     subset: int  # which examples are drawn
+#     head: int  # weights of a new head
+#     order: int  # of the training examples
+#     dropout: int  # dropout masks
 # ```
 #
-# (A fifth, `masks`, is for methods that mask gradients; none here does.) So we can turn one knob at
-# a time: five values of one stream, zero for all the others, 50 labels.
+# (A fifth, `masks`, is for methods that mask gradients; none here does.) `Seeds.all(3)` derives all of
+# them from the number 3, so that no two streams are the same sequence. So we can turn one knob at a
+# time: one stream as in `Seeds.all` of 0, 1, 2, 3 and 4, all the others as in `Seeds.all(0)`, 50 labels.
 
 # %%
 VALUES = range(5)
-start = accuracy[50][0]  # the value 0 of every stream: that run is done
+start = accuracy[50][0]  # every stream as in Seeds.all(0): that run is done
+
+
+def with_stream(stream, value):
+    """Return the seeds of 0, with one stream as the seeds of `value` have it."""
+    return replace(Seeds.all(0), **{stream: getattr(Seeds.all(value), stream)})
+
+
 sources = {
-    stream: [start] + [run(50, replace(Seeds.all(0), **{stream: v}))[0] for v in VALUES[1:]]
+    stream: [start] + [run(50, with_stream(stream, value))[0] for value in VALUES[1:]]
     for stream in ("subset", "head", "order", "dropout")
 }
 for stream, scores in sources.items():
@@ -160,7 +168,7 @@ for stream, scores in sources.items():
 # have given another figure. If each text is right with probability *a*, the accuracy on *n* texts
 # has standard deviation √(a (1 − a) / n).
 
-# %% alt="Dot plot of test accuracy with 50 labels, five dots a row: only the subset of labels changes, only the head, only the order, only dropout. The first row spreads widest, over ten points; the last hardly at all."
+# %% alt="Dot plot of test accuracy with 50 labels, five dots per row: only the subset of labels changes, only the head, only the order, only dropout. The first two rows spread over five points, the third over three; the last hardly at all."
 test_set = math.sqrt(start * (1 - start) / len(data.test))
 figure, axes = plt.subplots(figsize=(5.8, 2.2))
 rows = {f"only {stream} differs": scores for stream, scores in sources.items()}
@@ -179,24 +187,26 @@ measured(without_subset=math.sqrt(sd["head"] ** 2 + sd["order"] ** 2 + sd["dropo
 # %% [markdown]
 # What this shows, in points of accuracy (hundredths):
 #
-# - Which labels are drawn matters most here: a standard deviation of
-#   2.5 to 5 %<!-- measured: sd_subset -->. Training cannot help that; choosing the texts to be labelled
-#   may, which is what active learning is about.
-# - The head's random weights and the order of the texts matter: 1 to 3.5 %<!-- measured: sd_head --> and
-#   1 to 3.5 %<!-- measured: sd_order -->. Nothing in the data is different there. It is the program
-#   that disagrees with itself.
+# - Which labels are drawn matters: a standard deviation of 1.5 to 5 %<!-- measured: sd_subset -->.
+#   Training cannot help that; choosing the texts to be labelled may, which is what active learning is
+#   about.
+# - The head's random weights matter as much here, 1 to 4 %<!-- measured: sd_head -->, and the order of the
+#   texts somewhat less, 0.5 to 3.5 %<!-- measured: sd_order -->. Nothing in the data is different there. It
+#   is the program that disagrees with itself.
 # - Dropout alone does little here, 0 to 1.5 %<!-- measured: sd_dropout -->. A likely reason:
 #   its masks are many and small, and their effects cancel over the run.
 # - The test set adds 2.4 to 2.5 %<!-- measured: sd_test --> that no number of runs removes, because all
 #   runs share it. It hits two methods compared on the same test set alike, at least in part.
 #
-# What it does *not* show: exact figures. Look back at section 2. There *all* streams changed at once, so
-# the spread should be at least that of the subset alone; but those four runs have a standard
-# deviation of only 1 to 2.5 %<!-- measured: sd_50 -->. There is no contradiction: a standard deviation from
-# four or five runs is that uncertain itself.
+# What it does *not* show: exact figures, or which source is the largest. Look back at section 2. There
+# *all* streams changed at once, and independent variances add up. Head, order and dropout alone give
+# 1.5 to 5 %<!-- measured: without_subset -->; with the subset it should be more. Yet those four runs have a
+# standard deviation of 1 to 4.5 %<!-- measured: sd_50 -->, which is hardly more than that. There is no
+# contradiction: a standard deviation from four or five runs is that uncertain itself. (In an earlier
+# build of this page, with other seeds, the subset was clearly first.)
 #
 # So what is the sentence at the top of this page worth? Little. A step from 63 to 67 %<!-- given --> is
-# about one standard deviation of *one* run at 50 labels. Three habits follow: several seeds; the same draws for all methods, so that their differences do not
+# what two runs of *one* program easily differ by at 50 labels. Three habits follow: several seeds; the same draws for all methods, so that their differences do not
 # contain the luck of the draw; and the spread printed beside the mean.
 
 # %% [markdown]

@@ -174,7 +174,7 @@ def check_frozen_bits(student, draw):
         mistakes={
             "what is frozen moves on, by weight decay and momentum: its gradient is 0, and only "
             "where it is None does the optimizer skip it": end(gradients[:since] + zeros),
-            "what is frozen goes on learning": end(gradients),
+            "what is frozen keeps learning": end(gradients),
             "what is frozen is set back to where training began": mine,
         },
         tolerance=1e-12,
@@ -309,7 +309,7 @@ def check_prefix(student, draw):
 
 
 def job(start, gradients, frozen, since) -> None:
-    """Refuse what is no task for a candidate."""
+    """Refuse what is not a task for a candidate."""
     if not isinstance(start, dict) or not start or not isinstance(gradients, (list, tuple)):
         raise ValueError("start is to be a dict of lists of floats, gradients a list of such dicts")
     if not all(isinstance(step, dict) and set(step) == set(start) for step in gradients):

@@ -43,7 +43,7 @@ def freeze(
     """Freeze some parameters in the midst of training.
 
     From now on no step changes a bit of them, and no gradient is computed for them. All others
-    must go on exactly as if nothing had happened. The loop around you does, step by step,
+    must continue exactly as if nothing had happened. The loop around you does, step by step,
 
         optimizer.zero_grad(set_to_none=False)
         loss.backward()
@@ -69,7 +69,7 @@ def prefix_states(
     A text is computed once; after that its states come out of the cache. They are what the same
     layers give without dropout. The encoder is left in the modes (training or not) it came in.
 
-    This is complete, and wrong in two ways. Find them, and mend them.
+    This is complete, and wrong in two ways. Find them and fix them.
 
     Args:
         encoder: its dropout may be on, since it is being trained above the prefix.

@@ -133,7 +133,7 @@ measured(all_learn=counts[None], first_frozen=counts[1], last_frozen=counts[3])
 #
 # ## 3. The same in BERT, counted
 #
-# In a BERT each of these gradients is a matrix product, as dear as the product of the forward pass.
+# In a BERT each of these gradients is a matrix product that costs as much as the one of the forward pass.
 # If all layers were alike, a step would cost, in units of one layer's forward pass:
 #
 # | | forward | backward | why |
@@ -204,14 +204,14 @@ measured(
 # nearly alike.)
 #
 # There is one more saving on the input side. A frozen prefix gives the same numbers for the same
-# text in every epoch, so minift computes them once a text and keeps them: then part of *forward* is
+# text in every epoch, so minift computes them once per text and keeps them: then part of *forward* is
 # gone as well. For that, dropout must be off in the prefix. See
 # [prefix.py](../../minift/speed/prefix.py).
 #
 # ## 4. Frozen means bit for bit
 #
 # A gradient of zero does not freeze. AdamW subtracts a share of the weight at each step, gradient
-# or not, and Adam's momentum goes on pushing. The first weight below has a gradient of 0, the
+# or not, and Adam's momentum keeps pushing. The first weight below has a gradient of 0, the
 # second has none; decay is on.
 
 # %%
@@ -297,7 +297,7 @@ words = [
 ]
 majority = max(sum(e.label == label for e in data.test) for label in data.labels) / len(data.test)
 
-# %% alt="Dot plot of test accuracy with 64 labels, three dots a row: bag of words, F = 2 on random weights, and seven ways of freezing on pretrained weights. On pretrained weights the rows overlap, and the means fall as more is frozen; random weights lie exactly at guessing."
+# %% alt="Dot plot of test accuracy with 64 labels, three dots per row: bag of words, F = 2 on random weights, and seven ways of freezing on pretrained weights. On pretrained weights the rows overlap; full fine-tuning has the highest mean, and F = −3, with all layers frozen but not the embeddings, the lowest. Random weights lie exactly at guessing."
 accuracy = {name: [score for _, score in found] for name, found in runs.items()}
 rows = {"bag of words": words, "F = 2, random weights": control} | accuracy
 figure, axes = plt.subplots(figsize=(5.8, 3.4))
@@ -330,11 +330,11 @@ measured(
 # One layer frozen, at either end, cannot be told from none: F = 1 is −0.04 to
 # 0.03<!-- measured: input_1_gain --> from full fine-tuning seed by seed, F = −1 is −0.05 to
 # 0.03<!-- measured: output_1_gain -->, and both are within the spread printed beside them. F = 1
-# pays half of the backward work for it. Much frozen is worse here: F = 2 by −0.06 to
-# 0.00<!-- measured: input_2_gain -->, all three layers by −0.10 to
-# −0.01<!-- measured: all_gain -->, more than the spread of the pairs.
+# pays half of the backward work for it. Much frozen is worse in the mean: F = 2
+# by −0.06 to 0.00<!-- measured: input_2_gain -->, more than the spread of its pairs, and F = −3 most of
+# all; F = 3 by −0.10 to 0.01<!-- measured: all_gain -->, which is within the spread.
 #
-# What it does *not* show: that freezing hurts. In 32 steps, all at one rate, whoever moves fewer
+# What it does *not* show: that freezing hurts. In 32 steps, all at one rate, a method that moves fewer
 # weights learns less; overfitting, which is what freezing is against, hardly comes up. With a rate
 # of its own the head alone does much better, as [05](../05_bitfit/tutorial.ipynb) shows with a
 # hundred labels. And nothing here is about stability: three dots tell next to nothing about a
@@ -360,7 +360,7 @@ measured(lowest_rate=scales["bert.embeddings.word.weight"])
 # The embeddings learn at 0.0625<!-- measured: lowest_rate --> of the rate. That saves no work at
 # all: every gradient is computed, then made to count less. It is the last row of the plot above,
 # behind full fine-tuning like the other rows that move less. (Howard and Ruder divide by
-# 2.6<!-- given --> from layer to layer, in a network of three layers that is no transformer.)
+# 2.6<!-- given --> from layer to layer, in a network of three layers that is not a transformer.)
 #
 # ## Limits
 #

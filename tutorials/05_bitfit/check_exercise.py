@@ -301,7 +301,7 @@ def check_bias_percent(student, draw):
             "this counts the biases of the layers; embeddings and pooler have one each": (
                 100 * inside / total
             ),
-            "this counts a classifier too; it is no part of the encoder": (
+            "this counts a classifier too; it is not part of the encoder": (
                 100 * (biases + 1538) / (total + 1538)
             ),
         },

@@ -70,7 +70,7 @@ TERMS = {
 def subset_names(names: list[str], terms: list[str]) -> list[str]:
     """Return the names of the biases of `terms`, in all layers, and nothing else.
 
-    This is complete, and wrong for some `terms`. Find out for which, and mend it.
+    This is complete, and wrong for some `terms`. Find out for which, and fix it.
 
     Args:
         names: of all parameters of a model, such as "bert.layers.0.attention.query.bias".

@@ -64,15 +64,24 @@ base, _ = minift.load_encoder(ENCODER)  # stays as pretraining left it
 # trains every *b*, and the new classifier on top, which nobody has trained yet. The guess behind
 # it: the features that a task needs are there already, and need only be brought to the fore.
 #
-# A layer has eight biases. The terms are the library's; the symbols are the paper's.
+# A layer has eight biases. This table is the library's; the symbols in its comments are the paper's.
+#
+# ```python minift/methods/bitfit.py:TERMS
+#     "query": "attention.query.bias",  # b_q
+#     "key": "attention.key.bias",  # b_k
+#     "value": "attention.value.bias",  # b_v
+#     "attention_output": "attention.output.bias",  # b_m1
+#     "attention_norm": "attention_norm.bias",  # b_LN1
+#     "intermediate": "intermediate.bias",  # b_m2
+#     "output": "output.bias",  # b_m3
+#     "output_norm": "output_norm.bias",  # b_LN2
+# ```
 
 # %%
-symbols = ("b_q", "b_k", "b_v", "b_m1", "b_LN1", "b_m2", "b_m3", "b_LN2")
-print(f"{'term':<17}{'paper':<8}{'in each layer':<22}{'size':>5}")
+LAYER_TERMS = list(TERMS)[:8]  # the other two stand outside the layers
 shapes = {name: p.shape for name, p in base.named_parameters()}
-for symbol, (name, suffix) in zip(symbols, TERMS.items()):
-    size = shapes[f"layers.0.{suffix}"].numel()
-    print(f"{name:<17}{symbol:<8}{suffix:<22}{size:>5}")
+for term in LAYER_TERMS:
+    print(f"{term:<17}{shapes[f'layers.0.{TERMS[term]}'].numel():>4} numbers in each layer")
 
 # %% [markdown]
 # Two more stand outside the layers: that of the embeddings' LayerNorm and that of the pooler. The
@@ -95,22 +104,23 @@ for symbol, (name, suffix) in zip(symbols, TERMS.items()):
 with torch.device("meta"):  # shapes without numbers
     bert_base = minift.SequenceClassifier(minift.BertConfig(labels=("negative", "positive")))
 ours = build(data, ENCODER, Seeds.all(0)).model
-for name, model in ((ENCODER, ours), ("bert-base-uncased", bert_base)):
-    print(name)
-    rows = what_learns(model, bitfit()(model), division=by_kind)
-    print(*rows.values(), sep="\n", end="\n\n")
+tables = {
+    name: what_learns(model, bitfit()(model), division=by_kind)
+    for name, model in ((ENCODER, ours), ("bert-base-uncased", bert_base))
+}
+for name, rows in tables.items():
+    print(name, *rows.values(), sep="\n", end="\n\n")
 
 
-def share_of_encoder(model):
-    """Return how much of the encoder is biases."""
-    rows = what_learns(model, bitfit()(model), division=by_kind)
+def share_of_encoder(rows):
+    """Return the biases' share of all scalars of the encoder, which is all but the head."""
     return rows["biases"].learning / (rows["all"].elements - rows["head"].elements)
 
 
 measured(
-    share_tiny=share_of_encoder(ours),
-    share_base=share_of_encoder(bert_base),
-    base_biases=rows["biases"].learning,
+    share_tiny=share_of_encoder(tables[ENCODER]),
+    share_base=share_of_encoder(tables["bert-base-uncased"]),
+    base_biases=tables["bert-base-uncased"]["biases"].learning,
 )
 
 # %% [markdown]
@@ -217,7 +227,6 @@ def of_term(name):
     return [f"bert.layers.{layer}.{TERMS[name]}" for layer in depth]
 
 
-LAYER_TERMS = list(TERMS)[:8]
 largest = {t: max(parameters[n].grad.abs().max().item() for n in of_term(t)) for t in LAYER_TERMS}
 for term, value in largest.items():
     print(f"{term:<17}{value:.0e}")
@@ -262,7 +271,7 @@ def run(method, seed):
 runs = {method: [run(method, seed) for seed in SEEDS] for method in RATES}
 accuracy = {method: [score for _, score in found] for method, found in runs.items()}
 
-# %% alt="Dot plot of test accuracy with 100 labels for bag of words, head, BitFit, random scalars and full fine-tuning, three dots a row. All four ways of using BERT lie close together and overlap, above the bag of words."
+# %% alt="Dot plot of test accuracy with 100 labels for bag of words, head, BitFit, random scalars and full fine-tuning, three dots per row. All four ways of using BERT lie close together and overlap, above the bag of words."
 words = [
     fit_bag_of_words(subset(data.train, LABELS, seed), data.labels).accuracy(data.test)
     for seed in range(10)
@@ -297,7 +306,7 @@ measured(
 )
 
 # %% [markdown]
-# What this shows: with 100 labels, whoever starts from pretrained weights is, on average, ahead of
+# What this shows: with 100 labels, every method that starts from pretrained weights is, on average, ahead of
 # the bag of words, and the biases are enough for that: BitFit gets 60 to
 # 69 %<!-- measured: bitfit --> against 55 to 62 %<!-- measured: words -->, and moves one weight in
 # four hundred.
@@ -305,8 +314,8 @@ measured(
 # What it does *not* show: that BitFit is better than anything that learns from the same encoder.
 # Seed by seed, BitFit minus full fine-tuning is −0.04 to 0.04<!-- measured: over_full -->, BitFit
 # minus the head alone −0.03 to 0.05<!-- measured: over_head -->, BitFit minus as many random
-# scalars −0.05 to 0.05<!-- measured: over_random -->, and no mean is larger than the spread printed
-# beside it. Look at the control: scalars drawn blindly do as well, so nothing here says that
+# scalars −0.05 to 0.05<!-- measured: over_random -->, and no mean is clearly larger than the spread
+# printed beside it. Look at the control: scalars drawn blindly do as well, so nothing here says that
 # *biases* are the right scalars to move. Look at the head: on these texts the encoder hardly needs
 # to move at all. Reviews of a dozen words and an encoder of three layers are not where these
 # methods come apart.
@@ -367,7 +376,7 @@ measured(
 # without a gradient? Training runs in single precision, where the gradient of the key bias is not 0
 # but rounding noise, below a billionth. Gradient descent would ignore that. Adam divides each
 # gradient by its own usual size, and takes steps for noise as for news; only its ε of 1e-8 holds it
-# back. So "this parameter moved" is no evidence that it learned. Putting it back and looking at the
+# back. So "this parameter moved" is not evidence that it learned. Putting it back and looking at the
 # answers is.
 #
 # What it does *not* show: that the term with the longest bar is the important one. Each was put
@@ -423,7 +432,7 @@ measured(delta_bytes=delta, whole_bytes=whole, ratio=whole / delta)
 #
 # ## Where this differs from the paper
 #
-# - The paper trains BERT-base, BERT-large and RoBERTa on GLUE, on thousands of labels a task and
+# - The paper trains BERT-base, BERT-large and RoBERTa on GLUE, on thousands of labels per task and
 #   more, with a rate searched for each. Nothing on this page speaks for or against its figures.
 # - A term here is matched by its whole name. The authors' code matches a part of the name, so that
 #   asking for `output` trains `attention_output` as well.

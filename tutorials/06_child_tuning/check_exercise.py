@@ -593,7 +593,7 @@ def check_second(student, draw):
             "momentum": (30.0, 1.5),
             "this is the share; as a percentage it is a hundred times that": (0.51, 0.015),
             "this is the share that is kept at both steps": (9.0, 1.0),
-            "whoever is kept twice is counted twice": (60.0, 1.5),
+            "what is kept twice is counted twice": (60.0, 1.5),
             "this is the share of those that do not move": (49.0, 0.4),
         },
         "compare the weights before and after the second step, one by one",

@@ -79,7 +79,7 @@ def child_step(
     the child are set to 0; then the optimizer takes its step. Weights outside the child keep
     their values, bit for bit.
 
-    This is complete, and wrong in three ways. Find them, and mend them.
+    This is complete, and wrong in three ways. Find them and fix them.
 
     Args:
         parameters: by name, each with its gradient in .grad.

@@ -301,7 +301,7 @@ for decay_masked in (False, True):
 # ## 4. How large is the child of a BERT?
 #
 # The candidates are the weights of the encoder's *layers*, as in the authors' code. Embeddings,
-# pooler and head are no candidates and learn in full. So p is not the share of the network that
+# pooler and head are not candidates and learn in full. So p is not the share of the network that
 # learns:
 
 # %%
@@ -444,8 +444,8 @@ measured(
 # **F.** At the same rate F is 1 to 7 %<!-- measured: f_loss --> behind full fine-tuning (points of
 # accuracy, seed by seed): it learned less in the same 32 steps, as its training loss says. Beside
 # full fine-tuning at rate · √p it is −0.03 to 0.03<!-- measured: f_root -->, with a small spread
-# and nearly the same training loss. So what F did to the accuracy here, a smaller rate does just as
-# well. That is what section 2 led us to expect. The weights tell the two apart: with rate · √p they
+# and nearly the same training loss. So what F did to the accuracy here, a smaller rate does at
+# least as well. That is what section 2 led us to expect. The weights tell the two apart: with rate · √p they
 # went 0.5 to 0.6<!-- measured: way_root --> of the way of full fine-tuning, with F 0.6 to
 # 0.8<!-- measured: way_f -->. The surplus is trembling, and bought nothing here.
 #

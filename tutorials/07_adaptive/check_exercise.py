@@ -114,8 +114,8 @@ def check_best(student, draw):
         return shown(found, keys)
 
     said = {
-        "ties": "a loss that is lower by exactly min_delta, or equal with min_delta 0, is no new "
-        "best: it must be lower by more",
+        "ties": "a loss that is lower by exactly min_delta, or equal with min_delta 0, is not a "
+        "new best: it must be lower by more",
         "drift": '"best" follows every lower loss, also one that is not lower by more than '
         "min_delta: slow progress then never adds up to an improvement",
         "no delta": "min_delta is left out: any lower loss is taken for a new best",
@@ -353,9 +353,9 @@ def check_fall(student, draw):
             "the fall is one step ahead: the cool-down is to begin with the factor 1": curve(
                 lambda at, n, step: 1 - (at + 1) / total
             ),
-            "the fall is ahead by `patience` epochs: those that were tolerated are no part of the "
+            "the fall is ahead by `patience` epochs: those that were tolerated are not part of the "
             "cool-down": curve(lambda at, n, step: 1 - (at + patience * steps) / total),
-            "the fall is one epoch ahead: the epoch that began the cool-down is no part of it": (
+            "the fall is one epoch ahead: the epoch that began the cool-down is not part of it": (
                 curve(lambda at, n, step: 1 - (at + steps) / total)
             ),
             "the fall counts all epochs since the best one": curve(
@@ -577,9 +577,7 @@ def check_your_test(student, draw):
             "does not go back when a new best comes during the cool-down": wrong("no return"),
             "lets the best follow losses that are lower by less than min_delta": wrong("drift"),
             "adds up all bad epochs, also those before a new best": wrong("total"),
-            "goes on with an earlier cool-down where it was left, after a return": (
-                wrong("resumes")
-            ),
+            "continues an earlier cool-down where it was left, after a return": (wrong("resumes")),
         },
     )
 

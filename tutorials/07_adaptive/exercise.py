@@ -99,7 +99,7 @@ def train(
     is a new best if it is lower, by more than `min_delta`, than the last loss that was accepted as
     best. `patience` epochs in a row without a new best are tolerated; the next one ends the run.
 
-    This is complete, and wrong in four ways. Find them, and mend them.
+    This is complete, and wrong in four ways. Find them and fix them.
 
     Returns:
         {"epochs": how many epochs are run, "rates": the factor of the rate at the last step of

@@ -63,7 +63,9 @@ def doubts(student, passes: torch.Tensor) -> dict[str, torch.Tensor]:
     for key, value in got.items():
         if not isinstance(value, torch.Tensor) or value.shape != (texts,):
             shape = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
-            raise Wrong(f'doubts["{key}"]: expected a number a text, shape ({texts},), got {shape}')
+            raise Wrong(
+                f'doubts["{key}"]: expected one number per text, shape ({texts},), got {shape}'
+            )
     return {key: value.double() for key, value in got.items()}
 
 

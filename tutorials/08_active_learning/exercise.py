@@ -78,7 +78,7 @@ def label_rounds(
 ) -> list[list[str]]:
     """Run active learning, and return the ids that were labelled: to begin with, then each round.
 
-    This is complete, and wrong. Find out when, and mend it.
+    This is complete, and wrong. Find out when, and fix it.
 
     Args:
         ids: of all texts. The first `initial` are labelled before the first round.
@@ -107,7 +107,7 @@ def test_bald(candidate: Callable[..., list[float]]) -> None:
     """Fail (with `assert`) if `candidate` does not compute BALD.
 
     A right candidate: `candidate(passes)` takes nested lists, passes x texts x classes, of
-    probabilities, and returns one number a text. For instance, two passes over one text that say
+    probabilities, and returns one number per text. For instance, two passes over one text that say
     (.9, .1) and (.1, .9) give 0.3681: [[[0.9, 0.1]], [[0.1, 0.9]]] -> [0.3681].
 
     You will be given two right candidates, which must pass, and six wrong ones, each of which

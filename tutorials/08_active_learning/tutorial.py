@@ -83,7 +83,7 @@ pool = subset(data.train, 300, 0)  # the texts that a person could be asked abou
 #
 # The first and the third text get the same prediction on average, a half, with the largest entropy
 # there is. Only the third is worth a label: there the crowd *disagrees*. BALD is the entropy of the
-# mean less the mean entropy of the passes,
+# mean minus the mean entropy of the passes,
 #
 # ```
 # BALD  =  H[ mean of p ]  −  mean of H[ p ]            H[p] = − Σ p ln p
@@ -251,7 +251,7 @@ measured(
 
 # %% alt="A bar for each of the eleven dropout sites: mean BALD over 24 texts if only that site samples. Every bar is above zero; the sites differ by an order of magnitude."
 full = minift.recipe("full")
-settings = replace(full.settings, learning_rate=RATE, epochs=8, min_steps=0)
+settings = replace(full.settings, learning_rate=RATE, epochs=8)
 tuned, result = minift.train(data, ENCODER, full, labels=64, seeds=Seeds.all(0), settings=settings)
 sites = dropout_sites(tuned.model)
 few = [example for example in data.train if example not in subset(data.train, 64, 0)][:24]
@@ -295,9 +295,9 @@ measured(
 # ## 4. Uncertainty, drawn
 #
 # Thirty passes over 120 texts nobody has labelled. On the left each text is a dot: doubt in all
-# against BALD. On the right three kinds of texts, a dot a pass:
+# against BALD. On the right three kinds of texts, one dot per pass:
 
-# %% alt="Left: scatter of BALD against entropy for 120 texts. BALD is less than a hundredth of the entropy and does not follow it. Right: six texts as rows of thirty dots each. The two of highest BALD spread over a quarter of the axis, the two of high entropy and low BALD huddle around a half, the two of lowest entropy huddle around seven tenths."
+# %% alt="Left: scatter of BALD against entropy for 120 texts. BALD is about a hundredth of the entropy or less and does not follow it. Right: six texts as rows of thirty dots each. The two of highest BALD spread over a quarter of the axis, the two of high entropy and low BALD huddle around a half, the two of lowest entropy huddle around seven tenths."
 rest = [example for example in pool if example not in subset(data.train, 64, 0)][:120]
 passes = mc_predict(tuned, rest, 30)  # (passes, texts, classes)
 score, doubt = bald(passes), entropy(passes)
@@ -319,7 +319,7 @@ for kind, (members, colour) in kinds.items():
 left.set(xlabel="entropy of the mean (nats)", ylabel="BALD (nats)")
 left.legend(frameon=False, fontsize=8, loc="upper left")
 right.axvline(0.5, color=GREY, linestyle="--", linewidth=1)
-right.set(xlabel=f"p({data.labels[1]}), one dot a pass", xlim=(0, 1))
+right.set(xlabel=f"p({data.labels[1]}), one dot per pass", xlim=(0, 1))
 right.set_yticks(range(row), names, fontsize=8)
 right.invert_yaxis()
 plt.show()
@@ -401,7 +401,7 @@ measured(first_class=negatives(first), mixed=mixed[0])
 #
 # B after A: A says nothing about how the crowd splits on B, so it is worth .3681 still.
 # The copy after A: the two labels agree with probability .82, p = (.41, .09, .09, .41):
-#     H = 1.1645, less 2 · .3251 = .5143 for both, so .5143 − .3681 = .1463 more
+#     H = 1.1645, minus 2 · .3251 = .5143 for both, so .5143 − .3681 = .1463 more
 # ```
 
 # %%
@@ -449,7 +449,7 @@ measured(
 # ## 6. Learning curves
 #
 # Now the question itself. A pool of 200 reviews, 20 labels to begin with, 30 more in each of three
-# rounds, five seeds. As in the paper the encoder runs once a text and dropout samples in the head only
+# rounds, five seeds. As in the paper the encoder runs once per text and dropout samples in the head only
 # (here, with `tiny`, the encoder is also frozen, so that this page takes minutes). Each round
 # starts anew from the pretrained weights and takes the same number of steps. Strategies of a seed
 # begin with the same texts, so curves are compared in pairs.
@@ -523,7 +523,7 @@ measured(
 # training), and the reviews were written one by one, without the redundancy of a real pool (on the
 # line of section 2 most points taught nothing).
 #
-# BALD's sets may also be unequal: largest less smallest class after 110 labels is 0 to
+# BALD's sets may also be unequal: the largest class minus the smallest after 110 labels is 0 to
 # 30<!-- measured: unequal_bald --> for BALD, 0 to 30<!-- measured: unequal_random --> for random.
 #
 # ## 7. With your own texts
@@ -577,9 +577,9 @@ with tempfile.TemporaryDirectory() as folder:
         os.chdir(here)
 
 # %% [markdown]
-# Every answer is on the disk before the next text appears, and a command that was killed is given
-# again. `--strategy` is `bald` (the default), `batch_bald`, `entropy`, `margin`, `least_confidence`
-# or `random`. If you can afford it, label a random part as well: chosen texts are no sample of your
+# Every answer is on the disk before the next text appears, and a command that was killed can
+# be given again. `--strategy` is `bald` (the default), `batch_bald`, `entropy`, `margin`, `least_confidence`
+# or `random`. If you can afford it, label a random part as well: chosen texts are not a sample of your
 # data, and an accuracy on them is not that on new texts. Whether asking pays on data like yours is a
 # question for `minift active simulate`, on a labelled set.
 #

@@ -64,7 +64,7 @@ def word_tags(piece_words: list[int | None], piece_tags: list[str], words: int) 
 def scores(gold: list[list[Span]], predicted: list[list[Span]]) -> dict[str, float]:
     """Return "precision", "recall" and "f1" of entities: micro, exact match.
 
-    This is complete, and wrong in two ways. Find out when, and mend it. A score of nothing out of
+    This is complete, and wrong in two ways. Find out when, and fix it. A score of nothing out of
     nothing is 0.
 
     Args:

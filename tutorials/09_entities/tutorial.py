@@ -50,7 +50,7 @@ gold = [example.tags for example in data.test]
 # %% [markdown]
 # ## 1. Words, tags and pieces
 #
-# An entity is some words in a row, and a type. Taggers give one answer a word, so entities are
+# An entity is some words in a row, and a type. Taggers give one answer per word, so entities are
 # written as tags. In the scheme *IOB2* the first word of an entity has B-type, each further word
 # I-type, all other words O. The B is what tells two neighbours from one long entity:
 #
@@ -203,7 +203,7 @@ measured(part=part, nothing=nothing, wrong_type=wrong_type)
 # %% [markdown]
 # 0.67<!-- measured: part --> for the half-found person, 0.80<!-- measured: nothing --> for
 # overlooking her, 0.67<!-- measured: wrong_type --> for taking her for a place. To a person who
-# reads the output, the order is another one: half a name in the right place is easily mended, a
+# reads the output, the order is another one: half a name in the right place is easily fixed, a
 # missing one is not even seen. F1 rewards silence where a tagger is unsure of an edge. That is no
 # mistake in the arithmetic, it is what "exactly right" means; but it should be known before two
 # taggers are ranked by it.
@@ -233,7 +233,7 @@ measured(part=part, nothing=nothing, wrong_type=wrong_type)
 # - *pretrained*: the encoder that ships with minift.
 
 # %%
-settings = replace(minift.recipe("full").settings, learning_rate=RATE, epochs=6, min_steps=0)
+settings = replace(minift.recipe("full").settings, learning_rate=RATE, epochs=6)
 sentences = [example.words for example in data.test]
 
 
@@ -279,7 +279,7 @@ answers = {
     "a word's usual tag": [usual_tag(seed) for seed in SEEDS],
 } | {name: [tagger.tag(sentences) for tagger in found] for name, found in taggers.items()}
 
-# %% alt="Two dot plots, the same four taggers in each: always O, a word's usual tag, random weights and pretrained. Left, word accuracy: all lie close together, and the random weights lie left of always O. Right, entity F1: always O lies at zero, the usual tag and the random weights somewhat higher, pretrained clearly furthest to the right, yet below one quarter."
+# %% alt="Two dot plots, the same four taggers in each: always O, a word's usual tag, random weights and pretrained. Left, word accuracy: all lie close together, and the random weights lie beside always O. Right, entity F1: always O lies at zero, the usual tag and the random weights somewhat higher, pretrained clearly furthest to the right, yet below one quarter."
 accuracies = {name: [accuracy(p) for p in runs] for name, runs in answers.items()}
 scores = {name: [f1(p) for p in runs] for name, runs in answers.items()}
 colours = {"always O": GREY, "a word's usual tag": ORANGE, "random weights": RED}
@@ -307,12 +307,12 @@ measured(
 # %% [markdown]
 # What this shows. On the left, pretraining and 200 sentences seem to be worth next to nothing: 84 to
 # 87 %<!-- measured: accuracy_trained --> of the words right, against
-# 83 %<!-- measured: asleep --> asleep. The network with random weights, 78 to
-# 83 %<!-- measured: accuracy_random -->, comes last, behind the sleeper. On the right, the order is
-# another one: 0<!-- measured: asleep_f1 --> for the sleeper, 0 to 0.06<!-- measured: f1_usual --> for
+# 83 %<!-- measured: asleep --> asleep. The network with random weights, 80 to
+# 84 %<!-- measured: accuracy_random -->, stands where the sleeper does, and a word's usual tag is ahead of
+# both. On the right, the order is another one: 0<!-- measured: asleep_f1 --> for the sleeper, 0 to 0.06<!-- measured: f1_usual --> for
 # the usual tag, 0.03 to 0.12<!-- measured: f1_random --> for random weights, 0.11 to
-# 0.22<!-- measured: f1_trained --> for the pretrained network. Accuracy fines the random network for
-# each wrong guess and pays the sleeper for having made none; F1 asks who was found.
+# 0.22<!-- measured: f1_trained --> for the pretrained network. Accuracy fines a network for
+# each wrong guess and pays the sleeper for having made none; F1 asks which entities were found.
 #
 # Pretraining is worth 0.02 to 0.14<!-- measured: gain --> of F1 over the control, on the same draws;
 # the spread is printed above. With three seeds that settles the direction, not the size.
@@ -435,7 +435,7 @@ measured(
 # is a name is the easy part, for a capital gives much of it away. Where it ends, and what it is, is
 # the rest of the work.
 #
-# That forgiving score is no better score. It pays for a tagger that marks whole sentences. Look at
+# That forgiving score is not a better score. It pays for a tagger that marks whole sentences. Look at
 # some errors instead, the first of each kind:
 
 # %%
@@ -470,7 +470,7 @@ measured(misc=misc.predicted if misc else 0, micro=report.micro.f1, macro=report
 # - Three seeds, one small encoder, one recipe of six epochs, whose rate was picked in one quick
 #   try on seed 0, with the test score in sight. The figures say how scores behave, not how good a
 #   method is.
-# - 229 entities: with a recall of one in five or six, chance in the test set alone is good for two to
+# - 229 entities: with a recall of one in five or six, chance in the test set alone moves a score by two to
 #   three points either way. The spread between seeds does not contain that.
 # - The news are invented and were labelled by their authors; traps are more frequent than in life.
 #   Nearly no name of the test set occurs in training, which is why a word's usual tag finds so
@@ -487,7 +487,7 @@ measured(misc=misc.predicted if misc else 0, micro=report.micro.f1, macro=report
 # - Its script prints percentages and how many entities were *found*; here scores lie between 0 and
 #   1, and the gold entities are counted. It has no strict mode and no macro average.
 # - Its data were in IOB1, where B- stands only between neighbours of one type; there an I- at the
-#   beginning is no error, and the generous reading is the right one. Here all is IOB2.
+#   beginning is not an error, and the generous reading is the right one. Here all is IOB2.
 # - The five kinds of errors are this library's way of sorting them.
 #
 # ## Further reading

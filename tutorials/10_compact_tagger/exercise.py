@@ -71,9 +71,9 @@ def pseudo_labels(
     A gold label is kept, with weight 1. Any other word gets the teacher's best tag; with
     `pseudo_weight` if the teacher gives that tag at least the probability `confidence`, with 0 if
     not. Label 0 is padding in this project: the teacher has a logit for it, which counts when
-    probabilities are made of logits, but it is no tag, and nothing is ever labelled so.
+    probabilities are made of logits, but it is not a tag, and nothing is ever labelled so.
 
-    This is complete, and wrong. Find out when, and mend it.
+    This is complete, and wrong. Find out when, and fix it.
 
     Args:
         gold: of each word its label, 1 or more, or None.

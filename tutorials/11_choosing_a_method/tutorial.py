@@ -55,7 +55,7 @@ print(len(data.train), "texts to draw labels from;", len(data.test), "to report 
 # One call does all: every method, with every seed, at two sizes. Run *s* of each method has the same
 # labelled texts, the same new head, the same order of texts and the same stream of dropout; methods
 # differ in what they put into the loop's slots and in nothing else. Finished runs are kept in the
-# folder, and the same call again goes on where it was.
+# folder, and the same call again resumes where it was.
 #
 # The methods' learning rates are set for MiniLM. `tiny` wants steps about six times as large ([its
 # card](../../minift/encoders/tiny/README.md)), so all methods get six times theirs (`SETTINGS`), and
@@ -86,8 +86,8 @@ measured(winners=len(set(winners)), swing=swing)
 
 # %% [markdown]
 # With 64 labels, five seeds crown 1 to 3<!-- measured: winners --> different methods. From seed to
-# seed one and the same method swings by 2 to 12 %<!-- measured: swing --> (best less worst run).
-# Whoever runs each method once, and not even with the same draws, gets a winner too. It will be
+# seed one and the same method swings by 2 to 12 %<!-- measured: swing --> (best minus worst run).
+# If you run each method once, and not even with the same draws, you get a winner too. It will be
 # another one next time.
 #
 # **A negative control.** `full-sqrt:1` is full fine-tuning at √1 times its rate: another name for the
@@ -147,14 +147,14 @@ measured(low_by_hand=100 * by_hand.t[0], bootstrap_low=100 * by_hand.bootstrap[0
 #
 # The runs of section 1, drawn in pairs:
 
-# %% alt="Left: test accuracy with 64 labels, one line for each seed across three methods; lines run up and down, partly in parallel. Right: for each method the differences to full fine-tuning, a dot a seed, with the 95 percent interval as a line and a dashed line at no difference."
+# %% alt="Left: test accuracy with 64 labels, one line for each seed across three methods; lines run up and down, partly in parallel. Right: for each method the differences to full fine-tuning, one dot per seed, with the 95 percent interval as a line and a dashed line at no difference."
 made = {(a.labels, a.method): a for a in comparisons(comparison) if a.other == "full"}
 others = METHODS[1:]
 figure, (left, right) = plt.subplots(1, 2, figsize=(7.4, 2.9))
 for seed in range(SEEDS):
     left.plot([100 * scores[FEW][name][seed] for name in METHODS], "o-", alpha=0.6, markersize=5)
 left.set_xticks(range(len(METHODS)), METHODS)
-left.set(ylabel="test accuracy, points", xlabel=f"{FEW} labels, a line a seed")
+left.set(ylabel="test accuracy, points", xlabel=f"{FEW} labels, one line per seed")
 for place, (name, size) in enumerate((name, size) for name in others for size in SIZES):
     found = made[size, name].difference
     colour = BLUE if found.seen else GREY
@@ -187,10 +187,11 @@ measured(
 )
 
 # %% [markdown]
-# What this shows. `freeze:2` and `full` go up and down together: look at the first two columns of the
-# left figure. Their difference has about a third (64 labels) and a sixth (128) of the spread that
-# unrelated runs would have, and so five seeds are enough to see it, although their dots overlap
-# widely. `head` goes its own way with 64 labels: there pairs gain nothing. Over all pairs the spread
+# What this shows. `freeze:2` and `full` mostly go up and down together: look at the first two columns
+# of the left figure. Their difference has about half (64 labels) and a third (128) of the spread that
+# unrelated runs would have. That of `head` and `full` has a third of it with 128 labels, and so five
+# seeds are enough to see that `head` is behind, although the best run of `head` beats the worst of
+# `full`. With 64 labels `head` goes its own way: there pairs gain nothing. Over all pairs the spread
 # is 0.3 to 0.8<!-- measured: pairs_help --> of that of unrelated runs (from five seeds each, such
 # figures are rough). Of 4<!-- measured: tested --> intervals 0 to 4<!-- measured: seen --> exclude 0.
 # What the sentences add about chance and Holm is explained in section 4.
@@ -300,7 +301,7 @@ measured(
 # Each answers all test texts; then 100 of these texts are drawn to choose by, and the others are
 # reported on. Many times, since the answer matrix is there already:
 
-# %% alt="Three histograms of the chosen run's score less the mean of all twelve runs on the same texts. If the run is reported on the texts it was chosen by, the histogram lies about two points above 0. Reported on the other texts, it lies around 0, as it does for a run drawn at random."
+# %% alt="Three histograms of the chosen run's score minus the mean of all twelve runs on the same texts. If the run is reported on the texts it was chosen by, the histogram lies about two points above 0. Reported on the other texts, it lies around 0, as it does for a run drawn at random."
 head = minift.recipe("head")
 quick = fixed_steps(head.settings, 60)
 gold = [example.label for example in data.test]
@@ -380,7 +381,7 @@ for line in reading.partition("## Settings")[0].strip().splitlines()[:4]:
 # are there already: what does going from 64 to 128 labels bring, method by method, and what does the
 # choice among the methods bring?
 
-# %% alt="Mean test accuracy with 64 and with 128 labels, a line for each method with bars for the standard deviation. With 64 labels the head is on top, full fine-tuning below it and freeze:2 lowest. The line of the head hardly rises; the two others rise steeply and cross it, and with 128 labels full is on top and the head lowest. Most bars are longer than the gaps between the lines."
+# %% alt="Mean test accuracy with 64 and with 128 labels, a line for each method with bars for the standard deviation. With 64 labels the head and full fine-tuning lie at the same height and freeze:2 lowest. The line of the head hardly rises; the two others rise steeply, and with 128 labels full is on top and the head lowest. Most bars are longer than the gaps between the lines."
 gains = {name: paired_difference(scores[MORE][name], scores[FEW][name]) for name in METHODS}
 figure, axes = plt.subplots(figsize=(5.6, 2.9))
 for shift, (name, colour) in enumerate(zip(METHODS, (BLUE, GREEN, ORANGE))):
@@ -404,24 +405,25 @@ measured(
 # %% [markdown]
 # Twice the labels bring 2 to 8 %<!-- measured: label_gain --> in the mean over the methods (2 to
 # 10 %<!-- measured: label_gain_full --> for full fine-tuning). The intervals of `full` and `freeze:2`
-# exclude 0, that of `head` does not: 386 numbers have soon learned what they can hold. These are three
-# more comparisons, and after Holm's correction only the one of `freeze:2` stands.
+# exclude 0, that of `head` does not: 386 numbers have soon learned what they can hold. But these are
+# three more comparisons, and after Holm's correction none of them stands: it is a hint, not a finding.
 #
-# Between the best and the worst method with 64 labels lie 3 to 10 %<!-- measured: method_gap -->, about
-# as much. But look at the lines: they cross. With 64 labels `head` has the best mean and with 128 the
-# worst. Whoever takes the best mean takes another method at each size; neither of these two differences
-# stands after Holm's correction, so this is a hint and no finding.
+# Between the best and the worst method with 64 labels lie 1 to 8 %<!-- measured: method_gap -->, no more
+# than that. And look at the lines. With 64 labels `head` and `full` have the same mean; with 128 labels
+# `head` is last, and its difference to `full` is the one that stands after Holm's correction. So what
+# cannot be told apart at one size may well be told apart at another, and the answer for 64 labels is not
+# the answer for 128.
 #
 # And a warning about what is being compared. Put `"tiny": Terms(batch_size=8)` into `SETTINGS`, and the
-# methods keep the rates set for MiniLM, with 200 steps instead. In such a run of this page `head` had
-# the best mean at both sizes: it had rivals that learned too slowly. A comparison tells you which
+# methods keep the rates set for MiniLM, with 200 steps instead. In an earlier run of this page,
+# made in that way, `head` had the best mean at both sizes: its rivals learned too slowly. A comparison tells you which
 # *program* did better on your data, not why. Give each method a rate that suits the encoder
 # (`rate_factor`, or `grid=True`) before you believe a ranking.
 #
 # Three questions help to decide.
 #
-# - *Is your default beaten at all?* With 64 labels `head` is ahead of `full` in the mean, and its
-#   interval reaches from a clear loss to a clear gain: nothing is known. To make sure would take more
+# - *Is your default beaten at all?* With 64 labels `head` has the mean of `full`, and the interval
+#   of their difference reaches from a clear loss to a clear gain: nothing is known. To make sure would take more
 #   seeds, which cost machine time only.
 # - *Which interval is where?* Choosing can only pay what lies between the methods, and once only.
 #   If the intervals say that the methods are within a point of each other, more labels are the only
@@ -442,7 +444,7 @@ print(forecast.sentence)
 
 # %% [markdown]
 # With so few labels the answer is wide, or none at all. That is an answer as well: it cannot be
-# known from 128 labels what the next 128 bring, and whoever says so without an interval is guessing.
+# known from 128 labels what the next 128 bring, and anyone who says so without an interval is guessing.
 #
 # ## 8. For your own data
 #
@@ -462,7 +464,7 @@ print(forecast.sentence)
 #
 # - Five seeds, one small encoder, invented reviews, two sizes. Which method is ahead here says
 #   nothing about your data; that is the point of the page.
-# - The learning rates are one number a method, set for another encoder, times one factor for all. Six
+# - The learning rates are one number per method, set for another encoder, times one factor for all. Six
 #   was found for full fine-tuning of `tiny`; nobody searched what suits `freeze:2` and `head`. `grid=True`
 #   chooses among three rates by the selection split, at three times the cost.
 # - Six passes are 48 steps with 64 labels and 96 with 128: what twice the labels bring here includes

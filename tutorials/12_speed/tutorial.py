@@ -22,7 +22,6 @@ import sys
 import time
 from collections import Counter
 from dataclasses import replace
-from unittest import mock
 
 import matplotlib.pyplot as plt
 import torch
@@ -39,8 +38,8 @@ from minift.bert.packing import Layout, Packed
 from minift.methods.freezing import freeze
 from minift.runs.train import subset
 from minift.runs.tuned import build
+from minift.speed.prefix import prefix_cache
 from minift.speed.rows import WORD_TABLE, used_rows
-from minift.training import loop
 from minift.training.items import by_length
 from minift.training.loop import Recipe, adamw, cross_entropy, everything, select
 
@@ -56,6 +55,9 @@ tuned = build(data, ENCODER, Seeds.all(0))
 model, config = tuned.model.eval(), tuned.model.config
 items = minift.make_items(subset(data.train, TEXTS, 0), tuned.tokenizer, data.task, data.labels)
 lengths = [len(item.input_ids) for item in items]
+torch.set_num_threads(1)
+# Windows counts the time of a process too coarsely for this page.
+clock = time.perf_counter if sys.platform == "win32" else time.process_time
 batches = [items[at : at + 16] for at in range(0, TEXTS, 16)]  # as they come
 
 # %% [markdown]
@@ -66,8 +68,8 @@ batches = [items[at : at + 16] for at in range(0, TEXTS, 16)]  # as they come
 # multiplications and as many additions: 2 k n operations.
 #
 # ```
-# linear      2 · (4 h² + 2 · h · 4h)  =  24 h²    a token
-# attention   2 · (n h + n h)          =  4 n h    a token, in a text of n tokens: scores, mixture
+# linear      2 · (4 h² + 2 · h · 4h)  =  24 h²    per token
+# attention   2 · (n h + n h)          =  4 n h    per token, in a text of n tokens: scores, mixture
 # ```
 #
 # So attention, whose cost everybody talks about, overtakes the rest only where 4 n h = 24 h², at a
@@ -111,9 +113,10 @@ measured(
 # would overtake the rest in texts of 4,608<!-- measured: overtakes --> tokens, nine times longer
 # than BERT can read.
 #
-# And where does the *time* of a training step go? Here it is by the clock, the median of several
-# steps. (From here on, seconds come in: other machines, other numbers. The bands in the text are
-# wide for that reason, and every comparison alternates: A B A B, in one process.)
+# And where does the *time* of a training step go? Here it is, the median of several steps. (From here
+# on, seconds come in: other machines, other numbers. The bands in the text are wide for that reason,
+# and every comparison alternates: A B A B, in one process. They are seconds of the processor, with one
+# thread: on a free machine those of the clock, and on a busy one not disturbed by its other work.)
 
 
 # %%
@@ -124,9 +127,9 @@ def digits(apart):
 
 def seconds(work):
     """Return how long `work()` takes."""
-    began = time.perf_counter()
+    began = clock()
     work()
-    return time.perf_counter() - began
+    return clock() - began
 
 
 def in_turn(plain, fast, rounds=7):
@@ -148,15 +151,15 @@ optimizer = adamw(parameters, Settings())
 parts = {"forward": [], "backward": [], "clip, AdamW": []}
 for group in batches * 2:
     batch = minift.make_batch(group)
-    times = [time.perf_counter()]
+    times = [clock()]
     loss = cross_entropy(trained, batch).mean()
-    times.append(time.perf_counter())
+    times.append(clock())
     loss.backward()
-    times.append(time.perf_counter())
+    times.append(clock())
     torch.nn.utils.clip_grad_norm_(parameters.values(), 1.0)
     optimizer.step()
     optimizer.zero_grad()
-    times.append(time.perf_counter())
+    times.append(clock())
     for name, start, end in zip(parts, times, times[1:]):
         parts[name].append(end - start)
 medians = {name: statistics.median(taken) for name, taken in parts.items()}
@@ -172,10 +175,10 @@ measured(
 
 # %% [markdown]
 # Backward takes 0.7 to 4<!-- measured: backward_to_forward --> times forward; two products for each
-# one, but no tokenizing and packing. The optimizer is no product at all: it walks through every
+# one, but no tokenizing and packing. The optimizer is not a product at all: it walks through every
 # weight. The table of word vectors is 45 to 60 %<!-- measured: table_share --> of all weights, and
 # this batch has read 1 to 8 %<!-- measured: rows_read --> of its rows. All the others have a
-# gradient of zero, are clipped with zero and decayed, at every step. Section 6 is rid of that
+# gradient of zero, are clipped with zero and decayed, at every step. Section 6 avoids that
 # without changing the result. Savings that do change it are not on this page.
 #
 # ## 2. Padding
@@ -301,12 +304,12 @@ measured(
 )
 
 # %% [markdown]
-# Packing takes 1.2 to 2.4<!-- measured: fewer_packed --> times fewer operations and is 1 to
-# 4<!-- measured: faster_packed --> times as fast; with the last layer for [CLS] only it is 1.6 to
-# 4<!-- measured: fewer_cls --> times fewer and 1.2 to 6<!-- measured: faster_cls --> times as fast.
+# Packing takes 1.2 to 2.4<!-- measured: fewer_packed --> times fewer operations and is 1.1 to
+# 3<!-- measured: faster_packed --> times as fast; with the last layer for [CLS] only it is 1.6 to
+# 4<!-- measured: fewer_cls --> times fewer and 1.3 to 4<!-- measured: faster_cls --> times as fast.
 #
-# **Control.** Where all texts have the same length there is nothing to save: 0.6 to
-# 1.6<!-- measured: faster_even --> times, which is 1 and the noise of the machine.
+# **Control.** Where all texts have the same length there is nothing to save: 0.8 to
+# 1.3<!-- measured: faster_even --> times, which is 1 and the noise of the machine.
 #
 # ## 3. Sorting by length
 #
@@ -349,22 +352,22 @@ measured(
 )
 
 # %% [markdown]
-# Sorted, a token costs 1.0 to 1.3<!-- measured: cells_sorted --> cells. Those who pad become 1 to
-# 4<!-- measured: sorting_padded --> times as fast by it; those who pack 0.7 to
-# 2<!-- measured: sorting_packed --> times: only the rectangles inside attention shrink, and that is
+# Sorted, a token costs 1.0 to 1.3<!-- measured: cells_sorted --> cells. Those who pad become 1.2 to
+# 3<!-- measured: sorting_padded --> times as fast by it; those who pack 0.8 to
+# 1.6<!-- measured: sorting_packed --> times: only the rectangles inside attention shrink, and that is
 # a small share. `predict_logits` does both: it sorts, and fills
 # batches up to a number of tokens, so that 128 texts become a few batches
 # (2 to 8<!-- measured: groups -->) of similar cost. All 128<!-- measured: in_place --> answers are in
 # the places of their texts.
 #
-# In *training* sorting is no free lunch: batches of similar length are other batches than random
+# In *training* sorting is not free: batches of similar length are other batches than random
 # ones, and the run is another run. That is why minift packs, and leaves the order to chance.
 #
 # ## 4. What is frozen need be computed once
 #
 # Let the embeddings and the lowest F layers be frozen, with dropout off. Then what they make of a
 # text is the same in every epoch. The first epoch computes it; the others look it up. If the frozen
-# prefix costs P a text and an epoch, and all the rest R, then in E epochs
+# prefix costs P per text and epoch, and all the rest R, then in E epochs
 #
 # ```
 #             E · (P + R)
@@ -372,8 +375,14 @@ measured(
 #              P + E · R
 # ```
 #
-# First, is it the same training? Two runs in float64, one with the cache and one in which it is
-# taken away.
+# The loop knows nothing of this. It is handed a function that packs texts into a batch, and the cache
+# brings its own, which packs what it knows of them as well:
+#
+# ```python minift/speed/prefix.py:PrefixCache.make_batch
+#         return self.add_to(make_batch(items), items)
+# ```
+#
+# First, is it the same training? Two runs in float64, one with the cache and one without.
 
 
 # %%
@@ -386,12 +395,13 @@ def train(epochs, layers, cached=True, double=False):
     fresh = fresh.double() if double else fresh
     trainable = everything if layers is None else freeze(layers)
     settings = Settings(epochs=epochs, batch_size=8, learning_rate=3e-4)
-    with mock.patch.object(loop, "prefix_cache", loop.prefix_cache if cached else lambda *_: None):
-        began = time.perf_counter()
-        minift.fine_tune(
-            fresh, items[:32], Recipe(trainable=trainable, settings=settings), Seeds.all(0)
-        )
-        return fresh, time.perf_counter() - began
+    recipe = Recipe(trainable=trainable, settings=settings)
+    began = clock()
+    select(fresh, trainable)  # says what is frozen
+    cache = prefix_cache(fresh, items[:32]) if cached else None  # None also if nothing is
+    make_batch = cache.make_batch if cache else minift.make_batch
+    minift.fine_tune(fresh, items[:32], recipe, Seeds.all(0), make_batch=make_batch)
+    return fresh, clock() - began
 
 
 with_cache, without = train(3, FROZEN, True, True)[0], train(3, FROZEN, False, True)[0]
@@ -470,15 +480,16 @@ axes.legend(frameon=False, loc="lower right")
 plt.show()
 
 # %% [markdown]
-# One epoch gains nothing: 0.6 to 1.5<!-- measured: cache_1 --> times. Eight are 1.2 to
-# 5<!-- measured: cache_8 --> times as fast, where the formula says 1.2 to
-# 6<!-- measured: formula_8 -->; even a thousand could not exceed the formula's 1.3 to
-# 15<!-- measured: formula_limit -->. Two things are not in the formula: what
-# a run does once (setting up, copying the weights at the end), which costs both, and that the cache
-# is filled in larger batches than a step has, which helps.
+# One epoch gains nothing: 0.7 to 1.3<!-- measured: cache_1 --> times. Eight are 1.3 to
+# 4<!-- measured: cache_8 --> times as fast, where the formula says 1.3 to
+# 4<!-- measured: formula_8 -->; even a thousand could not exceed the formula's 1.4 to
+# 10<!-- measured: formula_limit -->. Three things are not in the formula: what
+# a run does once (setting up, copying the weights at the end), which costs both; the fingerprint of the
+# frozen weights, by which a cache knows its model; and that the cache is filled in larger batches than a
+# step has, which helps.
 #
-# **Control.** With nothing frozen there is no prefix and nothing to keep: 0.6 to
-# 1.6<!-- measured: cache_nothing_frozen --> times.
+# **Control.** With nothing frozen there is no prefix and nothing to keep: 0.8 to
+# 1.3<!-- measured: cache_nothing_frozen --> times.
 #
 # It has a price, and a condition. The price is memory: a vector of h numbers for every token of the
 # training set. The condition is that dropout is off in the prefix, or the answer would be another
@@ -579,13 +590,13 @@ axes.legend(frameon=False)
 plt.show()
 
 # %% [markdown]
-# Twenty passes over the head alone are 4 to 25<!-- measured: mc_head_20 --> times as fast, in the
-# last layer and the head 1.3 to 12<!-- measured: mc_last_20 --> times. The formula is that of section 4,
+# Twenty passes over the head alone are 4 to 20<!-- measured: mc_head_20 --> times as fast, in the
+# last layer and the head 2 to 8<!-- measured: mc_last_20 --> times. The formula is that of section 4,
 # with T passes for E epochs: where the sampling part R is nearly nothing, the gain is nearly T.
 #
-# **Controls.** Where all sites sample, there is no part below them: 0.6 to
-# 1.6<!-- measured: mc_all_20 --> times. And one pass has nobody to share with: 0.6 to
-# 1.7<!-- measured: mc_head_1 --> times for the head, 0.6 to 1.7<!-- measured: mc_last_1 --> for the
+# **Controls.** Where all sites sample, there is no part below them: 0.7 to
+# 1.4<!-- measured: mc_all_20 --> times. And one pass has nobody to share with: 0.6 to
+# 1.4<!-- measured: mc_head_1 --> times for the head, 0.6 to 1.4<!-- measured: mc_last_1 --> for the
 # last layer.
 #
 # ## 6. Rows that nobody reads
@@ -618,13 +629,13 @@ def learn(small, count=32, epochs=3, double=False, trainable=everything):
     fresh = fresh.double() if double else fresh
     learning = select(fresh, trainable) if small else ()  # nothing learns: the block does nothing
     settings = Settings(epochs=epochs, batch_size=16, learning_rate=3e-4, weight_decay=0.1)
-    began = time.perf_counter()
+    began = clock()
     with used_rows(fresh, items[:count], learning):
         rows = len(fresh.bert.embeddings.word.weight)
         minift.fine_tune(
             fresh, items[:count], Recipe(trainable=trainable, settings=settings), Seeds.all(0)
         )
-    return fresh, time.perf_counter() - began, rows
+    return fresh, clock() - began, rows
 
 
 by_rows, _, rows = learn(True, double=True)
@@ -670,8 +681,8 @@ measured(
 )
 
 # %% [markdown]
-# The small table makes it 0.8 to 2<!-- measured: rows_faster --> times as fast, and the control is at
-# 0.6 to 1.6<!-- measured: rows_control -->: with this encoder there may be nothing to see. Count before
+# The small table makes it 0.9 to 1.4<!-- measured: rows_faster --> times as fast, and the control is at
+# 0.8 to 1.3<!-- measured: rows_control -->: with this encoder there may be nothing to see. Count before
 # you expect: all of clipping and AdamW is 5 to 40 %<!-- measured: optimizer_share --> of a step here,
 # and the table, of 8,000<!-- measured: table_rows --> rows, about half of that. MiniLM has 30,522 rows, on which
 # the README measured a gain of a tenth.
@@ -704,15 +715,15 @@ measured(
 #   takes time. Counting operations says little then.
 # - Operations counted here are matrix products. LayerNorm, GELU, dropout masks and the optimizer
 #   move memory and multiply little; they are in no count and in every time.
-# - Medians of three to seven rounds on a machine that may do other things. The bands in the text are
-#   so wide that only a missing effect would fall out of them.
+# - Medians of three to seven rounds, with one thread. With several, small products gain less than large
+#   ones, and the ratios are others.
 #
 # ## Further reading
 #
 # - Dao, Fu, Ermon, Rudra, Ré (2022), [FlashAttention](https://arxiv.org/abs/2205.14135), whose
 #   variable-length form has the packed layout; and why moving memory is what costs
 # - Krell, Kosec, Perez, Fitzgibbon (2021), [Efficient Sequence Packing without
-#   Cross-contamination](https://arxiv.org/abs/2107.02027), the other way to be rid of padding
+#   Cross-contamination](https://arxiv.org/abs/2107.02027), the other way to avoid padding
 # - Gal, Ghahramani (2016), [Dropout as a Bayesian Approximation](https://arxiv.org/abs/1506.02142)
 # - Williams, Waterman, Patterson (2009), *Roofline: An Insightful Visual Performance Model*: what a
 #   machine could do, and which of two limits a program meets first

@@ -28,7 +28,7 @@ MARKDOWN = MarkdownIt("commonmark").enable("table")
 
 
 class TutorialError(MiniftError):
-    """Something that the author of a tutorial can mend; its message says where."""
+    """Something that the author of a tutorial can fix; its message says where."""
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ cd "${AUTOGRADER:=/autograder}"
 chmod -R go-rwx source results
 "${PYTHON:=/opt/minift/bin/python}" source/grade.py --submission submission \\
     --salt @source/salt.txt --json results/minift.json --gradescope results/results.json
-exit 0  # points that were lost are no failure of the autograder
+exit 0  # points that were lost are not a failure of the autograder
 """
 WORKFLOW = """name: grade
 on: [push, workflow_dispatch]

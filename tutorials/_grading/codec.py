@@ -45,7 +45,7 @@ _HINTS = {
 
 
 class CodecError(ValueError):
-    """A value that cannot be sent, or bytes that are no frame; the message says which."""
+    """A value that cannot be sent, or bytes that are not a frame; the message says which."""
 
 
 def encode(value: Any) -> bytes:

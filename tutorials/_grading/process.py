@@ -36,7 +36,7 @@ START_SECONDS = 300  # for the import of torch, on a slow machine
 
 
 class GraderError(RuntimeError):
-    """The grader itself cannot go on: no student is to blame, and none gets a mark from it."""
+    """The grader itself cannot continue: no student is to blame, and none gets a mark from it."""
 
 
 @dataclass
@@ -261,7 +261,7 @@ def _environment(folder: Path | None) -> dict[str, str]:
 
 
 def _unprivileged_user() -> int | None:
-    """Return the user that children become; None if this is no root, or nobody could not read."""
+    """Return the user that children become; None if this is not root, or nobody could not read."""
     if not hasattr(os, "geteuid") or os.geteuid() != 0:
         return None
     readable = all(map(_all_may_read, (torch.__file__, minift.__file__, os.__file__)))

@@ -72,7 +72,7 @@ class Report:
 
     @property
     def next_step(self) -> str:
-        """The sentence of the first check that was not passed: where to go on."""
+        """The sentence of the first check that was not passed: where to continue."""
         return next((r.sentence for r in self.results if not r.passed), "")
 
 
@@ -103,7 +103,7 @@ def grade(
                 results.append(_result(check, assignment, student, salt, forbidden))
     except GraderError as error:
         trouble = str(error)
-    except Exception as error:  # a check that does not hold is no mistake of the student's
+    except Exception as error:  # a check that does not hold is not the student's mistake
         trouble = f"{check.name}: {type(error).__name__}: {error}"
     finally:
         student.close()

@@ -29,7 +29,7 @@ class Limits:
 
     Args:
         processor: seconds of processor time.
-        clock: seconds by the clock, for what sleeps; long, since a busy machine is no mistake.
+        clock: seconds by the clock, for what sleeps; long, since a busy machine is not a mistake.
     """
 
     processor: int = 5
@@ -180,7 +180,7 @@ class Student:
     def _death(self, status: int | None, what: str) -> Failure:
         if status is not None and -status == SIGXCPU:
             return self._too_long(what)
-        if status in (None, 70):  # 70 is child.py's own, when it cannot go on
+        if status in (None, 70):  # 70 is child.py's own, when it cannot continue
             said = f"{what} closed the grader's channel, or ended what it runs in; leave both alone"
             return Failure("died", said)
         how = f"signal {-status}" if status < 0 else f"exit status {status}"
@@ -251,7 +251,7 @@ def _value(answer: Any) -> Any:
 
 
 def _failure(reply: dict, what: str) -> Failure:
-    """Put a reply that is no value into one sentence."""
+    """Put a reply that is not a value into one sentence."""
     kind, message = reply["kind"], _short(reply.get("message", ""))
     line = reply.get("line")
     where = f" (line {line} of exercise.py)" if isinstance(line, int) else ""

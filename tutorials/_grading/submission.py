@@ -21,7 +21,7 @@ _RUBBISH = ("__MACOSX", ".DS_Store", "__pycache__", ".ipynb_checkpoints", ".git"
 
 
 def complaints(path: Path, assignment: Assignment) -> list[str]:
-    """Return what is to be mended before handing in, a sentence each; [] if nothing.
+    """Return what must be fixed before handing in, one sentence each; [] if nothing.
 
     Args:
         path: a .zip, a folder, or exercise.py itself.
@@ -36,7 +36,7 @@ def complaints(path: Path, assignment: Assignment) -> list[str]:
     if path.suffix == ".ipynb":
         return [f"{path.name} is a notebook; hand in exercise.py"]
     if not zipfile.is_zipfile(path):
-        return [f"{path.name} is no zip archive; hand in exercise.py, or a .zip with it inside"]
+        return [f"{path.name} is not a zip archive; hand in exercise.py, or a .zip with it inside"]
     return _of_archive(path, assignment)
 
 
@@ -101,11 +101,11 @@ def _of_source(content: bytes, name: str, assignment: Assignment) -> list[str]:
     if len(content) > LARGEST:
         return [f"exercise.py has {len(content):,} bytes; that is not the hand-out's"]
     if content[:2] == b"PK" or b"\0" in content[:1000]:
-        return ["exercise.py is no text: is it an archive that was renamed?"]
+        return ["exercise.py is not text: is it an archive that was renamed?"]
     try:
         text = io.TextIOWrapper(io.BytesIO(content), "utf-8-sig").read()
     except UnicodeDecodeError as error:
-        return [f"exercise.py is no UTF-8 text (byte {error.start}); save it as UTF-8"]
+        return [f"exercise.py is not UTF-8 text (byte {error.start}); save it as UTF-8"]
     if text.lstrip().startswith("{") and '"cells"' in text:
         return ["exercise.py is a notebook that was renamed; hand in the Python file"]
     try:

@@ -61,7 +61,7 @@ def grade_test(
         if isinstance(outcome, Failure) and outcome.kind in ("load", "missing", "not done"):
             raise Wrong(outcome.sentence)
         if isinstance(outcome, Failure) and outcome.kind != "raised":
-            refused = refused or outcome.sentence  # it loops or dies: that is no verdict
+            refused = refused or outcome.sentence  # it loops or dies: that is not a verdict
         elif not sentence and outcome is not None:
             refused = f"`{test}` fails a version that is right: {outcome.sentence}"
         elif sentence and outcome is None:

@@ -157,7 +157,7 @@ MUTANTS = [
         says="2 of the 3 bugs are left",
     ),
     Mutant(
-        "while mending, the segment got lost",
+        "while fixing, the segment got lost",
         'x = x + tables["segment"][segment_ids]',
         'x = x + tables["segment"][0] * 0',
         loses="check_embed",

@@ -93,7 +93,7 @@ MUTANTS = [
         "        parameters[name].requires_grad_(False)\n",
         "",
         loses="check_frozen_bits",
-        says="what is frozen goes on learning",
+        says="what is frozen keeps learning",
     ),
     Mutant(
         "out of the optimizer, but gradients are still computed",

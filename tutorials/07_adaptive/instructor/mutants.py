@@ -17,7 +17,7 @@ MUTANTS = [
         IMPROVED,
         'loss <= state["best"] - rules["min_delta"]',
         loses="check_best",
-        says="is no new best: it must be lower by more",
+        says="is not a new best: it must be lower by more",
     ),
     Mutant(
         "the best drifts with every lower loss",
@@ -86,7 +86,7 @@ MUTANTS = [
     ),
     # --- task 1: restarts
     Mutant(
-        "a new best during the cool-down is noted, and the cool-down goes on",
+        "a new best during the cool-down is noted, and the cool-down continues",
         RETURN,
         "",
         loses="check_restart",
@@ -188,7 +188,7 @@ MUTANTS = [
         'epochs = state["wait"] - rules["patience"] - 1',
         'epochs = state["wait"] - rules["patience"]',
         loses="check_fall",
-        says="the epoch that began the cool-down is no part of it",
+        says="the epoch that began the cool-down is not part of it",
     ),
     Mutant(
         "all epochs since the best are counted in",
@@ -297,7 +297,7 @@ MUTANTS = [
         "candidate([5.0, 6.0, 6.0, 4.0], 0, 3, 0.0)\n"
         "    expected = [constant, cooldown, cooldown, constant]",
         loses="check_your_test",
-        says="it passes one that goes on with an earlier cool-down",
+        says="it passes one that continues an earlier cool-down",
     ),
     Mutant(
         "the test has no good epoch between bad ones",

@@ -82,7 +82,7 @@ def test_phases(candidate) -> None:
     assert found == [constant, constant, cooldown], "patience is tolerated"
 
     found = candidate([1.0, 1.0], 0, 4, 0.0)
-    assert found == [constant, cooldown], "an equal loss is no new best"
+    assert found == [constant, cooldown], "an equal loss is not a new best"
 
     found = candidate([1.0, 3.0, 2.0], 0, 4, 0.0)
     assert found == [constant, cooldown, cooldown], "the best of all counts"
