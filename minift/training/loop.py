@@ -109,7 +109,7 @@ class Settings:
             require(good, name, value, f"a whole number from {least} up")
         for name in ("learning_rate", "epsilon", "weight_decay", "clip"):
             value, zero = getattr(self, name), name in ("weight_decay", "clip")
-            good = isinstance(value, int | float) and (0 < value < math.inf or zero and not value)
+            good = isinstance(value, int | float) and (0 < value < math.inf or (zero and not value))
             require(good, name, value, "a number from 0 up" if zero else "a positive number")
         good = len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)
         require(good, "betas", self.betas, "two numbers in [0, 1)")
