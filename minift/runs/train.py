@@ -94,6 +94,7 @@ def train(
     examples = subset(dataset.train, labels, seeds.subset)
     require_two_classes(examples, dataset)
     tuned = build(dataset, encoder, seeds, device, head, settings.precision, new_head)
+    looks = validate_each_epoch or settings.keep == "best" or method.schedule().needs_dev_loss
     folder = None if out is None else Path(out)
     spec = {
         "minift_version": __version__,
@@ -108,11 +109,11 @@ def train(
         "seeds": asdict(seeds),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
         "settings": asdict(settings),
+        "validated_each_epoch": looks,
         "processes": world_size(),
     }
     require_same({name: spec[name] for name in ("data_digest", "weights")})
     items = tuned.items(examples, settings.other_pieces)
-    looks = validate_each_epoch or settings.keep == "best" or method.schedule().needs_dev_loss
 
     def validate(tuned: FineTuned) -> tuple[float, float]:
         found = tuned.evaluate(dataset.dev)
