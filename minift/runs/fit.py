@@ -61,7 +61,7 @@ def fit(
         recipe, seeds: the method and the random streams.
         asked: items that it will be asked about repeatedly, so that frozen layers are computed
             for them, too.
-        validate: returns (loss, headline score) on the validation split.
+        validate: returns (loss, headline score) on the development split.
         folder: for states that are too large for memory.
         watch: see `fine_tune`.
     """

@@ -1,6 +1,7 @@
 """The one training loop, with a slot for each question that a method can answer.
 
 Claim    Fine-tuning is this loop; a method is a `Recipe` that fills its slots, and nothing else.
+         (Distillation and pretraining have no epochs, hence a loop of their own: runs/steps.py.)
 
     trainable   which parameters learn?           (model, epoch) -> names
     gradients   what happens to the gradient?     makes an object with before_step and after_step
@@ -180,7 +181,7 @@ class Epoch:
     train_loss: float  # mean over the epoch's targets, dropout on
     learning_rate: float  # of the epoch's last step
     seconds: float  # since the start, validation included
-    dev_loss: float | None = None  # on the validation split, if the epoch was validated
+    dev_loss: float | None = None  # on the development split, if the epoch was validated
     dev: float | None = None  # headline score there
 
 
@@ -259,9 +260,8 @@ class Training:
         if validate is None and (settings.keep == "best" or self.schedule.needs_dev_loss):
             what = 'keep="best"' if settings.keep == "best" else "this schedule"
             remedy = "give one, or take the last weights and a schedule of fixed length"
-            raise MiniftError(
-                f"{what} decides by the development split, and there is none; {remedy}"
-            )
+            why = f"{what} decides by the development split, and there is none"
+            raise MiniftError(f"{why}; {remedy}")
         self.model, self.items, self.recipe, self.settings = model, items, recipe, settings
         self.validate, self.make_batch, self.team = validate, make_batch, team
         steps = -(-len(items) // settings.batch_size)  # of an epoch
@@ -428,12 +428,12 @@ def fine_tune(
     Args:
         model, items, recipe: what is trained, on what, by which method.
         seeds: `order` and `dropout` are used here, `masks` by gradient rules.
-        validate: returns (loss, headline score) on the validation split; called after each epoch.
+        validate: returns (loss, headline score) on the development split; called after each epoch.
         make_batch: packs items; a cache adds what frozen layers make of them (speed/prefix.py).
         team: how several processes share a step (runs/processes.py).
         watch: iterates over the `Training`; what shows or resumes a run wraps this.
 
-    A MiniftError says if nothing would train, a name is unknown, a validation split is needed and
+    A MiniftError says if nothing would train, a name is unknown, a development split is needed and
     missing, or the loss is not finite.
     """
     training = Training(model, items, recipe, seeds, validate, make_batch, team)
