@@ -213,7 +213,7 @@ def _result(
                 )
     result["collapsed"] = bool(notes)
     if tuned.kept_head:
-        notes.append("the encoder's own head was kept, as it fits; --new-head draws a new one")
+        notes.append("the head that came with the encoder was kept; --new-head draws a new one")
     return result | {
         "epochs": len(history.epochs),
         "stopped": history.stopped,
