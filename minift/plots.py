@@ -1,7 +1,7 @@
 """Plots as SVG: rows of dots over one axis, and curves with bands. No library and no script.
 
 Claim    Every mark stands where its value is on the plot's own axis, and whatever is in a name is
-         shown as text. A drawing is part of an HTML page, or a file that stands alone.
+         shown as text. A drawing is part of an HTML page.
 Proof    tests/compare/test_report.py, tests/active/test_curves.py, tests/safety/test_pages.py
 """
 
@@ -194,13 +194,6 @@ class Curves:
                 n = next(numbers)
                 looks.append((f"color: var(--c{n % 5})", DASHES[(n + n // 5) % 5]))
         return looks
-
-
-def standing_alone(svg: str) -> str:
-    """Return a drawing as the content of a file of its own, for `picture.svg`."""
-    start = f'<svg xmlns="http://www.w3.org/2000/svg"><style>{COLOURS}{STYLE}</style>'
-    head, _, rest = svg.partition(">")
-    return start.replace("<svg", head, 1) + rest + "\n"
 
 
 class _Drawing:

@@ -100,6 +100,15 @@ def fixed_steps(settings: Settings, steps: int | None) -> Settings:
     return settings if steps is None else replace(settings, epochs=None, steps=steps)
 
 
+def require_no_split(recipe: Recipe) -> None:
+    """Refuse a method that decides by the development split: active learning has none."""
+    if recipe.schedule().needs_dev_loss or recipe.settings.keep == "best":
+        raise MiniftError(
+            f'the method "{recipe.name}" decides by the development split, and active learning has '
+            "none: every label is trained on. Take one without, such as full, bitfit or freeze:3"
+        )
+
+
 @dataclass(frozen=True)
 class Learner:
     """What the model of each round is made of."""

@@ -34,6 +34,7 @@ from minift.active.loop import (
     fixed_steps,
     imbalance,
     initial_set,
+    require_no_split,
     seed_of,
 )
 from minift.active.mc_dropout import Layers, lowest_depth
@@ -98,6 +99,7 @@ def simulate(
     Raises:
         MiniftError: if the data cannot be simulated on, or `out` holds another simulation.
     """
+    require_no_split(learner.recipe)
     _require_fit(learner.dataset, plan)
     settings = fixed_steps(learner.recipe.settings, plan.steps)
     learner = replace(learner, recipe=replace(learner.recipe, settings=settings))

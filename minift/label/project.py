@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from minift.active.loop import Learner, fixed_steps
+from minift.active.loop import Learner, fixed_steps, require_no_split
 from minift.data.examples import Dataset, Example, TaggedExample, Task, TextExample
 from minift.data.files.lines import refuse
 from minift.data.files.readers import repeated_ids
@@ -162,11 +162,7 @@ def start(
         raise MiniftError(f"{out} is there already and is not a project; choose another --out")
     labels = _labels(labels, task)
     made = recipe(method)
-    if made.schedule().needs_dev_loss or made.settings.keep == "best":
-        raise MiniftError(
-            f'the method "{method}" decides by a development split, and a project has none: every '
-            "label is trained on. Take one without, such as full, bitfit or freeze:3"
-        )
+    require_no_split(made)
     settings = replace(fixed_steps(made.settings, steps), precision=precision)
     if learning_rate is not None:
         settings = replace(settings, learning_rate=learning_rate)

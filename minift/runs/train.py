@@ -94,6 +94,7 @@ def train(
     examples = subset(dataset.train, labels, seeds.subset)
     require_two_classes(examples, dataset)
     tuned = build(dataset, encoder, seeds, device, head, settings.precision, new_head)
+    looks = validate_each_epoch or settings.keep == "best" or method.schedule().needs_dev_loss
     folder = None if out is None else Path(out)
     spec = {
         "minift_version": __version__,
@@ -108,11 +109,11 @@ def train(
         "seeds": asdict(seeds),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
         "settings": asdict(settings),
+        "validated_each_epoch": looks,
         "processes": world_size(),
     }
     require_same({name: spec[name] for name in ("data_digest", "weights")})
     items = tuned.items(examples, settings.other_pieces)
-    looks = validate_each_epoch or settings.keep == "best" or method.schedule().needs_dev_loss
 
     def validate(tuned: FineTuned) -> tuple[float, float]:
         found = tuned.evaluate(dataset.dev)
@@ -213,7 +214,7 @@ def _result(
     result["collapsed"] = bool(notes)
     kept = "best" if method.settings.keep == "best" and history.best_epoch else "last"
     if tuned.kept_head:
-        notes.append("the encoder's own head was kept, as it fits; --new-head draws a new one")
+        notes.append("the head that came with the encoder was kept; --new-head draws a new one")
     return result | {
         "epochs": len(history.epochs),
         "stopped": history.stopped,

@@ -1,6 +1,7 @@
 """The one training loop, with a slot for each question that a method can answer.
 
 Claim    Fine-tuning is this loop; a method is a `Recipe` that fills its slots, and nothing else.
+         (Distillation and pretraining have no epochs, hence a loop of their own: runs/steps.py.)
 
     trainable   which parameters learn?           (model, epoch) -> names
     gradients   what happens to the gradient?     makes an object with before_step and after_step
@@ -259,9 +260,8 @@ class Training:
         if validate is None and (settings.keep == "best" or self.schedule.needs_dev_loss):
             what = 'keep="best"' if settings.keep == "best" else "this schedule"
             remedy = "give one, or take the last weights and a schedule of fixed length"
-            raise MiniftError(
-                f"{what} decides by the development split, and there is none; {remedy}"
-            )
+            why = f"{what} decides by the development split, and there is none"
+            raise MiniftError(f"{why}; {remedy}")
         self.model, self.items, self.recipe, self.settings = model, items, recipe, settings
         self.validate, self.make_batch, self.team = validate, make_batch, team
         steps = -(-len(items) // settings.batch_size)  # of an epoch

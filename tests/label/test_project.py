@@ -209,7 +209,7 @@ START = [
     ({"labels": ("pos", "neg", "pos")}, r'"pos" is there twice'),
     ({"labels": ("B-PER",), "task": "tagging"}, r'"B-PER" is a tag; name the types'),
     ({"task": "regression"}, r"not for regression"),
-    ({"method": "adaptive"}, r"decides by a development split, and a project has none"),
+    ({"method": "adaptive"}, r"decides by the development split, and active learning has none"),
     ({"method": "bitft"}, r'did you mean "bitfit"'),
     ({"method": "freeze:9"}, r"freeze|layers"),
     ({"head": "cnn", "task": "tagging", "labels": ("PER",)}, r"use the linear head"),

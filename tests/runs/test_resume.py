@@ -66,10 +66,10 @@ def encoder(tmp_path_factory):
     return checkpoint(tmp_path_factory.mktemp("encoder"))
 
 
-def run(encoder, out: Path, method: str = "full", dataset=None, **more):
+def run(encoder, out: Path, method: str = "full", dataset=None, keep: str = "best", **more):
     chosen = replace(recipe("full"), trainable=gradual) if method == "gradual" else recipe(method)
     settings = replace(
-        chosen.settings, epochs=4, batch_size=8, accumulate=2, keep="best",
+        chosen.settings, epochs=4, batch_size=8, accumulate=2, keep=keep,
     )  # fmt: skip
     dataset = dataset or replace(reviews(), train=reviews().train[:20])
     return train(dataset, encoder, chosen, seeds=Seeds.all(1), settings=settings, out=out, **more)
@@ -212,10 +212,17 @@ def test_an_unfinished_run_of_another_set_up_is_refused(encoder, tmp_path, monke
     assert len(list((tmp_path / "run" / "checkpoints").iterdir())) == 2
 
 
-def killed(encoder, folder: Path, monkeypatch, after: int = 2) -> None:
+def killed(encoder, folder: Path, monkeypatch, after: int = 2, **more) -> None:
     with monkeypatch.context() as patch, pytest.raises(Killed):
         kill_after(patch, after)
-        run(encoder, folder, save_every=0)
+        run(encoder, folder, save_every=0, **more)
+
+
+def test_an_unfinished_run_is_not_validated_from_some_epoch_on(encoder, tmp_path, monkeypatch):
+    """history.jsonl would tell some scores, which no run that nobody killed does."""
+    killed(encoder, tmp_path / "run", monkeypatch, keep="last")
+    with pytest.raises(MiniftError, match="unfinished run with another validated_each_epoch"):
+        run(encoder, tmp_path / "run", keep="last", validate_each_epoch=True)
 
 
 def test_an_unfinished_run_of_an_encoder_whose_weights_have_changed_is_refused(
