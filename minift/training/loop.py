@@ -277,7 +277,8 @@ class Training:
         self.order = torch.Generator().manual_seed(seeds.order)
         self.dropout = torch.Generator(next(model.parameters()).device).manual_seed(seeds.dropout)
         set_dropout_generator(model, self.dropout)
-        self.history = History(trained=tuple(self.parameters))
+        quiet = 0 if settings.prefix_dropout else len(frozen_prefix(model))  # in all epochs
+        self.history = History(trained=tuple(self.parameters), quiet=quiet)
         self.epoch, self.done, self.step, self.rate = 1, 0, 0, 0.0  # `done` steps of this epoch
         self.loss, self.targets, self.best = 0.0, 0, -math.inf  # sums of this epoch; best score
         self.seconds = self.trained_for = 0.0  # with and without validation
@@ -297,10 +298,9 @@ class Training:
         for name, parameter in self.parameters.items():
             parameter.requires_grad_(name in learning)
         self.model.train()
-        quiet = [] if self.settings.prefix_dropout else frozen_prefix(self.model)
-        for module in quiet:
+        for module in [] if self.settings.prefix_dropout else frozen_prefix(self.model):
             module.eval()
-        self.history.quiet, self.epoch_order = len(quiet), self.order.get_state()
+        self.epoch_order = self.order.get_state()
 
     def backward(self, group: Sequence[Item]) -> tuple[float, int]:
         """Add to `.grad` the gradient of the mean loss over all labelled targets of `group`;

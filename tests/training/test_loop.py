@@ -602,6 +602,26 @@ def gradual(own, epoch: int = 1) -> list[str]:
     return [n for n, _ in own.named_parameters() if part_of(n) in parts]
 
 
+def test_a_site_that_had_dropout_in_any_epoch_is_not_called_quiet():
+    """MC dropout samples from the lowest site that had dropout in training."""
+
+    def back(own, epoch: int = 1) -> list[str]:
+        return gradual(own, 5 - epoch)  # layers 2, 1 and 0; then 2 and 1; then 2
+
+    own, modes = model(dropout=0.1), []
+
+    def watch(training):
+        for record in training:
+            modes.append([m.training for m in (own.bert.embeddings, *own.bert.layers)])
+            yield record
+
+    settings = Settings(epochs=3, batch_size=4, learning_rate=1e-3)
+    recipe = Recipe(trainable=back, settings=settings)
+    history = fine_tune(own, make_items(4), recipe, Seeds.all(0), watch=watch)
+    assert modes[0] == [False, True, True, True] and modes[4] == [False, False, False, True]
+    assert history.quiet == 1
+
+
 TURNS = Settings(epochs=5, batch_size=4, learning_rate=1e-2, weight_decay=0.5)
 
 
