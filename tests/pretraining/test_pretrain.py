@@ -301,7 +301,7 @@ def test_a_kill_while_the_checkpoint_is_written_leaves_the_one_before(
     before = {path.name: path.read_bytes() for path in (tmp_path / "checkpoints").iterdir()}
 
     def half(state, file):
-        Path(file).write_bytes(b"half a checkpoint")
+        file.write(b"half a checkpoint")
         raise Killed
 
     monkeypatch.setattr(torch, "save", half)
