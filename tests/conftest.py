@@ -40,10 +40,14 @@ NO_CHROMIUM = "no Chromium"
 ALLOWED_SKIPS = {NO_GPU, NO_REAL_DATA, NO_CHECKPOINT, NO_CHROMIUM}
 
 
-# What surrounds the proofs: the application for people, kills, spoilt files, pages, graders.
+# What surrounds the proofs: the application for people, kills, spoilt files, pages, graders, and
+# what starts many processes.
 REST = ("benchmarks", "cli", "data_scripts", "label", "mutants", "safety", "tutorials")
 PROOFS = "PYTEST_PROOFS"  # how a worker is told
-REST_FILES = ("test_graders.py", "test_conftest.py")
+REST_FILES = (
+    *("test_command.py", "test_conftest.py", "test_dealing.py", "test_graders.py", "test_grid.py"),
+    *("test_hub.py", "test_journal.py", "test_processes.py", "test_run.py", "test_texts.py"),
+)
 
 
 def pytest_addoption(parser):

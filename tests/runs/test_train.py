@@ -255,7 +255,7 @@ def test_a_run_folder_as_encoder_keeps_its_head_and_the_run_says_so(encoder, tmp
     options = {"seeds": Seeds.all(1), "settings": still}
     kept, told = train(reviews(), tmp_path / "first", recipe("full"), **options)
     assert torch.equal(kept.model.classifier.weight, first.classifier.weight)
-    assert any("the encoder's own head was kept" in note for note in told["notes"])
+    assert any("the head that came with the encoder was kept" in note for note in told["notes"])
     redrawn, told = train(reviews(), tmp_path / "first", recipe("full"), new_head=True, **options)
     weights = redrawn.model.classifier.weight
     assert not torch.equal(weights, first.classifier.weight)
