@@ -124,7 +124,8 @@ def load_run(
         for name in ("run.json", "result.json")
     )
     settings = made.get("settings")  # of a run of ours; a stranger's file may hold anything
-    kept = settings.get("precision") if isinstance(settings, dict) else None
-    compute_in(model.to(device), precision or kept or "float32")
+    known_precision = isinstance(settings, dict) and "precision" in settings
+    kept: Any = settings["precision"] if known_precision else "float32"
+    compute_in(model.to(device), precision or kept)
     labels = () if task == "regression" else model.config.labels
     return FineTuned(model, load_tokenizer(folder), task, labels, quiet=came_out.get("quiet", 0))

@@ -245,7 +245,7 @@ def test_the_head_learns_what_a_single_word_decides(encoder):
 
 
 def test_tagging_and_unknown_heads_are_refused(encoder):
-    with pytest.raises(MiniftError, match="one answer per text, tagging needs one per word"):
+    with pytest.raises(MiniftError, match="answers per text, tagging per word"):
         build(news(), encoder, Seeds.all(0), head="cnn")
     with pytest.raises(MiniftError, match='a head is "linear" or "cnn", not \'lstm\''):
         build(reviews(), encoder, Seeds.all(0), head="lstm")
