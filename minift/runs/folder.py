@@ -124,8 +124,7 @@ def load_run(
         for name in ("run.json", "result.json")
     )
     settings = made.get("settings")  # of a run of ours; a stranger's file may hold anything
-    known_precision = isinstance(settings, dict) and "precision" in settings
-    kept: Any = settings["precision"] if known_precision else "float32"
+    kept: Any = settings.get("precision", "float32") if isinstance(settings, dict) else "float32"
     compute_in(model.to(device), precision or kept)
     labels = () if task == "regression" else model.config.labels
     return FineTuned(model, load_tokenizer(folder), task, labels, quiet=came_out.get("quiet", 0))
