@@ -79,6 +79,7 @@ class Seeds:
     @classmethod
     def all(cls, seed: int) -> Seeds:
         """Derive five seeds from one, no two of them alike; `subset` is the number itself."""
+        require(type(seed) is int and 0 <= seed < 2**32, "seed", seed, "an integer in [0, 2**32)")
         digests = (hashlib.sha256(f"{stream} {seed}".encode()).digest() for stream in range(4))
         return cls(seed, *(int.from_bytes(digest[:6], "big") for digest in digests))
 
@@ -433,8 +434,7 @@ def fine_tune(
         team: how several processes share a step (runs/processes.py).
         watch: iterates over the `Training`; what shows or resumes a run wraps this.
 
-    A MiniftError says if nothing would train, a name is unknown, a development split is needed and
-    missing, or the loss is not finite.
+    A MiniftError says if nothing would train, a split is missing, or the loss is not finite.
     """
     training = Training(model, items, recipe, seeds, validate, make_batch, team)
     for _ in watch(training):

@@ -178,6 +178,7 @@ def test_the_defaults_of_distill_are_those_of_its_training():
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
+        ("train --seed -1", "--seed must be an integer in [0, 2**32), got -1"),
         ("train --epochs 0", "--epochs must be a whole number from 1 up, got 0"),
         ("train --learning-rate -1", "--learning-rate must be a positive number, got -1.0"),
         ("train --batch-size 0", "--batch-size must be a whole number from 1 up"),

@@ -1944,8 +1944,8 @@ HEART = [  # the model, the loop, and what is applied to them from outside
         ),
         (
             "dropout stays on in frozen layers",
-            "quiet = [] if self.settings.prefix_dropout else frozen_prefix(self.model)",
-            "quiet = []",
+            "[] if self.settings.prefix_dropout else frozen_prefix(self.model)",
+            "[]",
             LOOP + "test_dropout_rests_below_what_learns_in_each_epoch",
             "noise in features that cannot adapt to it",
         ),

@@ -416,6 +416,9 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step():
 
 
 def test_bad_requests_are_refused_with_a_reason():
+    for seed in (-1, 2**32, 1.0, True):
+        with pytest.raises(MiniftError, match="seed must be an integer in"):
+            Seeds.all(seed)
     with pytest.raises(MiniftError, match="nothing would train"):
         select(model(), lambda m, epoch=1: [])
     with pytest.raises(MiniftError, match="nothing would train"):
