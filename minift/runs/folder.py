@@ -18,18 +18,20 @@ from typing import Any
 
 import torch
 
-from minift.bert.heads import TokenClassifier
+from minift.bert.encoder import frozen_prefix
+from minift.bert.heads import Classifier, TokenClassifier
 from minift.checkpoints.limits import read_json
 from minift.checkpoints.strict import class_of
 from minift.checkpoints.weights import load_model, load_tokenizer
 from minift.data.examples import Task
 from minift.errors import MiniftError
 from minift.files import atomic_write, locked
+from minift.methods.recipes import recipe
 from minift.runs.processes import rank
 from minift.runs.resume import Checkpoints
 from minift.runs.tuned import HEADS, FineTuned
 from minift.speed.precision import compute_in
-from minift.training.loop import Precision
+from minift.training.loop import Precision, select
 
 
 @contextlib.contextmanager
@@ -78,8 +80,15 @@ def open_run(
         yield checkpoints
 
 
+_WORDS = {
+    "data_digest": "content of the data",
+    "weights": "content of the encoder",
+    "validated_each_epoch": "choice of --validate-each-epoch",
+}
+
+
 def _differences(there: dict[str, Any], spec: dict[str, Any]) -> list[str]:
-    """Name what differs: "data", "settings.epochs"."""
+    """Name what differs in words that a user knows: "data", "epochs"."""
     version = "minift_version"
     if there.get(version) != spec[version]:
         return [f"version of minift ({there.get(version)} then, {spec[version]} now)"]
@@ -87,12 +96,12 @@ def _differences(there: dict[str, Any], spec: dict[str, Any]) -> list[str]:
     for name, value in spec.items():
         other = there.get(name)
         if isinstance(value, dict) and isinstance(other, dict):
-            found += [f"{name}.{key}" for key in value if other.get(key) != value[key]]
+            found += [key for key in value if other.get(key) != value[key]]
         elif name == "processes" and other != value:
             found.append(f"number of processes ({other} then, {value} now)")
         elif name != "command" and other != value:  # which may be typed in another way
             found.append(name)
-    return found
+    return [_WORDS.get(name, name.replace("_", " ")) for name in found]
 
 
 def load_run(
@@ -123,6 +132,8 @@ def load_run(
         read_json(file) if (file := folder / name).is_file() else {}
         for name in ("run.json", "result.json")
     )
+    if came_out.get("minift_version") == "0.1.0":  # which did not write it down
+        came_out["quiet"] = _quiet(model, made)
     settings = made.get("settings")  # of a run of ours; a stranger's file may hold anything
     kept: Precision = "float32"
     if isinstance(settings, dict):
@@ -130,3 +141,13 @@ def load_run(
     compute_in(model.to(device), precision or kept)
     labels = () if task == "regression" else model.config.labels
     return FineTuned(model, load_tokenizer(folder), task, labels, quiet=came_out.get("quiet", 0))
+
+
+def _quiet(model: Classifier, made: dict[str, Any]) -> int:
+    """Return how many of embeddings, layer 0, ... had no dropout in a run of version 0.1.0."""
+    if made["settings"]["prefix_dropout"]:
+        return 0
+    select(model, recipe(made["method"]).trainable)
+    quiet = len(frozen_prefix(model))
+    model.requires_grad_(True)
+    return quiet

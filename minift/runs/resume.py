@@ -87,7 +87,7 @@ class Checkpoints:
             name = _NAME.fullmatch(path.name)
             if name is not None and file_digest(path)[:16] == name[2]:
                 return torch.load(path, map_location="cpu", weights_only=True)
-            warnings.warn(f"{path} is damaged; the one before is used", stacklevel=2)
+            warnings.warn(f"{path} is damaged and passed over", stacklevel=2)
         return None
 
     def delete(self) -> None:

@@ -45,8 +45,9 @@ def reads_every_token(model: nn.Module) -> bool:
 class PrefixCache:
     """The output of a frozen prefix for each text, kept on the CPU.
 
-    A text is known by its tokens, so an equal one is found whatever example it stands in, and
-    the prefix by a digest of its weights (see `fits`).
+    An objective that changes the input ids of a batch must drop its `computed` states; `fit` keeps
+    no cache where a recipe brings its own objective. A text is known by its tokens, so an equal one
+    is found whatever example it stands in, and the prefix by a digest of its weights (see `fits`).
 
     Args:
         model: a model that holds a `Bert` as `bert`.

@@ -161,7 +161,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
     if damage == "flip":
         content[len(content) // 2] ^= 1
     newest.write_bytes(content if damage == "flip" else content[:-100])
-    with pytest.warns(UserWarning, match=f"{newest.name} is damaged; the one before is used"):
+    with pytest.warns(UserWarning, match=f"{newest.name} is damaged and passed over"):
         run(encoder, tmp_path / "killed")
     assert outcome(tmp_path / "killed") == outcome(tmp_path / "whole")
 
@@ -204,10 +204,10 @@ def test_an_unfinished_run_of_another_set_up_is_refused(encoder, tmp_path, monke
     with monkeypatch.context() as patch, pytest.raises(Killed):
         kill_after(patch, 2)
         run(encoder, tmp_path / "run", save_every=0)
-    with pytest.raises(MiniftError, match="another method and settings"):
+    with pytest.raises(MiniftError, match="another method and learning rate"):
         run(encoder, tmp_path / "run", "bitfit")
     fewer = replace(reviews(), train=reviews().train[:19])
-    with pytest.raises(MiniftError, match="unfinished run with another data_digest"):
+    with pytest.raises(MiniftError, match="unfinished run with another content of the data"):
         run(encoder, tmp_path / "run", dataset=fewer)
     assert len(list((tmp_path / "run" / "checkpoints").iterdir())) == 2
 
@@ -221,7 +221,9 @@ def killed(encoder, folder: Path, monkeypatch, after: int = 2, **more) -> None:
 def test_an_unfinished_run_is_not_validated_from_some_epoch_on(encoder, tmp_path, monkeypatch):
     """history.jsonl would tell some scores, which no run that nobody killed does."""
     killed(encoder, tmp_path / "run", monkeypatch, keep="last")
-    with pytest.raises(MiniftError, match="unfinished run with another validated_each_epoch"):
+    with pytest.raises(
+        MiniftError, match="unfinished run with another choice of --validate-each-epoch"
+    ):
         run(encoder, tmp_path / "run", keep="last", validate_each_epoch=True)
 
 
@@ -231,7 +233,7 @@ def test_an_unfinished_run_of_an_encoder_whose_weights_have_changed_is_refused(
     encoder = checkpoint(tmp_path / "encoder")
     killed(encoder, tmp_path / "run", monkeypatch)
     checkpoint(tmp_path / "encoder", seed=1)  # the same name, other numbers
-    with pytest.raises(MiniftError, match="holds an unfinished run with another weights; give"):
+    with pytest.raises(MiniftError, match="holds an unfinished run with another content of the encoder; give"):
         run(encoder, tmp_path / "run")
     checkpoint(tmp_path / "encoder", seed=0)
     run(encoder, tmp_path / "run")
