@@ -1221,6 +1221,7 @@ PROJECTS = [
 ]
 
 CONV = "tests/methods/test_cnn_head.py::"
+CONTRAST = "tests/methods/test_contrastive.py::"
 CURVES_TESTS = "tests/active/test_curves.py::"
 FORECAST_TESTS = "tests/active/test_forecast.py::"
 
@@ -1862,6 +1863,54 @@ HEART = [  # the model, the loop, and what is applied to them from outside
             "if w >= 0]",
             BATCHES + "test_5000_words_are_asked_once_each_and_their_pieces_at_most_once[continue]",
             "words near the border of two windows weigh twice",
+        ),
+    ),
+    *_in(
+        "minift/methods/contrastive.py",
+        (
+            "all pairs weigh the same, whatever their kind",
+            "[errors[kind].mean() for kind in (same, ~same) if kind.any()]",
+            "[errors.mean()] if len(errors) else []",
+            CONTRAST + "test_pairs_weigh_as_when_setfit_repeats_the_rarer_kind[0]",
+            "with many classes texts are only pushed apart",
+        ),
+        (
+            "a text without another of its class is an anchor that costs nothing",
+            "-(summed[anchors] / positive.sum(1)[anchors]).mean()",
+            "-(summed / positive.sum(1).clamp(min=1)).mean()",
+            CONTRAST + "test_loss_and_gradient_equal_a_double_loop_over_the_texts"
+            "[cpu-0-supervised_contrastive]",
+            "a batch with many rare classes takes smaller steps",
+        ),
+        (
+            "a text is its own neighbour",
+            "(cosines(vectors) / temperature).masked_fill(itself, -torch.inf)",
+            "cosines(vectors) / temperature",
+            CONTRAST
+            + "test_an_anchors_loss_is_torchs_cross_entropy_to_an_even_share_of_its_positives[0]",
+            "the largest share of each softmax teaches nothing",
+        ),
+        (
+            "a batch without a pair has no gradient",
+            "torch.stack(means).mean() if means else 0 * vectors.sum()",
+            "torch.stack(means).mean() if means else vectors.new_zeros(())",
+            CONTRAST + "test_a_last_batch_of_one_text_moves_nothing_and_stops_nothing",
+            "a run ends with a traceback where an epoch ends with one text",
+        ),
+        (
+            "texts without a label are a class",
+            "known = labelled(batch.targets)\n",
+            "known = torch.ones_like(batch.targets, dtype=torch.bool)\n",
+            CONTRAST + "test_unlabelled_texts_change_nothing[cosine_pairs]",
+            "what nobody has labelled is pulled together",
+        ),
+        (
+            "a class without examples is refused as if it had one",
+            "if count[number] == 1",
+            "if count[number] <= 1",
+            CONTRAST
+            + "test_one_example_of_a_class_is_refused_with_its_name_and_none_or_two_are_not",
+            "a draw that lacks a rare class cannot be trained on, for a false reason",
         ),
     ),
     *_in(
