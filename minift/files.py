@@ -66,6 +66,8 @@ def atomic_write(path: str | Path, content: str | bytes) -> None:
 def atomic_directory_write(directory: Path, write: Callable[[Path], None]) -> None:
     """Let `write` fill a temporary folder, then move its files into `directory` one by one.
 
+    Folders in it are made where there are none.
+
     Args:
         directory: created if absent; files that `write` does not make stay as they are.
         write: gets the temporary folder, on the same file system.
@@ -75,11 +77,13 @@ def atomic_directory_write(directory: Path, write: Callable[[Path], None]) -> No
     """
     with _disk_errors(directory), _temporary_folder(directory) as temporary:
         write(temporary)
-        files = sorted(temporary.iterdir())
+        files = sorted(path for path in temporary.rglob("*") if path.is_file())
         for file in files:
             sync(file)  # a full disk may show only here
         for file in files:
-            file.replace(directory / file.name)
+            target = directory / file.relative_to(temporary)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            file.replace(target)
         sync_folder(directory)
 
 

@@ -116,7 +116,7 @@ class Learner:
     dataset: Dataset  # says what the classes are; a class without a text still has its logit
     encoder: str | Path  # pretrained weights to start from
     recipe: Recipe  # what fills the slots, and for how long
-    head: Head = "linear"  # "cnn" is the paper's
+    head: Head | None = None  # see `head_of`; "cnn" is the paper's
     device: torch.device | str = "cpu"
 
     def build(self, seeds: Seeds) -> FineTuned:

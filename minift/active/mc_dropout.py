@@ -30,11 +30,12 @@ from minift.active.masks import derive, keyed_mask, text_keys
 from minift.active.passes import batches, repeated
 from minift.active.sites import Site, dropout_sites, sampling
 from minift.bert.encoder import encoder_of
+from minift.bert.packing import Packed, Selection
 from minift.errors import MiniftError
 from minift.runs.evaluate import TOKENS_PER_BATCH
 from minift.runs.processes import merged
-from minift.speed.prefix import PrefixCache, reads_every_token
-from minift.training.batches import Batch, Item
+from minift.speed.prefix import PrefixCache, arranged, reads_every_token
+from minift.training.batches import Item
 
 Layers = int | Literal["trained", "all", "head", "none"]
 _HEADS_APART = 2**16  # rows of attention head h start at h times this; no text is that long
@@ -84,8 +85,11 @@ def mc_logits(
             drawn = []
             for numbers in torch.arange(passes, device=device).split(max(1, tokens // rows)):
                 copies = repeated(batch, len(numbers))  # one copy per pass
-                masks = TextMasks(copies, keys.repeat(len(numbers)), top)
-                masks.number = numbers.repeat_interleave(len(places))
+                packed = arranged(model, copies.packed)
+                apart = len(packed.lengths) // len(copies.packed.lengths)  # 2: the texts of a pair
+                own = keys if apart == 1 else torch.stack([keys, derive(keys, 1)], 1).flatten()
+                masks = TextMasks(packed, copies.wanted, own.repeat(len(numbers)), top)
+                masks.number = numbers.repeat_interleave(len(own))
                 drawn.append(model(copies.packed, copies.wanted).cpu())
             logits = torch.cat(drawn).unflatten(0, (passes, -1))  # (passes, asked, labels)
             asked = [len(items[i].positions) for i in places]
@@ -119,14 +123,13 @@ class TextMasks:
     asked tokens only: the last layer, or the head of a model whose head reads every token.
     """
 
-    def __init__(self, batch: Batch, keys: Tensor, depth: int):
-        packed, self.keys, self.depth = batch.packed, keys, depth
+    def __init__(self, packed: Packed, wanted: Selection, keys: Tensor, depth: int):
+        self.keys, self.depth = keys, depth
         self.number: int | Tensor = 0  # of the pass; (texts,) where they differ
         device = packed.input_ids.device
         counts = torch.tensor(packed.lengths, device=device)
         texts = torch.arange(len(counts), device=device).repeat_interleave(counts)
         self.all = (packed.layout, texts, packed.position_ids)
-        wanted = batch.wanted
         self.asked = (wanted.layout, wanted.of(texts), wanted.of(packed.position_ids))
 
     def draw(self, site: Site, values: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from minift.bert.encoder import encoder_of
 from minift.bert.packing import Computed, Layout, Packed, Selection, to_device
 from minift.runs.processes import my_share
-from minift.speed.prefix import PrefixCache, reads_every_token
+from minift.speed.prefix import PrefixCache, rows_of, run_up_to
 from minift.training.batches import Batch, Item, make_batch
 from minift.training.items import by_length
 
@@ -66,15 +66,11 @@ def _states(
     model: nn.Module, items: Sequence[Item], below: int, cache: PrefixCache | None
 ) -> Sequence[Tensor]:
     """Run the part that does not sample; return the rows of each item."""
-    encoder = encoder_of(model)
     batch = make_batch(items)
     if cache is not None and cache.layers <= below:
         batch = cache.add_to(batch, items)
     batch = to_device(batch, next(model.parameters()).device)
-    if below == len(encoder.layers) and not reads_every_token(model):
-        hidden = encoder(batch.packed, batch.wanted)
-        return hidden.split([len(item.positions) for item in items])
-    return encoder.up_to(below, batch.packed).split(list(batch.packed.lengths))
+    return run_up_to(model, below, batch).split([rows_of(model, below, item) for item in items])
 
 
 def repeated(batch: Batch, times: int) -> Batch:

@@ -19,46 +19,42 @@ from minift.bert.packing import Packed, Selection
 
 
 class Classifier(nn.Module):
-    """What all heads with classes (or one number) have in common."""
+    """What all heads have in common: vectors, dropout, and a layer that answers."""
 
     hugging_face_class: str  # of transformers, or a name of our own that it does not know
     reads_every_token = False  # of the last layer's output, or only what is asked for
-    config: BertConfig  # its `labels` name the classes; () with regression gives one output
-    bert: Bert
+    has_pooler = False
     classifier: nn.Module
+
+    def __init__(self, config: BertConfig):
+        super().__init__()
+        self.config = config  # its `labels` name the classes; () with regression gives one output
+        self.bert = Bert(config, self.has_pooler)
+        self.dropout = Dropout(config.head_dropout)
+        self.classifier = nn.Linear(config.hidden_size, max(1, len(config.labels)))
+
+    def vectors(self, packed: Packed, wanted: Selection | None = None) -> Tensor:
+        """Return what `classifier` answers from: (asked, width), one row per answer."""
+        return self.bert(packed, wanted)
+
+    def forward(self, packed: Packed, wanted: Selection | None = None) -> Tensor:
+        """Return logits (asked, labels)."""
+        return self.classifier(self.dropout(self.vectors(packed, wanted)))
 
 
 class SequenceClassifier(Classifier):
     """One row of logits per sequence (or pair): classification, or regression with one output."""
 
     hugging_face_class = "BertForSequenceClassification"
+    has_pooler = True
 
-    def __init__(self, config: BertConfig):
-        super().__init__()
-        self.config = config
-        self.bert = Bert(config)
-        self.dropout = Dropout(config.head_dropout)
-        self.classifier = nn.Linear(config.hidden_size, max(1, len(config.labels)))
-
-    def forward(self, packed: Packed, wanted: Selection | None = None) -> Tensor:
-        """Return logits (sequences, labels); `wanted` is always [CLS] and need not be given."""
-        cls = self.bert(packed, wanted or packed.first_tokens())  # (sequences, hidden)
+    def vectors(self, packed: Packed, wanted: Selection | None = None) -> Tensor:
+        """Return the pooler's output; `wanted` is always [CLS] and need not be given."""
         assert self.bert.pooler is not None, "Bert(config) has one"
-        return self.classifier(self.dropout(self.bert.pooler(cls)))
+        return self.bert.pooler(self.bert(packed, wanted or packed.first_tokens()))
 
 
 class TokenClassifier(Classifier):
-    """One row of logits per wanted token: tagging."""
+    """One row of logits per wanted token (per word if they are first pieces): tagging."""
 
     hugging_face_class = "BertForTokenClassification"
-
-    def __init__(self, config: BertConfig):
-        super().__init__()
-        self.config = config
-        self.bert = Bert(config, pooler=False)
-        self.dropout = Dropout(config.head_dropout)
-        self.classifier = nn.Linear(config.hidden_size, max(1, len(config.labels)))
-
-    def forward(self, packed: Packed, wanted: Selection | None = None) -> Tensor:
-        """Return logits (wanted, labels): one row per word if `wanted` are first pieces."""
-        return self.classifier(self.dropout(self.bert(packed, wanted)))

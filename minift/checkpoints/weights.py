@@ -32,6 +32,7 @@ from minift.bert.heads import SequenceClassifier
 from minift.bert.masked_lm import MaskedLM, Model, initialise
 from minift.checkpoints.hub import resolve
 from minift.checkpoints.limits import read_json
+from minift.checkpoints.modules import DENSE, ENCODER, description, encoder_folder
 from minift.checkpoints.strict import config_from_json, config_to_dict
 from minift.checkpoints.tensor_files import read_pickled, read_safetensors
 from minift.checkpoints.tokenizer import Tokenizer
@@ -61,6 +62,7 @@ _TIED = {
     "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
     "cls.predictions.decoder.bias": "cls.predictions.bias",
 }
+_DENSE = "classifier."  # stands before "linear.weight", its name in a Dense module
 _MULTI_LABEL = "multi_label_classification"
 
 
@@ -109,7 +111,7 @@ def load_tokenizer(name_or_path: str | Path) -> Tokenizer:
     """Load the tokenizer of a checkpoint; raises as `load_encoder`, and if it does not fit."""
     directory = resolve(name_or_path)
     config = config_from_json(directory / "config.json")
-    tokenizer = Tokenizer.from_directory(directory, config.max_position_embeddings)
+    tokenizer = Tokenizer.from_directory(encoder_folder(directory), config.max_position_embeddings)
     if tokenizer.vocab_size > config.vocab_size:
         raise MiniftError(
             f"{directory}: the tokenizer has {tokenizer.vocab_size} pieces but the word embedding "
@@ -183,6 +185,9 @@ def read_tensors(directory: Path) -> dict[str, Tensor]:
         "model.safetensors.index.json": _read_shards,
         "pytorch_model.bin": read_pickled,
     }
+    if (inner := encoder_folder(directory)) != directory:  # a folder of sentence-transformers
+        dense = read_safetensors(directory / DENSE / "model.safetensors")[0]
+        return read_tensors(inner) | {f"{_DENSE}{name}": t for name, t in dense.items()}
     for name, read in readers.items():
         if (directory / name).is_file():
             return read(directory / name)
@@ -297,7 +302,8 @@ def save_pretrained(
     directory: str | Path,
     dtype: torch.dtype | None = None,
 ) -> None:
-    """Write a checkpoint that `transformers` loads with identical logits (not the CNN's).
+    """Write a checkpoint that `transformers` loads with identical logits (not the CNN's), or with
+    the mean head one that `sentence_transformers` does (see modules.py).
 
     All files are complete before the first replaces an older one, so a full disk or a kill while
     writing leaves the previous checkpoint as it was.
@@ -311,15 +317,33 @@ def save_pretrained(
         hf_name(name): parameter.detach().to("cpu", dtype).contiguous()
         for name, parameter in model.named_parameters()
     }
-    config = json.dumps(config_to_dict(model.config, architecture), indent=2) + "\n"
+    config = config_to_dict(model.config, architecture)
+    positions = model.config.max_position_embeddings
+    # With the mean head it is a folder of sentence-transformers: config.json, but no weights, here.
+    dense = {
+        n.removeprefix(_DENSE): t for n, t in tensors.items() if n.startswith(f"{_DENSE}linear.")
+    }
+    inner, files = "", {"config.json": config}
+    if dense:
+        inner, (outputs, width) = ENCODER, dense["linear.weight"].shape
+        length = min(tokenizer.max_length, positions) if tokenizer else positions
+        files |= description(model.config.hidden_size, (width, outputs), length)
+        files[f"{inner}/config.json"] = config | {"architectures": ["BertModel"]}
+        tensors = {n.removeprefix("bert."): t for n, t in tensors.items() if n.startswith("bert.")}
 
     def write(folder: Path) -> None:
-        (folder / "config.json").write_text(config, encoding="utf-8")
-        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+        for path, content in files.items():
+            (folder / path).parent.mkdir(exist_ok=True)
+            (folder / path).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        if dense:
+            save_file(dense, folder / DENSE / "model.safetensors", metadata={"format": "pt"})
+        save_file(tensors, folder / inner / "model.safetensors", metadata={"format": "pt"})
         if tokenizer is not None:
-            tokenizer.save(folder, model.config.max_position_embeddings)
+            tokenizer.save(folder / inner, positions)
 
     atomic_directory_write(Path(directory), write)
+    if dense:  # the weights of a model with another head, which was kept here before
+        (Path(directory) / "model.safetensors").unlink(missing_ok=True)
 
 
 def random_model(

@@ -107,7 +107,8 @@ def add_model(parser: Parser) -> None:
     """Add what is trained: encoder, head, method, learning rate, precision."""
     add = parser.add_argument
     add("--encoder", default="minilm", help=ENCODER)
-    add("--head", choices=["linear", "cnn"], default="linear", help="classifier on the encoder")
+    help = "classifier on the encoder (default: what the encoder's makers read, mean or linear)"
+    add("--head", choices=["linear", "mean", "cnn"], help=help)
     add("--method", default="full", help="what learns, and how: see minift info --methods")
     add("--learning-rate", type=float, metavar="X", help="highest rate (default: the method's)")
     add_precision(parser)

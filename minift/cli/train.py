@@ -45,8 +45,8 @@ def run(arguments: options.Arguments) -> None:
     values = ((name, getattr(arguments, name)) for name in asked)
     chosen = {name: value for name, value in values if value is not None}
     labels = arguments.labels or len(dataset.train)
-    cnn = "-cnn" if arguments.head == "cnn" else ""
-    name = f"{dataset.name}-{method.name}{cnn}-{labels}-s{arguments.seed}".replace(":", "")
+    head = f"-{arguments.head}" if arguments.head else ""
+    name = f"{dataset.name}-{method.name}{head}-{labels}-s{arguments.seed}".replace(":", "")
     out = arguments.out or Path("runs") / name
     files = arguments.train, arguments.dev, arguments.test
     _, result = train(

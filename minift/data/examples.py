@@ -91,6 +91,12 @@ def _as(kind: type[T], example: Example) -> T:
     raise MiniftError(f"example {example.id} is {got}; expected {expected}: check the task")
 
 
+def has_pairs(dataset: Dataset) -> bool:
+    """Return whether any text of a data set comes with a second one."""
+    examples = (*dataset.train, *dataset.dev, *dataset.test)
+    return any(isinstance(e, TextExample) and e.text_b is not None for e in examples)
+
+
 def is_labelled(examples: Iterable[Example]) -> bool:
     """Return whether there are examples, and each has a label."""
     labels = [e.tags if isinstance(e, TaggedExample) else e.label for e in examples]

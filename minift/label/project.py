@@ -42,7 +42,7 @@ from minift.label.ledger import State, open_ledger, replay
 from minift.label.pool import distinct, open_pool
 from minift.methods.recipes import recipe
 from minift.runs.folder import load_run
-from minift.runs.tuned import FineTuned, Head, build
+from minift.runs.tuned import FineTuned, Head, build, head_of
 from minift.training.loop import Precision, Seeds, Settings, select
 from minift.version import __version__
 
@@ -128,7 +128,7 @@ def start(
     *,
     task: Task = "classification",
     method: str = "full",
-    head: Head = "linear",
+    head: Head | None = None,
     seed: int = 0,
     steps: int | None = None,
     learning_rate: float | None = None,
@@ -175,6 +175,7 @@ def start(
     if (Path(encoder) / "config.json").is_file():
         encoder = Path(encoder).resolve()  # the project may be used from another folder
     texts, ids = _json_lines(starmap(_pool_row, kept)), tuple(example.id for _, example in kept)
+    head = head or head_of(encoder, task)
     made_of = (str(encoder), method, head, settings, seed, digest(texts)[:16])
     project = Project(out, task, labels, *made_of, ids)
     dataset = project.learner("cpu").dataset

@@ -17,8 +17,6 @@ import torch
 from torch import Tensor, nn
 
 from minift.bert.config import BertConfig
-from minift.bert.dropout import Dropout
-from minift.bert.encoder import Bert
 from minift.bert.heads import Classifier
 from minift.bert.packing import Packed, Selection
 
@@ -29,23 +27,25 @@ class Convolutions(nn.Module):
     WIDTHS = (3, 4, 5)  # tokens that a filter reads
     FILTERS = 100  # of each width
 
-    def __init__(self, hidden_size: int, outputs: int, dropout: float):
+    def __init__(self, hidden_size: int, outputs: int):
         super().__init__()
         self.filters = nn.ModuleList(
             nn.Conv1d(hidden_size, self.FILTERS, width) for width in self.WIDTHS
         )
-        self.dropout = Dropout(dropout)  # of the maxima
         self.output = nn.Linear(self.FILTERS * len(self.WIDTHS), outputs)
 
-    def forward(self, hidden: Tensor, packed: Packed) -> Tensor:
-        """(tokens, hidden) -> (sequences, outputs)"""
+    def forward(self, maxima: Tensor) -> Tensor:
+        """(sequences, filters) -> (sequences, outputs)"""
+        return self.output(maxima)
+
+    def maxima(self, hidden: Tensor, packed: Packed) -> Tensor:
+        """(tokens, hidden) -> (sequences, filters)"""
         lengths = torch.tensor(packed.lengths, device=hidden.device)
         left = lengths.repeat_interleave(lengths) - packed.position_ids  # to the end of the text
         # A ModuleList forgets the class of its modules.
         filters = (self.slide(conv, hidden, left) for conv in self.filters)  # type: ignore[arg-type]
         found = torch.cat(list(filters), dim=1)
-        best = packed.layout.pad(found.relu()).amax(1)  # ReLU >= 0, so the padding never wins
-        return self.output(self.dropout(best))
+        return packed.layout.pad(found.relu()).amax(1)  # ReLU >= 0, so the padding never wins
 
     def slide(self, conv: nn.Conv1d, hidden: Tensor, left: Tensor) -> Tensor:
         """Return the windows' answers (tokens, filters); no window reads the next text."""
@@ -65,13 +65,12 @@ class ConvClassifier(Classifier):
     hugging_face_class = "MiniftConvForSequenceClassification"  # not a class of transformers
     reads_every_token = True
 
-    def __init__(self, config: BertConfig):
-        super().__init__()
-        self.config = config
-        self.bert = Bert(config, pooler=False)
-        outputs = max(1, len(config.labels))
-        self.classifier = Convolutions(config.hidden_size, outputs, config.head_dropout)
+    classifier: Convolutions
 
-    def forward(self, packed: Packed, wanted: Selection | None = None) -> Tensor:
-        """Return logits (sequences, labels), whatever one token of each sequence is `wanted`."""
-        return self.classifier(self.bert(packed), packed)
+    def __init__(self, config: BertConfig):
+        super().__init__(config)
+        self.classifier = Convolutions(config.hidden_size, max(1, len(config.labels)))
+
+    def vectors(self, packed: Packed, wanted: Selection | None = None) -> Tensor:
+        """Return the maxima (sequences, filters), whatever one token of each is `wanted`."""
+        return self.classifier.maxima(self.bert(packed), packed)

@@ -13,14 +13,14 @@ from pathlib import Path
 from torch import nn
 
 from minift.bert.counts import what_learns
-from minift.bert.heads import SequenceClassifier, TokenClassifier
+from minift.bert.heads import TokenClassifier
 from minift.bert.names import part_of
 from minift.checkpoints.hub import resolve
 from minift.checkpoints.limits import read_json
 from minift.checkpoints.strict import class_of, config_from_json
 from minift.checkpoints.weights import load_tokenizer, without_weights
 from minift.methods.recipes import recipe
-from minift.runs.tuned import HEADS
+from minift.runs.tuned import HEADS, head_of
 
 SHOWN_METHODS = ("full", "head", "bitfit", "bitfit:query,intermediate")
 SHOWN_RESULTS = ("data", "method", "seed", "labels", "metric", "dev", "test", "seconds")
@@ -30,7 +30,7 @@ def describe(encoder: str | Path) -> str:
     """Describe a checkpoint or a run folder in plain text, and what methods would train in it."""
     folder = resolve(encoder)
     config, tokenizer = config_from_json(folder / "config.json"), load_tokenizer(encoder)
-    head = class_of(folder, HEADS)
+    head = class_of(folder, tuple(HEADS))
     case = "lower-cased" if tokenizer.lowercase else "cased"
     lines = [
         f"{encoder}: BERT with {config.num_hidden_layers} layers, hidden size "
@@ -40,7 +40,8 @@ def describe(encoder: str | Path) -> str:
         f"at most {tokenizer.max_length} pieces per text",
     ]
     if head is None:
-        lines.append("head: none; the figures below are for a new one with two classes")
+        new = head_of(encoder, "classification")
+        lines.append(f"head: none; the figures below are for a new one ({new}) with two classes")
     elif config.problem_type == "regression":
         lines.append(f"head: {head.__name__}, which answers with a number")
     else:
@@ -49,7 +50,8 @@ def describe(encoder: str | Path) -> str:
         lines.append(f"labels: {', '.join(config.labels)}")
     if not config.labels:
         config = replace(config, labels=("LABEL_0", "LABEL_1"))
-    model = without_weights(head or SequenceClassifier, config)
+    new_head = next(kind for kind, name in HEADS.items() if name == new) if head is None else head
+    model = without_weights(new_head, config)
     rows = what_learns(model, (), division=_part)
     total = rows["all"].elements
     lines += ["", f"{'part':<12}{'parameters':>14}"]

@@ -1,7 +1,8 @@
-"""A run folder: a Hugging Face checkpoint with a memory of how it was made.
+"""A run folder: a checkpoint with a memory of how it was made.
 
-Claim    A run folder *is* a Hugging Face checkpoint (config.json, model.safetensors, tokenizer)
-         with three more files: run.json says how it was made, history.jsonl what happened,
+Claim    A run folder *is* a Hugging Face checkpoint (config.json, model.safetensors, tokenizer),
+         or with the mean head a folder of sentence-transformers (checkpoints/modules.py), with
+         three more files: run.json says how it was made, history.jsonl what happened,
          result.json what came out. One process at a time works in it, and only the same command
          takes up an unfinished run.
 Proof    tests/runs/test_train.py
@@ -115,7 +116,7 @@ def load_run(
     config_file = folder / "config.json"
     if not config_file.is_file():
         raise MiniftError(f"{folder} is not a run folder: it has no config.json")
-    head = class_of(folder, HEADS)
+    head = class_of(folder, tuple(HEADS))
     if head is None:
         raise MiniftError(
             f"{config_file}: architectures is {read_json(config_file).get('architectures')}; "

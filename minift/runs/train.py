@@ -29,7 +29,7 @@ from minift.runs.fit import Fitted, fit
 from minift.runs.folder import open_run
 from minift.runs.processes import rank, require_same, world_size
 from minift.runs.resume import resumed
-from minift.runs.tuned import FineTuned, Head, build
+from minift.runs.tuned import FineTuned, Head, build, head_of
 from minift.training.loop import Epoch, Recipe, Seeds, Settings, Training
 from minift.version import __version__
 
@@ -55,7 +55,7 @@ def train(
     seeds: Seeds,
     labels: int | None = None,
     settings: Settings | None = None,
-    head: Head = "linear",
+    head: Head | None = None,
     new_head: bool = False,
     out: str | Path | None = None,
     source: dict[str, Any] | None = None,
@@ -93,6 +93,7 @@ def train(
     settings = method.settings
     examples = subset(dataset.train, labels, seeds.subset)
     require_two_classes(examples, dataset)
+    head = head or head_of(encoder, dataset.task)
     tuned = build(dataset, encoder, seeds, device, head, settings.precision, new_head)
     looks = validate_each_epoch or settings.keep == "best" or method.schedule().needs_dev_loss
     folder = None if out is None else Path(out)

@@ -16,11 +16,14 @@ import torch
 
 from minift.bert.heads import Classifier, SequenceClassifier, TokenClassifier
 from minift.bert.masked_lm import initialise
+from minift.checkpoints.hub import pooling_of, resolve
+from minift.checkpoints.strict import class_of
 from minift.checkpoints.tokenizer import Tokenizer
 from minift.checkpoints.weights import load_model, load_tokenizer
-from minift.data.examples import Dataset, Example, TaggedExample, Task
+from minift.data.examples import Dataset, Example, TaggedExample, Task, has_pairs
 from minift.errors import MiniftError
 from minift.methods.cnn_head import ConvClassifier
+from minift.methods.mean_head import MeanClassifier, PairClassifier
 from minift.runs.evaluate import Evaluation, evaluate, predict_logits, tags_by_sentence
 from minift.speed.precision import compute_in
 from minift.speed.prefix import PrefixCache
@@ -28,8 +31,14 @@ from minift.training.batches import Batch, Item, OtherPieces, make_batch
 from minift.training.items import make_items
 from minift.training.loop import Precision, Seeds
 
-Head = Literal["linear", "cnn"]  # on [CLS] through the pooler, or on all tokens
-HEADS: tuple[type[Classifier], ...] = (SequenceClassifier, TokenClassifier, ConvClassifier)
+Head = Literal["linear", "mean", "cnn"]  # reads [CLS] through the pooler, all tokens' mean, or all
+HEADS: dict[type[Classifier], Head] = {
+    SequenceClassifier: "linear",
+    TokenClassifier: "linear",
+    MeanClassifier: "mean",
+    PairClassifier: "mean",
+    ConvClassifier: "cnn",
+}
 REGRESSION_LABEL = ("score",)  # regression has one output, which config.json must name
 
 
@@ -54,7 +63,8 @@ class FineTuned:
         self, examples: Sequence[Example], other_pieces: OtherPieces = "ignore"
     ) -> list[Item]:
         """Return what the model reads of examples (see `make_items`)."""
-        return make_items(examples, self.tokenizer, self.task, self.labels, other_pieces)
+        apart = isinstance(self.model, PairClassifier)
+        return make_items(examples, self.tokenizer, self.task, self.labels, other_pieces, apart)
 
     def evaluate(self, examples: Sequence[Example], progress: bool = False) -> Evaluation:
         """Score labelled examples."""
@@ -76,7 +86,7 @@ def build(
     encoder: str | Path,
     seeds: Seeds,
     device: torch.device | str = "cpu",
-    head: Head = "linear",
+    head: Head | None = None,
     precision: Precision = "float32",
     new_head: bool = False,
 ) -> FineTuned:
@@ -87,14 +97,14 @@ def build(
         encoder: anything `load_encoder` takes.
         seeds: `head` draws the head's weights.
         device, precision: where and how to compute.
-        head: "linear", or for texts "cnn" (see minift.methods.cnn_head).
+        head: "linear"; for texts also "mean" or "cnn" (see minift/methods/); None: see `head_of`.
         new_head: draw the head also where the encoder is a run folder with a trained one that
             fits; by default that one is kept.
     """
     regression = dataset.task == "regression"
     generator = torch.Generator().manual_seed(seeds.head)
     model, report = load_model(
-        head_class(dataset.task, head),
+        head_class(dataset, head or head_of(encoder, dataset.task)),
         encoder,
         labels=REGRESSION_LABEL if regression else dataset.labels,
         problem_type="regression" if regression else None,
@@ -109,12 +119,28 @@ def build(
     return FineTuned(model, tokenizer, dataset.task, labels, kept_head=kept and not new_head)
 
 
-def head_class(task: Task, head: Head) -> type[Classifier]:
-    """Return the class of model that answers a task with a head of this name."""
+def head_of(encoder: str | Path, task: Task) -> Head:
+    """Return the head that reads what an encoder was trained to give.
+
+    That is a run folder's own, or "mean" where the makers state it (see modules.py).
+    """
+    if task == "tagging":
+        return "linear"
+    if (own := class_of(resolve(encoder), tuple(HEADS))) is not None:
+        return HEADS[own]
+    return "mean" if pooling_of(encoder) == "mean" else "linear"
+
+
+def head_class(dataset: Dataset, head: Head) -> type[Classifier]:
+    """Return the class of model that answers for a data set with a head of this name."""
     if head not in get_args(Head):
-        raise MiniftError(f'a head is "linear" or "cnn", not {head!r}')
-    if task != "tagging":
-        return ConvClassifier if head == "cnn" else SequenceClassifier
-    if head == "cnn":
-        raise MiniftError("the cnn head answers per text, tagging per word; use the linear head")
-    return TokenClassifier
+        raise MiniftError(f'a head is "linear", "mean" or "cnn", not {head!r}')
+    if dataset.task == "tagging":
+        if head != "linear":
+            raise MiniftError(
+                f"the {head} head answers per text, tagging per word; use the linear head"
+            )
+        return TokenClassifier
+    if head == "mean":
+        return PairClassifier if has_pairs(dataset) else MeanClassifier
+    return ConvClassifier if head == "cnn" else SequenceClassifier

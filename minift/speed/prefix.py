@@ -22,10 +22,11 @@ import torch
 from torch import Tensor, nn
 
 from minift.bert.encoder import encoder_of, frozen_prefix
-from minift.bert.packing import Computed, to_device
+from minift.bert.packing import Computed, Packed, to_device
 from minift.checkpoints.weights import weights_digest
 from minift.errors import MiniftError
 from minift.files import digest
+from minift.methods.mean_head import MeanClassifier
 from minift.speed.precision import precision_of
 from minift.training.batches import Batch, Item, make_batch
 from minift.training.items import by_length
@@ -40,6 +41,34 @@ Key = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 def reads_every_token(model: nn.Module) -> bool:
     """Whether the head needs all of the last layer's output, not that of asked tokens only."""
     return getattr(model, "reads_every_token", False)
+
+
+def pools(model: nn.Module, layers: int) -> bool:
+    """Whether the head takes one vector per text of the output of so many layers."""
+    return isinstance(model, MeanClassifier) and layers == len(model.bert.layers)
+
+
+def arranged(model: nn.Module, packed: Packed) -> Packed:
+    """Return a batch as the encoder reads it: the texts of a pair may be sequences of their own."""
+    return model.arrange(packed) if isinstance(model, MeanClassifier) else packed
+
+
+def run_up_to(model: nn.Module, layers: int, batch: Batch) -> Tensor:
+    """Return what the lowest layers leave: all tokens, and above the last what the head takes."""
+    encoder = encoder_of(model)
+    if isinstance(model, MeanClassifier) and pools(model, layers):
+        return model.vectors(batch.packed)
+    if layers == len(encoder.layers) and not reads_every_token(model):
+        return encoder(batch.packed, batch.wanted)
+    return encoder.up_to(layers, arranged(model, batch.packed))
+
+
+def rows_of(model: nn.Module, layers: int, item: Item) -> int:
+    """Return how many rows of `run_up_to` are of an item."""
+    if pools(model, layers):
+        return 1
+    asked = layers == len(encoder_of(model).layers) and not reads_every_token(model)
+    return len(item.positions if asked else item.input_ids)
 
 
 class PrefixCache:
@@ -70,7 +99,7 @@ class PrefixCache:
         largest: int = LARGEST,
     ):
         encoder = encoder_of(model)
-        # Above the last layer only the tokens that the head reads are kept.
+        # Above the last layer only what the head takes is kept.
         self.whole = layers == len(encoder.layers) and not reads_every_token(model)
         self.layers = layers
         self.digest = self._digest(model)
@@ -80,10 +109,11 @@ class PrefixCache:
         for item in items:
             key = self._key(item)
             if key not in self.places:
-                self.places[key] = slice(rows, rows := rows + self._rows(item))
+                self.places[key] = slice(rows, rows := rows + rows_of(model, layers, item))
                 needed.append(item)
         weight = next(encoder.parameters())
-        shape = (rows, encoder.config.hidden_size)
+        parts = getattr(model, "parts", 1) if pools(model, layers) else 1
+        shape = (rows, parts * encoder.config.hidden_size)
         if rows * shape[1] * weight.element_size() <= largest:
             self.states = torch.empty(shape, dtype=weight.dtype)
         else:
@@ -94,12 +124,9 @@ class PrefixCache:
             for group in by_length(needed, TOKENS):
                 chosen = [needed[i] for i in group]
                 batch = to_device(make_batch(chosen), weight.device)
-                if self.whole:
-                    hidden = encoder(batch.packed, batch.wanted)
-                else:
-                    hidden = encoder.up_to(layers, batch.packed)
-                parts = hidden.cpu().split([self._rows(item) for item in chosen])
-                for item, part in zip(chosen, parts):
+                hidden = run_up_to(model, layers, batch).cpu()
+                sizes = [rows_of(model, layers, item) for item in chosen]
+                for item, part in zip(chosen, hidden.split(sizes)):
                     self.states[self.places[self._key(item)]] = part
         for module, training in modes:
             module.training = training
@@ -120,9 +147,6 @@ class PrefixCache:
         hidden = torch.cat([self.states[place] for place in places])
         return replace(batch, packed=replace(batch.packed, computed=Computed(self.layers, hidden)))
 
-    def _rows(self, item: Item) -> int:
-        return len(item.positions if self.whole else item.input_ids)
-
     def _key(self, item: Item) -> Key:
         asked = tuple(item.positions) if self.whole else ()
         return tuple(item.input_ids), tuple(item.segment_ids), asked
@@ -131,7 +155,8 @@ class PrefixCache:
         """Tell one prefix from another by all that its output depends on."""
         encoder = encoder_of(model)
         modules = (encoder.embeddings, *encoder.layers[: self.layers])
-        about = repr((encoder.config, precision_of(model), self.layers, self.whole))
+        read = (type(model).__name__, self.layers)
+        about = repr((encoder.config, precision_of(model), *read))
         return digest(about, *(weights_digest(module) for module in modules))
 
 

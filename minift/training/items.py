@@ -31,6 +31,7 @@ def make_items(
     task: Task,
     labels: Sequence[str],
     other_pieces: OtherPieces = "ignore",
+    apart: bool = False,
 ) -> list[Item]:
     """Turn examples into model inputs.
 
@@ -42,6 +43,8 @@ def make_items(
         labels: class names or tags, in the order of the logits.
         other_pieces: what tagging asks of the later pieces of a word: "ignore" asks
             nothing; "continue" asks for the tag that continues the word's, for training only.
+        apart: give each text of a pair its own [CLS] and its own full length, as
+            `PairClassifier` reads them; the second is segment 1, empty where there is none.
 
     Raises:
         MiniftError: if a label is not among `labels`, or `other_pieces` does not fit.
@@ -56,7 +59,9 @@ def make_items(
         raise MiniftError(f'other_pieces="{other_pieces}" is for tagging, not for {task}')
     items = []
     texts = as_texts(examples)
-    encodings = tokenizer.encode([e.text for e in texts], [e.text_b for e in texts])
+    seconds = [e.text_b for e in texts]
+    encodings = tokenizer.encode([e.text for e in texts], None if apart else seconds)
+    others = tokenizer.encode([text or "" for text in seconds]) if apart else []
     target: float  # class index, or number
     for number, (example, encoding) in enumerate(zip(texts, encodings)):
         if task == "regression":
@@ -65,7 +70,11 @@ def make_items(
             target = UNLABELLED
         else:
             target = _index_of(str(example.label), index, f"example {example.id}")
-        items.append(Item(number, encoding.input_ids, encoding.segment_ids, [0], [target]))
+        input_ids, segments = encoding.input_ids, encoding.segment_ids
+        if apart:
+            input_ids = input_ids + others[number].input_ids
+            segments = segments + [1] * len(others[number].input_ids)
+        items.append(Item(number, input_ids, segments, [0], [target]))
     return items
 
 

@@ -87,8 +87,9 @@ class Replacement:
 
     def __init__(self, model, item, number, seed, lowest):
         all_tokens = replace(item, positions=list(range(len(item.input_ids))))
-        self.masks = TextMasks(make_batch([all_tokens]), text_keys([item], seed), 3)
-        self.cls = TextMasks(make_batch([item]), text_keys([item], seed), 3)
+        every, asked = make_batch([all_tokens]), make_batch([item])
+        self.masks = TextMasks(every.packed, every.wanted, text_keys([item], seed), 3)
+        self.cls = TextMasks(asked.packed, asked.wanted, text_keys([item], seed), 3)
         self.masks.number = self.cls.number = number
         self.order = sorted(dropout_sites(model), key=lambda site: site.depth)  # stable
         self.met, self.lowest = 0, lowest
@@ -144,7 +145,7 @@ def test_every_dropout_site_contributes_variance_and_none_where_its_rate_is_0():
     for site in sites:
         for rate, varies in ((site.dropout.probability, True), (0.0, False)):
             before, site.dropout.probability = site.dropout.probability, rate
-            masks = TextMasks(batch, text_keys(texts, 0), 3)
+            masks = TextMasks(batch.packed, batch.wanted, text_keys(texts, 0), 3)
             draws = []
             with sampling(model, [site], masks.draw), torch.no_grad():
                 for number in range(8):
@@ -193,7 +194,7 @@ def test_the_cached_prefix_changes_no_number_and_runs_once_for_all_passes(layers
     cached = torch.stack(mc_logits(model, texts, 6, layers, seed=1), 1).squeeze(2)
     tokens = sum(len(text.input_ids) for text in texts)
     assert read == [tokens if number + 1 < lowest else 6 * tokens for number in range(3)]
-    masks = TextMasks(batch, text_keys(texts, 1), 3)
+    masks = TextMasks(batch.packed, batch.wanted, text_keys(texts, 1), 3)
     sites = [site for site in dropout_sites(model) if site.depth >= lowest]
     with sampling(model, sites, masks.draw), torch.no_grad():
         for number in range(6):
@@ -305,7 +306,7 @@ def test_the_same_seed_gives_the_same_scores_another_seed_does_not_and_passes_di
 
 
 def _masks_of_a_pass(model, texts, batch, consistent, number):
-    masks = TextMasks(batch, text_keys(texts, 0, consistent), 3)
+    masks = TextMasks(batch.packed, batch.wanted, text_keys(texts, 0, consistent), 3)
     masks.number = number
     seen = []
 

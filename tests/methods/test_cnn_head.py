@@ -74,7 +74,7 @@ def padded_reference(head: Convolutions, texts: list[torch.Tensor], past_end: in
 @pytest.mark.parametrize("seed", [0, 1])
 def test_logits_and_gradients_equal_padded_convolutions_of_torch(lengths, seed, device):
     generator = torch.Generator().manual_seed(seed)
-    head = randomise(Convolutions(24, 3, 0.1), seed).double().eval().to(device)
+    head = randomise(Convolutions(24, 3), seed).double().eval().to(device)
     packed = to_device(pack([[1] * n for n in lengths]), device)
     hidden = torch.randn(sum(lengths), 24, generator=generator, dtype=torch.float64)
     weights = torch.randn(len(lengths), 3, generator=generator, dtype=torch.float64).to(device)
@@ -85,7 +85,7 @@ def test_logits_and_gradients_equal_padded_convolutions_of_torch(lengths, seed, 
         if padded:
             logits = padded_reference(head, list(rows.split(lengths)), max(head.WIDTHS) - 1)
         else:
-            logits = head(rows, packed)
+            logits = head(head.maxima(rows, packed))
         (logits * weights).sum().backward()
         found.append([logits, rows.grad, *(p.grad.clone() for p in head.parameters())])
     for ours, expected in zip(*found):
@@ -94,9 +94,9 @@ def test_logits_and_gradients_equal_padded_convolutions_of_torch(lengths, seed, 
 
 
 def test_negative_control_windows_over_the_border_give_other_logits():
-    head = randomise(Convolutions(24, 3, 0.1), 0).double().eval()
+    head = randomise(Convolutions(24, 3), 0).double().eval()
     hidden = torch.randn(14, 24, generator=torch.Generator().manual_seed(0)).double()
-    right = head(hidden, pack([[1] * 7, [1] * 7]))
+    right = head(head.maxima(hidden, pack([[1] * 7, [1] * 7])))
     one_run = pack([[1] * 14])
     merged = torch.cat([head.slide(c, hidden, 14 - one_run.position_ids) for c in head.filters], 1)
     wrong = head.output(merged.relu().view(2, 7, -1).amax(1))
@@ -123,7 +123,7 @@ def test_all_tokens_of_a_text_and_none_of_another_decide_its_logits():
     batch = make_batch(texts)
     hidden = own.bert(batch.packed).detach().requires_grad_()
     for number, text in enumerate(hidden.split([6, 2, 5])):
-        logits = own.classifier(hidden, batch.packed)
+        logits = own.classifier(own.classifier.maxima(hidden, batch.packed))
         (gradient,) = torch.autograd.grad(logits[number].sum(), hidden)
         assert int((gradient.abs().sum(1) > 0).sum()) == len(text)
 
@@ -168,9 +168,10 @@ def test_mc_dropout_from_cached_states_equals_the_whole_model_in_every_pass(laye
     tokens = sum(len(text.input_ids) for text in texts)
     assert sum(read) == (5 if layers == "all" else 1) * tokens
     batch = to_device(make_batch(texts), device)
-    masks = TextMasks(batch, text_keys(texts, 3).to(device), 3 + reads_every_token(own))
+    keys = text_keys(texts, 3).to(device)
+    masks = TextMasks(batch.packed, batch.wanted, keys, 3 + reads_every_token(own))
     sites = [site for site in dropout_sites(own) if site.depth >= lowest]
-    assert sites[-1].name == "classifier.dropout"
+    assert sites[-1].name == "dropout"
     with sampling(own, sites, masks.draw), torch.no_grad():
         for number in range(5):
             masks.number = number
@@ -230,7 +231,7 @@ def test_a_run_folder_says_which_head_it_has_and_gives_the_same_bits(encoder, tm
     ):
         assert name == other and torch.equal(value, expected)
     assert loaded.evaluate(data.test).predicted == tuned.evaluate(data.test).predicted
-    linear = build(data, out, Seeds.all(0))  # another head over the same encoder
+    linear = build(data, out, Seeds.all(0), head="linear")  # another head over the same encoder
     assert torch.equal(
         linear.model.bert.layers[1].output.weight, loaded.model.bert.layers[1].output.weight
     )
@@ -247,5 +248,5 @@ def test_the_head_learns_what_a_single_word_decides(encoder):
 def test_tagging_and_unknown_heads_are_refused(encoder):
     with pytest.raises(MiniftError, match="the cnn head answers per text, tagging per word"):
         build(news(), encoder, Seeds.all(0), head="cnn")
-    with pytest.raises(MiniftError, match='a head is "linear" or "cnn", not \'lstm\''):
+    with pytest.raises(MiniftError, match='a head is "linear", "mean" or "cnn", not \'lstm\''):
         build(reviews(), encoder, Seeds.all(0), head="lstm")
