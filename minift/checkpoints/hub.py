@@ -35,6 +35,7 @@ _SMALL_FILES = (
     "config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt",
     "special_tokens_map.json",
 )  # fmt: skip
+_OPTIONAL = "rates.json"  # see minift.methods.recipes
 _SAFE_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "model-*-of-*.safetensors")
 _HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)?", re.ASCII)
 
@@ -154,7 +155,7 @@ def _files_on_hub(repo_id: str) -> list[str]:
 
     siblings = HfApi().model_info(repo_id, timeout=HUB_TIMEOUT).siblings or []
     names = [sibling.rfilename for sibling in siblings]
-    small = [name for name in names if name in _SMALL_FILES]
+    small = [name for name in names if name in (*_SMALL_FILES, _OPTIONAL)]
     weights = [name for name in names if any(fnmatch(name, p) for p in _SAFE_WEIGHTS)]
     weights = weights or [name for name in names if name == "pytorch_model.bin"]
     if "config.json" not in small or not weights:
@@ -171,7 +172,7 @@ def _copy_in_hub_cache(repo_id: str) -> Path | None:
     from huggingface_hub import snapshot_download
 
     try:
-        patterns = [*_SMALL_FILES, *_SAFE_WEIGHTS]
+        patterns = [*_SMALL_FILES, _OPTIONAL, *_SAFE_WEIGHTS]
         folder = Path(snapshot_download(repo_id, local_files_only=True, allow_patterns=patterns))
         shards = {"model.safetensors"}
         if (index := folder / "model.safetensors.index.json").is_file():

@@ -109,7 +109,7 @@ def add_model(parser: Parser) -> None:
     add("--encoder", default="minilm", help=ENCODER)
     add("--head", choices=["linear", "cnn"], default="linear", help="classifier on the encoder")
     add("--method", default="full", help="what learns, and how: see minift info --methods")
-    add("--learning-rate", type=float, metavar="X", help="highest rate (default: the method's)")
+    add("--learning-rate", type=float, metavar="X", help="highest rate (default: the method's own)")
     add_precision(parser)
 
 
