@@ -108,7 +108,7 @@ def run_job(out: Path, plan: Plan, described: Record) -> list[Record]:
 
 
 def _teacher(out: Path, plan: Plan, job: Job, dataset: Dataset, system: str) -> Record:
-    folder, method = out / system, recipe(plan.method)
+    folder, method = out / system, recipe(plan.method, plan.encoder)
     if not (folder / "result.json").exists():
         settings = method.settings
         if plan.epochs is not None:

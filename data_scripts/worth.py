@@ -8,8 +8,8 @@ be stopped and given again. In the end the table is printed: the test split's sc
 standard deviation over seeds, which change the labelled texts, the head and the order.
 
 "random:tiny" is tiny's sizes and tokenizer with random weights. It is tried at two learning rates,
-so that a rate which suits pretrained weights is not held against it; `full` learns all parameters
-in 8 epochs, or more for at least 200 steps.
+so that one which suits pretrained weights is not held against it, others at their own; `full`
+learns all parameters in 8 epochs, or more for at least 200 steps.
 
 Proof    tests/data_scripts/test_worth.py
 """
@@ -31,11 +31,11 @@ from minift.compare.page import Table, markdown
 from minift.data.named import load_dataset
 from minift.errors import MiniftError
 from minift.journal import append_log, read_log
-from minift.methods.recipes import RATES, recipe
+from minift.methods.recipes import rates_of, recipe
 from minift.runs.train import subset, train
 from minift.training.loop import Seeds
 
-TINY = 3e-4
+WITHOUT_PRETRAINING = (3e-4, 1e-3)  # learning rates
 NAMES = ("data", "labels", "encoder", "learning_rate", "seed")
 Key = tuple[str, int, str, float, int]
 
@@ -69,8 +69,9 @@ def main(argv: list[str] | None = None) -> None:
 
 def rates(encoder: str) -> tuple[float, ...]:
     """Return the learning rates at which an encoder is tried."""
-    own = {"bag": (0.0,), "tiny": (TINY,), "random:tiny": (TINY, 1e-3)}
-    return own.get(encoder, (RATES["full"],))
+    if encoder.startswith("random:"):
+        return WITHOUT_PRETRAINING
+    return (0.0 if encoder == "bag" else rates_of(encoder)["full"],)
 
 
 def finished(path: Path) -> dict[Key, float]:

@@ -36,7 +36,7 @@ _SMALL_FILES = (
     "config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt",
     "special_tokens_map.json",
 )  # fmt: skip
-_SMALL_PATTERNS = (*_SMALL_FILES, "modules.json", "*_Pooling/config.json")
+_SMALL_PATTERNS = (*_SMALL_FILES, "rates.json", "modules.json", "*_Pooling/config.json")
 _SAFE_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "model-*-of-*.safetensors")
 _HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)?", re.ASCII)
 

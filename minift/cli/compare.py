@@ -21,7 +21,7 @@ def add(commands: options.Commands) -> None:
     add("--labels", type=options.numbers, metavar="N", help=help)
     options.add_seeds(parser)
     add("--epochs", type=int, metavar="N", help="exactly N epochs (default: each method's own)")
-    help = "multiply each method's learning rate by X; --encoder tiny needs about 6"
+    help = "multiply each method's learning rate by X"
     add("--rate-factor", type=float, default=1.0, metavar="X", help=help)
     help = "examples of the development split that a method may choose by (default: all)"
     add("--selection", type=int, metavar="N", help=help)

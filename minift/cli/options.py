@@ -110,7 +110,7 @@ def add_model(parser: Parser) -> None:
     help = "classifier on the encoder (default: what the encoder's makers read, mean or linear)"
     add("--head", choices=["linear", "mean", "cnn"], help=help)
     add("--method", default="full", help="what learns, and how: see minift info --methods")
-    add("--learning-rate", type=float, metavar="X", help="highest rate (default: the method's)")
+    add("--learning-rate", type=float, metavar="X", help="highest rate (default: the method's own)")
     add_precision(parser)
 
 

@@ -40,7 +40,8 @@ def run(arguments: options.Arguments) -> None:
     """Train, and say what came out."""
     from minift.compact.source import source_of_files, source_of_name
 
-    method, dataset = recipe(arguments.method), options.data(arguments)
+    dataset = options.data(arguments)
+    method = recipe(arguments.method, arguments.encoder)
     asked = ("epochs", "batch_size", "learning_rate", "keep", "precision")
     values = ((name, getattr(arguments, name)) for name in asked)
     chosen = {name: value for name, value in values if value is not None}

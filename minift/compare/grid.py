@@ -58,8 +58,8 @@ class Terms:
     Args:
         epochs: for all methods, instead of their own length.
         batch_size: for all methods instead of their own.
-        rate_factor: by which the learning rate of every method is multiplied. The rates suit
-            MiniLM; the embedded encoder `tiny` needs about 6.
+        rate_factor: by which the learning rate of every method is multiplied, for an encoder whose
+            folder does not say its own (see `minift.methods.recipes.rates_of`).
         keep: "last" weights, or the "best" epoch's by the selection split.
         grid: choose each run's rate among the method's own, a third of it and three times it, by
             the selection split.
@@ -223,7 +223,7 @@ def _plan(
     data: Dataset, checkpoint: Path, names: Sequence[str], terms: Terms, seeds: Seeds
 ) -> tuple[Plan, dict[str, dict[str, Any]]]:
     """Set up every method once; return the plan, and each method's columns in the report."""
-    found = {name: recipe(name) for name in names}
+    found = {name: recipe(name, checkpoint) for name in names}
     settings = {name: terms.settings_of(method.settings) for name, method in found.items()}
     choosing = frozenset(
         name

@@ -146,7 +146,7 @@ def start(
         out: folder that does not exist yet.
         seed: of every random stream.
         steps: of each training, see `fixed_steps`; None takes the method's epochs.
-        learning_rate, precision: of each training; None takes the method's rate.
+        learning_rate, precision: of each training; None takes `recipe`'s rate.
         task, format, text, text_b: see `open_pool`.
 
     Raises:
@@ -161,17 +161,17 @@ def start(
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise MiniftError(f"{out} is there already and is not a project; choose another --out")
     labels = _labels(labels, task)
-    made = recipe(method)
-    require_no_split(made)
-    settings = replace(fixed_steps(made.settings, steps), precision=precision)
-    if learning_rate is not None:
-        settings = replace(settings, learning_rate=learning_rate)
     source = open_pool(pool, task, format, text, text_b)
     found = list(source.rows())
     refuse(Path(pool), repeated_ids(found))
     kept, left_out, near = distinct(found)
     if not kept:
         raise MiniftError(f"{pool}: there is no text in it")
+    made = recipe(method, encoder)
+    require_no_split(made)
+    settings = replace(fixed_steps(made.settings, steps), precision=precision)
+    if learning_rate is not None:
+        settings = replace(settings, learning_rate=learning_rate)
     if (Path(encoder) / "config.json").is_file():
         encoder = Path(encoder).resolve()  # the project may be used from another folder
     texts, ids = _json_lines(starmap(_pool_row, kept)), tuple(example.id for _, example in kept)

@@ -2,26 +2,31 @@
 
 Claim    A method is a few words ("bitfit", "freeze:3", "bitfit+adaptive"); each word fills one
          slot, and two words that would fill the same slot are refused.
-Differs  Learning rates are one number a method (`RATES`), not tuned for each data set. Accuracy
-         on SST-2's development split, MiniLM, 300 labels, one seed: full .813 at 5e-5, .809 at
-         1e-4, .796 at 2e-4; BitFit .747 at 1e-3, .772 at 2e-3. The head's was not searched.
-         BitFit wants steps: with 1,000 labels .785 after 189 of them, .844 after 756 (SST-2's test
-         split, three seeds), where full fine-tuning has .844 after 189. See README.
+Differs  Learning rates are one number per kind of method (`RATES`, or rates.json in the encoder's
+         folder), not tuned for each data set. Accuracy on SST-2's development split, MiniLM, 300
+         labels, one seed: full .813 at 5e-5, .809 at 1e-4, .796 at 2e-4; BitFit .747 at 1e-3, .772
+         at 2e-3. The head's was not searched. BitFit wants steps: with 1,000 labels .785 after 189
+         of them, .844 after 756 (SST-2's test split, three seeds), where full fine-tuning has .844
+         after 189. See README.
 Proof    tests/methods/test_recipes.py
 """
 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple, TypeAlias, cast, get_args
 
 import torch
 from torch import nn
 
 from minift.bert.names import encoder_suffix
-from minift.errors import MiniftError, nearest, require_known
+from minift.checkpoints.hub import resolve
+from minift.checkpoints.limits import read_json
+from minift.errors import MiniftError, nearest, require, require_known
 from minift.methods.adaptive import Adaptive, AdaptiveSettings, early_stopping
 from minift.methods.bitfit import bitfit
 from minift.methods.child_tuning import (
@@ -65,17 +70,18 @@ class Word(NamedTuple):
     argument: bool  # whether something may stand after ":"
     fill: Fill  # puts it there; gets the recipe so far and what stands after ":"
     help: str  # one line
+    rate: str  # the kind of learning rate that it wants, of `RATES`; "" leaves that of others
 
 
 WORDS: dict[str, Word] = {}
 
 
-def _word(slot: str, paper: str, argument: bool = False) -> Callable[[Fill], Fill]:
+def _word(slot: str, paper: str, argument: bool = False, rate: str = "") -> Callable[[Fill], Fill]:
     """Enter a function into the table, under its own name; its docstring is the help."""
 
     def enter(fill: Fill) -> Fill:
         name = fill.__name__.strip("_").replace("_", "-")
-        WORDS[name] = Word(slot, paper, argument, fill, (fill.__doc__ or "").rstrip("."))
+        WORDS[name] = Word(slot, paper, argument, fill, (fill.__doc__ or "").rstrip("."), rate)
         return fill
 
     return enter
@@ -90,16 +96,17 @@ def _full(recipe: Recipe, _: str) -> Recipe:
 @_word("trainable", "", argument=True)
 def _full_sqrt(recipe: Recipe, argument: str) -> Recipe:
     """full-sqrt:p, full at rate * sqrt(p): the control of child-f:p."""
-    return _at_rate(recipe, RATES["full"] * math.sqrt(_share("full-sqrt", argument)))
+    factor = math.sqrt(_share("full-sqrt", argument))
+    return _at_rate(recipe, recipe.settings.learning_rate * factor)
 
 
-@_word("trainable", "Ben Zaken et al. (2022)")
+@_word("trainable", "Ben Zaken et al. (2022)", rate="head")
 def _head(recipe: Recipe, _: str) -> Recipe:
     """Only the classifier learns."""
-    return replace(_at_rate(recipe, RATES["head"]), trainable=head_only())
+    return replace(recipe, trainable=head_only())
 
 
-@_word("trainable", "Ben Zaken et al. (2022)", argument=True)
+@_word("trainable", "Ben Zaken et al. (2022)", argument=True, rate="bitfit")
 def _bitfit(recipe: Recipe, argument: str) -> Recipe:
     """Biases and the classifier learn; bitfit:query,intermediate for some."""
     terms = tuple(argument.split(",")) if argument else None
@@ -142,7 +149,7 @@ def _child_d(recipe: Recipe, argument: str) -> Recipe:
     return replace(recipe, gradients=make)
 
 
-@_word("gradients", "Ben Zaken et al. (2022)")
+@_word("gradients", "Ben Zaken et al. (2022)", rate="bitfit")
 def _random_scalars(recipe: Recipe, _: str) -> Recipe:
     """As many scalars as BitFit moves, drawn at random: a control."""
 
@@ -155,7 +162,7 @@ def _random_scalars(recipe: Recipe, _: str) -> Recipe:
     return _with_masks(recipe, draw)
 
 
-@_word("gradients", "Ben Zaken et al. (2022)")
+@_word("gradients", "Ben Zaken et al. (2022)", rate="bitfit")
 def _random_rows(recipe: Recipe, _: str) -> Recipe:
     """Random rows or columns of each matrix: BitFit's other control."""
     return _with_masks(recipe, random_rows_columns)
@@ -212,12 +219,11 @@ def _at_rate(recipe: Recipe, rate: float) -> Recipe:
 
 def _as_bitfit(recipe: Recipe) -> Recipe:
     """As in the paper, dropout stays on also below the lowest bias that learns."""
-    settings = replace(recipe.settings, learning_rate=RATES["bitfit"], prefix_dropout=True)
-    return replace(recipe, settings=settings)
+    return replace(recipe, settings=replace(recipe.settings, prefix_dropout=True))
 
 
 def _with_masks(recipe: Recipe, draw: Callable[[nn.Module, torch.Generator], Masks]) -> Recipe:
-    """Let what is drawn once learn, at BitFit's rate."""
+    """Let what is drawn once learn, as BitFit lets biases."""
 
     def make(model: nn.Module, items: Sequence[Item], seeds: Seeds, team: Team) -> GradientRule:
         return FixedMask(draw(model, torch.Generator().manual_seed(seeds.masks)))
@@ -230,16 +236,34 @@ def _with_schedule(recipe: Recipe, make: Callable[[], Schedule], epochs: int) ->
     return replace(recipe, schedule=make, settings=replace(recipe.settings, epochs=epochs))
 
 
-def recipe(name: str) -> Recipe:
+def rates_of(encoder: str | Path) -> dict[str, float]:
+    """Return the learning rates that suit an encoder: `RATES`, or what its rates.json has instead.
+
+    Args:
+        encoder: anything `load_encoder` takes; it is downloaded where necessary.
+
+    Raises:
+        MiniftError: if it cannot be found, or the file has another key or not a positive number.
+    """
+    file = resolve(encoder) / "rates.json"
+    own = read_json(file) if file.is_file() else {}
+    for kind, rate in own.items():
+        require_known(f"rate in {file}:", kind, RATES)
+        good = type(rate) in (int, float) and 0 < rate <= sys.float_info.max
+        require(good, f"{file}: {kind}", rate, "a positive number")
+    return {**RATES, **own}
+
+
+def recipe(name: str, encoder: str | Path | None = None) -> Recipe:
     """Return the method called `name`.
 
     Args:
         name: words of `WORDS` joined by "+"; a word may carry an argument after ":".
+        encoder: whose learning rates to take (see `rates_of`); None takes `RATES`.
 
     Raises:
         MiniftError: if a word is unknown, has a wrong argument, or two fill the same slot.
     """
-    result = Recipe(name, settings=Settings(learning_rate=RATES["full"], min_steps=STEP_FLOOR))
     filled: dict[str, str] = {}
     parts = [part.partition(":") for part in name.split("+")]
     for word, colon, argument in parts:
@@ -256,9 +280,13 @@ def recipe(name: str) -> Recipe:
                 f'"{name}": {filled[slot]} and {part} both fill the slot "{slot}"; choose one'
             )
         filled[slot] = part
+    rates = RATES if encoder is None else rates_of(encoder)
+    result = Recipe(name, settings=Settings(learning_rate=rates["full"], min_steps=STEP_FLOOR))
     # What learns sets the rate; a schedule may then set the epochs.
     order = ["trainable", "gradients", "scales", "schedule"]
     for word, _, argument in sorted(parts, key=lambda part: order.index(WORDS[part[0]].slot)):
+        if kind := WORDS[word].rate:
+            result = _at_rate(result, rates[kind])
         result = WORDS[word].fill(result, argument)
     return result
 

@@ -19,7 +19,7 @@ from minift.checkpoints.hub import resolve
 from minift.checkpoints.limits import read_json
 from minift.checkpoints.strict import class_of, config_from_json
 from minift.checkpoints.weights import load_tokenizer, without_weights
-from minift.methods.recipes import recipe
+from minift.methods.recipes import rates_of, recipe
 from minift.runs.tuned import HEADS, head_of
 
 SHOWN_METHODS = ("full", "head", "bitfit", "bitfit:query,intermediate")
@@ -30,7 +30,7 @@ def describe(encoder: str | Path) -> str:
     """Describe a checkpoint or a run folder in plain text, and what methods would train in it."""
     folder = resolve(encoder)
     config, tokenizer = config_from_json(folder / "config.json"), load_tokenizer(encoder)
-    head = class_of(folder, tuple(HEADS))
+    head, rates = class_of(folder, tuple(HEADS)), rates_of(folder)
     case = "lower-cased" if tokenizer.lowercase else "cased"
     lines = [
         f"{encoder}: BERT with {config.num_hidden_layers} layers, hidden size "
@@ -38,6 +38,7 @@ def describe(encoder: str | Path) -> str:
         f"folder: {folder}",
         f"vocabulary: {config.vocab_size:,} pieces, {case}; "
         f"at most {tokenizer.max_length} pieces per text",
+        f"learning rates: {', '.join(f'{kind} {rate:g}' for kind, rate in rates.items())}",
     ]
     if head is None:
         new = head_of(encoder, "classification")

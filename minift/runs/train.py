@@ -9,6 +9,7 @@ Proof    tests/runs/test_train.py
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
@@ -18,6 +19,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from minift.checkpoints.hub import resolve
 from minift.checkpoints.weights import save_pretrained, weights_digest
 from minift.data.entity_report import side_by_side
 from minift.data.examples import Dataset, Example, gold_classes, gold_tags, is_labelled
@@ -142,6 +144,8 @@ def train(
         result["seconds"] = round(time.perf_counter() - started, 2)
         if folder is not None and checkpoints is not None and rank() == 0:
             save_pretrained(tuned.model, tuned.tokenizer, folder)
+            if (rates := resolve(encoder) / "rates.json").is_file():  # for training it further
+                shutil.copyfile(rates, folder / rates.name)
             atomic_write(folder / "result.json", json.dumps(result, indent=2) + "\n")
             checkpoints.delete()
     return replace(fitted.tuned, cache=None), result

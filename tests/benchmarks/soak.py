@@ -61,7 +61,7 @@ def cycle(lines: Path, seed: int) -> None:
     """Do everything once."""
     dataset = load_dataset(DATA)
     for method in METHODS:
-        chosen = recipe(method)
+        chosen = recipe(method, ENCODER)
         tuned, _ = train(dataset, ENCODER, chosen, labels=100, seeds=Seeds.all(seed))
         pool = dataset.train[:TEXTS]
         for _ in mc_stream(tuned, pool, passes=5, layers="all", seed=seed):

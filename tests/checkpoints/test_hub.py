@@ -61,7 +61,7 @@ REPOSITORIES = {
     "org/short": CHECKPOINT,
     "org/flaky": CHECKPOINT,
     "org/stalls": CHECKPOINT,
-    "single": CHECKPOINT,
+    "single": {**CHECKPOINT, "rates.json": b"{}"},  # which is optional
     "org/forged": {**CHECKPOINT, "model.safetensors": WEIGHTS[:-1] + b"x"},
     "org/no-vocab": {k: v for k, v in CHECKPOINT.items() if k != "vocab.txt"},
 }
@@ -328,7 +328,8 @@ def test_a_folder_without_config_says_what_it_holds_and_a_file_that_it_is_one(tm
 def test_a_hub_id_becomes_the_snapshot_with_the_files_of_a_checkpoint_only(online, name):
     home, answers = online
     path = Path(answers[name]["path"])
-    assert contents(path) == CHECKPOINT  # no README, no onnx/, no .bin beside safetensors
+    wanted = REPOSITORIES["single"] if name == "single" else CHECKPOINT
+    assert contents(path) == wanted  # no README, no onnx/, no .bin beside safetensors
     assert path.is_relative_to(home / "hf") and answers[name]["cached"] == str(path)
 
 

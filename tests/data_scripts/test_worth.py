@@ -2,6 +2,7 @@
 
 claim                                                       oracle
 a row's figure is that of an ordinary training run          `train` with the same seed and rate
+rates are those of the encoder, and its card's for random   written by hand
 random weights differ from the encoder in weights only      the two checkpoints
 what is finished is not repeated, and a torn line is        a file with a score nobody measured
 done again; a damaged one is named
@@ -49,6 +50,12 @@ def test_a_run_is_an_ordinary_training_run(tmp_path, capsys):
     _, result = train(reviews, encoder, full, labels=20, seeds=Seeds.all(0))
     assert json.loads(out.read_text())["test"] == result["test"]
     assert f"{result['test']:.3f}, 1 seeds" in capsys.readouterr().out
+
+
+def test_an_encoder_is_tried_at_its_own_rate_and_random_weights_at_two(tmp_path):
+    plain = str(checkpoint(tmp_path / "encoder"))
+    assert script.rates("tiny") == (3e-4,) and script.rates(plain) == (5e-5,)
+    assert script.rates("random:tiny") == script.rates(f"random:{plain}") == (3e-4, 1e-3)
 
 
 def test_random_weights_keep_sizes_and_tokenizer_and_nothing_else(tmp_path):

@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from minift.checkpoints.weights import load_encoder
-from minift.cli.demo import EPOCHS, LABELS, RATE_OF_TINY, examples
+from minift.cli.demo import EPOCHS, LABELS, examples
 from minift.methods.recipes import recipe
 from minift.runs.train import train
 from minift.training.loop import Seeds
@@ -40,9 +40,8 @@ def bound(count: int) -> float:
 
 
 def accuracies(dataset, method: str):
-    chosen = recipe(method)
-    rate = min(chosen.settings.learning_rate * RATE_OF_TINY, 1e-2)
-    settings = replace(chosen.settings, epochs=EPOCHS, min_steps=0, learning_rate=rate)
+    chosen = recipe(method, "tiny")
+    settings = replace(chosen.settings, epochs=EPOCHS, min_steps=0)
     runs = [
         train(dataset, "tiny", chosen, labels=LABELS, seeds=Seeds.all(seed), settings=settings)
         for seed in range(SEEDS)

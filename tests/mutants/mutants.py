@@ -2112,6 +2112,62 @@ HEART = [  # the model, the loop, and what is applied to them from outside
     ),
 ]
 
+RATES_TESTS = "tests/methods/test_rates.py::"
+OF_TINY = RATES_TESTS + "test_tiny_needs_no_option_in_train_in_a_project_and_in_a_simulation[told0-"
+
+RATED = [
+    *_in(
+        "minift/methods/recipes.py",
+        (
+            "an encoder's rate for BitFit is ignored",
+            "_at_rate(result, rates[kind])",
+            "_at_rate(result, RATES[kind])",
+            RATES_TESTS + "test_train_learns_at_the_encoders_rate_unless_told_another[bitfit]",
+            "a small encoder learns in steps that suit MiniLM, and its user is told nothing",
+        ),
+        (
+            "the control of Child-Tuning takes the rate of all encoders",
+            "recipe.settings.learning_rate * factor",
+            'RATES["full"] * factor',
+            RATES_TESTS
+            + "test_every_word_takes_its_kind_of_rate_from_the_encoders_folder"
+            + "_and_else_from_the_table[full-sqrt:0.25]",
+            "the control of a fair comparison learns six times as slowly as what it controls",
+        ),
+    ),
+    *_in(
+        "minift/label/project.py",
+        (
+            "a project does not ask its encoder for the rate",
+            "recipe(method, encoder)",
+            "recipe(method)",
+            OF_TINY + "0.0003]",
+            "each round of a project that costs people's time trains a model that learns little",
+        ),
+    ),
+    *_in(
+        "minift/compare/grid.py",
+        (
+            "a comparison does not ask its encoder for the rates",
+            "recipe(name, checkpoint)",
+            "recipe(name)",
+            RATES_TESTS + "test_a_comparison_runs_and_reports_at_the_encoders_rates",
+            "a comparison ranks methods at rates at which none of them learns",
+        ),
+    ),
+    *_in(
+        "minift/runs/train.py",
+        (
+            "a run folder forgets the rates of its encoder",
+            "shutil.copyfile(rates, folder / rates.name)",
+            "pass",
+            RATES_TESTS
+            + "test_a_run_folder_keeps_the_rates_of_its_encoder_for_whoever_trains_it_further",
+            "training a run folder further needs an option that training it did not need",
+        ),
+    ),
+]
+
 MUTANTS = [
     *HEART,
     *ENCODER,
@@ -2137,4 +2193,5 @@ MUTANTS = [
     *KEPT,
     *HALVES,
     *TABLES,
+    *RATED,
 ]

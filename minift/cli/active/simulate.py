@@ -42,7 +42,6 @@ def run(arguments: options.Arguments) -> None:
     from minift.active.loop import Learner
     from minift.active.simulate import Plan, simulate
 
-    method = recipe(arguments.method)
     plan = Plan(
         strategies=tuple(arguments.strategies.split(",")),
         seeds=arguments.seeds,
@@ -54,6 +53,7 @@ def run(arguments: options.Arguments) -> None:
         steps=arguments.steps,
     )
     dataset = _data(arguments)
+    method = recipe(arguments.method, arguments.encoder)
     settings = replace(method.settings, precision=arguments.precision)
     if arguments.learning_rate is not None:
         settings = replace(settings, learning_rate=arguments.learning_rate)
