@@ -1,6 +1,6 @@
-"""`mini`, the encoder in the package: the lowest layers of MiniLM, and a masked LM on top of them.
+"""`mini`, the encoder in the package: the lowest layers of MiniLM, with a masked-LM head.
 
-  python data_scripts/mini.py all --work RUN --text wiki.txt.xz books.txt.xz --out minift/encoders/mini
+  python data_scripts/mini.py all --work RUN --text wiki.txt.xz books.txt.xz --out my-mini
   python data_scripts/mini.py train --work RUN          # resumes where it was stopped
 
 Stages; each skips what is done, so a command may be stopped and given again at any time:
@@ -37,7 +37,7 @@ from minift.bert.packing import Packed, pack, to_device
 from minift.checkpoints.tokenizer import Tokenizer
 from minift.checkpoints.weights import load_model, load_tokenizer, save_pretrained
 from minift.errors import MiniftError
-from minift.files import atomic_directory_write, atomic_write
+from minift.files import atomic_directory_write
 from minift.pretraining.corpus import Corpus, MaskedText
 from minift.pretraining.masking import piece_kinds
 from minift.pretraining.pretrain import Settings, masked_lm_loss, pretrain

@@ -73,7 +73,10 @@ def cosines(vectors: Tensor) -> Tensor:
 
 
 def contrastive(loss: Loss = cosine_pairs) -> Objective:
-    """Fill the `objective` slot with `loss`, over what the head of the model would read."""
+    """Fill the `objective` slot with `loss`, over what the head of the model would read.
+
+    It reads the batch as it is, so `fit` may hand it states of a frozen prefix.
+    """
 
     def objective(model: nn.Module, batch: Batch, step: int = 0, steps: int = 1) -> Tensor:
         require_classes(model)
@@ -81,6 +84,7 @@ def contrastive(loss: Loss = cosine_pairs) -> Objective:
         vectors = cast(Any, model).vectors(batch.packed, batch.wanted)[known]  # (texts, width)
         return loss(vectors, batch.targets[known]).expand(len(vectors))
 
+    objective.reads_items = True  # type: ignore[attr-defined]
     return objective
 
 

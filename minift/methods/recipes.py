@@ -37,6 +37,7 @@ from minift.methods.child_tuning import (
     candidates,
     select_child,
 )
+from minift.methods.contrastive import contrastive, cosine_pairs, supervised_contrastive
 from minift.methods.fast_fisher import fast_fisher
 from minift.methods.freezing import freeze, head_only
 from minift.methods.layerwise_decay import layerwise_scales
@@ -59,6 +60,7 @@ from minift.training.trapezoids import SlantedTriangular, hybrid, original, stab
 # would compare lengths, not methods.
 RATES = {"full": 5e-5, "bitfit": 2e-3, "head": 1e-2}
 STEP_FLOOR = 200
+CONTRASTIVE_STEPS = 120  # of 16 texts and their 120 pairs; twice as many bring nothing
 Fill: TypeAlias = "Callable[[Recipe, str], Recipe]"
 
 
@@ -102,8 +104,8 @@ def _full_sqrt(recipe: Recipe, argument: str) -> Recipe:
 
 @_word("trainable", "Ben Zaken et al. (2022)", rate="head")
 def _head(recipe: Recipe, _: str) -> Recipe:
-    """Only the classifier learns."""
-    return replace(recipe, trainable=head_only())
+    """Only the classifier learns: solved, not trained (but for the cnn head)."""
+    return replace(recipe, trainable=head_only(), solve=True)
 
 
 @_word("trainable", "Ben Zaken et al. (2022)", argument=True, rate="bitfit")
@@ -166,6 +168,16 @@ def _random_scalars(recipe: Recipe, _: str) -> Recipe:
 def _random_rows(recipe: Recipe, _: str) -> Recipe:
     """Random rows or columns of each matrix: BitFit's other control."""
     return _with_masks(recipe, random_rows_columns)
+
+
+@_word("objective", "Tunstall et al. (2022)", argument=True)
+def _contrastive(recipe: Recipe, argument: str) -> Recipe:
+    """Texts of one class side by side, then head's solution; contrastive:supervised."""
+    losses = {"": cosine_pairs, "supervised": supervised_contrastive}
+    require_known("loss of contrastive", argument, losses)
+    settings = replace(recipe.settings, min_steps=CONTRASTIVE_STEPS)
+    objective = contrastive(losses[argument])
+    return replace(recipe, objective=objective, solve=True, settings=settings)
 
 
 @_word("scales", "Howard & Ruder (2018)", argument=True)
@@ -282,8 +294,13 @@ def recipe(name: str, encoder: str | Path | None = None) -> Recipe:
         filled[slot] = part
     rates = RATES if encoder is None else rates_of(encoder)
     result = Recipe(name, settings=Settings(learning_rate=rates["full"], min_steps=STEP_FLOOR))
+    if (objective := filled.get("objective")) and filled.get("trainable") == "head":
+        raise MiniftError(
+            f'"{name}": {objective} teaches the encoder, and head lets nothing of it learn; '
+            "leave out one of them"
+        )
     # What learns sets the rate; a schedule may then set the epochs.
-    order = ["trainable", "gradients", "scales", "schedule"]
+    order = ["trainable", "objective", "gradients", "scales", "schedule"]
     for word, _, argument in sorted(parts, key=lambda part: order.index(WORDS[part[0]].slot)):
         if kind := WORDS[word].rate:
             result = _at_rate(result, rates[kind])

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +33,7 @@ def predict_logits(
     tokens: int = TOKENS_PER_BATCH,
     progress: bool = False,
     make_batch: Callable[[Sequence[Item]], Batch] = make_batch,
+    vectors: bool = False,
 ) -> list[Tensor]:
     """Compute the logits of every item, in the order of `items`.
 
@@ -42,12 +43,13 @@ def predict_logits(
         tokens: size of a batch (see `by_length`).
         progress: show a bar on standard error.
         make_batch: packs items, with what is known of them already.
+        vectors: return what the last layer answers from instead (`Classifier.vectors`).
 
     Returns:
-        For each item a tensor (asked, labels) on the CPU.
+        For each item a tensor (asked, labels) on the CPU; for vectors (asked, width).
     """
     device = next(model.parameters()).device
-    was_training = model.training
+    was_training, answer = model.training, cast(Any, model).vectors if vectors else model
     model.eval()
     results: dict[int, Tensor] = {}
     off = None if progress else True
@@ -56,7 +58,7 @@ def predict_logits(
             for group in my_share(list(by_length(items, tokens))):
                 chosen = [items[i] for i in group]
                 batch = to_device(make_batch(chosen), device)
-                logits = model(batch.packed, batch.wanted).float().cpu()
+                logits = answer(batch.packed, batch.wanted).float().cpu()
                 for i, rows in zip(group, logits.split([len(items[i].positions) for i in group])):
                     results[i] = rows
                 bar.update(len(group))

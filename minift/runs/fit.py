@@ -4,7 +4,8 @@ Claim    `fine_tune` with all that makes it faster applied from outside: states 
          are computed once, only used rows of the word table are trained, several processes share
          a step. Nothing here changes what is learned, and no path can forget a slot. An objective
          of the recipe's own may read other tokens than the items hold, or read the word table, so
-         with one the first two are left out.
+         with one the first two are left out, unless its `reads_items` says that it does not.
+         Where the recipe says so, the last layer is solved, not trained.
 Proof    tests/runs/test_fit.py
 """
 
@@ -15,9 +16,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
+from torch import nn
+
 from minift.bert.counts import what_learns
 from minift.bert.encoder import frozen_prefix
 from minift.errors import MiniftError
+from minift.methods.contrastive import require_classes, require_pairs
+from minift.methods.solved_head import last_linear, solve
+from minift.runs.evaluate import predict_logits
 from minift.runs.processes import TEAM, own_seed, require_enough
 from minift.runs.tuned import FineTuned
 from minift.speed.prefix import prefix_cache
@@ -32,6 +39,7 @@ from minift.training.loop import (
     number_of_epochs,
     select,
 )
+from minift.training.schedules import Linear
 
 
 class Fitted(NamedTuple):
@@ -65,14 +73,18 @@ def fit(
         folder: for states that are too large for memory.
         watch: see `fine_tune`.
     """
-    model, settings, usual = tuned.model, recipe.settings, recipe.objective is None
+    model, settings = tuned.model, recipe.settings
+    as_given = recipe.objective is None or getattr(recipe.objective, "reads_items", False)
     if items:  # `fine_tune` refuses none
         require_enough(min(len(items), settings.batch_size))
+    if recipe.objective is not None and recipe.solve:
+        require_classes(model)
+        require_pairs(items, tuned.labels)
     learning = select(model, recipe.trainable, number_of_epochs(settings, len(items)))
     rule = recipe.gradients(model, items, seeds, TEAM) if recipe.gradients else None
     quiet = 0 if settings.prefix_dropout else len(frozen_prefix(model))
     if tuned.cache is None and quiet:
-        known = [*items, *asked] if usual else asked
+        known = [*items, *asked] if as_given else asked
         tuned = replace(tuned, cache=prefix_cache(model, known, folder))
     elif tuned.cache is not None:
         if not tuned.cache.fits(model):
@@ -85,15 +97,47 @@ def fit(
                 f"{max(0, quiet - 1)} layers are frozen and without dropout"
             )
     learned = what_learns(model, learning, rule.learning if rule else None)["all"].learning
-    with used_rows(model, items, learning if usual else (), rule):
+    last = last_linear(model) if recipe.solve else None
+    if last is not None and {*map(id, learning.values())} <= {*map(id, last.parameters())}:
+        if recipe.gradients or recipe.scales or recipe.schedule is not Linear:
+            raise MiniftError(
+                f'"{recipe.name}": the head alone is solved, not trained in steps, so it has no '
+                "gradients, rates or epochs to change; take head without the other words"
+            )
+        history = History(stopped=_solve(tuned, items, last), trained=tuple(learning), quiet=quiet)
+        return Fitted(replace(tuned, quiet=quiet), history, learned)
+
+    def look(_: nn.Module) -> tuple[float, float]:
+        if last is not None:
+            _solve(tuned, items, last)
+        assert validate is not None, "only called with one"
+        return validate(tuned)
+
+    with used_rows(model, items, learning if as_given else (), rule):
         history = fine_tune(
             model,
             items,
             replace(recipe, gradients=(lambda *_: rule) if rule else None),
             replace(seeds, dropout=own_seed(seeds.dropout)),
-            validate=None if validate is None else lambda model: validate(tuned),
-            make_batch=tuned.make_batch if usual else make_batch,
+            validate=None if validate is None else look,
+            make_batch=tuned.make_batch if as_given else make_batch,
             team=TEAM,
             watch=watch,
         )
+    if last is not None:
+        history.stopped += f"; {_solve(tuned, items, last)}"
     return Fitted(replace(tuned, quiet=history.quiet), history, learned)
+
+
+def _solve(tuned: FineTuned, items: Sequence[Item], last: nn.Linear) -> str:
+    """Give the last layer its best weights for the encoder as it is; say in words how."""
+    rows = predict_logits(tuned.model, items, make_batch=tuned.make_batch, vectors=True)
+    asked = [(item.example, target) for item in items for target in item.targets]
+    targets = torch.tensor([target for _, target in asked])
+    groups = [example for example, _ in asked] if tuned.task == "tagging" else None
+    solved = solve(torch.cat(rows), targets, len(last.bias), groups=groups)
+    with torch.no_grad():
+        last.weight.copy_(solved.weight)
+        last.bias.copy_(solved.bias)
+    why = f"the best in {solved.folds}-fold cross-validation" if solved.folds else "too few labels"
+    return f"head solved with C = {solved.strength:.3g} ({why})"
