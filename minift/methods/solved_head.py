@@ -33,8 +33,8 @@ STRENGTHS = tuple(10 ** (half / 2) for half in range(-4, 7))  # .01 to 1,000
 FOLDS = 5
 RISES = 3  # of the held-out loss in a row, after which no larger strength is tried
 ABSENT = -30.0  # bias of a class without a training row
-LOOSE, TIGHT = 3e-4, 3e-9  # largest gradient, in units where the curvature of the mean loss is 1
-SCALE = 1e6  # of the loss: torch's L-BFGS learns nothing from steps of less than 1e-10
+LOOSE, TIGHT = 3e-4, 3e-10  # largest gradient, in units where the curvature of the mean loss is 1
+SCALE = 1e8  # of the loss: torch's L-BFGS learns nothing from steps of less than 1e-10
 
 
 @dataclass(frozen=True)
