@@ -10,8 +10,8 @@ Differs  - What is minimised is scikit-learn's LogisticRegression: |W|^2 / 2 + C
            the bias free. Two classes share one weight vector there, so here |W|^2 counts double.
          - A class without a training row gets zero weights and a bias of -30. The other logits
            sum to 0, so one of them is at least 0: its probability is at most exp(-30).
-         - C is cross-validated on the training rows. A held-out row whose class the other folds
-           lack says nothing about C and is not scored.
+         - C is cross-validated on the training rows, upwards from .01 until the held-out loss has
+           risen three times. A held-out row whose class the other folds lack is not scored.
          - Nothing was dropped in training, so MC dropout on a solved head draws from what was
            never trained with noise.
 Proof    tests/methods/test_solved_head.py
@@ -31,9 +31,10 @@ from minift.training.batches import labelled
 
 STRENGTHS = tuple(10 ** (half / 2) for half in range(-4, 7))  # .01 to 1,000
 FOLDS = 5
+RISES = 3  # of the held-out loss in a row, after which no larger strength is tried
 ABSENT = -30.0  # bias of a class without a training row
-LOOSE, TIGHT = 1e-3, 3e-9  # largest gradient of the mean loss, in units where its curvature is 1
-SCALE = 1e6  # of the loss; torch's L-BFGS ignores steps whose change is below 1e-10
+LOOSE, TIGHT = 3e-4, 3e-10  # largest gradient, in units where the curvature of the mean loss is 1
+SCALE = 1e8  # of the loss: torch's L-BFGS learns nothing from steps of less than 1e-10
 
 
 @dataclass(frozen=True)
@@ -57,36 +58,36 @@ def solve(
     """Return the linear head that is best on the labelled rows of `vectors`.
 
     Args:
-        vectors: (rows, width), on any device.
+        vectors: (rows, width).
         targets: (rows,) int64 class indices, or float numbers for regression.
         outputs: number of classes; 1 for regression.
-        strength: C; None: the one of `STRENGTHS` whose mean loss on held-out rows is least, or 1
-            where nothing can be held out.
-        groups: of each row, for example the sentence that a word stands in: the rows of a group
+        strength: C; None: the one of `STRENGTHS` with the least loss on held-out rows, or 1 where
+            no row can be held out.
+        groups: of each row, for example the sentence that a word stands in: rows of one group
             are held out together. None: each row is a group of its own.
 
     Raises:
         MiniftError: if no row is labelled, a vector is not finite or the strength is not above 0.
     """
     require(strength is None or strength > 0, "strength", strength, "above 0")
-    known = labelled(targets)
-    require(bool(known.any()), "targets", "none", "labels of at least one row")
-    x, y = vectors.detach()[known].double().cpu(), targets[known].cpu()
+    known = labelled(targets).cpu()
+    require(bool(known.any()), "targets", "none", "labels of one row or more")
+    x, y = vectors.detach().cpu().double()[known], targets.cpu()[known]
     require(bool(x.isfinite().all()), "vectors", "nan or infinity", "finite numbers")
-    centre, present, folds = x.mean(0), torch.zeros(1, dtype=torch.long), 0
-    # The best weights lie in the span of the centred vectors: at most one direction per row. Along
-    # the principal directions, moreover, the problem's curvature is nearly diagonal.
-    triangle = torch.linalg.qr(x - centre, mode="r").R  # has the same directions in fewer rows
-    directions = torch.linalg.svd(triangle, full_matrices=False).Vh  # (directions, width)
-    rows = F.pad((x - centre) @ directions.T, (0, 1), value=1.0)  # the last column is the bias's
+    order = y.argsort(stable=True).argsort() if groups is None else torch.tensor(groups)[known]
     if y.is_floating_point():
-        y = y.double()
+        y, present = y.double().unsqueeze(1), torch.zeros(1, dtype=torch.long)
     else:
         present, y = y.unique(return_inverse=True)
+    # The best weights lie in the span of the centred vectors: at most one direction per row. Along
+    # the principal directions, moreover, the problem's curvature is nearly diagonal.
+    centre = x.mean(0)
+    triangle = torch.linalg.qr(x - centre, mode="r").R  # the same directions in fewer rows
+    directions = torch.linalg.svd(triangle, full_matrices=False).Vh  # (directions, width)
+    rows = F.pad((x - centre) @ directions.T, (0, 1), value=1.0)  # the last column is the bias's
+    folds = 0
     if strength is None:
-        if groups is not None:
-            groups = [groups[row] for row in known.nonzero().flatten().tolist()]
-        strength, folds = _choose(rows, y, groups)
+        strength, folds = _choose(rows, y, order.unique(return_inverse=True)[1])
     *_, best = _path(rows, y, [*(c for c in STRENGTHS if c < strength), strength], TIGHT)
     weight = x.new_zeros(outputs, x.shape[1])
     bias = x.new_full((outputs,), ABSENT)
@@ -102,81 +103,76 @@ def last_linear(model: nn.Module) -> nn.Linear | None:
     return last if isinstance(last, nn.Linear) else None
 
 
-def _choose(rows: Tensor, targets: Tensor, groups: Sequence[int] | None) -> tuple[float, int]:
+def _choose(rows: Tensor, targets: Tensor, turn: Tensor) -> tuple[float, int]:
     """Return the strength with the least loss on held-out rows, and the number of folds.
 
-    Groups go to the folds in turn, in their order; without groups rows do, class after class.
+    Args:
+        turn: (rows,) place of each row's group; groups go to the folds in turn.
     """
-    regression = targets.is_floating_point()
-    if groups is not None:
-        turns = {group: turn for turn, group in enumerate(dict.fromkeys(groups))}
-        turn = torch.tensor([turns[group] for group in groups])
-    else:
-        turn = torch.arange(len(rows)) if regression else targets.argsort(stable=True).argsort()
     folds = min(FOLDS, int(turn.max()) + 1)
-    losses, scored = torch.zeros(len(STRENGTHS)), 0
-    for fold in range(folds if folds > 1 else 0):
+    parts = []
+    for fold in range(folds):
         held = turn % folds == fold
-        own, x = targets[~held], rows[~held]
-        if not regression:
+        own, x, y = targets[~held], rows[held], targets[held]
+        if not y.is_floating_point():
             present, own = own.unique(return_inverse=True)
-            held &= torch.isin(targets, present)
-        for number, head in enumerate(_path(x, own, STRENGTHS, LOOSE)):
-            outputs = rows[held] @ head.T
-            if regression:
-                loss = F.mse_loss(outputs[:, 0], targets[held], reduction="sum")
-            else:
-                asked = torch.searchsorted(present, targets[held])
-                loss = F.cross_entropy(outputs, asked, reduction="sum")
-            losses[number] += loss
-        scored += int(held.sum())
-    return (STRENGTHS[losses.tolist().index(losses.min())], folds) if scored else (1.0, 0)
+            known = torch.isin(y, present)
+            x, y = x[known], torch.searchsorted(present, y[known])
+        if len(own) and len(y):
+            parts.append((_path(rows[~held], own, STRENGTHS, LOOSE), x, y))
+    if not parts:
+        return 1.0, 0
+    loss = F.mse_loss if targets.is_floating_point() else F.cross_entropy
+    losses: list[float] = []
+    while len(losses) < len(STRENGTHS):
+        losses.append(sum(float(loss(x @ next(p).T, y, reduction="sum")) for p, x, y in parts))
+        if len(losses) > RISES and losses[-RISES - 1 :] == sorted(losses[-RISES - 1 :]):
+            break  # the largest strengths would take most of the time
+    return STRENGTHS[losses.index(min(losses))], folds
 
 
 def _path(
     rows: Tensor, targets: Tensor, strengths: Sequence[float], tolerance: float
 ) -> Iterator[Tensor]:
-    """Yield the optimum (outputs, columns) at each strength, the last to the tolerance."""
-    penalty = rows.new_ones(rows.shape[1])
-    penalty[-1] = 0.0  # the bias is free
+    """Yield the best weights (outputs, columns) at each strength, at the last to the tolerance."""
+    free = torch.ones(rows.shape[1], dtype=torch.float64)
+    free[-1] = 0.0  # the bias costs nothing
     if targets.is_floating_point():
         gram, moment = rows.T @ rows, rows.T @ targets
         for strength in strengths:
-            yield torch.linalg.solve(gram + torch.diag(penalty / strength), moment).unsqueeze(0)
+            yield torch.linalg.solve(gram + torch.diag(free / strength), moment).T
         return
     classes = int(targets.max()) + 1
     weight = rows.new_zeros(classes, rows.shape[1])
-    for strength in strengths:  # each from the optimum before, which saves most of the steps
-        share = penalty * (2 if classes == 2 else 1) / (strength * len(rows))
+    for strength in strengths:  # each starts from the one before: a fraction of the steps
+        penalty = free * (2 if classes == 2 else 1) / (strength * len(rows))
         enough = tolerance if strength == strengths[-1] else LOOSE
-        weight = _descend(rows, targets, weight, share, enough)
+        weight = _descend(rows, targets, weight, penalty, enough)
         yield weight
 
 
-def _descend(
-    rows: Tensor, targets: Tensor, weight: Tensor, penalty: Tensor, tolerance: float
-) -> Tensor:
-    """Return the weights (classes, columns) of least mean loss plus penalty * weight^2 / 2."""
-    p = (rows @ weight.T).softmax(1)
-    curvature = penalty + (p * (1 - p)).T @ rows.square() / len(rows)  # diagonal of the Hessian
-    unit = (SCALE * curvature.clamp(min=1e-12)).rsqrt()  # 1e-12: with one class it is 0
-    scaled = (weight / unit).requires_grad_()  # the curvature along each element is 1
+def _descend(rows: Tensor, targets: Tensor, start: Tensor, cost: Tensor, enough: float) -> Tensor:
+    """Return the weights (classes, columns) of least mean loss plus cost * weight^2 / 2."""
+    p = (rows @ start.T).softmax(1)
+    curvature = cost + (p * (1 - p)).T @ rows.square() / len(rows)  # diagonal of the Hessian
+    unit = (SCALE * curvature.clamp(min=1e-12)).rsqrt()  # with one class the bias has none
+    scaled = (start / unit).requires_grad_()  # the curvature along each element is now 1
     optimizer = torch.optim.LBFGS(
         [scaled],
         max_iter=5000,
-        tolerance_grad=SCALE**0.5 * tolerance,
-        tolerance_change=0.0,
+        tolerance_grad=SCALE**0.5 * enough,
+        tolerance_change=1e-12,  # no more than rounding
         history_size=20,
         line_search_fn="strong_wolfe",
     )
 
     def loss() -> Tensor:
         optimizer.zero_grad()
-        own = scaled * unit
-        total = F.cross_entropy(rows @ own.T, targets) + (penalty * own.square()).sum() / 2
-        (SCALE * total).backward()
-        return SCALE * total
+        weight = scaled * unit
+        mean = F.cross_entropy(rows @ weight.T, targets) + (cost * weight.square()).sum() / 2
+        (SCALE * mean).backward()
+        return SCALE * mean
 
     optimizer.step(loss)
     weight = (scaled * unit).detach()
-    return weight - weight.mean(0)  # that all logits sum to 0 is free
+    return weight - weight.mean(0)  # changes no probability: now the logits sum to 0

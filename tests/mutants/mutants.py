@@ -2112,6 +2112,7 @@ HEART = [  # the model, the loop, and what is applied to them from outside
     ),
 ]
 
+<<<<<<< HEAD
 RATES_TESTS = "tests/methods/test_rates.py::"
 OF_TINY = RATES_TESTS + "test_tiny_needs_no_option_in_train_in_a_project_and_in_a_simulation[told0-"
 
@@ -2167,6 +2168,47 @@ RATED = [
         ),
     ),
 ]
+=======
+SOLVED_TESTS = "tests/methods/test_solved_head.py::"
+SOLVED = _in(
+    "minift/methods/solved_head.py",
+    (
+        "two classes are solved at twice their strength",
+        "free * (2 if classes == 2 else 1)",
+        "free",
+        SOLVED_TESTS + "test_probabilities_equal_logistic_regression[(60, 10, 2)-1.0]",
+        "a strength that was found with scikit-learn means something else here",
+    ),
+    (
+        "the bias of a solved head is held back",
+        "free[-1] = 0.0",
+        "free[-1] = 1.0",
+        SOLVED_TESTS + "test_a_number_is_predicted_as_by_ridge_regression[80-10-0.01]",
+        "few labels pull every prediction towards zero",
+    ),
+    (
+        "words of one sentence are held out apart",
+        "if groups is None else torch.tensor(groups)[known]",
+        "if True else torch.tensor(groups)[known]",
+        SOLVED_TESTS + "test_copies_of_a_row_do_not_vouch_for_each_other_where_they_are_one_group",
+        "neighbours are learned by heart, and the strength is too large",
+    ),
+    (
+        "a class without a row is as likely as any",
+        "ABSENT = -30.0",
+        "ABSENT = 0.0",
+        SOLVED_TESTS + "test_a_class_without_a_row_is_never_likely_and_leaves_the_others_alone[2]",
+        "texts get a label that nobody has shown an example of",
+    ),
+    (
+        "the solved head stops early",
+        "LOOSE, TIGHT = 3e-4, 3e-10",
+        "LOOSE, TIGHT = 3e-4, 1e-5",
+        SOLVED_TESTS + "test_probabilities_equal_logistic_regression[(90, 12, 3)-1000.0]",
+        "probabilities depend on where the descent began",
+    ),
+)
+>>>>>>> solve
 
 MUTANTS = [
     *HEART,
@@ -2193,5 +2235,9 @@ MUTANTS = [
     *KEPT,
     *HALVES,
     *TABLES,
+<<<<<<< HEAD
     *RATED,
+=======
+    *SOLVED,
+>>>>>>> solve
 ]
