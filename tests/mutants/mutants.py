@@ -2112,7 +2112,6 @@ HEART = [  # the model, the loop, and what is applied to them from outside
     ),
 ]
 
-<<<<<<< HEAD
 RATES_TESTS = "tests/methods/test_rates.py::"
 OF_TINY = RATES_TESTS + "test_tiny_needs_no_option_in_train_in_a_project_and_in_a_simulation[told0-"
 
@@ -2168,7 +2167,6 @@ RATED = [
         ),
     ),
 ]
-=======
 SOLVED_TESTS = "tests/methods/test_solved_head.py::"
 SOLVED = _in(
     "minift/methods/solved_head.py",
@@ -2208,7 +2206,6 @@ SOLVED = _in(
         "probabilities depend on where the descent began",
     ),
 )
->>>>>>> solve
 
 MUTANTS = [
     *HEART,
@@ -2235,9 +2232,6 @@ MUTANTS = [
     *KEPT,
     *HALVES,
     *TABLES,
-<<<<<<< HEAD
     *RATED,
-=======
     *SOLVED,
->>>>>>> solve
 ]
