@@ -3,15 +3,16 @@
 Claim    Where only a linear head learns, each text is a vector that never changes, and the best
          head is logistic regression on these vectors (ridge regression for a number). It is
          found to the optimum, the same each time: no learning rate, no seed, no epochs.
-Paper    Kumar et al. (2022), "Fine-Tuning can Distort Pretrained Features", section 3, linear
-         probing, https://arxiv.org/abs/2202.10054; Liu & Nocedal (1989), L-BFGS,
-         https://doi.org/10.1007/BF01589116.
+Paper    Kumar et al. (2022), "Fine-Tuning can Distort Pretrained Features and Underperform
+         Out-of-Distribution", https://arxiv.org/abs/2202.10054, where it is linear probing;
+         Liu & Nocedal (1989), L-BFGS, https://doi.org/10.1007/BF01589116.
 Differs  - What is minimised is scikit-learn's LogisticRegression: |W|^2 / 2 + C * the summed loss,
            the bias free. Two classes share one weight vector there, so here |W|^2 counts double.
          - A class without a training row gets zero weights and a bias of -30. The other logits
            sum to 0, so one of them is at least 0: its probability is at most exp(-30).
-         - C is cross-validated on the training rows, upwards from .01 until the held-out loss has
-           risen three times. A held-out row whose class the other folds lack is not scored.
+         - C is cross-validated, upwards from .01 until the held-out loss has risen three times in
+           a row. Groups go to the folds in turn; without groups rows do, in the order of their
+           targets. A held-out row whose class the other folds lack is not scored.
          - Nothing was dropped in training, so MC dropout on a solved head draws from what was
            never trained with noise.
 Proof    tests/methods/test_solved_head.py
@@ -67,9 +68,10 @@ def solve(
             are held out together. None: each row is a group of its own.
 
     Raises:
-        MiniftError: if no row is labelled, a vector is not finite or the strength is not above 0.
+        MiniftError: if no row is labelled, or a vector or the strength is not as it must be.
     """
-    require(strength is None or strength > 0, "strength", strength, "above 0")
+    given = strength is None or 0 < strength < torch.inf
+    require(given, "strength", strength, "a finite number above 0")
     known = labelled(targets).cpu()
     require(bool(known.any()), "targets", "none", "labels of one row or more")
     x, y = vectors.detach().cpu().double()[known], targets.cpu()[known]
@@ -107,7 +109,7 @@ def _choose(rows: Tensor, targets: Tensor, turn: Tensor) -> tuple[float, int]:
     """Return the strength with the least loss on held-out rows, and the number of folds.
 
     Args:
-        turn: (rows,) place of each row's group; groups go to the folds in turn.
+        turn: (rows,) the number, from 0, of each row's group.
     """
     folds = min(FOLDS, int(turn.max()) + 1)
     parts = []
@@ -135,19 +137,19 @@ def _path(
     rows: Tensor, targets: Tensor, strengths: Sequence[float], tolerance: float
 ) -> Iterator[Tensor]:
     """Yield the best weights (outputs, columns) at each strength, at the last to the tolerance."""
-    free = torch.ones(rows.shape[1], dtype=torch.float64)
-    free[-1] = 0.0  # the bias costs nothing
+    costs = rows.new_ones(rows.shape[1])
+    costs[-1] = 0.0  # the bias is free
     if targets.is_floating_point():
         gram, moment = rows.T @ rows, rows.T @ targets
         for strength in strengths:
-            yield torch.linalg.solve(gram + torch.diag(free / strength), moment).T
+            yield torch.linalg.solve(gram + torch.diag(costs / strength), moment).T
         return
     classes = int(targets.max()) + 1
     weight = rows.new_zeros(classes, rows.shape[1])
     for strength in strengths:  # each starts from the one before: a fraction of the steps
-        penalty = free * (2 if classes == 2 else 1) / (strength * len(rows))
+        cost = costs * (2 if classes == 2 else 1) / (strength * len(rows))
         enough = tolerance if strength == strengths[-1] else LOOSE
-        weight = _descend(rows, targets, weight, penalty, enough)
+        weight = _descend(rows, targets, weight, cost, enough)
         yield weight
 
 
@@ -161,7 +163,7 @@ def _descend(rows: Tensor, targets: Tensor, start: Tensor, cost: Tensor, enough:
         [scaled],
         max_iter=5000,
         tolerance_grad=SCALE**0.5 * enough,
-        tolerance_change=1e-12,  # no more than rounding
+        tolerance_change=1e-12,  # rounding
         history_size=20,
         line_search_fn="strong_wolfe",
     )

@@ -151,6 +151,7 @@ def test_a_class_without_a_row_is_never_likely_and_leaves_the_others_alone(class
     got, expected = logits(head, vectors).softmax(1), logistic(vectors, targets, 10.0)
     known = [1, 3, 4][:classes]
     np.testing.assert_allclose(got[:, known], expected.predict_proba(vectors.numpy()), atol=1e-6)
+    assert logits(head, vectors)[:, known].sum(1).abs().max() < 1e-9  # so one is not negative
     absent = [c for c in range(6) if c not in known]
     far = 1000 * torch.randn(500, 10, generator=torch.Generator().manual_seed(3))
     for texts in (vectors, far):
@@ -184,8 +185,9 @@ def test_the_strength_of_ridge_is_that_of_a_loop_over_folds_of_scikit_learn(rows
 
 
 def test_the_strength_with_groups_is_that_of_a_loop_over_groups():
-    vectors, targets = problem(70, 12, 3, seed=2, noise=0.5)
-    groups = [row // 4 for row in range(70)]  # sentences of four words
+    vectors, targets = problem(70, 12, 3, seed=3, noise=0.5)
+    words = [30, 4, 12, 3, 5, 8, 8]  # of each sentence: each row counts the same, not each fold
+    groups = [sentence for sentence, length in enumerate(words) for _ in range(length)]
     losses = held_out_losses(vectors, targets, [group % 5 for group in groups])
     head = solve(vectors, targets, 3, groups=groups)
     assert (head.strength, head.folds) == (STRENGTHS[int(np.argmin(losses))], 5)
@@ -196,8 +198,8 @@ def test_copies_of_a_row_do_not_vouch_for_each_other_where_they_are_one_group():
     targets = torch.randint(0, 2, (20,), generator=torch.Generator().manual_seed(0))
     vectors, targets = vectors.repeat_interleave(4, 0), targets.repeat_interleave(4)
     groups = [row // 4 for row in range(80)]
-    assert solve(vectors, targets, 2).strength >= 10  # each held-out row was learned by heart
-    assert solve(vectors, targets, 2, groups=groups).strength <= 0.1  # random labels
+    assert solve(vectors, targets, 2).strength == STRENGTHS[-1]  # they were learned by heart
+    assert solve(vectors, targets, 2, groups=groups).strength == STRENGTHS[0]  # random labels
 
 
 @pytest.mark.parametrize("rows, folds", [(2, 0), (3, 3), (4, 4), (5, 5), (9, 5)])
@@ -267,8 +269,8 @@ def test_bad_input_is_refused_in_one_sentence():
     vectors, targets = problem(10, 4, 2)
     with pytest.raises(MiniftError, match=r"targets must be labels of one row or more, got 'none'"):
         solve(vectors, torch.full((10,), UNLABELLED), 2)
-    with pytest.raises(MiniftError, match=r"strength must be above 0, got -1"):
-        solve(vectors, targets, 2, strength=-1)
+    with pytest.raises(MiniftError, match=r"strength must be a finite number above 0, got 0"):
+        solve(vectors, targets, 2, strength=0)
     vectors[3, 2] = float("nan")
     with pytest.raises(MiniftError, match=r"vectors must be finite numbers"):
         solve(vectors, targets, 2)
