@@ -38,7 +38,7 @@ EXAMPLES = {
     "random-scalars": "random-scalars", "random-rows": "random-rows",
     "layerwise": "layerwise:0.9", "adaptive": "adaptive", "hybrid": "hybrid:10",
     "original": "original", "stable": "stable", "early-stopping": "early-stopping:2",
-    "slanted": "slanted",
+    "slanted": "slanted", "contrastive": "contrastive:supervised",
 }  # fmt: skip
 
 
@@ -72,7 +72,7 @@ def test_rates_and_lengths_are_those_of_the_table():
 
 def test_every_method_has_the_same_floor_of_steps_but_schedules_of_a_set_length_keep_theirs():
     """Otherwise a comparison on few labels would compare lengths: 8 epochs of 100 are 56 steps."""
-    own_length = {"adaptive": 250, "hybrid": 10, "original": 5, "stable": 20}
+    own_length = {"adaptive": 250, "hybrid": 10, "original": 5, "stable": 20, "contrastive": 18}
     for word, name in [*EXAMPLES.items(), ("stable", "bitfit+stable")]:
         epochs = number_of_epochs(recipe(name).settings, 100)  # of 7 steps
         assert epochs == own_length.get(word, 29), name  # 29 x 7 is the first above 200
