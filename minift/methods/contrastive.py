@@ -22,14 +22,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from minift.bert.heads import TokenClassifier
+from minift.bert.heads import Classifier, TokenClassifier
 from minift.errors import MiniftError, require
+from minift.methods.mean_head import PairClassifier
 from minift.training.batches import Batch, Item, labelled
 from minift.training.loop import Objective
 
@@ -81,7 +82,9 @@ def contrastive(loss: Loss = cosine_pairs) -> Objective:
     def objective(model: nn.Module, batch: Batch, step: int = 0, steps: int = 1) -> Tensor:
         require_classes(model)
         known = labelled(batch.targets)
-        vectors = cast(Any, model).vectors(batch.packed, batch.wanted)[known]  # (texts, width)
+        vectors = cast(Classifier, model).vectors(batch.packed, batch.wanted)[
+            known
+        ]  # (texts, width)
         return loss(vectors, batch.targets[known]).expand(len(vectors))
 
     objective.reads_items = True  # type: ignore[attr-defined]
@@ -89,10 +92,11 @@ def contrastive(loss: Loss = cosine_pairs) -> Objective:
 
 
 def require_classes(model: nn.Module) -> None:
-    """Raise MiniftError if `model` answers with tags or with a number."""
+    """Raise MiniftError if `model` answers with tags or with a number, or for pairs read apart."""
     regression = getattr(getattr(model, "config", None), "problem_type", None) == "regression"
-    if regression or isinstance(model, TokenClassifier):
-        got = "numbers" if regression else "a tag per word"
+    if regression or isinstance(model, TokenClassifier | PairClassifier):
+        got = "a tag per word" if isinstance(model, TokenClassifier) else "those of pairs"
+        got = "numbers" if regression else got
         raise MiniftError(
             f"contrastive needs one class per text, and here the labels are {got}; "
             "take full, bitfit or head"

@@ -139,5 +139,9 @@ def _solve(tuned: FineTuned, items: Sequence[Item], last: nn.Linear) -> str:
     with torch.no_grad():
         last.weight.copy_(solved.weight)
         last.bias.copy_(solved.bias)
-    why = f"the best in {solved.folds}-fold cross-validation" if solved.folds else "too few labels"
+    why = (
+        f"the best in {solved.folds}-fold cross-validation"
+        if solved.folds
+        else "too few labels to choose it"
+    )
     return f"head solved with C = {solved.strength:.3g} ({why})"

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import sentence_transformers
 import torch
 import transformers
 
@@ -28,8 +29,6 @@ from minift.training.batches import make_batch
 from minift.training.loop import Seeds
 from tests.bert.reference import randomise
 from tests.tiny import checkpoint, reviews, similarity
-
-sentence_transformers = pytest.importorskip("sentence_transformers")
 
 
 @pytest.fixture
