@@ -112,7 +112,7 @@ def test_training_keeps_the_states_and_exports_what_others_load(world, tmp_path)
     encoder, tokenizer = load_model(Bert, out)[0], load_tokenizer(out)
     with torch.no_grad():
         expected = encoder(pack([tokenizer.encode(["good film"])[0].input_ids])).mean(0)
-    found = torch.tensor(theirs.encode(["good film"]))[0]
+    found = torch.tensor(theirs.encode(["good film"]))[0].float()
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-3)  # it computes in float16
 
 
