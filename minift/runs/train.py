@@ -139,6 +139,8 @@ def train(
             folder=folder,
             watch=watch,
         )
+        if folder is not None and rank() == 0:
+            (folder / "history.jsonl").touch()  # a head that was solved has no epoch
         result = _result(fitted, dataset, examples, method, seeds, progress)
         result["encoder"] = str(encoder)
         result["seconds"] = round(time.perf_counter() - started, 2)
