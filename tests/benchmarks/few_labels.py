@@ -37,7 +37,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -157,20 +157,17 @@ def jobs(arguments: argparse.Namespace) -> Iterator[Key]:
     for what in ORDER:
         for seed in SEEDS[what]:
             for data, labels in cells:
-                key = Key(data, labels, what, arguments.encoder, seed)
-                few = labels <= EVERY_PAIR
-                wanted = arguments.only or not (what == "setfit" and not few)
-                wanted = wanted and (arguments.only or not (what == "setfit:20" and few))
-                if wanted and all(
-                    chosen is None or value in chosen
-                    for value, chosen in (
-                        (what, arguments.only),
-                        (data, arguments.data),
-                        (labels, arguments.labels),
-                        (seed, arguments.seeds),
-                    )
-                ):
-                    yield key
+                unasked = {"setfit": labels > EVERY_PAIR, "setfit:20": labels <= EVERY_PAIR}
+                asked = (
+                    (what, arguments.only),
+                    (data, arguments.data),
+                    (labels, arguments.labels),
+                    (seed, arguments.seeds),
+                )
+                if unasked.get(what) and not arguments.only:
+                    continue
+                if all(chosen is None or value in chosen for value, chosen in asked):
+                    yield Key(data, labels, what, arguments.encoder, seed)
 
 
 def measure(key: Key, peers: str) -> dict:
@@ -247,10 +244,10 @@ def finished(path: Path) -> Log:
     """Return the runs of a file; a last line that was cut off does not count."""
     runs = {}
     for number, run in enumerate(read_log(path), 1):
-        try:
-            runs[Key(*(run[name] for name in Key._fields))] = run | {"accuracy": run["accuracy"]}
-        except KeyError as error:
-            raise MiniftError(f"{path}: line {number} is not a finished run: {error}") from error
+        if lacks := {*Key._fields, "accuracy"} - run.keys():
+            lacking = ", ".join(sorted(lacks))
+            raise MiniftError(f"{path}: line {number} is not a finished run: it lacks {lacking}")
+        runs[Key(*(run[name] for name in Key._fields))] = run
     return runs
 
 
@@ -315,20 +312,22 @@ def best(scores: Scores, names: Sequence[str]) -> str | None:
 
 
 def verdict(data: str, labels: int, runs: Log) -> Verdict | None:
-    """Compare the two sides at one size; None while one has nothing to compare."""
+    """Compare the two sides at one size; None while no seed can be compared."""
     scores = scores_at(data, labels, runs)
     own, peer = best(scores, WORDS), best(scores, PEERS)
     if own is None or peer is None:
         return None
     common = sorted(scores[own].keys() & scores[peer].keys())
-    difference = paired_difference(
-        *([scores[name][seed] for seed in common] for name in (own, peer))
-    )
+    if not common:
+        return None
+    pairs = ([scores[name][seed] for seed in common] for name in (own, peer))
     spent = {
-        what: seconds_at(data, labels, what, runs) for what in (own, *SETFIT) if what in scores
+        what: seconds_at(data, labels, what, runs)
+        for what in (own, *SETFIT)
+        if any(accuracy is not None for accuracy in scores.get(what, {}).values())
     }
     setfit = min((spent[what] for what in SETFIT if what in spent), default=None)
-    return Verdict(data, labels, own, peer, difference, spent[own], setfit)
+    return Verdict(data, labels, own, peer, paired_difference(*pairs), spent[own], setfit)
 
 
 def scores_at(data: str, labels: int, runs: Log) -> Scores:
