@@ -292,9 +292,11 @@ class Verdict:
         if not self.good:
             ends = f" ({_interval(self.difference)})" if self.difference.t else ""
             lost = f"{self.own} is {points(-self.difference.mean)} points below {self.peer}{ends}"
-            reasons.append(f"{lost}, {len(self.difference.differences)} seeds")
+            reasons.append(f"{lost}, {_seeds(len(self.difference.differences))}")
         if self.fast is False:
-            reasons.append(f"{self.own} takes {self.seconds:.0f} s, SetFit {self.setfit:.0f} s")
+            reasons.append(
+                f"{self.own} takes {_spent(self.seconds)} s, SetFit {_spent(self.setfit)} s"
+            )
         return f"{self.size()}: {'; '.join(reasons)}"
 
 
@@ -372,8 +374,8 @@ def table(runs: Log) -> str:
     rows = [
         (
             v.size(), v.own, v.peer, f"{signed(v.difference.mean)} ({_interval(v.difference)})",
-            str(len(v.difference.differences)), f"{v.seconds:.0f}",
-            "" if v.setfit is None else f"{v.setfit:.0f}", words[v.met],
+            str(len(v.difference.differences)), _spent(v.seconds),
+            _spent(v.setfit), words[v.met],
         )
         for v in verdicts
     ]  # fmt: skip
@@ -396,12 +398,20 @@ def _cell(data: str, labels: int, what: str, runs: Log) -> str:
     if scored:
         s = summary(scored)
         parts.append(points(s.mean) + ("" if s.sd is None else f" ({points(s.sd)})"))
-        parts.append(f"{seconds_at(data, labels, what, runs):.0f} s")
+        parts.append(f"{_spent(seconds_at(data, labels, what, runs))} s")
     if len(found) < len(SEEDS[what]) and found:
-        parts.append(f"{len(found)} seeds")
+        parts.append(_seeds(len(found)))
     if refused := len(found) - len(scored):
         parts.append(f"refused {refused} of {len(found)} draws")
     return ", ".join(parts)
+
+
+def _seeds(count: int) -> str:
+    return "1 seed" if count == 1 else f"{count} seeds"
+
+
+def _spent(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds:.0f}" if seconds >= 10 else f"{seconds:.1f}"
 
 
 def _interval(difference: Difference) -> str:

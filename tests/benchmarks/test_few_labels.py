@@ -342,7 +342,7 @@ def test_a_word_that_refused_a_draw_is_not_the_best(monkeypatch):
     assert few.best(scores, few.WORDS) == "head"
     runs = log(monkeypatch, head=HEAD, contrastive=(9, 0.9, None), logistic=LOGISTIC)
     assert few.verdict("reviews", 16, runs).own == "head"
-    assert "| contrastive | 90.0, 9 s, 2 seeds, refused 1 of 2 draws |" in few.table(runs)
+    assert "| contrastive | 90.0, 9.0 s, 2 seeds, refused 1 of 2 draws |" in few.table(runs)
 
 
 def test_the_best_is_chosen_on_seeds_that_all_of_its_side_have():
