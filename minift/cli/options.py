@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
-from minift.data.entity_report import side_by_side_text
+from minift.data.entities import side_by_side_text
 from minift.data.examples import Dataset
 from minift.data.files.readers import read_dataset
 from minift.data.named import load_dataset

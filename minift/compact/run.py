@@ -29,7 +29,7 @@ from minift.compact.tagger import TaggerConfig
 from minift.compact.teacher import tag_labels, teacher_logits
 from minift.compact.vocabulary import Vocabulary, Words, build_vocabulary
 from minift.compact.word_vectors import WordVectors, start_from_teacher, whole_words
-from minift.data.entity_report import side_by_side
+from minift.data.entities import side_by_side
 from minift.data.examples import Dataset, TaggedExample, as_sentences, gold_tags, is_labelled
 from minift.data.files.texts import read_texts
 from minift.data.metrics import headline

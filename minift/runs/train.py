@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from minift.checkpoints.hub import resolve
 from minift.checkpoints.weights import save_pretrained, weights_digest
-from minift.data.entity_report import side_by_side
+from minift.data.entities import side_by_side
 from minift.data.examples import Dataset, Example, gold_classes, gold_tags, is_labelled
 from minift.data.metrics import accuracy, collapsed, headline, majority_baseline
 from minift.errors import MiniftError

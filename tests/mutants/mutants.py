@@ -1010,7 +1010,7 @@ TAGGING = (
         "minift/training/batches.py",
     )
     + _in(
-        "minift/data/entity_report.py",
+        "minift/data/entities.py",
         (
             "both columns are the same convention",
             "asdict(entity_scores(gold, predicted, mode))",
