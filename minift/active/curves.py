@@ -32,6 +32,7 @@ from minift.compare.page import (
     Line,
     Paragraph,
     Table,
+    capital,
     html,
     markdown,
     text_table,
@@ -162,7 +163,7 @@ def plot(study: Study) -> Curves:
         known = [(low, min(high, 100.0)) for low, high in filter(None, ends)]
         bands = tuple(known) if len(known) == len(ends) else ()
         lines.append(Line(strategy, tuple(places), bands, reference=strategy == REFERENCE))
-    caption = f"{_capital(study.metric)} in points: mean over the seeds"
+    caption = f"{capital(study.metric)} in points: mean over the seeds"
     if any(line.band for line in lines):
         caption += "; the band is the 95% interval of the mean (t)"
     return Curves(caption + ".", tuple(lines), "labels")
@@ -185,9 +186,9 @@ def page(study: Study) -> list[Block]:
     return [
         Heading(f"Does asking pay on {setup.get('data', 'these data')}?", 1),
         Paragraph(intro),
-        Bullets(tuple(_capital(text) + "." for text in sentences(study))),
+        Bullets(tuple(capital(text) + "." for text in sentences(study))),
         plot(study),
-        Heading(f"{_capital(study.metric)}, in points"),
+        Heading(f"{capital(study.metric)}, in points"),
         Paragraph("Mean ± standard deviation over the seeds; (n) where only n seeds are there."),
         scores_table(study),
         *(tested if study.others else []),
@@ -221,7 +222,3 @@ def write_report(out: str | Path, rounds: Sequence[dict[str, Any]], setup: dict[
 
 def _count(study: Study, number: int) -> str:
     return f"{study.place(number):,.0f}"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -28,8 +28,9 @@ import numpy as np
 from tqdm import tqdm
 
 from minift.active.loop import Learner
-from minift.data.examples import Example, TaggedExample, gold_classes
-from minift.data.metrics import evaluate_classification, headline, majority_baseline
+from minift.compare.workers import constant_score
+from minift.data.examples import Example, TaggedExample
+from minift.data.metrics import headline
 from minift.errors import require
 from minift.training.loop import Seeds
 
@@ -91,12 +92,7 @@ def forecast_labels(
                 found = tuned.evaluate([labelled[i] for i in held])
                 scores[number, column] = headline(dataset.metric, found.scores)
                 bar.update()
-    constant = 0.0
-    if dataset.task == "classification":
-        gold = gold_classes(labelled)
-        guess = majority_baseline(gold, gold, dataset.labels)
-        guessed = evaluate_classification(gold, guess, dataset.labels)
-        constant = headline(dataset.metric, guessed)
+    constant = constant_score(dataset, labelled, labelled)
     return judge(sizes, scores, len(labelled), more, seed, constant)
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -23,41 +23,40 @@ import torch
 from minift.checkpoints.weights import weights_digest
 from minift.compact.distill import Distillation, Lesson, gold_lessons, pseudo_lessons, teach
 from minift.compact.report import compression_report
-from minift.compact.store import FILE, Storage, check_storage, load_student, save_student
+from minift.compact.store import FILE, STORAGES, Storage, load_student, save_student
 from minift.compact.student import Student, label_indices, new_student
 from minift.compact.tagger import TaggerConfig
 from minift.compact.teacher import tag_labels, teacher_logits
 from minift.compact.vocabulary import Vocabulary, Words, build_vocabulary
 from minift.compact.word_vectors import WordVectors, start_from_teacher, whole_words
-from minift.data.entities import side_by_side
-from minift.data.examples import Dataset, TaggedExample, as_sentences, gold_tags, is_labelled
+from minift.data.examples import Dataset, TaggedExample, as_sentences, is_labelled
 from minift.data.files.texts import read_texts
 from minift.data.metrics import headline
 from minift.data.words import split_words
-from minift.errors import MiniftError, require
+from minift.errors import MiniftError, require, require_known
 from minift.files import atomic_write, digest
 from minift.runs.folder import open_run
 from minift.runs.steps import StepTraining
+from minift.runs.train import score_splits
 from minift.runs.tuned import FineTuned
 from minift.speed.precision import precision_of
 from minift.training.loop import Seeds
 from minift.version import __version__
 
 
-def read_sentences(path: str | Path, format: str | None = None) -> list[tuple[str, ...]]:
+def read_sentences(path: str | Path) -> list[tuple[str, ...]]:
     """Read unlabelled text; tags, if the file has them, are ignored.
 
     Args:
         path: a text file (suffix .txt or none), one sentence per line, cut into words by
             `split_words`; or a token file, JSONL, CSV or TSV.
-        format: "text" or one of `read_examples`; None goes by the suffix.
 
     Raises:
         MiniftError: if the file is missing, empty or faulty.
     """
     sentences = [
         e.words if isinstance(e, TaggedExample) else tuple(w for w, _, _ in split_words(e.text))
-        for e in read_texts(path, format=format, task="tagging")
+        for e in read_texts(path, task="tagging")
     ]
     sentences = [words for words in sentences if words]
     if not sentences:
@@ -88,7 +87,7 @@ class StudentSettings:
     storage: Storage = "float32"
 
     def __post_init__(self) -> None:
-        check_storage(self.storage)
+        require_known("storage", self.storage, STORAGES)
         known = get_args(WordVectors)
         require(self.vectors in known, "vectors", self.vectors, '"teacher" or "random"')
         for name, least in (("min_count", 1), ("most_words", 1), ("teacher_words", 0)):
@@ -152,6 +151,14 @@ def distill(
         found = student.evaluate(dataset.dev)
         return found.loss, headline("entity_f1", found.scores)
 
+    def keep(taught: StepTraining) -> None:
+        """Write history.jsonl after each look, and the student if it is the best so far."""
+        if folder is not None:
+            lines = (json.dumps(record) + "\n" for record in taught.records)
+            atomic_write(folder / "history.jsonl", "".join(lines))
+            if taught.kept_step == taught.step:
+                save_student(pupil, folder, kind.storage)
+
     with open_run(folder, "distill", made, save_every, progress) as checkpoints:
         pupil = _untaught(teacher, dataset, pool, kind, seeds)
         taught = teach(
@@ -160,7 +167,7 @@ def distill(
             settings,
             seeds,
             validate=validate if dataset.dev else None,
-            on_look=None if folder is None else _keep(pupil, folder, kind.storage),
+            on_look=keep,
             checkpoints=checkpoints,
             progress=progress,
         )
@@ -242,18 +249,6 @@ def _lessons(
     return gold, pseudo_lessons(read, beliefs[len(train) :], settings)
 
 
-def _keep(student: Student, folder: Path, storage: Storage) -> Callable[[StepTraining], None]:
-    """Return what writes history.jsonl after each look, and the student if it is the best."""
-
-    def keep(taught: StepTraining) -> None:
-        lines = (json.dumps(record) + "\n" for record in taught.records)
-        atomic_write(folder / "history.jsonl", "".join(lines))
-        if taught.kept_step == taught.step:
-            save_student(student, folder, storage)
-
-    return keep
-
-
 def _result(
     student: Student,
     taught: StepTraining,
@@ -262,7 +257,7 @@ def _result(
     notes: Sequence[str],
 ) -> dict[str, Any]:
     """Score the student on dev and test, and return what result.json holds but the seconds."""
-    result: dict[str, Any] = {
+    return {
         "data": dataset.name,
         "labelled": len(dataset.train),
         "unlabelled": len(pool),
@@ -272,15 +267,8 @@ def _result(
         "best_dev_in_training": taught.best,
         "unknown_words": _unknown_share(student.vocabulary, dataset),
         "notes": list(notes),
+        **score_splits(student.evaluate, dataset, False)[0],
     }
-    for split in ("dev", "test"):
-        examples = getattr(dataset, split)
-        scored = student.evaluate(examples) if examples and is_labelled(examples) else None
-        result[split] = scored and headline("entity_f1", scored.scores)
-        result[f"{split}_scores"] = scored and scored.scores
-        tables = scored and side_by_side(gold_tags(examples), scored.predicted)
-        result[f"{split}_entities"] = tables
-    return result
 
 
 def _write_report(
@@ -292,7 +280,7 @@ def _write_report(
     command: str | None,
 ) -> None:
     """Write report.json, if there are labelled sentences to score both on."""
-    scorable = [part for part in (dataset.test, dataset.dev) if part and is_labelled(part)]
+    scorable = [part for part in (dataset.test, dataset.dev) if is_labelled(part)]
     if not scorable:
         return
     report = compression_report(

@@ -18,10 +18,9 @@ Proof    tests/compact/test_vocabulary.py
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -122,25 +121,6 @@ class Vocabulary:
         index = torch.tensor(spelling_of)
         layout = Layout.of([len(sentence) for sentence in sentences])
         return Spelled(ids[index], torch.tensor(spellings), index, layout)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the fields for JSON."""
-        return {
-            "words": list(self.words),
-            "characters": "".join(self.characters),
-            "longest_word": self.longest_word,
-            "transductive": self.transductive,
-        }
-
-    @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> Vocabulary:
-        """Read what `as_dict` returned."""
-        return cls(
-            tuple(fields["words"]),
-            tuple(fields["characters"]),
-            fields["longest_word"],
-            fields["transductive"],
-        )
 
 
 def build_vocabulary(

@@ -22,6 +22,7 @@ from minift.compare.page import (
     Paragraph,
     Plots,
     Table,
+    capital,
     html,
     markdown,
     text_table,
@@ -362,7 +363,7 @@ def _plots(c: Comparison, labels: int, made: Sequence[Against]) -> list[Plot]:
         failed = tuple(run.failed for run in runs)
         rows.append(Strip(method, dots, failed, mean, None, f"{mean:.1f}"))
         constants += [100 * run.constant for run in runs]
-    caption = f"{_capital(c.metric)} in points: each dot is a seed, the bar is the mean"
+    caption = f"{capital(c.metric)} in points: each dot is a seed, the bar is the mean"
     caption += ", × a failed run." if any(any(strip.crossed) for strip in rows) else "."
     plots = [Plot(caption, tuple(rows), summary(constants).mean, "a constant answer")]
     rows = []
@@ -416,7 +417,3 @@ def _labels(count: int) -> str:
 
 def _size(count: int) -> str:
     return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -131,7 +131,7 @@ def test_every_line_is_in_the_pool_or_named_with_the_reason(lines):
     numbers = [line for line, _ in kept] + [row["line"] for row in left_out]
     assert sorted(numbers) == list(range(1, len(lines) + 1))
     assert [(e.id, e.text) for _, e in found if e is not None] == streamed
-    assert not pool.texts.has_labels
+    assert not pool.has_labels
     for line, example in kept:
         assert example.id == str(line) and example.text == lines[line - 1]
     keys = [" ".join(example.text.split()) for _, example in kept]
