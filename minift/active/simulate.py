@@ -39,10 +39,10 @@ from minift.active.loop import (
 )
 from minift.active.mc_dropout import Layers, lowest_depth
 from minift.checkpoints.weights import weights_digest
+from minift.compare.runlog import data_digest
 from minift.data.examples import Dataset, is_labelled
 from minift.data.metrics import headline
 from minift.errors import MiniftError, require
-from minift.files import digest
 from minift.journal import Journal, open_journal
 from minift.runs.tuned import FineTuned, head_of
 from minift.speed.prefix import PrefixCache
@@ -211,7 +211,7 @@ def _setup(learner: Learner, plan: Plan) -> dict[str, Any]:
         "metric": dataset.metric,
         "test_examples": len(dataset.test),
         "labels": list(dataset.labels),
-        "data_digest": digest(repr(replace(dataset, notes=())))[:16],
+        "data_digest": data_digest(dataset),
         "encoder": str(learner.encoder),
         "encoder_digest": weights_digest(model),
         "method": learner.recipe.name,

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from minift.cli import options
-from minift.methods.recipes import recipe
 from minift.runs.train import train
 from minift.training.loop import Seeds
 
@@ -41,10 +39,7 @@ def run(arguments: options.Arguments) -> None:
     from minift.compact.source import source_of_files, source_of_name
 
     dataset = options.data(arguments)
-    method = recipe(arguments.method, arguments.encoder)
-    asked = ("epochs", "batch_size", "learning_rate", "keep", "precision")
-    values = ((name, getattr(arguments, name)) for name in asked)
-    chosen = {name: value for name, value in values if value is not None}
+    method = options.method(arguments)
     labels = arguments.labels or len(dataset.train)
     head = f"-{arguments.head}" if arguments.head else ""
     name = f"{dataset.name}-{method.name}{head}-{labels}-s{arguments.seed}".replace(":", "")
@@ -56,7 +51,6 @@ def run(arguments: options.Arguments) -> None:
         method,
         labels=arguments.labels,
         seeds=Seeds.all(arguments.seed),
-        settings=replace(method.settings, **chosen),
         head=arguments.head,
         new_head=arguments.new_head,
         out=out,

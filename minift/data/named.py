@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from minift.data.examples import Dataset, Example, Task, TextExample
+from minift.data.examples import Dataset, Example, Task, TextExample, texts_of
 from minift.data.files.lines import Problems, refuse, stream_text
 from minift.data.files.readers import label_order, overlap_notes, read_dataset, read_examples
 from minift.data.files.tables import csv_cells
@@ -185,8 +185,7 @@ def _by_position(examples: Examples, *limits: float) -> list[Examples]:
     """Cut at `limits` of a number uniform in [0, 1) that depends on the text and nothing else."""
     sides: list[list[Example]] = [[] for _ in (0, *limits)]
     for example in examples:
-        text = example.text if isinstance(example, TextExample) else " ".join(example.words)
-        position = int(digest(text)[:16], 16) / 2**64
+        position = int(digest(texts_of(example)[0])[:16], 16) / 2**64
         sides[sum(position >= limit for limit in limits)].append(example)
     return [tuple(side) for side in sides]
 

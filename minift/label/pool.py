@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from minift.data.examples import Example, TaggedExample, Task
+from minift.data.examples import Example, TaggedExample, Task, texts_of
 from minift.data.files.lines import Problems
 from minift.data.files.texts import Numbered, Texts, read_texts
 from minift.data.words import split_words
@@ -75,10 +75,3 @@ def distinct(found: list[Numbered]) -> tuple[list[tuple[int, Example]], list[dic
         alike.add(rough)
         kept.append((line, example))
     return kept, left_out, near
-
-
-def texts_of(example: Example) -> tuple[str, ...]:
-    """Return what a person is shown: the text, or both of a pair, or the words with blanks."""
-    if isinstance(example, TaggedExample):
-        return (" ".join(example.words),)
-    return (example.text,) if example.text_b is None else (example.text, example.text_b)

@@ -1272,7 +1272,7 @@ CURVES = [
         ),
         (
             "a duplicate is on both sides",
-            "groups[text].append(index)",
+            "groups[texts_of(example)].append(index)",
             "groups[(index,)].append(index)",
             FORECAST_TESTS
             + "test_no_text_is_trained_on_in_the_fold_that_it_scores_and_draws_are_nested",
@@ -2129,11 +2129,11 @@ RATED = [
         ),
     ),
     *_in(
-        "minift/label/project.py",
+        "minift/cli/options.py",
         (
             "a project does not ask its encoder for the rate",
-            "recipe(method, encoder)",
-            "recipe(method)",
+            "recipe(arguments.method, arguments.encoder)",
+            "recipe(arguments.method)",
             OF_TINY + "0.0003]",
             "each round of a project that costs people's time trains a model that learns little",
         ),

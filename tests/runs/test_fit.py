@@ -125,7 +125,9 @@ def by_simulation(name: str, encoder: Path, scratch: Path, data=DATA) -> Weights
 def by_project(name: str, encoder: Path, scratch: Path, data=DATA) -> Weights:
     pool, out = scratch / "pool.txt", scratch / "project"
     pool.write_text("\n".join(e.text for e in data.train) + "\n", encoding="utf-8")
-    start(pool, data.labels, encoder, out, method=name, seed=SEED, steps=STEPS)
+    method = recipe(name, encoder)
+    method = replace(method, settings=fixed_steps(method.settings, STEPS))
+    start(pool, data.labels, encoder, out, method=method, seed=SEED)
     project = load_project(out)
     with open_ledger(project.ledger, project.ids, project.labels) as ledger:
         ledger.query(project.ids, [0.0] * len(project.ids), "random", 0, 1)

@@ -23,9 +23,9 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 
+from minift.data.examples import texts_of
 from minift.errors import MiniftError
 from minift.label.formats.rows import Fault, Question, Row, Said
-from minift.label.pool import texts_of
 
 _FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 
