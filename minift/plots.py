@@ -19,23 +19,14 @@ WIDTH, SIDE, ROW, HEIGHT = 420, 12, 46, 330  # pixels at full size
 
 @dataclass(frozen=True)
 class Strip:
-    """One row of dots.
+    """One row of dots."""
 
-    Args:
-        name: stands above the row.
-        dots: values, one per seed.
-        crossed: for each dot, whether it is drawn as a cross.
-        mean: drawn as a bar.
-        interval: drawn as a line, or None.
-        text: stands at the right end of the name's line.
-    """
-
-    name: str
-    dots: tuple[float, ...]
-    crossed: tuple[bool, ...]
-    mean: float
-    interval: tuple[float, float] | None
-    text: str
+    name: str  # stands above the row
+    dots: tuple[float, ...]  # values, one per seed
+    crossed: tuple[bool, ...]  # for each dot, whether it is drawn as a cross
+    mean: float  # drawn as a bar
+    interval: tuple[float, float] | None  # drawn as a line, or None
+    text: str  # stands at the right end of the name's line
 
 
 @dataclass(frozen=True)
@@ -97,19 +88,12 @@ class Plot:
 
 @dataclass(frozen=True)
 class Line:
-    """One curve, with its name at its right end.
+    """One curve, with its name at its right end."""
 
-    Args:
-        name: what it is.
-        points: (x, y) from left to right.
-        band: (low, high) at each point, or () for none.
-        reference: the curve that the others are compared with; drawn dashed and grey.
-    """
-
-    name: str
-    points: tuple[tuple[float, float], ...]
-    band: tuple[tuple[float, float], ...] = ()
-    reference: bool = False
+    name: str  # what it is
+    points: tuple[tuple[float, float], ...]  # (x, y) from left to right
+    band: tuple[tuple[float, float], ...] = ()  # (low, high) at each point, or () for none
+    reference: bool = False  # the curve that the others are compared with; drawn dashed and grey
 
 
 @dataclass(frozen=True)

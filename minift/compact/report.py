@@ -38,15 +38,10 @@ TIMED = 200  # sentences, the first ones, that speed is measured on
 
 @dataclass(frozen=True)
 class Size:
-    """How large a model is.
+    """How large a model is."""
 
-    Args:
-        parameters: all numbers that were learned.
-        embeddings: those in tables from which rows are looked up.
-    """
-
-    parameters: int
-    embeddings: int
+    parameters: int  # all numbers that were learned
+    embeddings: int  # those in tables from which rows are looked up
 
     @property
     def without_embeddings(self) -> int:

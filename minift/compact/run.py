@@ -66,24 +66,19 @@ def read_sentences(path: str | Path) -> list[tuple[str, ...]]:
 
 @dataclass(frozen=True)
 class StudentSettings:
-    """What a student is before it is taught, and how it is stored.
+    """What a student is before it is taught, and how it is stored."""
 
-    Args:
-        head: "softmax" or "crf".
-        vectors: word vectors start as the "teacher" has them (see word_vectors.py), or at "random".
-        word_dropout, min_count, most_words: see `TaggerConfig` and `build_vocabulary`.
-        teacher_words: so many words of the teacher's own vocabulary are known, too (`whole_words`).
-        transductive: let the words of dev and test into the vocabulary.
-        storage: how the weights are stored; the scores are those of the stored student.
-    """
-
-    head: Literal["softmax", "crf"] = "softmax"
+    head: Literal["softmax", "crf"] = "softmax"  # "softmax" or "crf"
+    # word vectors start as the "teacher" has them (see word_vectors.py), or at "random"
     vectors: WordVectors = "teacher"
+    # word_dropout, min_count, most_words: see `TaggerConfig` and `build_vocabulary`
     word_dropout: float = 0.05
     min_count: int = 2
     most_words: int | None = None
+    # so many words of the teacher's own vocabulary are known, too (`whole_words`)
     teacher_words: int = 0
-    transductive: bool = False
+    transductive: bool = False  # let the words of dev and test into the vocabulary
+    # how the weights are stored; the scores are those of the stored student
     storage: Storage = "float32"
 
     def __post_init__(self) -> None:

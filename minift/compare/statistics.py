@@ -47,21 +47,13 @@ def summary(values: Sequence[float]) -> Summary:
 
 @dataclass(frozen=True)
 class Difference:
-    """Scores of one method minus those of another, seed by seed.
+    """Scores of one method minus those of another, seed by seed."""
 
-    Args:
-        differences: one per seed, in the units of the scores.
-        mean: their mean; nan if there is none.
-        t: the paired t interval, or None (see the module's docstring).
-        bootstrap: the percentile bootstrap interval, or None.
-        p: two-sided p-value of the paired t test, or None.
-    """
-
-    differences: tuple[float, ...]
-    mean: float
-    t: Interval | None = None
-    bootstrap: Interval | None = None
-    p: float | None = None
+    differences: tuple[float, ...]  # one per seed, in the units of the scores
+    mean: float  # their mean; nan if there is none
+    t: Interval | None = None  # the paired t interval, or None (see the module's docstring)
+    bootstrap: Interval | None = None  # the percentile bootstrap interval, or None
+    p: float | None = None  # two-sided p-value of the paired t test, or None
 
     @property
     def interval(self) -> Interval | None:
