@@ -15,15 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from minift.active.study import (
-    REFERENCE,
-    Study,
-    band,
-    corrected,
-    labels_saved,
-    study,
-    whole_curves,
-)
+from minift.active.study import REFERENCE, Study, band, corrected, labels_saved, study, whole_curves
 from minift.compare.page import (
     Block,
     Bullets,
@@ -38,6 +30,7 @@ from minift.compare.page import (
     text_table,
 )
 from minift.compare.statistics import (
+    DIFFERENCE_HEADER,
     FEWEST,
     difference_cells,
     points,
@@ -132,8 +125,7 @@ def tests_table(study: Study) -> Table:
     differences = whole_curves(study)
     adjusted = corrected(differences)
     rows = ((s, *difference_cells(d, adjusted.get(s))) for s, d in differences.items())
-    header = ("strategy", "difference", "95% CI (t)", "95% CI (bootstrap)", "p", "p (Holm)")
-    return Table((*header, "seeds"), tuple(rows))
+    return Table(("strategy", *DIFFERENCE_HEADER), tuple(rows))
 
 
 def cost_table(study: Study) -> Table:

@@ -36,7 +36,7 @@ def add(commands: options.Commands) -> None:
 
 def run(arguments: options.Arguments) -> None:
     """Train, and say what came out."""
-    from minift.compact.source import source_of_files, source_of_name
+    from minift.compact.source import source_of_files
 
     dataset = options.data(arguments)
     method = options.method(arguments)
@@ -54,7 +54,7 @@ def run(arguments: options.Arguments) -> None:
         head=arguments.head,
         new_head=arguments.new_head,
         out=out,
-        source=source_of_name(arguments.data)
+        source={"data": arguments.data}
         if arguments.data
         else source_of_files(*files, options.reading(arguments)),
         device=options.device(arguments),

@@ -111,9 +111,9 @@ def compression_report(
     teacher: FineTuned,
     student: Student,
     examples: Sequence[TaggedExample],
-    *,
     teacher_file: str | Path | None = None,
     student_file: str | Path | None = None,
+    *,
     rounds: int = 5,
     command: str | None = None,
 ) -> dict[str, Any]:

@@ -139,8 +139,19 @@ def distill(
     gold = {tuple(example.words) for example in as_sentences(dataset.train)}
     pool = [words for words in unlabelled if tuple(words) not in gold]
     folder = None if out is None else Path(out)
-    made = _spec(teacher, dataset, pool, command) | asdict(kind)
-    made |= {"settings": asdict(settings), "seeds": asdict(seeds)}
+    made = {  # all that decides how the student ends
+        "minift_version": __version__,
+        "command": command,
+        "data": dataset.name,
+        "digest": digest(repr([dataset.train, dataset.dev, pool]))[:16],
+        "teacher": weights_digest(teacher.model),
+        "precision": precision_of(teacher.model),
+        "labelled": len(dataset.train),
+        "unlabelled": len(pool),
+        "settings": asdict(settings),
+        "seeds": asdict(seeds),
+        **asdict(kind),
+    }
 
     def validate(student: Student) -> tuple[float, float]:
         found = student.evaluate(dataset.dev)
@@ -169,30 +180,28 @@ def distill(
         if folder is not None:
             device = next(pupil.model.parameters()).device
             pupil = load_student(save_student(pupil, folder, kind.storage), device)
-        result = _result(pupil, taught, dataset, pool, _notes(dataset, unlabelled, pool))
-        result["seconds"] = round(time.perf_counter() - started, 2)
+        result = {
+            "data": dataset.name,
+            "labelled": len(dataset.train),
+            "unlabelled": len(pool),
+            "metric": "entity_f1",
+            "kept_step": taught.kept_step,
+            "stopped": taught.stopped,
+            "best_dev_in_training": taught.best,
+            "unknown_words": _unknown_share(pupil.vocabulary, dataset),
+            "notes": _notes(dataset, unlabelled, pool),
+            **score_splits(pupil.evaluate, dataset, False)[0],
+            "seconds": round(time.perf_counter() - started, 2),
+        }
         if folder is not None and checkpoints is not None:
-            if teacher_folder is not None:
-                _write_report(teacher, pupil, dataset, Path(teacher_folder), folder, command)
+            scorable = [part for part in (dataset.test, dataset.dev) if is_labelled(part)]
+            if teacher_folder is not None and scorable:
+                examples, files = as_sentences(scorable[0]), (teacher_folder, folder / FILE)
+                report = compression_report(teacher, pupil, examples, *files, command=command)
+                atomic_write(folder / "report.json", json.dumps(report, indent=2) + "\n")
             atomic_write(folder / "result.json", json.dumps(result, indent=2) + "\n")
             checkpoints.delete()
     return pupil, result
-
-
-def _spec(
-    teacher: FineTuned, dataset: Dataset, pool: Sequence[Words], command: str | None
-) -> dict[str, Any]:
-    """Return what distill.json holds beside all settings: what decides how the student ends."""
-    return {
-        "minift_version": __version__,
-        "command": command,
-        "data": dataset.name,
-        "digest": digest(repr([dataset.train, dataset.dev, pool]))[:16],
-        "teacher": weights_digest(teacher.model),
-        "precision": precision_of(teacher.model),
-        "labelled": len(dataset.train),
-        "unlabelled": len(pool),
-    }
 
 
 def _untaught(
@@ -242,51 +251,6 @@ def _lessons(
     beliefs = teacher_logits(teacher, [*(e.words for e in train), *read], cache, progress)
     gold = gold_lessons(train, labels, beliefs[: len(train)])
     return gold, pseudo_lessons(read, beliefs[len(train) :], settings)
-
-
-def _result(
-    student: Student,
-    taught: StepTraining,
-    dataset: Dataset,
-    pool: Sequence[Words],
-    notes: Sequence[str],
-) -> dict[str, Any]:
-    """Score the student on dev and test, and return what result.json holds but the seconds."""
-    return {
-        "data": dataset.name,
-        "labelled": len(dataset.train),
-        "unlabelled": len(pool),
-        "metric": "entity_f1",
-        "kept_step": taught.kept_step,
-        "stopped": taught.stopped,
-        "best_dev_in_training": taught.best,
-        "unknown_words": _unknown_share(student.vocabulary, dataset),
-        "notes": list(notes),
-        **score_splits(student.evaluate, dataset, False)[0],
-    }
-
-
-def _write_report(
-    teacher: FineTuned,
-    student: Student,
-    dataset: Dataset,
-    teacher_folder: Path,
-    folder: Path,
-    command: str | None,
-) -> None:
-    """Write report.json, if there are labelled sentences to score both on."""
-    scorable = [part for part in (dataset.test, dataset.dev) if is_labelled(part)]
-    if not scorable:
-        return
-    report = compression_report(
-        teacher,
-        student,
-        as_sentences(scorable[0]),
-        teacher_file=teacher_folder,
-        student_file=folder / FILE,
-        command=command,
-    )
-    atomic_write(folder / "report.json", json.dumps(report, indent=2) + "\n")
 
 
 def _refuse_unknown_tags(dataset: Dataset, labels: Sequence[str]) -> None:

@@ -28,6 +28,7 @@ from minift.compare.page import (
     text_table,
 )
 from minift.compare.statistics import (
+    DIFFERENCE_HEADER,
     Difference,
     difference_cells,
     holm,
@@ -215,13 +216,8 @@ def results_table(comparison: Comparison, labels: int) -> Table:
 
 def differences_table(made: Sequence[Against]) -> Table:
     """Return the table of differences, in points."""
-    header = (
-        *("method", "against", "difference", "95% CI (t)", "95% CI (bootstrap)"),
-        *("p", "p (Holm)", "seeds"),
-    )
-
     rows = [(a.method, a.other, *difference_cells(a.difference, a.holm)) for a in made]
-    return Table(header, tuple(rows))
+    return Table(("method", "against", *DIFFERENCE_HEADER), tuple(rows))
 
 
 def caution(made: Sequence[Against]) -> list[str]:

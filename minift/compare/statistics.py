@@ -188,8 +188,13 @@ def listed(items: Sequence[str]) -> str:
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 
+DIFFERENCE_HEADER = (
+    "difference", "95% CI (t)", "95% CI (bootstrap)", "p", "p (Holm)", "seeds",
+)  # fmt: skip
+
+
 def difference_cells(d: Difference, holm: float | None) -> tuple[str, ...]:
-    """Return the cells of a table: mean, both intervals, p, p after Holm's correction, seeds."""
+    """Return the cells of a table below `DIFFERENCE_HEADER`; `holm` is the corrected p."""
     intervals = [f"{signed(i[0])} to {signed(i[1])}" if i else "" for i in (d.t, d.bootstrap)]
     ps = ["" if p is None else f"{p:.3f}" if p >= 0.0005 else "<0.001" for p in (d.p, holm)]
     mean = signed(d.mean) if d.differences else ""

@@ -26,7 +26,7 @@ from functools import partial
 from pathlib import Path
 
 from minift.data.examples import Dataset, Example, Task, TextExample, texts_of
-from minift.data.files.lines import Problems, refuse, stream_text
+from minift.data.files.lines import Problems, raw_lines, refuse, stream_text
 from minift.data.files.readers import label_order, overlap_notes, read_dataset, read_examples
 from minift.data.files.tables import csv_cells
 from minift.errors import MiniftError, require_known
@@ -147,7 +147,7 @@ def _ag_news(path: Path) -> Examples:
     """Read `"1","title","description"` rows without a header; title and description are joined."""
     problems: Problems = []
     examples = []
-    for line, cells in csv_cells(path, problems):
+    for line, cells in csv_cells(raw_lines(path), problems):
         if len(cells) != 3 or cells[0] not in ("1", "2", "3", "4"):
             expected = "a class 1 to 4, a title and a description"
             problems.append((line, f"expected {expected}, got {cells!r:.40}"))

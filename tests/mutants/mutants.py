@@ -639,9 +639,9 @@ SCORES = (
     _in(
         "minift/data/metrics.py",
         (
-            "macro and weighted F1 swapped",
-            '[true[c] if average == "weighted" else 1 for c in classes]',
-            '[true[c] if average == "macro" else 1 for c in classes]',
+            "F1 weighs each class by how often it occurs",
+            "sum(2 * hits[c] / max(true[c] + guessed[c], 1) for c in classes) / len(classes)",
+            "sum(true[c] * 2 * hits[c] / (true[c] + guessed[c]) for c in classes) / len(gold)",
             BY_HAND,
             "rare classes stop counting in the score made for them",
         ),
@@ -885,7 +885,7 @@ EXCHANGED = (
         "minift/label/formats/spans.py",
         (
             "an emoji counts one where the browser counts two",
-            "(2 if ord(character) > 0xFFFF else 1)",
+            "2 if ord(c) > 0xFFFF else 1",
             "1",
             SPANS + "test_borders_and_utf16_places_are_those_of_the_joined_text",
             "every entity after an emoji is moved",

@@ -23,7 +23,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from minift.active import simulate as simulation
 from minift.active.loop import Learner, fixed_steps
 from minift.active.simulate import Plan, simulate
 from minift.bert.heads import SequenceClassifier
@@ -116,7 +115,6 @@ def by_simulation(name: str, encoder: Path, scratch: Path, data=DATA) -> Weights
     plan = Plan(("random",), (SEED,), rounds=0, initial=len(data.train), steps=STEPS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Learner, "fit", watched)
-        patch.setattr(simulation, "initial_set", lambda pool, *_: [e.id for e in pool])  # in order
         simulate(Learner(data, encoder, recipe(name)), plan, scratch / "simulation")
     (tuned,) = found
     return weights(tuned.model)
