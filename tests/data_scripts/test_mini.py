@@ -57,7 +57,9 @@ def world(tmp_path_factory):
     model = random_model(MaskedLM, config, torch.Generator().manual_seed(0))
     teacher = folder / "teacher"
     save_pretrained(model, Tokenizer.from_vocabulary(pieces, lowercase=False), teacher)
-    documents = [[" ".join(source.choices(words, weights, k=40)) for _ in range(4)] for _ in range(260)]
+    documents = [
+        [" ".join(source.choices(words, weights, k=40)) for _ in range(4)] for _ in range(260)
+    ]
     text = "\n\n".join("\n".join(document) for document in documents)
     (folder / "text.txt").write_text(text, encoding="utf-8")
     return folder, teacher
