@@ -25,9 +25,8 @@ from minift.compare.page import (
     Paragraph,
     Table,
     capital,
-    html,
-    markdown,
     text_table,
+    write_page,
 )
 from minift.compare.statistics import (
     DIFFERENCE_HEADER,
@@ -37,7 +36,6 @@ from minift.compare.statistics import (
     sentence,
     summary,
 )
-from minift.files import atomic_write
 
 NOTES = (
     "Strategies of a seed start from the same texts and the same first model, so curves are "
@@ -207,9 +205,7 @@ def short_text(rounds: Sequence[dict[str, Any]], setup: dict[str, Any] | None = 
 
 def write_report(out: str | Path, rounds: Sequence[dict[str, Any]], setup: dict[str, Any]) -> None:
     """Write report.html and report.md into `out`; curves may be unfinished."""
-    blocks = page(study(rounds, setup))
-    atomic_write(Path(out) / "report.html", html(blocks))
-    atomic_write(Path(out) / "report.md", markdown(blocks))
+    write_page(Path(out), page(study(rounds, setup)))
 
 
 def _count(study: Study, number: int) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from minift.files import atomic_write
 from minift.plots import Curves as Curves  # a block of a page like those below
 from minift.plots import Line as Line
 from minift.plots import Plot
@@ -104,6 +105,12 @@ def markdown(blocks: Iterable[Block]) -> str:
 
 def _md(text: str) -> str:
     return re.sub(r"([\\`*<>|\[\]]|(?<!\w)_|_(?!\w))", r"\\\1", " ".join(text.split()))
+
+
+def write_page(folder: Path, blocks: Sequence[Block]) -> None:
+    """Write report.md and report.html."""
+    atomic_write(folder / "report.md", markdown(blocks))
+    atomic_write(folder / "report.html", html(blocks))
 
 
 def html(blocks: Sequence[Block]) -> str:

@@ -23,9 +23,8 @@ from minift.compare.page import (
     Plots,
     Table,
     capital,
-    html,
-    markdown,
     text_table,
+    write_page,
 )
 from minift.compare.statistics import (
     DIFFERENCE_HEADER,
@@ -156,10 +155,8 @@ def comparisons(comparison: Comparison) -> list[Against]:
 
 def write(folder: Path, comparison: Comparison) -> None:
     """Write results.csv, report.md and report.html."""
-    blocks = page(comparison)
     atomic_write(folder / "results.csv", csv_text(comparison))
-    atomic_write(folder / "report.md", markdown(blocks))
-    atomic_write(folder / "report.html", html(blocks))
+    write_page(folder, page(comparison))
 
 
 def csv_text(comparison: Comparison) -> str:
