@@ -7,9 +7,10 @@ Each finished run is one line of the file; a run that is there is not repeated, 
 be stopped and given again. In the end the table is printed: the test split's score, mean and
 standard deviation over seeds, which change the labelled texts, the head and the order.
 
-"random:tiny" is tiny's sizes and tokenizer with random weights. It is tried at two learning rates,
-so that one which suits pretrained weights is not held against it, others at their own; `full`
-learns all parameters in 8 epochs, or more for at least 200 steps.
+"head:mini" is the head alone, solved on mini's vectors; "random:mini" is mini's sizes and tokenizer
+with random weights, tried at two learning rates, so that one which suits pretrained weights is not
+held against it. The others learn at their own rate; `full` learns all parameters in 8 epochs, or
+more for at least 200 steps.
 
 Proof    tests/data_scripts/test_worth.py
 """
@@ -33,10 +34,13 @@ from minift.errors import MiniftError
 from minift.journal import append_log, read_log
 from minift.methods.recipes import rates_of, recipe
 from minift.runs.train import subset, train
+from minift.runs.tuned import head_of
 from minift.training.loop import Seeds
 
 WITHOUT_PRETRAINING = (3e-4, 1e-3)  # learning rates
 NAMES = ("data", "labels", "encoder", "learning_rate", "seed")
+ENCODERS = ["bag", "head:mini", "random:mini", "tiny", "mini", "minilm"]
+RUNS = ["reviews:100", "reviews:300", "news:501", "sst2:300", "sst2:1000", "wnut17:750"]
 Key = tuple[str, int, str, float, int]
 
 
@@ -44,10 +48,8 @@ def main(argv: list[str] | None = None) -> None:
     """Do the runs that are missing, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="JSONL of finished runs")
-    parser.add_argument("--encoders", nargs="+", default=["bag", "random:tiny", "tiny", "minilm"])
-    parser.add_argument(
-        "--runs", nargs="+", default=["sst2:300", "sst2:1000", "wnut17:750"], metavar="DATA:LABELS"
-    )
+    parser.add_argument("--encoders", nargs="+", default=ENCODERS)
+    parser.add_argument("--runs", nargs="+", default=RUNS, metavar="DATA:LABELS")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments = parser.parse_args(argv)
@@ -71,7 +73,7 @@ def rates(encoder: str) -> tuple[float, ...]:
     """Return the learning rates at which an encoder is tried."""
     if encoder.startswith("random:"):
         return WITHOUT_PRETRAINING
-    return (0.0 if encoder == "bag" else rates_of(encoder)["full"],)
+    return (0.0 if encoder == "bag" or encoder.startswith("head:") else rates_of(encoder)["full"],)
 
 
 def finished(path: Path) -> dict[Key, float]:
@@ -92,13 +94,21 @@ def measure(job: Key) -> float:
     if encoder == "bag":
         drawn = subset(dataset.train, labels, seed)
         return fit_bag_of_words(drawn, dataset.labels).accuracy(dataset.test)
-    method = recipe("full")
-    settings = replace(method.settings, learning_rate=rate)
+    kind, _, name = encoder.rpartition(":")
+    method = recipe("head" if kind == "head" else "full")
+    settings = replace(method.settings, learning_rate=rate or method.settings.learning_rate)
+    head = head_of(name, dataset.task)  # for random weights, too
     with tempfile.TemporaryDirectory() as scratch:
-        if encoder.startswith("random:"):
-            encoder = str(without_pretraining(encoder.removeprefix("random:"), Path(scratch), seed))
+        if kind == "random":
+            name = str(without_pretraining(name, Path(scratch), seed))
         _, result = train(
-            dataset, encoder, method, labels=labels, seeds=Seeds.all(seed), settings=settings
+            dataset,
+            name,
+            method,
+            labels=labels,
+            seeds=Seeds.all(seed),
+            settings=settings,
+            head=head,
         )
     return result["test"]
 
