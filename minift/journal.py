@@ -20,6 +20,7 @@ import json
 import os
 import zlib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -99,19 +100,17 @@ def _append(file: BinaryIO, lines: bytes) -> None:
         raise
 
 
+@dataclass
 class Journal:
-    """An open journal: what it holds, and `append`. Get one from `open_journal`.
+    """An open journal: what it holds, and `append`. Get one from `open_journal`."""
 
-    Args:
-        path: the file.
-        file: the same, open for appending without a buffer.
-        events: what it holds, in order.
-        notes: what a user should know about how it was found.
-    """
+    path: Path
+    file: BinaryIO  # the same, open for appending without a buffer
+    events: list[dict[str, Any]]  # what it holds, in order
+    notes: list[str]  # what a user should know about how it was found
 
-    def __init__(self, path: Path, file: BinaryIO, events: list[dict[str, Any]], notes: list[str]):
-        self.path, self.file, self.events, self.notes = path, file, events, notes
-        self.size = os.fstat(file.fileno()).st_size
+    def __post_init__(self) -> None:
+        self.size = os.fstat(self.file.fileno()).st_size
 
     def append(self, event: dict[str, Any]) -> dict[str, Any]:
         """Write an event to the disk, then remember it.

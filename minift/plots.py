@@ -1,7 +1,8 @@
 """Plots as SVG: rows of dots over one axis, and curves with bands. No library and no script.
 
 Claim    Every mark stands where its value is on the plot's own axis, and whatever is in a name is
-         shown as text. A drawing is part of an HTML page.
+         shown as text. A drawing is part of an HTML page, which gives the classes of its marks
+         their looks (compare/page.html).
 Proof    tests/compare/test_report.py, tests/active/test_curves.py, tests/safety/test_pages.py
 """
 
@@ -12,52 +13,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
-# Colours that a page may change: ink, soft (axes), line (grid), back, dot, bad, c0 to c4.
-COLOURS = """
-:root { color-scheme: light dark; --ink: #1d2329; --soft: #5c6670; --line: #d5dae0;
-  --back: #ffffff; --band: #f4f6f8; --dot: #2563c9; --bad: #c4331d;
-  --c0: #0063a6; --c1: #b94a00; --c2: #00795c; --c3: #9c3f7a; --c4: #7a5c00; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ec; --soft: #a0a9b3; --line: #3a424b;
-  --back: #14181c; --band: #1d2329; --dot: #7fb0ff; --bad: #ff8a75;
-  --c0: #6cb6f0; --c1: #ff9a52; --c2: #3fc9a1; --c3: #ee9acb; --c4: #e0bc4a; } }
-"""
-STYLE = """
-svg text { fill: var(--ink); font: 15px system-ui, sans-serif; paint-order: stroke;
-  stroke: var(--back); stroke-width: 5px; stroke-linejoin: round; }
-svg .axis { fill: var(--soft); font-size: 13px; }
-svg .grid { stroke: var(--line); }
-svg .mark { stroke: var(--soft); stroke-dasharray: 5 4; }
-svg .dot { fill: var(--dot); fill-opacity: .45; }
-svg .cross { stroke: var(--bad); stroke-width: 2; }
-svg .interval { stroke: var(--dot); stroke-width: 3; stroke-opacity: .7; }
-svg .mean { stroke: var(--ink); stroke-width: 3; }
-svg .line { fill: none; stroke: currentColor; stroke-width: 2.5; stroke-linejoin: round; }
-svg .band { fill: currentColor; fill-opacity: .13; }
-svg .name { fill: currentColor; font-weight: 600; }
-"""
 DASHES = ("none", "10 4", "2 4", "12 4 2 4", "6 3")  # with five colours: 25 curves that differ
 WIDTH, SIDE, ROW, HEIGHT = 420, 12, 46, 330  # pixels at full size
 
 
 @dataclass(frozen=True)
 class Strip:
-    """One row of dots.
+    """One row of dots."""
 
-    Args:
-        name: stands above the row.
-        dots: values, one per seed.
-        crossed: for each dot, whether it is drawn as a cross.
-        mean: drawn as a bar.
-        interval: drawn as a line, or None.
-        text: stands at the right end of the name's line.
-    """
-
-    name: str
-    dots: tuple[float, ...]
-    crossed: tuple[bool, ...]
-    mean: float
-    interval: tuple[float, float] | None
-    text: str
+    name: str  # stands above the row
+    dots: tuple[float, ...]  # values, one per seed
+    crossed: tuple[bool, ...]  # for each dot, whether it is drawn as a cross
+    mean: float  # drawn as a bar
+    interval: tuple[float, float] | None  # drawn as a line, or None
+    text: str  # stands at the right end of the name's line
 
 
 @dataclass(frozen=True)
@@ -119,19 +88,12 @@ class Plot:
 
 @dataclass(frozen=True)
 class Line:
-    """One curve, with its name at its right end.
+    """One curve, with its name at its right end."""
 
-    Args:
-        name: what it is.
-        points: (x, y) from left to right.
-        band: (low, high) at each point, or () for none.
-        reference: the curve that the others are compared with; drawn dashed and grey.
-    """
-
-    name: str
-    points: tuple[tuple[float, float], ...]
-    band: tuple[tuple[float, float], ...] = ()
-    reference: bool = False
+    name: str  # what it is
+    points: tuple[tuple[float, float], ...]  # (x, y) from left to right
+    band: tuple[tuple[float, float], ...] = ()  # (low, high) at each point, or () for none
+    reference: bool = False  # the curve that the others are compared with; drawn dashed and grey
 
 
 @dataclass(frozen=True)

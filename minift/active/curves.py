@@ -15,15 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from minift.active.study import (
-    REFERENCE,
-    Study,
-    band,
-    corrected,
-    labels_saved,
-    study,
-    whole_curves,
-)
+from minift.active.study import REFERENCE, Study, band, corrected, labels_saved, study, whole_curves
 from minift.compare.page import (
     Block,
     Bullets,
@@ -32,18 +24,18 @@ from minift.compare.page import (
     Line,
     Paragraph,
     Table,
-    html,
-    markdown,
+    capital,
     text_table,
+    write_page,
 )
 from minift.compare.statistics import (
+    DIFFERENCE_HEADER,
     FEWEST,
     difference_cells,
     points,
     sentence,
     summary,
 )
-from minift.files import atomic_write
 
 NOTES = (
     "Strategies of a seed start from the same texts and the same first model, so curves are "
@@ -131,8 +123,7 @@ def tests_table(study: Study) -> Table:
     differences = whole_curves(study)
     adjusted = corrected(differences)
     rows = ((s, *difference_cells(d, adjusted.get(s))) for s, d in differences.items())
-    header = ("strategy", "difference", "95% CI (t)", "95% CI (bootstrap)", "p", "p (Holm)")
-    return Table((*header, "seeds"), tuple(rows))
+    return Table(("strategy", *DIFFERENCE_HEADER), tuple(rows))
 
 
 def cost_table(study: Study) -> Table:
@@ -162,7 +153,7 @@ def plot(study: Study) -> Curves:
         known = [(low, min(high, 100.0)) for low, high in filter(None, ends)]
         bands = tuple(known) if len(known) == len(ends) else ()
         lines.append(Line(strategy, tuple(places), bands, reference=strategy == REFERENCE))
-    caption = f"{_capital(study.metric)} in points: mean over the seeds"
+    caption = f"{capital(study.metric)} in points: mean over the seeds"
     if any(line.band for line in lines):
         caption += "; the band is the 95% interval of the mean (t)"
     return Curves(caption + ".", tuple(lines), "labels")
@@ -185,9 +176,9 @@ def page(study: Study) -> list[Block]:
     return [
         Heading(f"Does asking pay on {setup.get('data', 'these data')}?", 1),
         Paragraph(intro),
-        Bullets(tuple(_capital(text) + "." for text in sentences(study))),
+        Bullets(tuple(capital(text) + "." for text in sentences(study))),
         plot(study),
-        Heading(f"{_capital(study.metric)}, in points"),
+        Heading(f"{capital(study.metric)}, in points"),
         Paragraph("Mean ± standard deviation over the seeds; (n) where only n seeds are there."),
         scores_table(study),
         *(tested if study.others else []),
@@ -214,14 +205,8 @@ def short_text(rounds: Sequence[dict[str, Any]], setup: dict[str, Any] | None = 
 
 def write_report(out: str | Path, rounds: Sequence[dict[str, Any]], setup: dict[str, Any]) -> None:
     """Write report.html and report.md into `out`; curves may be unfinished."""
-    blocks = page(study(rounds, setup))
-    atomic_write(Path(out) / "report.html", html(blocks))
-    atomic_write(Path(out) / "report.md", markdown(blocks))
+    write_page(Path(out), page(study(rounds, setup)))
 
 
 def _count(study: Study, number: int) -> str:
     return f"{study.place(number):,.0f}"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

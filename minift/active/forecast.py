@@ -28,8 +28,9 @@ import numpy as np
 from tqdm import tqdm
 
 from minift.active.loop import Learner
-from minift.data.examples import Example, TaggedExample, gold_classes
-from minift.data.metrics import evaluate_classification, headline, majority_baseline
+from minift.compare.workers import constant_score
+from minift.data.examples import Example, texts_of
+from minift.data.metrics import headline
 from minift.errors import require
 from minift.training.loop import Seeds
 
@@ -91,12 +92,7 @@ def forecast_labels(
                 found = tuned.evaluate([labelled[i] for i in held])
                 scores[number, column] = headline(dataset.metric, found.scores)
                 bar.update()
-    constant = 0.0
-    if dataset.task == "classification":
-        gold = gold_classes(labelled)
-        guess = majority_baseline(gold, gold, dataset.labels)
-        guessed = evaluate_classification(gold, guess, dataset.labels)
-        constant = headline(dataset.metric, guessed)
+    constant = constant_score(dataset, labelled, labelled)
     return judge(sizes, scores, len(labelled), more, seed, constant)
 
 
@@ -105,10 +101,9 @@ def make_folds(labelled: Sequence[Example], seed: int) -> list[list[int]]:
 
     The same text under two ids is never in two folds.
     """
-    groups: dict[tuple[str | None, ...], list[int]] = defaultdict(list)
-    for index, e in enumerate(labelled):
-        text = e.words if isinstance(e, TaggedExample) else (e.text, e.text_b)
-        groups[text].append(index)
+    groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    for index, example in enumerate(labelled):
+        groups[texts_of(example)].append(index)
     shuffled = np.random.default_rng(seed).permutation(len(groups))
     members = [list(groups.values())[i] for i in shuffled]
     members.sort(key=lambda group: str(getattr(labelled[group[0]], "label", "")))  # stable

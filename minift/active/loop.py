@@ -66,12 +66,6 @@ class Choice(NamedTuple):
     scores: tuple[float, ...]  # why; for batch_bald what each added to those before it
 
 
-def initial_set(examples: Sequence[Example], count: int, seed: int) -> list[str]:
-    """Draw the first round's texts; a smaller draw of the same seed is part of a larger one."""
-    order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed))
-    return [examples[i].id for i in order[:count].tolist()]
-
-
 def class_counts(examples: Sequence[Example], labels: Sequence[str]) -> dict[str, int]:
     """Count the labelled texts of each class, 0 included; of sentences the entities by type."""
     if examples and isinstance(examples[0], TaggedExample):

@@ -33,17 +33,17 @@ from minift.active.loop import (
     class_counts,
     fixed_steps,
     imbalance,
-    initial_set,
     require_no_split,
     seed_of,
 )
 from minift.active.mc_dropout import Layers, lowest_depth
 from minift.checkpoints.weights import weights_digest
+from minift.compare.runlog import data_digest
 from minift.data.examples import Dataset, is_labelled
 from minift.data.metrics import headline
 from minift.errors import MiniftError, require
-from minift.files import digest
 from minift.journal import Journal, open_journal
+from minift.runs.train import subset
 from minift.runs.tuned import FineTuned, head_of
 from minift.speed.prefix import PrefixCache
 from minift.training.loop import Seeds
@@ -136,7 +136,8 @@ def curve(
 ) -> Iterator[dict[str, Any]]:
     """Yield the rounds of one strategy with one seed, first those that are done."""
     pool = {example.id: example for example in learner.dataset.train}
-    labelled = [pool.pop(id) for id in initial_set(learner.dataset.train, plan.initial, seed)]
+    first = subset(learner.dataset.train, plan.initial, seed)
+    labelled = [pool.pop(example.id) for example in first]
     tuned: FineTuned | None = None
 
     def fit() -> FineTuned:
@@ -211,7 +212,7 @@ def _setup(learner: Learner, plan: Plan) -> dict[str, Any]:
         "metric": dataset.metric,
         "test_examples": len(dataset.test),
         "labels": list(dataset.labels),
-        "data_digest": digest(repr(replace(dataset, notes=())))[:16],
+        "data_digest": data_digest(dataset),
         "encoder": str(learner.encoder),
         "encoder_digest": weights_digest(model),
         "method": learner.recipe.name,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from minift.cli import options
-from minift.data.entity_report import side_by_side, side_by_side_text, write_errors
+from minift.data.entities import side_by_side, side_by_side_text, write_errors
 from minift.data.examples import as_sentences, gold_tags
 from minift.data.files.readers import read_examples
 from minift.errors import MiniftError

@@ -9,21 +9,25 @@ from __future__ import annotations
 import argparse
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
-from minift.data.entity_report import side_by_side_text
+from minift.data.entities import side_by_side_text
 from minift.data.examples import Dataset
 from minift.data.files.readers import read_dataset
 from minift.data.named import load_dataset
 from minift.errors import MiniftError
+from minift.methods.recipes import recipe
 from minift.runs.folder import load_run
 from minift.runs.processes import require_same_weights
 from minift.runs.tuned import FineTuned
+from minift.training.loop import Recipe
 
 if TYPE_CHECKING:
+    from minift.active.loop import Asking
     from minift.compact.student import Student
 
 Commands: TypeAlias = "argparse._SubParsersAction[Any]"
@@ -32,6 +36,10 @@ Arguments = argparse.Namespace
 
 SEED = "seed of all random streams"
 ENCODER = "a checkpoint folder, a Hugging Face hub id, or a short name (minilm, tiny)"
+PROJECT = "folder that minift active start has made"
+STEPS = "optimizer steps of each training (default: the method's epochs)"
+POOL = "texts: .txt with one per line, CSV, TSV, JSONL or a token file; labels are ignored"
+STRATEGIES = "bald, batch_bald, entropy, margin, least_confidence or random"
 # How a file is read, by the keywords of `read_examples`: option, choices or metavar, help.
 READING: dict[str, tuple[str, list[str] | str, str]] = {
     "format": ("--format", ["csv", "tsv", "jsonl", "conll", "text"], "default: by the suffix"),
@@ -114,6 +122,14 @@ def add_model(parser: Parser) -> None:
     add_precision(parser)
 
 
+def method(arguments: Arguments) -> Recipe:
+    """Return the method, with what was asked for instead of its own settings."""
+    found = recipe(arguments.method, arguments.encoder)
+    asked = ("epochs", "batch_size", "learning_rate", "keep", "precision")
+    given = {name: value for name in asked if (value := getattr(arguments, name, None)) is not None}
+    return replace(found, settings=replace(found.settings, **given))
+
+
 def add_precision(parser: Parser, learns: bool = True) -> None:
     """Add the type in which matrices are multiplied."""
     help = "multiply matrices in this type; bf16 needs a processor or GPU that has it"
@@ -163,6 +179,43 @@ def answering(arguments: Arguments) -> FineTuned | Student:
         found = load_student(arguments.run, device(arguments))
     require_same_weights(found.model)
     return found
+
+
+def add_asking(parser: Parser) -> None:
+    """Add how texts are chosen, and where; `asking` reads them."""
+    worth = "; whether it is better than random on data like yours: minift active simulate"
+    parser.add_argument("--strategy", default="bald", help=STRATEGIES + worth)
+    add_mc_dropout(parser)
+    add_device(parser)
+
+
+def add_mc_dropout(parser: Parser) -> None:
+    """Add how BALD and BatchBALD sample."""
+    add = parser.add_argument
+    add("--passes", type=int, default=10, metavar="N", help="passes of MC dropout")
+    help = (
+        "where dropout samples: wherever it acted in training, everywhere, in the K layers at the "
+        "output, or in the head"
+    )
+    add("--layers", type=_layers, default="trained", metavar="trained|all|K|head", help=help)
+
+
+def _layers(text: str) -> int | str:
+    if text in ("trained", "all", "head"):
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f'expected "trained", "all", "head" or a number, got {text!r}'
+        ) from None
+
+
+def asking(arguments: Arguments) -> Asking:
+    """Return how texts are chosen."""
+    from minift.active.loop import Asking
+
+    return Asking(arguments.strategy, arguments.passes, arguments.layers)
 
 
 def add_seeds(parser: Parser) -> None:

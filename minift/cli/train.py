@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from minift.cli import options
-from minift.methods.recipes import recipe
 from minift.runs.train import train
 from minift.training.loop import Seeds
 
@@ -38,13 +36,10 @@ def add(commands: options.Commands) -> None:
 
 def run(arguments: options.Arguments) -> None:
     """Train, and say what came out."""
-    from minift.compact.source import source_of_files, source_of_name
+    from minift.compact.source import source_of_files
 
     dataset = options.data(arguments)
-    method = recipe(arguments.method, arguments.encoder)
-    asked = ("epochs", "batch_size", "learning_rate", "keep", "precision")
-    values = ((name, getattr(arguments, name)) for name in asked)
-    chosen = {name: value for name, value in values if value is not None}
+    method = options.method(arguments)
     labels = arguments.labels or len(dataset.train)
     head = f"-{arguments.head}" if arguments.head else ""
     name = f"{dataset.name}-{method.name}{head}-{labels}-s{arguments.seed}".replace(":", "")
@@ -56,11 +51,10 @@ def run(arguments: options.Arguments) -> None:
         method,
         labels=arguments.labels,
         seeds=Seeds.all(arguments.seed),
-        settings=replace(method.settings, **chosen),
         head=arguments.head,
         new_head=arguments.new_head,
         out=out,
-        source=source_of_name(arguments.data)
+        source={"data": arguments.data}
         if arguments.data
         else source_of_files(*files, options.reading(arguments)),
         device=options.device(arguments),

@@ -57,35 +57,22 @@ from minift.training.loop import Seeds
 
 @dataclass(frozen=True)
 class Distillation:
-    """How a student is taught.
+    """How a student is taught."""
 
-    Args:
-        steps: optimizer steps; the same number is the same work, whatever is labelled.
-        evaluate_every: steps between two looks at the development split.
-        patience: looks without a better score after which training stops; 0 never stops.
-        batch_size, unlabelled_batch_size: sentences of each stream in a step.
-        learning_rate: of Adam, constant.
-        clip: largest norm of the whole gradient; 0 switches clipping off.
-        label_weight: w_s, of the labels, gold and pseudo.
-        teacher_weight: w_d, of what the teacher believes.
-        temperature: T, at which the two are compared.
-        loss: "kl", or "mse" as in the authors' code.
-        pseudo_weight: of a pseudo-label beside a gold one; 0 uses none.
-        confidence: a pseudo-label counts if the teacher gives it at least this probability.
-    """
-
-    steps: int = 3000
-    evaluate_every: int = 100
-    patience: int = 0
+    steps: int = 3000  # optimizer steps; the same number is the same work, whatever is labelled
+    evaluate_every: int = 100  # steps between two looks at the development split
+    patience: int = 0  # looks without a better score after which training stops; 0 never stops
+    # batch_size, unlabelled_batch_size: sentences of each stream in a step
     batch_size: int = 10
     unlabelled_batch_size: int = 10
-    learning_rate: float = 3e-3
-    clip: float = 5.0
-    label_weight: float = 1.0
-    teacher_weight: float = 1.0
-    temperature: float = 1.0
-    loss: Literal["kl", "mse"] = "kl"
-    pseudo_weight: float = 1.0
+    learning_rate: float = 3e-3  # of Adam, constant
+    clip: float = 5.0  # largest norm of the whole gradient; 0 switches clipping off
+    label_weight: float = 1.0  # w_s, of the labels, gold and pseudo
+    teacher_weight: float = 1.0  # w_d, of what the teacher believes
+    temperature: float = 1.0  # T, at which the two are compared
+    loss: Literal["kl", "mse"] = "kl"  # "kl", or "mse" as in the authors' code
+    pseudo_weight: float = 1.0  # of a pseudo-label beside a gold one; 0 uses none
+    # a pseudo-label counts if the teacher gives it at least this probability
     confidence: float = 0.0
 
     def __post_init__(self) -> None:
@@ -114,19 +101,12 @@ class Distillation:
 
 @dataclass(frozen=True)
 class Lesson:
-    """One sentence with all that a student is told about it.
+    """One sentence with all that a student is told about it."""
 
-    Args:
-        words: the words.
-        targets: one label per word, `UNLABELLED` where there is none.
-        weight: of these labels; 1 for gold.
-        teacher: (words, labels) the teacher's logits, or None.
-    """
-
-    words: Words
-    targets: Sequence[int]
-    weight: float = 1.0
-    teacher: Tensor | None = None
+    words: Words  # the words
+    targets: Sequence[int]  # one label per word, `UNLABELLED` where there is none
+    weight: float = 1.0  # of these labels; 1 for gold
+    teacher: Tensor | None = None  # (words, labels) the teacher's logits, or None
 
 
 def gold_lessons(

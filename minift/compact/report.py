@@ -33,18 +33,15 @@ from minift.errors import MiniftError
 from minift.runs.machine import machine
 from minift.runs.tuned import FineTuned
 
+TIMED = 200  # sentences, the first ones, that speed is measured on
+
 
 @dataclass(frozen=True)
 class Size:
-    """How large a model is.
+    """How large a model is."""
 
-    Args:
-        parameters: all numbers that were learned.
-        embeddings: those in tables from which rows are looked up.
-    """
-
-    parameters: int
-    embeddings: int
+    parameters: int  # all numbers that were learned
+    embeddings: int  # those in tables from which rows are looked up
 
     @property
     def without_embeddings(self) -> int:
@@ -114,10 +111,9 @@ def compression_report(
     teacher: FineTuned,
     student: Student,
     examples: Sequence[TaggedExample],
-    *,
     teacher_file: str | Path | None = None,
     student_file: str | Path | None = None,
-    timed: int = 200,
+    *,
     rounds: int = 5,
     command: str | None = None,
 ) -> dict[str, Any]:
@@ -127,8 +123,7 @@ def compression_report(
         teacher, student: on the same device.
         examples: labelled sentences that neither was trained on.
         teacher_file, student_file: weight files or their folders, for the stored bytes.
-        timed: number of sentences, the first ones, that speed is measured on.
-        rounds: timed rounds.
+        rounds: timed rounds over the first `TIMED` sentences.
         command: what was typed, kept in the report.
 
     Returns:
@@ -141,7 +136,7 @@ def compression_report(
     gold = gold_tags(examples)
     says_teacher, says_student = teacher_tags(teacher, sentences), student.tag(sentences)
     pairs = [(a, b) for x, y in zip(says_teacher, says_student) for a, b in zip(x, y)]
-    some = sentences[:timed]
+    some = sentences[:TIMED]
     speeds = alternating_speeds(
         lambda: teacher_tags(teacher, some), lambda: student.tag(some), len(some), rounds
     )

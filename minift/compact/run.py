@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -23,41 +23,40 @@ import torch
 from minift.checkpoints.weights import weights_digest
 from minift.compact.distill import Distillation, Lesson, gold_lessons, pseudo_lessons, teach
 from minift.compact.report import compression_report
-from minift.compact.store import FILE, Storage, check_storage, load_student, save_student
+from minift.compact.store import FILE, STORAGES, Storage, load_student, save_student
 from minift.compact.student import Student, label_indices, new_student
 from minift.compact.tagger import TaggerConfig
 from minift.compact.teacher import tag_labels, teacher_logits
 from minift.compact.vocabulary import Vocabulary, Words, build_vocabulary
 from minift.compact.word_vectors import WordVectors, start_from_teacher, whole_words
-from minift.data.entity_report import side_by_side
-from minift.data.examples import Dataset, TaggedExample, as_sentences, gold_tags, is_labelled
+from minift.data.examples import Dataset, TaggedExample, as_sentences, is_labelled
 from minift.data.files.texts import read_texts
 from minift.data.metrics import headline
 from minift.data.words import split_words
-from minift.errors import MiniftError, require
+from minift.errors import MiniftError, require, require_known
 from minift.files import atomic_write, digest
 from minift.runs.folder import open_run
 from minift.runs.steps import StepTraining
+from minift.runs.train import score_splits
 from minift.runs.tuned import FineTuned
 from minift.speed.precision import precision_of
 from minift.training.loop import Seeds
 from minift.version import __version__
 
 
-def read_sentences(path: str | Path, format: str | None = None) -> list[tuple[str, ...]]:
+def read_sentences(path: str | Path) -> list[tuple[str, ...]]:
     """Read unlabelled text; tags, if the file has them, are ignored.
 
     Args:
         path: a text file (suffix .txt or none), one sentence per line, cut into words by
             `split_words`; or a token file, JSONL, CSV or TSV.
-        format: "text" or one of `read_examples`; None goes by the suffix.
 
     Raises:
         MiniftError: if the file is missing, empty or faulty.
     """
     sentences = [
         e.words if isinstance(e, TaggedExample) else tuple(w for w, _, _ in split_words(e.text))
-        for e in read_texts(path, format=format, task="tagging")
+        for e in read_texts(path, task="tagging")
     ]
     sentences = [words for words in sentences if words]
     if not sentences:
@@ -67,28 +66,23 @@ def read_sentences(path: str | Path, format: str | None = None) -> list[tuple[st
 
 @dataclass(frozen=True)
 class StudentSettings:
-    """What a student is before it is taught, and how it is stored.
+    """What a student is before it is taught, and how it is stored."""
 
-    Args:
-        head: "softmax" or "crf".
-        vectors: word vectors start as the "teacher" has them (see word_vectors.py), or at "random".
-        word_dropout, min_count, most_words: see `TaggerConfig` and `build_vocabulary`.
-        teacher_words: so many words of the teacher's own vocabulary are known, too (`whole_words`).
-        transductive: let the words of dev and test into the vocabulary.
-        storage: how the weights are stored; the scores are those of the stored student.
-    """
-
-    head: Literal["softmax", "crf"] = "softmax"
+    head: Literal["softmax", "crf"] = "softmax"  # "softmax" or "crf"
+    # word vectors start as the "teacher" has them (see word_vectors.py), or at "random"
     vectors: WordVectors = "teacher"
+    # word_dropout, min_count, most_words: see `TaggerConfig` and `build_vocabulary`
     word_dropout: float = 0.05
     min_count: int = 2
     most_words: int | None = None
+    # so many words of the teacher's own vocabulary are known, too (`whole_words`)
     teacher_words: int = 0
-    transductive: bool = False
+    transductive: bool = False  # let the words of dev and test into the vocabulary
+    # how the weights are stored; the scores are those of the stored student
     storage: Storage = "float32"
 
     def __post_init__(self) -> None:
-        check_storage(self.storage)
+        require_known("storage", self.storage, STORAGES)
         known = get_args(WordVectors)
         require(self.vectors in known, "vectors", self.vectors, '"teacher" or "random"')
         for name, least in (("min_count", 1), ("most_words", 1), ("teacher_words", 0)):
@@ -145,12 +139,31 @@ def distill(
     gold = {tuple(example.words) for example in as_sentences(dataset.train)}
     pool = [words for words in unlabelled if tuple(words) not in gold]
     folder = None if out is None else Path(out)
-    made = _spec(teacher, dataset, pool, command) | asdict(kind)
-    made |= {"settings": asdict(settings), "seeds": asdict(seeds)}
+    made = {  # all that decides how the student ends
+        "minift_version": __version__,
+        "command": command,
+        "data": dataset.name,
+        "digest": digest(repr([dataset.train, dataset.dev, pool]))[:16],
+        "teacher": weights_digest(teacher.model),
+        "precision": precision_of(teacher.model),
+        "labelled": len(dataset.train),
+        "unlabelled": len(pool),
+        "settings": asdict(settings),
+        "seeds": asdict(seeds),
+        **asdict(kind),
+    }
 
     def validate(student: Student) -> tuple[float, float]:
         found = student.evaluate(dataset.dev)
         return found.loss, headline("entity_f1", found.scores)
+
+    def keep(taught: StepTraining) -> None:
+        """Write history.jsonl after each look, and the student if it is the best so far."""
+        if folder is not None:
+            lines = (json.dumps(record) + "\n" for record in taught.records)
+            atomic_write(folder / "history.jsonl", "".join(lines))
+            if taught.kept_step == taught.step:
+                save_student(pupil, folder, kind.storage)
 
     with open_run(folder, "distill", made, save_every, progress) as checkpoints:
         pupil = _untaught(teacher, dataset, pool, kind, seeds)
@@ -160,37 +173,35 @@ def distill(
             settings,
             seeds,
             validate=validate if dataset.dev else None,
-            on_look=None if folder is None else _keep(pupil, folder, kind.storage),
+            on_look=keep,
             checkpoints=checkpoints,
             progress=progress,
         )
         if folder is not None:
             device = next(pupil.model.parameters()).device
             pupil = load_student(save_student(pupil, folder, kind.storage), device)
-        result = _result(pupil, taught, dataset, pool, _notes(dataset, unlabelled, pool))
-        result["seconds"] = round(time.perf_counter() - started, 2)
+        result = {
+            "data": dataset.name,
+            "labelled": len(dataset.train),
+            "unlabelled": len(pool),
+            "metric": "entity_f1",
+            "kept_step": taught.kept_step,
+            "stopped": taught.stopped,
+            "best_dev_in_training": taught.best,
+            "unknown_words": _unknown_share(pupil.vocabulary, dataset),
+            "notes": _notes(dataset, unlabelled, pool),
+            **score_splits(pupil.evaluate, dataset, False)[0],
+            "seconds": round(time.perf_counter() - started, 2),
+        }
         if folder is not None and checkpoints is not None:
-            if teacher_folder is not None:
-                _write_report(teacher, pupil, dataset, Path(teacher_folder), folder, command)
+            scorable = [part for part in (dataset.test, dataset.dev) if is_labelled(part)]
+            if teacher_folder is not None and scorable:
+                examples, files = as_sentences(scorable[0]), (teacher_folder, folder / FILE)
+                report = compression_report(teacher, pupil, examples, *files, command=command)
+                atomic_write(folder / "report.json", json.dumps(report, indent=2) + "\n")
             atomic_write(folder / "result.json", json.dumps(result, indent=2) + "\n")
             checkpoints.delete()
     return pupil, result
-
-
-def _spec(
-    teacher: FineTuned, dataset: Dataset, pool: Sequence[Words], command: str | None
-) -> dict[str, Any]:
-    """Return what distill.json holds beside all settings: what decides how the student ends."""
-    return {
-        "minift_version": __version__,
-        "command": command,
-        "data": dataset.name,
-        "digest": digest(repr([dataset.train, dataset.dev, pool]))[:16],
-        "teacher": weights_digest(teacher.model),
-        "precision": precision_of(teacher.model),
-        "labelled": len(dataset.train),
-        "unlabelled": len(pool),
-    }
 
 
 def _untaught(
@@ -240,70 +251,6 @@ def _lessons(
     beliefs = teacher_logits(teacher, [*(e.words for e in train), *read], cache, progress)
     gold = gold_lessons(train, labels, beliefs[: len(train)])
     return gold, pseudo_lessons(read, beliefs[len(train) :], settings)
-
-
-def _keep(student: Student, folder: Path, storage: Storage) -> Callable[[StepTraining], None]:
-    """Return what writes history.jsonl after each look, and the student if it is the best."""
-
-    def keep(taught: StepTraining) -> None:
-        lines = (json.dumps(record) + "\n" for record in taught.records)
-        atomic_write(folder / "history.jsonl", "".join(lines))
-        if taught.kept_step == taught.step:
-            save_student(student, folder, storage)
-
-    return keep
-
-
-def _result(
-    student: Student,
-    taught: StepTraining,
-    dataset: Dataset,
-    pool: Sequence[Words],
-    notes: Sequence[str],
-) -> dict[str, Any]:
-    """Score the student on dev and test, and return what result.json holds but the seconds."""
-    result: dict[str, Any] = {
-        "data": dataset.name,
-        "labelled": len(dataset.train),
-        "unlabelled": len(pool),
-        "metric": "entity_f1",
-        "kept_step": taught.kept_step,
-        "stopped": taught.stopped,
-        "best_dev_in_training": taught.best,
-        "unknown_words": _unknown_share(student.vocabulary, dataset),
-        "notes": list(notes),
-    }
-    for split in ("dev", "test"):
-        examples = getattr(dataset, split)
-        scored = student.evaluate(examples) if examples and is_labelled(examples) else None
-        result[split] = scored and headline("entity_f1", scored.scores)
-        result[f"{split}_scores"] = scored and scored.scores
-        tables = scored and side_by_side(gold_tags(examples), scored.predicted)
-        result[f"{split}_entities"] = tables
-    return result
-
-
-def _write_report(
-    teacher: FineTuned,
-    student: Student,
-    dataset: Dataset,
-    teacher_folder: Path,
-    folder: Path,
-    command: str | None,
-) -> None:
-    """Write report.json, if there are labelled sentences to score both on."""
-    scorable = [part for part in (dataset.test, dataset.dev) if part and is_labelled(part)]
-    if not scorable:
-        return
-    report = compression_report(
-        teacher,
-        student,
-        as_sentences(scorable[0]),
-        teacher_file=teacher_folder,
-        student_file=folder / FILE,
-        command=command,
-    )
-    atomic_write(folder / "report.json", json.dumps(report, indent=2) + "\n")
 
 
 def _refuse_unknown_tags(dataset: Dataset, labels: Sequence[str]) -> None:

@@ -30,7 +30,7 @@ def source_of_files(
     test: str | Path | None,
     options: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return what run.json keeps under "source" for a run on files.
+    """Return what run.json keeps under "source" for a run on files; {"data": NAME} is a named set.
 
     Args:
         train, dev, test: the files.
@@ -45,34 +45,11 @@ def source_of_files(
     }
 
 
-def source_of_name(name: str) -> dict[str, Any]:
-    """Return what run.json keeps under "source" for a run on a named set."""
-    return {"data": name}
-
-
-def load_source(source: Mapping[str, Any]) -> Dataset:
-    """Read the data set again.
-
-    Raises:
-        MiniftError: if a file is gone or is no longer the same.
-    """
-    if "data" in source:
-        return load_dataset(source["data"])
-    for split, file in source["files"].items():
-        if not Path(file).is_file():
-            raise MiniftError(f"{file}: the teacher's {split} file is gone; {_REMEDY}")
-        if file_digest(file) != source["sha256"][split]:
-            raise MiniftError(
-                f"{file}: the {split} file has changed since the teacher was trained; {_REMEDY}"
-            )
-    return read_dataset(**source["files"], **source["options"])
-
-
 def training_data(run: str | Path) -> Dataset:
     """Return the data set of a run folder, `train` being the examples that the run drew.
 
     Raises:
-        MiniftError: if the folder does not say, or what it names is not here.
+        MiniftError: if the folder does not say, or what it names is gone or no longer the same.
     """
     run = Path(run)
     try:
@@ -85,8 +62,18 @@ def training_data(run: str | Path) -> Dataset:
         ) from None
     source = made.get("source")
     if source is None and name in {*NAMED_SETS, *EMBEDDED_SETS}:
-        source = source_of_name(name)
+        source = {"data": name}
     if source is None:
         raise MiniftError(f"{run} names its data only as {name!r}; {_REMEDY}")
-    dataset = load_source(source)
+    for split, file in source.get("files", {}).items():
+        if not Path(file).is_file():
+            raise MiniftError(f"{file}: the teacher's {split} file is gone; {_REMEDY}")
+        if file_digest(file) != source["sha256"][split]:
+            raise MiniftError(
+                f"{file}: the {split} file has changed since the teacher was trained; {_REMEDY}"
+            )
+    if "data" in source:
+        dataset = load_dataset(source["data"])
+    else:
+        dataset = read_dataset(**source["files"], **source["options"])
     return replace(dataset, train=subset(dataset.train, labels, seed))

@@ -14,10 +14,10 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from minift.checkpoints.tensor_files import read_safetensors
@@ -25,23 +25,16 @@ from minift.checkpoints.weights import without_weights
 from minift.compact.student import Student
 from minift.compact.tagger import Tagger, TaggerConfig
 from minift.compact.vocabulary import Vocabulary
-from minift.errors import MiniftError, nearest
-from minift.files import atomic_directory_write
+from minift.errors import MiniftError, require_known
+from minift.files import atomic_write
 
 FILE = "student.safetensors"
 FORMAT = "minift student 1"
 Storage = Literal["float32", "float16", "int8"]
-STORAGES = ("float32", "float16", "int8")
+STORAGES: tuple[Storage, ...] = get_args(Storage)
 
 _SMALL = 2048  # numbers; a smaller tensor is not worth rounding
 _SCALE = ".scale"
-
-
-def check_storage(storage: str) -> None:
-    """Refuse a storage that does not exist."""
-    if storage not in STORAGES:
-        hint = nearest(storage, STORAGES)
-        raise MiniftError(f'unknown storage "{storage}"; known: {", ".join(STORAGES)}{hint}')
 
 
 def save_student(student: Student, path: str | Path, storage: Storage = "float32") -> Path:
@@ -58,24 +51,20 @@ def save_student(student: Student, path: str | Path, storage: Storage = "float32
     Raises:
         MiniftError: if the storage is unknown, or the file cannot be written.
     """
-    check_storage(storage)
+    require_known("storage", storage, STORAGES)
     about = {
         "format": FORMAT,
         "storage": storage,
         "labels": student.labels,
         "config": asdict(student.model.config),
-        "vocabulary": student.vocabulary.as_dict(),
+        "vocabulary": asdict(student.vocabulary),
     }
     tensors: dict[str, Tensor] = {}
     for name, parameter in student.model.named_parameters():
         tensors |= _packed(name, parameter.detach().cpu().float().contiguous(), storage)
     path = _file(path)
     text = json.dumps(about, ensure_ascii=False, separators=(",", ":"))
-
-    def write(folder: Path) -> None:
-        save_file(tensors, folder / path.name, metadata={"minift": text})
-
-    atomic_directory_write(path.parent, write)
+    atomic_write(path, save(tensors, {"minift": text}))
     return path
 
 
@@ -105,7 +94,9 @@ def load_student(path: str | Path, device: torch.device | str = "cpu") -> Studen
             f"{about.get('format')!r}"
         )
     try:
-        vocabulary = Vocabulary.from_dict(about["vocabulary"])
+        known = about["vocabulary"]
+        seen = {name: tuple(known[name]) for name in ("words", "characters")}
+        vocabulary = Vocabulary(**{**known, **seen})
         model = without_weights(Tagger, TaggerConfig(**about["config"]))
         model.load_state_dict(_unpacked(tensors), assign=True)
         labels = tuple(map(str, about["labels"]))

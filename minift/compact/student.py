@@ -29,17 +29,11 @@ WORDS_PER_BATCH = 2048
 
 @dataclass(frozen=True)
 class Student:
-    """A compact tagger.
+    """A compact tagger."""
 
-    Args:
-        model: the network.
-        vocabulary: the words and characters it knows.
-        labels: IOB2 tags in the order of the logits.
-    """
-
-    model: Tagger
-    vocabulary: Vocabulary
-    labels: tuple[str, ...]
+    model: Tagger  # the network
+    vocabulary: Vocabulary  # the words and characters it knows
+    labels: tuple[str, ...]  # IOB2 tags in the order of the logits
     task: Task = "tagging"
 
     def tag(self, sentences: Sequence[Words]) -> list[list[str]]:

@@ -40,30 +40,21 @@ _LARGEST = {  # of a file that is not damaged
 
 @dataclass(frozen=True)
 class TaggerConfig:
-    """Sizes of a student.
+    """Sizes of a student."""
 
-    Args:
-        word_rows, character_rows: of the two tables (`Vocabulary` knows them).
-        labels: number of labels.
-        word_size, character_size: how many numbers represent a word and a character.
-        filters: of the convolution, which sees three characters at a time.
-        hidden: of the LSTM, in each direction and layer.
-        layers: of the LSTM.
-        dropout: on what goes into the LSTM and what comes out, not between its layers.
-        word_dropout: share of words that become unknown in training.
-        head: "softmax" decides word by word, "crf" decides for the sentence as a whole.
-    """
-
+    # word_rows, character_rows: of the two tables (`Vocabulary` knows them)
     word_rows: int
     character_rows: int
-    labels: int
+    labels: int  # number of labels
+    # word_size, character_size: how many numbers represent a word and a character
     word_size: int = 100
     character_size: int = 16
-    filters: int = 128
-    hidden: int = 100
-    layers: int = 2
-    dropout: float = 0.5
-    word_dropout: float = 0.05
+    filters: int = 128  # of the convolution, which sees three characters at a time
+    hidden: int = 100  # of the LSTM, in each direction and layer
+    layers: int = 2  # of the LSTM
+    dropout: float = 0.5  # on what goes into the LSTM and what comes out, not between its layers
+    word_dropout: float = 0.05  # share of words that become unknown in training
+    # "softmax" decides word by word, "crf" decides for the sentence as a whole
     head: Literal["softmax", "crf"] = "softmax"
 
     def __post_init__(self) -> None:

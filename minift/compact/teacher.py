@@ -21,7 +21,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from minift.checkpoints.weights import weights_digest
@@ -29,7 +29,7 @@ from minift.compact.vocabulary import Words
 from minift.data.examples import TaggedExample
 from minift.data.tags import is_iob2
 from minift.errors import MiniftError
-from minift.files import atomic_directory_write, digest
+from minift.files import atomic_write, digest
 from minift.runs.evaluate import predict_logits
 from minift.runs.tuned import FineTuned
 from minift.speed.precision import precision_of
@@ -89,7 +89,8 @@ def teacher_logits(
             rows[item.example - at].append(logits[:, columns])
         answers += [torch.cat(windows).clone() for windows in rows]  # plain, fit for autograd
         if kept is not None:
-            _write(*kept, torch.cat(answers))
+            file, name = kept
+            atomic_write(file, save({"logits": torch.cat(answers)}, {"digest": name}))
     if [len(rows) for rows in answers] != lengths:
         raise AssertionError("the teacher's rows are not one per word")
     return answers
@@ -121,10 +122,3 @@ def _read(cache: Path, digest: str, lengths: Sequence[int]) -> list[Tensor]:
         return []
     answered = list(accumulate(lengths)).index(len(rows)) + 1  # sentences
     return list(rows.split(lengths[:answered]))
-
-
-def _write(cache: Path, digest: str, logits: Tensor) -> None:
-    def write(folder: Path) -> None:
-        save_file({"logits": logits}, folder / cache.name, metadata={"digest": digest})
-
-    atomic_directory_write(cache.parent, write)

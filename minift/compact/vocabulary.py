@@ -18,10 +18,9 @@ Proof    tests/compact/test_vocabulary.py
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -38,36 +37,24 @@ _SPECIAL_CHARACTERS = 2
 
 @dataclass(frozen=True)
 class Spelled:
-    """A batch of sentences as the student reads it. No word is padding.
+    """A batch of sentences as the student reads it. No word is padding."""
 
-    Args:
-        word_ids: (words,) row of each word, `UNKNOWN_WORD` where it has none.
-        spellings: (distinct, longest) characters of each *distinct* word, `PADDING` behind it.
-        spelling_of: (words,) which row of `spellings` each word has.
-        layout: how the words are spread over the sentences.
-    """
-
-    word_ids: Tensor
-    spellings: Tensor
-    spelling_of: Tensor
-    layout: Layout
+    word_ids: Tensor  # (words,) row of each word, `UNKNOWN_WORD` where it has none
+    spellings: Tensor  # (distinct, longest) characters of each *distinct* word, `PADDING` behind it
+    spelling_of: Tensor  # (words,) which row of `spellings` each word has
+    layout: Layout  # how the words are spread over the sentences
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What a student can tell apart.
+    """What a student can tell apart."""
 
-    Args:
-        words: known words, the most frequent first; word n has row n + 1, row 0 is "unknown".
-        characters: known characters; character n has row n + 2.
-        longest_word: characters that are read of a word; the rest of a longer word is cut off.
-        transductive: True if words of dev or test were counted, too.
-    """
-
+    # known words, the most frequent first; word n has row n + 1, row 0 is "unknown"
     words: tuple[str, ...]
-    characters: tuple[str, ...]
+    characters: tuple[str, ...]  # known characters; character n has row n + 2
+    # characters that are read of a word; the rest of a longer word is cut off
     longest_word: int = 20
-    transductive: bool = False
+    transductive: bool = False  # True if words of dev or test were counted, too
 
     def __post_init__(self) -> None:
         if self.longest_word < 1:
@@ -122,25 +109,6 @@ class Vocabulary:
         index = torch.tensor(spelling_of)
         layout = Layout.of([len(sentence) for sentence in sentences])
         return Spelled(ids[index], torch.tensor(spellings), index, layout)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the fields for JSON."""
-        return {
-            "words": list(self.words),
-            "characters": "".join(self.characters),
-            "longest_word": self.longest_word,
-            "transductive": self.transductive,
-        }
-
-    @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> Vocabulary:
-        """Read what `as_dict` returned."""
-        return cls(
-            tuple(fields["words"]),
-            tuple(fields["characters"]),
-            fields["longest_word"],
-            fields["transductive"],
-        )
 
 
 def build_vocabulary(

@@ -53,29 +53,22 @@ from minift.version import __version__
 
 @dataclass(frozen=True)
 class Terms:
-    """What is the same for all methods, and decides how they score.
+    """What is the same for all methods, and decides how they score."""
 
-    Args:
-        epochs: for all methods, instead of their own length.
-        batch_size: for all methods instead of their own.
-        rate_factor: by which the learning rate of every method is multiplied, for an encoder whose
-            folder does not say its own (see `minift.methods.recipes.rates_of`).
-        keep: "last" weights, or the "best" epoch's by the selection split.
-        grid: choose each run's rate among the method's own, a third of it and three times it, by
-            the selection split.
-        selection: examples of the selection split that a run may see, drawn with its seed.
-        precision: of matrix products (see minift.speed.precision).
-        device: where to train.
-    """
-
-    epochs: int | None = None
-    batch_size: int | None = None
+    epochs: int | None = None  # for all methods, instead of their own length
+    batch_size: int | None = None  # for all methods instead of their own
+    # by which the learning rate of every method is multiplied, for an encoder whose folder does not
+    # say its own (see `minift.methods.recipes.rates_of`)
     rate_factor: float = 1.0
+    # "last" weights, or the "best" epoch's by the selection split
     keep: Literal["last", "best"] = "last"
+    # choose each run's rate among the method's own, a third of it and three times it, by the
+    # selection split
     grid: bool = False
+    # examples of the selection split that a run may see, drawn with its seed
     selection: int | None = None
-    precision: Precision = "float32"
-    device: str = "cpu"
+    precision: Precision = "float32"  # of matrix products (see minift.speed.precision)
+    device: str = "cpu"  # where to train
 
     def __post_init__(self) -> None:
         require(self.rate_factor > 0, "rate_factor", self.rate_factor, "a positive number")
@@ -94,22 +87,17 @@ class Terms:
 
 @dataclass(frozen=True)
 class Work:
-    """How the runs are done, which changes no score.
+    """How the runs are done, which changes no score."""
 
-    Args:
-        processes: how many runs are done at a time, in as many processes. Where torchrun has
-            started several, each of them does runs instead.
-        budget_minutes: runs are done seed by seed, and no seed is begun that would not fit.
-        keep_weights: keep the weights of each run, in the folder "weights" of the comparison.
-        progress: show a bar on standard error, and say what is done if interrupted.
-        command: what the user typed, for the report.
-    """
-
+    # how many runs are done at a time, in as many processes. Where torchrun has started several,
+    # each of them does runs instead.
     processes: int = 1
+    # runs are done seed by seed, and no seed is begun that would not fit
     budget_minutes: float | None = None
+    # keep the weights of each run, in the folder "weights" of the comparison
     keep_weights: bool = False
-    progress: bool = False
-    command: str = ""
+    progress: bool = False  # show a bar on standard error, and say what is done if interrupted
+    command: str = ""  # what the user typed, for the report
 
     def __post_init__(self) -> None:
         good = type(self.processes) is int and self.processes >= 1

@@ -10,7 +10,6 @@ Proof    tests/compare/test_grid.py
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,8 +18,9 @@ from typing import Any
 
 from minift.bert.counts import Row, by_kind, what_learns
 from minift.checkpoints.strict import config_from_json
-from minift.data.examples import Dataset, Example, TaggedExample, is_labelled
+from minift.data.examples import Dataset, Example, is_labelled, texts_of
 from minift.errors import MiniftError
+from minift.files import digest
 from minift.methods.recipes import WORDS, recipe
 from minift.runs.tuned import build
 from minift.training.loop import EPOCHS, Recipe, Seeds, Settings, Team, number_of_epochs, select
@@ -115,8 +115,7 @@ def split_roles(dataset: Dataset) -> tuple[Dataset, str, str]:
         return replace(dataset, dev=dev), f"the test split ({len(dataset.test):,} examples)", chosen
     halves: tuple[list[Example], list[Example]] = ([], [])
     for example in dev:
-        text = " ".join(example.words) if isinstance(example, TaggedExample) else example.text
-        halves[hashlib.sha256(text.encode("utf-8")).digest()[0] % 2].append(example)
+        halves[int(digest(texts_of(example)[0])[:2], 16) % 2].append(example)
     if not all(halves):
         raise MiniftError(
             f"{dataset.name} has {len(dataset.test)} test and {len(dev)} development examples "

@@ -12,9 +12,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from minift.plots import COLOURS, STYLE, Plot
+from minift.files import atomic_write
 from minift.plots import Curves as Curves  # a block of a page like those below
 from minift.plots import Line as Line
+from minift.plots import Plot
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,11 @@ class Plots:
 Block = Heading | Paragraph | Code | Bullets | Table | Plots | Curves
 
 
+def capital(text: str) -> str:
+    """Return the text with its first letter in upper case."""
+    return text[:1].upper() + text[1:]
+
+
 def text_table(table: Table) -> str:
     """Return a table for the terminal."""
     columns = list(zip(table.header, *table.rows))
@@ -101,6 +107,12 @@ def _md(text: str) -> str:
     return re.sub(r"([\\`*<>|\[\]]|(?<!\w)_|_(?!\w))", r"\\\1", " ".join(text.split()))
 
 
+def write_page(folder: Path, blocks: Sequence[Block]) -> None:
+    """Write report.md and report.html."""
+    atomic_write(folder / "report.md", markdown(blocks))
+    atomic_write(folder / "report.html", html(blocks))
+
+
 def html(blocks: Sequence[Block]) -> str:
     """Return the blocks as one HTML document; the first heading is its title."""
     from jinja2 import Environment
@@ -109,4 +121,4 @@ def html(blocks: Sequence[Block]) -> str:
     source = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
     page = Environment(autoescape=True, keep_trailing_newline=True).from_string(source)
     named = [(type(block).__name__, block) for block in blocks]
-    return page.render(title=title, blocks=named, colours=COLOURS, drawings=STYLE)
+    return page.render(title=title, blocks=named)

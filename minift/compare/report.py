@@ -22,11 +22,12 @@ from minift.compare.page import (
     Paragraph,
     Plots,
     Table,
-    html,
-    markdown,
+    capital,
     text_table,
+    write_page,
 )
 from minift.compare.statistics import (
+    DIFFERENCE_HEADER,
     Difference,
     difference_cells,
     holm,
@@ -42,79 +43,56 @@ from minift.plots import Plot, Strip
 
 @dataclass(frozen=True)
 class Run:
-    """One finished run: a line of runs.jsonl and a row of results.csv.
+    """One finished run: a line of runs.jsonl and a row of results.csv."""
 
-    Args:
-        method, seed, labels: what was run; `labels` counts the training examples.
-        dev, test: headline score on the selection split (None: there is none) and on the
-            reporting split.
-        trainable_parameters: parameters of the tensors that learn.
-        seconds: loading, training, and validation where the method needs it; not the scoring.
-        peak_mb: largest memory of the process (of the GPU, if there is one), PyTorch included.
-        failed: every prediction is the same, or the loss was not finite.
-        epochs, learning_rate, stopped: what happened.
-        selection_examples: labelled examples that the run chose by (0: it chose nothing).
-        constant: the score on the reporting split of the best constant answer.
-        stored_bytes: of what learns, 4 per parameter, which is all that must be kept.
-        peak_exact: False where the system keeps only the peak of all runs so far.
-        wall_seconds: everything, scoring included.
-        threads: of PyTorch.
-        machine: processor, system and versions.
-        note: what went wrong.
-    """
-
+    # method, seed, labels: what was run; `labels` counts the training examples
     method: str
     seed: int
     labels: int
+    # dev, test: headline score on the selection split (None: there is none) and on the reporting
+    # split
     dev: float | None
     test: float
-    trainable_parameters: int
-    seconds: float
+    trainable_parameters: int  # parameters of the tensors that learn
+    seconds: float  # loading, training, and validation where the method needs it; not the scoring
+    # largest memory of the process (of the GPU, if there is one), PyTorch included
     peak_mb: float | None
-    failed: bool
+    failed: bool  # every prediction is the same, or the loss was not finite
+    # epochs, learning_rate, stopped: what happened
     epochs: int
     learning_rate: float
     stopped: str
-    selection_examples: int
-    constant: float
-    stored_bytes: int
-    peak_exact: bool
-    wall_seconds: float
-    threads: int
-    machine: str
-    note: str = ""
+    selection_examples: int  # labelled examples that the run chose by (0: it chose nothing)
+    constant: float  # the score on the reporting split of the best constant answer
+    stored_bytes: int  # of what learns, 4 per parameter, which is all that must be kept
+    peak_exact: bool  # False where the system keeps only the peak of all runs so far
+    wall_seconds: float  # everything, scoring included
+    threads: int  # of PyTorch
+    machine: str  # processor, system and versions
+    note: str = ""  # what went wrong
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Finished runs, and what a reader must know beside them.
+    """Finished runs, and what a reader must know beside them."""
 
-    Args:
-        data, metric, encoder: names.
-        reporting, selection: phrases that say which examples were reported on and chosen by.
-        examples: size of the reporting split.
-        methods: in the order of the tables; differences are to "full", else to the first.
-        notes: about the data and the comparison.
-        command: how to do it again, or "".
-        settings: for each method the columns of the settings table.
-        controls: (method, control) pairs that are compared, too.
-        runs: all finished ones.
-        planned: number of runs asked for.
-    """
-
+    # data, metric, encoder: names
     data: str
     metric: str
     encoder: str
+    # reporting, selection: phrases that say which examples were reported on and chosen by
     reporting: str
     selection: str
-    examples: int
+    examples: int  # size of the reporting split
+    # in the order of the tables; differences are to "full", else to the first
     methods: tuple[str, ...]
-    notes: tuple[str, ...]
-    command: str
+    notes: tuple[str, ...]  # about the data and the comparison
+    command: str  # how to do it again, or ""
+    # for each method the columns of the settings table
     settings: dict[str, dict[str, str]] = field(default_factory=dict)
-    controls: tuple[tuple[str, str], ...] = ()
-    runs: tuple[Run, ...] = ()
-    planned: int = 0
+    controls: tuple[tuple[str, str], ...] = ()  # (method, control) pairs that are compared, too
+    runs: tuple[Run, ...] = ()  # all finished ones
+    planned: int = 0  # number of runs asked for
 
     @property
     def baseline(self) -> str:
@@ -177,10 +155,8 @@ def comparisons(comparison: Comparison) -> list[Against]:
 
 def write(folder: Path, comparison: Comparison) -> None:
     """Write results.csv, report.md and report.html."""
-    blocks = page(comparison)
     atomic_write(folder / "results.csv", csv_text(comparison))
-    atomic_write(folder / "report.md", markdown(blocks))
-    atomic_write(folder / "report.html", html(blocks))
+    write_page(folder, page(comparison))
 
 
 def csv_text(comparison: Comparison) -> str:
@@ -237,13 +213,8 @@ def results_table(comparison: Comparison, labels: int) -> Table:
 
 def differences_table(made: Sequence[Against]) -> Table:
     """Return the table of differences, in points."""
-    header = (
-        *("method", "against", "difference", "95% CI (t)", "95% CI (bootstrap)"),
-        *("p", "p (Holm)", "seeds"),
-    )
-
     rows = [(a.method, a.other, *difference_cells(a.difference, a.holm)) for a in made]
-    return Table(header, tuple(rows))
+    return Table(("method", "against", *DIFFERENCE_HEADER), tuple(rows))
 
 
 def caution(made: Sequence[Against]) -> list[str]:
@@ -362,7 +333,7 @@ def _plots(c: Comparison, labels: int, made: Sequence[Against]) -> list[Plot]:
         failed = tuple(run.failed for run in runs)
         rows.append(Strip(method, dots, failed, mean, None, f"{mean:.1f}"))
         constants += [100 * run.constant for run in runs]
-    caption = f"{_capital(c.metric)} in points: each dot is a seed, the bar is the mean"
+    caption = f"{capital(c.metric)} in points: each dot is a seed, the bar is the mean"
     caption += ", × a failed run." if any(any(strip.crossed) for strip in rows) else "."
     plots = [Plot(caption, tuple(rows), summary(constants).mean, "a constant answer")]
     rows = []
@@ -416,7 +387,3 @@ def _labels(count: int) -> str:
 
 def _size(count: int) -> str:
     return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

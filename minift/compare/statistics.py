@@ -47,21 +47,13 @@ def summary(values: Sequence[float]) -> Summary:
 
 @dataclass(frozen=True)
 class Difference:
-    """Scores of one method minus those of another, seed by seed.
+    """Scores of one method minus those of another, seed by seed."""
 
-    Args:
-        differences: one per seed, in the units of the scores.
-        mean: their mean; nan if there is none.
-        t: the paired t interval, or None (see the module's docstring).
-        bootstrap: the percentile bootstrap interval, or None.
-        p: two-sided p-value of the paired t test, or None.
-    """
-
-    differences: tuple[float, ...]
-    mean: float
-    t: Interval | None = None
-    bootstrap: Interval | None = None
-    p: float | None = None
+    differences: tuple[float, ...]  # one per seed, in the units of the scores
+    mean: float  # their mean; nan if there is none
+    t: Interval | None = None  # the paired t interval, or None (see the module's docstring)
+    bootstrap: Interval | None = None  # the percentile bootstrap interval, or None
+    p: float | None = None  # two-sided p-value of the paired t test, or None
 
     @property
     def interval(self) -> Interval | None:
@@ -196,8 +188,13 @@ def listed(items: Sequence[str]) -> str:
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 
+DIFFERENCE_HEADER = (
+    "difference", "95% CI (t)", "95% CI (bootstrap)", "p", "p (Holm)", "seeds",
+)  # fmt: skip
+
+
 def difference_cells(d: Difference, holm: float | None) -> tuple[str, ...]:
-    """Return the cells of a table: mean, both intervals, p, p after Holm's correction, seeds."""
+    """Return the cells of a table below `DIFFERENCE_HEADER`; `holm` is the corrected p."""
     intervals = [f"{signed(i[0])} to {signed(i[1])}" if i else "" for i in (d.t, d.bootstrap)]
     ps = ["" if p is None else f"{p:.3f}" if p >= 0.0005 else "<0.001" for p in (d.p, holm)]
     mean = signed(d.mean) if d.differences else ""

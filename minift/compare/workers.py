@@ -57,29 +57,17 @@ GRID = (1.0, 1 / 3, 3.0)  # factors on a method's rate; of equal scores the firs
 
 @dataclass(frozen=True)
 class Plan:
-    """What all runs of a comparison share.
+    """What all runs of a comparison share."""
 
-    Args:
-        data: its `dev` is the selection split, its `test` the reporting split.
-        encoder: folder of the checkpoint.
-        settings: of each method.
-        choosing: methods that choose something by the selection split.
-        trained: parameters that learn, for each method.
-        selection: how many of its examples a run may see; None for all.
-        grid: try each method at several rates and choose by the selection split.
-        device: where to train.
-        weights: folder for the weights, or None.
-    """
-
-    data: Dataset
-    encoder: Path
-    settings: dict[str, Settings]
-    choosing: frozenset[str]
-    trained: dict[str, int]
-    selection: int | None = None
-    grid: bool = False
-    device: str = "cpu"
-    weights: Path | None = None
+    data: Dataset  # its `dev` is the selection split, its `test` the reporting split
+    encoder: Path  # folder of the checkpoint
+    settings: dict[str, Settings]  # of each method
+    choosing: frozenset[str]  # methods that choose something by the selection split
+    trained: dict[str, int]  # parameters that learn, for each method
+    selection: int | None = None  # how many of its examples a run may see; None for all
+    grid: bool = False  # try each method at several rates and choose by the selection split
+    device: str = "cpu"  # where to train
+    weights: Path | None = None  # folder for the weights, or None
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,13 @@ def _as(kind: type[T], example: Example) -> T:
     raise MiniftError(f"example {example.id} is {got}; expected {expected}: check the task")
 
 
+def texts_of(example: Example) -> tuple[str, ...]:
+    """Return what a person is shown: the text, or both of a pair, or the words with blanks."""
+    if isinstance(example, TaggedExample):
+        return (" ".join(example.words),)
+    return (example.text,) if example.text_b is None else (example.text, example.text_b)
+
+
 def has_pairs(dataset: Dataset) -> bool:
     """Return whether any text of a data set comes with a second one."""
     examples = (*dataset.train, *dataset.dev, *dataset.test)

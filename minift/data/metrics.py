@@ -20,7 +20,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from numbers import Number
 from types import NoneType
-from typing import Literal
 
 import numpy as np
 
@@ -59,30 +58,17 @@ def confusion(gold: Labels, predicted: Labels, labels: Labels) -> np.ndarray:
     return counts.reshape(len(labels), len(labels))
 
 
-def f1(
-    gold: Labels,
-    predicted: Labels,
-    average: Literal["macro", "weighted"] = "macro",
-    positive: Label | None = None,
-    labels: Labels | None = None,
-) -> float:
-    """Return F1 = 2 TP / (2 TP + FP + FN), of one class or averaged over classes.
+def f1(gold: Labels, predicted: Labels, positive: Label | None = None) -> float:
+    """Return F1 = 2 TP / (2 TP + FP + FN), of one class or the mean over those that occur (macro).
 
     Args:
-        average: "macro" is the mean over classes, "weighted" weighs each class by how often
-            it occurs in gold.
-        positive: the F1 of this class alone, whatever `average`.
-        labels: classes to average over; default: those in gold or predictions.
+        positive: the F1 of this class alone.
     """
-    require_known("average", average, ("macro", "weighted"))
     gold, predicted = _paired(gold, predicted)
     true, guessed = Counter(gold), Counter(predicted)
-    classes = sorted(true | guessed) if labels is None else _listed(labels)
-    classes = classes if positive is None else [positive]
+    classes = sorted(true | guessed) if positive is None else [positive]
     hits = Counter(a for a, b in zip(gold, predicted) if a == b)
-    scores = [2 * hits[c] / max(true[c] + guessed[c], 1) for c in classes]
-    weights = [true[c] if average == "weighted" else 1 for c in classes]
-    return sum(w * score for w, score in zip(weights, scores)) / max(sum(weights), 1)
+    return sum(2 * hits[c] / max(true[c] + guessed[c], 1) for c in classes) / len(classes)
 
 
 def matthews(gold: Labels, predicted: Labels) -> float:

@@ -25,8 +25,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from minift.data.examples import Dataset, Example, Task, TextExample
-from minift.data.files.lines import Problems, refuse, stream_text
+from minift.data.examples import Dataset, Example, Task, TextExample, texts_of
+from minift.data.files.lines import Problems, raw_lines, refuse, stream_text
 from minift.data.files.readers import label_order, overlap_notes, read_dataset, read_examples
 from minift.data.files.tables import csv_cells
 from minift.errors import MiniftError, require_known
@@ -147,7 +147,7 @@ def _ag_news(path: Path) -> Examples:
     """Read `"1","title","description"` rows without a header; title and description are joined."""
     problems: Problems = []
     examples = []
-    for line, cells in csv_cells(path, problems):
+    for line, cells in csv_cells(raw_lines(path), problems):
         if len(cells) != 3 or cells[0] not in ("1", "2", "3", "4"):
             expected = "a class 1 to 4, a title and a description"
             problems.append((line, f"expected {expected}, got {cells!r:.40}"))
@@ -185,8 +185,7 @@ def _by_position(examples: Examples, *limits: float) -> list[Examples]:
     """Cut at `limits` of a number uniform in [0, 1) that depends on the text and nothing else."""
     sides: list[list[Example]] = [[] for _ in (0, *limits)]
     for example in examples:
-        text = example.text if isinstance(example, TextExample) else " ".join(example.words)
-        position = int(digest(text)[:16], 16) / 2**64
+        position = int(digest(texts_of(example)[0])[:16], 16) / 2**64
         sides[sum(position >= limit for limit in limits)].append(example)
     return [tuple(side) for side in sides]
 

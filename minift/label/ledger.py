@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -178,11 +178,12 @@ def replay(ids: Iterable[str], labels: Sequence[str], events: Iterable[dict[str,
     return state
 
 
+@dataclass
 class Ledger:
     """An open ledger: its state, and what can happen to it. Get one from `open_ledger`."""
 
-    def __init__(self, journal: Journal, state: State, now: Callable[[], datetime]):
-        self.journal, self.state, self.now = journal, state, now
+    journal: Journal
+    state: State
 
     def query(
         self, ids: Sequence[str], scores: Sequence[float], strategy: str, seed: int, round: int
@@ -211,24 +212,20 @@ class Ledger:
 
     def _record(self, event: dict[str, Any]) -> None:
         self.state.check(event)
-        event["time"] = self.now().isoformat(timespec="seconds")
+        event["time"] = now().isoformat(timespec="seconds")
         self.state.apply(self.journal.append(event))
 
 
-def _utc_now() -> datetime:
+def now() -> datetime:
+    """Return the time, in UTC."""
     return datetime.now(timezone.utc)
 
 
 @contextlib.contextmanager
-def open_ledger(
-    path: str | Path,
-    ids: Iterable[str],
-    labels: Sequence[str],
-    now: Callable[[], datetime] = _utc_now,
-) -> Iterator[Ledger]:
+def open_ledger(path: str | Path, ids: Iterable[str], labels: Sequence[str]) -> Iterator[Ledger]:
     """Open the ledger of a pool, for this process alone; begin one if there is none.
 
-    The `ids` of the texts are all different, in an order that does not change; `now` is the clock.
+    The `ids` of the texts are all different, in an order that does not change.
 
     Raises:
         MiniftError: if the ledger is in use, damaged, or belongs to another pool.
@@ -253,4 +250,4 @@ def open_ledger(
             state = replay(ids, labels, journal.events)
         except MiniftError as error:
             raise MiniftError(f"{path}: {error}") from error
-        yield Ledger(journal, state, now)
+        yield Ledger(journal, state)

@@ -12,28 +12,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from minift.data.examples import Example, TaggedExample, Task
+from minift.data.examples import Example, TaggedExample, Task, texts_of
+from minift.data.files.lines import Problems
 from minift.data.files.texts import Numbered, Texts, read_texts
 from minift.data.words import split_words
-
-
-@dataclass(frozen=True)
-class Pool:
-    """Texts nobody has labelled, cut into words for tagging; iterate as often as you like."""
-
-    texts: Texts
-    task: Task
-
-    def __iter__(self) -> Iterator[Example]:
-        return (example for _, example in self.rows() if example is not None)
-
-    def rows(self) -> Iterator[Numbered]:
-        """Yield (line, text) of every row, None where a model would see no text."""
-        return ((line, example and _cut(example, self.task)) for line, example in self.texts.rows())
 
 
 def open_pool(
@@ -42,14 +28,18 @@ def open_pool(
     format: str | None = None,
     text: str | None = None,
     text_b: str | None = None,
-) -> Pool:
+) -> Texts:
     """Check a file of texts and return what is in it, one text in memory at a time.
 
     It is as for `read_texts`; for tagging, texts are cut into words by `split_words`. One error
-    names all the faults of the file; an empty text is not a fault.
+    names all the faults of the file; a text in which a model would see nothing is a blank one.
     """
     texts = read_texts(path, task=task, format=format, text=text, text_b=text_b, allow_blank=True)
-    return Pool(texts, task)
+
+    def read(problems: Problems) -> Iterator[Numbered]:
+        return ((line, text and _cut(text, task)) for line, text in texts.read(problems))
+
+    return replace(texts, read=read)
 
 
 def _cut(example: Example, task: Task) -> Example | None:
@@ -85,10 +75,3 @@ def distinct(found: list[Numbered]) -> tuple[list[tuple[int, Example]], list[dic
         alike.add(rough)
         kept.append((line, example))
     return kept, left_out, near
-
-
-def texts_of(example: Example) -> tuple[str, ...]:
-    """Return what a person is shown: the text, or both of a pair, or the words with blanks."""
-    if isinstance(example, TaggedExample):
-        return (" ".join(example.words),)
-    return (example.text,) if example.text_b is None else (example.text, example.text_b)

@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from minift.active.loop import Learner, fixed_steps, require_no_split
+from minift.active.loop import Learner, require_no_split
 from minift.data.examples import Dataset, Example, TaggedExample, Task, TextExample
 from minift.data.files.lines import refuse
 from minift.data.files.readers import repeated_ids
@@ -43,7 +43,7 @@ from minift.label.pool import distinct, open_pool
 from minift.methods.recipes import recipe
 from minift.runs.folder import load_run
 from minift.runs.tuned import FineTuned, Head, build, head_of
-from minift.training.loop import Precision, Seeds, Settings, select
+from minift.training.loop import Precision, Recipe, Seeds, Settings, select
 from minift.version import __version__
 
 
@@ -127,26 +127,21 @@ def start(
     out: str | Path,
     *,
     task: Task = "classification",
-    method: str = "full",
+    method: Recipe | None = None,
     head: Head | None = None,
     seed: int = 0,
-    steps: int | None = None,
-    learning_rate: float | None = None,
     format: str | None = None,
     text: str | None = None,
     text_b: str | None = None,
-    precision: Precision = "float32",
 ) -> Started:
     """Begin a project; the folder is there whole, or not at all.
 
     Args:
         pool: a file of texts, as for `open_pool`; its labels are ignored.
         labels: classes; for tagging, types of entities.
-        encoder, method, head: what each round's model is made of.
+        encoder, method, head: what each round's model is made of; method None is "full".
         out: folder that does not exist yet.
         seed: of every random stream.
-        steps: of each training, see `fixed_steps`; None takes the method's epochs.
-        learning_rate, precision: of each training; None takes `recipe`'s rate.
         task, format, text, text_b: see `open_pool`.
 
     Raises:
@@ -167,19 +162,16 @@ def start(
     kept, left_out, near = distinct(found)
     if not kept:
         raise MiniftError(f"{pool}: there is no text in it")
-    made = recipe(method, encoder)
-    require_no_split(made)
-    settings = replace(fixed_steps(made.settings, steps), precision=precision)
-    if learning_rate is not None:
-        settings = replace(settings, learning_rate=learning_rate)
+    method = method or recipe("full", encoder)
+    require_no_split(method)
     if (Path(encoder) / "config.json").is_file():
         encoder = Path(encoder).resolve()  # the project may be used from another folder
     texts, ids = _json_lines(starmap(_pool_row, kept)), tuple(example.id for _, example in kept)
     head = head or head_of(encoder, task)
-    made_of = (str(encoder), method, head, settings, seed, digest(texts)[:16])
+    made_of = (str(encoder), method.name, head, method.settings, seed, digest(texts)[:16])
     project = Project(out, task, labels, *made_of, ids)
     dataset = project.learner("cpu").dataset
-    select(build(dataset, encoder, Seeds.all(seed), head=head).model, made.trainable)
+    select(build(dataset, encoder, Seeds.all(seed), head=head).model, method.trainable)
     facts = {k: v for k, v in asdict(project).items() if k not in ("folder", "ids")}
     facts = {"minift_version": __version__, **facts, "texts": len(ids)}
     with atomic_folder(out) as new:
@@ -189,7 +181,7 @@ def start(
         with open_ledger(new / "ledger.jsonl", ids, labels):
             pass
         (new / "project.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    return Started(project, tuple(_start_notes(source.texts.has_labels, left_out, near, out)))
+    return Started(project, tuple(_start_notes(source.has_labels, left_out, near, out)))
 
 
 def _json_lines(rows: Iterable[dict[str, Any]]) -> bytes:

@@ -29,7 +29,14 @@ from minift.active.acquisition import batch_bald, select
 from minift.active.loop import WATCHED, Asking, Choice, choose, seed_of, take_look
 from minift.active.streaming import mc_stream
 from minift.checkpoints.weights import save_pretrained
-from minift.data.examples import Example, TaggedExample, TextExample, gold_classes, gold_tags
+from minift.data.examples import (
+    Example,
+    TaggedExample,
+    TextExample,
+    gold_classes,
+    gold_tags,
+    texts_of,
+)
 from minift.data.tags import to_iob2
 from minift.errors import MiniftError, require
 from minift.files import atomic_folder, atomic_write, digest
@@ -37,7 +44,6 @@ from minift.label.formats.exchange import FORMATS, written
 from minift.label.formats.labelstudio import labelling_config
 from minift.label.formats.rows import Question
 from minift.label.ledger import State, open_ledger
-from minift.label.pool import texts_of
 from minift.label.project import Project, command, last_model, load_project, read_state
 from minift.label.score_files import read_scores, score_file
 from minift.runs.folder import load_run

@@ -155,7 +155,7 @@ def score(
         tuned = load_run(folder, device, precision)
     require_same_weights(tuned.model)
     pool = open_pool(file, tuned.task, format, text, text_b)
-    if pool.texts.total is None:
+    if pool.total is None:
         raise MiniftError(f"{file}: it can be read only once; save the texts in a file first")
     key: dict[str, Any] = {"model": weights_digest(tuned.model), "strategy": asking.strategy}
     key |= {"precision": precision_of(tuned.model), "texts": file_digest(file)[:12]}

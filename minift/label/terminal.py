@@ -24,11 +24,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
-from minift.data.examples import Example, TaggedExample
+from minift.data.examples import Example, TaggedExample, texts_of
 from minift.data.tags import entity_tags, spans_conlleval
 from minift.errors import MiniftError, nearest
 from minift.label.ledger import Label, Ledger, open_ledger
-from minift.label.pool import texts_of
 from minift.label.project import Project, command, last_model, load_project
 from minift.label.rounds import guesses
 

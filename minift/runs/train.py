@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,13 @@ from tqdm import tqdm
 
 from minift.checkpoints.hub import resolve
 from minift.checkpoints.weights import save_pretrained, weights_digest
-from minift.data.entity_report import side_by_side
+from minift.data.entities import side_by_side
 from minift.data.examples import Dataset, Example, gold_classes, gold_tags, is_labelled
 from minift.data.metrics import accuracy, collapsed, headline, majority_baseline
 from minift.errors import MiniftError
 from minift.files import atomic_write, digest
 from minift.journal import append_log
+from minift.runs.evaluate import Evaluation
 from minift.runs.fit import Fitted, fit
 from minift.runs.folder import open_run
 from minift.runs.processes import rank, require_same, world_size
@@ -179,10 +180,38 @@ def _told(
             yield record
 
 
+def score_splits(
+    evaluate: Callable[[Sequence[Example], bool], Evaluation], dataset: Dataset, progress: bool
+) -> tuple[dict[str, Any], list[str]]:
+    """Return what result.json says of dev and test, and a note for each split that collapsed."""
+    result: dict[str, Any] = {}
+    notes = []
+    for split in ("dev", "test"):
+        found = getattr(dataset, split)
+        result[split] = result[f"{split}_scores"] = None
+        if not is_labelled(found):
+            continue
+        scored = evaluate(found, progress)
+        result[split] = headline(dataset.metric, scored.scores)
+        result[f"{split}_scores"] = scored.scores
+        if dataset.task == "tagging":
+            result[f"{split}_entities"] = side_by_side(gold_tags(found), scored.predicted)
+        if dataset.task == "classification":
+            gold = gold_classes(found)
+            guess = majority_baseline(gold_classes(dataset.train), gold, dataset.labels)
+            result[f"{split}_majority"] = accuracy(gold, guess)
+            if only := collapsed(scored.predicted, gold):
+                notes.append(
+                    f'collapsed: every {split} example is predicted "{only}"; '
+                    "try another seed, a smaller learning rate or more labels"
+                )
+    return result, notes
+
+
 def _result(
     fitted: Fitted,
     dataset: Dataset,
-    examples: Sequence[Example],
+    examples: tuple[Example, ...],
     method: Recipe,
     seeds: Seeds,
     progress: bool,
@@ -198,27 +227,8 @@ def _result(
         "trainable_parameters": learned,
         "metric": dataset.metric,
     }
-    notes = []
-    for split in ("dev", "test"):
-        found = getattr(dataset, split)
-        result[split] = result[f"{split}_scores"] = None
-        if not is_labelled(found):
-            continue
-        scored = tuned.evaluate(found, progress)
-        result[split] = headline(dataset.metric, scored.scores)
-        result[f"{split}_scores"] = scored.scores
-        if dataset.task == "tagging":
-            result[f"{split}_entities"] = side_by_side(gold_tags(found), scored.predicted)
-        if dataset.task == "classification":
-            gold = gold_classes(found)
-            guess = majority_baseline(gold_classes(examples), gold, dataset.labels)
-            result[f"{split}_majority"] = accuracy(gold, guess)
-            if only := collapsed(scored.predicted, gold):
-                notes.append(
-                    f'collapsed: every {split} example is predicted "{only}"; '
-                    "try another seed, a smaller learning rate or more labels"
-                )
-    result["collapsed"] = bool(notes)
+    scores, notes = score_splits(tuned.evaluate, replace(dataset, train=examples), progress)
+    result |= {**scores, "collapsed": bool(notes)}
     kept = "best" if method.settings.keep == "best" and history.best_epoch else "last"
     if tuned.kept_head:
         notes.append("the head that came with the encoder was kept; --new-head draws a new one")

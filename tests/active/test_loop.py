@@ -31,7 +31,6 @@ from minift.active.loop import (
     class_counts,
     fixed_steps,
     imbalance,
-    initial_set,
 )
 from minift.active.streaming import mc_predict, mc_stream
 from minift.bert.config import BertConfig
@@ -163,17 +162,6 @@ def test_freezing_three_layers_of_base_freezes_three_times_7087872(layers):
     # The embeddings go with the layers above them, and only with those next to the input.
     others = {name.split(".")[1] for name in frozen if name not in of_layers}
     assert others == ({"embeddings"} if layers > 0 else set())
-
-
-# --- the first set -------------------------------------------------------------------------
-
-
-def test_the_first_set_is_nested_by_seed_and_known_by_id():
-    pool = reviews(200).train
-    small, large = initial_set(pool, 10, seed=3), initial_set(pool, 30, seed=3)
-    assert large[:10] == small and len(set(large)) == 30
-    assert set(small) <= {e.id for e in pool}
-    assert initial_set(pool, 10, seed=4) != small
 
 
 def test_entities_are_counted_by_type_for_sentences():

@@ -27,12 +27,13 @@ from pathlib import Path
 import pytest
 
 from minift.active import loop
-from minift.active.loop import Learner, class_counts, imbalance, initial_set
+from minift.active.loop import Learner, class_counts, imbalance
 from minift.active.simulate import Plan, simulate
 from minift.checkpoints.weights import load_tokenizer
 from minift.errors import MiniftError
 from minift.journal import encode, parse
 from minift.methods.recipes import recipe
+from minift.runs.train import subset
 from minift.training.loop import Settings
 from tests.tiny import checkpoint, news, reviews, similarity, tokens_seen
 
@@ -71,7 +72,7 @@ def test_the_protocol_of_the_paper_gives_10_to_910_labels_and_asks_no_text_twice
     for strategy in plan.strategies:
         mine = [r for r in records if r["strategy"] == strategy]
         assert [r["labelled"] for r in mine] == [10 + 100 * i for i in range(10)]
-        labelled = list(initial_set(data.train, 10, 0))
+        labelled = [e.id for e in subset(data.train, 10, 0)]
         for record in mine:
             pool = whole - set(labelled)
             assert len(labelled) == len(set(labelled)) == record["labelled"]
@@ -111,7 +112,7 @@ def test_what_a_round_says_of_itself_is_true(unbroken):
     by_id = {e.id: e for e in data.train}
     for strategy in SMALL.strategies:
         for seed in SMALL.seeds:
-            ids = initial_set(data.train, 4, seed)
+            ids = [e.id for e in subset(data.train, 4, seed)]
             for r in (r for r in records if (r["strategy"], r["seed"]) == (strategy, seed)):
                 examples = [by_id[id] for id in ids]
                 counts = class_counts(examples, data.labels)
@@ -243,7 +244,7 @@ def test_sentences_can_be_simulated(encoder, tmp_path):
     plan = Plan(("random", "bald"), (0,), 1, query=5, initial=3, passes=2, steps=2)
     records = run(encoder, tmp_path, plan, news())
     for first, second in zip(records[::2], records[1::2], strict=True):  # random, bald
-        assert len({*initial_set(news().train, 3, 0), *first["query"]}) == 8
+        assert len({*(e.id for e in subset(news().train, 3, 0)), *first["query"]}) == 8
         assert (first["labelled"], second["labelled"], second["query"]) == (3, 8, [])
         assert 0 <= first["test"] <= 1
 

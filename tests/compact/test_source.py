@@ -12,9 +12,7 @@ import json
 import pytest
 
 from minift.compact.source import (
-    load_source,
     source_of_files,
-    source_of_name,
     training_data,
 )
 from minift.data.files.readers import read_dataset
@@ -72,7 +70,6 @@ def test_a_run_folder_as_it_is_written_today_names_a_set(tmp_path, monkeypatch):
     found = training_data(tmp_path / "run")
     assert found.train == subset(dataset.train, 9, seed=4)
     assert found.test == dataset.test
-    assert load_source(source_of_name("wnut17")) == dataset
 
 
 def test_what_is_gone_changed_or_unknown_is_said(files, tmp_path):

@@ -47,7 +47,7 @@ def test_two_classes_give_scikit_learns_weights_and_accuracy(reviews, count):
     words, model, accuracy = reference(train, reviews.test)
     assert set(own.vocabulary) == set(words.vocabulary_)
     places = [own.vocabulary[word] for word in words.get_feature_names_out()]
-    np.testing.assert_allclose(own.weights[places, 0].numpy(), model.coef_[0], atol=1e-5)
+    np.testing.assert_allclose(own.weights[0, places].numpy(), model.coef_[0], atol=1e-5)
     np.testing.assert_allclose(own.bias.numpy(), model.intercept_, atol=1e-5)
     assert own.accuracy(reviews.test) == accuracy
 

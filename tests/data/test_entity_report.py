@@ -16,8 +16,9 @@ from dataclasses import asdict
 
 import pytest
 
-from minift.data.entities import entity_errors, entity_scores
-from minift.data.entity_report import (
+from minift.data.entities import (
+    entity_errors,
+    entity_scores,
     error_list,
     side_by_side,
     side_by_side_text,

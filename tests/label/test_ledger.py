@@ -35,12 +35,14 @@ def no_sync(monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
-def frozen():
-    return datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
+@pytest.fixture(autouse=True)
+def frozen(monkeypatch):
+    time = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
+    monkeypatch.setattr("minift.label.ledger.now", lambda: time)
 
 
 def opened(path):
-    return open_ledger(path, IDS, LABELS, now=frozen)
+    return open_ledger(path, IDS, LABELS)
 
 
 def places(state):

@@ -26,6 +26,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from minift.active import streaming
-from minift.active.loop import Asking, Learner, choose
+from minift.active.loop import Asking, Learner, choose, fixed_steps
 from minift.data.examples import TaggedExample
 from minift.errors import MiniftError
 from minift.label import rounds, score_files
@@ -45,6 +46,7 @@ from minift.label.rounds import ask, train
 from minift.label.score_files import read_scores, score
 from minift.label.status import status
 from minift.label.terminal import label
+from minift.methods.recipes import recipe
 from minift.runs.folder import load_run
 from minift.runs.predict import predict
 from minift.training.loop import Settings
@@ -67,8 +69,11 @@ def world(tmp_path_factory):
 
 
 def begin(world, out, pool="pool.txt", labels=("negative", "positive"), **options):
-    options = {"steps": 6, "learning_rate": 1e-3, **options}
-    return start(world / pool, labels, world / "encoder", out, **options)
+    method = recipe(options.pop("method", "full"), world / "encoder")
+    settings = fixed_steps(method.settings, options.pop("steps", 6))
+    settings = replace(settings, learning_rate=options.pop("learning_rate", 1e-3))
+    method = replace(method, settings=settings)
+    return start(world / pool, labels, world / "encoder", out, method=method, **options)
 
 
 @pytest.fixture
@@ -131,7 +136,7 @@ def test_every_line_is_in_the_pool_or_named_with_the_reason(lines):
     numbers = [line for line, _ in kept] + [row["line"] for row in left_out]
     assert sorted(numbers) == list(range(1, len(lines) + 1))
     assert [(e.id, e.text) for _, e in found if e is not None] == streamed
-    assert not pool.texts.has_labels
+    assert not pool.has_labels
     for line, example in kept:
         assert example.id == str(line) and example.text == lines[line - 1]
     keys = [" ".join(example.text.split()) for _, example in kept]

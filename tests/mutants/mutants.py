@@ -639,9 +639,9 @@ SCORES = (
     _in(
         "minift/data/metrics.py",
         (
-            "macro and weighted F1 swapped",
-            '[true[c] if average == "weighted" else 1 for c in classes]',
-            '[true[c] if average == "macro" else 1 for c in classes]',
+            "F1 weighs each class by how often it occurs",
+            "sum(2 * hits[c] / max(true[c] + guessed[c], 1) for c in classes) / len(classes)",
+            "sum(true[c] * 2 * hits[c] / (true[c] + guessed[c]) for c in classes) / len(gold)",
             BY_HAND,
             "rare classes stop counting in the score made for them",
         ),
@@ -885,7 +885,7 @@ EXCHANGED = (
         "minift/label/formats/spans.py",
         (
             "an emoji counts one where the browser counts two",
-            "(2 if ord(character) > 0xFFFF else 1)",
+            "2 if ord(c) > 0xFFFF else 1",
             "1",
             SPANS + "test_borders_and_utf16_places_are_those_of_the_joined_text",
             "every entity after an emoji is moved",
@@ -1010,7 +1010,7 @@ TAGGING = (
         "minift/training/batches.py",
     )
     + _in(
-        "minift/data/entity_report.py",
+        "minift/data/entities.py",
         (
             "both columns are the same convention",
             "asdict(entity_scores(gold, predicted, mode))",
@@ -1272,7 +1272,7 @@ CURVES = [
         ),
         (
             "a duplicate is on both sides",
-            "groups[text].append(index)",
+            "groups[texts_of(example)].append(index)",
             "groups[(index,)].append(index)",
             FORECAST_TESTS
             + "test_no_text_is_trained_on_in_the_fold_that_it_scores_and_draws_are_nested",
@@ -2129,11 +2129,11 @@ RATED = [
         ),
     ),
     *_in(
-        "minift/label/project.py",
+        "minift/cli/options.py",
         (
             "a project does not ask its encoder for the rate",
-            "recipe(method, encoder)",
-            "recipe(method)",
+            "recipe(arguments.method, arguments.encoder)",
+            "recipe(arguments.method)",
             OF_TINY + "0.0003]",
             "each round of a project that costs people's time trains a model that learns little",
         ),

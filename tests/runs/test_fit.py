@@ -23,7 +23,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from minift.active import simulate as simulation
 from minift.active.loop import Learner, fixed_steps
 from minift.active.simulate import Plan, simulate
 from minift.bert.heads import SequenceClassifier
@@ -116,7 +115,6 @@ def by_simulation(name: str, encoder: Path, scratch: Path, data=DATA) -> Weights
     plan = Plan(("random",), (SEED,), rounds=0, initial=len(data.train), steps=STEPS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Learner, "fit", watched)
-        patch.setattr(simulation, "initial_set", lambda pool, *_: [e.id for e in pool])  # in order
         simulate(Learner(data, encoder, recipe(name)), plan, scratch / "simulation")
     (tuned,) = found
     return weights(tuned.model)
@@ -125,7 +123,9 @@ def by_simulation(name: str, encoder: Path, scratch: Path, data=DATA) -> Weights
 def by_project(name: str, encoder: Path, scratch: Path, data=DATA) -> Weights:
     pool, out = scratch / "pool.txt", scratch / "project"
     pool.write_text("\n".join(e.text for e in data.train) + "\n", encoding="utf-8")
-    start(pool, data.labels, encoder, out, method=name, seed=SEED, steps=STEPS)
+    method = recipe(name, encoder)
+    method = replace(method, settings=fixed_steps(method.settings, STEPS))
+    start(pool, data.labels, encoder, out, method=method, seed=SEED)
     project = load_project(out)
     with open_ledger(project.ledger, project.ids, project.labels) as ledger:
         ledger.query(project.ids, [0.0] * len(project.ids), "random", 0, 1)

@@ -31,8 +31,13 @@ import torch
 import minift
 from minift import Seeds
 from minift.checkpoints.weights import random_model
-from minift.data.entities import entity_errors, entity_scores
-from minift.data.entity_report import error_list, side_by_side, side_by_side_text
+from minift.data.entities import (
+    entity_errors,
+    entity_scores,
+    error_list,
+    side_by_side,
+    side_by_side_text,
+)
 from minift.data.tags import spans_conlleval, spans_strict
 from minift.runs.train import subset
 
@@ -463,7 +468,7 @@ measured(misc=misc.predicted if misc else 0, micro=report.micro.f1, macro=report
 # So, back to "an F1 of 80". Ask: of whole entities, or of words? Micro or macro? Which reading of a
 # stray I-? How many seeds, and what spread? And then ask to see the errors.
 # `minift train --data news --encoder tiny --learning-rate 1e-3` prints both readings; `write_errors`
-# of `minift.data.entity_report` writes the list.
+# of `minift.data.entities` writes the list.
 #
 # ## Limits
 #

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 from minift.cli import options
-from minift.cli.active.asking import PROJECT, add_asking, asking
 from minift.errors import MiniftError
 
 HOW = {
@@ -23,7 +22,7 @@ def add(commands: options.Commands) -> None:
     help = "choose the next texts and write them to a file"
     parser = options.command(commands, "next", run_next, help)
     add = parser.add_argument
-    add("project", type=Path, help=PROJECT)
+    add("project", type=Path, help=options.PROJECT)
     add("-n", type=int, default=20, metavar="N", help="how many texts to choose")
     help = "csv, labelstudio, doccano, argilla or conll (default: csv; for tagging conll)"
     add("--format", help=help)
@@ -33,12 +32,12 @@ def add(commands: options.Commands) -> None:
     waiting.add_argument("--more", action="store_true", help="choose N more although some wait")
     help = "train a model also for --strategy random, for its guesses and for advice on stopping"
     add("--guesses", action="store_true", help=help)
-    add_asking(parser)
+    options.add_asking(parser)
 
     help = "put the answers of a file on record"
     parser = options.command(commands, "import", run_import, help)
     add = parser.add_argument
-    add("project", type=Path, help=PROJECT)
+    add("project", type=Path, help=options.PROJECT)
     add("file", type=Path, help="a batch file, filled in, or what a labelling tool exported")
     add("--format", help="format, where suffix and content do not tell")
     help = "take also answers that this person has given before and corrected since"
@@ -48,12 +47,12 @@ def add(commands: options.Commands) -> None:
     help = "label in the terminal, one key per text"
     parser = options.command(commands, "label", run_label, help)
     add = parser.add_argument
-    add("project", type=Path, help=PROJECT)
+    add("project", type=Path, help=options.PROJECT)
     _add_person(parser)
     add("-n", type=int, metavar="N", help="choose N texts first, if none waits")
     help = "show the model's guess; off by default, because people tend to follow it"
     add("--show-guess", action="store_true", help=help)
-    add_asking(parser)
+    options.add_asking(parser)
 
 
 def _add_person(parser: options.Parser) -> None:
@@ -77,7 +76,7 @@ def run_next(arguments: options.Arguments) -> None:
     asked = ask(
         arguments.project,
         arguments.n,
-        asking(arguments),
+        options.asking(arguments),
         format=arguments.format,
         again=arguments.again,
         more=arguments.more,
@@ -131,8 +130,8 @@ def run_label(arguments: options.Arguments) -> None:
     folder, count = arguments.project, arguments.n
     state, _, _ = read_state(load_project(folder))
     if not state.waiting and count is not None:
-        device = options.device(arguments)
-        asked = ask(folder, count, asking(arguments), write=False, device=device, progress=True)
+        how, device = options.asking(arguments), options.device(arguments)
+        asked = ask(folder, count, how, write=False, device=device, progress=True)
         for note in asked.notes:
             print(f"note: {note}")
     tally = label(folder, _person(arguments), arguments.show_guess)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
 from minift.cli import options
-from minift.cli.active.asking import POOL, PROJECT, STEPS
 from minift.speed.precision import require_precision
 
 if TYPE_CHECKING:
@@ -20,21 +20,21 @@ def add(commands: options.Commands) -> None:
     help = "begin a project from unlabelled texts"
     parser = options.command(commands, "start", run_start, help)
     add = parser.add_argument
-    add("--pool", type=Path, required=True, metavar="FILE", help=POOL)
+    add("--pool", type=Path, required=True, metavar="FILE", help=options.POOL)
     add("--labels", required=True, metavar="A,B", help="names of the classes, or types of entities")
     help = "tagging: texts are cut into words, and --labels are types such as PER,ORG"
     choices = ["classification", "tagging"]
     add("--task", choices=choices, default="classification", help=help)
     add("--out", type=Path, required=True, metavar="FOLDER", help="the new project")
     options.add_model(parser)
-    add("--steps", type=int, metavar="N", help=STEPS)
+    add("--steps", type=int, metavar="N", help=options.STEPS)
     add("--seed", type=int, default=0, help=options.SEED)
     options.add_reading(parser, "format", "text", "text_b")
 
     help = "how many labels, how balanced, and whether to stop"
     parser = options.command(commands, "status", run_status, help)
     add = parser.add_argument
-    add("project", type=Path, help=PROJECT)
+    add("project", type=Path, help=options.PROJECT)
     help = "say what 100 more labels may bring (trains 16 models)"
     add("--forecast", action="store_true", help=help)
     add("--budget", type=int, metavar="N", help="number of labels that you can afford in all")
@@ -42,29 +42,29 @@ def add(commands: options.Commands) -> None:
 
     help = "train on all labels, into a run folder"
     parser = options.command(commands, "train", run_train, help)
-    parser.add_argument("project", type=Path, help=PROJECT)
-    help = "run folder (default: a new one in PROJECT/runs)"
+    parser.add_argument("project", type=Path, help=options.PROJECT)
+    help = "run folder (default: a new one in options.PROJECT/runs)"
     parser.add_argument("--out", type=Path, metavar="RUN", help=help)
     options.add_device(parser, learns=True)
 
 
 def run_start(arguments: options.Arguments) -> None:
     """Make the project."""
+    from minift.active.loop import fixed_steps
     from minift.label.project import start
 
     here = "cuda" if torch.cuda.is_available() else "cpu"
     require_precision(arguments.precision, torch.device(here))
+    method = options.method(arguments)
+    settings = fixed_steps(method.settings, arguments.steps)
     started = start(
         arguments.pool,
         arguments.labels.split(","),
         arguments.encoder,
         arguments.out,
-        method=arguments.method,
+        method=replace(method, settings=settings),
         head=arguments.head,
         seed=arguments.seed,
-        steps=arguments.steps,
-        learning_rate=arguments.learning_rate,
-        precision=arguments.precision,
         **options.reading(arguments),
     )
     project = started.project

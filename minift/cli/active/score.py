@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from minift.cli import options
-from minift.cli.active.asking import POOL, add_asking, asking
 
 
 def add(commands: options.Commands) -> None:
@@ -14,11 +13,11 @@ def add(commands: options.Commands) -> None:
     parser = options.command(commands, "score", run, help, ranks=True)
     add = parser.add_argument
     add("model", type=Path, help="a project, or a run folder")
-    add("file", type=Path, help=POOL)
+    add("file", type=Path, help=options.POOL)
     help = "the scores, as JSONL; an unfinished file is resumed"
     add("--out", type=Path, required=True, metavar="FILE", help=help)
     add("--seed", type=int, default=0, help=options.SEED)
-    add_asking(parser)
+    options.add_asking(parser)
     options.add_precision(parser, learns=False)
     options.add_reading(parser, "format", "text", "text_b")
 
@@ -31,7 +30,7 @@ def run(arguments: options.Arguments) -> None:
         arguments.model,
         arguments.file,
         arguments.out,
-        asking(arguments),
+        options.asking(arguments),
         seed=arguments.seed,
         device=options.device(arguments),
         precision=arguments.precision,

@@ -6,10 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from minift.cli import options
-from minift.cli.active.asking import STEPS, STRATEGIES, add_mc_dropout
 from minift.data.examples import Dataset
 from minift.errors import MiniftError
-from minift.methods.recipes import recipe
 
 
 def add(commands: options.Commands) -> None:
@@ -22,14 +20,14 @@ def add(commands: options.Commands) -> None:
     help = "with --train the test file; with --data the first N test examples (default: all)"
     add("--test", metavar="FILE|N", help=help)
     add("--pool", type=int, metavar="N", help="take the first N training examples (default: all)")
-    add("--strategies", default="random,bald", metavar="A,B", help=f"some of {STRATEGIES}")
+    add("--strategies", default="random,bald", metavar="A,B", help=f"some of {options.STRATEGIES}")
     add("--initial", type=int, default=10, metavar="N", help="texts of the first training")
     add("--rounds", type=int, default=9, metavar="N", help="how often texts are chosen")
     add("--query", type=int, default=100, metavar="N", help="texts that are chosen each time")
     options.add_seeds(parser)
     options.add_model(parser)
-    add("--steps", type=int, metavar="N", help=STEPS)
-    add_mc_dropout(parser)
+    add("--steps", type=int, metavar="N", help=options.STEPS)
+    options.add_mc_dropout(parser)
     help = "folder of the report; an unfinished simulation is resumed there"
     add("--out", type=Path, metavar="FOLDER", help=help)
     options.add_device(parser, learns=True)
@@ -53,14 +51,9 @@ def run(arguments: options.Arguments) -> None:
         steps=arguments.steps,
     )
     dataset = _data(arguments)
-    method = recipe(arguments.method, arguments.encoder)
-    settings = replace(method.settings, precision=arguments.precision)
-    if arguments.learning_rate is not None:
-        settings = replace(settings, learning_rate=arguments.learning_rate)
     out = arguments.out or Path("runs") / f"simulate-{dataset.name}"
-    method = replace(method, settings=settings)
-    head, device = arguments.head, options.device(arguments)
-    learner = Learner(dataset, arguments.encoder, method, head, device)
+    method, device = options.method(arguments), options.device(arguments)
+    learner = Learner(dataset, arguments.encoder, method, arguments.head, device)
     rounds = simulate(learner, plan, out, progress=True)
     print(short_text(rounds))
     print(f"report: {out / 'report.html'} (rounds: simulation.jsonl)")

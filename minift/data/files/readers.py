@@ -27,6 +27,7 @@ from minift.data.examples import (
     gold_classes,
     gold_tags,
     is_labelled,
+    texts_of,
 )
 from minift.data.files.lines import Problems, refuse, stream_text
 from minift.data.files.tables import (
@@ -145,20 +146,14 @@ def overlap_notes(
     train: tuple[Example, ...], dev: tuple[Example, ...] = (), test: tuple[Example, ...] = ()
 ) -> list[str]:
     """Say how many training texts are repeated, and how many occur in dev or test again."""
-    texts = {_text_of(example) for example in train}
+    texts = {texts_of(example) for example in train}
     notes = []
     if repeated := len(train) - len(texts):
         notes.append(f"{repeated} duplicate texts in train")
     for split, examples in (("dev", dev), ("test", test)):
-        if again := len(texts & {_text_of(example) for example in examples}):
+        if again := len(texts & {texts_of(example) for example in examples}):
             notes.append(f"{again} texts of train occur in {split}")
     return notes
-
-
-def _text_of(example: Example) -> tuple[str | None, ...]:
-    if isinstance(example, TaggedExample):
-        return example.words
-    return example.text, example.text_b
 
 
 def _read(

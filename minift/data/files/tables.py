@@ -47,13 +47,15 @@ _HALF = "has half of a surrogate pair, which is not a character"
 
 def csv_rows(path: Path, problems: Problems) -> Iterator[Row]:
     """Yield the rows of a comma-separated file with a header; faults go to `problems`."""
-    return _with_header(csv_cells(path, problems), problems)
+    return _with_header(csv_cells(raw_lines(path), problems), problems)
 
 
-def csv_cells(path: Path, problems: Problems) -> Iterator[tuple[int, list[str]]]:
+def csv_cells(
+    lines: Iterable[str], problems: Problems, delimiter: str = ","
+) -> Iterator[tuple[int, list[str]]]:
     """Yield (line where it begins, cells) of each row, the header too; faults go to `problems`."""
     csv.field_size_limit(2**31 - 1)  # the default refuses texts over 131,072 characters
-    reader, begin = csv.reader(raw_lines(path), strict=True), 1
+    reader, begin = csv.reader(lines, delimiter=delimiter, strict=True), 1
     try:
         for cells in reader:
             if cells:
@@ -103,10 +105,7 @@ TABLES = {"csv": csv_rows, "tsv": tsv_rows, "jsonl": json_rows}
 
 def columns_of(rows: Iterable[Row]) -> list[str]:
     """Return the columns that rows have, in order of appearance."""
-    found: dict[str, None] = {}
-    for _, row in rows:
-        found.update(dict.fromkeys(row))
-    return list(found)
+    return list(dict.fromkeys(column for _, row in rows for column in row))
 
 
 # ---------------------------------------------------------------- rows to examples

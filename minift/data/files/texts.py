@@ -41,7 +41,7 @@ class Texts:
     path: Path
     total: int | None  # rows, blank ones included; None if they can be read only once
     has_labels: bool  # which are not read
-    _read: Callable[[Problems], Iterator[Numbered]]
+    read: Callable[[Problems], Iterator[Numbered]]
 
     def __iter__(self) -> Iterator[Example]:
         return (example for _, example in self.rows() if example is not None)
@@ -49,7 +49,7 @@ class Texts:
     def rows(self) -> Iterator[Numbered]:
         """Yield (line, its text) of each row, None being the text of a blank one."""
         problems: Problems = []
-        for row in self._read(problems):
+        for row in self.read(problems):
             refuse(self.path, problems)  # somebody has changed the file meanwhile
             yield row
         refuse(self.path, problems)
@@ -108,7 +108,7 @@ def read_texts(
             )
 
         texts = Texts(path, None, not {"tags", *LABEL_COLUMNS}.isdisjoint(found), read)
-    total = sum(1 for _ in texts._read(problems))
+    total = sum(1 for _ in texts.read(problems))
     refuse(path, problems)
     if not total:
         refuse(path, [(0, "there are no examples in it")])

@@ -29,7 +29,7 @@ from collections.abc import Iterator, Sequence
 from reprlib import repr as short
 from typing import Any
 
-from minift.data.examples import TaggedExample
+from minift.data.examples import TaggedExample, texts_of
 from minift.label.formats.json_files import (
     as_list,
     named_texts,
@@ -40,7 +40,6 @@ from minift.label.formats.json_files import (
 )
 from minift.label.formats.rows import Fault, Question, Row, Said
 from minift.label.formats.spans import mark, marks_of, utf16_places
-from minift.label.pool import texts_of
 
 UNKNOWN = "unknown"
 

@@ -22,11 +22,10 @@ from collections.abc import Iterator, Sequence
 from reprlib import repr as short
 from typing import Any
 
-from minift.data.examples import Example
+from minift.data.examples import Example, texts_of
 from minift.label.formats.json_files import as_lines, number, read_records
 from minift.label.formats.rows import Fault, Question, Row, Said
 from minift.label.formats.spans import Mark, mark
-from minift.label.pool import texts_of
 
 
 def shown(example: Example) -> tuple[str, ...]:

@@ -17,12 +17,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from minift.data.examples import Example
+from minift.data.examples import Example, texts_of
 from minift.data.files.lines import raw_lines
 from minift.errors import MiniftError, require_known
 from minift.label.formats import argilla, conll, doccano, labelstudio, spreadsheet
 from minift.label.formats.rows import Fault, Imported, Question, Row, match_rows
-from minift.label.pool import texts_of
 
 
 class Format(NamedTuple):

@@ -15,10 +15,9 @@ from collections.abc import Iterable
 from reprlib import repr as short
 from typing import Any
 
-from minift.data.examples import Example
+from minift.data.examples import Example, texts_of
 from minift.errors import MiniftError
 from minift.label.formats.rows import Fault
-from minift.label.pool import texts_of
 
 Record = tuple[str, dict[str, Any]]  # (where in the file, what is there)
 

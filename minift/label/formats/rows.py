@@ -18,11 +18,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from reprlib import repr as short
 from typing import NamedTuple
 
-from minift.data.examples import Example, TaggedExample
+from minift.data.examples import Example, TaggedExample, texts_of
 from minift.errors import nearest
 from minift.label.formats.spans import Mark, match, tags_of
 from minift.label.ledger import Label, say
-from minift.label.pool import texts_of
 
 LABELS_SHOWN = 12
 UNTAGGED = ("?", "")  # what a word has that nobody has tagged yet

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from reprlib import repr as short
 from typing import NamedTuple
 
@@ -57,10 +58,7 @@ def match(label: object, known: Iterable[str]) -> str | None:
 
 def utf16_places(text: str) -> list[int]:
     """Return the place of each code point, and of the end, in UTF-16 units."""
-    places = [0]
-    for character in text:
-        places.append(places[-1] + (2 if ord(character) > 0xFFFF else 1))
-    return places
+    return [*accumulate((2 if ord(c) > 0xFFFF else 1 for c in text), initial=0)]
 
 
 def marks_of(words: Sequence[str], tags: Sequence[str], utf16: bool) -> list[Mark]:

@@ -23,9 +23,11 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 
+from minift.data.examples import texts_of
+from minift.data.files.lines import Problems
+from minift.data.files.tables import csv_cells
 from minift.errors import MiniftError
 from minift.label.formats.rows import Fault, Question, Row, Said
-from minift.label.pool import texts_of
 
 _FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 
@@ -66,21 +68,15 @@ def read(text: str, task: str) -> Iterator[Row | Fault]:
     names = split[delimiter]
     if missing := [name for name in ("id", "text", "label") if name not in names]:
         raise MiniftError(f'line 1 has no column "{missing[0]}": {first[:80]!r}')
-    limit = csv.field_size_limit(2**31 - 1)  # the default refuses texts over 131,072 characters
-    line = 1
-    try:
-        rows = csv.reader(lines, delimiter=delimiter, strict=True)
-        for cells in rows:
-            where, line = f"line {line}", rows.line_num + 1
-            if any(cells[len(names) :]):
-                got = f"{len(cells)} columns, expected {len(names)} as in line 1"
-                yield Fault(where, f"{got}; put a text with the separator in it in quotes")
-            elif any(cells) and where != "line 1":
-                yield _row(where, dict(zip(names, [*cells, *[""] * len(names)])))
-    except csv.Error as error:
-        yield Fault(f"line {line}", f"not valid CSV ({error}); it and all after it are left out")
-    finally:
-        csv.field_size_limit(limit)
+    problems: Problems = []
+    for line, cells in csv_cells(lines, problems, delimiter):
+        if any(cells[len(names) :]):
+            got = f"{len(cells)} columns, expected {len(names)} as in line 1"
+            yield Fault(f"line {line}", f"{got}; put a text with the separator in it in quotes")
+        elif any(cells) and line > 1:
+            yield _row(f"line {line}", dict(zip(names, [*cells, *[""] * len(names)])))
+    for line, what in problems:
+        yield Fault(f"line {line}", f"{what}; it and all after it are left out")
 
 
 def _row(where: str, row: dict[str, str]) -> Row:
