@@ -17,7 +17,6 @@ from pathlib import Path
 
 from minift.checkpoints.weights import without_pretraining
 from minift.cli import options
-from minift.compare.statistics import paired_difference, signed
 from minift.data.examples import Dataset, as_texts, gold_classes
 from minift.data.metrics import accuracy, majority_baseline
 from minift.data.named import load_embedded
@@ -118,6 +117,8 @@ def demo(encoder: str = "mini", seeds: int = 3) -> list[Row]:
 
 def gains(rows: Sequence[Row]) -> str:
     """Say by how much each method beats a bag of words, and random weights, on the same labels."""
+    from minift.compare.statistics import paired_difference, signed
+
     by_name, lines = {row.method: row.test for row in rows}, []
     for other in (WORDS, WITHOUT):
         cells = []

@@ -114,7 +114,7 @@ def test_training_reads_no_validation_label(encoder):
 def test_a_number_of_steps_is_kept_in_every_round_up_to_a_whole_epoch(encoder, starts):
     data, settings = reviews(200), fixed_steps(FAST, 20)
     for labelled in (4, 10, 50, 100):
-        fit(data, data.train[:labelled], encoder, "head", settings=settings)
+        fit(data, data.train[:labelled], encoder, "bitfit", settings=settings)
         steps, of_an_epoch = starts[-1][1].history.epochs[-1].step, -(-labelled // 8)
         assert 20 <= steps < 20 + of_an_epoch
     # Negative control: by epochs, a round with more labels gets more steps.
