@@ -322,15 +322,15 @@ def test_a_rate_factor_is_on_every_methods_own_rate(data, encoder, tmp_path):
 
 
 def test_a_grid_reports_the_rate_that_is_best_on_the_selection_split(data, encoder):
-    settings = {"bitfit": replace(recipe("bitfit").settings, epochs=40)}
-    shared = plan(data, encoder, "bitfit", choosing=["bitfit"], grid=True, settings=settings)
-    found = run_once(shared, Job("bitfit", 32, 1))
+    settings = {"full": replace(recipe("full").settings, epochs=8, learning_rate=1e-3)}
+    shared = plan(data, encoder, "full", choosing=["full"], grid=True, settings=settings)
+    found = run_once(shared, Job("full", 32, 1))
     tried = {}
     for factor in GRID:
-        rate = settings["bitfit"].learning_rate * factor
+        rate = settings["full"].learning_rate * factor
         _, result = train(
-            data, encoder, recipe("bitfit"), labels=32, seeds=Seeds.all(1),
-            settings=replace(settings["bitfit"], learning_rate=rate),
+            data, encoder, recipe("full"), labels=32, seeds=Seeds.all(1),
+            settings=replace(settings["full"], learning_rate=rate),
         )  # fmt: skip
         tried[rate] = result["dev"], result["test"]
     best = max(tried, key=tried.get)
