@@ -97,7 +97,7 @@ def measure(job: Key) -> float:
     kind, _, name = encoder.rpartition(":")
     method = recipe("head" if kind == "head" else "full")
     settings = replace(method.settings, learning_rate=rate or method.settings.learning_rate)
-    head = head_of(name, dataset.task)  # for random weights, too
+    head = head_of(name, dataset, method)  # for random weights, too
     with tempfile.TemporaryDirectory() as scratch:
         if kind == "random":
             name = str(without_pretraining(name, Path(scratch), seed))

@@ -32,7 +32,7 @@ from minift.active.streaming import mc_predict, mc_stream
 from minift.data.examples import Dataset, Example, TaggedExample, gold_classes, gold_tags
 from minift.errors import MiniftError, require, require_known
 from minift.runs.fit import fit
-from minift.runs.tuned import FineTuned, Head, build
+from minift.runs.tuned import FineTuned, Head, build, head_of
 from minift.speed.prefix import PrefixCache, prefix_cache
 from minift.training.loop import Recipe, Seeds, Settings, number_of_epochs, select
 
@@ -116,7 +116,11 @@ class Learner:
     def build(self, seeds: Seeds) -> FineTuned:
         """Return a model that has learned nothing yet."""
         precision = self.recipe.settings.precision
-        return build(self.dataset, self.encoder, seeds, self.device, self.head, precision)
+        return build(self.dataset, self.encoder, seeds, self.device, self.own_head(), precision)
+
+    def own_head(self) -> Head:
+        """Return the head that was asked for, or what suits encoder, texts and method."""
+        return self.head or head_of(self.encoder, self.dataset, self.recipe)
 
     def fit(
         self,

@@ -44,7 +44,7 @@ from minift.data.metrics import headline
 from minift.errors import MiniftError, require
 from minift.journal import Journal, open_journal
 from minift.runs.train import subset
-from minift.runs.tuned import FineTuned, head_of
+from minift.runs.tuned import FineTuned
 from minift.speed.prefix import PrefixCache
 from minift.training.loop import Seeds
 from minift.version import __version__
@@ -216,7 +216,7 @@ def _setup(learner: Learner, plan: Plan) -> dict[str, Any]:
         "encoder": str(learner.encoder),
         "encoder_digest": weights_digest(model),
         "method": learner.recipe.name,
-        "head": learner.head or head_of(learner.encoder, learner.dataset.task),
+        "head": learner.own_head(),
         "settings": asdict(learner.recipe.settings),
         **{k: v for k, v in asdict(plan).items() if k not in ("strategies", "seeds")},
     }

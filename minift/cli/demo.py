@@ -138,7 +138,7 @@ def _rows(dataset: Dataset, encoder: str, seeds: int) -> Iterator[Row]:
     yield bag_of_words(dataset, seeds)
     with tempfile.TemporaryDirectory() as folder:
         control = str(without_pretraining(encoder, Path(folder)))
-        yield train_row(dataset, WITHOUT, control, seeds, head_of(encoder, dataset.task))
+        yield train_row(dataset, WITHOUT, control, seeds, head_of(encoder, dataset))
     for method in METHODS:
         yield train_row(dataset, method, encoder, seeds)
 

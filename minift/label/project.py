@@ -167,7 +167,8 @@ def start(
     if (Path(encoder) / "config.json").is_file():
         encoder = Path(encoder).resolve()  # the project may be used from another folder
     texts, ids = _json_lines(starmap(_pool_row, kept)), tuple(example.id for _, example in kept)
-    head = head or head_of(encoder, task)
+    pool_set = Dataset("", task, labels, tuple(example for _, example in kept))
+    head = head or head_of(encoder, pool_set, method)
     made_of = (str(encoder), method.name, head, method.settings, seed, digest(texts)[:16])
     project = Project(out, task, labels, *made_of, ids)
     dataset = project.learner("cpu").dataset

@@ -105,7 +105,7 @@ def _full_sqrt(recipe: Recipe, argument: str) -> Recipe:
 @_word("trainable", "Ben Zaken et al. (2022)", rate="head")
 def _head(recipe: Recipe, _: str) -> Recipe:
     """Only the classifier learns: solved, not trained (but for the cnn head)."""
-    return replace(recipe, trainable=head_only(), solve=True)
+    return replace(recipe, trainable=head_only(), solve="after")
 
 
 @_word("trainable", "Ben Zaken et al. (2022)", argument=True, rate="bitfit")
@@ -177,7 +177,14 @@ def _contrastive(recipe: Recipe, argument: str) -> Recipe:
     require_known("loss of contrastive", argument, losses)
     settings = replace(recipe.settings, min_steps=CONTRASTIVE_STEPS)
     objective = contrastive(losses[argument])
-    return replace(recipe, objective=objective, solve=True, settings=settings)
+    return replace(recipe, objective=objective, solve="after", settings=settings)
+
+
+@_word("start", "Kumar et al. (2022)", argument=True)
+def _start(recipe: Recipe, argument: str) -> Recipe:
+    """start:probe, from head's solution instead of a random head."""
+    require_known("start", argument, ["probe"])
+    return replace(recipe, solve="before")
 
 
 @_word("scales", "Howard & Ruder (2018)", argument=True)
@@ -294,13 +301,13 @@ def recipe(name: str, encoder: str | Path | None = None) -> Recipe:
         filled[slot] = part
     rates = RATES if encoder is None else rates_of(encoder)
     result = Recipe(name, settings=Settings(learning_rate=rates["full"], min_steps=STEP_FLOOR))
-    if (objective := filled.get("objective")) and filled.get("trainable") == "head":
+    solves = [word for word in ("head", "contrastive", "start") if word in {w for w, *_ in parts}]
+    if len(solves) > 1:
         raise MiniftError(
-            f'"{name}": {objective} teaches the encoder, and head lets nothing of it learn; '
-            "leave out one of them"
+            f'"{name}": {" and ".join(solves)} both say what becomes of the head; choose one'
         )
     # What learns sets the rate; a schedule may then set the epochs.
-    order = ["trainable", "objective", "gradients", "scales", "schedule"]
+    order = ["trainable", "objective", "start", "gradients", "scales", "schedule"]
     for word, _, argument in sorted(parts, key=lambda part: order.index(WORDS[part[0]].slot)):
         if kind := WORDS[word].rate:
             result = _at_rate(result, rates[kind])

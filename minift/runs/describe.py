@@ -19,6 +19,7 @@ from minift.checkpoints.hub import resolve
 from minift.checkpoints.limits import read_json
 from minift.checkpoints.strict import class_of, config_from_json
 from minift.checkpoints.weights import load_tokenizer, without_weights
+from minift.data.examples import Dataset
 from minift.methods.recipes import rates_of, recipe
 from minift.runs.tuned import HEADS, head_of
 
@@ -41,7 +42,7 @@ def describe(encoder: str | Path) -> str:
         f"learning rates: {', '.join(f'{kind} {rate:g}' for kind, rate in rates.items())}",
     ]
     if head is None:
-        new = head_of(encoder, "classification")
+        new = head_of(encoder, Dataset("", "classification", ("a", "b"), ()))
         lines.append(f"head: none; the figures below are for a new one ({new}) with two classes")
     elif config.problem_type == "regression":
         lines.append(f"head: {head.__name__}, which answers with a number")

@@ -77,7 +77,7 @@ def fit(
     as_given = recipe.objective is None or getattr(recipe.objective, "reads_items", False)
     if items:  # `fine_tune` refuses none
         require_enough(min(len(items), settings.batch_size))
-    if recipe.objective is not None and recipe.solve:
+    if recipe.objective is not None and recipe.solve == "after":
         require_classes(model)
         require_pairs(items, tuned.labels)
     learning = select(model, recipe.trainable, number_of_epochs(settings, len(items)))
@@ -107,6 +107,9 @@ def fit(
         history = History(stopped=_solve(tuned, items, last), trained=tuple(learning), quiet=quiet)
         return Fitted(replace(tuned, quiet=quiet), history, learned)
 
+    before = _solve(tuned, items, last) if last and recipe.solve == "before" else ""
+    last = None if before else last
+
     def look(_: nn.Module) -> tuple[float, float]:
         if last is not None:
             _solve(tuned, items, last)
@@ -124,8 +127,8 @@ def fit(
             team=TEAM,
             watch=watch,
         )
-    if last is not None:
-        history.stopped += f"; {_solve(tuned, items, last)}"
+    if how := _solve(tuned, items, last) if last is not None else before:
+        history.stopped += f"; {how}{' before' if before else ''}"
     return Fitted(replace(tuned, quiet=history.quiet), history, learned)
 
 

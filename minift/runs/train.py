@@ -96,7 +96,7 @@ def train(
     settings = method.settings
     examples = subset(dataset.train, labels, seeds.subset)
     require_two_classes(examples, dataset)
-    head = head or head_of(encoder, dataset.task)
+    head = head or head_of(encoder, dataset, method)
     tuned = build(dataset, encoder, seeds, device, head, settings.precision, new_head)
     looks = validate_each_epoch or settings.keep == "best" or method.schedule().needs_dev_loss
     folder = None if out is None else Path(out)

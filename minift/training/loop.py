@@ -170,7 +170,7 @@ class Recipe:
     schedule: Callable[[], Schedule] = Linear  # makes a fresh one: a schedule has a state
     scales: Callable[[nn.Module], Scales] | None = None  # factor on the rate, by name; None: 1
     objective: Objective | None = None  # None: `usual_objective`
-    solve: bool = False  # afterwards, the last layer to its optimum (methods/solved_head.py)
+    solve: Literal["", "before", "after"] = ""  # the last layer (methods/solved_head.py)
     settings: Settings = field(default_factory=Settings)  # the user's own choices replace them
 
 

@@ -212,14 +212,23 @@ def state(folder, **pooling):
     ],
 )
 def test_the_makers_statement_chooses_the_head(encoder, pooling, head):
-    assert head_of(encoder, "classification") == "linear"  # nothing is stated yet
+    assert head_of(encoder, reviews()) == "linear"  # nothing is stated yet
     state(encoder, **pooling)
-    assert head_of(encoder, "classification") == head
-    assert head_of(encoder, "tagging") == "linear"
+    assert head_of(encoder, reviews()) == head
+    assert head_of(encoder, news()) == "linear"
     built = build(reviews(), encoder, Seeds.all(0))
     assert isinstance(built.model, MeanClassifier) is (head == "mean")
     given = build(reviews(), encoder, Seeds.all(0), head="linear")
     assert not isinstance(given.model, MeanClassifier)
+
+
+def test_pairs_are_read_apart_only_where_the_head_is_solved(encoder):
+    state(encoder)
+    for method, head in (("head", "mean"), ("full+start:probe", "mean"), ("full", "linear"),
+                         ("bitfit", "linear")):  # fmt: skip
+        assert head_of(encoder, similarity(), recipe(method)) == head
+        assert head_of(encoder, reviews(), recipe(method)) == "mean"
+    assert head_of(encoder, similarity()) == "linear"
 
 
 @pytest.mark.parametrize(
@@ -246,7 +255,7 @@ def test_a_damaged_list_of_modules_is_refused_with_its_file(encoder, content):
     state(encoder)
     (encoder / "modules.json").write_text(content)
     with pytest.raises(MiniftError, match=r"modules\.json: cannot be read as a list of modules"):
-        head_of(encoder, "classification")
+        head_of(encoder, reviews())
 
 
 def test_minilm_is_known_to_read_the_mean_though_its_wheel_does_not_say_it(monkeypatch, tmp_path):
@@ -259,8 +268,8 @@ def test_minilm_is_known_to_read_the_mean_though_its_wheel_does_not_say_it(monke
     size = (folder / "model.safetensors").stat().st_size
     source = replace(hub.SHORT_NAMES["minilm"], size=size)
     monkeypatch.setitem(hub.SHORT_NAMES, "minilm", source)
-    assert head_of("minilm", "classification") == "mean"
-    assert head_of(folder, "classification") == "mean"
+    assert head_of("minilm", reviews()) == "mean"
+    assert head_of(folder, reviews()) == "mean"
 
 
 @pytest.mark.parametrize("data", [reviews(), similarity()], ids=["texts", "pairs"])

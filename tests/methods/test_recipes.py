@@ -38,7 +38,7 @@ EXAMPLES = {
     "random-scalars": "random-scalars", "random-rows": "random-rows",
     "layerwise": "layerwise:0.9", "adaptive": "adaptive", "hybrid": "hybrid:10",
     "original": "original", "stable": "stable", "early-stopping": "early-stopping:2",
-    "slanted": "slanted", "contrastive": "contrastive:supervised",
+    "slanted": "slanted", "contrastive": "contrastive:supervised", "start": "start:probe",
 }  # fmt: skip
 
 

@@ -59,6 +59,7 @@ ARGUMENTS = {
     "layerwise": "0.1",
     "hybrid": "9",
     "early-stopping": "1",
+    "start": "probe",
 }
 NAMES = [f"{word}:{ARGUMENTS[word]}" if word in ARGUMENTS else word for word in WORDS]
 NAMES += ["bitfit:query,intermediate+child-f:0.5+layerwise:0.5+slanted"]

@@ -6,6 +6,7 @@ no seed of head, order or dropout changes it                 other seeds, the sa
 nothing else of the model changes                            the weights before
 contrastive ends with the optimum for its encoder            scikit-learn on its vectors
 its development score is that of a solved head               solved again at each look
+start:probe is training that starts from the optimum         the loop, from a solved head
 frozen layers under it are computed once, to no effect       the loop without a cache
 MC dropout of a solved head samples in the head alone        passes; plain predictions
 what cannot be solved or contrasted is refused               one sentence
@@ -143,6 +144,22 @@ def test_contrastive_ends_with_the_optimum_for_its_encoder(encoder, head):
     torch.testing.assert_close(answers(found.tuned, data.train), expected, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["full", "bitfit", "freeze:1"])
+def test_start_probe_is_training_from_the_optimum(encoder, name):
+    data, settings = reviews(), Settings(epochs=2, batch_size=8, learning_rate=1e-3)
+    ours, plain = double(data, encoder, "mean"), double(data, encoder, "mean")
+    items = ours.items(data.train)
+    chosen = replace(recipe(f"{name}+start:probe"), settings=settings)
+    found = fit(ours, items, chosen, Seeds.all(0))
+    assert "all 2 epochs done; head solved with C" in found.history.stopped
+    best = solve(*rows_of(plain, data.train), 2)
+    layer = last_linear(plain.model)
+    layer.weight.data.copy_(best.weight), layer.bias.data.copy_(best.bias)
+    fine_tune(plain.model, items, replace(recipe(name), settings=settings), Seeds.all(0))
+    for key, value in weights(ours.model).items():
+        torch.testing.assert_close(value, weights(plain.model)[key], rtol=0, atol=1e-6)
+
+
 def test_its_development_scores_are_those_of_a_solved_head(encoder):
     """In training the last layer has learned nothing, so its own score would be a coin's."""
     data, seen = reviews(160), []
@@ -213,9 +230,12 @@ def test_one_example_of_a_class_has_no_pair(encoder):
         train(few, encoder, recipe("contrastive"), seeds=Seeds.all(0))
 
 
-def test_head_with_contrastive_and_unknown_losses_are_refused():
-    with pytest.raises(MiniftError, match="contrastive teaches the encoder, and head lets nothing"):
-        recipe("head+contrastive")
+def test_two_words_that_solve_the_head_and_unknown_arguments_are_refused():
+    for name in ("head+contrastive", "head+start:probe", "contrastive+start:probe"):
+        with pytest.raises(MiniftError, match="both say what becomes of the head; choose one"):
+            recipe(name)
+    with pytest.raises(MiniftError, match="unknown start"):
+        recipe("start:prob")
     with pytest.raises(MiniftError, match="did you mean"):
         recipe("contrastive:supervise")
 
