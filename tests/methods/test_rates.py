@@ -149,7 +149,7 @@ def test_the_demo_takes_each_methods_rate_from_the_encoder_and_gives_random_weig
 ):
     used = {}
 
-    def train(dataset, encoder, method, *, labels, seeds, settings):
+    def train(dataset, encoder, method, *, labels, seeds, settings, head=None):
         used.setdefault(encoder, {})[method.name] = settings.learning_rate
         return None, {"test": 0.5, "trainable_parameters": 1}
 
