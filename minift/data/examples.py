@@ -99,9 +99,8 @@ def texts_of(example: Example) -> tuple[str, ...]:
 
 
 def has_pairs(dataset: Dataset) -> bool:
-    """Return whether any text of a data set comes with a second one."""
-    examples = (*dataset.train, *dataset.dev, *dataset.test)
-    return any(isinstance(e, TextExample) and e.text_b is not None for e in examples)
+    """Return whether any training text of a data set comes with a second one."""
+    return any(isinstance(e, TextExample) and e.text_b is not None for e in dataset.train)
 
 
 def is_labelled(examples: Iterable[Example]) -> bool:
