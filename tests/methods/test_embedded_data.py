@@ -22,7 +22,7 @@ import pytest
 import torch
 
 from minift.checkpoints.weights import load_encoder
-from minift.cli.demo import EPOCHS, LABELS, bag_of_words, examples
+from minift.cli.demo import LABELS, bag_of_words, examples
 from minift.methods.recipes import recipe
 from minift.runs import train as runs
 from minift.runs.train import subset, train
@@ -31,7 +31,7 @@ from tests.tiny import tokens_seen
 
 pytestmark = pytest.mark.slow
 
-SEEDS = 3
+SEEDS, EPOCHS = 3, 12
 CHANCE = 0.5  # the test split is balanced
 
 
