@@ -244,9 +244,12 @@ def summary(result: dict[str, Any]) -> str:
     lines = [
         f"{result['method']} on {result['labels']} labels of {result['data']}: "
         f"{result['trainable_parameters']:,} parameters learned, {result['stopped']}, "
-        f"{result['kept']}, {result['seconds']:.0f} s "
-        f"({result['examples_per_second']:.0f} examples/s in training)"
     ]
+    if result["epochs"]:  # else the head was solved
+        lines[0] += f"{result['kept']}, "
+    lines[0] += f"{result['seconds']:.0f} s"
+    if result["epochs"]:
+        lines[0] += f" ({result['examples_per_second']:.0f} examples/s in training)"
     for split in ("dev", "test"):
         if result[split] is not None:
             line = f"{split:4} {result['metric']} {result[split]:.3f}"

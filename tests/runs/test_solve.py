@@ -14,7 +14,9 @@ what cannot be solved or contrasted is refused               one sentence
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from dataclasses import replace
 
 import pytest
@@ -22,6 +24,7 @@ import torch
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from minift.active.streaming import mc_predict, where_trained
+from minift.cli.main import main
 from minift.data.examples import Dataset
 from minift.errors import MiniftError
 from minift.methods.contrastive import contrastive
@@ -120,6 +123,17 @@ def test_no_seed_changes_it_but_other_labels_do(encoder):
         fit(tuned, tuned.items(examples), recipe("head"), seeds)
         found.append(tuned.model.classifier.linear.weight)
     assert torch.equal(found[0], found[1]) and not torch.equal(found[0], found[2])
+
+
+def test_the_summary_of_a_solved_head_speaks_of_no_epoch(encoder, tmp_path, capsys):
+    file = tmp_path / "train.jsonl"
+    rows = [json.dumps({"text": e.text, "label": e.label}) for e in reviews().train]
+    file.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    words = ["train", "--train", file, "--test", file, "--encoder", encoder, "--method", "head"]
+    assert main([str(word) for word in [*words, "--out", tmp_path / "run"]]) == 0
+    said = capsys.readouterr().out.splitlines()[0]
+    assert re.search(r"learned, head solved with C = .* \(the best in 5-fold .*\), \d+ s$", said)
+    assert (tmp_path / "run" / "history.jsonl").read_text() == ""
 
 
 def test_fewer_labels_than_folds_are_said(encoder):
