@@ -43,7 +43,7 @@ def add(commands: options.Commands) -> None:
     help = "train on all labels, into a run folder"
     parser = options.command(commands, "train", run_train, help)
     parser.add_argument("project", type=Path, help=options.PROJECT)
-    help = "run folder (default: a new one in options.PROJECT/runs)"
+    help = "run folder (default: a new one in PROJECT/runs)"
     parser.add_argument("--out", type=Path, metavar="RUN", help=help)
     options.add_device(parser, learns=True)
 
