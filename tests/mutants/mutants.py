@@ -2171,6 +2171,13 @@ SOLVED = _in(
         "a strength that was found with scikit-learn means something else here",
     ),
     (
+        "the strength is that of the least held-out loss, by chance or not",
+        "near = [float(d.sum()) <= float(d.std()) * len(d) ** 0.5 for d in more]",
+        "near = [float(d.sum()) <= 0 for d in more]",
+        SOLVED_TESTS + "test_the_strength_with_groups_is_that_of_a_loop_over_groups",
+        "with 16 texts that strength is chance",
+    ),
+    (
         "the bias of a solved head is held back",
         "costs[-1] = 0.0",
         "costs[-1] = 1.0",
