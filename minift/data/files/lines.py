@@ -3,14 +3,19 @@
 Claim    A line number in an error is the one an editor shows, and a text is never cut in two.
 Differs  Lines end at \\n and \\r\\n only. Python's `str.splitlines` also cuts at U+0085, U+2028
          and six more characters, which occur inside the texts of real sets.
+         Only UTF-8 is read. Any bytes are a text in Windows-1252, or in one of thirty others that
+         give other letters, so that a guess could be wrong and nobody would see it. The error
+         shows what the line would be, and the command that converts the file if that is right.
 Proof    tests/data/test_readers.py, tests/data/test_texts.py
 """
 
 from __future__ import annotations
 
+import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 from minift.errors import MiniftError, nearest
@@ -18,6 +23,14 @@ from minift.errors import MiniftError, nearest
 STANDARD_INPUT = Path("-")
 FAULTS_SHOWN = 5
 Problems = list[tuple[int, str]]  # (line, or 0 for the whole file; what is wrong with it)
+_SHEET = 'a zip archive or a spreadsheet\'s own format; unpack it, or save the sheet as "CSV UTF-8"'
+_PARQUET = 'binary; with pandas, read_parquet(...).to_json("x.jsonl", orient="records", lines=True)'
+FOREIGN = (  # how files begin that are not text, how their names end, what to do
+    (b"PK\3\4", (".xlsx", ".ods", ".numbers", ".zip"), _SHEET),
+    (b"\xd0\xcf\x11\xe0", (".xls",), _SHEET),
+    (b"PAR1", (".parquet",), _PARQUET),
+    (b"\x1f\x8b", (".gz",), "compressed; unpack it with gunzip"),
+)
 
 
 def refuse(path: Path, problems: Problems) -> None:
@@ -65,23 +78,54 @@ def raw_lines(path: Path) -> Iterator[str]:
         raise MiniftError(f"{path}: the file is empty")
 
 
+def lines_again(path: Path) -> Callable[[], Iterable[str]]:
+    """Return what gives the lines as often as it is called; they are held if it can be read once."""
+    if path.is_file() or not path.exists():
+        return partial(raw_lines, path)
+    held = list(raw_lines(path))
+    return lambda: held
+
+
 def _decoded(data: bytes, path: Path, number: int, offset: int) -> str:
     """Decode line `number`, which begins at byte `offset` of the file."""
     where = f"{_name(path)}: line {number}"
+    for magic, _, remedy in FOREIGN if number == 1 else ():
+        if data.startswith(magic):
+            raise MiniftError(f"{_name(path)}: {remedy}")
     try:
         line = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        wide = number == 1 and data.startswith((b"\xff\xfe", b"\xfe\xff"))
-        raise MiniftError(
-            f"{where}: byte 0x{data[error.start]:02x} at offset {offset + error.start} is not "
-            "UTF-8; convert the file, for example with "
-            f"iconv -f {'utf-16' if wide else 'latin1'} -t utf-8 {path.name} > utf8-{path.name}"
-        ) from None
+        byte = f"byte 0x{data[error.start]:02x} at offset {offset + error.start} is not UTF-8"
+        raise MiniftError(f"{where}: {byte}; {_remedy(data, error.start, path, number)}") from None
     if "\0" in line:
-        raise MiniftError(f"{where}: a NUL byte: this is not a text file, or it is damaged")
+        what = "this is not a text file, or it is damaged"
+        if data.count(0) * 3 > len(data):  # half of the bytes of English in UTF-16
+            what = _convert(path, "utf-16" + ("be" if data[:1] == b"\0" else "le"))
+        raise MiniftError(f"{where}: a NUL byte: {what}")
     if number > 1:
         return line
     if not line.endswith("\n") and line.strip() and "\r" in line.rstrip("\r"):
         what = "lines end in a lone carriage return; convert them to newlines"
         raise MiniftError(f"{_name(path)}: {what}")
     return line.removeprefix("\ufeff")
+
+
+def _remedy(data: bytes, at: int, path: Path, number: int) -> str:
+    """Return what to do about a line whose byte `at` is not UTF-8."""
+    if number == 1 and data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return _convert(path, "utf-32" if data[2:4] == b"\0\0" else "utf-16")
+    save = 'save it as UTF-8 (in Excel: "CSV UTF-8") where it was made'
+    try:
+        reads = f"as Windows-1252 it reads {data.decode('cp1252')[max(0, at - 20) :][:40].strip()!r}"
+    except UnicodeDecodeError:  # five bytes mean nothing in it
+        return f"nor Windows-1252: {save}"
+    lines = path.read_bytes().split(b"\n") if path.is_file() else []
+    if any(not line.isascii() and line.decode("utf-8", "ignore").encode() == line for line in lines):
+        return f"{reads}; other lines are UTF-8, so correct such lines alone"
+    return f"{reads}: if that is right, {_convert(path, 'cp1252')}; if not, {save}"
+
+
+def _convert(path: Path, encoding: str) -> str:
+    name = shlex.quote(path.name)
+    files = "" if path == STANDARD_INPUT else f" {name} > {shlex.quote('utf8-' + path.name)}"
+    return f"convert it with iconv -f {encoding} -t utf-8{files}"

@@ -3,7 +3,8 @@
 Claim    The CoNLL family of files, as they are found: 1 to 4 columns apart by TABs or blanks,
          tags in any scheme, come out as sentences in IOB2, or with every faulty line named.
 Differs  What is decided here, since no standard does:
-         - columns are split at blank and TAB only, so a no-break space stays in its word;
+         - columns are split at blank and TAB only, so a no-break space stays in its word; at TABs
+           alone if blanks stand between two of them, so that "5 000" is one word;
          - the number of columns of a file is the one most of its lines have;
          - the word is the first column and the tag the last, unless columns are given by
            number, counted from 1;
@@ -12,7 +13,9 @@ Differs  What is decided here, since no standard does:
            and so is the hashtag "#now O";
          - lines with "-DOCSTART-" end a sentence and are left out; "0" is read as "O";
          - columns that are plainly the wrong ones are refused: words that are all tags, or
-           that only count 1, 2, 3 (files with nested tags begin so).
+           that only count 1, 2, 3 (files with nested tags begin so);
+         - tags that are almost IOB ("o", "B_PER", "PER-B") are refused, and so are tags without
+           letters of which none is O, such as parts of speech: they are no types of entities.
 Proof    tests/data/test_readers.py
 """
 
@@ -25,14 +28,17 @@ from typing import NamedTuple
 
 from minift.data.examples import TaggedExample
 from minift.data.files.lines import Problems
-from minift.data.tags import TAG, Scheme, detect_scheme, to_iob2, violations
+from minift.data.tags import OUTSIDE, TAG, Scheme, detect_scheme, to_iob2, violations
 from minift.errors import MiniftError
 
 MOST_COLUMNS = 4
 DOCUMENT = "-DOCSTART-"
 
 _SAY_WHICH = "say which column is the word and which the tag, for example --text 2 --label 3"
-_BLANKS = re.compile(r"[ \t]+")
+_BLANKS, _TABS = re.compile(r"[ \t]+"), re.compile(r" *\t[ \t]*")
+_COMMENT = ("# ", "#\t")
+_SPOILT = re.compile(r"(?i:[biesmlu][-_:./|].+|.+[-_:./|][biesmlu])|[oO0]")  # "B_PER", "PER-B"
+_TYPE = re.compile(r"[A-Z][A-Z0-9_.-]+|[oO0]")  # as tags without letters are usually written
 
 
 class Sentence(NamedTuple):
@@ -62,12 +68,15 @@ def parse_sentences(
         if value is not None and not re.fullmatch("[1-9][0-9]?", value):
             problems.append((0, f"--{option} {value}: columns of a token file are numbers from 1"))
             return []
-    rows = [(line, _BLANKS.split(content.strip(" \t"))) for line, content in lines]
-    rows = [(line, [""] if DOCUMENT in row else row) for line, row in rows]
+    rows = [
+        (line, [""] if DOCUMENT in row else row)
+        for line, row in _columns([(line, content.strip(" \t")) for line, content in lines])
+    ]
     filled = [row for _, row in rows if row != [""]]
     if not filled:
         return []
-    widths = Counter(len(row) for row in filled if row[0] != "#") or Counter(map(len, filled))
+    plain = [row for row in filled if row[0] != "#" and row[0][:2] != "# "]
+    widths = Counter(map(len, plain or filled))
     width = widths.most_common(1)[0][0]
     word_at, tag_at = int(text or 1), int(label or width)
     if word_at > width or (tag_at > width and require_labels):
@@ -92,10 +101,27 @@ def parse_sentences(
             current = []
         elif len(row) == width and row != [""]:
             current.append((line, row))
-        elif row != [""] and (row[0] != "#" or current):
+        elif row != [""] and (row[0][:2] not in ("#", "# ") or current):
             problems.append((line, f"{len(row)} columns, expected {width} as on most lines"))
     _refuse_wrong_columns(sentences, problems, f"--text {tag_at} --label {word_at}")
     return sentences
+
+
+def _columns(lines: list[tuple[int, str]]) -> list[tuple[int, list[str]]]:
+    """Split the lines of a file into columns, all in the same way."""
+    tabbed = [line for _, line in lines if "\t" in line and not line.startswith(_COMMENT)]
+    split = _TABS if any(" " in cell for line in tabbed for cell in _TABS.split(line)) else _BLANKS
+    return [(number, split.split(line)) for number, line in lines]
+
+
+def is_tagged(lines: Iterable[tuple[int, str]]) -> bool:
+    """Return whether most lines are a word and its tag, nearly right or without letters too."""
+    filled = [(n, line.strip(" \t")) for n, line in lines if not line.startswith(_COMMENT)]
+    rows = [row for _, row in _columns(filled) if row != [""]]
+    tags = [row[-1] for row in rows if len(row) > 1]
+    tagged = [tag for tag in tags if TAG.fullmatch(tag) or _SPOILT.fullmatch(tag)]
+    typed = [tag for tag in tags if _TYPE.fullmatch(tag)] if {"o", "O"} & {*tags} else []
+    return len(rows) > 1 and 4 * max(len(tagged), len(typed)) >= 3 * len(rows)
 
 
 def _refuse_wrong_columns(sentences: list[Sentence], problems: Problems, turned: str) -> None:
@@ -112,6 +138,29 @@ def _refuse_wrong_columns(sentences: list[Sentence], problems: Problems, turned:
     counted = [tuple(str(n + 1) for n in range(len(s.words))) for s in sentences]
     if len(words) > 1 and counted == [sentence.words for sentence in sentences]:
         problems.append((0, f"the first column only counts the words; {_SAY_WHICH}"))
+    if len(words) > 1 and all(" " in word for word in words):
+        problems.append((0, "blanks and TABs both separate its columns; use one of them"))
+
+
+def _refuse_guesses(tags: set[str], scheme: Scheme) -> None:
+    """Refuse tags that have no letters by the rule of IOB, and are no types of entities either."""
+    if scheme != "io":
+        return
+    types = tags - set(OUTSIDE)
+    nameless = [tag for tag in types if tag == "o" or not re.search(r"[^\W_]", tag)]
+    paired = [tag for tag in types if len(tag) > 2 and tag[0] == "B" and f"I{tag[1:]}" in types]
+    spoilt = sorted(tag for tag in types if _SPOILT.fullmatch(tag) or tag in nameless + paired)
+    remedy = "or pass --scheme io if each tag is the name of a type"
+    if nameless or paired or len(spoilt) == len(types):
+        raise MiniftError(
+            f"tags such as {', '.join(spoilt[:5])} are almost those of IOB; write them as B-PER, "
+            f"I-PER and O, {remedy}"
+        )
+    if types == tags:
+        raise MiniftError(
+            f"no word has the tag O: {', '.join(sorted(types)[:5])} may be parts of speech; "
+            f"entities are marked by B-PER, I-PER and O, {remedy}"
+        )
 
 
 def tagged_examples(
@@ -122,7 +171,9 @@ def tagged_examples(
     if not tagged:
         return [TaggedExample(s.id, s.words) for s in sentences], scheme, []
     try:
-        scheme = scheme or detect_scheme(tags for _, tags in tagged)
+        if scheme is None:
+            scheme = detect_scheme(tags for _, tags in tagged)
+            _refuse_guesses({tag for _, tags in tagged for tag in tags}, scheme)
     except MiniftError as error:
         problems.append((0, str(error)))
         return [], None, []
