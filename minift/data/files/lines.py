@@ -79,7 +79,7 @@ def raw_lines(path: Path) -> Iterator[str]:
 
 
 def lines_again(path: Path) -> Callable[[], Iterable[str]]:
-    """Return what gives the lines as often as it is called; they are held if it can be read once."""
+    """Return what gives the lines as often as it is called; those of a pipe are held in memory."""
     if path.is_file() or not path.exists():
         return partial(raw_lines, path)
     held = list(raw_lines(path))
@@ -116,11 +116,12 @@ def _remedy(data: bytes, at: int, path: Path, number: int) -> str:
         return _convert(path, "utf-32" if data[2:4] == b"\0\0" else "utf-16")
     save = 'save it as UTF-8 (in Excel: "CSV UTF-8") where it was made'
     try:
-        reads = f"as Windows-1252 it reads {data.decode('cp1252')[max(0, at - 20) :][:40].strip()!r}"
+        around = data.decode("cp1252")[max(0, at - 20) : at + 20].strip()
     except UnicodeDecodeError:  # five bytes mean nothing in it
         return f"nor Windows-1252: {save}"
-    lines = path.read_bytes().split(b"\n") if path.is_file() else []
-    if any(not line.isascii() and line.decode("utf-8", "ignore").encode() == line for line in lines):
+    reads = f"as Windows-1252 it reads {around!r}"
+    others = path.read_bytes().split(b"\n") if path.is_file() else []
+    if any(not o.isascii() and o.decode("utf-8", "ignore").encode() == o for o in others):
         return f"{reads}; other lines are UTF-8, so correct such lines alone"
     return f"{reads}: if that is right, {_convert(path, 'cp1252')}; if not, {save}"
 
