@@ -48,7 +48,7 @@ def split_words(text: str) -> list[tuple[str, int, int]]:
 
 
 def _shape(character: str) -> str:
-    """Return " " for white space, "." for a sign, "m" for an accent, "j" a joiner, "c" ideographs, else "w"."""
+    """Return " " (white space), "." (sign), "m" (accent), "j" (joiner), "c" (ideograph) or "w"."""
     if character.isspace():
         return " "
     if character == "\u200d":

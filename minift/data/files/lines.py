@@ -3,9 +3,8 @@
 Claim    A line number in an error is the one an editor shows, and a text is never cut in two.
 Differs  Lines end at \\n and \\r\\n only. Python's `str.splitlines` also cuts at U+0085, U+2028
          and six more characters, which occur inside the texts of real sets.
-         Only UTF-8 is read. Any bytes are a text in Windows-1252, or in one of thirty others that
-         give other letters, so that a guess could be wrong and nobody would see it. The error
-         shows what the line would be, and the command that converts the file if that is right.
+         Only UTF-8 is read: any bytes are text in Windows-1252 too, and nobody would see a wrong
+         guess. The error shows what they would be, and the command that converts the file.
 Proof    tests/data/test_readers.py, tests/data/test_texts.py
 """
 
@@ -15,7 +14,6 @@ import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
-from functools import partial
 from pathlib import Path
 
 from minift.errors import MiniftError, nearest
@@ -25,8 +23,8 @@ FAULTS_SHOWN = 5
 Problems = list[tuple[int, str]]  # (line, or 0 for the whole file; what is wrong with it)
 _SHEET = 'a zip archive or a spreadsheet\'s own format; unpack it, or save the sheet as "CSV UTF-8"'
 _PARQUET = 'binary; with pandas, read_parquet(...).to_json("x.jsonl", orient="records", lines=True)'
-FOREIGN = (  # how files begin that are not text, how their names end, what to do
-    (b"PK\3\4", (".xlsx", ".ods", ".numbers", ".zip"), _SHEET),
+FOREIGN = (  # how files that are not text begin, and how their names end; what to do
+    (b"PK\3\4", (".xlsx", ".ods", ".zip"), _SHEET),
     (b"\xd0\xcf\x11\xe0", (".xls",), _SHEET),
     (b"PAR1", (".parquet",), _PARQUET),
     (b"\x1f\x8b", (".gz",), "compressed; unpack it with gunzip"),
@@ -78,12 +76,15 @@ def raw_lines(path: Path) -> Iterator[str]:
         raise MiniftError(f"{path}: the file is empty")
 
 
+def read_once(path: Path) -> bool:
+    """Return whether this is standard input or a pipe, which can be read only once."""
+    return path == STANDARD_INPUT or (path.exists() and not path.is_file())
+
+
 def lines_again(path: Path) -> Callable[[], Iterable[str]]:
     """Return what gives the lines as often as it is called; those of a pipe are held in memory."""
-    if path.is_file() or not path.exists():
-        return partial(raw_lines, path)
-    held = list(raw_lines(path))
-    return lambda: held
+    held = list(raw_lines(path)) if read_once(path) else None
+    return lambda: raw_lines(path) if held is None else held
 
 
 def _decoded(data: bytes, path: Path, number: int, offset: int) -> str:
@@ -99,8 +100,8 @@ def _decoded(data: bytes, path: Path, number: int, offset: int) -> str:
         raise MiniftError(f"{where}: {byte}; {_remedy(data, error.start, path, number)}") from None
     if "\0" in line:
         what = "this is not a text file, or it is damaged"
-        if data.count(0) * 3 > len(data):  # half of the bytes of English in UTF-16
-            what = _convert(path, "utf-16" + ("be" if data[:1] == b"\0" else "le"))
+        if data.count(0) * 3 > len(data):  # of English in UTF-16, every other byte is one
+            what = _convert(path, "utf-16be" if data[:1] == b"\0" else "utf-16le")
         raise MiniftError(f"{where}: a NUL byte: {what}")
     if number > 1:
         return line
@@ -113,14 +114,14 @@ def _decoded(data: bytes, path: Path, number: int, offset: int) -> str:
 def _remedy(data: bytes, at: int, path: Path, number: int) -> str:
     """Return what to do about a line whose byte `at` is not UTF-8."""
     if number == 1 and data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return _convert(path, "utf-32" if data[2:4] == b"\0\0" else "utf-16")
+        return _convert(path, "utf-16")
     save = 'save it as UTF-8 (in Excel: "CSV UTF-8") where it was made'
     try:
         around = data.decode("cp1252")[max(0, at - 20) : at + 20].strip()
     except UnicodeDecodeError:  # five bytes mean nothing in it
         return f"nor Windows-1252: {save}"
     reads = f"as Windows-1252 it reads {around!r}"
-    others = path.read_bytes().split(b"\n") if path.is_file() else []
+    others = [] if read_once(path) else path.read_bytes().split(b"\n")
     if any(not o.isascii() and o.decode("utf-8", "ignore").encode() == o for o in others):
         return f"{reads}; other lines are UTF-8, so correct such lines alone"
     return f"{reads}: if that is right, {_convert(path, 'cp1252')}; if not, {save}"

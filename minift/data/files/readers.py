@@ -30,7 +30,7 @@ from minift.data.examples import (
     is_labelled,
     texts_of,
 )
-from minift.data.files.lines import FOREIGN, STANDARD_INPUT, Problems, refuse, stream_text
+from minift.data.files.lines import FOREIGN, Problems, read_once, refuse, stream_text
 from minift.data.files.tables import (
     FASTTEXT,
     TABLES,
@@ -47,16 +47,15 @@ from minift.data.tags import Scheme, labels_of
 from minift.errors import MiniftError, nearest, require_known
 
 SUFFIXES = {
-    "csv": (),  # Where quotes may enclose cells or be characters, they enclose them if "csv" is
-    "tsv": (),  # named, they are characters if "tsv" is, and otherwise the file is refused.
+    "csv": (),  # named for quotes that enclose cells,
+    "tsv": (),  # and this for quotes that are characters, where a table does not tell
     "table": (".csv", ".tsv"),
     "jsonl": (".jsonl", ".ndjson", ".json"),
     "conll": (".conll", ".bio", ".iob", ".iob2"),  # one word per line
     "fasttext": (".ft",),
-    "text": (".txt", ""),  # one text per line, or what `_content` finds
+    "text": (".txt", ""),  # one text per line, or what the first 500 look like
 }
-PEEK = 500  # filled lines that it looks at
-_NAME_IT = f"name it with --format: {', '.join(SUFFIXES)}"
+_NAME_IT = "name it with --format: csv, tsv, jsonl, conll (a token file), fasttext"
 MANY_CLASSES = 20  # more different integers than that may be amounts rather than classes
 
 
@@ -186,11 +185,7 @@ def _read(
     path, problems, noticed = Path(path), Problems(), list[str]()
     format = format_of(path, format)
     if format == "text":
-        expected = "columns with a header, JSONL, a token file, or __label__ before each text"
-        what = (
-            f"texts without labels, one per line; expected {expected}, or one of these {_NAME_IT}"
-        )
-        refuse(path, [(0, what)])
+        refuse(path, [(0, f"texts without labels, one per line; if it is not, {_NAME_IT}")])
     rows = list(TABLES[format](path, problems)) if format in TABLES else []
     found = columns_of(rows)
     words = has_words(path, format, found, task, text)
@@ -204,7 +199,7 @@ def _read(
         sentences = parse_sentences(stream_text(path), problems, text, label, required)
     else:
         columns = choose_columns(found, problems, text, text_b, label, required, words, noticed)
-        lines = [(line,) for line, _ in rows]
+        lines = [tuple([line]) for line, _ in rows]
         if any(line == 0 for line, _ in problems):
             rows = []  # a column is missing
         if words:
@@ -238,10 +233,9 @@ def _read(
 
 
 def format_of(path: Path, format: str | None) -> str:
-    """Return the format of a file as named, or else by its suffix, or that of a .txt by its content.
+    """Return the format of a file as named, or by its suffix, or that of a .txt by its content.
 
-    Raises:
-        MiniftError: if the name is unknown, or the suffix, or it belongs to another program.
+    Raises MiniftError if the name or the suffix is unknown, or is that of another program.
     """
     if format is not None:
         require_known("format", format, SUFFIXES)
@@ -250,16 +244,12 @@ def format_of(path: Path, format: str | None) -> str:
     found = next((name for name, suffixes in SUFFIXES.items() if suffix in suffixes), None)
     if found is None:
         known = (remedy for _, suffixes, remedy in FOREIGN if suffix in suffixes)
-        reason = f'"{suffix}" does not tell the format; {_NAME_IT}'
-        raise MiniftError(f"{path}: {next(known, reason)}")
-    once = path == STANDARD_INPUT or (path.exists() and not path.is_file())
-    return found if found != "text" or once else _content(path)
-
-
-def _content(path: Path) -> str:
-    """Return what a text file has: fastText's labels, words with tags, a table, or else texts."""
-    lines = [*islice(((n, line) for n, line in stream_text(path) if line.strip()), PEEK)]
-    _, first = lines[0]
+        reason = next(known, f'"{suffix}" does not tell the format; {_NAME_IT}')
+        raise MiniftError(f"{path}: {reason}")
+    if found != "text" or read_once(path):
+        return found
+    lines = [*islice(((n, line) for n, line in stream_text(path) if line.strip()), 500)]
+    first = lines[0][1]
     header = {cell.strip(' "').lower() for cell in first.split("\t")} if "\t" in first else set()
     if first.startswith(FASTTEXT):
         return "fasttext"
@@ -281,9 +271,9 @@ def has_words(
     words = names.intersection(*zip(*WORD_COLUMNS))
     if text is not None:
         return text.lower() in words
-    texts = any(names.issuperset(usual) for usual in TEXT_COLUMNS)
-    tokens_are_meant = task == "tagging" or not texts or not names.isdisjoint(TAG_COLUMNS)
-    return "words" in words or (bool(words) and tokens_are_meant)
+    texts = any(names.issuperset(usual) for usual in TEXT_COLUMNS)  # "tokens" may be beside them
+    meant = task == "tagging" or not texts or not names.isdisjoint(TAG_COLUMNS)
+    return "words" in words or (meant and bool(words))
 
 
 def repeated_ids(examples: Iterable[tuple[int, Example | None]]) -> Problems:

@@ -2,13 +2,12 @@
 
 Claim    A row is exactly what stands in the file: cells over several lines, raw quotes in TSV and
          labels such as "0.0" come out as they went in, or the row is named with its fault.
-Differs  Columns are apart by the comma, semicolon, TAB or bar by which the header has most of the
+Differs  Columns are apart by the comma, semicolon, TAB or bar that gives the header most of the
          usual names, or else most columns; or by what Excel's line "sep=" says.
          CSV is read strictly: text after a closing quote, or a quote that is never closed, is
          a fault, where Python's default would swallow the rest of the file.
-         With TABs, two conventions are common. Either a quote is a character like any other, or
-         quotes enclose cells, as spreadsheets and pandas write them. If both would do and give
-         other texts, the file is refused until --format says which: "tsv" or "csv".
+         Between TABs, quotes are characters, or they enclose cells, as spreadsheets and pandas
+         write them. If both can be, a file is refused until --format says "tsv" or "csv".
          Names of columns may differ by capitals. Columns that nobody asked for are left out.
          Without a column `id` the id of an example is its number in the file, from 1.
          Rows come one at a time, so that a file need not fit in memory; a list of JSON must.
@@ -52,8 +51,6 @@ Row = tuple[int, dict[str, object]]  # (line where the row begins, column -> val
 _HALF = re.compile("[\ud800-\udfff]")  # JSON can spell half a character, UTF-8 cannot
 _QUOTED = re.compile(r'(?:^|\t)"')  # a cell that begins with a quote
 _DOUBLED = re.compile(r'(?:^|\t)"[^"\t]*""')  # and has two later, as nobody writes by hand
-_SPELT = re.compile(r"\\u[dD][89a-fA-F]")
-_GAP = re.compile(r"[\s,]*")
 _FASTTEXT = re.compile(rf"(?<!\S){FASTTEXT}(\S+)\s*")
 
 
@@ -81,12 +78,10 @@ def table_cells(
     marks: str = ",;\t|",
     quotes: bool | None = None,
 ) -> Iterator[tuple[int, list[str]]]:
-    """Yield (line where it begins, cells) of each row, the header too; faults go to `problems`.
+    """Yield as `csv_cells` the rows of a table, for which `lines` may be called several times.
 
-    Args:
-        lines: gives the lines, with their ends, as often as it is called.
-        marks: what may separate columns, the likeliest first.
-        quotes: whether quotes enclose cells, where the file does not tell; None refuses it.
+    The likeliest of the `marks` comes first. `quotes` says whether quotes enclose cells where the
+    file does not tell; None refuses it.
     """
     at, first = next(((n, line) for n, line in enumerate(lines()) if line.strip()), (0, ""))
     if stated := re.fullmatch(r'"?sep=(.)"?', first.strip("\r\n")):
@@ -106,22 +101,26 @@ def table_cells(
 
 def _enclosed(lines: Callable[[], Iterable[str]], problems: Problems, quotes: bool | None) -> bool:
     """Return whether quotes enclose the cells between TABs, so that they are no part of them."""
-    quoted = next((n for n, line in enumerate(lines(), start=1) if _QUOTED.search(line)), 0)
+    quoted, written, tabs = 0, False, set[int]()
+    for number, line in enumerate(lines(), start=1):
+        if line.strip("\r\n"):
+            tabs.add(line.count("\t"))
+        if _QUOTED.search(line):
+            quoted = quoted or number
+            written = written or number == 1 or bool(_DOUBLED.search(line))
     if not quoted:
         return False
-    faults, widths, odd = Problems(), set[int](), False
+    faults, widths, odd = Problems(), set[int](), len(tabs) == 1
     for _, cells in csv_cells(lines(), faults, "\t"):
         widths.add(len(cells))
         odd = odd or any("\t" in cell and "\n" in cell for cell in cells)  # or rows swallowed
-    plain = len({line.count("\t") for line in lines() if line.strip("\r\n")}) == 1
-    clear = quoted == 1 or any(_DOUBLED.search(line) for line in lines())
     if faults or len(widths) > 1:
-        return clear and not plain
-    if clear or not (plain or odd):
+        return written and len(tabs) > 1
+    if written or not odd:
         return True
     if quotes is None:
-        what = "the quotes may enclose the cell or be part of it; pass --format csv if they enclose"
-        problems.append((quoted, f"{what} cells, --format tsv if they are part of the texts"))
+        what = "its quotes may be part of the text or enclose it; pass --format tsv if they are"
+        problems.append((quoted, f"{what} part of it, or --format csv if they enclose it"))
     return bool(quotes)
 
 
@@ -147,54 +146,31 @@ def _with_header(table: Iterator[tuple[int, list[str]]], problems: Problems) -> 
 
 
 def json_rows(path: Path, problems: Problems) -> Iterator[Row]:
-    """Yield the objects of a file, one per line or all in one list; faults go to `problems`."""
-    for line, value, source in _json_values(stream_text(path), problems):
-        if not isinstance(value, dict):
-            problems.append((line, f"a row must be a JSON object, got {short(value)}"))
-        elif _SPELT.search(source) and _HALF.search(json.dumps(value, ensure_ascii=False)):
-            problems.append((line, f"half of a surrogate pair is not a character: {short(source)}"))
-        else:
-            yield line, value
-
-
-def _json_values(
-    lines: Iterator[tuple[int, str]], problems: Problems
-) -> Iterator[tuple[int, object, str]]:
-    """Yield (line, value, its source) of each line, or of each element if the file is one list."""
-    filled = ((number, line) for number, line in lines if line.strip())
-    number, text = next(filled, (0, ""))
-    if not text.lstrip().startswith("["):
-        for place, line in chain([(number, text)], filled):
-            try:
-                value = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                problems.append((place, f"not JSON: {error}"))
-            else:
-                yield place, value, line
-        return
-    text, at = "\n".join([text, *(line for _, line in lines)]), text.index("[") + 1
-    while True:
-        begin = _GAP.match(text, at).end()  # type: ignore[union-attr]  # it matches nothing too
-        number, at = number + text.count("\n", at, begin), begin
-        if text[at : at + 1] == "]":
-            if text[at + 1 :].strip():
-                problems.append((number, "not JSON: something follows the list"))
-            return
+    """Yield the objects of a file, one per line, or of one list, where they count as lines."""
+    filled = ((number, line) for number, line in stream_text(path) if line.strip())
+    begin, first = next(filled)
+    if is_list := first.lstrip().startswith("["):
+        first = "\n".join([first, *(line for _, line in filled)])
+    for number, source in chain([(begin, first)], filled):
         try:
-            value, end = json.JSONDecoder().raw_decode(text, at)
+            value = json.loads(source)
         except (ValueError, RecursionError) as error:
             problems.append((number, f"not JSON: {error}"))
-            return
-        yield number, value, text[at:end]
-        number, at = number + text.count("\n", at, end), end
+            continue
+        for line, row in enumerate(value, start=1) if is_list else [(number, value)]:
+            if not isinstance(row, dict):
+                problems.append((line, f"a row must be a JSON object, got {short(row)}"))
+            elif "\\u" in source and _HALF.search(json.dumps(row, ensure_ascii=False)):
+                problems.append((line, f"half of a surrogate pair is no character: {short(row)}"))
+            else:
+                yield line, row
 
 
 def fasttext_rows(path: Path, problems: Problems) -> Iterator[Row]:
     """Yield the text and the label of each line; several labels are a list."""
     for number, line in stream_text(path):
+        text, labels = _FASTTEXT.sub("", line).strip(), _FASTTEXT.findall(line)
         if line.strip():
-            labels = _FASTTEXT.findall(line)
-            text = _FASTTEXT.sub("", line).strip()
             yield number, {"text": text, "label": labels[0] if len(labels) == 1 else labels or None}
 
 
@@ -233,13 +209,11 @@ def choose_columns(
     words: bool = False,
     notes: list[str] | None = None,
 ) -> Columns:
-    """Return the columns that are meant, as named or else as usual, whatever their capitals.
+    """Return the columns that are meant, as named or else as usual; capitals may differ.
 
     A text that is not among those `found` is a problem, and so is a label if it is `required`.
-
-    Args:
-        words: texts are lists of words, and labels lists of tags.
-        notes: gets a sentence for each name whose capitals differ.
+    For sentences of `words`, texts are lists of words and labels are lists of tags. `notes` gets
+    a sentence for each name whose capitals differ.
     """
     lower = Counter(name.lower() for name in found)
     alike = {name.lower(): name for name in found if lower[name.lower()] == 1}
@@ -279,7 +253,7 @@ def text_examples(
     """Yield (line, example) of each row; of no use once `problems` has grown.
 
     Args:
-        columns: a label of None is not looked at.
+        columns: of the file; without a label, labels are not looked at.
         required: a missing label is a fault; otherwise the label is None.
         numeric: labels become finite floats; otherwise strings.
         by_line: without a column `id` the id is the line, rather than the number of the row.
@@ -317,10 +291,8 @@ def json_sentences(
         elif tags is None and required:
             faults.append(f'"{label}" is missing')
         elif isinstance(tags, list) and any(isinstance(tag, int) for tag in tags):
-            faults.append(
-                f'"{label}" must be a list of {len(words)} strings, got numbers; write their names '
-                f'instead, in Hugging Face datasets features["{label}"].feature.names[number]'
-            )
+            got = f'numbers; write their names, in datasets features["{label}"].feature.names'
+            faults.append(f'"{label}" must be a list of {len(words)} strings, got {got}')
         elif tags is not None and not (_are_strings(tags) and len(tags) == len(words)):
             faults.append(f'"{label}" must be a list of {len(words)} strings, got {short(tags)}')
         kept = tuple(tags) if _are_strings(tags) and not faults else None

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from minift.data.examples import Example, TaggedExample, Task, TextExample
-from minift.data.files.lines import STANDARD_INPUT, Problems, refuse, stream_text
+from minift.data.files.lines import Problems, read_once, refuse, stream_text
 from minift.data.files.readers import format_of, has_words
 from minift.data.files.tables import (
     TABLES,
@@ -76,7 +76,7 @@ def read_texts(
     """
     path, problems = Path(path), Problems()
     format = format_of(path, format)
-    once = path == STANDARD_INPUT or (path.exists() and not path.is_file())
+    once = read_once(path)
     if format == "text":
         texts = Texts(path, None, False, lambda _: _lines(path))
         if once:

@@ -36,7 +36,7 @@ DOCUMENT = "-DOCSTART-"
 
 _SAY_WHICH = "say which column is the word and which the tag, for example --text 2 --label 3"
 _BLANKS, _TABS = re.compile(r"[ \t]+"), re.compile(r" *\t[ \t]*")
-_COMMENT = ("# ", "#\t")
+_COMMENTS = ("#", "# ")  # as a comment's first column begins
 _SPOILT = re.compile(r"(?i:[biesmlu][-_:./|].+|.+[-_:./|][biesmlu])|[oO0]")  # "B_PER", "PER-B"
 _TYPE = re.compile(r"[A-Z][A-Z0-9_.-]+|[oO0]")  # as tags without letters are usually written
 
@@ -68,14 +68,12 @@ def parse_sentences(
         if value is not None and not re.fullmatch("[1-9][0-9]?", value):
             problems.append((0, f"--{option} {value}: columns of a token file are numbers from 1"))
             return []
-    rows = [
-        (line, [""] if DOCUMENT in row else row)
-        for line, row in _columns([(line, content.strip(" \t")) for line, content in lines])
-    ]
+    rows = _columns([(line, content.strip(" \t")) for line, content in lines])
+    rows = [(line, [""] if DOCUMENT in row else row) for line, row in rows]
     filled = [row for _, row in rows if row != [""]]
     if not filled:
         return []
-    plain = [row for row in filled if row[0] != "#" and row[0][:2] != "# "]
+    plain = [row for row in filled if row[0][:2] not in _COMMENTS]
     widths = Counter(map(len, plain or filled))
     width = widths.most_common(1)[0][0]
     word_at, tag_at = int(text or 1), int(label or width)
@@ -101,7 +99,7 @@ def parse_sentences(
             current = []
         elif len(row) == width and row != [""]:
             current.append((line, row))
-        elif row != [""] and (row[0][:2] not in ("#", "# ") or current):
+        elif row != [""] and (row[0][:2] not in _COMMENTS or current):
             problems.append((line, f"{len(row)} columns, expected {width} as on most lines"))
     _refuse_wrong_columns(sentences, problems, f"--text {tag_at} --label {word_at}")
     return sentences
@@ -109,15 +107,15 @@ def parse_sentences(
 
 def _columns(lines: list[tuple[int, str]]) -> list[tuple[int, list[str]]]:
     """Split the lines of a file into columns, all in the same way."""
-    tabbed = [line for _, line in lines if "\t" in line and not line.startswith(_COMMENT)]
-    split = _TABS if any(" " in cell for line in tabbed for cell in _TABS.split(line)) else _BLANKS
-    return [(number, split.split(line)) for number, line in lines]
+    apart = [_TABS.split(line) for _, line in lines if "\t" in line]
+    blanks = any(" " in cell for row in apart if row[0][:2] not in _COMMENTS for cell in row)
+    return [(number, (_TABS if blanks else _BLANKS).split(line)) for number, line in lines]
 
 
 def is_tagged(lines: Iterable[tuple[int, str]]) -> bool:
     """Return whether most lines are a word and its tag, nearly right or without letters too."""
-    filled = [(n, line.strip(" \t")) for n, line in lines if not line.startswith(_COMMENT)]
-    rows = [row for _, row in _columns(filled) if row != [""]]
+    split = _columns([(n, line.strip(" \t")) for n, line in lines])
+    rows = [row for _, row in split if row != [""] and row[0][:2] not in _COMMENTS]
     tags = [row[-1] for row in rows if len(row) > 1]
     tagged = [tag for tag in tags if TAG.fullmatch(tag) or _SPOILT.fullmatch(tag)]
     typed = [tag for tag in tags if _TYPE.fullmatch(tag)] if {"o", "O"} & {*tags} else []
@@ -142,24 +140,17 @@ def _refuse_wrong_columns(sentences: list[Sentence], problems: Problems, turned:
         problems.append((0, "blanks and TABs both separate its columns; use one of them"))
 
 
-def _refuse_guesses(tags: set[str], scheme: Scheme) -> None:
-    """Refuse tags that have no letters by the rule of IOB, and are no types of entities either."""
-    if scheme != "io":
-        return
+def _refuse_guesses(tags: set[str]) -> None:
+    """Refuse tags without letters that are almost those of IOB, or of which none is O."""
     types = tags - set(OUTSIDE)
-    nameless = [tag for tag in types if tag == "o" or not re.search(r"[^\W_]", tag)]
-    paired = [tag for tag in types if len(tag) > 2 and tag[0] == "B" and f"I{tag[1:]}" in types]
-    spoilt = sorted(tag for tag in types if _SPOILT.fullmatch(tag) or tag in nameless + paired)
-    remedy = "or pass --scheme io if each tag is the name of a type"
-    if nameless or paired or len(spoilt) == len(types):
+    nameless = {tag for tag in types if tag == "o" or not re.search(r"[^\W_]", tag)}
+    paired = {tag for tag in types if tag[0] == "B" and tag[2:] and f"I{tag[1:]}" in types}
+    spoilt = {tag for tag in types if _SPOILT.fullmatch(tag)} | nameless | paired
+    if nameless or paired or types in (spoilt, tags):
+        what = "almost those of IOB" if spoilt else "parts of speech, if none is O"
         raise MiniftError(
-            f"tags such as {', '.join(spoilt[:5])} are almost those of IOB; write them as B-PER, "
-            f"I-PER and O, {remedy}"
-        )
-    if types == tags:
-        raise MiniftError(
-            f"no word has the tag O: {', '.join(sorted(types)[:5])} may be parts of speech; "
-            f"entities are marked by B-PER, I-PER and O, {remedy}"
+            f"tags such as {', '.join(sorted(spoilt or types)[:5])} are {what}; write entities as "
+            "B-PER, I-PER and O, or pass --scheme io if each tag is the name of a type"
         )
 
 
@@ -173,7 +164,8 @@ def tagged_examples(
     try:
         if scheme is None:
             scheme = detect_scheme(tags for _, tags in tagged)
-            _refuse_guesses({tag for _, tags in tagged for tag in tags}, scheme)
+            if scheme == "io":
+                _refuse_guesses({tag for _, tags in tagged for tag in tags})
     except MiniftError as error:
         problems.append((0, str(error)))
         return [], None, []
