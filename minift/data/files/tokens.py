@@ -144,7 +144,7 @@ def _refuse_guesses(tags: set[str]) -> None:
     """Refuse tags without letters that are almost those of IOB, or of which none is O."""
     types = tags - set(OUTSIDE)
     nameless = {tag for tag in types if tag == "o" or not re.search(r"[^\W_]", tag)}
-    paired = {tag for tag in types if tag[0] == "B" and tag[2:] and f"I{tag[1:]}" in types}
+    paired = {tag for tag in types if tag[:1] == "B" and tag[2:] and f"I{tag[1:]}" in types}
     spoilt = {tag for tag in types if _SPOILT.fullmatch(tag)} | nameless | paired
     if nameless or paired or types in (spoilt, tags):
         what = "almost those of IOB" if spoilt else "parts of speech, if none is O"
