@@ -101,7 +101,10 @@ def test_tsv_round_trips_any_text_without_tab_and_newline(rows, tmp_path):
 
 
 @FRESH
-@given(rows=st.lists(st.tuples(texts, texts), min_size=1), name=st.sampled_from(["tsv", "csv"]))
+@given(  # the writer leaves a lone carriage return without quotes, and no reader can tell
+    rows=st.lists(st.tuples(*[texts.filter(lambda text: "\r" not in text)] * 2), min_size=1),
+    name=st.sampled_from(["tsv", "csv"]),
+)
 def test_a_table_that_pandas_writes_with_tabs_is_read_as_it_was_or_refused(rows, name, tmp_path):
     buffer = io.StringIO(newline="")  # as DataFrame.to_csv(sep="\t", index=False) does
     writer = csv.writer(buffer, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_MINIMAL)
@@ -550,7 +553,7 @@ def test_a_list_of_json_is_read_as_the_rows_that_it_holds(read, name, indent):
     assert whole == read("b.json", "\n".join(map(json.dumps, rows))) and len(whole) == 2
     with pytest.raises(MiniftError, match=r'3: "text" is missing; .*4: a row must be a JSON'):
         read(name, json.dumps([*rows, {"label": "x"}, 5], indent=indent))
-    with pytest.raises(MiniftError, match="line 1: not JSON: "):
+    with pytest.raises(MiniftError, match=r"(line|record) 1: not JSON: "):
         read(name, json.dumps(rows, indent=indent)[:-1])
     with pytest.raises(MiniftError, match="there are no examples in it"):
         read(name, "[]")

@@ -209,6 +209,9 @@ def test_standard_input_is_read_line_by_line_while_it_comes(monkeypatch):
     assert list(found) == [TextExample("1", "one"), TextExample("3", " caf\u00e9")]
     standard_input(b"", monkeypatch)
     assert list(read_texts("-")) == []
+    standard_input(b"", monkeypatch)
+    with pytest.raises(MiniftError, match="standard input: there are no examples in it"):
+        read_texts("-", format="jsonl")
     standard_input(b"text,label\na,x\n", monkeypatch)
     assert list(read_texts("-", format="csv")) == [TextExample("2", "a")]
 

@@ -35,7 +35,8 @@ def refuse(path: Path, problems: Problems) -> None:
     """Raise one MiniftError for all problems of a file, if any, the first five spelled out."""
     if problems:
         first = sorted(problems, key=lambda problem: problem[0])[:FAULTS_SHOWN]
-        shown = "; ".join(f"line {line}: {what}" if line else what for line, what in first)
+        unit = "record" if path.suffix.lower() == ".json" else "line"
+        shown = "; ".join(f"{unit} {line}: {what}" if line else what for line, what in first)
         rest = len(problems) - len(first)
         more = f"; and {rest} more faults" if rest else ""
         raise MiniftError(f"{_name(path)}: {shown}{more}")

@@ -148,10 +148,10 @@ def _with_header(table: Iterator[tuple[int, list[str]]], problems: Problems) -> 
 def json_rows(path: Path, problems: Problems) -> Iterator[Row]:
     """Yield the objects of a file, one per line, or of one list, where they count as lines."""
     filled = ((number, line) for number, line in stream_text(path) if line.strip())
-    begin, first = next(filled)
+    begin, first = next(filled, (0, ""))
     if is_list := first.lstrip().startswith("["):
         first = "\n".join([first, *(line for _, line in filled)])
-    for number, source in chain([(begin, first)], filled):
+    for number, source in chain([(begin, first)] if first else [], filled):
         try:
             value = json.loads(source)
         except (ValueError, RecursionError) as error:
