@@ -53,6 +53,6 @@ def _shape(character: str) -> str:
         return " "
     if character == "\u200d":
         return "j"
-    if _IDEOGRAPH.match(character):
+    if character > "\u33ff" and _IDEOGRAPH.match(character):
         return "c"
     return {"P": ".", "S": ".", "M": "m"}.get(unicodedata.category(character)[0], "w")

@@ -331,6 +331,9 @@ def test_a_column_with_the_other_separator_in_its_name_or_texts_does_not_split_i
     assert pairs(read("a.csv", 'text,"label; 1 is good"\na;b;c,1\n', label="label; 1 is good")) == [
         ("a;b;c", "1")
     ]
+    assert pairs(read("a.csv", "text;label, if any\na, b;1\n", label="label, if any")) == [
+        ("a, b", "1")
+    ]
     assert pairs(read("a.tsv", "text\nd, e; f\n", require_labels=False)) == [("d, e; f", None)]
     assert pairs(read("a.csv", "review;stars\nd, e;5\n", text="review", label="stars")) == [
         ("d, e", "5")
