@@ -349,7 +349,7 @@ def test_a_file_of_another_format_is_refused_and_the_right_one_named(written, re
 @pytest.mark.parametrize(
     "name,content,words",
     [
-        ("b.csv", b"id,text,label\n1,\xe4,pos\n", r"line 2: byte 0xe4 .* is not UTF-8; convert"),
+        ("b.csv", b"id,text,label\n1,\xe4,pos\n", r"line 2: byte 0xe4 .* is not UTF-8; as Windows"),
         ("b.csv", b"", "the file is empty"),
         ("b.csv", b"number,text,label\n", 'line 1 has no column "id"'),
         ("b.csv", b"id,text\n1,t1\n", 'line 1 has no column "label"'),

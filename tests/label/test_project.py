@@ -180,6 +180,7 @@ def test_what_is_left_out_and_labels_that_are_not_read_are_said(world, tmp_path)
         ("p.conll", "Ada\tB-PER\nsaw\tO\n\nOslo\tB-LOC\n"),
         ("p.jsonl", '{"words": ["Ada", "saw"], "tags": ["x", 3]}\n{"words": ["Oslo"]}\n'),
         ("p.txt", "Ada saw\n\n\nOslo\n"),
+        ("words.txt", "Ada\tB-PER\nsaw\tO\n\nOslo\tB-LOC\n"),
         ("p.csv", "text,id\nAda  saw,1\nOslo,4\n"),
     ],
 )
@@ -223,7 +224,7 @@ START = [
     ({"pool": "blank.csv"}, r"blank.csv: there is no text in it"),
     ({"pool": "twice.csv"}, r'line 4: the id "7" is already on line 2'),
     ({"pool": "tokens.conll"}, r"a token file is for tagging, not for classification"),
-    ({"pool": "tokens.txt", "task": "tagging"}, r"a token file; name it .conll"),
+    ({"pool": "tokens.txt"}, r"a token file is for tagging, not for classification"),
 ]
 
 

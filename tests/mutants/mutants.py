@@ -71,6 +71,7 @@ EXCHANGE = "tests/label/test_exchange.py::"
 OPTIONS = "tests/cli/test_options.py::"
 SPANS = "tests/label/test_spans.py::"
 TABLES = "tests/label/test_tables.py::"
+READERS = "tests/data/test_readers.py::"
 LABEL_STUDIO = "tests/label/test_labelstudio.py::"
 DOCCANO = "tests/label/test_doccano.py::"
 ARGILLA = "tests/label/test_argilla.py::"
@@ -1669,6 +1670,69 @@ KEPT = [
             "yield number, TextExample(str(number - 1), line) if",
             "tests/label/test_project.py::test_every_line_is_in_the_pool_or_named_with_the_reason",
             "ids do not lead back to the file",
+        ),
+    ),
+    *_in(
+        "minift/data/files/tables.py",
+        (
+            "quotes between TABs always enclose",
+            "    if written or not odd:",
+            "    if True:",
+            READERS + "test_quotes_that_may_be_text_or_not_are_refused_until_somebody_says",
+            "texts lose their quotes, or rows are swallowed, and nobody is told",
+        ),
+        (
+            "commas are taken wherever there are some",
+            "mark = max(marks, key=worth)",
+            'mark = "," if "," in first else max(marks, key=worth)',
+            READERS
+            + "test_a_column_with_the_other_separator_in_its_name_or_texts_does_not_split_it",
+            "tables of half of Europe cannot be read",
+        ),
+        (
+            "half a character is let in",
+            "_HALF.search(json.dumps(row, ensure_ascii=False))",
+            "False",
+            READERS + "test_faulty_json_lines_are_named",
+            "a file of answers breaks off where it cannot be written",
+        ),
+    ),
+    *_in(
+        "minift/data/files/tokens.py",
+        (
+            "blanks separate columns between TABs too",
+            "_TABS if blanks else _BLANKS",
+            "_BLANKS",
+            READERS + "test_words_with_blanks_stay_whole_between_tabs",
+            "5 000 is two words, and the file is refused",
+        ),
+        (
+            "whatever has no letters is a type",
+            "    if nameless or paired or types in (spoilt, tags):",
+            "    if False:",
+            READERS + "test_tags_that_are_almost_iob_are_refused_by_name",
+            "a model learns that o is a kind of entity",
+        ),
+    ),
+    *_in(
+        "minift/data/files/lines.py",
+        (
+            "bytes are said to be Latin-1",
+            "_convert(path, 'cp1252')",
+            "_convert(path, 'latin1')",
+            READERS + "test_bytes_that_are_not_utf_8_get_the_command_that_is_right",
+            "the command that we name turns apostrophes into control characters",
+        ),
+    ),
+    *_in(
+        "minift/data/words.py",
+        (
+            "ideographs are letters like others",
+            '        return "c"',
+            '        return "w"',
+            "tests/data/test_words.py::"
+            "test_every_character_that_bert_calls_chinese_is_a_word_and_no_other_letter_is",
+            "no entity is ever found in a Chinese text",
         ),
     ),
 ]

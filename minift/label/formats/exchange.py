@@ -76,12 +76,6 @@ def read_answers(
     path = Path(path)
     if format is not None:
         _check(format, task)
-    with contextlib.suppress(OSError), path.open("rb") as file:
-        if file.read(4) == b"PK\3\4":
-            raise MiniftError(
-                f"{path}: a zip archive or a spreadsheet's own format; unpack it, or save the "
-                'sheet as "CSV UTF-8"'
-            )
     text = "".join(raw_lines(path))
     likely = looks_like(text)
     fitting = [name for name, known in FORMATS.items() if known.suffix == path.suffix.lower()]
