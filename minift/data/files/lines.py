@@ -24,10 +24,15 @@ def refuse(path: Path, problems: Problems) -> None:
     """Raise one MiniftError for all problems of a file, if any, the first five spelled out."""
     if problems:
         first = sorted(problems, key=lambda problem: problem[0])[:FAULTS_SHOWN]
-        shown = "; ".join(f"line {line}: {what}" if line else what for line, what in first)
+        shown = "; ".join(f"{unit(path)} {n}: {what}" if n else what for n, what in first)
         rest = len(problems) - len(first)
         more = f"; and {rest} more faults" if rest else ""
         raise MiniftError(f"{_name(path)}: {shown}{more}")
+
+
+def unit(path: Path) -> str:
+    """Return what is counted in a file: the records of a JSON list, or else lines."""
+    return "record" if path.suffix.lower() == ".json" else "line"
 
 
 def _name(path: Path) -> str:

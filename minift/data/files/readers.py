@@ -29,6 +29,7 @@ from minift.data.examples import (
     is_labelled,
     texts_of,
 )
+from minift.data.files.exports import Names, as_table
 from minift.data.files.lines import Problems, refuse, stream_text
 from minift.data.files.tables import (
     LABEL_COLUMNS,
@@ -46,6 +47,7 @@ SUFFIXES = {
     "csv": (".csv",),
     "tsv": (".tsv",),
     "jsonl": (".jsonl", ".ndjson"),
+    "json": (".json",),  # a list of objects, or what a labelling tool exports
     "conll": (".conll", ".bio", ".iob", ".txt"),  # one word per line
 }
 MANY_CLASSES = 20  # more different integers than that may be amounts rather than classes
@@ -67,7 +69,8 @@ def read_examples(
     """Read one file.
 
     Args:
-        format: "csv", "tsv", "jsonl" or "conll" (a token file); None goes by the suffix.
+        format: "csv", "tsv", "jsonl", "json" (a list) or "conll" (a token file); None goes by the
+            suffix. What labelling tools export is read as `minift.data.files.exports` says.
         task: "regression" makes labels finite floats; otherwise they stay strings.
         text, text_b, label: columns, where they are not named as in `tables.TEXT_COLUMNS` and
             `LABEL_COLUMNS`; in a token file `text` and `label` are numbers from 1: "2".
@@ -176,6 +179,11 @@ def _read(
     path, problems = Path(path), Problems()
     format = format_of(path, format)
     rows = list(TABLES[format](path, problems)) if format in TABLES else []
+    noticed: list[str] = []
+    names = Names(text or "text", text_b or "text_b", label)
+    if exported := as_table(path, rows, problems, task, names):
+        (rows, noticed), format, text, text_b, label = exported, "jsonl", None, None, None
+        refuse(path, problems)
     columns = columns_of(rows)
     words = has_words(path, format, columns, task)
     if task == "tagging" and not words:
@@ -183,14 +191,14 @@ def _read(
         refuse(path, problems)
 
     examples: Sequence[Example] = ()
-    noticed: list[str] = []
     if words:
         if format == "conll":
             sentences = parse_sentences(stream_text(path), problems, text, label, required)
         else:
             sentences = [*json_sentences(rows, columns, problems, label or "tags", required)]
         lines = [sentence.lines for sentence in sentences]
-        examples, scheme, noticed = tagged_examples(sentences, scheme, problems)
+        examples, scheme, said = tagged_examples(sentences, scheme, problems)
+        noticed += said
     else:
         lines = [(line,) for line, _ in rows]
         label = label or next((name for name in LABEL_COLUMNS if name in columns), "label")
@@ -238,7 +246,7 @@ def has_words(path: Path, format: str, columns: list[str], task: Task | None) ->
     tagging = task in (None, "tagging")
     if format == "conll" and not tagging:
         refuse(path, [(0, f"a token file is for tagging, not for {task}")])
-    return tagging and (format == "conll" or (format == "jsonl" and "words" in columns))
+    return tagging and (format == "conll" or (format in ("json", "jsonl") and "words" in columns))
 
 
 def repeated_ids(examples: Iterable[tuple[int, Example | None]]) -> Problems:

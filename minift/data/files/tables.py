@@ -1,4 +1,4 @@
-"""Table files: CSV, TSV and JSONL, one example per row.
+"""Table files: CSV, TSV, JSONL and JSON lists, one example per row.
 
 Claim    A row is exactly what stands in the file: multi-line CSV fields, raw quotes in TSV and
          labels such as "0.0" come out as they went in, or the row is named with its fault.
@@ -86,7 +86,29 @@ def _with_header(table: Iterator[tuple[int, list[str]]], problems: Problems) -> 
 
 def json_rows(path: Path, problems: Problems) -> Iterator[Row]:
     """Yield the rows of a file with one JSON object per line; faults go to `problems`."""
-    for number, line in stream_text(path):
+    return _objects(stream_text(path), problems)
+
+
+def json_list(path: Path, problems: Problems) -> Iterator[Row]:
+    """Yield the objects of a JSON list, with their numbers, or one per line if it is no list."""
+    text = "".join(raw_lines(path))
+    if not text.lstrip().startswith("["):
+        yield from _objects(enumerate(text.split("\n"), start=1), problems)
+        return
+    try:
+        listed = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        problems.append((0, f"not JSON: {error}"))
+        return
+    for number, value in enumerate(listed, start=1):
+        if isinstance(value, dict):
+            yield number, value
+        else:
+            problems.append((number, f"each record must be a JSON object, got {short(value)}"))
+
+
+def _objects(lines: Iterable[tuple[int, str]], problems: Problems) -> Iterator[Row]:
+    for number, line in lines:
         if not line.strip():
             continue
         try:
@@ -100,7 +122,7 @@ def json_rows(path: Path, problems: Problems) -> Iterator[Row]:
             problems.append((number, f"each line must be a JSON object, got {short(value)}"))
 
 
-TABLES = {"csv": csv_rows, "tsv": tsv_rows, "jsonl": json_rows}
+TABLES = {"csv": csv_rows, "tsv": tsv_rows, "jsonl": json_rows, "json": json_list}
 
 
 def columns_of(rows: Iterable[Row]) -> list[str]:

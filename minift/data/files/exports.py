@@ -1,0 +1,442 @@
+"""What labelling tools export: who said what about which text.
+
+Claim    An answer is one that a person gave: drafts, predictions and texts that nobody looked at
+         are none. Who gave it is kept; what cannot be told is named, and never guessed.
+Paper    https://labelstud.io/guide/export, the exporters of doccano 1.8, Argilla's `Record`
+Differs  Ours is the id in `minift_id`, where there is one: their own `id` is another number.
+         Label Studio, JSON, JSON-MIN, CSV and TSV:
+         - Several annotations of one text are taken oldest first, by `updated_at`, since JSON-MIN
+           lists the newest first. A cancelled one is a skip; only JSON has those.
+         - An annotation without spans says that there is no entity. One without a choice says
+           nothing: the text is still to be answered.
+         - It counts code points; `text` of each span is compared with the text, so an export of a
+           version before 1.5, which counted UTF-16 units, is noticed.
+         doccano, JSONL, JSON and CSV:
+         - It counts UTF-16 units (issue 2290): an emoji counts two.
+         - An export does not say which texts were looked at. A sentence without spans is
+           therefore unanswered; to say that it has no entity, mark any of its words as "O".
+         - It cannot skip. A comment "skip" on a text sets it aside.
+         - spaCy's `entities` and Prodigy's `spans` are read too: they count code points, none is
+           no entity, and "reject" and "ignore" set aside.
+         Argilla, `to_list` and its like:
+         - Only `flatten=True` says whether a response was submitted, discarded or a draft. Without
+           it, the only response of a completed record was submitted; any other file is refused.
+         - Discarded is a skip; if the labeller had filled nothing in, Argilla exports no trace.
+Proof    tests/label/test_labelstudio.py, test_doccano.py, test_argilla.py, test_exports.py
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from reprlib import repr as short
+from typing import Any, NamedTuple
+
+from minift.data.examples import Task
+from minift.data.files.lines import Problems, unit
+from minift.data.spans import Mark, cut_words, mark, tags_in
+from minift.data.tags import labels_of
+from minift.errors import MiniftError
+
+Line = tuple[int, dict[str, Any]]  # (line, or record of a JSON list, from 1; what is there)
+Record = tuple[str, dict[str, Any]]  # (where in the file, for messages; what is there)
+AS_LIST = "export it with dataset.records(with_responses=True).to_list(flatten=True)"
+
+
+class Said(NamedTuple):
+    """What one person said about a text: one of the following, or that it is to be set aside."""
+
+    where: str  # place in the file, for messages
+    classes: Sequence[object] | None = None  # what was chosen, which should be one
+    marks: Sequence[Mark] | None = None  # entities as spans of characters
+    utf16: bool = False  # how these are counted
+    tags: Sequence[tuple[str, str]] | None = None  # (place, tag) of each word
+    unclear: str = ""  # why nobody can tell what was said
+    or_skip: bool = False  # a class that is not in the project sets the text aside
+    by: str = ""  # the person, as the tool calls them, if the file says so
+
+
+class Row(NamedTuple):
+    """What a file says about one text; nothing of it is checked yet."""
+
+    where: str
+    id: object  # of the text, or whatever stands in its place
+    texts: Sequence[object]  # as the file shows it: itself, both of a pair, or the words
+    said: Sequence[Said] = ()  # by each person, oldest first; nothing if nobody has answered
+
+
+class Fault(NamedTuple):
+    """Something in a file that is not a row, or that somebody should look at."""
+
+    where: str
+    what: str
+
+
+class Names(NamedTuple):
+    """What a project of the tool calls its texts, and its question."""
+
+    text: str = "text"
+    text_b: str = "text_b"
+    label: str | None = None  # None is "label", or whatever there is
+
+    def texts(self, fields: dict[str, Any]) -> list[object]:
+        """Return the text, or both of a pair."""
+        second = fields.get(self.text_b)
+        return [fields.get(self.text)] if second in (None, "") else [fields.get(self.text), second]
+
+
+OURS = Names()
+
+
+def tool_of(row: dict[str, Any]) -> str | None:
+    """Return the tool that a record comes from; None if it is a row like any other."""
+
+    def has(kind: type, *keys: str) -> bool:
+        return any(isinstance(row.get(key), kind) for key in keys)
+
+    by_id = any(isinstance(value, dict) and "_server_id" in value for value in row.values())
+    if has(dict, "fields") or "_server_id" in row or by_id:
+        return "argilla"
+    if has(dict, "data") or has(list, "annotations") or "annotation_id" in row:
+        return "labelstudio"
+    theirs = {"minift_id"}, {"id", "label", "Comments"}
+    spans = has(list, "label", "labels", "entities", "spans", "accept")
+    judged = row.get("answer") in ("accept", "reject", "ignore")
+    if "text" in row and (spans or judged or any(keys <= row.keys() for keys in theirs)):
+        return "doccano"
+    return None
+
+
+def read_export(
+    tool: str, records: list[Record], task: str, names: Names = OURS
+) -> Iterator[Row | Fault]:
+    """Yield what the records of a tool say, for one of the tasks.
+
+    Raises:
+        MiniftError: if the file as a whole leaves open what was said.
+    """
+    return _READERS[tool](records, task, names)
+
+
+def numbered(path: Path, rows: Iterable[Line]) -> list[Record]:
+    """Return the rows of a file with the names of their places in it."""
+    return [(f"{unit(path)} {number}", row) for number, row in rows]
+
+
+def several_classes(classes: Sequence[object]) -> str:
+    """Say that minift cannot use several classes of one text, and what to do."""
+    got = f"it has several classes, {short(list(classes))}"
+    return f"{got}, and minift knows one per text; keep one, and export again"
+
+
+def objects(value: object) -> list[dict[str, Any]] | None:
+    """Return a list of JSON objects as it is; None if it is something else."""
+    right = isinstance(value, list) and all(isinstance(item, dict) for item in value)
+    return value if isinstance(value, list) and right else None
+
+
+def _who(value: object) -> str:
+    """Return how a tool calls a person, from a number, a name or an object; "" if it does not."""
+    if isinstance(value, dict):
+        value = value.get("email") or value.get("id")
+    return str(value).encode(errors="replace").decode() if isinstance(value, str | int) else ""
+
+
+# ---------------------------------------------------------------- Label Studio
+
+
+def _labelstudio(records: list[Record], task: str, names: Names) -> Iterator[Row | Fault]:
+    tasks: dict[str, list[Record]] = {}  # JSON-MIN and CSV have a row per annotation
+    for where, row in records:
+        same = _data(row).get("minift_id", row.get("id", where))
+        tasks.setdefault(repr(same), []).append((where, row))
+    for rows in tasks.values():
+        where, first = rows[0]
+        said = [
+            one
+            for place, row in _oldest_first(rows)
+            for one in (_annotated if "data" in row else _minimal)(place, row, task, names.label)
+        ]
+        data = _data(first)
+        yield Row(where, data.get("minift_id"), names.texts(data), said)
+
+
+def _data(row: dict[str, Any]) -> dict[str, Any]:
+    data = row.get("data", row)
+    return data if isinstance(data, dict) else {}
+
+
+def _oldest_first(records: Iterable[Record]) -> list[Record]:
+    return sorted(
+        records, key=lambda r: str(r[1].get("updated_at") or r[1].get("created_at") or "")
+    )
+
+
+def _annotated(where: str, row: dict[str, Any], task: str, label: str | None) -> Iterator[Said]:
+    """Yield what the annotations of a task say, in an export as JSON."""
+    annotations = objects(row.get("annotations") or [])
+    if annotations is None:
+        got = short(row["annotations"])
+        yield Said(where, unclear=f'"annotations" must be a list of objects, got {got}')
+        return
+    named = [
+        (where if len(annotations) == 1 else f"{where}, annotation {place}", annotation)
+        for place, annotation in enumerate(annotations, start=1)
+    ]
+    for place, annotation in _oldest_first(named):
+        regions, by = objects(annotation.get("result") or []), _who(annotation.get("completed_by"))
+        if annotation.get("was_cancelled"):
+            yield Said(place, by=by)
+        elif regions is None:
+            got = short(annotation["result"])
+            yield Said(place, unclear=f'"result" must be a list of objects, got {got}')
+        else:
+            kind = "labels" if task == "tagging" else "choices"
+            values = [
+                region.get("value")
+                for region in regions
+                if region.get("type") == kind and label in (None, region.get("from_name"))
+            ]
+            if task == "tagging":
+                yield Said(place, marks=_marks(values), by=by)
+            elif values:
+                yield Said(place, classes=[_only(value, "choices") for value in values], by=by)
+
+
+def _minimal(where: str, row: dict[str, Any], task: str, name: str | None) -> Iterator[Said]:
+    """Yield what a row of an export as JSON-MIN, CSV or TSV says."""
+    name, by = name or "label", _who(row.get("annotator"))
+    label = row.get(name)
+    if isinstance(label, str) and label.startswith(('[{"', '{"')):  # a cell of CSV
+        label = _parsed(label)
+    if row.get("annotation_id") in (None, ""):
+        return
+    if task == "tagging":
+        if not label:  # no span: or is it named otherwise?
+            lists = [v for v in row.values() if isinstance(v, list)]
+            label = [v for values in lists for v in values if _only(v, "labels") is not None]
+        marked = label if isinstance(label, list) else [label]
+        yield Said(where, marks=_marks(marked), by=by)
+    elif name not in row:
+        yield Said(where, unclear=f'it has no "{name}"; give the choices that name')
+    else:
+        chosen = label["choices"] if isinstance(label, dict) and "choices" in label else label
+        if several := chosen if isinstance(chosen, list) else [chosen] if chosen else []:
+            yield Said(where, classes=several, by=by)
+
+
+def _parsed(cell: str) -> object:
+    try:
+        return json.loads(cell)
+    except (ValueError, RecursionError):
+        return cell
+
+
+def _marks(values: Iterable[object]) -> list[Mark]:
+    found = []
+    for value in values:
+        fields = value if isinstance(value, dict) else {}
+        type_ = _only(value, "labels")
+        found.append(mark(fields.get("start"), fields.get("end"), type_, fields.get("text")))
+    return found
+
+
+def _only(value: object, key: str) -> object:
+    """Return the one element of value[key]; all of it if there is not exactly one."""
+    given = value.get(key) if isinstance(value, dict) else None
+    return given[0] if isinstance(given, list) and len(given) == 1 else given
+
+
+# ---------------------------------------------------------------- doccano, spaCy, Prodigy
+
+
+def _doccano(records: list[Record], task: str, names: Names) -> Iterator[Row | Fault]:
+    unmarked = 0
+    for where, row in records:
+        meta = row.get("meta")
+        id_ = row.get("minift_id", meta.get("minift_id") if isinstance(meta, dict) else None)
+        said = _labels(where, row, task, names.label)
+        unmarked += not said and task == "tagging"
+        yield Row(where, id_, names.texts(row), said)
+    if unmarked:
+        yield Fault(
+            "all lines",
+            f"sentences without a span: {unmarked}. doccano does not say whether anybody looked at "
+            'them, so they are left open. Where there is no entity, mark a word as "O"',
+        )
+
+
+def _labels(where: str, row: dict[str, Any], task: str, name: str | None) -> list[Said]:
+    keys = ("label", "labels", "entities", "spans", "accept", name or "")
+    key = next((key for key in keys if row.get(key)), "")
+    given = row.get(key) or []
+    if _says_skip(row.get("Comments")) or row.get("answer") in ("reject", "ignore"):
+        return [Said(where)]
+    if isinstance(given, str):  # a cell of CSV: classes are joined by "#"
+        parts = given.split("#") if "Comments" in row else [given]
+        given = parts if all(parts) else [given]
+    if not isinstance(given, list):
+        return [Said(where, unclear=f"expected a list of labels, got {short(given)}")]
+    # spaCy writes lists, and relation projects of doccano objects, under the same name.
+    theirs = key in ("label", "labels") or any(isinstance(span, dict) for span in given)
+    looked = "answer" in row or ("entities" in row and "relations" not in row)
+    if not given and not (looked and task == "tagging"):
+        return []
+    if task == "tagging":
+        return [Said(where, marks=[*map(_mark, given)], utf16=theirs and key != "spans")]
+    return [Said(where, classes=given)]
+
+
+def _says_skip(comments: object) -> bool:
+    """Return whether a comment is "skip"; objects are of relation projects, strings of CSV."""
+    said = comments.split("#") if isinstance(comments, str) else comments
+    for comment in said if isinstance(said, list) else []:
+        text = comment.get("comment", comment.get("text")) if isinstance(comment, dict) else comment
+        if isinstance(text, str) and text.strip().lower() == "skip":
+            return True
+    return False
+
+
+def _mark(span: object) -> Mark:
+    """Take [start, end, type], or the objects of Prodigy and of projects with relations."""
+    if isinstance(span, dict):
+        start, end = (span.get(f"{key}_offset", span.get(key)) for key in ("start", "end"))
+        return mark(start, end, span.get("label"))
+    if isinstance(span, list) and len(span) == 3:
+        return mark(*span)
+    return mark(short(span), None, None)
+
+
+# ---------------------------------------------------------------- Argilla
+
+
+def _argilla(records: list[Record], task: str, names: Names) -> Iterator[Row | Fault]:
+    for where, row in records:
+        fields = row["fields"] if isinstance(row.get("fields"), dict) else row
+        if fields is row and not isinstance(row.get("_server_id"), str):
+            raise MiniftError(f"these are not a list of records; {AS_LIST}")
+        responses = _responses(row, names.label or "label")
+        said = [Said(where, unclear="its responses are not a list of answers")]
+        if responses is not None:
+            said = [
+                Said(where, by=by) if status == "discarded" else _submitted(where, value, task, by)
+                for value, by, status in responses
+                if status in ("submitted", "discarded")
+            ]
+        yield Row(where, row.get("id"), names.texts(fields), said)
+
+
+def _responses(row: dict[str, Any], name: str) -> list[tuple[object, str, object]] | None:
+    """Return (value, person, status) of each response, or None if they cannot be understood."""
+    done, nested = row.get("status") == "completed", row.get("responses")
+    if not isinstance(nested, dict):  # flattened
+        keys = [f"{name}.responses{more}" for more in ("", ".users", ".status")]
+        lists = values, users, states = [row.get(key) or [] for key in keys]
+        if isinstance(values, str) and values.startswith("["):
+            raise MiniftError(f"Argilla's CSV does not keep the responses; {AS_LIST}")
+        if not all(isinstance(given, list) for given in lists):
+            return None
+        gaps = [None] * len(values)
+        found = list(zip(values, [*users, *gaps], [*states, *gaps]))
+    else:
+        given = objects(nested.get(name) or [])
+        if given is None:
+            return None
+        found = [(one.get("value"), one.get("user_id"), one.get("status")) for one in given]
+    if done and not found:
+        raise MiniftError(f"records are completed, but their responses are not in it; {AS_LIST}")
+    if done and len(found) == 1 and not found[0][2]:
+        found = [(*found[0][:2], "submitted")]
+    if any(not isinstance(status, str) for _, _, status in found):
+        raise MiniftError(
+            f"it does not say which responses were submitted, and some may be drafts; {AS_LIST}"
+        )
+    return [(value, _who(user), status) for value, user, status in found]
+
+
+def _submitted(where: str, value: object, task: str, by: str) -> Said:
+    if task == "classification":
+        return Said(where, classes=[value], by=by)
+    spans = objects(value)
+    if spans is None:
+        return Said(where, unclear=f"expected a list of spans, got {short(value)}", by=by)
+    return Said(where, marks=[*map(_mark, spans)], utf16=True, by=by)
+
+
+_READERS: dict[str, Callable[[list[Record], str, Names], Iterator[Row | Fault]]]
+_READERS = {"labelstudio": _labelstudio, "doccano": _doccano, "argilla": _argilla}
+
+
+# ---------------------------------------------------------------- as a table, to train on
+
+
+def as_table(
+    path: Path, rows: list[Line], problems: Problems, task: Task | None, names: Names
+) -> tuple[list[Line], list[str]] | None:
+    """Return the answers in a tool's export as rows of a table with our own columns, and notes.
+
+    None if it is not a tool's. Where several people differ the last answer counts, as in a
+    project. Spans make it tagging, unless there is a `task`.
+    """
+    tool = next(filter(None, (tool_of(row) for _, row in rows)), None)
+    if tool is None:
+        return None
+    records, found = numbered(path, rows), list[Row]()
+    line_of = {where: line for (where, _), (line, _) in zip(records, rows)}
+    notes: list[str] = []
+    try:
+        for kind in ("tagging", "classification"):
+            all_said = [*read_export(tool, records, kind, names)]
+            found = [row for row in all_said if isinstance(row, Row)]
+            notes = [fault.what for fault in all_said if isinstance(fault, Fault)]
+            marks = [mark for row in found for said in row.said for mark in said.marks or ()]
+            if task == "tagging" or (not task and any(type(mark.start) is int for mark in marks)):
+                break
+    except MiniftError as error:
+        problems.append((0, str(error)))
+        return [], []
+    labels = labels_of(sorted({str(mark.type) for mark in marks} - {"O", "None"}))
+    named = all(isinstance(row.id, str | int) for row in found)
+    table: list[Line] = []
+    unanswered, set_aside, differing, cut = [list[str]() for _ in range(4)]
+    for row in found:
+        texts = dict(zip(("text", "text_b"), row.texts))
+        answers: list[dict[str, object]] = []
+        for said in row.said:
+            answer, faults, halved = _answer(said, texts, labels)
+            problems += [(line_of[row.where], fault) for fault in faults]
+            answers += [answer] if answer is not None else []
+            cut += [f"{said.where}, {word!r}" for word in halved]
+        if answers:
+            table.append((line_of[row.where], {**({"id": row.id} if named else {}), **answers[-1]}))
+            differing += [row.where] * any(answer != answers[0] for answer in answers)
+        else:
+            (set_aside if row.said else unanswered).append(row.where)
+    if not table:
+        problems.append((0, "nobody has answered anything in it"))
+    counted = {
+        "texts without an answer, which are left out": unanswered,
+        "texts that were set aside, which are left out": set_aside,
+        "texts with different answers, of which the last one counts": differing,
+        "words that the border of a span cuts in two": cut,
+    }
+    notes += [f"{what}: {len(at)} (first: {at[0]})" for what, at in counted.items() if at]
+    return table, notes
+
+
+def _answer(
+    said: Said, texts: dict[str, object], labels: Sequence[str]
+) -> tuple[dict[str, object] | None, list[str], list[str]]:
+    """Return (the row of a table, or None if it was set aside, faults, words that are cut)."""
+    if said.classes is not None:
+        faults = [several_classes(said.classes)] if len(said.classes) > 1 else []
+        return {**texts, "label": said.classes[0]}, faults, []
+    if said.marks is None:
+        return None, [said.unclear] if said.unclear else [], []
+    text = texts["text"]
+    if not isinstance(text, str) or "text_b" in texts:
+        return None, [f"spans need one text, got {short(texts)}"], []
+    words, cut = cut_words(text, said.marks, said.utf16)
+    tags, faults = tags_in(text, words, said.marks, labels, said.utf16)
+    return {"words": [text[start:end] for start, end in words], "tags": tags}, faults, cut
