@@ -27,8 +27,10 @@ Proof    tests/label/test_labelstudio.py, test_doccano.py, test_argilla.py, test
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from reprlib import repr as short
 from typing import Any, NamedTuple
@@ -86,9 +88,6 @@ class Names(NamedTuple):
         return [fields.get(self.text)] if second in (None, "") else [fields.get(self.text), second]
 
 
-OURS = Names()
-
-
 def tool_of(row: dict[str, Any]) -> str | None:
     """Return the tool that a record comes from; None if it is a row like any other."""
 
@@ -106,17 +105,6 @@ def tool_of(row: dict[str, Any]) -> str | None:
     if "text" in row and (spans or judged or any(keys <= row.keys() for keys in theirs)):
         return "doccano"
     return None
-
-
-def read_export(
-    tool: str, records: list[Record], task: str, names: Names = OURS
-) -> Iterator[Row | Fault]:
-    """Yield what the records of a tool say, for one of the tasks.
-
-    Raises:
-        MiniftError: if the file as a whole leaves open what was said.
-    """
-    return _READERS[tool](records, task, names)
 
 
 def numbered(path: Path, rows: Iterable[Line]) -> list[Record]:
@@ -147,19 +135,35 @@ def _who(value: object) -> str:
 
 
 def _labelstudio(records: list[Record], task: str, names: Names) -> Iterator[Row | Fault]:
-    tasks: dict[str, list[Record]] = {}  # JSON-MIN and CSV have a row per annotation
+    kind = "labels" if task == "tagging" else "choices"
+    name = names.label or "label"
+    flat = [row for _, row in records if row.get("annotation_id") not in (None, "")]
+    if kind == "choices" and flat and not any(name in row for row in flat):
+        raise MiniftError(f'nothing in it is called "{name}"; give the choices that name')
+    tasks: dict[str, list[Record]] = {}
     for where, row in records:
         same = _data(row).get("minift_id", row.get("id", where))
         tasks.setdefault(repr(same), []).append((where, row))
     for rows in tasks.values():
-        where, first = rows[0]
-        said = [
-            one
-            for place, row in _oldest_first(rows)
-            for one in (_annotated if "data" in row else _minimal)(place, row, task, names.label)
-        ]
-        data = _data(first)
-        yield Row(where, data.get("minift_id"), names.texts(data), said)
+        said, data = list[Said](), _data(rows[0][1])
+        annotations = [one for where, row in rows for one in _annotations(where, row, kind, names)]
+        for where, given in sorted(annotations, key=_when):  # JSON-MIN lists the newest first
+            regions, one = objects(given.get("result") or []), Said(where)
+            mine = [r for r in regions or () if names.label in (None, r.get("from_name"))]
+            values = [region.get("value") for region in mine if region.get("type") == kind]
+            if given.get("was_cancelled"):
+                pass
+            elif regions is None or (kind == "labels" and mine and not values):
+                got = short(given["result"])
+                one = Said(where, unclear=f'expected regions of type "{kind}", got {got}')
+            elif kind == "labels":
+                one = Said(where, marks=[_span(value) for value in values])
+            elif not values:
+                continue
+            else:
+                one = Said(where, classes=[_only(value, "choices") for value in values])
+            said.append(one._replace(by=_who(given.get("completed_by"))))
+        yield Row(rows[0][0], data.get("minift_id"), names.texts(data), said)
 
 
 def _data(row: dict[str, Any]) -> dict[str, Any]:
@@ -167,79 +171,38 @@ def _data(row: dict[str, Any]) -> dict[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
-def _oldest_first(records: Iterable[Record]) -> list[Record]:
-    return sorted(
-        records, key=lambda r: str(r[1].get("updated_at") or r[1].get("created_at") or "")
-    )
+def _when(record: Record) -> str:
+    return str(record[1].get("updated_at") or record[1].get("created_at") or "")
 
 
-def _annotated(where: str, row: dict[str, Any], task: str, label: str | None) -> Iterator[Said]:
-    """Yield what the annotations of a task say, in an export as JSON."""
-    annotations = objects(row.get("annotations") or [])
-    if annotations is None:
-        got = short(row["annotations"])
-        yield Said(where, unclear=f'"annotations" must be a list of objects, got {got}')
-        return
-    named = [
-        (where if len(annotations) == 1 else f"{where}, annotation {place}", annotation)
-        for place, annotation in enumerate(annotations, start=1)
-    ]
-    for place, annotation in _oldest_first(named):
-        regions, by = objects(annotation.get("result") or []), _who(annotation.get("completed_by"))
-        if annotation.get("was_cancelled"):
-            yield Said(place, by=by)
-        elif regions is None:
-            got = short(annotation["result"])
-            yield Said(place, unclear=f'"result" must be a list of objects, got {got}')
-        else:
-            kind = "labels" if task == "tagging" else "choices"
-            values = [
-                region.get("value")
-                for region in regions
-                if region.get("type") == kind and label in (None, region.get("from_name"))
-            ]
-            if task == "tagging":
-                yield Said(place, marks=_marks(values), by=by)
-            elif values:
-                yield Said(place, classes=[_only(value, "choices") for value in values], by=by)
-
-
-def _minimal(where: str, row: dict[str, Any], task: str, name: str | None) -> Iterator[Said]:
-    """Yield what a row of an export as JSON-MIN, CSV or TSV says."""
-    name, by = name or "label", _who(row.get("annotator"))
-    label = row.get(name)
-    if isinstance(label, str) and label.startswith(('[{"', '{"')):  # a cell of CSV
-        label = _parsed(label)
+def _annotations(where: str, row: dict[str, Any], kind: str, names: Names) -> list[Record]:
+    """Return the annotations of a task; a row of JSON-MIN, CSV or TSV is one of them."""
+    if "data" in row:
+        found = objects(row.get("annotations") or []) or [{"result": row.get("annotations")}]
+        places = [f"{where}, annotation {n}" for n in range(1, len(found) + 1)]
+        return list(
+            zip([where] if len(found) == 1 else places, found if row.get("annotations") else [])
+        )
     if row.get("annotation_id") in (None, ""):
-        return
-    if task == "tagging":
-        if not label:  # no span: or is it named otherwise?
-            lists = [v for v in row.values() if isinstance(v, list)]
-            label = [v for values in lists for v in values if _only(v, "labels") is not None]
-        marked = label if isinstance(label, list) else [label]
-        yield Said(where, marks=_marks(marked), by=by)
-    elif name not in row:
-        yield Said(where, unclear=f'it has no "{name}"; give the choices that name')
-    else:
-        chosen = label["choices"] if isinstance(label, dict) and "choices" in label else label
-        if several := chosen if isinstance(chosen, list) else [chosen] if chosen else []:
-            yield Said(where, classes=several, by=by)
+        return []
+    cell = row.get(names.label or "label")
+    if isinstance(cell, str) and cell[:2] in ("[{", '{"'):  # JSON in a cell of CSV
+        with contextlib.suppress(ValueError, RecursionError):
+            cell = json.loads(cell)
+    if not cell:  # no span: or is it named otherwise?
+        lists = [value for value in row.values() if isinstance(value, list)]
+        cell = [v for values in lists for v in values if _only(v, "labels") is not None]
+    if objects(cell) is None:
+        chosen = cell.get("choices") if isinstance(cell, dict) else cell
+        cell = [{"choices": one} for one in (chosen if isinstance(chosen, list) else [chosen])]
+    result = [{"type": kind, "value": value, "from_name": names.label} for value in cell]
+    return [(where, {**row, "completed_by": row.get("annotator"), "result": result})]
 
 
-def _parsed(cell: str) -> object:
-    try:
-        return json.loads(cell)
-    except (ValueError, RecursionError):
-        return cell
-
-
-def _marks(values: Iterable[object]) -> list[Mark]:
-    found = []
-    for value in values:
-        fields = value if isinstance(value, dict) else {}
-        type_ = _only(value, "labels")
-        found.append(mark(fields.get("start"), fields.get("end"), type_, fields.get("text")))
-    return found
+def _span(value: object) -> Mark:
+    fields = value if isinstance(value, dict) else {}
+    where = fields.get("start"), fields.get("end")
+    return mark(*where, _only(value, "labels"), fields.get("text"))
 
 
 def _only(value: object, key: str) -> object:
@@ -268,7 +231,7 @@ def _doccano(records: list[Record], task: str, names: Names) -> Iterator[Row | F
 
 
 def _labels(where: str, row: dict[str, Any], task: str, name: str | None) -> list[Said]:
-    keys = ("label", "labels", "entities", "spans", "accept", name or "")
+    keys = (name or "label", "label", "labels", "entities", "spans", "accept")
     key = next((key for key in keys if row.get(key)), "")
     given = row.get(key) or []
     if _says_skip(row.get("Comments")) or row.get("answer") in ("reject", "ignore"):
@@ -279,13 +242,11 @@ def _labels(where: str, row: dict[str, Any], task: str, name: str | None) -> lis
     if not isinstance(given, list):
         return [Said(where, unclear=f"expected a list of labels, got {short(given)}")]
     # spaCy writes lists, and relation projects of doccano objects, under the same name.
-    theirs = key in ("label", "labels") or any(isinstance(span, dict) for span in given)
+    spacy = key == "spans" or (key == "entities" and not objects(given))
     looked = "answer" in row or ("entities" in row and "relations" not in row)
-    if not given and not (looked and task == "tagging"):
-        return []
-    if task == "tagging":
-        return [Said(where, marks=[*map(_mark, given)], utf16=theirs and key != "spans")]
-    return [Said(where, classes=given)]
+    if task == "tagging" and (given or looked):
+        return [Said(where, marks=[*map(_mark, given)], utf16=not spacy)]
+    return [Said(where, classes=given)] if given else []
 
 
 def _says_skip(comments: object) -> bool:
@@ -312,60 +273,49 @@ def _mark(span: object) -> Mark:
 
 
 def _argilla(records: list[Record], task: str, names: Names) -> Iterator[Row | Fault]:
+    name = names.label or "label"
     for where, row in records:
         fields = row["fields"] if isinstance(row.get("fields"), dict) else row
         if fields is row and not isinstance(row.get("_server_id"), str):
             raise MiniftError(f"these are not a list of records; {AS_LIST}")
-        responses = _responses(row, names.label or "label")
-        said = [Said(where, unclear="its responses are not a list of answers")]
-        if responses is not None:
-            said = [
-                Said(where, by=by) if status == "discarded" else _submitted(where, value, task, by)
-                for value, by, status in responses
-                if status in ("submitted", "discarded")
-            ]
+        nested, done, said = row.get("responses"), row.get("status") == "completed", list[Said]()
+        given = objects(nested.get(name) or []) if isinstance(nested, dict) else _flat(row, name)
+        if given is None:
+            said = [Said(where, unclear="its responses are not a list of answers")]
+        elif done and not given:
+            raise MiniftError(f'records are completed without a response to "{name}"; {AS_LIST}')
+        for response in given or ():
+            status, value = response.get("status"), response.get("value")
+            if status is None and not (done and len(given or ()) == 1):
+                raise MiniftError(f"it does not tell what was submitted from drafts; {AS_LIST}")
+            one, spans = Said(where, by=_who(response.get("user_id"))), objects(value)
+            if status == "discarded":
+                said.append(one)
+            elif status not in ("submitted", None):
+                continue
+            elif task == "classification":
+                said.append(one._replace(classes=value if isinstance(value, list) else [value]))
+            elif spans is None:
+                said.append(one._replace(unclear=f"expected a list of spans, got {short(value)}"))
+            else:
+                said.append(one._replace(marks=[*map(_mark, spans)], utf16=True))
         yield Row(where, row.get("id"), names.texts(fields), said)
 
 
-def _responses(row: dict[str, Any], name: str) -> list[tuple[object, str, object]] | None:
-    """Return (value, person, status) of each response, or None if they cannot be understood."""
-    done, nested = row.get("status") == "completed", row.get("responses")
-    if not isinstance(nested, dict):  # flattened
-        keys = [f"{name}.responses{more}" for more in ("", ".users", ".status")]
-        lists = values, users, states = [row.get(key) or [] for key in keys]
-        if isinstance(values, str) and values.startswith("["):
-            raise MiniftError(f"Argilla's CSV does not keep the responses; {AS_LIST}")
-        if not all(isinstance(given, list) for given in lists):
-            return None
-        gaps = [None] * len(values)
-        found = list(zip(values, [*users, *gaps], [*states, *gaps]))
-    else:
-        given = objects(nested.get(name) or [])
-        if given is None:
-            return None
-        found = [(one.get("value"), one.get("user_id"), one.get("status")) for one in given]
-    if done and not found:
-        raise MiniftError(f"records are completed, but their responses are not in it; {AS_LIST}")
-    if done and len(found) == 1 and not found[0][2]:
-        found = [(*found[0][:2], "submitted")]
-    if any(not isinstance(status, str) for _, _, status in found):
-        raise MiniftError(
-            f"it does not say which responses were submitted, and some may be drafts; {AS_LIST}"
-        )
-    return [(value, _who(user), status) for value, user, status in found]
+def _flat(row: dict[str, Any], name: str) -> list[dict[str, Any]] | None:
+    """Return the responses of a flattened record; None if they are not lists."""
+    lists = [row.get(f"{name}.responses{more}") or [] for more in ("", ".users", ".status")]
+    if str(lists[0]).startswith(("['", "[array(")) and isinstance(lists[0], str):
+        raise MiniftError(f"Argilla's CSV does not keep the responses; {AS_LIST}")
+    if not all(isinstance(given, list) for given in lists):
+        return None
+    keys = "value", "user_id", "status"
+    return [dict(zip(keys, one)) for one in zip_longest(*lists)][: len(lists[0])]
 
 
-def _submitted(where: str, value: object, task: str, by: str) -> Said:
-    if task == "classification":
-        return Said(where, classes=[value], by=by)
-    spans = objects(value)
-    if spans is None:
-        return Said(where, unclear=f"expected a list of spans, got {short(value)}", by=by)
-    return Said(where, marks=[*map(_mark, spans)], utf16=True, by=by)
-
-
-_READERS: dict[str, Callable[[list[Record], str, Names], Iterator[Row | Fault]]]
-_READERS = {"labelstudio": _labelstudio, "doccano": _doccano, "argilla": _argilla}
+# tool -> its records, for a task -> what they say; raises MiniftError if the file leaves that open
+READERS: dict[str, Callable[[list[Record], str, Names], Iterator[Row | Fault]]]
+READERS = {"labelstudio": _labelstudio, "doccano": _doccano, "argilla": _argilla}
 
 
 # ---------------------------------------------------------------- as a table, to train on
@@ -387,7 +337,7 @@ def as_table(
     notes: list[str] = []
     try:
         for kind in ("tagging", "classification"):
-            all_said = [*read_export(tool, records, kind, names)]
+            all_said = [*READERS[tool](records, kind, names)]
             found = [row for row in all_said if isinstance(row, Row)]
             notes = [fault.what for fault in all_said if isinstance(fault, Fault)]
             marks = [mark for row in found for said in row.said for mark in said.marks or ()]

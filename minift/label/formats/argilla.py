@@ -18,11 +18,10 @@ from typing import Any
 
 from minift.data.examples import TaggedExample, texts_of
 from minift.data.spans import marks_of, utf16_places
-from minift.label.formats.json_files import as_list, named_texts, number
-from minift.label.formats.rows import Question
+from minift.label.formats.rows import Question, as_list, named_texts, number
 
 _HOW = """\
-in Argilla people press Submit, or Discard to set a text aside; drafts do not count. With its client:
+in Argilla people press Submit, or Discard to set a text aside; drafts do not count. In Python:
 
 import argilla as rg, json
 client = rg.Argilla(api_url="http://localhost:6900", api_key="argilla.apikey")

@@ -18,8 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from minift.data.examples import Example, texts_of
-from minift.label.formats.json_files import as_lines, number
-from minift.label.formats.rows import Question
+from minift.label.formats.rows import Question, as_lines, number
 
 
 def how(path: Path, labels: Sequence[str], task: str, pairs: bool) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from minift.data.examples import Example, texts_of
-from minift.data.files.exports import Fault, Row, numbered, read_export, tool_of
+from minift.data.files.exports import READERS, Fault, Names, Row, numbered, tool_of
 from minift.data.files.lines import Problems, raw_lines, unit
 from minift.data.files.tables import csv_cells, json_list
 from minift.errors import MiniftError, require_known
@@ -37,26 +37,21 @@ class Format(NamedTuple):
     read: Callable[[str, str], Iterable[Row | Fault]] | None = None  # text, task; None: as a tool's
 
 
+def _cells(path: Path, *_: object) -> str:
+    return f'fill in the column "label" of {path}; "skip" sets a text aside'
+
+
+def _lines(path: Path, *_: object) -> str:
+    return f'write tags over the "?" in {path}; a line "# skip = yes" sets a sentence aside'
+
+
 _BOTH = _CLASSES, _ENTITIES = "classification", "tagging"
 FORMATS: dict[str, Format] = {
-    "csv": Format(
-        ".csv",
-        (_CLASSES,),
-        spreadsheet.write,
-        lambda *_: 'fill in the column "label"; "skip" sets a text aside',
-        read=spreadsheet.read,
-    ),
+    "csv": Format(".csv", (_CLASSES,), spreadsheet.write, _cells, texts_of, spreadsheet.read),
     "labelstudio": Format(".json", _BOTH, labelstudio.write, labelstudio.how),
     "doccano": Format(".jsonl", _BOTH, doccano.write, doccano.how, doccano.shown),
     "argilla": Format(".json", _BOTH, argilla.write, argilla.how),
-    "conll": Format(
-        ".conll",
-        (_ENTITIES,),
-        conll.write,
-        lambda *_: 'write tags over the "?"; the line "# skip = yes" sets a sentence aside',
-        conll.shown,
-        conll.read,
-    ),
+    "conll": Format(".conll", (_ENTITIES,), conll.write, _lines, conll.shown, conll.read),
 }
 _REFUSED = {  # what only occurs in exports that do not say which text was meant
     "^-DOCSTART- -X- O": "Label Studio's CoNLL has neither ids nor our words; export JSON instead",
@@ -134,7 +129,7 @@ def _exported(tool: str, path: Path, text: str, task: str) -> list[Row | Fault]:
     if not rows:
         what = "; ".join(fault.what for fault in faults[:1]) or "it has no records"
         raise MiniftError(f"{what}; was it exported in another format?")
-    return [*faults, *read_export(tool, numbered(path, rows), task)]
+    return [*faults, *READERS[tool](numbered(path, rows), task, Names())]
 
 
 def _check(format: str, task: str) -> None:

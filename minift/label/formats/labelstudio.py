@@ -19,8 +19,7 @@ from minift.data.examples import Example, TaggedExample
 from minift.data.spans import marks_of
 from minift.data.tags import types_of
 from minift.errors import MiniftError
-from minift.label.formats.json_files import as_list, named_texts, number
-from minift.label.formats.rows import Question
+from minift.label.formats.rows import Question, as_list, named_texts, number
 
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -28,8 +27,8 @@ _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 def how(path: Path, labels: Sequence[str], task: str, pairs: bool) -> str:
     """Say what people do with a batch file."""
     return (
-        f"in Label Studio paste {path.parent / 'labelstudio.xml'} into Settings > Labeling Interface "
-        f'> Code, and import {path}. "Skip" sets a text aside'
+        f"in Label Studio paste {path.parent / 'labelstudio.xml'} into Settings > Labeling "
+        f'Interface > Code, and import {path}. "Skip" sets a text aside'
         + ("; one submitted without a span has no entity" if task == "tagging" else "")
         + ". Export as JSON (the other formats leave out what was skipped, CoNLL is not read)"
     )

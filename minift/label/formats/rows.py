@@ -14,9 +14,11 @@ Proof    tests/label/test_exchange.py
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from reprlib import repr as short
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from minift.data.examples import Example, TaggedExample, texts_of
 from minift.data.files.exports import Fault, Row, Said, several_classes
@@ -52,6 +54,27 @@ class Imported(NamedTuple):
     answers: tuple[Answer, ...]  # all that can be used, in the order of the file
     problems: tuple[str, ...]  # a sentence for each thing that somebody should look at
     unanswered: tuple[str, ...]  # ids of the texts in it that nobody has answered yet
+
+
+def as_list(records: Iterable[dict[str, Any]]) -> str:
+    """Return a JSON list, one record per line, in ASCII, which no tool or locale can change."""
+    body = ",\n".join(json.dumps(record) for record in records)
+    return f"[\n{body}\n]\n" if body else "[]\n"
+
+
+def as_lines(records: Iterable[dict[str, Any]]) -> str:
+    """Return one JSON object per line, in ASCII too."""
+    return "".join(json.dumps(record) + "\n" for record in records)
+
+
+def number(value: float | None) -> float | None:
+    """Return a score that JSON can write: None for nan and infinity."""
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+def named_texts(example: Example) -> dict[str, str]:
+    """Return the text as "text", and the second one of a pair as "text_b"."""
+    return dict(zip(("text", "text_b"), texts_of(example)))
 
 
 def match_rows(
