@@ -281,7 +281,7 @@ def test_a_token_file_that_is_called_tsv_is_recognised_in_the_error(read):
         read("train.tsv", "Identification\tO\nof\tO\n")
 
 
-@pytest.mark.parametrize("name", ["data.json", "stsa.binary.train", "noext"])
+@pytest.mark.parametrize("name", ["data.dat", "stsa.binary.train", "noext"])
 def test_an_unknown_suffix_asks_for_the_format(read, name):
     with pytest.raises(MiniftError, match="does not tell the format; name it with --format: csv, "):
         read(name, "text,label\na,x\n")

@@ -43,6 +43,8 @@ from minift.errors import MiniftError
 
 Line = tuple[int, dict[str, Any]]  # (line, or record of a JSON list, from 1; what is there)
 Record = tuple[str, dict[str, Any]]  # (where in the file, for messages; what is there)
+CONLL = " -X- _ "  # between word and tag in Label Studio's CoNLL, and in no other
+NO_CONLL = "Label Studio's CoNLL tells neither texts nor answers apart; export JSON instead"
 AS_LIST = "export it with dataset.records(with_responses=True).to_list(flatten=True)"
 
 
@@ -294,7 +296,9 @@ def _argilla(records: list[Record], task: str, names: Names) -> Iterator[Row | F
             elif status not in ("submitted", None):
                 continue
             elif task == "classification":
-                said.append(one._replace(classes=value if isinstance(value, list) else [value]))
+                said.append(
+                    one._replace(classes=value if value and isinstance(value, list) else [value])
+                )
             elif spans is None:
                 said.append(one._replace(unclear=f"expected a list of spans, got {short(value)}"))
             else:
@@ -326,11 +330,11 @@ def as_table(
 ) -> tuple[list[Line], list[str]] | None:
     """Return the answers in a tool's export as rows of a table with our own columns, and notes.
 
-    None if it is not a tool's. Where several people differ the last answer counts, as in a
-    project. Spans make it tagging, unless there is a `task`.
+    None if not every row is that of a tool. Where several people differ the last answer counts,
+    as in a project. Spans make it tagging, unless there is a `task`.
     """
-    tool = next(filter(None, (tool_of(row) for _, row in rows)), None)
-    if tool is None:
+    tool, *others = {tool_of(row) for _, row in rows} or {None}
+    if tool is None or others:
         return None
     records, found = numbered(path, rows), list[Row]()
     line_of = {where: line for (where, _), (line, _) in zip(records, rows)}

@@ -29,7 +29,7 @@ from minift.data.examples import (
     is_labelled,
     texts_of,
 )
-from minift.data.files.exports import Names, as_table
+from minift.data.files.exports import CONLL, NO_CONLL, Names, as_table
 from minift.data.files.lines import Problems, refuse, stream_text
 from minift.data.files.tables import (
     LABEL_COLUMNS,
@@ -193,7 +193,9 @@ def _read(
     examples: Sequence[Example] = ()
     if words:
         if format == "conll":
-            sentences = parse_sentences(stream_text(path), problems, text, label, required)
+            numbered = [*stream_text(path)]
+            problems += [(n, NO_CONLL) for n, line in numbered[1:2] if CONLL in line]
+            sentences = parse_sentences(numbered, problems, text, label, required)
         else:
             sentences = [*json_sentences(rows, columns, problems, label or "tags", required)]
         lines = [sentence.lines for sentence in sentences]

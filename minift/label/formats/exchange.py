@@ -18,7 +18,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from minift.data.examples import Example, texts_of
-from minift.data.files.exports import READERS, Fault, Names, Row, numbered, tool_of
+from minift.data.files.exports import (
+    CONLL,
+    NO_CONLL,
+    READERS,
+    Fault,
+    Names,
+    Row,
+    numbered,
+    tool_of,
+)
 from minift.data.files.lines import Problems, raw_lines, unit
 from minift.data.files.tables import csv_cells, json_list
 from minift.errors import MiniftError, require_known
@@ -54,7 +63,7 @@ FORMATS: dict[str, Format] = {
     "conll": Format(".conll", (_ENTITIES,), conll.write, _lines, conll.shown, conll.read),
 }
 _REFUSED = {  # what only occurs in exports that do not say which text was meant
-    "^-DOCSTART- -X- O": "Label Studio's CoNLL has neither ids nor our words; export JSON instead",
+    CONLL: NO_CONLL,
     '^"?__label__': "fastText has no ids, and doccano's breaks texts; export JSONL instead",
 }
 
@@ -119,7 +128,7 @@ def read_answers(
 def _exported(tool: str, path: Path, text: str, task: str) -> list[Row | Fault]:
     """Return what the export of a tool says, in JSON or as a table; each broken row is a fault."""
     problems: Problems = []
-    if text.lstrip()[:1] in ("[", "{"):
+    if text.lstrip()[:1] in ("[", "{") or looks_like(text) is None:
         rows = [*json_list(path, problems)]
     else:
         mark = max(",;\t", key=text.split("\n", 1)[0].count)
