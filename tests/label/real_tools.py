@@ -3,7 +3,7 @@
 Not part of pytest, since it needs the servers, each best in an environment of its own:
 
     python -m venv ls && ls/bin/pip install label-studio==1.23.2
-    python -m venv doc && doc/bin/pip install doccano==1.8.4 "marshmallow<4" "setuptools<81"
+    python -m venv doc && doc/bin/pip install doccano==1.8.4 "marshmallow<4" "numpy<2"
     python -m tests.label.real_tools --label-studio ls/bin/label-studio --doccano doc/bin/doccano
 
 Each server runs on loopback only, with a data folder that is gone afterwards. For every export
@@ -89,7 +89,9 @@ class Server:
             try:
                 self.open(self.base + path, timeout=5).read()
                 return
-            except (OSError, urllib.error.URLError):
+            except urllib.error.HTTPError:
+                return  # it refuses the request, so it is there
+            except OSError:
                 time.sleep(1)
         raise SystemExit(f"{self.base}{path} does not answer")
 
@@ -114,7 +116,7 @@ def running(*commands: list[str], env: dict[str, str], folder: Path):
             yield
         finally:
             for process in started:
-                os.killpg(process.pid, signal.SIGTERM)
+                os.killpg(process.pid, signal.SIGKILL)  # nothing of theirs is kept
                 process.wait(30)
 
 
@@ -227,7 +229,7 @@ def doccano(binary: str, folder: Path) -> None:
     web, worker = [binary, "webserver", "--port", str(port)], [binary, "task"]
     with running(web, worker, env=env, folder=folder):
         server = Server(port, {})
-        server.wait("/v1/health/")
+        server.wait("/v1/auth/login/")
         server.ask("POST", "/v1/auth/login/", {"username": name, "password": password})
         kinds = (
             ("classification", "DocumentClassification", {}),
@@ -296,6 +298,7 @@ def doccano(binary: str, folder: Path) -> None:
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the servers end too
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--label-studio", help="its program")
     parser.add_argument("--doccano", help="its program")
