@@ -40,7 +40,7 @@ from minift.data.examples import (
 from minift.data.tags import to_iob2
 from minift.errors import MiniftError, require
 from minift.files import atomic_folder, atomic_write, digest
-from minift.label.formats.exchange import FORMATS, written
+from minift.label.formats.exchange import FORMATS, how, written
 from minift.label.formats.labelstudio import labelling_config
 from minift.label.formats.rows import Question
 from minift.label.ledger import State, open_ledger
@@ -233,7 +233,7 @@ def _write_batch(
     if format == "labelstudio":
         interface = labelling_config(project.labels, project.task, pairs)
         atomic_write(folder / "labelstudio.xml", interface)
-    return path, FORMATS[format].how(path, project.types, project.task, pairs)
+    return path, how(format, path, project.types, project.task, pairs)
 
 
 def guesses(

@@ -24,8 +24,7 @@ import pytest
 
 from minift.data.examples import TaggedExample, TextExample
 from minift.errors import MiniftError
-from minift.label.formats import argilla
-from minift.label.formats.exchange import read_answers
+from minift.label.formats.exchange import how, read_answers
 from minift.label.formats.rows import Question
 from tests.label.exports import write_questions
 
@@ -204,7 +203,7 @@ def test_the_recipe_that_is_printed_runs_as_it_is_printed(task, pairs, tmp_path,
     monkeypatch.setitem(sys.modules, "argilla", client)
     monkeypatch.chdir(tmp_path)
     labels, path = ("it's", 'a "b"'), Path("batches/it's.json")
-    said, program = argilla.how(path, labels, task, pairs).split("\n\n", 1)
+    said, program = how("argilla", path, labels, task, pairs).split("\n\n", 1)
     assert "Discard" in said
     exec(program, {})
     span = ("label", "text", list(labels))

@@ -592,7 +592,7 @@ def test_what_people_do_with_a_batch_file_is_said_and_no_guess_is_written_if_non
     files = []
     for guess in (None, False):
         asked = ask(begun, 3, Asking("entropy"), format=format, more=True, guess=guess)
-        assert ways[format] in asked.how and str(asked.path) in asked.how
+        assert ways[format] in asked.how
         files.append(asked.path.read_text("utf-8-sig"))
     with_guesses, without = files
     rows = [csv.DictReader(io.StringIO(text)) for text in files] if format == "csv" else files

@@ -3,25 +3,10 @@
 Claim    An answer is one that a person gave: drafts, predictions and texts that nobody looked at
          are none. Who gave it is kept; what cannot be told is named, and never guessed.
 Paper    https://labelstud.io/guide/export, the exporters of doccano 1.8, Argilla's `Record`
-Differs  Ours is the id in `minift_id`, where there is one: their own `id` is another number.
-         Label Studio, JSON, JSON-MIN, CSV and TSV:
-         - Several annotations of one text are taken oldest first, by `updated_at`, since JSON-MIN
-           lists the newest first. A cancelled one is a skip; only JSON has those.
-         - An annotation without spans says that there is no entity. One without a choice says
-           nothing: the text is still to be answered.
-         - It counts code points; `text` of each span is compared with the text, so an export of a
-           version before 1.5, which counted UTF-16 units, is noticed.
-         doccano, JSONL, JSON and CSV:
-         - It counts UTF-16 units (issue 2290): an emoji counts two.
-         - An export does not say which texts were looked at. A sentence without spans is
-           therefore unanswered; to say that it has no entity, mark any of its words as "O".
-         - It cannot skip. A comment "skip" on a text sets it aside.
-         - spaCy's `entities` and Prodigy's `spans` are read too: they count code points, none is
-           no entity, and "reject" and "ignore" set aside.
-         Argilla, `to_list` and its like:
-         - Only `flatten=True` says whether a response was submitted, discarded or a draft. Without
-           it, the only response of a completed record was submitted; any other file is refused.
-         - Discarded is a skip; if the labeller had filled nothing in, Argilla exports no trace.
+Differs  What each tool cannot say, and what follows, stands in minift/label/README.md. The id is
+         that in `minift_id`, where there is one: their own `id` is another number. Label Studio,
+         spaCy and Prodigy count code points; doccano (issue 2290) and Argilla count UTF-16 units,
+         so that an emoji counts two.
 Proof    tests/label/test_labelstudio.py, test_doccano.py, test_argilla.py, test_exports.py
 """
 

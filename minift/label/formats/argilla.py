@@ -13,14 +13,13 @@ Proof    tests/label/test_argilla.py
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from minift.data.examples import TaggedExample, texts_of
 from minift.data.spans import marks_of, utf16_places
 from minift.label.formats.rows import Question, as_list, named_texts, number
 
-_HOW = """\
+HOW = """\
 in Argilla people press Submit, or Discard to set a text aside; drafts do not count. In Python:
 
 import argilla as rg, json
@@ -30,25 +29,14 @@ settings = rg.Settings(
     questions=[{question}],
     metadata=[rg.FloatMetadataProperty(name="score")],
 )
-dataset = rg.Dataset(name={name!r}, settings=settings, client=client)
+dataset = rg.Dataset(name={path.stem!r}, settings=settings, client=client)
 dataset.create()
-dataset.records.from_json({path!r})
+dataset.records.from_json({file!r})
 
 # when people have answered:
 answers = dataset.records(with_responses=True).to_list(flatten=True)
 json.dump(answers, open("answers.json", "w"))
 """
-
-
-def how(path: Path, labels: Sequence[str], task: str, pairs: bool) -> str:
-    """Say what people do with a batch file, as a program that can be run."""
-    names = list(labels)
-    question = f'rg.LabelQuestion(name="label", labels={names})'
-    if task == "tagging":
-        question = f'rg.SpanQuestion(name="label", field="text", labels={names})'
-    shown = ("text", "text_b") if pairs else ("text",)
-    fields = ", ".join(f'rg.TextField(name="{name}")' for name in shown)
-    return _HOW.format(fields=fields, question=question, name=path.stem, path=str(path))
 
 
 def write(questions: Sequence[Question]) -> str:

@@ -15,22 +15,15 @@ Proof    tests/label/test_doccano.py
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from minift.data.examples import Example, texts_of
 from minift.label.formats.rows import Question, as_lines, number
 
-
-def how(path: Path, labels: Sequence[str], task: str, pairs: bool) -> str:
-    """Say what people do with a batch file."""
-    tagging = task == "tagging"
-    kind = "Sequence Labeling" if tagging else "Text Classification, single label"
-    return (
-        f'in doccano make a project "{kind}" with the labels {", ".join(labels)}'
-        + (", and O, and mark a word as O in a sentence without an entity" if tagging else "")
-        + f'; import {path} as JSONL. The comment "skip" sets a text aside. Export as JSONL, and '
-        "import the file of each person with --by NAME"
-    )
+HOW = """\
+in doccano make a project "Text Classification" (single label) or "Sequence Labeling" with the
+labels {labels}; of entities also O, to mark a word of each sentence that has none. Import the file
+as JSONL. The comment "skip" sets a text aside. Export as JSONL, and import the file of each person
+with --by NAME"""
 
 
 def shown(example: Example) -> tuple[str, ...]:

@@ -41,26 +41,20 @@ class Format(NamedTuple):
     suffix: str  # of its files
     tasks: tuple[str, ...]  # that it is for
     write: Callable[[Sequence[Question]], str]  # returns the text of a batch file
-    how: Callable[[Path, Sequence[str], str, bool], str]  # file, classes or types, task, pairs?
+    how: str  # what people do with a file
     shown: Callable[[Example], tuple[str, ...]] = texts_of  # strings by which files show an example
     read: Callable[[str, str], Iterable[Row | Fault]] | None = None  # text, task; None: as a tool's
 
 
-def _cells(path: Path, *_: object) -> str:
-    return f'fill in the column "label" of {path}; "skip" sets a text aside'
-
-
-def _lines(path: Path, *_: object) -> str:
-    return f'write tags over the "?" in {path}; a line "# skip = yes" sets a sentence aside'
-
-
+_CSV = 'fill in the column "label"; "skip" sets a text aside'
+_CONLL = 'write tags over the "?"; a line "# skip = yes" sets a sentence aside'
 _BOTH = _CLASSES, _ENTITIES = "classification", "tagging"
 FORMATS: dict[str, Format] = {
-    "csv": Format(".csv", (_CLASSES,), spreadsheet.write, _cells, texts_of, spreadsheet.read),
-    "labelstudio": Format(".json", _BOTH, labelstudio.write, labelstudio.how),
-    "doccano": Format(".jsonl", _BOTH, doccano.write, doccano.how, doccano.shown),
-    "argilla": Format(".json", _BOTH, argilla.write, argilla.how),
-    "conll": Format(".conll", (_ENTITIES,), conll.write, _lines, conll.shown, conll.read),
+    "csv": Format(".csv", (_CLASSES,), spreadsheet.write, _CSV, texts_of, spreadsheet.read),
+    "labelstudio": Format(".json", _BOTH, labelstudio.write, labelstudio.HOW),
+    "doccano": Format(".jsonl", _BOTH, doccano.write, doccano.HOW, doccano.shown),
+    "argilla": Format(".json", _BOTH, argilla.write, argilla.HOW),
+    "conll": Format(".conll", (_ENTITIES,), conll.write, _CONLL, conll.shown, conll.read),
 }
 _REFUSED = {  # what only occurs in exports that do not say which text was meant
     CONLL: NO_CONLL,
@@ -72,6 +66,16 @@ def written(format: str, questions: Sequence[Question], task: str) -> str:
     """Return the text of a batch file; raises MiniftError if the format is not for this task."""
     _check(format, task)
     return FORMATS[format].write(questions)
+
+
+def how(format: str, path: Path, names: Sequence[str], task: str, pairs: bool) -> str:
+    """Say what people do with a file, who choose among the names of classes or types."""
+    question = f'rg.LabelQuestion(name="label", labels={list(names)})'
+    if task == "tagging":
+        question = f'rg.SpanQuestion(name="label", field="text", labels={list(names)})'
+    fields = ", ".join(f'rg.TextField(name="{n}")' for n in ("text", "text_b")[: 1 + pairs])
+    facts = {"labels": ", ".join(names), "fields": fields, "question": question}
+    return FORMATS[format].how.format(path=path, file=str(path), **facts)
 
 
 def read_answers(

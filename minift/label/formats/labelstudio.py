@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
@@ -21,17 +20,11 @@ from minift.data.tags import types_of
 from minift.errors import MiniftError
 from minift.label.formats.rows import Question, as_list, named_texts, number
 
+HOW = """\
+in Label Studio paste {path.parent}/labelstudio.xml into Settings > Labeling Interface > Code, and
+import the file. "Skip" sets a text aside; of entities, Submit without a span says there is none.
+Export as JSON (JSON-MIN, CSV and TSV leave out what was skipped; CoNLL is not read)"""
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-
-def how(path: Path, labels: Sequence[str], task: str, pairs: bool) -> str:
-    """Say what people do with a batch file."""
-    return (
-        f"in Label Studio paste {path.parent / 'labelstudio.xml'} into Settings > Labeling "
-        f'Interface > Code, and import {path}. "Skip" sets a text aside'
-        + ("; one submitted without a span has no entity" if task == "tagging" else "")
-        + ". Export as JSON (the other formats leave out what was skipped, CoNLL is not read)"
-    )
 
 
 def labelling_config(labels: Sequence[str], task: str, pairs: bool = False) -> str:
