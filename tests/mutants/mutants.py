@@ -69,7 +69,8 @@ LOOP = "tests/training/test_loop.py::"
 EVALUATE = "tests/runs/test_evaluate.py::"
 EXCHANGE = "tests/label/test_exchange.py::"
 OPTIONS = "tests/cli/test_options.py::"
-SPANS = "tests/label/test_spans.py::"
+SPANS = "tests/data/test_spans.py::"
+EXPORTS = "tests/data/test_exports.py::"
 TABLES = "tests/label/test_tables.py::"
 READERS = "tests/data/test_readers.py::"
 LABEL_STUDIO = "tests/label/test_labelstudio.py::"
@@ -883,7 +884,7 @@ TRAINING = (
 
 EXCHANGED = (
     _in(
-        "minift/label/formats/spans.py",
+        "minift/data/spans.py",
         (
             "an emoji counts one where the browser counts two",
             "2 if ord(c) > 0xFFFF else 1",
@@ -924,8 +925,8 @@ EXCHANGED = (
         ),
         (
             "an answer said before is dropped though another came between",
-            "latest[answer.id] = answer",
-            "latest.setdefault(answer.id, answer)",
+            "latest[answer.id, answer.by] = [answer.label]",
+            "latest.setdefault((answer.id, answer.by), [answer.label])",
             EXCHANGE
             + "test_several_answers_to_one_text_are_one_if_equal_and_all_kept_in_order_if_not",
             "the answer that was taken back counts",
@@ -954,20 +955,6 @@ EXCHANGED = (
     + _in(
         "minift/label/formats/labelstudio.py",
         (
-            "predictions are taken for answers",
-            'row.get("annotations") or []',
-            'row.get("annotations") or row.get("predictions") or []',
-            LABEL_STUDIO + "test_a_json_export_gives_every_annotators_answer_and_no_prediction",
-            "the model is trained on its own guesses",
-        ),
-        (
-            "the oldest of several annotations counts",
-            "    return sorted(\n        records,",
-            "    return list(records) or sorted(\n        records,",
-            LABEL_STUDIO + "test_a_json_min_export_is_read_oldest_first_with_its_own_ids_ignored",
-            "a correction is undone",
-        ),
-        (
             "labels are not escaped",
             "value={quoteattr(name)}",
             "value='{name}'",
@@ -985,22 +972,60 @@ EXCHANGED = (
             DOCCANO + "test_a_line_holds_the_text_our_id_and_the_guess_as_metadata_but_no_label",
             "guesses nobody looked at come back as answers",
         ),
-        (
-            "what nobody looked at has no entity",
-            "    if not given:",
-            '    if not given and task != "tagging":',
-            DOCCANO + "test_no_span_is_unanswered_an_o_is_no_entity_and_a_comment_sets_aside",
-            "the model learns that there is nothing in unread sentences",
-        ),
     )
     + _in(
         "minift/label/formats/argilla.py",
         (
+            "a guess of no entity has an empty list of scores",
+            "if value and confidence is not None else None",
+            "if confidence is not None else None",
+            ARGILLA + "test_span_suggestions_have_a_score_each_and_none_is_written_over_an_emoji",
+            "the server refuses the whole batch",
+        ),
+    )
+    + _in(
+        "minift/data/files/exports.py",
+        (
+            "predictions are taken for answers",
+            'found if row.get("annotations") else []',
+            'found if row.get("annotations") else row.get("predictions") or []',
+            LABEL_STUDIO + "test_a_json_export_gives_every_annotators_answer_and_no_prediction",
+            "the model is trained on its own guesses",
+        ),
+        (
+            "the oldest of several annotations counts",
+            "in sorted(annotations, key=_when):",
+            "in annotations:",
+            LABEL_STUDIO + "test_a_json_min_export_is_read_oldest_first_with_its_own_ids_ignored",
+            "a correction is undone",
+        ),
+        (
+            "who answered is not kept",
+            'said.append(one._replace(by=_who(given.get("completed_by"))))',
+            "said.append(one)",
+            LABEL_STUDIO + "test_two_annotators_stay_two_and_one_who_says_it_twice_is_one",
+            "the second person's answer is taken for a repetition of the first's",
+        ),
+        (
+            "what nobody looked at has no entity",
+            'if task == "tagging" and (given or looked):',
+            'if task == "tagging":',
+            DOCCANO + "test_no_span_is_unanswered_an_o_is_no_entity_and_a_comment_sets_aside",
+            "the model learns that there is nothing in unread sentences",
+        ),
+        (
             "a draft counts",
-            'if row.get("status") == "completed" else UNKNOWN',
-            "",
-            ARGILLA + "test_nested_a_response_without_a_status_counts_only_in_a_completed_record",
+            "if status is None and not (done and len(given or ()) == 1):",
+            "if status is None and not done:",
+            ARGILLA + "test_an_export_that_does_not_tell_is_refused_with_the_one_that_does",
             "what somebody had not decided is trained on",
+        ),
+        (
+            "the first of two people's answers is trained on",
+            "**answers[-1]",
+            "**answers[0]",
+            EXPORTS + "test_of_two_peoples_answers_the_last_one_counts_and_it_is_said",
+            "the note says the contrary of what is done",
         ),
     )
 )
@@ -1126,7 +1151,7 @@ PROJECTS = [
         "minift/label/answers.py",
         (
             "what one person said counts as said by all",
-            "[decision.label for decision in before if decision.source == by]",
+            "[decision.label for decision in before if decision.source == who]",
             "[decision.label for decision in before]",
             PROJECT_TESTS + "test_an_import_is_idempotent_and_corrections_and_conflicts_are_kept",
             "a second labeller's agreement is not on record",

@@ -30,6 +30,7 @@ from minift.data.examples import (
     is_labelled,
     texts_of,
 )
+from minift.data.files.exports import CONLL, NO_CONLL, Names, as_table
 from minift.data.files.lines import FOREIGN, Problems, read_once, refuse, stream_text
 from minift.data.files.tables import (
     FASTTEXT,
@@ -76,7 +77,8 @@ def read_examples(
 
     Args:
         format: "csv", "tsv", "jsonl", "conll" (a token file) or "fasttext"; None goes by the
-            suffix, and for .txt by the content.
+            suffix, and for .txt by the content. What labelling tools export is read as
+            `minift.data.files.exports` says.
         task: "regression" makes labels finite floats; otherwise they stay strings.
         text, text_b, label: columns, where they are not named as in `tables.TEXT_COLUMNS` and
             `LABEL_COLUMNS`; in a token file `text` and `label` are numbers from 1: "2".
@@ -187,6 +189,10 @@ def _read(
     if format == "text":
         refuse(path, [(0, f"texts without labels, one per line; if it is not, {_NAME_IT}")])
     rows = list(TABLES[format](path, problems)) if format in TABLES else []
+    names = Names(text or "text", text_b or "text_b", label)
+    if exported := as_table(path, rows, problems, task, names):
+        (rows, noticed), format, text, text_b, label = exported, "jsonl", None, None, None
+        refuse(path, problems)
     found = columns_of(rows)
     words = has_words(path, format, found, task, text)
     if task == "tagging" and not words:
@@ -196,7 +202,9 @@ def _read(
 
     examples: Sequence[Example] = ()
     if format == "conll":
-        sentences = parse_sentences(stream_text(path), problems, text, label, required)
+        numbered = [*stream_text(path)]
+        problems += [(n, NO_CONLL) for n, line in numbered[1:2] if CONLL in line]
+        sentences = parse_sentences(numbered, problems, text, label, required)
     else:
         columns = choose_columns(found, problems, text, text_b, label, required, words, noticed)
         lines = [tuple([line]) for line, _ in rows]

@@ -24,10 +24,11 @@ from collections.abc import Iterator, Sequence
 from reprlib import repr as short
 
 from minift.data.examples import texts_of
+from minift.data.files.exports import Fault, Row, Said
 from minift.data.files.lines import Problems
 from minift.data.files.tables import table_cells
 from minift.errors import MiniftError
-from minift.label.formats.rows import Fault, Question, Row, Said
+from minift.label.formats.rows import Question
 
 _FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 
