@@ -15,6 +15,7 @@ from typing import Any
 from minift.cli import options
 from minift.data.examples import Dataset
 from minift.data.files.readers import read_examples
+from minift.data.notes import overlap_notes
 from minift.errors import MiniftError
 from minift.runs.folder import load_run
 from minift.runs.train import subset
@@ -101,13 +102,15 @@ def _labelled(arguments: options.Arguments, teacher: FineTuned) -> Dataset:
     if arguments.data is not None:
         dataset = options.data(arguments)
     else:  # the tags are the teacher's: few sentences need not have them all
-        how = {**options.reading(arguments), "task": "tagging", "labels": labels}
+        notes = list[str]()
+        how = {**options.reading(arguments), "task": "tagging", "labels": labels, "notes": notes}
         splits: dict[str, Any] = {
             split: read_examples(file, require_labels=split != "test", **how)
             for split in ("train", "dev", "test")
             if (file := getattr(arguments, split)) is not None
         }
         name = arguments.train.stem
-        dataset = Dataset(name, "tagging", labels, metric="entity_f1", **splits)
+        notes += overlap_notes(**splits)
+        dataset = Dataset(name, "tagging", labels, notes=tuple(notes), **splits)
     train = subset(dataset.train, arguments.labels, arguments.seed)
     return replace(dataset, train=train)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -73,16 +74,25 @@ def add_data(parser: Parser) -> None:
     add("--test", type=Path, metavar="FILE", help="labelled examples to report on")
 
 
+def add_positive(parser: Parser, default: str) -> None:
+    """Add the class whose F1 is told."""
+    help = f"the class that f1 is of, the headline score then (default: {default})"
+    parser.add_argument("--positive", metavar="CLASS", help=help)
+
+
 def data(arguments: Arguments) -> Dataset:
     """Load the named set, or read the files."""
     splits = arguments.train, arguments.dev, arguments.test
     if (arguments.data is None) == (arguments.train is None):
         raise MiniftError("give either --data NAME or --train FILE (with --dev and --test)")
     if arguments.data is None:
-        return read_dataset(*splits, **reading(arguments))
-    if any(splits):
+        found = read_dataset(*splits, **reading(arguments))
+    elif any(splits):
         raise MiniftError("--dev and --test belong to --train; a named set has its own splits")
-    return named(arguments)
+    else:
+        found = named(arguments)
+    positive = getattr(arguments, "positive", None)
+    return found if positive is None else replace(found, positive=positive)
 
 
 def named(arguments: Arguments) -> Dataset:
@@ -252,13 +262,20 @@ def summary(result: dict[str, Any]) -> str:
         lines[0] += f" ({result['examples_per_second']:.0f} examples/s in training)"
     for split in ("dev", "test"):
         if result[split] is not None:
-            line = f"{split:4} {result['metric']} {result[split]:.3f}"
+            of = f' of "{result[f"{split}_scores"]["f1_of"]}"' if result["metric"] == "f1" else ""
+            line = f"{split:4} {result['metric']}{of} {result[split]:.3f}"
             if f"{split}_majority" in result:
                 line += f"   (always the most frequent label: {result[f'{split}_majority']:.3f})"
             lines.append(line)
     tables = [result[f"{s}_entities"] for s in ("test", "dev") if result.get(f"{s}_entities")]
     lines += [side_by_side_text(table) for table in tables[:1]]
     return "\n".join([*lines, *(f"note: {note}" for note in result["notes"])])
+
+
+def say(notes: Iterable[str]) -> None:
+    """Print notes to standard error, where they are not taken for answers."""
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
 
 
 def suggested(*words: object) -> str:

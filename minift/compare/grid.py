@@ -19,9 +19,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import groupby, product
+from itertools import chain, groupby, product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,12 +40,14 @@ from minift.compare.lineup import (
 from minift.compare.report import Comparison, write
 from minift.compare.runlog import RunLog, data_digest, encoder_digest, open_log
 from minift.compare.workers import Job, Plan, do_runs, run_all
-from minift.data.examples import Dataset
+from minift.data.examples import Dataset, Example
+from minift.data.notes import missing_notes
 from minift.errors import MiniftError, require
 from minift.methods.recipes import recipe
 from minift.runs.dealing import send_home
 from minift.runs.processes import from_first, rank, require_same, world_size
 from minift.runs.train import require_two_classes, subset
+from minift.runs.tuned import build
 from minift.speed.precision import require_precision
 from minift.training.loop import Precision, Seeds, Settings
 from minift.version import __version__
@@ -151,8 +153,9 @@ def compare(
     if isinstance(seeds, int) and seeds < 1:
         raise MiniftError(f"seeds must be at least 1, got {seeds}")
     seeds = _distinct("seeds", range(seeds) if isinstance(seeds, int) else seeds, least=0)
-    for size, seed in product(sizes, seeds):
-        require_two_classes(subset(data.train, size, seed), data)
+    draws = {(n, seed): subset(data.train, n, seed) for n, seed in product(sizes, seeds)}
+    for draw in draws.values():
+        require_two_classes(draw, data)
     plan, columns = _plan(data, checkpoint, names, terms, Seeds.all(seeds[0]))
     plan = replace(plan, weights=out / "weights" if work.keep_weights else None)
     setup = {
@@ -171,7 +174,7 @@ def compare(
     }
     about = Comparison(
         data=data.name,
-        metric=data.metric,
+        metric=data.metric + f' of "{data.positive or data.labels[-1]}"' * (data.metric == "f1"),
         encoder=str(encoder),
         reporting=reporting,
         selection=choosing_split
@@ -185,6 +188,7 @@ def compare(
     if rank() > 0:
         do_runs(plan)
         return from_first(about)
+    about = replace(about, notes=(*about.notes, *_notes(data, checkpoint, draws)))
     jobs = [Job(method, size, seed) for seed in seeds for size in sizes for method in names]
     with open_log(out, setup) as log:
         try:
@@ -205,6 +209,19 @@ def compare(
                 write(out, about)
     send_home()
     return from_first(about)
+
+
+def _notes(
+    data: Dataset, checkpoint: Path, draws: dict[tuple[int, int], tuple[Example, ...]]
+) -> Iterator[str]:
+    """Say which classes a draw or a split lacks, and how many texts of each split are cut."""
+    for (size, seed), draw in draws.items():
+        yield from missing_notes(f"the draw of {size} labels by seed {seed}", draw, data.labels)
+    drawn, tuned = dict.fromkeys(chain(*draws.values())), build(data, checkpoint, Seeds.all(0))
+    for split, examples in (("train", tuple(drawn)), ("dev", data.dev), ("test", data.test)):
+        if split != "train":
+            yield from missing_notes(split, examples, data.labels)
+        yield from (f"{split}: {note}" for note in tuned.notes(tuned.items(examples)))
 
 
 def _plan(

@@ -63,9 +63,14 @@ class Dataset:
     test: tuple[Example, ...] = ()
     metric: str = ""  # the headline score; "" becomes the first that fits the task
     notes: tuple[str, ...] = ()  # what a user should know: "9 duplicate texts in train"
+    positive: str | None = None  # the class whose F1 is the headline score, if one is named
 
     def __post_init__(self) -> None:
         require_known("task", self.task, METRICS)
+        if self.positive is not None:
+            known = self.labels if self.task == "classification" else ()
+            require_known("positive class", self.positive, known)
+            object.__setattr__(self, "metric", "f1")
         object.__setattr__(self, "metric", self.metric or METRICS[self.task][0])
         require_known(f"{self.task} metric", self.metric, METRICS[self.task])
         wanted = "none" if self.task == "regression" else "at least one, each once"
@@ -101,6 +106,24 @@ def texts_of(example: Example) -> tuple[str, ...]:
 def has_pairs(dataset: Dataset) -> bool:
     """Return whether any training text of a data set comes with a second one."""
     return any(isinstance(e, TextExample) and e.text_b is not None for e in dataset.train)
+
+
+def pairs_of(examples: Iterable[Example]) -> bool | None:
+    """Return whether texts are pairs, or single; None if they are neither, or both."""
+    found = {e.text_b is not None for e in examples if isinstance(e, TextExample)}
+    return found.pop() if len(found) == 1 else None
+
+
+def refuse_unlike(
+    pairs: bool | None, examples: Iterable[Example], where: str = "", trained: str = "the model"
+) -> None:
+    """Raise MiniftError for a single text where `pairs` are read, or the other way round."""
+    for e in examples if pairs is not None else ():
+        if isinstance(e, TextExample) and (e.text_b is not None) != pairs:
+            got, expected = "a pair of texts", "single texts; name the one column with --text"
+            if pairs:
+                got, expected = "a single text", "pairs; name the second column with --text-b"
+            raise MiniftError(f"{where}example {e.id} is {got}, and {trained} has {expected}")
 
 
 def is_labelled(examples: Iterable[Example]) -> bool:

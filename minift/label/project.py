@@ -34,6 +34,7 @@ from minift.active.loop import Learner, require_no_split
 from minift.data.examples import Dataset, Example, TaggedExample, Task, TextExample
 from minift.data.files.lines import refuse
 from minift.data.files.readers import repeated_ids
+from minift.data.notes import alike_notes
 from minift.data.tags import TAG, labels_of, types_of
 from minift.errors import MiniftError, nearest
 from minift.files import atomic_folder, digest
@@ -182,7 +183,7 @@ def start(
         with open_ledger(new / "ledger.jsonl", ids, labels):
             pass
         (new / "project.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    return Started(project, tuple(_start_notes(source.has_labels, left_out, near, out)))
+    return Started(project, tuple(_start_notes(labels, source.has_labels, left_out, near, out)))
 
 
 def _json_lines(rows: Iterable[dict[str, Any]]) -> bytes:
@@ -209,8 +210,9 @@ def _labels(names: Sequence[str], task: Task) -> tuple[str, ...]:
 
 
 def _start_notes(
-    had_labels: bool, left_out: list[dict[str, Any]], near: int, folder: Path
+    labels: Sequence[str], had_labels: bool, left_out: list[dict[str, Any]], near: int, folder: Path
 ) -> Iterator[str]:
+    yield from alike_notes(labels)
     if had_labels:
         yield "the labels in the file are ignored: in a project people give them"
     if left_out:

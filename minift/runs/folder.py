@@ -141,7 +141,16 @@ def load_run(
         kept = settings.get("precision", kept)
     compute_in(model.to(device), precision or kept)
     labels = () if task == "regression" else model.config.labels
-    return FineTuned(model, load_tokenizer(folder), task, labels, quiet=came_out.get("quiet", 0))
+    pairs, positive = made.get("pairs"), made.get("positive")
+    return FineTuned(
+        model,
+        load_tokenizer(folder),
+        task,
+        labels,
+        quiet=came_out.get("quiet", 0),
+        pairs=pairs if isinstance(pairs, bool) else None,
+        positive=positive if positive in labels else None,
+    )
 
 
 def _quiet(model: Classifier, made: dict[str, Any]) -> int:

@@ -17,6 +17,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator
+from itertools import combinations
 from pathlib import Path
 from reprlib import repr as short
 from typing import TypeGuard
@@ -124,6 +125,10 @@ def choose_columns(
     texts = (texts[0], text_b) if text_b else texts
     listed = ", ".join(f'"{column}"' for column in found)
     roles = [*zip(("text", "text-b"), texts), *([("label", label)] if label else [])]
+    for (role, name), (other, same) in combinations(roles, 2):
+        if name == same:
+            what = f'the column "{name}" is read both as --{role} and as --{other}'
+            problems.append((0, f"{what}; name another one"))
     for role, name in roles:
         if found and name not in found:
             token_file = any(map(TAG.fullmatch, found))

@@ -12,7 +12,7 @@ Proof    tests/data/test_texts.py
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from minift.data.files.readers import format_of, has_words
 from minift.data.files.tables import (
     LABEL_COLUMNS,
     TABLES,
+    Row,
     choose_columns,
     columns_of,
     json_sentences,
@@ -29,6 +30,7 @@ from minift.data.files.tables import (
 )
 from minift.data.files.tokens import parse_sentences
 from minift.data.tags import TAG
+from minift.errors import nearest
 
 PLAIN = ("", ".txt")  # suffixes of files with one text per line
 Numbered = tuple[int, Example | None]  # (line, its text; None if it is blank)
@@ -42,6 +44,7 @@ class Texts:
     total: int | None  # rows, blank ones included; None if they can be read only once
     has_labels: bool  # which are not read
     read: Callable[[Problems], Iterator[Numbered]]
+    table: Callable[[], Iterable[Row]] = tuple  # its rows as they stand, if it is a table
 
     def __iter__(self) -> Iterator[Example]:
         return (example for _, example in self.rows() if example is not None)
@@ -53,6 +56,15 @@ class Texts:
             refuse(self.path, problems)  # somebody has changed the file meanwhile
             yield row
         refuse(self.path, problems)
+
+    def columns(self, names: Sequence[str]) -> Iterator[dict[str, object]]:
+        """Yield some columns of each row, as they stand in the file; None where JSON has none."""
+        found = columns_of(self.table())
+        for name in names:
+            if name not in found:
+                known = f"found: {', '.join(found)}" if found else "only tables have columns"
+                refuse(self.path, [(0, f'no column "{name}" ({known}){nearest(name, found)}')])
+        return ({name: row.get(name) for name in names} for _, row in self.table())
 
 
 def read_texts(
@@ -96,10 +108,16 @@ def read_texts(
         found = columns_of(table if table is not None else TABLES[format](path, []))
         words = text is None and has_words(path, format, found, task)
         names = () if words else choose_columns(found, problems, text, text_b, None)
+        if task == "tagging" and len(names) > 1:
+            what = "pairs of texts, and taggers read single ones; name one column with --text"
+            problems.append((0, what))
         refuse(path, problems)
 
+        def rows_of(problems: Problems) -> Iterator[Row]:
+            return TABLES[format](path, problems) if table is None else iter(table)
+
         def read(problems: Problems) -> Iterator[Numbered]:
-            rows = TABLES[format](path, problems) if table is None else iter(table)
+            rows = rows_of(problems)
             if words:
                 sentences = json_sentences(rows, found, problems, by_line=True)
                 return ((s.lines[0], TaggedExample(s.id, s.words)) for s in sentences)
@@ -107,7 +125,8 @@ def read_texts(
                 rows, found, problems, names, by_line=True, allow_blank=allow_blank
             )
 
-        texts = Texts(path, None, not {"tags", *LABEL_COLUMNS}.isdisjoint(found), read)
+        has_labels = not {"tags", *LABEL_COLUMNS}.isdisjoint(found)
+        texts = Texts(path, None, has_labels, read, lambda: rows_of([]))
     total = sum(1 for _ in texts.read(problems))
     refuse(path, problems)
     if not total:
