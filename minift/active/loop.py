@@ -163,16 +163,15 @@ def score_chunks(
     tuned: FineTuned,
     pool: Iterable[Example],
     seed: int,
-    notes: list[str] | None = None,
 ) -> Iterator[tuple[list[Example], Tensor]]:
-    """Yield some texts and their scores (texts,), until all have theirs; `notes`: see `mc_stream`.
+    """Yield some texts and their scores (texts,), until all have theirs.
 
     It is not for random and batch_bald, which give no text a score of its own.
     """
     score = SCORES[asking.strategy]
     sampled = asking.strategy == "bald"
     passes, layers = (asking.passes, asking.layers) if sampled else (1, "none")
-    for chunk, rows in mc_stream(tuned, pool, passes, layers, seed, notes=notes):
+    for chunk, rows in mc_stream(tuned, pool, passes, layers, seed):
         words = score(torch.cat(rows, dim=1)).split([row.shape[1] for row in rows])
         yield chunk, torch.stack([scores.mean() for scores in words])
 

@@ -19,7 +19,6 @@ from torch import Tensor
 from minift.active.mc_dropout import Layers, mc_logits
 from minift.bert.encoder import encoder_of
 from minift.data.examples import Example, TaggedExample
-from minift.data.notes import cut_notes
 from minift.errors import MiniftError
 from minift.runs.tuned import FineTuned
 
@@ -40,7 +39,6 @@ def mc_stream(
     layers: Layers = "trained",
     seed: int = 0,
     consistent: bool = False,
-    notes: list[str] | None = None,
 ) -> Iterator[tuple[list[Example], list[Tensor]]]:
     """Score a pool of any size a chunk at a time, in constant memory.
 
@@ -48,7 +46,7 @@ def mc_stream(
     skip the examples that have their scores.
 
     Arguments are those of `mc_logits`; `layers` "trained" are those of `where_trained`, and labels
-    of the examples are ignored. In the end `notes` gets what a user should know of the texts.
+    of the examples are ignored.
 
     Yields:
         At most `CHUNK` examples, and for each its probabilities in float64: (passes, 1, labels)
@@ -60,21 +58,18 @@ def mc_stream(
     if tuned.task == "regression":
         raise MiniftError("MC dropout scores classes; this model predicts a number")
     layers = where_trained(tuned) if layers == "trained" else layers
-    stream, cut, total = iter(examples), 0, 0
+    stream = iter(examples)
     while chunk := list(islice(stream, CHUNK)):
         bare = [
             replace(e, tags=None) if isinstance(e, TaggedExample) else replace(e, label=None)
             for e in chunk
         ]
         items = tuned.items(bare)
-        cut, total = cut + sum(item.cut for item in items), total + len(bare)
         logits = mc_logits(tuned.model, items, passes, layers, seed, consistent, cache=tuned.cache)
         parts: list[list[Tensor]] = [[] for _ in chunk]  # a long sentence has several
         for item, part in zip(items, logits):
             parts[item.example].append(part.double().softmax(-1))
         yield chunk, [torch.cat(windows, dim=1) for windows in parts]
-    if notes is not None:
-        notes += cut_notes(cut, total, tuned.tokenizer.max_length)
 
 
 def mc_predict(

@@ -15,7 +15,6 @@ from typing import Any
 from minift.cli import options
 from minift.data.examples import Dataset
 from minift.data.files.readers import read_examples
-from minift.data.notes import overlap_notes
 from minift.errors import MiniftError
 from minift.runs.folder import load_run
 from minift.runs.train import subset
@@ -110,7 +109,6 @@ def _labelled(arguments: options.Arguments, teacher: FineTuned) -> Dataset:
             if (file := getattr(arguments, split)) is not None
         }
         name = arguments.train.stem
-        notes += overlap_notes(**splits)
         dataset = Dataset(name, "tagging", labels, notes=tuple(notes), **splits)
     train = subset(dataset.train, arguments.labels, arguments.seed)
     return replace(dataset, train=train)

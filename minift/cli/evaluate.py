@@ -13,7 +13,7 @@ from minift.data.entities import side_by_side, side_by_side_text, write_errors
 from minift.data.examples import as_sentences, gold_tags
 from minift.data.files.readers import read_examples
 from minift.data.notes import missing_notes
-from minift.errors import MiniftError, require_known
+from minift.errors import MiniftError
 from minift.runs.processes import rank
 from minift.runs.tuned import FineTuned
 
@@ -25,7 +25,8 @@ def add(commands: options.Commands) -> None:
     add = parser.add_argument
     options.add_run(parser)
     add("--data", required=True, metavar="FILE|NAME", help="a labelled file, or a named set")
-    options.add_positive(parser, "as in training, or the second of two")
+    help = "class that f1 is of (default: as in training, or else the second of two)"
+    add("--positive", metavar="CLASS", help=help)
     add("--split", choices=["dev", "test"], help="split of a named set (default: test)")
     help = "tagging: write each wrong entity with its sentence, one JSON object per line"
     add("--errors", type=Path, metavar="FILE", help=help)
@@ -48,9 +49,8 @@ def run(arguments: options.Arguments) -> None:
         if not examples:
             raise MiniftError(f"{arguments.data} has no labelled {split} split")
     if arguments.positive is not None:
-        if not isinstance(tuned, FineTuned) or tuned.task != "classification":
+        if tuned.task != "classification" or not isinstance(tuned, FineTuned):
             raise MiniftError(f"--positive is for classes; {arguments.run} is for {tuned.task}")
-        require_known("class for --positive", arguments.positive, tuned.labels)
         tuned = replace(tuned, positive=arguments.positive)
     found = tuned.evaluate(examples, progress=True)
     notes += [*missing_notes(arguments.data, examples, tuned.labels), *found.notes]

@@ -40,6 +40,7 @@ ENCODER = "a checkpoint folder, a Hugging Face hub id, or a short name (minilm, 
 PROJECT = "folder that minift active start has made"
 STEPS = "optimizer steps of each training (default: the method's epochs)"
 POOL = "texts: .txt with one per line, CSV, TSV, JSONL or a token file; labels are ignored"
+POSITIVE = "class that f1 is of, which is then the headline score (default: the second of two)"
 STRATEGIES = "bald, batch_bald, entropy, margin, least_confidence or random"
 # How a file is read, by the keywords of `read_examples`: option, choices or metavar, help.
 READING: dict[str, tuple[str, list[str] | str, str]] = {
@@ -74,25 +75,16 @@ def add_data(parser: Parser) -> None:
     add("--test", type=Path, metavar="FILE", help="labelled examples to report on")
 
 
-def add_positive(parser: Parser, default: str) -> None:
-    """Add the class whose F1 is told."""
-    help = f"the class that f1 is of, the headline score then (default: {default})"
-    parser.add_argument("--positive", metavar="CLASS", help=help)
-
-
 def data(arguments: Arguments) -> Dataset:
     """Load the named set, or read the files."""
     splits = arguments.train, arguments.dev, arguments.test
     if (arguments.data is None) == (arguments.train is None):
         raise MiniftError("give either --data NAME or --train FILE (with --dev and --test)")
-    if arguments.data is None:
-        found = read_dataset(*splits, **reading(arguments))
-    elif any(splits):
+    if arguments.data is not None and any(splits):
         raise MiniftError("--dev and --test belong to --train; a named set has its own splits")
-    else:
-        found = named(arguments)
-    positive = getattr(arguments, "positive", None)
-    return found if positive is None else replace(found, positive=positive)
+    files = arguments.data is None
+    found = read_dataset(*splits, **reading(arguments)) if files else named(arguments)
+    return replace(found, positive=getattr(arguments, "positive", None))
 
 
 def named(arguments: Arguments) -> Dataset:

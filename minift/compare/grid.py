@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import chain, groupby, product
 from pathlib import Path
@@ -40,7 +40,7 @@ from minift.compare.lineup import (
 from minift.compare.report import Comparison, write
 from minift.compare.runlog import RunLog, data_digest, encoder_digest, open_log
 from minift.compare.workers import Job, Plan, do_runs, run_all
-from minift.data.examples import Dataset, Example
+from minift.data.examples import Dataset
 from minift.data.notes import missing_notes
 from minift.errors import MiniftError, require
 from minift.methods.recipes import recipe
@@ -154,8 +154,9 @@ def compare(
         raise MiniftError(f"seeds must be at least 1, got {seeds}")
     seeds = _distinct("seeds", range(seeds) if isinstance(seeds, int) else seeds, least=0)
     draws = {(n, seed): subset(data.train, n, seed) for n, seed in product(sizes, seeds)}
-    for draw in draws.values():
+    for (size, seed), draw in draws.items():
         require_two_classes(draw, data)
+        notes += missing_notes(f"the draw of {size} labels by seed {seed}", draw, data.labels)
     plan, columns = _plan(data, checkpoint, names, terms, Seeds.all(seeds[0]))
     plan = replace(plan, weights=out / "weights" if work.keep_weights else None)
     setup = {
@@ -180,15 +181,20 @@ def compare(
         selection=choosing_split
         + (f"; a run sees {terms.selection} of them" if terms.selection else ""),
         examples=len(data.test),
+        notes=dataset.notes,
         methods=tuple(names),
-        notes=(*notes, *dataset.notes),
         command=work.command,
     )
     require_same({key: setup[key] for key in ("data_digest", "encoder_digest")})
     if rank() > 0:
         do_runs(plan)
         return from_first(about)
-    about = replace(about, notes=(*about.notes, *_notes(data, checkpoint, draws)))
+    tuned = build(data, checkpoint, Seeds.all(0))
+    drawn = tuple(dict.fromkeys(chain(*draws.values())))
+    for split, examples in (("train", drawn), ("dev", data.dev), ("test", data.test)):
+        notes += [f"{split}: {note}" for note in tuned.notes(tuned.items(examples))]
+        notes += missing_notes(split, examples, data.labels)
+    about = replace(about, notes=(*notes, *about.notes))
     jobs = [Job(method, size, seed) for seed in seeds for size in sizes for method in names]
     with open_log(out, setup) as log:
         try:
@@ -209,19 +215,6 @@ def compare(
                 write(out, about)
     send_home()
     return from_first(about)
-
-
-def _notes(
-    data: Dataset, checkpoint: Path, draws: dict[tuple[int, int], tuple[Example, ...]]
-) -> Iterator[str]:
-    """Say which classes a draw or a split lacks, and how many texts of each split are cut."""
-    for (size, seed), draw in draws.items():
-        yield from missing_notes(f"the draw of {size} labels by seed {seed}", draw, data.labels)
-    drawn, tuned = dict.fromkeys(chain(*draws.values())), build(data, checkpoint, Seeds.all(0))
-    for split, examples in (("train", tuple(drawn)), ("dev", data.dev), ("test", data.test)):
-        if split != "train":
-            yield from missing_notes(split, examples, data.labels)
-        yield from (f"{split}: {note}" for note in tuned.notes(tuned.items(examples)))
 
 
 def _plan(

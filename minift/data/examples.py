@@ -68,8 +68,7 @@ class Dataset:
     def __post_init__(self) -> None:
         require_known("task", self.task, METRICS)
         if self.positive is not None:
-            known = self.labels if self.task == "classification" else ()
-            require_known("positive class", self.positive, known)
+            require_known("positive class", self.positive, self.labels)
             object.__setattr__(self, "metric", "f1")
         object.__setattr__(self, "metric", self.metric or METRICS[self.task][0])
         require_known(f"{self.task} metric", self.metric, METRICS[self.task])
@@ -114,21 +113,14 @@ def pairs_of(examples: Iterable[Example]) -> bool | None:
     return found.pop() if len(found) == 1 else None
 
 
-def refuse_unlike(
-    pairs: bool | None, examples: Iterable[Example], where: str = "", trained: str = "the model"
-) -> None:
-    """Raise MiniftError for a single text where `pairs` are read, or the other way round."""
-    for e in examples if pairs is not None else ():
-        if isinstance(e, TextExample) and (e.text_b is not None) != pairs:
-            got, expected = "a pair of texts", "single texts; name the one column with --text"
-            if pairs:
-                got, expected = "a single text", "pairs; name the second column with --text-b"
-            raise MiniftError(f"{where}example {e.id} is {got}, and {trained} has {expected}")
+def label_of(example: Example) -> str | float | tuple[str, ...] | None:
+    """Return the label of a text, or the tags of a sentence."""
+    return example.tags if isinstance(example, TaggedExample) else example.label
 
 
 def is_labelled(examples: Iterable[Example]) -> bool:
     """Return whether there are examples, and each has a label."""
-    labels = [e.tags if isinstance(e, TaggedExample) else e.label for e in examples]
+    labels = [*map(label_of, examples)]
     return bool(labels) and None not in labels
 
 

@@ -99,10 +99,7 @@ def spearman(gold: Numbers, predicted: Numbers) -> float:
 def evaluate_classification(
     gold: Labels, predicted: Labels, labels: Labels, positive: Label | None = None
 ) -> dict[str, Any]:
-    """Return accuracy, macro_f1 and matthews; also f1, and f1_of, the class that it is of.
-
-    That is the `positive` one, or else the second of two; there is none for more.
-    """
+    """Return accuracy, macro_f1, matthews; and f1, with its class: `positive`, or second of two."""
     confusion(gold, predicted, labels)  # refuses labels that do not exist
     scores: dict[str, Any] = {
         "accuracy": accuracy(gold, predicted),
@@ -112,8 +109,7 @@ def evaluate_classification(
     if positive is None and len(labels) == 2:
         positive = _listed(labels)[1]
     if positive is not None:
-        if positive not in _listed(labels):
-            raise MiniftError(f"the positive class {positive!r} is not in {_listed(labels)}")
+        require_known("positive class", positive, _listed(labels))
         scores |= {"f1": f1(gold, predicted, positive), "f1_of": positive}
     return scores
 

@@ -29,7 +29,7 @@ from minift.data.examples import Dataset, Example, Task, TextExample, texts_of
 from minift.data.files.lines import Problems, raw_lines, refuse, stream_text
 from minift.data.files.readers import label_order, read_dataset, read_examples
 from minift.data.files.tables import csv_cells
-from minift.data.notes import conflict_notes, overlap_notes
+from minift.data.notes import overlap_notes
 from minift.errors import MiniftError, require_known
 from minift.files import digest, minift_home
 
@@ -66,7 +66,7 @@ def load_dataset(name: str, home: str | Path | None = None) -> Dataset:
     parts = tuple(spec.read(folder / file) for file in spec.files)
     labels = label_order(parts[0], spec.task) if spec.labels is None else spec.labels
     train, dev, test = (*(spec.split(*parts) if spec.split else parts), (), ())[:3]
-    notes = (*conflict_notes(train), *overlap_notes(train, dev, test), f"licence: {spec.licence}")
+    notes = (*overlap_notes(train, dev, test), f"licence: {spec.licence}")
     return Dataset(name, spec.task, labels, train, dev, test, spec.metric, notes)
 
 

@@ -1,10 +1,7 @@
-"""What a user should know of the data and need not fix: one sentence per kind, with its count.
+"""What a user is told of the data: one sentence per kind, with its count.
 
-Claim    Nothing is said of data that has nothing of the kind, and each count is one that a reader
-         can check in the file. The notes come out in `Dataset.notes`, result.json and on screen.
-Differs  Texts that differ in blanks only are one text where labels conflict, because an encoder
-         reads them as one. Labels are alike if case, blanks, width and composition (NFKC) are all
-         that differs, or if they are the same number: 1 and 1.0, but not 1 and 1e0.
+Claim    Nothing is said of data that has nothing of the kind, and what is counted can be found.
+Differs  Texts that differ in blanks only are one where labels conflict: an encoder reads one text.
 Proof    tests/data/test_notes.py
 """
 
@@ -18,81 +15,70 @@ from decimal import Decimal
 
 from minift.data.examples import (
     Example,
-    TaggedExample,
     gold_classes,
     gold_tags,
     is_labelled,
+    label_of,
+    pairs_of,
     texts_of,
 )
 from minift.data.tags import types_of
+from minift.errors import MiniftError
 
 MANY_CLASSES = 20  # more different integers than that may be amounts rather than classes
-SHOWN = 3  # of texts, and of classes
-_COUNTS = {2: "two", 3: "three"}
+SHOWN = 4  # of many texts, or classes
 
 
-def cut_notes(cut: int, texts: int, length: int) -> list[str]:
+def cut_notes(cut: Sequence[bool], length: int) -> list[str]:
     """Say how many of the texts were cut to the `length` that an encoder reads."""
-    longer = f"{cut} of {texts} texts are longer than the encoder reads ({length} pieces)"
-    return [f"{longer} and were cut"] if cut else []
+    which = f"{sum(cut)} of {len(cut)} texts are longer than the encoder reads ({length} pieces)"
+    return [f"{which} and were cut"] if any(cut) else []
 
 
-def alike_notes(labels: Sequence[str]) -> list[str]:
-    """Name the labels, or the types of tags, that are probably one and were written differently."""
-    groups = defaultdict[str | Decimal, list[str]](list)
-    for name in types_of(labels) or labels:
+def alike_notes(labels: Iterable[str]) -> list[str]:
+    """Name classes, or types of entities, that differ in how they are written: Pos and pos."""
+    alike = defaultdict[str | Decimal, list[str]](list)
+    for name in labels:
         key = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
-        groups[Decimal(key) if re.fullmatch(r"[+-]?\d+(\.\d*)?", key) else key].append(name)
+        number = re.fullmatch(r"[+-]?\d+(\.\d*)?", key)
+        alike[Decimal(key) if number else key].append(f'"{name}"')
     return [
-        f"classes {_listed(group, ' and ')} "
-        + ("are the same number" if isinstance(key, Decimal) else "differ by case or blanks only")
-        + "; give them one name if they mean the same"
-        for key, group in groups.items()
-        if len(group) > 1
+        f"classes {_and(names)} "
+        + ("differ by case or blanks only" if isinstance(key, str) else "are the same number")
+        for key, names in alike.items()
+        if len(names) > 1
     ]
 
 
-def conflict_notes(examples: Iterable[Example], lines: Sequence[int] | None = None) -> list[str]:
-    """Say which texts have different labels; `lines` are those of the examples in their file."""
+def conflict_notes(examples: Iterable[Example], places: Iterable[int]) -> list[str]:
+    """Say which texts have different labels, and on which lines; `places` are all lines."""
     found = defaultdict[tuple[str, ...], dict[object, int]](dict)
-    for number, example in enumerate(examples):
-        label = example.tags if isinstance(example, TaggedExample) else example.label
-        if label is not None:
+    for example, line in zip(examples, places):
+        if (label := label_of(example)) is not None:
             text = tuple(" ".join(text.split()) for text in texts_of(example))
-            found[text].setdefault(label, lines[number] if lines else 0)
+            found[text].setdefault(label, line)
     several = [labels for labels in found.values() if len(labels) > 1]
-    if not several:
-        return []
-    note = f"{len(several)} texts have different labels"
-    if len(several) == 1:
-        many = len(several[0])
-        note = f"1 text has {_COUNTS.get(many, many)} different labels"
-    if not lines:
-        return [note]
-    places = []
+    where = []
     for labels in several[:SHOWN]:
-        *first, last = labels.values()
-        names = [str(label) for label in labels if not isinstance(label, tuple)]
-        what = f": {', '.join(names)}" if names else ""  # tags would be too long
-        places.append(f"lines {', '.join(map(str, first))} and {last}{what}")
+        lines, names = _and([*map(str, labels.values())]), ", ".join(map(str, labels))
+        tags = isinstance(next(iter(labels)), tuple)  # too long to be shown
+        where.append(f"lines {lines}" if tags else f"lines {lines}: {names}")
     more = f"; and {len(several) - SHOWN} more" if len(several) > SHOWN else ""
-    return [f"{note} ({'; '.join(places)}{more})"]
+    many = "1 text has" if len(several) == 1 else f"{len(several)} texts have"
+    two = " two" if [*map(len, several)] == [2] else ""
+    return [f"{many}{two} different labels ({'; '.join(where)}{more})"] if several else []
 
 
 def missing_notes(split: str, examples: Sequence[Example], labels: Sequence[str]) -> list[str]:
     """Name the classes, or the types of entities, of which a labelled split has no example."""
-    if not labels or not is_labelled(examples):
+    if not is_labelled(examples):
         return []
-    if types := types_of(labels):
-        there = {tag[2:] for tags in gold_tags(examples) for tag in tags}
+    if isinstance(label_of(examples[0]), tuple):
+        labels, there = types_of(labels), {t[2:] for tags in gold_tags(examples) for t in tags}
     else:
         there = set(gold_classes(examples))
-    missing = [name for name in types or labels if name not in there]
-    which = f"{len(missing)} of the {len(types or labels)} classes: {_listed(missing[:SHOWN])}"
-    if len(missing) == 1:
-        which = f"class {_listed(missing)}"
-    more = ", ..." if len(missing) > SHOWN else ""
-    return [f"{split} has no example of {which}{more}"] if missing else []
+    missing = [f'"{name}"' for name in labels if name not in there]
+    return [f"{split} has no example of class {_and(missing)}"] if missing else []
 
 
 def class_notes(train: Sequence[Example]) -> list[str]:
@@ -122,7 +108,18 @@ def overlap_notes(
     return notes
 
 
-def _listed(names: Sequence[str], last: str = ", ") -> str:
-    """Return names in quotes: "a", "b" and "c"."""
-    *first, end = [f'"{name}"' for name in names] or [""]
-    return last.join(filter(None, [", ".join(first), end]))
+def refuse_unlike(pairs: bool | None, examples: Iterable[Example], who: str = "the model") -> None:
+    """Raise MiniftError where `pairs` are read and these are single texts, or the reverse."""
+    found = pairs_of(examples)
+    if None not in (pairs, found) and pairs != found:
+        kinds, option = ("pairs of texts", "single texts"), "the second column with --text-b"
+        if found:
+            kinds, option = kinds[::-1], "the one column with --text"
+        raise MiniftError(f"{who} has {kinds[0]}, and these are {kinds[1]}; name {option}")
+
+
+def _and(words: Sequence[str]) -> str:
+    """Return "a, b and c"; of many words the first."""
+    if len(words) > SHOWN + 1:
+        words = [*words[:SHOWN], f"{len(words) - SHOWN} more"]
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))

@@ -173,7 +173,8 @@ def start(
     made_of = (str(encoder), method.name, head, method.settings, seed, digest(texts)[:16])
     project = Project(out, task, labels, *made_of, ids)
     dataset = project.learner("cpu").dataset
-    select(build(dataset, encoder, Seeds.all(seed), head=head).model, method.trainable)
+    tuned = build(dataset, encoder, Seeds.all(seed), head=head)
+    select(tuned.model, method.trainable)
     facts = {k: v for k, v in asdict(project).items() if k not in ("folder", "ids")}
     facts = {"minift_version": __version__, **facts, "texts": len(ids)}
     with atomic_folder(out) as new:
@@ -183,7 +184,9 @@ def start(
         with open_ledger(new / "ledger.jsonl", ids, labels):
             pass
         (new / "project.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    return Started(project, tuple(_start_notes(labels, source.has_labels, left_out, near, out)))
+    notes = [*alike_notes(project.types), *tuned.notes(tuned.items(pool_set.train))]
+    notes += _start_notes(source.has_labels, left_out, near, out)
+    return Started(project, tuple(notes))
 
 
 def _json_lines(rows: Iterable[dict[str, Any]]) -> bytes:
@@ -210,9 +213,8 @@ def _labels(names: Sequence[str], task: Task) -> tuple[str, ...]:
 
 
 def _start_notes(
-    labels: Sequence[str], had_labels: bool, left_out: list[dict[str, Any]], near: int, folder: Path
+    had_labels: bool, left_out: list[dict[str, Any]], near: int, folder: Path
 ) -> Iterator[str]:
-    yield from alike_notes(labels)
     if had_labels:
         yield "the labels in the file are ignored: in a project people give them"
     if left_out:

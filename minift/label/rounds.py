@@ -193,8 +193,7 @@ def _choose(
         return choose(asking, tuned, list(project.examples(pool)), count, seed), []
     key = {"model": model, "seed": seed, **asdict(asking), "texts": _short(pool)}
     path = project.folder / "scores" / f"{round:03d}-{_short(key)}.jsonl"
-    said = list[str]()
-    score_file(tuned, project.examples(pool), len(pool), asking, seed, path, key, progress, said)
+    score_file(tuned, project.examples(pool), len(pool), asking, seed, path, key, progress)
     ids, values = read_scores(path)
     found = torch.tensor(values, dtype=torch.float64)
     with warnings.catch_warnings(record=True) as caught:
@@ -207,7 +206,7 @@ def _choose(
     for other in path.parent.iterdir():
         if other != path:
             other.unlink()
-    said += [str(w.message) for w in caught if w.category is UserWarning]
+    said = [str(w.message) for w in caught if w.category is UserWarning]
     return Choice(tuple(ids[i] for i in indices), tuple(scores)), said
 
 

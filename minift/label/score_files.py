@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -45,14 +46,12 @@ def score_file(
     path: str | Path,
     key: Mapping[str, Any],
     progress: bool = False,
-    notes: list[str] | None = None,
 ) -> None:
     """Score `total` texts into a file, a chunk at a time, from where an earlier call stopped.
 
     The file is JSONL: the key, which is all that the scores depend on, the texts included, then
     {"id", "score"} per text; for batch_bald the score is the probabilities (passes, classes).
-    Raises MiniftError if it holds scores of another key. `notes` gets what to know of those
-    that are scored now.
+    Raises MiniftError if it holds scores of another key.
     """
     path, first = Path(path), rank() == 0
     done = from_first(_done(path, {"scores": dict(key)}, total) if first else 0)
@@ -60,7 +59,7 @@ def score_file(
         total=total, initial=done, unit="text", desc="scoring", leave=False,
         disable=None if progress and first else True,
     ) as bar:  # fmt: skip
-        for chunk, values in _values(tuned, islice(examples, done, None), asking, seed, notes):
+        for chunk, values in _values(tuned, islice(examples, done, None), asking, seed):
             rows = [{"id": text.id, "score": value} for text, value in zip(chunk, values)]
             if first:
                 append_log(path, *rows)
@@ -94,19 +93,14 @@ def _done(path: Path, head: dict[str, Any], total: int) -> int:
 
 
 def _values(
-    tuned: FineTuned,
-    examples: Iterator[Example],
-    asking: Asking,
-    seed: int,
-    notes: list[str] | None,
+    tuned: FineTuned, examples: Iterator[Example], asking: Asking, seed: int
 ) -> Iterator[tuple[list[Example], list[Any]]]:
     """Score chunk by chunk; for batch_bald, which weighs texts together, keep probabilities."""
     if asking.strategy == "batch_bald":
-        how = (asking.passes, asking.layers, seed, True, notes)
-        for chunk, rows in mc_stream(tuned, examples, *how):
+        for chunk, rows in mc_stream(tuned, examples, asking.passes, asking.layers, seed, True):
             yield chunk, [row[:, 0].tolist() for row in rows]
         return
-    for chunk, scores in score_chunks(asking, tuned, examples, seed, notes):
+    for chunk, scores in score_chunks(asking, tuned, examples, seed):
         yield chunk, scores.tolist()
 
 
@@ -129,7 +123,6 @@ def score(
     device: torch.device | str = "cpu",
     precision: Precision | None = None,
     progress: bool = False,
-    notes: list[str] | None = None,
 ) -> int:
     """Score the texts of a file; if the call was killed, the same call completes the scores.
 
@@ -139,8 +132,7 @@ def score(
         out: JSONL, {"id", "score"} per text; the first line says how it was made.
         asking, seed: strategy, MC dropout, masks.
         device, precision: how to compute; None takes the precision of the model's training.
-        progress: show a bar on standard error.
-        notes: a list that gets what was noticed.
+        progress: show a bar and notes on standard error.
 
     Returns the number of texts in the file.
 
@@ -170,6 +162,9 @@ def score(
     key |= {"precision": precision_of(tuned.model), "texts": file_digest(file)[:12]}
     if asking.strategy == "bald":
         key |= {"passes": asking.passes, "layers": asking.layers, "seed": seed}
+    if progress and rank() == 0:
+        for note in tuned.notes(item for text in pool for item in tuned.items([text])):
+            print(f"note: {note}", file=sys.stderr)
     total = sum(1 for _ in pool)
-    score_file(tuned, pool, total, asking, seed, out, key, progress, notes)
+    score_file(tuned, pool, total, asking, seed, out, key, progress)
     return total

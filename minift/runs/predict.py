@@ -12,8 +12,8 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any, Protocol
 
-from minift.data.examples import Example, TaggedExample, TextExample, as_texts, refuse_unlike
-from minift.data.notes import cut_notes
+from minift.data.examples import Example, TaggedExample, TextExample, as_texts
+from minift.data.notes import cut_notes, refuse_unlike
 from minift.data.tags import spans_conlleval, word_places
 from minift.data.words import split_words
 from minift.runs.evaluate import predict_logits
@@ -50,18 +50,18 @@ def predict(
     Raises:
         MiniftError: a pair for a model that was trained on single texts, or the other way round.
     """
-    stream, cut, total = iter(examples), 0, 0
+    stream, cut = iter(examples), list[bool]()
     while chunk := list(islice(stream, CHUNK)):
         if isinstance(tuned, FineTuned) and tuned.task != "tagging":
             texts = [replace(e, label=None) for e in as_texts(chunk)]
             items = tuned.items(texts)
-            cut, total = cut + sum(item.cut for item in items), total + len(items)
+            cut += [item.cut for item in items]
             yield from _labelled(tuned, texts, items)
         else:
             refuse_unlike(False, chunk)
             yield from _tagged(tuned, chunk)
     if notes is not None and isinstance(tuned, FineTuned):
-        notes += cut_notes(cut, total, tuned.tokenizer.max_length)
+        notes += cut_notes(cut, tuned.tokenizer.max_length)
 
 
 def _labelled(

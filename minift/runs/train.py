@@ -23,12 +23,7 @@ from minift.checkpoints.hub import resolve
 from minift.checkpoints.weights import save_pretrained, weights_digest
 from minift.data.entities import side_by_side
 from minift.data.examples import Dataset, Example, gold_classes, gold_tags, is_labelled
-from minift.data.metrics import (
-    collapsed,
-    evaluate_classification,
-    headline,
-    majority_baseline,
-)
+from minift.data.metrics import collapsed, evaluate_classification, headline, majority_baseline
 from minift.data.notes import missing_notes
 from minift.errors import MiniftError
 from minift.files import atomic_write, digest
@@ -151,7 +146,7 @@ def train(
         if folder is not None and rank() == 0:
             (folder / "history.jsonl").touch()  # a head that was solved has no epoch
         result = _result(fitted, dataset, examples, method, seeds, progress)
-        result["notes"] = [*(f"train: {note}" for note in tuned.notes(items)), *result["notes"]]
+        result["notes"] += [f"train: {note}" for note in tuned.notes(items)]
         result["encoder"] = str(encoder)
         result["seconds"] = round(time.perf_counter() - started, 2)
         if folder is not None and checkpoints is not None and rank() == 0:
@@ -203,8 +198,8 @@ def score_splits(
         scored = evaluate(found, progress)
         result[split] = headline(dataset.metric, scored.scores)
         result[f"{split}_scores"] = scored.scores
-        notes += missing_notes(split, found, dataset.labels)
         notes += [f"{split}: {note}" for note in scored.notes]
+        notes += missing_notes(split, found, dataset.labels)
         if dataset.task == "tagging":
             result[f"{split}_entities"] = side_by_side(gold_tags(found), scored.predicted)
         if dataset.task == "classification":

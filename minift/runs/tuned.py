@@ -7,7 +7,7 @@ Proof    tests/runs/test_train.py
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
@@ -20,16 +20,8 @@ from minift.checkpoints.hub import pooling_of, resolve
 from minift.checkpoints.strict import class_of
 from minift.checkpoints.tokenizer import Tokenizer
 from minift.checkpoints.weights import load_model, load_tokenizer
-from minift.data.examples import (
-    Dataset,
-    Example,
-    TaggedExample,
-    Task,
-    has_pairs,
-    pairs_of,
-    refuse_unlike,
-)
-from minift.data.notes import cut_notes
+from minift.data.examples import Dataset, Example, TaggedExample, Task, has_pairs, pairs_of
+from minift.data.notes import cut_notes, refuse_unlike
 from minift.errors import MiniftError
 from minift.methods.cnn_head import ConvClassifier
 from minift.methods.mean_head import MeanClassifier, PairClassifier
@@ -73,13 +65,13 @@ class FineTuned:
     def items(
         self, examples: Sequence[Example], other_pieces: OtherPieces = "ignore"
     ) -> list[Item]:
-        """Return what the model reads of examples (see `make_items`), pairs or not as in training."""
+        """Return what the model reads of examples (see `make_items`)."""
         refuse_unlike(self.pairs, examples)
         apart = isinstance(self.model, PairClassifier)
         return make_items(examples, self.tokenizer, self.task, self.labels, other_pieces, apart)
 
     def evaluate(self, examples: Sequence[Example], progress: bool = False) -> Evaluation:
-        """Score labelled examples; texts that were cut are counted in a note."""
+        """Score labelled examples."""
         items = self.items(examples)
         found = evaluate(
             self.model, items, examples, self.task, self.labels, progress, self.make_batch,
@@ -87,9 +79,9 @@ class FineTuned:
         )  # fmt: skip
         return replace(found, notes=self.notes(items))
 
-    def notes(self, items: Sequence[Item]) -> list[str]:
+    def notes(self, items: Iterable[Item]) -> list[str]:
         """Say how many of the items are texts that were cut."""
-        return cut_notes(sum(item.cut for item in items), len(items), self.tokenizer.max_length)
+        return cut_notes([item.cut for item in items], self.tokenizer.max_length)
 
     def tag(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
         """Return one tag per word, sentence by sentence (taggers only)."""
@@ -133,15 +125,9 @@ def build(
     if kept and new_head:
         initialise(model, model.config.initializer_range, generator, only=own)
     compute_in(model.to(device), precision)
-    return FineTuned(
-        model,
-        load_tokenizer(encoder),
-        dataset.task,
-        dataset.labels,
-        kept_head=kept and not new_head,
-        pairs=pairs_of(dataset.train),
-        positive=dataset.positive,
-    )
+    found = FineTuned(model, load_tokenizer(encoder), dataset.task, dataset.labels)
+    pairs, positive = pairs_of(dataset.train), dataset.positive
+    return replace(found, kept_head=kept and not new_head, pairs=pairs, positive=positive)
 
 
 def head_of(encoder: str | Path, dataset: Dataset, method: Recipe | None = None) -> Head:

@@ -26,7 +26,6 @@ def run(arguments: options.Arguments) -> None:
     """Write the scores."""
     from minift.label.score_files import score
 
-    notes = list[str]()
     count = score(
         arguments.model,
         arguments.file,
@@ -36,8 +35,6 @@ def run(arguments: options.Arguments) -> None:
         device=options.device(arguments),
         precision=arguments.precision,
         progress=True,
-        notes=notes,
         **options.reading(arguments),
     )
-    options.say(notes)
     print(f"{count:,} texts scored by {arguments.strategy}: {arguments.out}")

@@ -27,7 +27,6 @@ from minift.data.examples import (
     gold_tags,
     is_labelled,
     pairs_of,
-    refuse_unlike,
 )
 from minift.data.files.lines import Problems, refuse, stream_text
 from minift.data.files.tables import (
@@ -39,8 +38,8 @@ from minift.data.files.tables import (
     text_examples,
 )
 from minift.data.files.tokens import parse_sentences, tagged_examples
-from minift.data.notes import alike_notes, class_notes, conflict_notes, overlap_notes
-from minift.data.tags import Scheme, labels_of
+from minift.data.notes import alike_notes, class_notes, conflict_notes, overlap_notes, refuse_unlike
+from minift.data.tags import Scheme, labels_of, types_of
 from minift.errors import MiniftError, nearest, require_known
 
 SUFFIXES = {
@@ -123,8 +122,8 @@ def read_dataset(
             splits[split], _ = read(
                 other, task=task, scheme=scheme, required=split == "dev", labels=labels, notes=notes
             )
-            refuse_unlike(pairs_of(examples), splits[split], f"{other}: ", path.name)
-    notes += alike_notes(labels)
+            refuse_unlike(pairs_of(examples), splits[split], f"{other}: {path.name}")
+    notes += alike_notes(types_of(labels) if task == "tagging" else labels)
     notes += class_notes(examples) if task == "classification" else []
     notes += overlap_notes(examples, **splits)
     parts = examples, splits["dev"], splits["test"]

@@ -30,7 +30,7 @@ from minift.data.files.tables import (
 )
 from minift.data.files.tokens import parse_sentences
 from minift.data.tags import TAG
-from minift.errors import nearest
+from minift.errors import require_known
 
 PLAIN = ("", ".txt")  # suffixes of files with one text per line
 Numbered = tuple[int, Example | None]  # (line, its text; None if it is blank)
@@ -58,12 +58,9 @@ class Texts:
         refuse(self.path, problems)
 
     def columns(self, names: Sequence[str]) -> Iterator[dict[str, object]]:
-        """Yield some columns of each row, as they stand in the file; None where JSON has none."""
-        found = columns_of(self.table())
+        """Yield these columns of each row of a table, as they stand in the file."""
         for name in names:
-            if name not in found:
-                known = f"found: {', '.join(found)}" if found else "only tables have columns"
-                refuse(self.path, [(0, f'no column "{name}" ({known}){nearest(name, found)}')])
+            require_known(f"column of {self.path}", name, columns_of(self.table()))
         return ({name: row.get(name) for name in names} for _, row in self.table())
 
 
@@ -109,8 +106,7 @@ def read_texts(
         words = text is None and has_words(path, format, found, task)
         names = () if words else choose_columns(found, problems, text, text_b, None)
         if task == "tagging" and len(names) > 1:
-            what = "pairs of texts, and taggers read single ones; name one column with --text"
-            problems.append((0, what))
+            problems.append((0, "taggers read no pairs; name the one column with --text"))
         refuse(path, problems)
 
         def rows_of(problems: Problems) -> Iterator[Row]:
