@@ -16,12 +16,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f'; did you mean "{match[0]}"?' if match else ""
 
 
-def require_known(what: str, name: object, known: Iterable[object]) -> None:
+def require_known(what: str, name: str, known: Iterable[str]) -> None:
     """Raise MiniftError with the known names, and the nearest, if `name` is none of them."""
     if name not in (known := list(known)):
-        names = [*map(str, known)]
         raise MiniftError(
-            f'unknown {what} "{name}"; known: {", ".join(names)}{nearest(str(name), names)}'
+            f'unknown {what} "{name}"; known: {", ".join(known)}{nearest(str(name), known)}'
         )
 
 

@@ -109,7 +109,8 @@ def evaluate_classification(
     if positive is None and len(labels) == 2:
         positive = _listed(labels)[1]
     if positive is not None:
-        require_known("positive class", positive, _listed(labels))
+        if positive not in _listed(labels):
+            raise MiniftError(f"the positive class {positive!r} is not one of {_listed(labels)}")
         scores |= {"f1": f1(gold, predicted, positive), "f1_of": positive}
     return scores
 

@@ -29,7 +29,7 @@ MANY_CLASSES = 20  # more different integers than that may be amounts rather tha
 SHOWN = 4  # of many texts, or classes
 
 
-def cut_notes(cut: Sequence[bool], length: int) -> list[str]:
+def cut_notes(cut: Sequence[int], length: int) -> list[str]:
     """Say how many of the texts were cut to the `length` that an encoder reads."""
     which = f"{sum(cut)} of {len(cut)} texts are longer than the encoder reads ({length} pieces)"
     return [f"{which} and were cut"] if any(cut) else []

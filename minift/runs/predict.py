@@ -50,12 +50,12 @@ def predict(
     Raises:
         MiniftError: a pair for a model that was trained on single texts, or the other way round.
     """
-    stream, cut = iter(examples), list[bool]()
+    stream, cut = iter(examples), bytearray()  # a byte per text
     while chunk := list(islice(stream, CHUNK)):
         if isinstance(tuned, FineTuned) and tuned.task != "tagging":
             texts = [replace(e, label=None) for e in as_texts(chunk)]
             items = tuned.items(texts)
-            cut += [item.cut for item in items]
+            cut += bytes(item.cut for item in items)
             yield from _labelled(tuned, texts, items)
         else:
             refuse_unlike(False, chunk)
