@@ -184,7 +184,10 @@ def start(
         with open_ledger(new / "ledger.jsonl", ids, labels):
             pass
         (new / "project.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    notes = [*alike_notes(project.types), *tuned.notes(tuned.items(pool_set.train))]
+    notes = [
+        *alike_notes(project.types),
+        *tuned.notes(i for _, e in kept for i in tuned.items([e])),
+    ]
     notes += _start_notes(source.has_labels, left_out, near, out)
     return Started(project, tuple(notes))
 

@@ -57,6 +57,7 @@ def run(arguments: options.Arguments) -> None:
     learner = Learner(dataset, arguments.encoder, method, arguments.head, device)
     tuned = learner.build(Seeds.all(0))
     options.say([*dataset.notes, *tuned.notes(tuned.items([*dataset.train, *dataset.test]))])
+    del tuned  # its memory
     rounds = simulate(learner, plan, out, progress=True)
     print(short_text(rounds))
     print(f"report: {out / 'report.html'} (rounds: simulation.jsonl)")
