@@ -173,9 +173,10 @@ def compare(
             for name in names
         },
     }
+    of = f' of "{data.positive or data.labels[-1]}"' if data.metric == "f1" else ""
     about = Comparison(
         data=data.name,
-        metric=data.metric + f' of "{data.positive or data.labels[-1]}"' * (data.metric == "f1"),
+        metric=data.metric + of,
         encoder=str(encoder),
         reporting=reporting,
         selection=choosing_split
