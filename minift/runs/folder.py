@@ -14,6 +14,7 @@ import contextlib
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +142,10 @@ def load_run(
         kept = settings.get("precision", kept)
     compute_in(model.to(device), precision or kept)
     labels = () if task == "regression" else model.config.labels
-    return FineTuned(model, load_tokenizer(folder), task, labels, quiet=came_out.get("quiet", 0))
+    found = FineTuned(model, load_tokenizer(folder), task, labels, quiet=came_out.get("quiet", 0))
+    pairs, positive = made.get("pairs"), made.get("positive")  # of a stranger: anything
+    found = replace(found, pairs=pairs if isinstance(pairs, bool) else None)
+    return replace(found, positive=positive) if positive in labels else found
 
 
 def _quiet(model: Classifier, made: dict[str, Any]) -> int:

@@ -877,6 +877,8 @@ def test_notes_count_repeated_texts_single_classes_zeros_and_schemes(dataset):
     train = "text,label\na,x\nb,y\na,x\na,y\nc,x\nd,z\n"
     got = dataset(train, "text,label\na,x\nd,x\nd,y\n", "text,label\nc,x\ne,x\n")
     assert got.notes == (
+        "train.csv: 1 text has two different labels (lines 2 and 5: x, y)",
+        "dev.csv: 1 text has two different labels (lines 3 and 4: x, y)",
         'class "z" has only one training example',
         "2 duplicate texts in train",
         "2 texts of train occur in dev",
@@ -909,8 +911,19 @@ def test_a_test_file_may_lack_labels_but_a_dev_file_may_not(dataset):
 
 def test_pairs_on_one_side_only_are_refused(dataset):
     pair, single = "text,text_b,label\na,b,x\nc,d,y\n", "text,label\na,x\n"
-    with pytest.raises(MiniftError, match=r"dev.csv: train.csv has pairs of texts, this file has"):
+    with pytest.raises(MiniftError, match=r"dev.csv: train.csv has pairs of texts.*--text-b"):
         dataset(pair, single)
+    with pytest.raises(MiniftError, match=r"dev.csv: train.csv has single texts.*with --text$"):
+        dataset(single + "c,y\n", pair)
+
+
+@pytest.mark.parametrize("text", ["label", "text"])
+def test_one_column_is_never_read_as_two_things(dataset, text):
+    """The label as the text would give an accuracy of 1.0."""
+    content, both = "text,label\na,x\nb,y\n", {"label": "label"} if text == "label" else {}
+    twice = {"text": text, **both} if text == "label" else {"text": text, "text_b": "text"}
+    with pytest.raises(MiniftError, match=rf'the column "{text}" is read both as --text and as --'):
+        dataset(content, **twice)
 
 
 def test_files_of_two_tasks_do_not_mix(tmp_path):

@@ -649,8 +649,8 @@ SCORES = (
         ),
         (
             "F1 of the first label",
-            "positive=_listed(labels)[1]",
-            "positive=_listed(labels)[0]",
+            "positive = _listed(labels)[1]",
+            "positive = _listed(labels)[0]",
             BY_HAND,
             "the F1 of the majority class is reported",
         ),
@@ -707,8 +707,8 @@ SCORES = (
         ),
         (
             "one prediction in two halves of STS-B",
-            "return sum(scores[part] for part in parts) / len(parts)",
-            "return scores[parts[0]]",
+            "sum(scores[part] for part in parts) / len(parts)",
+            "scores[parts[0]]",
             METRICS + "test_every_headline_is_a_number_that_one_of_the_evaluations_gives",
             "Pearson alone under the name of both",
         ),
@@ -1670,7 +1670,41 @@ KEPT = [
         ),
     ),
     *_in(
+        "minift/data/notes.py",
+        (
+            "labels that are equal as floats are one number",
+            "alike[Decimal(key) if number",
+            "alike[Decimal(float(key)) if number",
+            "tests/data/test_notes.py::test_labels_that_are_several_are_not_named",
+            "classes that are long ids are said to be one",
+        ),
+        (
+            "a conflict names the last line of a label",
+            "found[text].setdefault(label, line)",
+            "found[text][label] = line",
+            "tests/data/test_notes.py::test_a_text_with_two_labels_is_named_with_its_lines",
+            "the lines that are named are not those where the text first stands",
+        ),
+    ),
+    *_in(
+        "minift/runs/tuned.py",
+        (
+            "a model of single texts is asked about pairs",
+            "        refuse_unlike(self.pairs, examples)\n",
+            "",
+            "tests/runs/test_predict.py::test_pairs_and_single_texts_are_not_taken_for_each_other",
+            "answers of a model that never saw a second text",
+        ),
+    ),
+    *_in(
         "minift/cli/predict.py",
+        (
+            "the column of the gold labels replaces the answers",
+            'name in answer and name != "id"',
+            'name in answer and name == "given_label"',
+            "tests/cli/test_told.py::test_answers_are_joined_to_the_table_they_belong_to[.csv]",
+            "the labels that were given come back as what was predicted",
+        ),
         (
             "the answers may go over the texts",
             "if out is not None and not typed and out.exists() and out.samefile(arguments.file):",

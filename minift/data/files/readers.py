@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import islice
@@ -28,7 +27,7 @@ from minift.data.examples import (
     gold_classes,
     gold_tags,
     is_labelled,
-    texts_of,
+    pairs_of,
 )
 from minift.data.files.exports import CONLL, NO_CONLL, Names, as_table
 from minift.data.files.lines import FOREIGN, Problems, read_once, refuse, stream_text
@@ -44,7 +43,8 @@ from minift.data.files.tables import (
     text_examples,
 )
 from minift.data.files.tokens import is_tagged, parse_sentences, tagged_examples
-from minift.data.tags import Scheme, labels_of
+from minift.data.notes import alike_notes, class_notes, conflict_notes, overlap_notes, refuse_unlike
+from minift.data.tags import Scheme, labels_of, types_of
 from minift.errors import MiniftError, nearest, require_known
 
 SUFFIXES = {
@@ -57,7 +57,6 @@ SUFFIXES = {
     "text": (".txt", ""),  # one text per line, or what the first 500 look like
 }
 _NAME_IT = "name it with --format: csv, tsv, jsonl, conll (a token file), fasttext"
-MANY_CLASSES = 20  # more different integers than that may be amounts rather than classes
 
 
 def read_examples(
@@ -134,8 +133,9 @@ def read_dataset(
             splits[split], _ = read(
                 other, task=task, scheme=scheme, required=split == "dev", labels=labels, notes=notes
             )
-            _refuse_unlike(Path(other), splits[split], path, examples)
-    notes += _class_notes(examples) if task == "classification" else []
+            refuse_unlike(pairs_of(examples), splits[split], f"{other}: {path.name}")
+    notes += alike_notes(types_of(labels) if task == "tagging" else labels)
+    notes += class_notes(examples) if task == "classification" else []
     notes += overlap_notes(examples, **splits)
     parts = examples, splits["dev"], splits["test"]
     return Dataset(name or path.stem, task, labels, *parts, notes=tuple(notes))
@@ -151,20 +151,6 @@ def label_order(train: tuple[Example, ...], task: Task) -> tuple[str, ...]:
     if all(re.fullmatch(r"[+-]?[0-9]{1,18}", label) for label in labels):
         labels.sort(key=int)
     return tuple(labels)
-
-
-def overlap_notes(
-    train: tuple[Example, ...], dev: tuple[Example, ...] = (), test: tuple[Example, ...] = ()
-) -> list[str]:
-    """Say how many training texts are repeated, and how many occur in dev or test again."""
-    texts = {texts_of(example) for example in train}
-    notes = []
-    if repeated := len(train) - len(texts):
-        notes.append(f"{repeated} duplicate texts in train")
-    for split, examples in (("dev", dev), ("test", test)):
-        if again := len(texts & {texts_of(example) for example in examples}):
-            notes.append(f"{again} texts of train occur in {split}")
-    return notes
 
 
 def _read(
@@ -235,6 +221,7 @@ def _read(
     refuse(path, problems)
     if unlabelled := sum(not is_labelled([example]) for example in examples):
         noticed.append(f"{unlabelled} of {len(examples)} examples have no label")
+    noticed += conflict_notes(examples, [line[0] for line in lines])
     if notes is not None:
         notes += [f"{path.name}: {note}" for note in noticed]
     return tuple(examples), scheme
@@ -305,26 +292,3 @@ def _refuse_amounts(path: Path, examples: Sequence[Example]) -> None:
             f"{path}: labels such as {fractions[0]} may be amounts: pass "
             "--task regression, or --task classification if each number is a class"
         )
-
-
-def _refuse_unlike(
-    path: Path, examples: Sequence[Example], train_path: Path, train: Sequence[Example]
-) -> None:
-    """Refuse single texts beside a training file of pairs, or the other way round."""
-    pairs, here = (getattr(e[0], "text_b", None) is not None for e in (train, examples))
-    if pairs != here:
-        has = "pairs of texts" if pairs else "single texts"
-        what = f'{train_path.name} has {has}, this file has not; name the column "text_b"'
-        refuse(path, [(0, what)])
-
-
-def _class_notes(train: tuple[Example, ...]) -> list[str]:
-    counts = Counter(gold_classes(train))
-    notes = [
-        f'class "{label}" has only one training example' for label, n in counts.items() if n == 1
-    ]
-    if len(counts) > MANY_CLASSES and all(re.fullmatch("[+-]?[0-9]+", label) for label in counts):
-        notes.append(
-            f"{len(counts)} classes, all integers: pass --task regression if they are amounts"
-        )
-    return notes

@@ -23,7 +23,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from itertools import chain
+from itertools import chain, combinations
 from pathlib import Path
 from reprlib import repr as short
 from typing import NamedTuple, TypeGuard
@@ -228,7 +228,8 @@ def choose_columns(
     label = label or next(filter(there, labels), labels[0])
     chosen = []
     listed = ", ".join(f'"{column}"' for column in found)
-    for role, name in [*zip(("text", "text-b"), texts), ("label", label), ("id", "id")]:
+    roles = [*zip(("text", "text-b"), texts), ("label", label), ("id", "id")]
+    for role, name in roles:
         chosen.append(column := there(name))
         if found and column is None and (role != "id" if required else role[:4] == "text"):
             token_file = any(map(TAG.fullmatch, found))
@@ -237,6 +238,11 @@ def choose_columns(
             problems.append((0, f'no column "{name}" (found: {listed}){hint}; pass {remedy}'))
         elif column not in (None, name) and notes is not None:
             notes.append(f'the column "{column}" is read as "{name}"')
+    read = [*zip((role for role, _ in roles), chosen)][: None if required else len(texts)]
+    for (role, one), (other, same) in combinations(read, 2):
+        if one is not None and one == same:
+            what = f'the column "{one}" is read both as --{role} and as --{other}'
+            problems.append((0, f"{what}; name another one"))
     *first, label, id_ = chosen
     return Columns(tuple(name or "" for name in first), label, id_)
 

@@ -13,7 +13,7 @@ Proof    tests/data/test_texts.py
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,12 +22,14 @@ from minift.data.files.lines import Problems, read_once, refuse, stream_text
 from minift.data.files.readers import format_of, has_words
 from minift.data.files.tables import (
     TABLES,
+    Row,
     choose_columns,
     columns_of,
     json_sentences,
     text_examples,
 )
 from minift.data.files.tokens import parse_sentences
+from minift.errors import require_known
 
 Numbered = tuple[int, Example | None]  # (line, its text; None if it is blank)
 
@@ -41,6 +43,7 @@ class Texts:
     has_labels: bool  # which are not read
     read: Callable[[Problems], Iterator[Numbered]]
     notes: tuple[str, ...] = ()  # what a user should know
+    table: Callable[[], Iterable[Row]] = tuple  # its rows as they stand, if it is a table
 
     def __iter__(self) -> Iterator[Example]:
         return (example for _, example in self.rows() if example is not None)
@@ -52,6 +55,12 @@ class Texts:
             refuse(self.path, problems)  # somebody has changed the file meanwhile
             yield row
         refuse(self.path, problems)
+
+    def columns(self, names: Sequence[str]) -> Iterator[dict[str, object]]:
+        """Yield these columns of each row of a table, as they stand in the file."""
+        for name in names:
+            require_known(f"column of {self.path}", name, columns_of(self.table()))
+        return ({name: row.get(name) for name in names} for _, row in self.table())
 
 
 def read_texts(
@@ -91,17 +100,23 @@ def read_texts(
         found = columns_of(table if table is not None else TABLES[format](path, []))
         words, notes = has_words(path, format, found, task, text), list[str]()
         columns = choose_columns(found, problems, text, text_b, words=words, notes=notes)
+        if task == "tagging" and not words and len(columns.texts) > 1:
+            problems.append((0, "taggers read no pairs; name the one column with --text"))
         refuse(path, problems)
 
+        def rows_of(problems: Problems) -> Iterator[Row]:
+            return TABLES[format](path, problems) if table is None else iter(table)
+
         def read(problems: Problems) -> Iterator[Numbered]:
-            rows = TABLES[format](path, problems) if table is None else iter(table)
-            unread = columns._replace(label=None)
+            rows, unread = rows_of(problems), columns._replace(label=None)
             if words:
                 sentences = json_sentences(rows, unread, problems, by_line=True)
                 return ((s.lines[0], TaggedExample(s.id, s.words)) for s in sentences)
             return text_examples(rows, unread, problems, by_line=True, allow_blank=allow_blank)
 
-        texts = Texts(path, None, columns.label is not None, read, tuple(notes))
+        texts = Texts(
+            path, None, columns.label is not None, read, tuple(notes), lambda: rows_of([])
+        )
     total = sum(1 for _ in texts.read(problems))
     refuse(path, problems)
     if not total:
