@@ -14,10 +14,11 @@ Proof    tests/label/test_doccano.py
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from minift.data.examples import Example, texts_of
-from minift.label.formats.rows import Question, as_lines, number
+from minift.label.formats.rows import Question, number
 
 HOW = """\
 in doccano make a project "Text Classification" (single label) or "Sequence Labeling" with the
@@ -33,7 +34,7 @@ def shown(example: Example) -> tuple[str, ...]:
 
 def write(questions: Sequence[Question]) -> str:
     """Return texts to import, with what the model says as metadata."""
-    return as_lines(
+    records = (
         {
             "text": shown(question.example)[0],
             "label": [],
@@ -44,3 +45,4 @@ def write(questions: Sequence[Question]) -> str:
         }
         for question in questions
     )
+    return "".join(json.dumps(record) + "\n" for record in records)

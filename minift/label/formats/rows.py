@@ -62,11 +62,6 @@ def as_list(records: Iterable[dict[str, Any]]) -> str:
     return f"[\n{body}\n]\n" if body else "[]\n"
 
 
-def as_lines(records: Iterable[dict[str, Any]]) -> str:
-    """Return one JSON object per line, in ASCII too."""
-    return "".join(json.dumps(record) + "\n" for record in records)
-
-
 def number(value: float | None) -> float | None:
     """Return a score that JSON can write: None for nan and infinity."""
     return None if value is None or not math.isfinite(value) else float(value)
