@@ -114,10 +114,7 @@ class Learner:
         return self.head or head_of(self.encoder, self.dataset, self.recipe)
 
     def fit(
-        self,
-        labelled: Sequence[Example],
-        seeds: Seeds,
-        cache: PrefixCache | None = None,
+        self, labelled: Sequence[Example], seeds: Seeds, cache: PrefixCache | None = None
     ) -> FineTuned:
         """Train on the labelled texts, without a development split; keep the cache of `states`."""
         tuned = replace(self.build(seeds), cache=cache)
@@ -155,11 +152,7 @@ def score_chunks(
 
 
 def choose(
-    asking: Asking,
-    tuned: FineTuned | None,
-    pool: Sequence[Example],
-    budget: int,
-    seed: int,
+    asking: Asking, tuned: FineTuned | None, pool: Sequence[Example], budget: int, seed: int
 ) -> Choice:
     """Choose at most `budget` texts of the pool to be labelled next; labels are not read.
 

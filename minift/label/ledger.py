@@ -17,7 +17,6 @@ Proof    tests/label/test_ledger.py
 from __future__ import annotations
 
 import contextlib
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -115,7 +114,11 @@ class State:
         """Refuse an event that does not fit, saying why."""
         kind = event.get("event")
         if kind == "query":
-            self._check_query(event["ids"])
+            for id in event["ids"]:
+                self._require_known(id)
+                if id in self.queried:
+                    asked = self.queried[id]
+                    raise MiniftError(f"text {id!r} was already asked for, in round {asked}")
         elif kind in ("label", "skip"):
             self._check_decision(event["id"], event.get("label"), kind)
         elif kind == "undo":
@@ -123,14 +126,6 @@ class State:
                 raise MiniftError(f"there is no standing decision {event['of']} to undo")
         elif kind not in ("start", LOST):
             raise MiniftError(f"unknown event {kind!r}; was the ledger made by a later minift?")
-
-    def _check_query(self, ids: list[str]) -> None:
-        for id, count in Counter(ids).items():
-            self._require_known(id)
-            if count > 1:
-                raise MiniftError(f"text {id!r} is asked for twice in one query")
-            if id in self.queried:
-                raise MiniftError(f"text {id!r} was already asked for, in round {self.queried[id]}")
 
     def _check_decision(self, id: str, label: Label | None, kind: str) -> None:
         self._require_known(id)

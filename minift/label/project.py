@@ -26,7 +26,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import starmap
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
@@ -114,13 +114,6 @@ def _pool_row(line: int, example: Example) -> dict[str, Any]:
     return row if example.text_b is None else {**row, "text_b": example.text_b}
 
 
-class Started(NamedTuple):
-    """A new project, and what to know about its pool."""
-
-    project: Project
-    notes: tuple[str, ...]
-
-
 def start(
     pool: str | Path,
     labels: Sequence[str],
@@ -134,8 +127,8 @@ def start(
     format: str | None = None,
     text: str | None = None,
     text_b: str | None = None,
-) -> Started:
-    """Begin a project; the folder `out` is there whole, or not at all.
+) -> tuple[Project, list[str]]:
+    """Return a new project, and notes on its pool; `out` is there whole, or not at all.
 
     The pool is a file of texts, read with task, format, text and text_b as by `open_pool`; its
     labels are ignored. `labels` are classes or, for tagging, types of entities. Encoder, method
@@ -190,7 +183,7 @@ def start(
             f"lines that are left out: {empty} without a word, {len(left_out) - empty} with a text "
             f"that is in the pool; they are in {out / 'left_out.jsonl'}"
         )
-    return Started(project, tuple(notes))
+    return project, notes
 
 
 def _json_lines(rows: Iterable[dict[str, Any]]) -> bytes:

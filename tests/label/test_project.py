@@ -159,13 +159,13 @@ def test_what_is_left_out_and_labels_that_are_not_read_are_said(world, tmp_path)
         "Bad!,",
     ]
     (world / "odd.csv").write_text("\n".join(rows) + "\n")
-    started = begin(world, tmp_path / "proj", "odd.csv")
-    assert started.notes == (
+    project, notes = begin(world, tmp_path / "proj", "odd.csv")
+    assert notes == [
         "the labels in the file are ignored: in a project people give them",
         "lines that are left out: 1 without a word, 1 with a text that is in the pool; they are in "
         f"{tmp_path / 'proj' / 'left_out.jsonl'}",
-    )
-    assert started.project.ids == ("2", "4", "6")
+    ]
+    assert project.ids == ("2", "4", "6")
     left = [
         json.loads(line) for line in (tmp_path / "proj/left_out.jsonl").read_text().splitlines()
     ]
@@ -184,7 +184,7 @@ def test_what_is_left_out_and_labels_that_are_not_read_are_said(world, tmp_path)
 )
 def test_sentences_for_tagging_come_from_any_format(world, tmp_path, name, content):
     (world / name).write_text(content)
-    made = begin(world, tmp_path / "proj", name, ("PER", "LOC"), task="tagging").project
+    made = begin(world, tmp_path / "proj", name, ("PER", "LOC"), task="tagging")[0]
     assert [e.words for e in made.examples()] == [("Ada", "saw"), ("Oslo",)]
     assert made.labels == ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
     assert made.types == ("PER", "LOC")
@@ -854,7 +854,7 @@ def test_sentences_go_out_as_conll_and_come_back_and_make_a_tagger(world, tmp_pa
     gold = {" ".join(e.words): e for e in news(60).train}
     (world / "news.txt").write_text("\n".join(gold) + "\n", encoding="utf-8")
     labels = ("LOC", "PER")
-    project = begin(world, tmp_path / "proj", "news.txt", labels, task="tagging").project
+    project = begin(world, tmp_path / "proj", "news.txt", labels, task="tagging")[0]
     for _ in range(2):
         asked = ask(project.folder, 6)
         assert asked.path.suffix == ".conll"

@@ -18,7 +18,7 @@ import json
 from collections.abc import Sequence
 
 from minift.data.examples import Example, texts_of
-from minift.label.formats.rows import Question, number
+from minift.label.formats.rows import Question
 
 HOW = """\
 in doccano make a project "Text Classification" (single label) or "Sequence Labeling" with the
@@ -40,8 +40,8 @@ def write(questions: Sequence[Question]) -> str:
             "label": [],
             "minift_id": question.example.id,
             "guess": " ".join(question.guess) if type(question.guess) is tuple else question.guess,
-            "confidence": number(question.confidence),
-            "score": number(question.score),
+            "confidence": question.confidence,
+            "score": question.score,
         }
         for question in questions
     )
