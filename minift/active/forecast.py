@@ -158,20 +158,14 @@ def _nothing(more: int, why: str) -> str:
 
 
 def extrapolate(
-    sizes: Sequence[int],
-    scores: Sequence[Sequence[float]] | np.ndarray,
-    more: int,
-    now: int,
-    seed: int = 0,
+    sizes: Sequence[int], scores: np.ndarray, more: int, now: int, seed: int = 0
 ) -> tuple[float, float, float]:
     """Return the expected gain from `more` labels, and the low and high end of its 95% interval.
 
     At least three sizes, ascending, and scores (folds, sizes), at most 1, of three folds; there
     are `now` labels. A law that only rises gives no gain below 0.
     """
-    values, at = np.asarray(scores, dtype=np.float64), np.asarray(sizes, dtype=np.float64)
-    folds = len(values)
-    mean = values.mean(0)
+    at, folds, mean = np.array(sizes, dtype=np.float64), len(scores), scores.mean(0)
     law = fit_laws(at, mean[None])
     misfit = mean - law.at(at)[0]
     generator = np.random.default_rng(seed)
@@ -179,7 +173,7 @@ def extrapolate(
     # widened to Student's t for so few folds; plus what the law could not follow.
     weights = generator.normal(size=(DRAWS, folds)) / math.sqrt(folds * (folds - 1))
     heavy = np.sqrt((folds - 1) / generator.chisquare(folds - 1, size=(DRAWS, 1)))
-    drawn = mean + heavy * (weights @ (values - mean))
+    drawn = mean + heavy * (weights @ (scores - mean))
     spread = math.sqrt(float((misfit**2).sum()) / max(1, len(at) - 2))
     drawn = drawn + spread * generator.normal(size=drawn.shape)
     ends = np.array([now, now + more], dtype=np.float64)

@@ -34,7 +34,7 @@ def shown(example: Example) -> tuple[str, ...]:
 
 def write(questions: Sequence[Question]) -> str:
     """Return texts to import, with what the model says as metadata."""
-    records = (
+    records: list[dict[str, object]] = [
         {
             "text": shown(question.example)[0],
             "label": [],
@@ -44,5 +44,5 @@ def write(questions: Sequence[Question]) -> str:
             "score": question.score,
         }
         for question in questions
-    )
+    ]
     return "".join(json.dumps(record) + "\n" for record in records)
