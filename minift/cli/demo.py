@@ -39,7 +39,7 @@ def add(commands: options.Commands) -> None:
     parser = options.command(commands, "demo", run, help)
     add = parser.add_argument
     add("--encoder", default="mini", help=options.ENCODER)
-    add("--seeds", type=int, default=3, metavar="N", help="train each method N times")
+    add("--seeds", type=options.whole(1, 10000), default=3, metavar="N", help="runs of each method")
 
 
 def run(arguments: options.Arguments) -> None:

@@ -37,7 +37,7 @@ def add(commands: options.Commands) -> None:
     help = "what is there, what is missing, and how many threads are fastest"
     parser = options.command(commands, "doctor", run, help)
     help = "how long to measure numbers of threads; 0 leaves it out"
-    parser.add_argument("--seconds", type=float, default=20.0, help=help)
+    parser.add_argument("--seconds", type=options.whole(0), default=20, help=help)
 
 
 def run(arguments: options.Arguments) -> None:

@@ -12,6 +12,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from minift.cli import active, compare, demo, distill, doctor, evaluate, info, predict, train
@@ -36,8 +37,43 @@ COMMANDS = (train, evaluate, predict, compare, active, distill, info, doctor, de
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line: 0 done, 1 bad input or system failure, 2 bad usage, 130 interrupted."""
-    return execute(parser().parse_args(argv), argv)
+    """Run the command line: 0 done, 1 bad input or system failure, 2 bad usage, 130 interrupted.
+
+    A failure is one line on standard error, whatever fails.
+    """
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")
+    if sys.stdout is None:
+        return _failed("standard output is closed; send it to a file, or to /dev/null")
+    try:
+        try:
+            return execute(parser().parse_args(argv), argv)
+        finally:  # what cannot be written must fail here, not when the interpreter ends
+            sys.stdout.flush()
+    except BrokenPipeError:  # the reader of our output (head, less) has enough
+        return _failed("", 0)
+    except UnicodeError as error:  # of the terminal: files are read and written as UTF-8
+        return _failed(f"{error}; set PYTHONIOENCODING=utf-8")
+    except OSError as error:  # no space, no permission, no such folder
+        return _failed(f"{error.filename or 'input or output'}: {error.strerror or error}")
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "memory" not in str(error):
+            raise
+        return _failed(f"the memory is full; take less at a time ({error or 'MemoryError'})")
+    except KeyboardInterrupt:
+        return _failed("interrupted; the same command resumes an unfinished run", 130)
+
+
+def _failed(message: str, code: int = 1) -> int:
+    """Say what failed, in one line, and return the exit code."""
+    with contextlib.suppress(OSError):
+        if message:
+            print("minift:", " ".join(message.splitlines()), file=sys.stderr)
+    try:
+        sys.stdout.flush()
+    except (OSError, AttributeError):  # nor try it again when the interpreter ends
+        with contextlib.suppress(OSError, AttributeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
 
 
 def parser() -> argparse.ArgumentParser:
@@ -51,26 +87,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def execute(arguments: argparse.Namespace, argv: Sequence[str] | None) -> int:
-    """Run a parsed command and return its exit code; a failure is one line on standard error."""
+    """Run a parsed command and return its exit code."""
     try:
         wanted = getattr(arguments, "deterministic", False)
         with deterministic(wanted), _all_ranks(arguments, argv):
             arguments.command(arguments)
     except MiniftError as error:
-        print(f"minift: {_in_options(str(error), arguments.parser)}", file=sys.stderr)
-        return 1
-    except BrokenPipeError:  # the reader of our output (head, less) has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except UnicodeError as error:  # of the terminal: files are read and written as UTF-8
-        print(f"minift: {error}; set PYTHONIOENCODING=utf-8", file=sys.stderr)
-        return 1
-    except OSError as error:  # no space, no permission, no such folder
-        print(f"minift: {error.filename or 'input or output'}: {error.strerror}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("minift: interrupted; the same command resumes an unfinished run", file=sys.stderr)
-        return 130
+        return _failed(_in_options(str(error), arguments.parser))
     return 0
 
 
