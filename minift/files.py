@@ -207,8 +207,10 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, leave: bool = True) -> Iterator[None]:
     """Hold `path`.lock, which says who holds it; the lock goes with its process.
+
+    Without `leave` its file is removed at the end, as suits a folder that is not ours.
 
     Raises:
         MiniftError: if another process holds it; names that and its machine.
@@ -227,7 +229,11 @@ def locked(path: Path) -> Iterator[None]:
         if ours is False:
             holder = holder or "another process"
             raise MiniftError(f"{path} is in use by {holder}; wait for it or end it")
-        yield
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                None if leave else lock.unlink()
 
 
 @contextlib.contextmanager

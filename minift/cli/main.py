@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     A failure is one line on standard error, whatever fails.
     """
-    sys.stderr = sys.stderr or Path(os.devnull).open("w")
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115  (it may be closed)
     if sys.stdout is None:
         return _failed("standard output is closed; send it to a file, or to /dev/null")
     try:

@@ -8,14 +8,15 @@ Proof    tests/cli/test_main.py
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 from minift.cli import options
 from minift.errors import MiniftError
-from minift.files import atomic_directory_write
+from minift.files import atomic_directory_write, claim_file
 from minift.runs.predict import predict
 from minift.runs.processes import rank, world_size
+
+OURS = rb'.*("scores": \{|"entities": \[.*"tags": \[)'  # the first answer of a file
 
 
 def add(commands: options.Commands) -> None:
@@ -31,18 +32,21 @@ def add(commands: options.Commands) -> None:
 
 def run(arguments: options.Arguments) -> None:
     """Write the answers."""
+    from minift.data.files.lines import more_has_arrived
     from minift.data.files.texts import read_texts
 
     out: Path | None = arguments.out
     typed = arguments.file == "-"
     if typed and world_size() > 1:
         raise MiniftError("several processes cannot share standard input; give a file instead of -")
-    if out is not None and not typed and out.exists() and out.samefile(arguments.file):
-        raise MiniftError(f"--out {out} is the file that is read; choose another name")
+    if out is not None and rank() == 0:
+        claim_file(out, "--out", arguments.file, ours=OURS)
     tuned = options.answering(arguments)
     task = None if tuned.task == "tagging" else tuned.task  # a tagger cuts texts into words itself
     texts = read_texts(arguments.file, task=task, **options.reading(arguments))
-    lines = (json.dumps(answer, ensure_ascii=False) + "\n" for answer in predict(tuned, texts))
+    come = more_has_arrived if texts.total is None else lambda: True  # texts that are typed
+    answers = predict(tuned, texts, come)
+    lines = (json.dumps(answer, ensure_ascii=False) + "\n" for answer in answers)
 
     def write(folder: Path) -> None:
         with (folder / arguments.out.name).open("w", encoding="utf-8") as file:
@@ -51,4 +55,5 @@ def run(arguments: options.Arguments) -> None:
     if out is not None and rank() == 0:
         atomic_directory_write(out.parent, write)
     else:
-        sys.stdout.writelines(lines)
+        for line in lines:
+            print(line, end="", flush=typed)

@@ -7,13 +7,13 @@ Proof    tests/runs/test_predict.py
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 from minift.data.examples import Example, TaggedExample, TextExample, as_texts
 from minift.data.tags import spans_conlleval, word_places
 from minift.data.words import split_words
+from minift.errors import MiniftError
 from minift.runs.evaluate import predict_logits
 from minift.runs.tuned import FineTuned
 
@@ -27,13 +27,18 @@ class CanTag(Protocol):
         ...
 
 
-def predict(tuned: FineTuned | CanTag, examples: Iterable[Example]) -> Iterator[dict[str, Any]]:
+def predict(
+    tuned: FineTuned | CanTag,
+    examples: Iterable[Example | str],
+    ready: Callable[[], bool] = lambda: True,
+) -> Iterator[dict[str, Any]]:
     """Answer each example.
 
     Args:
         tuned: a fine-tuned model, or a student.
-        examples: `TextExample`s; for tagging also `TaggedExample`s, whose text is then their
+        examples: texts, `TextExample`s, or for tagging `TaggedExample`s, whose text is then their
             words joined by blanks. Labels are ignored.
+        ready: whether the next example is there; if not, those before it are answered first.
 
     Yields:
         For classification {"text", "label", "scores": {label: probability}}; for regression
@@ -42,12 +47,26 @@ def predict(tuned: FineTuned | CanTag, examples: Iterable[Example]) -> Iterator[
         in characters of "text" and in "words", from 0, the end not included. "text_b" is there
         for pairs.
     """
-    stream = iter(examples)
-    while chunk := list(islice(stream, CHUNK)):
+    for chunk in _chunks(examples, ready):
         if isinstance(tuned, FineTuned) and tuned.task != "tagging":
             yield from _labelled(tuned, as_texts(chunk))
         else:
             yield from _tagged(tuned, chunk)
+
+
+def _chunks(
+    examples: Iterable[Example | str], ready: Callable[[], bool]
+) -> Iterator[list[Example]]:
+    if isinstance(examples, str):
+        raise MiniftError(f"expected a list of texts, got the text {examples[:50]!r}")
+    chunk: list[Example] = []
+    for number, example in enumerate(examples, 1):
+        chunk.append(TextExample(str(number), example) if isinstance(example, str) else example)
+        if len(chunk) == CHUNK or not ready():
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
 
 
 def _labelled(tuned: FineTuned, examples: Sequence[TextExample]) -> Iterator[dict[str, Any]]:
@@ -88,5 +107,6 @@ def _words(example: Example) -> tuple[str, Sequence[str], Sequence[tuple[int, in
     """Return a text, its words and where they stand; a text of blanks is one word, itself."""
     if isinstance(example, TaggedExample):
         return " ".join(example.words), example.words, word_places(example.words)
+    (example,) = as_texts([example])
     cut = split_words(example.text) or [(example.text, 0, len(example.text))]
     return example.text, [word for word, *_ in cut], [(start, end) for _, start, end in cut]
