@@ -18,7 +18,14 @@ from torch.nn import functional as F
 from minift.bert.packing import Layout, to_device
 from minift.compact.tagger import Tagger, TaggerConfig, word_mask
 from minift.compact.vocabulary import Vocabulary, Words
-from minift.data.examples import Example, TaggedExample, Task, as_sentences, gold_tags
+from minift.data.examples import (
+    Example,
+    TaggedExample,
+    Task,
+    as_sentences,
+    as_words,
+    gold_tags,
+)
 from minift.data.metrics import evaluate_tagging
 from minift.errors import MiniftError, nearest
 from minift.runs.evaluate import Evaluation
@@ -38,7 +45,7 @@ class Student:
 
     def tag(self, sentences: Sequence[Words]) -> list[list[str]]:
         """Return one tag per word, sentence by sentence, in evaluation mode."""
-        return self._answers(sentences, None)[0]
+        return self._answers([as_words(words) for words in sentences], None)[0]
 
     def evaluate(self, examples: Sequence[Example], progress: bool = False) -> Evaluation:
         """Score labelled sentences: entity scores, and -log p(tags) per word.

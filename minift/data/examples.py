@@ -9,9 +9,9 @@ Proof    tests/data/test_examples.py
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, cast
 
 from minift.errors import MiniftError, require_known
 
@@ -32,6 +32,12 @@ class TextExample:
     label: str | float | None = None
     text_b: str | None = None
 
+    def __post_init__(self) -> None:
+        known = isinstance(self.label, str | None) or str(self.label) not in ("nan", "<NA>")
+        if not (isinstance(self.text, str) and isinstance(self.text_b, str | None) and known):
+            got = f"the texts {self.text!r:.50} and {self.text_b!r:.50}, the label {self.label!r}"
+            raise MiniftError(f"example {self.id} has {got}; expected strings; None is no label")
+
 
 @dataclass(frozen=True)
 class TaggedExample:
@@ -42,6 +48,7 @@ class TaggedExample:
     tags: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "words", as_words(self.words))
         if self.tags is not None and len(self.tags) != len(self.words):
             got = f"{len(self.words)} words but {len(self.tags)} tags"
             raise MiniftError(f"sentence {self.id}: {got}; each word needs exactly one tag")
@@ -66,11 +73,29 @@ class Dataset:
 
     def __post_init__(self) -> None:
         require_known("task", self.task, METRICS)
+        object.__setattr__(self, "labels", tuple(map(str, self.labels)))
+        for split in ("train", "dev", "test"):
+            object.__setattr__(self, split, tuple(map(_example, getattr(self, split))))
         object.__setattr__(self, "metric", self.metric or METRICS[self.task][0])
         require_known(f"{self.task} metric", self.metric, METRICS[self.task])
         wanted = "none" if self.task == "regression" else "at least one, each once"
         if bool(self.labels) == (wanted == "none") or len(set(self.labels)) < len(self.labels):
             raise MiniftError(f"got the labels {self.labels} for {self.task}; expected {wanted}")
+
+
+def as_words(words: Sequence[str]) -> tuple[str, ...]:
+    """Return words as a tuple; raises MiniftError for a text, whose letters are no words."""
+    if isinstance(words, str):
+        expected = "a list of words (predict cuts texts into words itself)"
+        raise MiniftError(f"got the text {words!r:.50}; expected {expected}")
+    return tuple(words)
+
+
+def _example(given: Example) -> Example:
+    if not isinstance(given, TextExample | TaggedExample):
+        expected = "a TextExample(id, text, label) or a TaggedExample(id, words, tags)"
+        raise MiniftError(f"expected {expected}, got {given!r:.100}")
+    return given
 
 
 def as_texts(examples: Iterable[Example]) -> list[TextExample]:
@@ -84,8 +109,8 @@ def as_sentences(examples: Iterable[Example]) -> list[TaggedExample]:
 
 
 def _as(kind: type[T], example: Example) -> T:
-    if isinstance(example, kind):
-        return example
+    if isinstance(_example(example), kind):
+        return cast(T, example)
     text, sentence = 'a text ("classification", "regression")', 'a sentence of words ("tagging")'
     got, expected = (text, sentence) if isinstance(example, TextExample) else (sentence, text)
     raise MiniftError(f"example {example.id} is {got}; expected {expected}: check the task")
