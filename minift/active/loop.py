@@ -58,6 +58,7 @@ class Asking:
     def __post_init__(self) -> None:
         require_known("strategy", self.strategy, STRATEGIES)
         require(self.passes >= 1, "passes", self.passes, "at least 1")
+        require(self.passes <= 10000, "passes", self.passes, "at most 10000")
 
 
 class Choice(NamedTuple):

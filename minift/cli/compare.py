@@ -20,15 +20,14 @@ def add(commands: options.Commands) -> None:
     help = "number of training examples, or several numbers: 100,300 (default: all)"
     add("--labels", type=options.numbers, metavar="N", help=help)
     options.add_seeds(parser)
-    help = "exactly N epochs (default: each method's own)"
-    add("--epochs", type=options.count, metavar="N", help=help)
+    add("--epochs", type=int, metavar="N", help="exactly N epochs (default: each method's own)")
     help = "multiply each method's learning rate by X"
-    add("--rate-factor", type=options.positive, default=1.0, metavar="X", help=help)
+    add("--rate-factor", type=float, default=1.0, metavar="X", help=help)
     help = "examples of the development split that a method may choose by (default: all)"
-    add("--selection", type=options.count, metavar="N", help=help)
+    add("--selection", type=int, metavar="N", help=help)
     help = "begin no seed whose runs would not end within M minutes"
-    add("--budget-minutes", type=options.positive, metavar="M", help=help)
-    add("--processes", type=options.whole(1, 1000), default=1, metavar="N", help="runs at a time")
+    add("--budget-minutes", type=float, metavar="M", help=help)
+    add("--processes", type=int, default=1, metavar="N", help="do N runs at a time")
     add("--keep-weights", action="store_true", help="keep each run's weights, in OUT/weights")
     add("--out", type=Path, help="folder of the report; an unfinished comparison is resumed there")
     options.add_precision(parser)

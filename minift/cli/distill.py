@@ -33,11 +33,11 @@ def add(commands: options.Commands) -> None:
     add("--unlabelled", type=Path, required=True, metavar="FILE", help=help)
     options.add_data(parser)  # by default the teacher's own
     help = "take N random labelled sentences of --train or --data (default: all)"
-    add("--labels", type=options.count, metavar="N", help=help)
-    options.add_seed(parser)
+    add("--labels", type=int, metavar="N", help=help)
+    add("--seed", type=int, default=0, help=options.SEED)
     add("--head", choices=["softmax", "crf"], default="softmax", help="what gives the tags")
-    add("--steps", type=options.count, default=3000, metavar="N", help="optimizer steps")
-    add("--learning-rate", type=options.positive, default=0.003, metavar="X", help="rate of Adam")
+    add("--steps", type=int, default=3000, metavar="N", help="optimizer steps")
+    add("--learning-rate", type=float, default=0.003, metavar="X", help="constant rate of Adam")
     help = "number type in the student's file: int8 is the smallest, float32 loses nothing"
     choices = ["float32", "float16", "int8"]
     add("--storage", choices=choices, default="float32", help=help)

@@ -24,7 +24,7 @@ from minift.bert.config import BertConfig
 from minift.bert.heads import SequenceClassifier
 from minift.checkpoints.weights import random_model
 from minift.cli import options
-from minift.errors import MiniftError
+from minift.errors import MiniftError, require
 from minift.speed.precision import processor_flags, require_bf16
 from minift.training.batches import Item, make_batch
 from minift.training.loop import Settings, adamw, cross_entropy, everything, select
@@ -37,13 +37,14 @@ def add(commands: options.Commands) -> None:
     help = "what is there, what is missing, and how many threads are fastest"
     parser = options.command(commands, "doctor", run, help)
     help = "how long to measure numbers of threads; 0 leaves it out"
-    parser.add_argument("--seconds", type=options.whole(0), default=20, help=help)
+    parser.add_argument("--seconds", type=float, default=20.0, help=help)
 
 
 def run(arguments: options.Arguments) -> None:
     """Look at everything, and show each finding as soon as it is known."""
     from minift.runs.machine import machine
 
+    require(arguments.seconds >= 0, "seconds", arguments.seconds, "a number from 0 up")
     print(machine())
     wrong = []
     for finding in findings():

@@ -10,12 +10,15 @@ import argparse
 import contextlib
 import os
 import re
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from minift import interrupts
 from minift.cli import active, compare, demo, distill, doctor, evaluate, info, predict, train
+from minift.cli.options import finite, whole
 from minift.errors import MiniftError, nearest
 from minift.runs.determinism import deterministic
 from minift.version import __version__
@@ -45,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if sys.stdout is None:
         return _failed("standard output is closed; send it to a file, or to /dev/null")
     try:
+        interrupts.exchange(interrupts.leave, signal.default_int_handler)
         try:
             return execute(parser().parse_args(argv), argv)
         finally:  # what cannot be written must fail here, not when the interpreter ends
@@ -142,6 +146,8 @@ class _Parser(argparse.ArgumentParser):
 
     def __init__(self, **options: Any):
         super().__init__(**{"formatter_class": _Help, "allow_abbrev": False, **options})
+        self.register("type", int, whole)
+        self.register("type", float, finite)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         """Refuse unknown options here, where the command's own are known, not one level above."""

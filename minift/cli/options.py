@@ -36,6 +36,7 @@ Commands: TypeAlias = "argparse._SubParsersAction[Any]"
 Parser = argparse.ArgumentParser
 Arguments = argparse.Namespace
 
+SEED = "seed of all random streams"
 ENCODER = "a checkpoint folder, a Hugging Face hub id, or a short name (minilm, tiny)"
 PROJECT = "folder that minift active start has made"
 STEPS = "optimizer steps of each training (default: the method's epochs)"
@@ -63,37 +64,6 @@ def command(
     parser: Parser = commands.add_parser(name, help=help, description=help)
     parser.set_defaults(command=run, parser=parser, ranks=ranks)
     return parser
-
-
-def whole(least: int = 1, most: int = 10**9) -> Callable[[str], int]:
-    """Return the type of an option: a whole number of a size that is no typing mistake."""
-
-    def read(text: str) -> int:
-        with contextlib.suppress(ValueError):
-            if least <= (number := int(text)) <= most:
-                return number
-        raise argparse.ArgumentTypeError(
-            f"expected a whole number from {least} to {most}, got {text!r}"
-        )
-
-    return read
-
-
-count = whole()
-
-
-def positive(text: str) -> float:
-    """Read a number above 0, which is the type of an option."""
-    with contextlib.suppress(ValueError):
-        if 0 < (number := float(text)) < math.inf:
-            return number
-    raise argparse.ArgumentTypeError(f"expected a positive number, got {text!r}")
-
-
-def add_seed(parser: Parser) -> None:
-    """Add the one seed of a command."""
-    help = "seed of all random streams"
-    parser.add_argument("--seed", type=_seed, default=0, metavar="N", help=help)
 
 
 def add_data(parser: Parser) -> None:
@@ -150,8 +120,7 @@ def add_model(parser: Parser) -> None:
     help = "classifier on the encoder (default: what the encoder's makers read, mean or linear)"
     add("--head", choices=["linear", "mean", "cnn"], help=help)
     add("--method", default="full", help="what learns, and how: see minift info --methods")
-    help = "highest rate (default: the method's own)"
-    add("--learning-rate", type=positive, metavar="X", help=help)
+    add("--learning-rate", type=float, metavar="X", help="highest rate (default: the method's own)")
     add_precision(parser)
 
 
@@ -225,7 +194,7 @@ def add_asking(parser: Parser) -> None:
 def add_mc_dropout(parser: Parser) -> None:
     """Add how BALD and BatchBALD sample."""
     add = parser.add_argument
-    add("--passes", type=whole(1, 10000), default=10, metavar="N", help="passes of MC dropout")
+    add("--passes", type=int, default=10, metavar="N", help="passes of MC dropout")
     help = (
         "where dropout samples: wherever it acted in training, everywhere, in the K layers at the "
         "output, or in the head"
@@ -234,14 +203,11 @@ def add_mc_dropout(parser: Parser) -> None:
 
 
 def _layers(text: str) -> int | str:
-    if text in ("trained", "all", "head"):
-        return text
-    try:
-        return int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f'expected "trained", "all", "head" or a number, got {text!r}'
-        ) from None
+    if text in ("trained", "all", "head") or (text.isdecimal() and 0 < int(text) < 10**10):
+        return text if text.isalpha() else int(text)
+    raise argparse.ArgumentTypeError(
+        f'expected "trained", "all", "head" or a number of layers, got {text!r}'
+    )
 
 
 def asking(arguments: Arguments) -> Asking:
@@ -257,18 +223,33 @@ def add_seeds(parser: Parser) -> None:
     parser.add_argument("--seeds", type=_seeds, default="5", metavar="N", help=help)
 
 
-_seed = whole(0, 2**32 - 1)
-
-
 def _seeds(text: str) -> tuple[int, ...]:
-    if "," in text:
-        return tuple(map(_seed, text.split(",")))
-    return tuple(range(whole(1, 10000)(text)))
+    first, *others = numbers(text)
+    if not others and not 1 <= first <= 10000:
+        raise argparse.ArgumentTypeError(f"expected 1 to 10000 seeds, got {text}")
+    return (first, *others) if others else tuple(range(first))
 
 
 def numbers(text: str) -> list[int]:
     """Read whole numbers that are separated by commas."""
-    return [count(number) for number in text.split(",")]
+    return [whole(number, ", or several such as 100,300") for number in text.split(",")]
+
+
+def whole(text: str, more: str = "") -> int:
+    """Read the number of every option of type int; the library judges which numbers it takes."""
+    with contextlib.suppress(ValueError):
+        if abs(number := int(text)) < 10**10:
+            return number
+    what = "a smaller number" if text.isdecimal() else f"a whole number{more}"
+    raise argparse.ArgumentTypeError(f"expected {what}, got {text!r}")
+
+
+def finite(text: str) -> float:
+    """Read the number of every option of type float."""
+    with contextlib.suppress(ValueError):
+        if math.isfinite(number := float(text)):
+            return number
+    raise argparse.ArgumentTypeError(f"expected a number, got {text!r}")
 
 
 def summary(result: dict[str, Any]) -> str:

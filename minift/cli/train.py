@@ -16,11 +16,10 @@ def add(commands: options.Commands) -> None:
     add = parser.add_argument
     options.add_data(parser)
     options.add_model(parser)
-    add("--labels", type=options.count, metavar="N", help="N random examples (default: all)")
-    options.add_seed(parser)
-    add("--epochs", type=options.count, metavar="N", help="exactly N (default: the method's own)")
-    help = "examples per step (default: the method's own)"
-    add("--batch-size", type=options.count, metavar="N", help=help)
+    add("--labels", type=int, metavar="N", help="train on N random examples (default: all)")
+    add("--seed", type=int, default=0, help=options.SEED)
+    add("--epochs", type=int, metavar="N", help="exactly N epochs (default: the method's own)")
+    add("--batch-size", type=int, metavar="N", help="examples per step (default: the method's own)")
     help = "keep the last weights (default), or those of the epoch with the best development score"
     add("--keep", choices=["last", "best"], help=help)
     help = (

@@ -33,7 +33,7 @@ from minift.runs.folder import load_run
 from minift.runs.processes import from_first, rank, require_same_weights
 from minift.runs.tuned import FineTuned
 from minift.speed.precision import precision_of
-from minift.training.loop import Precision
+from minift.training.loop import Precision, Seeds
 
 
 def score_file(
@@ -144,7 +144,7 @@ def score(
     Raises:
         MiniftError: if the strategy gives no scores, there is no model, or `out` holds others.
     """
-    asking = asking or Asking()
+    asking, seed = asking or Asking(), Seeds.all(seed).subset
     if asking.strategy not in SCORES:
         raise MiniftError(
             f"{asking.strategy} gives no text a score of its own; take one of {', '.join(SCORES)}"

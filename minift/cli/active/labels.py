@@ -23,7 +23,7 @@ def add(commands: options.Commands) -> None:
     parser = options.command(commands, "next", run_next, help)
     add = parser.add_argument
     add("project", type=Path, help=options.PROJECT)
-    add("-n", type=options.count, default=20, metavar="N", help="how many texts to choose")
+    add("-n", type=int, default=20, metavar="N", help="how many texts to choose")
     help = "csv, labelstudio, doccano, argilla or conll (default: csv; for tagging conll)"
     add("--format", help=help)
     waiting = parser.add_mutually_exclusive_group()
@@ -49,7 +49,7 @@ def add(commands: options.Commands) -> None:
     add = parser.add_argument
     add("project", type=Path, help=options.PROJECT)
     _add_person(parser)
-    add("-n", type=options.count, metavar="N", help="choose N texts first, if none waits")
+    add("-n", type=int, metavar="N", help="choose N texts first, if none waits")
     help = "show the model's guess; off by default, because people tend to follow it"
     add("--show-guess", action="store_true", help=help)
     options.add_asking(parser)

@@ -27,8 +27,8 @@ def add(commands: options.Commands) -> None:
     add("--task", choices=choices, default="classification", help=help)
     add("--out", type=Path, required=True, metavar="FOLDER", help="the new project")
     options.add_model(parser)
-    add("--steps", type=options.count, metavar="N", help=options.STEPS)
-    options.add_seed(parser)
+    add("--steps", type=int, metavar="N", help=options.STEPS)
+    add("--seed", type=int, default=0, help=options.SEED)
     options.add_reading(parser, "format", "text", "text_b")
 
     help = "how many labels, how balanced, and whether to stop"
@@ -37,7 +37,7 @@ def add(commands: options.Commands) -> None:
     add("project", type=Path, help=options.PROJECT)
     help = "say what 100 more labels may bring (trains 16 models)"
     add("--forecast", action="store_true", help=help)
-    add("--budget", type=options.count, metavar="N", help="labels that you can afford in all")
+    add("--budget", type=int, metavar="N", help="number of labels that you can afford in all")
     options.add_device(parser)
 
     help = "train on all labels, into a run folder"

@@ -16,7 +16,7 @@ def add(commands: options.Commands) -> None:
     add("file", type=Path, help=options.POOL)
     help = "the scores, as JSONL; an unfinished file is resumed"
     add("--out", type=Path, required=True, metavar="FILE", help=help)
-    options.add_seed(parser)
+    add("--seed", type=int, default=0, help=options.SEED)
     options.add_asking(parser)
     options.add_precision(parser, learns=False)
     options.add_reading(parser, "format", "text", "text_b")

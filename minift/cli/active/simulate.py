@@ -14,19 +14,19 @@ def add(commands: options.Commands) -> None:
     """Give the command its parser."""
     help = "is asking better than drawing at random? on data whose labels are known"
     parser = options.command(commands, "simulate", run, help)
-    add, count = parser.add_argument, options.count
+    add = parser.add_argument
     add("--data", metavar="NAME", help="a named set, e.g. sst2 (instead of --train)")
     add("--train", type=Path, metavar="FILE", help="labelled examples: the pool")
     help = "with --train the test file; with --data the first N test examples (default: all)"
     add("--test", metavar="FILE|N", help=help)
-    add("--pool", type=count, metavar="N", help="take the first N training examples (default: all)")
+    add("--pool", type=int, metavar="N", help="take the first N training examples (default: all)")
     add("--strategies", default="random,bald", metavar="A,B", help=f"some of {options.STRATEGIES}")
-    add("--initial", type=count, default=10, metavar="N", help="texts of the first training")
-    add("--rounds", type=options.whole(0), default=9, metavar="N", help="so often texts are chosen")
-    add("--query", type=count, default=100, metavar="N", help="texts that are chosen each time")
+    add("--initial", type=int, default=10, metavar="N", help="texts of the first training")
+    add("--rounds", type=int, default=9, metavar="N", help="how often texts are chosen")
+    add("--query", type=int, default=100, metavar="N", help="texts that are chosen each time")
     options.add_seeds(parser)
     options.add_model(parser)
-    add("--steps", type=count, metavar="N", help=options.STEPS)
+    add("--steps", type=int, metavar="N", help=options.STEPS)
     options.add_mc_dropout(parser)
     help = "folder of the report; an unfinished simulation is resumed there"
     add("--out", type=Path, metavar="FOLDER", help=help)

@@ -8,6 +8,8 @@ Proof    tests/data/test_readers.py, tests/data/test_texts.py
 
 from __future__ import annotations
 
+import os
+import stat
 from collections import deque
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -80,8 +82,9 @@ def _arriving() -> Iterator[bytes]:
 
 
 def more_has_arrived() -> bool:
-    """Return whether standard input has given a text that was not read yet."""
-    return any(line.strip() for line in _arrived)
+    """Return whether standard input is a file, or has given a text that was not read yet."""
+    waits = not stat.S_ISREG(os.fstat(standard_input().fileno()).st_mode)
+    return not waits or any(line.strip() for line in _arrived)
 
 
 def _decoded(data: bytes, path: Path, number: int, offset: int) -> str:
