@@ -20,11 +20,11 @@ from __future__ import annotations
 import operator
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import groupby, product
 from pathlib import Path
-from typing import Any, Literal, SupportsIndex
+from typing import Any, Literal
 
 import torch
 from tqdm import tqdm
@@ -149,7 +149,7 @@ def compare(
     names, notes = with_controls(default_methods(checkpoint) if methods is None else methods)
     data, reporting, choosing_split = split_roles(dataset)
     sizes = _distinct("labels", [len(data.train)] if labels is None else labels, least=1)
-    if isinstance(seeds, SupportsIndex):
+    if not isinstance(seeds, Iterable):
         require(0 < (seeds := operator.index(seeds)) <= 10000, "seeds", seeds, "from 1 to 10000")
         seeds = range(seeds)
     seeds = _distinct("seeds", seeds, least=0)
@@ -244,7 +244,7 @@ def _plan(
 
 
 def _distinct(name: str, numbers: int | Sequence[int], least: int) -> list[int]:
-    several = [numbers] if isinstance(numbers, SupportsIndex) else numbers
+    several = numbers if isinstance(numbers, Iterable) else [numbers]
     numbers = list(dict.fromkeys(map(operator.index, several)))  # numpy's are no JSON
     if not numbers or min(numbers) < least:
         raise MiniftError(f"{name} must be whole numbers from {least} up, got {numbers}")
