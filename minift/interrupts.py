@@ -1,7 +1,4 @@
-"""Ctrl-C while a command still imports is one line, too; other programs that import minift keep it.
-
-Proof    tests/cli/test_main.py
-"""
+"""Ctrl-C while a command imports is one line, too; programs that import minift are left alone."""
 
 import os
 import signal
@@ -15,11 +12,6 @@ def leave(*_: object) -> None:
     os._exit(130)
 
 
-def exchange(old: object, new: object) -> None:
-    """Let another handler answer Ctrl-C, if `old` is the one that does."""
-    if signal.getsignal(signal.SIGINT) is old:
-        signal.signal(signal.SIGINT, new)  # type: ignore[arg-type]
-
-
-if Path(sys.argv[0]).name in ("-m", "minift", "minift.exe"):  # -m: `python -m minift` imports
-    exchange(signal.default_int_handler, leave)
+command = Path(sys.argv[0]).name in ("-m", "minift", "minift.exe")  # -m: `python -m minift`
+if command and signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # unlike with nohup
+    signal.signal(signal.SIGINT, leave)

@@ -16,10 +16,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from minift import interrupts
 from minift.cli import active, compare, demo, distill, doctor, evaluate, info, predict, train
 from minift.cli.options import finite, whole
 from minift.errors import MiniftError, nearest
+from minift.interrupts import leave
 from minift.runs.determinism import deterministic
 from minift.version import __version__
 
@@ -40,21 +40,19 @@ COMMANDS = (train, evaluate, predict, compare, active, distill, info, doctor, de
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line: 0 done, 1 bad input or system failure, 2 bad usage, 130 interrupted.
-
-    A failure is one line on standard error, whatever fails.
-    """
+    """Run the command line: 0 done, 1 bad input or system failure, 2 bad usage, 130 interrupted."""
     sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115  (it may be closed)
-    if sys.stdout is None:
-        return _failed("standard output is closed; send it to a file, or to /dev/null")
     try:
-        interrupts.exchange(interrupts.leave, signal.default_int_handler)
+        if signal.getsignal(signal.SIGINT) is leave:  # the imports are over
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        if sys.stdout is None:
+            raise OSError(0, "closed; send it to a file, or to /dev/null", "standard output")
         try:
             return execute(parser().parse_args(argv), argv)
         finally:  # what cannot be written must fail here, not when the interpreter ends
-            sys.stdout.flush()
+            _flush()
     except BrokenPipeError:  # the reader of our output (head, less) has enough
-        return _failed("", 0)
+        return 0
     except UnicodeError as error:  # of the terminal: files are read and written as UTF-8
         return _failed(f"{error}; set PYTHONIOENCODING=utf-8")
     except OSError as error:  # no space, no permission, no such folder
@@ -62,21 +60,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and "memory" not in str(error):
             raise
-        return _failed(f"the memory is full; take less at a time ({error or 'MemoryError'})")
+        return _failed(f"the memory is full; take less at a time ({error!r})")
     except KeyboardInterrupt:
         return _failed("interrupted; the same command resumes an unfinished run", 130)
 
 
-def _failed(message: str, code: int = 1) -> int:
-    """Say what failed, in one line, and return the exit code."""
-    with contextlib.suppress(OSError):
-        if message:
-            print("minift:", " ".join(message.splitlines()), file=sys.stderr)
+def _flush() -> None:
     try:
         sys.stdout.flush()
-    except (OSError, AttributeError):  # nor try it again when the interpreter ends
-        with contextlib.suppress(OSError, AttributeError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # it is not tried again
+        raise
+
+
+def _failed(message: str, code: int = 1) -> int:
+    with contextlib.suppress(OSError):
+        print("minift:", " ".join(message.splitlines()), file=sys.stderr)
     return code
 
 

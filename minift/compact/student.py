@@ -18,15 +18,9 @@ from torch.nn import functional as F
 from minift.bert.packing import Layout, to_device
 from minift.compact.tagger import Tagger, TaggerConfig, word_mask
 from minift.compact.vocabulary import Vocabulary, Words
-from minift.data.examples import (
-    Example,
-    TaggedExample,
-    Task,
-    as_sentences,
-    as_words,
-    gold_tags,
-)
+from minift.data.examples import Example, TaggedExample, Task, as_sentences, gold_tags
 from minift.data.metrics import evaluate_tagging
+from minift.data.words import as_words
 from minift.errors import MiniftError, nearest
 from minift.runs.evaluate import Evaluation
 from minift.training.batches import UNLABELLED

@@ -35,7 +35,7 @@ from minift.runs.tuned import FineTuned
 from minift.speed.precision import precision_of
 from minift.training.batches import Item
 
-CACHE = rb'(?s).{8}\{.*"digest":.*"logits":'  # how the file of the answers begins
+CACHE = rb'(?s).{8}\{"__metadata__":\{"digest":"'  # how the file of the answers begins
 PART = 1024  # sentences between two writes of the file
 
 

@@ -9,10 +9,11 @@ Proof    tests/data/test_examples.py
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeVar, cast
 
+from minift.data.words import as_words
 from minift.errors import MiniftError, require_known
 
 Task = Literal["classification", "regression", "tagging"]
@@ -80,14 +81,6 @@ class Dataset:
         wanted = "none" if self.task == "regression" else "at least one, each once"
         if bool(self.labels) == (wanted == "none") or len(set(self.labels)) < len(self.labels):
             raise MiniftError(f"got the labels {self.labels} for {self.task}; expected {wanted}")
-
-
-def as_words(words: Sequence[str]) -> tuple[str, ...]:
-    """Return words as a tuple; raises MiniftError for a text, whose letters are no words."""
-    if isinstance(words, str):
-        expected = "a list of words (predict cuts texts into words itself)"
-        raise MiniftError(f"got the text {words!r:.50}; expected {expected}")
-    return tuple(words)
 
 
 def _example(given: Example) -> Example:

@@ -20,7 +20,8 @@ from minift.checkpoints.hub import pooling_of, resolve
 from minift.checkpoints.strict import class_of
 from minift.checkpoints.tokenizer import Tokenizer
 from minift.checkpoints.weights import load_model, load_tokenizer
-from minift.data.examples import Dataset, Example, TaggedExample, Task, as_words, has_pairs
+from minift.data.examples import Dataset, Example, TaggedExample, Task, has_pairs
+from minift.data.words import as_words
 from minift.errors import MiniftError
 from minift.methods.cnn_head import ConvClassifier
 from minift.methods.mean_head import MeanClassifier, PairClassifier
