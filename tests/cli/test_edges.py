@@ -18,6 +18,7 @@ import argparse
 import ast
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -35,6 +36,7 @@ from tests.cli.test_options import COMMANDS
 from tests.tiny import checkpoint, news, reviews
 
 PACKAGE = Path(minift.__file__).parent
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PACKAGE.parent)}
 TRAIN = "train --train texts.csv --encoder encoder --epochs 1 --out"
 SIMULATE = (
     "active simulate --train texts.csv --test texts.csv --encoder encoder --steps 1 --rounds 0 "
@@ -174,7 +176,7 @@ def test_a_folder_is_ours_by_its_marker_and_locks_are_nothing(tmp_path):
 
 
 def shell(line: str, **more) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", **more}
+    environment = {**ENVIRONMENT, **more}
     command = line.replace("minift", f'"{sys.executable}" -m minift')
     return subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environment)
 
@@ -259,22 +261,22 @@ def test_after_the_imports_ctrl_c_is_pythons_own_again():
 def test_a_pipe_is_answered_before_it_ends(world):
     process = subprocess.Popen(
         [sys.executable, "-m", "minift", "predict", "run", "-"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, env=ENVIRONMENT,
     )  # fmt: skip
-    signal.alarm(100)  # rather than wait forever
+
+    def answered(text: str) -> bool:
+        there = select.select([process.stdout], [], [], 60)[0]  # rather than wait forever
+        return bool(there) and json.loads(process.stdout.readline())["text"] == text
+
     try:
-        for text in ("good film\n\n", "bad book\nbad plot\n"):
-            process.stdin.write(text)
-            process.stdin.flush()
-            for line in text.split("\n"):
-                if line:
-                    assert json.loads(process.stdout.readline())["text"] == line
-        process.stdin.write("no end")
+        for typed in (b"good film\n\n", b"bad book\nbad plot\n"):
+            process.stdin.write(typed)
+            assert all(answered(text) for text in typed.decode().split("\n") if text)
+        process.stdin.write(b"no end")
         process.stdin.close()
-        assert json.loads(process.stdout.readline())["text"] == "no end"
+        assert answered("no end")
         assert process.wait() == 0
     finally:
-        signal.alarm(0)
         process.kill()
         process.wait()
         process.stdout.close()
