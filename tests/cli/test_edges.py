@@ -186,7 +186,7 @@ def shell(line: str, **more) -> subprocess.CompletedProcess:
     [
         ("minift info --methods > /dev/full", "No space left on device"),
         ("minift predict run texts.txt > /dev/full", "No space left on device"),
-        ("minift info --methods >&-", "standard output is closed"),
+        ("minift info --methods >&-", "standard output: closed"),
         ("minift predict run - <&-", "standard input is closed"),
         ("ulimit -f 0; minift predict run texts.txt --out answers", "File too large"),
         ("ulimit -f 0; minift active score run texts.txt --out scores", "File too large"),
