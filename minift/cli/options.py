@@ -44,7 +44,8 @@ POOL = "texts: .txt with one per line, CSV, TSV, JSONL or a token file; labels a
 STRATEGIES = "bald, batch_bald, entropy, margin, least_confidence or random"
 # How a file is read, by the keywords of `read_examples`: option, choices or metavar, help.
 READING: dict[str, tuple[str, list[str] | str, str]] = {
-    "format": ("--format", ["csv", "tsv", "jsonl", "conll", "text"], "default: by the suffix"),
+    "format": ("--format", ["csv", "tsv", "jsonl", "conll", "fasttext", "text"],
+               "default: by the suffix, and that of a .txt by its content"),
     "text": ("--text", "COLUMN", "column of the text (default: text or sentence; of a token file "
              "the first column), by name or, in a token file, by number"),
     "text_b": ("--text-b", "COLUMN", "column of a pair's second text (default: text_b)"),

@@ -44,7 +44,7 @@ def run(arguments: options.Arguments) -> None:
     tuned = options.answering(arguments)
     task = None if tuned.task == "tagging" else tuned.task  # a tagger cuts texts into words itself
     texts = read_texts(arguments.file, task=task, **options.reading(arguments))
-    come = more_has_arrived if texts.total is None else lambda: True  # texts that are typed
+    come = more_has_arrived if typed and texts.total is None else lambda: True
     answers = predict(tuned, texts, come)
     lines = (json.dumps(answer, ensure_ascii=False) + "\n" for answer in answers)
 

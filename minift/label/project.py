@@ -182,7 +182,7 @@ def start(
         with open_ledger(new / "ledger.jsonl", ids, labels):
             pass
         (new / "project.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    return Started(project, tuple(_start_notes(source.has_labels, left_out, near, out)))
+    return Started(project, (*source.notes, *_start_notes(source.has_labels, left_out, near, out)))
 
 
 def _json_lines(rows: Iterable[dict[str, Any]]) -> bytes:
