@@ -441,7 +441,7 @@ streaming.CHUNK = 8
 real, seen = score_files.append_log, []
 def counting(path, *rows):
     seen.append(rows)
-    if len(seen) == 4:  # the first is the head
+    if len(seen) == 3:  # the first has the head as well
         os.kill(os.getpid(), signal.SIGKILL)
     return real(path, *rows)
 score_files.append_log = counting
