@@ -14,6 +14,7 @@ from minift.data.examples import as_sentences, gold_tags
 from minift.data.files.readers import read_examples
 from minift.data.notes import missing_notes
 from minift.errors import MiniftError
+from minift.files import claim_file
 from minift.runs.processes import rank
 from minift.runs.tuned import FineTuned
 
@@ -35,6 +36,8 @@ def add(commands: options.Commands) -> None:
 
 def run(arguments: options.Arguments) -> None:
     """Print all scores as JSON; tables and notes go to standard error."""
+    if arguments.errors and rank() == 0:
+        claim_file(arguments.errors, "--errors", arguments.data, ours=rb'\{"kind": "')
     tuned, notes = options.answering(arguments), list[str]()
     if arguments.errors and tuned.task != "tagging":
         raise MiniftError(f"--errors lists entities; {arguments.run} is for {tuned.task}")

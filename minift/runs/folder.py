@@ -27,7 +27,7 @@ from minift.checkpoints.strict import class_of
 from minift.checkpoints.weights import load_model, load_tokenizer
 from minift.data.examples import Task
 from minift.errors import MiniftError
-from minift.files import atomic_write, locked
+from minift.files import atomic_write, claim_folder, locked
 from minift.methods.recipes import recipe
 from minift.runs.processes import rank
 from minift.runs.resume import Checkpoints
@@ -60,6 +60,9 @@ def open_run(
         yield Checkpoints(folder / "checkpoints", save_every)
         return
     spec = json.loads(json.dumps(spec))  # as it will be read
+    file = folder / f"{what}.json"
+    if not (folder / "result.json").exists():
+        claim_folder(folder, file.name)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / what):
         checkpoints = Checkpoints(folder / "checkpoints", save_every)
@@ -68,9 +71,10 @@ def open_run(
             raise MiniftError(
                 f"{folder} already holds a finished run; choose another --out or delete the folder"
             )
-        file = folder / f"{what}.json"
-        if checkpoints.folder.is_dir() and file.is_file():
-            there = json.loads(file.read_text(encoding="utf-8"))
+        there = read_json(file) if file.is_file() else {}
+        if there and "minift_version" not in there:
+            raise MiniftError(f"{file} was not written by minift; choose another --out")
+        if checkpoints.folder.is_dir() and there:
             if other := _differences(there, spec):
                 raise MiniftError(
                     f"{folder} holds an unfinished run with another {' and '.join(other)}; give "

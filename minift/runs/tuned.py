@@ -22,6 +22,7 @@ from minift.checkpoints.tokenizer import Tokenizer
 from minift.checkpoints.weights import load_model, load_tokenizer
 from minift.data.examples import Dataset, Example, TaggedExample, Task, has_pairs, pairs_of
 from minift.data.notes import cut_notes, refuse_unlike
+from minift.data.words import as_words
 from minift.errors import MiniftError
 from minift.methods.cnn_head import ConvClassifier
 from minift.methods.mean_head import MeanClassifier, PairClassifier
@@ -85,7 +86,7 @@ class FineTuned:
 
     def tag(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
         """Return one tag per word, sentence by sentence (taggers only)."""
-        examples = [TaggedExample(str(n), tuple(words)) for n, words in enumerate(sentences, 1)]
+        examples = [TaggedExample(str(n), as_words(words)) for n, words in enumerate(sentences, 1)]
         items = self.items(examples)
         logits = predict_logits(self.model, items, make_batch=self.make_batch)
         return tags_by_sentence(logits, items, len(sentences), self.labels)
@@ -94,7 +95,7 @@ class FineTuned:
 def build(
     dataset: Dataset,
     encoder: str | Path,
-    seeds: Seeds,
+    seeds: Seeds | int,
     device: torch.device | str = "cpu",
     head: Head | None = None,
     precision: Precision = "float32",
@@ -112,7 +113,7 @@ def build(
             fits; by default that one is kept.
     """
     regression = dataset.task == "regression"
-    generator = torch.Generator().manual_seed(seeds.head)
+    generator = torch.Generator().manual_seed(Seeds.all(seeds).head)
     model, report = load_model(
         head_class(dataset, head or head_of(encoder, dataset)),
         encoder,
