@@ -1,21 +1,26 @@
 """A tokenizer from files of strangers: they are judged first, then given to `tokenizers`.
 
-Claim    A folder gives the tokenizer that transformers would read there, or one MiniftError. No
-         file can ask for more time or memory than those of real checkpoints.
+Claim    A folder gives the tokenizer that transformers would read there, with the tokens that were
+         added to it, or one MiniftError that names all that is not BERT's. No file can ask for
+         more time or memory than those of real checkpoints.
 Differs  Where tokenizer_config.json does not say whether to lower-case, tokenizer.json is
-         believed; transformers 5 would lower-case.
+         believed; transformers 5 would lower-case. A vocab.txt with capital letters that nothing
+         says how to case is lower-cased as there, with a warning.
 Proof    tests/checkpoints/test_tokenizer.py, tests/safety/test_tokenizers.py
 """
 
 from __future__ import annotations
 
 import json
+import re
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any
 
 import tokenizers
-from tokenizers import models, normalizers, pre_tokenizers
+from tokenizers import AddedToken, models, normalizers, pre_tokenizers
 
 from minift.checkpoints.limits import LARGEST_TOKENIZER, LONGEST_WORD, read_json, read_limited
 from minift.errors import MiniftError
@@ -27,6 +32,10 @@ _PARTS = {
     "pre_tokenizer": ("BertPreTokenizer", "CharDelimiterSplit", "Digits", "Punctuation",
                       "UnicodeScripts", "Whitespace", "WhitespaceSplit"),
 }  # fmt: skip
+SPECIAL_TOKENS = {f"{n}_token": f"[{n.upper()}]" for n in ("pad", "unk", "cls", "sep", "mask")}
+# What cuts texts as BERT does; the last two cut as tokenizer.json says.
+_BERTS = "(Bert|DistilBert|Electra)Tokenizer(Fast)?"
+_CLASSES = re.compile(f"{_BERTS}|PreTrainedTokenizerFast|TokenizersBackend")
 # Keys of tokenizer_config.json, and what the library's BertNormalizer calls them.
 _SETTINGS = {
     "do_lower_case": "lowercase",
@@ -42,25 +51,76 @@ def read_backend(folder: Path) -> tuple[tokenizers.Tokenizer, Path, int | None]:
         The library's tokenizer, the file it comes from, and the longest input in word pieces
         where tokenizer_config.json states one.
     """
-    settings, longest = _read_settings(folder / "tokenizer_config.json")
+    config, settings, longest = _read_settings(folder / "tokenizer_config.json")
     if (file := folder / "tokenizer.json").is_file():
         backend, content = _read_tokenizer(file)
         stored = content.get("normalizer") or {}
         if stored.get("type") == "BertNormalizer":
             backend.normalizer = _normalizer({**stored, **settings})
-        return backend, file, longest
-    if (file := folder / "vocab.txt").is_file():
+    elif (file := folder / "vocab.txt").is_file():
         try:
             text = read_limited(file, LARGEST_TOKENIZER)
         except (OSError, UnicodeDecodeError) as error:
             raise MiniftError(f"cannot read the vocabulary {file}: {error}") from error
         # `str.splitlines` would also cut at U+2028, which is a token
-        return backend_of(text.removesuffix("\n").split("\n"), settings), file, longest
-    there = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
-    raise MiniftError(
-        f"no tokenizer in {folder}: expected tokenizer.json or vocab.txt, "
-        f"found {', '.join(there) or 'nothing'}"
-    )
+        pieces = text.removesuffix("\n").split("\n")
+        backend = backend_of(pieces, settings)
+        capital = [piece for piece in pieces if re.search("[A-Z]", re.sub(r"^\[.*\]$", "", piece))]
+        if capital and "lowercase" not in settings:
+            warnings.warn(
+                f"{file}: {len(capital)} pieces such as {short(capital[0])} have capital letters, "
+                "but texts are lower-cased, for nothing says otherwise: put "
+                '{"do_lower_case": false} into tokenizer_config.json',
+                stacklevel=1,
+            )
+    else:
+        there = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
+        raise MiniftError(
+            f"no tokenizer in {folder}: expected tokenizer.json or vocab.txt, "
+            f"found {', '.join(there) or 'nothing'}"
+        )
+    _add_tokens(backend, folder, config)
+    return backend, file, longest
+
+
+def _add_tokens(backend: tokenizers.Tokenizer, folder: Path, config: dict[str, Any]) -> None:
+    """Add the tokens that the vocabulary got after pretraining; refuse other ids than theirs."""
+    special, found = config, list[tuple[int | None, AddedToken]]()
+    if (file := folder / "special_tokens_map.json").is_file():
+        special = {**config, **read_json(file)}
+    lists = [special.get(f"{kind}_special_tokens") or () for kind in ("additional", "extra")]
+    try:
+        more = [_content(token) for tokens in lists for token in tokens]
+        if stated := config.get("added_tokens_decoder"):
+            for number, token in stated.items():
+                flags = {key: value for key, value in token.items() if key != "__type"}
+                found.append((int(number), AddedToken(**flags)))
+        elif (file := folder / "added_tokens.json").is_file():
+            for content, number in read_json(file).items():
+                alone = content in more or content in SPECIAL_TOKENS.values()
+                token = AddedToken(content, special=alone, normalized=not alone)
+                found.append((int(number), token))
+    except (TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, MiniftError):
+            raise
+        raise MiniftError(f"{folder}: the added tokens cannot be read: {error}") from error
+    have = {token.content for token in backend.get_added_tokens_decoder().values()}
+    found.sort(key=lambda pair: pair[0] or 0)
+    found += [(None, AddedToken(content, special=True)) for content in more]
+    for number, token in found:
+        if token.content not in have:
+            (backend.add_special_tokens if token.special else backend.add_tokens)([token])
+            have.add(token.content)
+        if number not in (None, got := backend.token_to_id(token.content)):
+            raise MiniftError(
+                f"{folder}: the added token {short(token.content)} has the id {got} after the "
+                f"others, but tokenizer_config.json or added_tokens.json says {number}"
+            )
+
+
+def _content(token: Any) -> Any:
+    """Return a token that may stand with its flags."""
+    return token["content"] if isinstance(token, dict) and "content" in token else token
 
 
 def backend_of(tokens: Iterable[str], settings: dict[str, Any]) -> tokenizers.Tokenizer:
@@ -84,9 +144,20 @@ def _normalizer(settings: dict[str, Any]) -> normalizers.BertNormalizer:
     )
 
 
-def _read_settings(file: Path) -> tuple[dict[str, bool], int | None]:
-    """Return what tokenizer_config.json says of the normalizer, and the longest input."""
-    config = read_json(file) if file.is_file() else {}
+def _read_settings(file: Path) -> tuple[dict[str, Any], dict[str, bool], int | None]:
+    """Return tokenizer_config.json, what it says of the normalizer, and the longest input."""
+    config, model, special = (
+        read_json(path) if (path := file.with_name(name)).is_file() else {}
+        for name in (file.name, "config.json", "special_tokens_map.json")
+    )
+    named = config.get("tokenizer_class") or model.get("tokenizer_class") or "BertTokenizer"
+    faults = [] if _CLASSES.fullmatch(str(named)) else [f"tokenizer_class is {short(named)}"]
+    expected = {"truncation_side": "right", "auto_map": None, **SPECIAL_TOKENS}
+    for key, value in expected.items():
+        got = {str(_content(found[key])) for found in (config, special) if found.get(key)}
+        faults += [f"{key} is {short(other)}, not {value}" for other in got - {value}]
+    if faults:
+        raise MiniftError(f"{file}: {', '.join(faults)}; minift reads only BERT's WordPiece")
     for name in _SETTINGS:
         if not isinstance(config.get(name), bool | None):
             raise MiniftError(f"{file}: {name} must be true or false, got {config[name]!r}")
@@ -95,7 +166,9 @@ def _read_settings(file: Path) -> tuple[dict[str, bool], int | None]:
     if longest is not None and not (type(longest) in (int, float) and longest >= 3):
         raise MiniftError(f"{file}: model_max_length must be a number from 3 up, got {longest!r}")
     settings = {ours: config[key] for key, ours in _SETTINGS.items() if config.get(key) is not None}
-    return settings, None if longest is None else int(min(longest, 2**62))
+    if not re.fullmatch(_BERTS, str(named)):
+        settings = {}
+    return config, settings, None if longest is None else int(min(longest, 2**62))
 
 
 def _read_tokenizer(file: Path) -> tuple[tokenizers.Tokenizer, dict[str, Any]]:

@@ -39,6 +39,10 @@ LETTERS: dict[Scheme, dict[str, str]] = {
 TAG = re.compile(rf"[{''.join(OUTSIDE)}]|[{''.join(_ALL)}]-.+", re.DOTALL)  # of any scheme but IO
 
 
+# What taggers of others call the pieces that continue a word, or are none.
+NO_TAG = re.compile(r"X|[\W_]*(pad|cls|sep|unk|ignored?)?[\W_]*", re.IGNORECASE)
+
+
 class Span(NamedTuple):
     """An entity: its type, and its words `start` up to, not including, `end`, from 0."""
 
@@ -137,6 +141,13 @@ def labels_of(types: Iterable[str]) -> tuple[str, ...]:
     return ("O", *(f"{letter}-{type_}" for type_ in types for letter in "BI"))
 
 
+def iob2_labels(labels: Iterable[str]) -> set[str]:
+    """Return the IOB2 labels of what a tagger of any scheme finds."""
+    scheme = scheme_of(labels := tuple(labels))
+    tags = [label for label in labels if not NO_TAG.fullmatch(label)]
+    return {*labels_of({_split(tag, scheme)[1] for tag in tags} - {""})}
+
+
 def word_places(words: Sequence[str]) -> list[tuple[int, int]]:
     """Return (start, end) of each word in the words joined by blanks: in Oslo (0, 2), (3, 7)."""
     starts = accumulate((len(word) + 1 for word in words), initial=0)
@@ -193,3 +204,44 @@ def detect_scheme(sentences: Iterable[Tags]) -> Scheme:
             if tag[0] == "B" and (previous in OUTSIDE or previous[1:] != tag[1:]):
                 return "iob2"
     return "iob1" if tags else "iob2"
+
+
+# ---------------------------------------------------------------- taggers of other schemes
+
+
+@lru_cache(maxsize=256)
+def scheme_of(labels: tuple[str, ...]) -> Scheme:
+    """Return the scheme of a tagger's labels; "iob1" where IOB2 labels are not complete.
+
+    Raises:
+        MiniftError: if they are not tags of entities (LABEL_0, NOUN), or not all of them.
+    """
+    tags = {label for label in labels if not NO_TAG.fullmatch(label)}
+    scheme = detect_scheme([tag] for tag in tags)
+    if scheme == "io" and not tags.intersection(OUTSIDE):
+        raise MiniftError("none of them is O, for words outside entities")
+    found = labels_of({_split(tag, scheme)[1] for tag in tags} - {""})
+    if len(found) == 1:
+        raise MiniftError("none of them is of an entity")
+    return "iob1" if scheme == "iob2" and not set(found) <= set(labels) else scheme
+
+
+def as_iob2(sentences: Sequence[list[str]], labels: Sequence[str]) -> list[list[str]]:
+    """Return in IOB2 what a tagger with these labels says; see `scheme_of`."""
+    scheme = scheme_of(tuple(labels))
+    return [tags if scheme == "iob2" else to_iob2(tags, scheme) for tags in sentences]
+
+
+def from_iob2(tags: Tags, labels: Sequence[str]) -> list[str]:
+    """Return the IOB2 tags of a sentence as the labels of a tagger say them; see `scheme_of`."""
+    result = []
+    for tag, following in zip(tags, [*tags[1:], "O"]):
+        letter, type_ = _split(tag, "iob2")
+        last = following != f"I-{type_}"
+        letters = ("SUBI" if last else "BIS") if letter == "B" else ("ELIB" if last else "IMB")
+        names = [f"{one}-{type_}" for one in letters] + [type_]
+        if type_ == UNTYPED:
+            names += letters
+        names = names if type_ else list(OUTSIDE)
+        result.append(next((name for name in names if name in labels), tag))
+    return result

@@ -13,8 +13,10 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any
 
 import torch
@@ -25,6 +27,7 @@ from minift.checkpoints.limits import read_json
 from minift.checkpoints.strict import class_of
 from minift.checkpoints.weights import load_model, load_tokenizer
 from minift.data.examples import Task
+from minift.data.tags import NO_TAG, scheme_of
 from minift.errors import MiniftError
 from minift.files import atomic_write, locked
 from minift.methods.recipes import recipe
@@ -121,14 +124,18 @@ def load_run(
         raise MiniftError(
             f"{config_file}: architectures is {read_json(config_file).get('architectures')}; "
             f"expected one of {', '.join(known.hugging_face_class for known in HEADS)}. "
-            "Train a classifier first: minift train"
+            "Train a classifier first: minift train; or, if it has one, write that into config.json"
         )
     model, report = load_model(head, folder)
     if any(name.startswith("classifier.") for name in report.initialised):
         raise MiniftError(f"{folder}: the checkpoint has no classifier; train one: minift train")
+    if report.initialised:
+        raise MiniftError(f"{folder}: the checkpoint lacks {', '.join(report.initialised)}")
     task: Task = "tagging" if head is TokenClassifier else "classification"
     if model.config.problem_type == "regression":
         task = "regression"
+    if task == "tagging":
+        _judge_tags(model, str(config_file))
     made, came_out = (
         read_json(file) if (file := folder / name).is_file() else {}
         for name in ("run.json", "result.json")
@@ -142,6 +149,24 @@ def load_run(
     compute_in(model.to(device), precision or kept)
     labels = () if task == "regression" else model.config.labels
     return FineTuned(model, load_tokenizer(folder), task, labels, quiet=came_out.get("quiet", 0))
+
+
+def _judge_tags(model: Classifier, where: str) -> None:
+    """Refuse labels that are not tags of entities; what is no tag, such as [PAD], is never said."""
+    labels = model.config.labels
+    try:
+        scheme = scheme_of(labels)
+    except MiniftError as error:
+        raise MiniftError(
+            f"{where}: the labels {short(labels)} are not tags of entities: {error}. If they mean "
+            "some, rename them in id2label, e.g. O, B-PER, I-PER"
+        ) from error
+    if scheme in ("bioes", "io"):
+        said = f"{where}: the tags are in the scheme {scheme} and are read as iob2"
+        warnings.warn(said, stacklevel=1)
+    with torch.no_grad():
+        never = [number for number, label in enumerate(labels) if NO_TAG.fullmatch(label)]
+        model.classifier.get_parameter("bias")[never] = -1e4
 
 
 def _quiet(model: Classifier, made: dict[str, Any]) -> int:

@@ -8,7 +8,7 @@ Proof    tests/runs/test_train.py
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -21,6 +21,7 @@ from minift.checkpoints.strict import class_of
 from minift.checkpoints.tokenizer import Tokenizer
 from minift.checkpoints.weights import load_model, load_tokenizer
 from minift.data.examples import Dataset, Example, TaggedExample, Task, has_pairs
+from minift.data.tags import as_iob2, from_iob2, scheme_of
 from minift.errors import MiniftError
 from minift.methods.cnn_head import ConvClassifier
 from minift.methods.mean_head import MeanClassifier, PairClassifier
@@ -64,6 +65,12 @@ class FineTuned:
     ) -> list[Item]:
         """Return what the model reads of examples (see `make_items`)."""
         apart = isinstance(self.model, PairClassifier)
+        if self.task == "tagging" and scheme_of(self.labels) != "iob2":
+            examples = [
+                replace(e, tags=e.tags and tuple(from_iob2(e.tags, self.labels)))
+                if isinstance(e, TaggedExample) else e
+                for e in examples
+            ]  # fmt: skip
         return make_items(examples, self.tokenizer, self.task, self.labels, other_pieces, apart)
 
     def evaluate(self, examples: Sequence[Example], progress: bool = False) -> Evaluation:
@@ -74,11 +81,12 @@ class FineTuned:
         )  # fmt: skip
 
     def tag(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
-        """Return one tag per word, sentence by sentence (taggers only)."""
+        """Return one tag per word in IOB2, sentence by sentence (taggers only)."""
         examples = [TaggedExample(str(n), tuple(words)) for n, words in enumerate(sentences, 1)]
         items = self.items(examples)
         logits = predict_logits(self.model, items, make_batch=self.make_batch)
-        return tags_by_sentence(logits, items, len(sentences), self.labels)
+        tags = tags_by_sentence(logits, items, len(sentences), self.labels)
+        return as_iob2(tags, self.labels)
 
 
 def build(
