@@ -33,9 +33,10 @@ _PARTS = {
                       "UnicodeScripts", "Whitespace", "WhitespaceSplit"),
 }  # fmt: skip
 SPECIAL_TOKENS = {f"{n}_token": f"[{n.upper()}]" for n in ("pad", "unk", "cls", "sep", "mask")}
-# What cuts texts as BERT does; the last two cut as tokenizer.json says.
-_BERTS = "(Bert|DistilBert|Electra)Tokenizer(Fast)?"
-_CLASSES = re.compile(f"{_BERTS}|PreTrainedTokenizerFast|TokenizersBackend")
+# Classes that cut as BERT's; the last two do what tokenizer.json says.
+_CLASSES = re.compile(
+    "(Bert|DistilBert|Electra)Tokenizer(Fast)?|PreTrainedTokenizerFast|TokenizersBackend"
+)
 # Keys of tokenizer_config.json, and what the library's BertNormalizer calls them.
 _SETTINGS = {
     "do_lower_case": "lowercase",
@@ -51,7 +52,7 @@ def read_backend(folder: Path) -> tuple[tokenizers.Tokenizer, Path, int | None]:
         The library's tokenizer, the file it comes from, and the longest input in word pieces
         where tokenizer_config.json states one.
     """
-    config, settings, longest = _read_settings(folder / "tokenizer_config.json")
+    config, settings, longest = _read_settings(folder)
     if (file := folder / "tokenizer.json").is_file():
         backend, content = _read_tokenizer(file)
         stored = content.get("normalizer") or {}
@@ -63,13 +64,12 @@ def read_backend(folder: Path) -> tuple[tokenizers.Tokenizer, Path, int | None]:
         except (OSError, UnicodeDecodeError) as error:
             raise MiniftError(f"cannot read the vocabulary {file}: {error}") from error
         # `str.splitlines` would also cut at U+2028, which is a token
-        pieces = text.removesuffix("\n").split("\n")
-        backend = backend_of(pieces, settings)
-        capital = [piece for piece in pieces if re.search("[A-Z]", re.sub(r"^\[.*\]$", "", piece))]
-        if capital and "lowercase" not in settings:
+        backend = backend_of(pieces := text.removesuffix("\n").split("\n"), settings)
+        cased = [piece for piece in pieces if re.search("[A-Z]", piece) and piece[0] != "["]
+        if cased and "lowercase" not in settings:
             warnings.warn(
-                f"{file}: {len(capital)} pieces such as {short(capital[0])} have capital letters, "
-                "but texts are lower-cased, for nothing says otherwise: put "
+                f"{file}: {len(cased)} pieces such as {short(cased[0])} have capital letters, but "
+                "texts are lower-cased, for nothing says otherwise: put "
                 '{"do_lower_case": false} into tokenizer_config.json',
                 stacklevel=1,
             )
@@ -85,36 +85,27 @@ def read_backend(folder: Path) -> tuple[tokenizers.Tokenizer, Path, int | None]:
 
 def _add_tokens(backend: tokenizers.Tokenizer, folder: Path, config: dict[str, Any]) -> None:
     """Add the tokens that the vocabulary got after pretraining; refuse other ids than theirs."""
-    special, found = config, list[tuple[int | None, AddedToken]]()
-    if (file := folder / "special_tokens_map.json").is_file():
-        special = {**config, **read_json(file)}
-    lists = [special.get(f"{kind}_special_tokens") or () for kind in ("additional", "extra")]
-    try:
-        more = [_content(token) for tokens in lists for token in tokens]
-        if stated := config.get("added_tokens_decoder"):
-            for number, token in stated.items():
-                flags = {key: value for key, value in token.items() if key != "__type"}
-                found.append((int(number), AddedToken(**flags)))
-        elif (file := folder / "added_tokens.json").is_file():
-            for content, number in read_json(file).items():
-                alone = content in more or content in SPECIAL_TOKENS.values()
-                token = AddedToken(content, special=alone, normalized=not alone)
-                found.append((int(number), token))
-    except (TypeError, ValueError, AttributeError) as error:
-        if isinstance(error, MiniftError):
-            raise
-        raise MiniftError(f"{folder}: the added tokens cannot be read: {error}") from error
     have = {token.content for token in backend.get_added_tokens_decoder().values()}
-    found.sort(key=lambda pair: pair[0] or 0)
-    found += [(None, AddedToken(content, special=True)) for content in more]
+    file, decoder = folder / "added_tokens.json", config.get("added_tokens_decoder") or {}
+    try:
+        lists = [config.get(f"{kind}_special_tokens") or () for kind in ("additional", "extra")]
+        more = [_content(token) for tokens in lists for token in tokens]
+        found = [(int(number), AddedToken(**token)) for number, token in decoder.items()]
+        for word, number in read_json(file).items() if file.is_file() and not decoder else ():
+            alone = word in more or word in SPECIAL_TOKENS.values()
+            found.append((int(number), AddedToken(word, special=alone, normalized=not alone)))
+        found.sort(key=lambda pair: pair[0])
+        found += [(-1, AddedToken(word, special=True)) for word in more]
+    except (TypeError, AttributeError, ValueError) as error:
+        raise MiniftError(f"{folder}: its added tokens cannot be read: {error}") from error
     for number, token in found:
         if token.content not in have:
             (backend.add_special_tokens if token.special else backend.add_tokens)([token])
             have.add(token.content)
-        if number not in (None, got := backend.token_to_id(token.content)):
+        if number not in (-1, got := backend.token_to_id(token.content)):
             raise MiniftError(
-                f"{folder}: the added token {short(token.content)} has the id {got} after the "
-                f"others, but tokenizer_config.json or added_tokens.json says {number}"
+                f"{folder}: {short(token.content)} gets the id {got} after the other pieces, but "
+                f"{'tokenizer_config.json' if decoder else file.name} says {number}"
             )
 
 
@@ -144,20 +135,22 @@ def _normalizer(settings: dict[str, Any]) -> normalizers.BertNormalizer:
     )
 
 
-def _read_settings(file: Path) -> tuple[dict[str, Any], dict[str, bool], int | None]:
-    """Return tokenizer_config.json, what it says of the normalizer, and the longest input."""
-    config, model, special = (
-        read_json(path) if (path := file.with_name(name)).is_file() else {}
-        for name in (file.name, "config.json", "special_tokens_map.json")
+def _read_settings(folder: Path) -> tuple[dict[str, Any], dict[str, bool], int | None]:
+    """Return what is said of special tokens, and of the normalizer, and the longest input."""
+    model, special, config = (
+        read_json(file) if (file := folder / name).is_file() else {}
+        for name in ("config.json", "special_tokens_map.json", "tokenizer_config.json")
     )
-    named = config.get("tokenizer_class") or model.get("tokenizer_class") or "BertTokenizer"
-    faults = [] if _CLASSES.fullmatch(str(named)) else [f"tokenizer_class is {short(named)}"]
-    expected = {"truncation_side": "right", "auto_map": None, **SPECIAL_TOKENS}
-    for key, value in expected.items():
-        got = {str(_content(found[key])) for found in (config, special) if found.get(key)}
-        faults += [f"{key} is {short(other)}, not {value}" for other in got - {value}]
+    config = {"tokenizer_class": model.get("tokenizer_class"), **special, **config}
+    kind, faults = str(config["tokenizer_class"] or "BertTokenizer"), list[str]()
+    for key, value in {**SPECIAL_TOKENS, "truncation_side": "right", "auto_map": None}.items():
+        if (got := _content(config.get(key))) not in (None, value):
+            faults.append(f"{key} is {short(got)}, expected {value}")
+    if not _CLASSES.fullmatch(kind):
+        faults = [f"tokenizer_class is {short(kind)}, expected BertTokenizer", *faults]
+    file = folder / "tokenizer_config.json"
     if faults:
-        raise MiniftError(f"{file}: {', '.join(faults)}; minift reads only BERT's WordPiece")
+        raise MiniftError(f"{file}: {'; '.join(faults)}. minift reads only BERT's tokenizer")
     for name in _SETTINGS:
         if not isinstance(config.get(name), bool | None):
             raise MiniftError(f"{file}: {name} must be true or false, got {config[name]!r}")
@@ -165,9 +158,8 @@ def _read_settings(file: Path) -> tuple[dict[str, Any], dict[str, bool], int | N
     # transformers writes 10**30 where it knows of no limit, sometimes as 1e30
     if longest is not None and not (type(longest) in (int, float) and longest >= 3):
         raise MiniftError(f"{file}: model_max_length must be a number from 3 up, got {longest!r}")
-    settings = {ours: config[key] for key, ours in _SETTINGS.items() if config.get(key) is not None}
-    if not re.fullmatch(_BERTS, str(named)):
-        settings = {}
+    stated = _SETTINGS if "Bert" in kind or "Electra" in kind else {}
+    settings = {ours: config[key] for key, ours in stated.items() if config.get(key) is not None}
     return config, settings, None if longest is None else int(min(longest, 2**62))
 
 

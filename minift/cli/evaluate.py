@@ -11,7 +11,7 @@ from minift.cli import options
 from minift.data.entities import side_by_side, side_by_side_text, write_errors
 from minift.data.examples import as_sentences, gold_tags
 from minift.data.files.readers import read_examples
-from minift.data.tags import iob2_labels
+from minift.data.tags import scheme_of
 from minift.errors import MiniftError
 from minift.runs.processes import rank
 
@@ -38,7 +38,8 @@ def run(arguments: options.Arguments) -> None:
         if arguments.split:
             raise MiniftError(f"--split is for named sets, and {arguments.data} is a file")
         how, known = options.reading(arguments), tuned.labels or None
-        known = sorted(iob2_labels(tuned.labels)) if tuned.task == "tagging" else known
+        if tuned.task == "tagging":
+            _, known = scheme_of(tuned.labels)
         examples = read_examples(arguments.data, task=tuned.task, labels=known, notes=notes, **how)
     else:
         split = arguments.split or "test"

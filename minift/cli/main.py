@@ -11,6 +11,7 @@ import contextlib
 import os
 import re
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -54,7 +55,9 @@ def execute(arguments: argparse.Namespace, argv: Sequence[str] | None) -> int:
     """Run a parsed command and return its exit code; a failure is one line on standard error."""
     try:
         wanted = getattr(arguments, "deterministic", False)
-        with deterministic(wanted), _all_ranks(arguments, argv):
+        with warnings.catch_warnings(), deterministic(wanted), _all_ranks(arguments, argv):
+            warnings.simplefilter("once", UserWarning)
+            warnings.showwarning = _note  # type: ignore[assignment]
             arguments.command(arguments)
     except MiniftError as error:
         print(f"minift: {_in_options(str(error), arguments.parser)}", file=sys.stderr)
@@ -72,6 +75,10 @@ def execute(arguments: argparse.Namespace, argv: Sequence[str] | None) -> int:
         print("minift: interrupted; the same command resumes an unfinished run", file=sys.stderr)
         return 130
     return 0
+
+
+def _note(message: Warning | str, *_: Any) -> None:
+    print("note:", " ".join(str(message).split()), file=sys.stderr)
 
 
 def _in_options(message: str, parser: argparse.ArgumentParser) -> str:

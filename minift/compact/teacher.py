@@ -50,7 +50,7 @@ def tag_labels(teacher: FineTuned) -> tuple[str, ...]:
             "train one with token files, minift train --train FILE.conll"
         )
     tags = tuple(label for label in teacher.labels if is_iob2(label))
-    if len(tags) < 2 or "O" not in tags or scheme_of(teacher.labels) == "bioes":
+    if len(tags) < 2 or "O" not in tags or scheme_of(teacher.labels)[0] == "bioes":
         raise MiniftError(
             f"the teacher's labels are {', '.join(teacher.labels)}; expected O and B-TYPE, I-TYPE"
         )

@@ -141,13 +141,6 @@ def labels_of(types: Iterable[str]) -> tuple[str, ...]:
     return ("O", *(f"{letter}-{type_}" for type_ in types for letter in "BI"))
 
 
-def iob2_labels(labels: Iterable[str]) -> set[str]:
-    """Return the IOB2 labels of what a tagger of any scheme finds."""
-    scheme = scheme_of(labels := tuple(labels))
-    tags = [label for label in labels if not NO_TAG.fullmatch(label)]
-    return {*labels_of({_split(tag, scheme)[1] for tag in tags} - {""})}
-
-
 def word_places(words: Sequence[str]) -> list[tuple[int, int]]:
     """Return (start, end) of each word in the words joined by blanks: in Oslo (0, 2), (3, 7)."""
     starts = accumulate((len(word) + 1 for word in words), initial=0)
@@ -210,38 +203,37 @@ def detect_scheme(sentences: Iterable[Tags]) -> Scheme:
 
 
 @lru_cache(maxsize=256)
-def scheme_of(labels: tuple[str, ...]) -> Scheme:
-    """Return the scheme of a tagger's labels; "iob1" where IOB2 labels are not complete.
+def scheme_of(labels: tuple[str, ...]) -> tuple[Scheme, tuple[str, ...]]:
+    """Return the scheme of a tagger's labels, and the IOB2 labels of what it finds.
+
+    The scheme is "iob1" where IOB2 labels are not complete.
 
     Raises:
-        MiniftError: if they are not tags of entities (LABEL_0, NOUN), or not all of them.
+        MiniftError: if they are not tags of entities (LABEL_0, NOUN, B_PER).
     """
     tags = {label for label in labels if not NO_TAG.fullmatch(label)}
     scheme = detect_scheme([tag] for tag in tags)
+    found = labels_of(sorted({_split(tag, scheme)[1] for tag in tags} - {""}))
     if scheme == "io" and not tags.intersection(OUTSIDE):
         raise MiniftError("none of them is O, for words outside entities")
-    found = labels_of({_split(tag, scheme)[1] for tag in tags} - {""})
-    if len(found) == 1:
-        raise MiniftError("none of them is of an entity")
-    return "iob1" if scheme == "iob2" and not set(found) <= set(labels) else scheme
+    if len(found) == 1 or (scheme == "io" and any(re.match("[BI][_.:/]", tag) for tag in tags)):
+        raise MiniftError("a tag is O, B-TYPE or I-TYPE, with a hyphen")
+    return "iob1" if scheme == "iob2" and not set(found) <= tags else scheme, found
 
 
 def as_iob2(sentences: Sequence[list[str]], labels: Sequence[str]) -> list[list[str]]:
-    """Return in IOB2 what a tagger with these labels says; see `scheme_of`."""
-    scheme = scheme_of(tuple(labels))
+    """Return in IOB2 what a tagger with these labels says of sentences."""
+    scheme, _ = scheme_of(tuple(labels))
     return [tags if scheme == "iob2" else to_iob2(tags, scheme) for tags in sentences]
 
 
 def from_iob2(tags: Tags, labels: Sequence[str]) -> list[str]:
-    """Return the IOB2 tags of a sentence as the labels of a tagger say them; see `scheme_of`."""
+    """Return the IOB2 tags of a sentence as a tagger with these labels says them."""
     result = []
     for tag, following in zip(tags, [*tags[1:], "O"]):
-        letter, type_ = _split(tag, "iob2")
-        last = following != f"I-{type_}"
-        letters = ("SUBI" if last else "BIS") if letter == "B" else ("ELIB" if last else "IMB")
-        names = [f"{one}-{type_}" for one in letters] + [type_]
-        if type_ == UNTYPED:
-            names += letters
-        names = names if type_ else list(OUTSIDE)
+        last = following != f"I-{tag[2:]}"
+        letters = ("SUBI" if last else "BIS") if tag[0] == "B" else ("ELIB" if last else "IMB")
+        names = [f"{letter}{tag[1:]}" for letter in letters] + [tag[2:]]
+        names = [*names, *letters] if tag[2:] == UNTYPED else names if tag[2:] else [*OUTSIDE]
         result.append(next((name for name in names if name in labels), tag))
     return result

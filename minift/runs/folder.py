@@ -127,10 +127,9 @@ def load_run(
             "Train a classifier first: minift train; or, if it has one, write that into config.json"
         )
     model, report = load_model(head, folder)
-    if any(name.startswith("classifier.") for name in report.initialised):
-        raise MiniftError(f"{folder}: the checkpoint has no classifier; train one: minift train")
-    if report.initialised:
-        raise MiniftError(f"{folder}: the checkpoint lacks {', '.join(report.initialised)}")
+    if lacking := report.initialised:
+        part = "classifier" if lacking[-1].startswith("classifier.") else "pooler"
+        raise MiniftError(f"{folder}: the checkpoint has no {part}; train one: minift train")
     task: Task = "tagging" if head is TokenClassifier else "classification"
     if model.config.problem_type == "regression":
         task = "regression"
@@ -152,18 +151,15 @@ def load_run(
 
 
 def _judge_tags(model: Classifier, where: str) -> None:
-    """Refuse labels that are not tags of entities; what is no tag, such as [PAD], is never said."""
+    """Refuse labels that are not tags of entities; [PAD] and its like are never answered."""
     labels = model.config.labels
     try:
-        scheme = scheme_of(labels)
+        scheme, _ = scheme_of(labels)
     except MiniftError as error:
-        raise MiniftError(
-            f"{where}: the labels {short(labels)} are not tags of entities: {error}. If they mean "
-            "some, rename them in id2label, e.g. O, B-PER, I-PER"
-        ) from error
+        what = f"{where}: {short(labels)} are not the tags of a tagger of entities: {error}"
+        raise MiniftError(f"{what}. If they mean such tags, rename them in id2label") from error
     if scheme in ("bioes", "io"):
-        said = f"{where}: the tags are in the scheme {scheme} and are read as iob2"
-        warnings.warn(said, stacklevel=1)
+        warnings.warn(f"{where}: tags are in the scheme {scheme}, read as iob2", stacklevel=1)
     with torch.no_grad():
         never = [number for number, label in enumerate(labels) if NO_TAG.fullmatch(label)]
         model.classifier.get_parameter("bias")[never] = -1e4

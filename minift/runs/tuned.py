@@ -65,7 +65,7 @@ class FineTuned:
     ) -> list[Item]:
         """Return what the model reads of examples (see `make_items`)."""
         apart = isinstance(self.model, PairClassifier)
-        if self.task == "tagging" and scheme_of(self.labels) != "iob2":
+        if self.task == "tagging" and scheme_of(self.labels)[0] != "iob2":
             examples = [
                 replace(e, tags=e.tags and tuple(from_iob2(e.tags, self.labels)))
                 if isinstance(e, TaggedExample) else e
