@@ -47,9 +47,7 @@ _REMEDIES = {  # what may lie where we read no weights: what to do
     "bert_config.json": "rename bert_config.json to config.json",
     "tf_model*.h5": _CONVERT.format("tf"),
     "flax_model*": _CONVERT.format("flax"),
-    "*.ckpt.*": "convert it: `transformers-cli convert --model_type bert` of transformers 4",
     "[0a-z]*/config.json": "give the folder {}",
-    "*.onnx": "ONNX cannot be trained: give the checkpoint that it was made from",
     "*.safetensors": "rename {} to model.safetensors",
     "*model*.pt": "rename {} to pytorch_model.bin",
 }
@@ -211,7 +209,7 @@ def _copy_in_hub_cache(repo_id: str) -> Path | None:
     from huggingface_hub import snapshot_download
 
     try:
-        patterns = [*_SMALL_PATTERNS, *_SAFE_WEIGHTS, *_PICKLED]
+        patterns = [*_SMALL_PATTERNS, *_SAFE_WEIGHTS]
         folder = Path(snapshot_download(repo_id, local_files_only=True, allow_patterns=patterns))
         sets = [{"model.safetensors"}, {"pytorch_model.bin"}]  # of files, one of them complete
         for index in folder.glob("*.index.json"):

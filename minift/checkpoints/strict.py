@@ -38,6 +38,10 @@ _REQUIRED_VALUES: dict[str, tuple[Any, ...]] = {
     "pruned_heads": ({}, None),
     "quantization_config": (None,),
     "auto_map": (None,),  # code of its own
+    "problem_type": (
+        *("single_label_classification", "multi_label_classification", "regression"),
+        None,
+    ),
 }
 # Keys that other libraries write and that do not change a logit; hand-written notes begin with _.
 _HARMLESS = re.compile(
@@ -72,9 +76,11 @@ def config_from_dict(values: dict[str, Any], where: str, labelled: bool = True) 
         raise MiniftError(
             f"{where}: model_type is {short(family)}; minift reads BERT only ('bert')"
         )
-    # The oldest files name their class instead, and Google's small BERTs only their sizes.
+    # The oldest files name their class instead, and Google's small BERTs only their sizes; a
+    # RoBERTa that says no more pads with 1.
     sizes = {key: values[key] for key in own if key in values}
     bare = not classes and {"hidden_size", "num_hidden_layers", "intermediate_size"} <= sizes.keys()
+    bare = bare and not values.get("pad_token_id")
     if "model_type" not in values and not bare and not str(classes).startswith("['Bert"):
         raise MiniftError(
             f'{where}: no "model_type", and architectures is {classes!r}; minift reads BERT '
@@ -82,7 +88,9 @@ def config_from_dict(values: dict[str, Any], where: str, labelled: bool = True) 
         )
     if not isinstance(classes, list | None) or not all(isinstance(c, str) for c in classes or ()):
         raise MiniftError(f"{where}: architectures must be a list of names, got {classes!r}")
-    faults, ignored, known = [], [], own | _REQUIRED_VALUES.keys()
+    faults, ignored, known = [], [], own | _REQUIRED_VALUES.keys() | {"id2label"}
+    if not isinstance(pad := values.get("pad_token_id"), int | None):
+        faults.append(f"pad_token_id is {short(pad)}, expected a whole number")
     for key, value in values.items():
         if value not in (allowed := _REQUIRED_VALUES.get(key, (value,))):
             expected = " or ".join(map(str, allowed))

@@ -92,7 +92,7 @@ class Tokenizer:
         )
         backend.decoder = decoders.WordPiece(prefix="##")  # for readers of the saved files
         unknown = backend.model.unk_token
-        if backend.token_to_id(unknown) is None:  # it would fail at the first unknown word
+        if backend.model.token_to_id(unknown) is None:  # it would fail at the first unknown word
             raise MiniftError(f"{where}: unk_token {unknown!r} is not in its vocabulary")
         self._backend = backend
         self.vocab_size = 1 + max(backend.get_vocab(with_added_tokens=True).values())

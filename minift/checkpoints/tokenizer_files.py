@@ -88,14 +88,18 @@ def _add_tokens(backend: tokenizers.Tokenizer, folder: Path, config: dict[str, A
     have = {token.content for token in backend.get_added_tokens_decoder().values()}
     file, decoder = folder / "added_tokens.json", config.get("added_tokens_decoder") or {}
     try:
-        lists = [config.get(f"{kind}_special_tokens") or () for kind in ("additional", "extra")]
-        more = [_content(token) for tokens in lists for token in tokens]
+        more = [token for key, token in config.items() if key.endswith("_token")]
+        for tokens in (
+            config.get(f"{kind}_special_tokens") or () for kind in ("extra", "additional")
+        ):
+            more += tokens.values() if isinstance(tokens, dict) else tokens
+        words = [_content(token) for token in more]
         found = [(int(number), AddedToken(**token)) for number, token in decoder.items()]
         for word, number in read_json(file).items() if file.is_file() and not decoder else ():
-            alone = word in more or word in SPECIAL_TOKENS.values()
+            alone = word in words
             found.append((int(number), AddedToken(word, special=alone, normalized=not alone)))
         found.sort(key=lambda pair: pair[0])
-        found += [(-1, AddedToken(word, special=True)) for word in more]
+        found += [(-1, AddedToken(word, special=True)) for word in words if isinstance(word, str)]
     except (TypeError, AttributeError, ValueError) as error:
         raise MiniftError(f"{folder}: its added tokens cannot be read: {error}") from error
     for number, token in found:
@@ -141,7 +145,9 @@ def _read_settings(folder: Path) -> tuple[dict[str, Any], dict[str, bool], int |
         read_json(file) if (file := folder / name).is_file() else {}
         for name in ("config.json", "special_tokens_map.json", "tokenizer_config.json")
     )
-    config = {"tokenizer_class": model.get("tokenizer_class"), **special, **config}
+    if not config.get("added_tokens_decoder"):  # which holds them all
+        config = {**special, **config}
+    config.setdefault("tokenizer_class", model.get("tokenizer_class"))
     kind, faults = str(config["tokenizer_class"] or "BertTokenizer"), list[str]()
     for key, value in {**SPECIAL_TOKENS, "truncation_side": "right", "auto_map": None}.items():
         if (got := _content(config.get(key))) not in (None, value):
