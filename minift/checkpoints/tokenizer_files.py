@@ -89,9 +89,8 @@ def _add_tokens(backend: tokenizers.Tokenizer, folder: Path, config: dict[str, A
     file, decoder = folder / "added_tokens.json", config.get("added_tokens_decoder") or {}
     try:
         more = [token for key, token in config.items() if key.endswith("_token")]
-        for tokens in (
-            config.get(f"{kind}_special_tokens") or () for kind in ("extra", "additional")
-        ):
+        for key in ("extra_special_tokens", "additional_special_tokens"):
+            tokens = config.get(key) or ()
             more += tokens.values() if isinstance(tokens, dict) else tokens
         words = [_content(token) for token in more]
         found = [(int(number), AddedToken(**token)) for number, token in decoder.items()]

@@ -127,14 +127,15 @@ def load_run(
             "Train a classifier first: minift train; or, if it has one, write that into config.json"
         )
     model, report = load_model(head, folder)
-    if lacking := report.initialised:
-        part = "classifier" if lacking[-1].startswith("classifier.") else "pooler"
+    if drawn := report.initialised:  # a pooler, a classifier, or both
+        part = "classifier" if drawn[-1].startswith("classifier.") else "pooler"
         raise MiniftError(f"{folder}: the checkpoint has no {part}; train one: minift train")
-    task: Task = "tagging" if head is TokenClassifier else "classification"
-    if model.config.problem_type == "regression":
-        task = "regression"
-    if task == "tagging":
+    task: Task = "classification"
+    if head is TokenClassifier:
+        task = "tagging"
         _judge_tags(model, str(config_file))
+    elif model.config.problem_type == "regression":
+        task = "regression"
     made, came_out = (
         read_json(file) if (file := folder / name).is_file() else {}
         for name in ("run.json", "result.json")
