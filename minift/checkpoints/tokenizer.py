@@ -40,6 +40,7 @@ class Encoding:
 
     input_ids: list[int]  # [CLS] a [SEP], or [CLS] a [SEP] b [SEP]
     segment_ids: list[int]  # as long; 0 up to the first [SEP], 1 after it (if there are two)
+    cut: bool = False  # whether the text had more pieces
 
 
 @dataclass(frozen=True)
@@ -187,7 +188,7 @@ class Tokenizer:
         self._backend.enable_truncation(max_length, strategy="longest_first")
         parts = (inputs[at : at + CHUNK] for at in range(0, len(inputs), CHUNK))
         return [
-            Encoding(encoded.ids, encoded.type_ids)
+            Encoding(encoded.ids, encoded.type_ids, bool(encoded.overflowing))
             for part in parts
             for encoded in self._backend.encode_batch_fast(part)
         ]

@@ -14,6 +14,7 @@ def add(commands: options.Commands) -> None:
     parser = options.command(commands, "compare", run, help, ranks=True)
     add = parser.add_argument
     options.add_data(parser)
+    add("--positive", metavar="CLASS", help=options.POSITIVE)
     add("--encoder", default="minilm", help=options.ENCODER)
     help = "e.g. full,bitfit:query,intermediate,freeze:3+adaptive (default: one of each kind)"
     add("--methods", metavar="A,B", help=help)

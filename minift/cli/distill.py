@@ -101,13 +101,14 @@ def _labelled(arguments: options.Arguments, teacher: FineTuned) -> Dataset:
     if arguments.data is not None:
         dataset = options.data(arguments)
     else:  # the tags are the teacher's: few sentences need not have them all
-        how = {**options.reading(arguments), "task": "tagging", "labels": labels}
+        notes = list[str]()
+        how = {**options.reading(arguments), "task": "tagging", "labels": labels, "notes": notes}
         splits: dict[str, Any] = {
             split: read_examples(file, require_labels=split != "test", **how)
             for split in ("train", "dev", "test")
             if (file := getattr(arguments, split)) is not None
         }
         name = arguments.train.stem
-        dataset = Dataset(name, "tagging", labels, metric="entity_f1", **splits)
+        dataset = Dataset(name, "tagging", labels, notes=tuple(notes), **splits)
     train = subset(dataset.train, arguments.labels, arguments.seed)
     return replace(dataset, train=train)

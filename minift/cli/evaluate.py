@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ from minift.cli import options
 from minift.data.entities import side_by_side, side_by_side_text, write_errors
 from minift.data.examples import as_sentences, gold_tags
 from minift.data.files.readers import read_examples
+from minift.data.notes import missing_notes
 from minift.data.tags import scheme_of
 from minift.errors import MiniftError
 from minift.runs.processes import rank
+from minift.runs.tuned import FineTuned
 
 
 def add(commands: options.Commands) -> None:
@@ -23,6 +26,8 @@ def add(commands: options.Commands) -> None:
     add = parser.add_argument
     options.add_run(parser)
     add("--data", required=True, metavar="FILE|NAME", help="a labelled file, or a named set")
+    help = "class that f1 is of (default: as in training, or else the second of two)"
+    add("--positive", metavar="CLASS", help=help)
     add("--split", choices=["dev", "test"], help="split of a named set (default: test)")
     help = "tagging: write each wrong entity with its sentence, one JSON object per line"
     add("--errors", type=Path, metavar="FILE", help=help)
@@ -46,13 +51,17 @@ def run(arguments: options.Arguments) -> None:
         examples = getattr(options.named(arguments), split)
         if not examples:
             raise MiniftError(f"{arguments.data} has no labelled {split} split")
+    if arguments.positive is not None:
+        if tuned.task != "classification" or not isinstance(tuned, FineTuned):
+            raise MiniftError(f"--positive is for classes; {arguments.run} is for {tuned.task}")
+        tuned = replace(tuned, positive=arguments.positive)
     found = tuned.evaluate(examples, progress=True)
+    notes += [*missing_notes(arguments.data, examples, tuned.labels), *found.notes]
     answer: dict[str, Any] = {"examples": len(examples), "loss": found.loss, **found.scores}
     if tuned.task == "tagging":
         answer["entities"] = side_by_side(gold_tags(examples), found.predicted)
         print(side_by_side_text(answer["entities"]), file=sys.stderr)
-    for note in notes:
-        print(f"note: {note}", file=sys.stderr)
+    options.say(notes)
     print(json.dumps(answer, indent=2))
     if arguments.errors and rank() == 0:
         write_errors(arguments.errors, as_sentences(examples), found.predicted)

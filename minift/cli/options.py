@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -39,10 +40,12 @@ ENCODER = "a checkpoint folder, a Hugging Face hub id, or a short name (minilm, 
 PROJECT = "folder that minift active start has made"
 STEPS = "optimizer steps of each training (default: the method's epochs)"
 POOL = "texts: .txt with one per line, CSV, TSV, JSONL or a token file; labels are ignored"
+POSITIVE = "class that f1 is of, which is then the headline score (default: the second of two)"
 STRATEGIES = "bald, batch_bald, entropy, margin, least_confidence or random"
 # How a file is read, by the keywords of `read_examples`: option, choices or metavar, help.
 READING: dict[str, tuple[str, list[str] | str, str]] = {
-    "format": ("--format", ["csv", "tsv", "jsonl", "conll", "text"], "default: by the suffix"),
+    "format": ("--format", ["csv", "tsv", "jsonl", "conll", "fasttext", "text"],
+               "default: by the suffix, and that of a .txt by its content"),
     "text": ("--text", "COLUMN", "column of the text (default: text or sentence; of a token file "
              "the first column), by name or, in a token file, by number"),
     "text_b": ("--text-b", "COLUMN", "column of a pair's second text (default: text_b)"),
@@ -78,11 +81,11 @@ def data(arguments: Arguments) -> Dataset:
     splits = arguments.train, arguments.dev, arguments.test
     if (arguments.data is None) == (arguments.train is None):
         raise MiniftError("give either --data NAME or --train FILE (with --dev and --test)")
-    if arguments.data is None:
-        return read_dataset(*splits, **reading(arguments))
-    if any(splits):
+    if arguments.data is not None and any(splits):
         raise MiniftError("--dev and --test belong to --train; a named set has its own splits")
-    return named(arguments)
+    files = arguments.data is None
+    found = read_dataset(*splits, **reading(arguments)) if files else named(arguments)
+    return replace(found, positive=getattr(arguments, "positive", None))
 
 
 def named(arguments: Arguments) -> Dataset:
@@ -252,13 +255,20 @@ def summary(result: dict[str, Any]) -> str:
         lines[0] += f" ({result['examples_per_second']:.0f} examples/s in training)"
     for split in ("dev", "test"):
         if result[split] is not None:
-            line = f"{split:4} {result['metric']} {result[split]:.3f}"
+            of = f' of "{result[f"{split}_scores"]["f1_of"]}"' if result["metric"] == "f1" else ""
+            line = f"{split:4} {result['metric']}{of} {result[split]:.3f}"
             if f"{split}_majority" in result:
                 line += f"   (always the most frequent label: {result[f'{split}_majority']:.3f})"
             lines.append(line)
     tables = [result[f"{s}_entities"] for s in ("test", "dev") if result.get(f"{s}_entities")]
     lines += [side_by_side_text(table) for table in tables[:1]]
     return "\n".join([*lines, *(f"note: {note}" for note in result["notes"])])
+
+
+def say(notes: Iterable[str]) -> None:
+    """Print notes to standard error, where they are not taken for answers."""
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
 
 
 def suggested(*words: object) -> str:

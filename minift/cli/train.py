@@ -15,6 +15,7 @@ def add(commands: options.Commands) -> None:
     parser = options.command(commands, "train", run, help, ranks=True)
     add = parser.add_argument
     options.add_data(parser)
+    add("--positive", metavar="CLASS", help=options.POSITIVE)
     options.add_model(parser)
     add("--labels", type=int, metavar="N", help="train on N random examples (default: all)")
     add("--seed", type=int, default=0, help=options.SEED)

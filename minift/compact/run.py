@@ -180,6 +180,7 @@ def distill(
         if folder is not None:
             device = next(pupil.model.parameters()).device
             pupil = load_student(save_student(pupil, folder, kind.storage), device)
+        scores, said = score_splits(pupil.evaluate, dataset, False)
         result = {
             "data": dataset.name,
             "labelled": len(dataset.train),
@@ -189,8 +190,8 @@ def distill(
             "stopped": taught.stopped,
             "best_dev_in_training": taught.best,
             "unknown_words": _unknown_share(pupil.vocabulary, dataset),
-            "notes": _notes(dataset, unlabelled, pool),
-            **score_splits(pupil.evaluate, dataset, False)[0],
+            "notes": [*_notes(dataset, unlabelled, pool), *said],
+            **scores,
             "seconds": round(time.perf_counter() - started, 2),
         }
         if folder is not None and checkpoints is not None:

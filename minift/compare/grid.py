@@ -21,7 +21,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import groupby, product
+from itertools import chain, groupby, product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,11 +41,13 @@ from minift.compare.report import Comparison, write
 from minift.compare.runlog import RunLog, data_digest, encoder_digest, open_log
 from minift.compare.workers import Job, Plan, do_runs, run_all
 from minift.data.examples import Dataset
+from minift.data.notes import missing_notes
 from minift.errors import MiniftError, require
 from minift.methods.recipes import recipe
 from minift.runs.dealing import send_home
 from minift.runs.processes import from_first, rank, require_same, world_size
 from minift.runs.train import require_two_classes, subset
+from minift.runs.tuned import build
 from minift.speed.precision import require_precision
 from minift.training.loop import Precision, Seeds, Settings
 from minift.version import __version__
@@ -151,8 +153,10 @@ def compare(
     if isinstance(seeds, int) and seeds < 1:
         raise MiniftError(f"seeds must be at least 1, got {seeds}")
     seeds = _distinct("seeds", range(seeds) if isinstance(seeds, int) else seeds, least=0)
-    for size, seed in product(sizes, seeds):
-        require_two_classes(subset(data.train, size, seed), data)
+    draws = {(n, seed): subset(data.train, n, seed) for n, seed in product(sizes, seeds)}
+    for (size, seed), draw in draws.items():
+        require_two_classes(draw, data)
+        notes += missing_notes(f"the draw of {size} labels by seed {seed}", draw, data.labels)
     plan, columns = _plan(data, checkpoint, names, terms, Seeds.all(seeds[0]))
     plan = replace(plan, weights=out / "weights" if work.keep_weights else None)
     setup = {
@@ -169,22 +173,30 @@ def compare(
             for name in names
         },
     }
+    of = f' of "{data.positive or data.labels[-1]}"' if data.metric == "f1" else ""
     about = Comparison(
         data=data.name,
-        metric=data.metric,
+        metric=data.metric + of,
         encoder=str(encoder),
         reporting=reporting,
         selection=choosing_split
         + (f"; a run sees {terms.selection} of them" if terms.selection else ""),
         examples=len(data.test),
+        notes=dataset.notes,
         methods=tuple(names),
-        notes=(*notes, *dataset.notes),
         command=work.command,
     )
     require_same({key: setup[key] for key in ("data_digest", "encoder_digest")})
     if rank() > 0:
         do_runs(plan)
         return from_first(about)
+    tuned = build(data, checkpoint, Seeds.all(0))
+    drawn = tuple(dict.fromkeys(chain(*draws.values())))
+    for split, examples in (("train", drawn), ("dev", data.dev), ("test", data.test)):
+        notes += [f"{split}: {note}" for note in tuned.notes(tuned.items(examples))]
+        notes += missing_notes(split, examples, data.labels)
+    del tuned  # the memory of a run is measured without it
+    about = replace(about, notes=(*notes, *about.notes))
     jobs = [Job(method, size, seed) for seed in seeds for size in sizes for method in names]
     with open_log(out, setup) as log:
         try:

@@ -187,7 +187,7 @@ def constant_score(data: Dataset, train: Sequence[Example], examples: Sequence[E
     else:
         gold = gold_classes(examples)
         answers = majority_baseline(gold_classes(train), gold, data.labels)
-        scores = evaluate_classification(gold, answers, data.labels)
+        scores = evaluate_classification(gold, answers, data.labels, data.positive)
     return headline(data.metric, scores)
 
 

@@ -63,9 +63,13 @@ class Dataset:
     test: tuple[Example, ...] = ()
     metric: str = ""  # the headline score; "" becomes the first that fits the task
     notes: tuple[str, ...] = ()  # what a user should know: "9 duplicate texts in train"
+    positive: str | None = None  # the class whose F1 is the headline score, if one is named
 
     def __post_init__(self) -> None:
         require_known("task", self.task, METRICS)
+        if self.positive is not None:
+            require_known("positive class", self.positive, self.labels)
+            object.__setattr__(self, "metric", "f1")
         object.__setattr__(self, "metric", self.metric or METRICS[self.task][0])
         require_known(f"{self.task} metric", self.metric, METRICS[self.task])
         wanted = "none" if self.task == "regression" else "at least one, each once"
@@ -103,9 +107,20 @@ def has_pairs(dataset: Dataset) -> bool:
     return any(isinstance(e, TextExample) and e.text_b is not None for e in dataset.train)
 
 
+def pairs_of(examples: Iterable[Example]) -> bool | None:
+    """Return whether texts are pairs, or single; None if they are neither, or both."""
+    found = {e.text_b is not None for e in examples if isinstance(e, TextExample)}
+    return found.pop() if len(found) == 1 else None
+
+
+def label_of(example: Example) -> str | float | tuple[str, ...] | None:
+    """Return the label of a text, or the tags of a sentence."""
+    return example.tags if isinstance(example, TaggedExample) else example.label
+
+
 def is_labelled(examples: Iterable[Example]) -> bool:
     """Return whether there are examples, and each has a label."""
-    labels = [e.tags if isinstance(e, TaggedExample) else e.label for e in examples]
+    labels = [*map(label_of, examples)]
     return bool(labels) and None not in labels
 
 

@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from numbers import Number
 from types import NoneType
+from typing import Any
 
 import numpy as np
 
@@ -95,16 +96,22 @@ def spearman(gold: Numbers, predicted: Numbers) -> float:
     return _correlation(*map(_ranks, _finite(gold, predicted)))
 
 
-def evaluate_classification(gold: Labels, predicted: Labels, labels: Labels) -> dict[str, float]:
-    """Return accuracy, macro_f1 and matthews; with two labels also f1, of the second one."""
+def evaluate_classification(
+    gold: Labels, predicted: Labels, labels: Labels, positive: Label | None = None
+) -> dict[str, Any]:
+    """Return accuracy, macro_f1, matthews; and f1, with its class: `positive`, or second of two."""
     confusion(gold, predicted, labels)  # refuses labels that do not exist
-    scores = {
+    scores: dict[str, Any] = {
         "accuracy": accuracy(gold, predicted),
         "macro_f1": f1(gold, predicted),
         "matthews": matthews(gold, predicted),
     }
-    if len(labels) == 2:
-        scores["f1"] = f1(gold, predicted, positive=_listed(labels)[1])
+    if positive is None and len(labels) == 2:
+        positive = _listed(labels)[1]
+    if positive is not None:
+        if positive not in _listed(labels):
+            raise MiniftError(f"the positive class {positive!r} is not one of {_listed(labels)}")
+        scores |= {"f1": f1(gold, predicted, positive), "f1_of": positive}
     return scores
 
 
@@ -131,7 +138,7 @@ def evaluate_tagging(
     }
 
 
-def headline(metric: str, scores: Mapping[str, float]) -> float:
+def headline(metric: str, scores: Mapping[str, Any]) -> float:
     """Return the one number a data set is judged by.
 
     Args:
@@ -145,7 +152,7 @@ def headline(metric: str, scores: Mapping[str, float]) -> float:
             f'metric "{metric}" does not fit this task, whose scores are {", ".join(scores)}; '
             "entity_f1 is for tagging, pearson_spearman for regression, f1 for two classes"
         )
-    return sum(scores[part] for part in parts) / len(parts)
+    return float(sum(scores[part] for part in parts) / len(parts))
 
 
 def collapsed(predicted: Labels, gold: Labels | None = None) -> Label | None:

@@ -27,8 +27,9 @@ from pathlib import Path
 
 from minift.data.examples import Dataset, Example, Task, TextExample, texts_of
 from minift.data.files.lines import Problems, raw_lines, refuse, stream_text
-from minift.data.files.readers import label_order, overlap_notes, read_dataset, read_examples
+from minift.data.files.readers import label_order, read_dataset, read_examples
 from minift.data.files.tables import csv_cells
+from minift.data.notes import overlap_notes
 from minift.errors import MiniftError, require_known
 from minift.files import digest, minift_home
 

@@ -53,7 +53,8 @@ def import_answers(
         folder: the project.
         file: as people left it.
         format: one of exchange.FORMATS; None goes by suffix and content.
-        by: who says so.
+        by: who says so, where the file does not. Where it does, each person stays who they are, by
+            the name or number that the tool has for them ("labelstudio:2").
         again: take answers also where this person gave them before and corrected them since.
 
     Raises:
@@ -67,28 +68,37 @@ def import_answers(
         taken: list[Label | None] = []
         said: dict[str, list[Answer]] = {}
         for answer in found.answers:
-            said.setdefault(answer.id, []).append(answer)
+            said.setdefault(answer.id, []).append(answer._replace(by=answer.by or by))
         standing: dict[str, list[Decision]] = {}
         for decision in ledger.state.standing.values():
             standing.setdefault(decision.id, []).append(decision)
         for id, answers in said.items():
             before = standing.get(id, [])
-            mine = [decision.label for decision in before if decision.source == by]
-            known = _known(mine, [answer.label for answer in answers], again)
-            same += known
-            now = before[-1] if before else None
-            if known == len(answers) and now is not None and now.label != answers[-1].label:
+            known = {
+                who: _known(
+                    [decision.label for decision in before if decision.source == who],
+                    [answer.label for answer in answers if answer.by == who],
+                    again,
+                )
+                for who in {answer.by for answer in answers}
+            }
+            same += sum(known.values())
+            now, last = before[-1] if before else None, answers[-1]
+            if sum(known.values()) == len(answers) and now and now.label != last.label:
                 changed.append(
-                    f"{answers[-1].where}: text {id!r} stays {say(now.label)} ({now.source}): "
-                    f"{say(answers[-1].label)} ({by}) was on record before that. If the file is "
+                    f"{last.where}: text {id!r} stays {say(now.label)} ({now.source}): "
+                    f"{say(last.label)} ({last.by}) was on record before that. If the file is "
                     "right, import it with --again"
                 )
-            for answer in answers[known:]:
+            for answer in answers:
+                known[answer.by] -= 1
+                if known[answer.by] >= 0:
+                    continue
                 try:
                     if answer.label is None:
-                        ledger.skip(id, by)
+                        ledger.skip(id, answer.by)
                     else:
-                        ledger.label(id, answer.label, by)
+                        ledger.label(id, answer.label, answer.by)
                 except MiniftError as error:
                     problems.append(f"{answer.where}: {error}")
                     continue
@@ -96,7 +106,7 @@ def import_answers(
                 if now is not None and now.label not in (None, answer.label):
                     changed.append(
                         f"{answer.where}: text {id!r} was {say(now.label)} ({now.source}) and is "
-                        f"now {say(answer.label)} ({by}); both are kept, the last one counts"
+                        f"now {say(answer.label)} ({answer.by}); both are kept, the last one counts"
                     )
                 now = next(reversed(ledger.state.standing.values()))
         waiting = len(ledger.state.waiting)

@@ -34,6 +34,7 @@ from minift.active.loop import Learner, require_no_split
 from minift.data.examples import Dataset, Example, TaggedExample, Task, TextExample
 from minift.data.files.lines import refuse
 from minift.data.files.readers import repeated_ids
+from minift.data.notes import alike_notes
 from minift.data.tags import TAG, labels_of, types_of
 from minift.errors import MiniftError, nearest
 from minift.files import atomic_folder, digest
@@ -172,7 +173,8 @@ def start(
     made_of = (str(encoder), method.name, head, method.settings, seed, digest(texts)[:16])
     project = Project(out, task, labels, *made_of, ids)
     dataset = project.learner("cpu").dataset
-    select(build(dataset, encoder, Seeds.all(seed), head=head).model, method.trainable)
+    tuned = build(dataset, encoder, Seeds.all(seed), head=head)
+    select(tuned.model, method.trainable)
     facts = {k: v for k, v in asdict(project).items() if k not in ("folder", "ids")}
     facts = {"minift_version": __version__, **facts, "texts": len(ids)}
     with atomic_folder(out) as new:
@@ -182,7 +184,13 @@ def start(
         with open_ledger(new / "ledger.jsonl", ids, labels):
             pass
         (new / "project.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    return Started(project, tuple(_start_notes(source.has_labels, left_out, near, out)))
+    notes = [
+        *source.notes,
+        *alike_notes(project.types),
+        *tuned.notes(i for _, e in kept for i in tuned.items([e])),
+        *_start_notes(source.has_labels, left_out, near, out),
+    ]
+    return Started(project, tuple(notes))
 
 
 def _json_lines(rows: Iterable[dict[str, Any]]) -> bytes:

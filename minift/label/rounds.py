@@ -40,7 +40,7 @@ from minift.data.examples import (
 from minift.data.tags import to_iob2
 from minift.errors import MiniftError, require
 from minift.files import atomic_folder, atomic_write, digest
-from minift.label.formats.exchange import FORMATS, written
+from minift.label.formats.exchange import FORMATS, how, written
 from minift.label.formats.labelstudio import labelling_config
 from minift.label.formats.rows import Question
 from minift.label.ledger import State, open_ledger
@@ -61,6 +61,7 @@ class Asked(NamedTuple):
     path: Path | None  # the batch file, if one was asked for
     round: int  # the number of the query
     notes: tuple[str, ...]  # what to know
+    how: str  # what people do with the batch file
 
 
 def ask(
@@ -72,7 +73,7 @@ def ask(
     write: bool = True,
     again: bool = False,
     more: bool = False,
-    guess: bool = False,
+    guess: bool | None = None,
     device: torch.device | str = "cpu",
     progress: bool = False,
 ) -> Asked:
@@ -85,7 +86,8 @@ def ask(
         write: whether to write a batch file at all; `minift active label` needs none.
         again: choose nothing; write what waits out again.
         more: choose although texts wait.
-        guess: train a model also for random texts, for its guesses and its advice on stopping.
+        guess: True trains a model also for random texts, for its guesses and its advice on
+            stopping; False writes no guesses.
         device, progress: where to train, and whether to show bars on standard error.
 
     Raises:
@@ -116,7 +118,7 @@ def ask(
                 for id, score in zip(e["ids"], e["scores"])
             }
             scores, name = {id: known.get(id) for id in state.waiting}, f"{round:03d}-again"
-            tuned = last_model(project, device) if write else None
+            tuned = last_model(project, device) if write and guess is not False else None
         else:
             _require_free(project, state, more)
             round, name = round + 1, f"{round + 1:03d}"
@@ -138,14 +140,14 @@ def ask(
             drawn = asking.strategy == "random"
             scores = {id: None if drawn else s for id, s in zip(choice.ids, choice.scores)}
         # The file first: if this is killed in between, the same command chooses the same again.
-        path = None
+        path, how = None, ""
         if write:
-            path, said = _write_batch(project, scores, tuned, format, name)
-            notes += said
+            shown = None if guess is False else tuned
+            path, how = _write_batch(project, scores, shown, format, name)
         if not again:
             seed = seed_of(project.seed, round)
             ledger.query(choice.ids, choice.scores, asking.strategy, seed, round)
-    return Asked(tuple(scores), path, round, tuple(notes))
+    return Asked(tuple(scores), path, round, tuple(notes), how)
 
 
 def _require_free(project: Project, state: State, more: bool) -> None:
@@ -216,8 +218,8 @@ def _write_batch(
     tuned: FineTuned | None,
     format: str,
     name: str,
-) -> tuple[Path, list[str]]:
-    """Write the questions, never over a file that a person may have written in."""
+) -> tuple[Path, str]:
+    """Write the questions, never over a file of a person, and return it, and what to do with it."""
     by_id = {example.id: example for example in project.examples(scores)}
     said = guesses(tuned, [by_id[id] for id in scores]) if tuned else {}
     questions = [Question(by_id[id], s, *said.get(id, (None, None))) for id, s in scores.items()]
@@ -227,12 +229,11 @@ def _write_batch(
     paths = (folder / f"{name}{number}{suffix}" for number in numbers)
     path = next(p for p in paths if not p.exists() or p.read_bytes() == content)
     atomic_write(path, content)
-    if format != "labelstudio":
-        return path, []
-    config = folder / "labelstudio.xml"
     pairs = any(len(texts_of(example)) > 1 for example in by_id.values())
-    atomic_write(config, labelling_config(project.labels, project.task, pairs))
-    return path, [f"the labelling interface for Label Studio's settings: {config}"]
+    if format == "labelstudio":
+        interface = labelling_config(project.labels, project.task, pairs)
+        atomic_write(folder / "labelstudio.xml", interface)
+    return path, how(format, path, project.types, project.task, pairs)
 
 
 def guesses(

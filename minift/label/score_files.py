@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -131,7 +132,7 @@ def score(
         out: JSONL, {"id", "score"} per text; the first line says how it was made.
         asking, seed: strategy, MC dropout, masks.
         device, precision: how to compute; None takes the precision of the model's training.
-        progress: show a bar on standard error.
+        progress: show a bar and notes on standard error.
 
     Returns the number of texts in the file.
 
@@ -161,6 +162,9 @@ def score(
     key |= {"precision": precision_of(tuned.model), "texts": file_digest(file)[:12]}
     if asking.strategy == "bald":
         key |= {"passes": asking.passes, "layers": asking.layers, "seed": seed}
+    if progress and rank() == 0:
+        for note in tuned.notes(item for text in pool for item in tuned.items([text])):
+            print(f"note: {note}", file=sys.stderr)
     total = sum(1 for _ in pool)
     score_file(tuned, pool, total, asking, seed, out, key, progress)
     return total

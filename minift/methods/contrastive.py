@@ -22,7 +22,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import cast
+from dataclasses import dataclass
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +33,6 @@ from minift.bert.heads import Classifier, TokenClassifier
 from minift.errors import MiniftError, require
 from minift.methods.mean_head import PairClassifier
 from minift.training.batches import Batch, Item, labelled
-from minift.training.loop import Objective
 
 Loss = Callable[[Tensor, Tensor], Tensor]  # vectors (texts, width), classes (texts,) -> scalar
 
@@ -73,22 +73,28 @@ def cosines(vectors: Tensor) -> Tensor:
     return unit @ unit.T
 
 
-def contrastive(loss: Loss = cosine_pairs) -> Objective:
+@dataclass(frozen=True)
+class Contrastive:
     """Fill the `objective` slot with `loss`, over what the head of the model would read.
 
     It reads the batch as it is, so `fit` may hand it states of a frozen prefix.
     """
 
-    def objective(model: nn.Module, batch: Batch, step: int = 0, steps: int = 1) -> Tensor:
+    loss: Loss = cosine_pairs
+    reads_items: ClassVar[bool] = True
+
+    def __call__(self, model: nn.Module, batch: Batch, step: int = 0, steps: int = 1) -> Tensor:
+        """Return the loss of the batch, once per labelled text."""
         require_classes(model)
         known = labelled(batch.targets)
-        vectors = cast(Classifier, model).vectors(batch.packed, batch.wanted)[
-            known
-        ]  # (texts, width)
-        return loss(vectors, batch.targets[known]).expand(len(vectors))
+        read = cast(Classifier, model).vectors(batch.packed, batch.wanted)
+        vectors = read[known]  # (texts, width)
+        return self.loss(vectors, batch.targets[known]).expand(len(vectors))
 
-    objective.reads_items = True  # type: ignore[attr-defined]
-    return objective
+    def require(self, model: nn.Module, items: Sequence[Item], labels: Sequence[str]) -> None:
+        """Raise MiniftError, before the first step, if it could teach nothing here."""
+        require_classes(model)
+        require_pairs(items, labels)
 
 
 def require_classes(model: nn.Module) -> None:

@@ -37,7 +37,7 @@ from minift.methods.child_tuning import (
     candidates,
     select_child,
 )
-from minift.methods.contrastive import contrastive, cosine_pairs, supervised_contrastive
+from minift.methods.contrastive import Contrastive, cosine_pairs, supervised_contrastive
 from minift.methods.fast_fisher import fast_fisher
 from minift.methods.freezing import freeze, head_only
 from minift.methods.layerwise_decay import layerwise_scales
@@ -176,7 +176,7 @@ def _contrastive(recipe: Recipe, argument: str) -> Recipe:
     losses = {"": cosine_pairs, "supervised": supervised_contrastive}
     require_known("loss of contrastive", argument, losses)
     settings = replace(recipe.settings, min_steps=CONTRASTIVE_STEPS)
-    objective = contrastive(losses[argument])
+    objective = Contrastive(losses[argument])
     return replace(recipe, objective=objective, solve="after", settings=settings)
 
 

@@ -81,9 +81,10 @@ def mean_loss(logits: Sequence[Tensor], items: Sequence[Item], regression: bool 
 class Evaluation:
     """Scores of one split."""
 
-    scores: dict[str, float]  # every metric by name
+    scores: dict[str, Any]  # every metric by name
     loss: float  # mean over the labelled targets
     predicted: list[Any]  # one label (or number, or list of tags) per example
+    notes: Sequence[str] = ()  # what a user should know of the examples
 
 
 def evaluate(
@@ -94,6 +95,7 @@ def evaluate(
     labels: Sequence[str],
     progress: bool = False,
     make_batch: Callable[[Sequence[Item]], Batch] = make_batch,
+    positive: str | None = None,
 ) -> Evaluation:
     """Score a model on labelled examples; `items` are these as `make_items` made them."""
     logits = predict_logits(model, items, progress=progress, make_batch=make_batch)
@@ -105,7 +107,7 @@ def evaluate(
         tags = as_iob2(tags_by_sentence(logits, items, len(examples), labels), labels)
         return Evaluation(evaluate_tagging(gold_tags(examples), tags), loss, tags)
     predicted = [labels[int(row.argmax())] for row in logits]
-    scores = evaluate_classification(gold_classes(examples), predicted, labels)
+    scores = evaluate_classification(gold_classes(examples), predicted, labels, positive)
     return Evaluation(scores, loss, predicted)
 
 

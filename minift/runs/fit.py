@@ -5,6 +5,7 @@ Claim    `fine_tune` with all that makes it faster applied from outside: states 
          a step. Nothing here changes what is learned, and no path can forget a slot. An objective
          of the recipe's own may read other tokens than the items hold, or read the word table, so
          with one the first two are left out, unless its `reads_items` says that it does not.
+         Its `require(model, items, labels)`, if it has one, may refuse before the first step.
          Where the recipe says so, the last layer is solved, not trained.
 Proof    tests/runs/test_fit.py
 """
@@ -22,7 +23,6 @@ from torch import nn
 from minift.bert.counts import what_learns
 from minift.bert.encoder import frozen_prefix
 from minift.errors import MiniftError
-from minift.methods.contrastive import require_classes, require_pairs
 from minift.methods.solved_head import last_linear, solve
 from minift.runs.evaluate import predict_logits
 from minift.runs.processes import TEAM, own_seed, require_enough
@@ -77,9 +77,8 @@ def fit(
     as_given = recipe.objective is None or getattr(recipe.objective, "reads_items", False)
     if items:  # `fine_tune` refuses none
         require_enough(min(len(items), settings.batch_size))
-    if recipe.objective is not None and recipe.solve == "after":
-        require_classes(model)
-        require_pairs(items, tuned.labels)
+    if refuse := getattr(recipe.objective, "require", None):
+        refuse(model, items, tuned.labels)
     learning = select(model, recipe.trainable, number_of_epochs(settings, len(items)))
     rule = recipe.gradients(model, items, seeds, TEAM) if recipe.gradients else None
     quiet = 0 if settings.prefix_dropout else len(frozen_prefix(model))

@@ -15,6 +15,7 @@ import json
 import sys
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from reprlib import repr as short
 from typing import Any
@@ -148,7 +149,10 @@ def load_run(
         kept = settings.get("precision", kept)
     compute_in(model.to(device), precision or kept)
     labels = () if task == "regression" else model.config.labels
-    return FineTuned(model, load_tokenizer(folder), task, labels, quiet=came_out.get("quiet", 0))
+    found = FineTuned(model, load_tokenizer(folder), task, labels, quiet=came_out.get("quiet", 0))
+    pairs, positive = made.get("pairs"), made.get("positive")  # of a stranger: anything
+    found = replace(found, pairs=pairs if isinstance(pairs, bool) else None)
+    return replace(found, positive=positive) if positive in labels else found
 
 
 def _judge_tags(model: Classifier, where: str) -> None:

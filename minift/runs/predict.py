@@ -8,14 +8,17 @@ Proof    tests/runs/test_predict.py
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any, Protocol
 
 from minift.data.examples import Example, TaggedExample, TextExample, as_texts
+from minift.data.notes import cut_notes, refuse_unlike
 from minift.data.tags import spans_conlleval, word_places
 from minift.data.words import split_words
 from minift.runs.evaluate import predict_logits
 from minift.runs.tuned import FineTuned
+from minift.training.batches import Item
 
 CHUNK = 1024  # texts held in memory at a time
 
@@ -27,34 +30,45 @@ class CanTag(Protocol):
         ...
 
 
-def predict(tuned: FineTuned | CanTag, examples: Iterable[Example]) -> Iterator[dict[str, Any]]:
+def predict(
+    tuned: FineTuned | CanTag, examples: Iterable[Example], notes: list[str] | None = None
+) -> Iterator[dict[str, Any]]:
     """Answer each example.
 
     Args:
         tuned: a fine-tuned model, or a student.
         examples: `TextExample`s; for tagging also `TaggedExample`s, whose text is then their
             words joined by blanks. Labels are ignored.
+        notes: a list that gets what a user should know, once all are answered.
 
     Yields:
-        For classification {"text", "label", "scores": {label: probability}}; for regression
-        {"text", "label": number}; for tagging {"text", "tags", "words",
-        "entities": [{"start", "end", "type", "text", "start_word", "end_word"}]} with offsets
-        in characters of "text" and in "words", from 0, the end not included. "text_b" is there
-        for pairs.
+        {"id", "text"} of the example, "text_b" of a pair, and for classification "label" and
+        "scores": {label: probability}; for regression "label": number; for tagging "tags",
+        "words", "entities": [{"start", "end", "type", "text", "start_word", "end_word"}] with
+        offsets in characters of "text" and in "words", from 0, the end not included.
+
+    Raises:
+        MiniftError: a pair for a model that was trained on single texts, or the other way round.
     """
-    stream = iter(examples)
+    stream, cut = iter(examples), bytearray()  # a byte per text
     while chunk := list(islice(stream, CHUNK)):
         if isinstance(tuned, FineTuned) and tuned.task != "tagging":
-            yield from _labelled(tuned, as_texts(chunk))
+            texts = [replace(e, label=None) for e in as_texts(chunk)]
+            items = tuned.items(texts)
+            cut += bytes(item.cut for item in items)
+            yield from _labelled(tuned, texts, items)
         else:
+            refuse_unlike(False, chunk)
             yield from _tagged(tuned, chunk)
+    if notes is not None and isinstance(tuned, FineTuned):
+        notes += cut_notes(cut, tuned.tokenizer.max_length)
 
 
-def _labelled(tuned: FineTuned, examples: Sequence[TextExample]) -> Iterator[dict[str, Any]]:
-    unlabelled = [TextExample(e.id, e.text, None, e.text_b) for e in examples]
-    items = tuned.items(unlabelled)
-    for example, row in zip(unlabelled, predict_logits(tuned.model, items)):
-        answer: dict[str, Any] = {"text": example.text}
+def _labelled(
+    tuned: FineTuned, examples: Sequence[TextExample], items: Sequence[Item]
+) -> Iterator[dict[str, Any]]:
+    for example, row in zip(examples, predict_logits(tuned.model, items)):
+        answer: dict[str, Any] = {"id": example.id, "text": example.text}
         if example.text_b is not None:
             answer["text_b"] = example.text_b
         if tuned.task == "regression":
@@ -69,7 +83,7 @@ def _labelled(tuned: FineTuned, examples: Sequence[TextExample]) -> Iterator[dic
 def _tagged(tuned: CanTag, examples: Sequence[Example]) -> Iterator[dict[str, Any]]:
     sentences = [_words(example) for example in examples]
     all_tags = tuned.tag([words for _, words, _ in sentences])
-    for (text, words, places), tags in zip(sentences, all_tags):
+    for example, (text, words, places), tags in zip(examples, sentences, all_tags):
         entities = [
             {
                 "start": places[first][0],
@@ -81,7 +95,8 @@ def _tagged(tuned: CanTag, examples: Sequence[Example]) -> Iterator[dict[str, An
             }
             for type_, first, end in spans_conlleval(tags)
         ]
-        yield {"text": text, "entities": entities, "words": list(words), "tags": tags}
+        answer = {"id": example.id, "text": text, "entities": entities}
+        yield {**answer, "words": list(words), "tags": tags}
 
 
 def _words(example: Example) -> tuple[str, Sequence[str], Sequence[tuple[int, int]]]:

@@ -23,7 +23,8 @@ from minift.checkpoints.hub import resolve
 from minift.checkpoints.weights import save_pretrained, weights_digest
 from minift.data.entities import side_by_side
 from minift.data.examples import Dataset, Example, gold_classes, gold_tags, is_labelled
-from minift.data.metrics import accuracy, collapsed, headline, majority_baseline
+from minift.data.metrics import collapsed, evaluate_classification, headline, majority_baseline
+from minift.data.notes import missing_notes
 from minift.errors import MiniftError
 from minift.files import atomic_write, digest
 from minift.journal import append_log
@@ -106,6 +107,8 @@ def train(
         "data_digest": digest(repr([examples, dataset.dev, dataset.labels])),
         "source": source,
         "task": dataset.task,
+        "pairs": tuned.pairs,
+        "positive": dataset.positive,
         "encoder": str(encoder),
         "weights": weights_digest(tuned.model) if folder or world_size() > 1 else None,
         "method": method.name,
@@ -143,6 +146,7 @@ def train(
         if folder is not None and rank() == 0:
             (folder / "history.jsonl").touch()  # a head that was solved has no epoch
         result = _result(fitted, dataset, examples, method, seeds, progress)
+        result["notes"] += [f"train: {note}" for note in tuned.notes(items)]
         result["encoder"] = str(encoder)
         result["seconds"] = round(time.perf_counter() - started, 2)
         if folder is not None and checkpoints is not None and rank() == 0:
@@ -183,9 +187,9 @@ def _told(
 def score_splits(
     evaluate: Callable[[Sequence[Example], bool], Evaluation], dataset: Dataset, progress: bool
 ) -> tuple[dict[str, Any], list[str]]:
-    """Return what result.json says of dev and test, and a note for each split that collapsed."""
-    result: dict[str, Any] = {}
-    notes = []
+    """Return what result.json says of dev and test, and what to know of each split."""
+    result: dict[str, Any] = {"collapsed": False}
+    notes = missing_notes("train", dataset.train, dataset.labels)
     for split in ("dev", "test"):
         found = getattr(dataset, split)
         result[split] = result[f"{split}_scores"] = None
@@ -194,13 +198,17 @@ def score_splits(
         scored = evaluate(found, progress)
         result[split] = headline(dataset.metric, scored.scores)
         result[f"{split}_scores"] = scored.scores
+        notes += [f"{split}: {note}" for note in scored.notes]
+        notes += missing_notes(split, found, dataset.labels)
         if dataset.task == "tagging":
             result[f"{split}_entities"] = side_by_side(gold_tags(found), scored.predicted)
         if dataset.task == "classification":
             gold = gold_classes(found)
             guess = majority_baseline(gold_classes(dataset.train), gold, dataset.labels)
-            result[f"{split}_majority"] = accuracy(gold, guess)
+            scores = evaluate_classification(gold, guess, dataset.labels, dataset.positive)
+            result[f"{split}_majority"] = headline(dataset.metric, scores)
             if only := collapsed(scored.predicted, gold):
+                result["collapsed"] = True
                 notes.append(
                     f'collapsed: every {split} example is predicted "{only}"; '
                     "try another seed, a smaller learning rate or more labels"
@@ -228,7 +236,7 @@ def _result(
         "metric": dataset.metric,
     }
     scores, notes = score_splits(tuned.evaluate, replace(dataset, train=examples), progress)
-    result |= {**scores, "collapsed": bool(notes)}
+    result |= scores
     kept = "best" if method.settings.keep == "best" and history.best_epoch else "last"
     if tuned.kept_head:
         notes.append("the head that came with the encoder was kept; --new-head draws a new one")

@@ -7,7 +7,7 @@ Proof    tests/runs/test_train.py
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
@@ -20,7 +20,8 @@ from minift.checkpoints.hub import pooling_of, resolve
 from minift.checkpoints.strict import class_of
 from minift.checkpoints.tokenizer import Tokenizer
 from minift.checkpoints.weights import load_model, load_tokenizer
-from minift.data.examples import Dataset, Example, TaggedExample, Task, has_pairs
+from minift.data.examples import Dataset, Example, TaggedExample, Task, has_pairs, pairs_of
+from minift.data.notes import cut_notes, refuse_unlike
 from minift.data.tags import as_iob2, from_iob2, scheme_of
 from minift.errors import MiniftError
 from minift.methods.cnn_head import ConvClassifier
@@ -54,6 +55,8 @@ class FineTuned:
     cache: PrefixCache | None = None  # of texts that it will be asked about repeatedly
     quiet: int = 0  # how many of embeddings, layer 0, layer 1, ... had no dropout in training
     kept_head: bool = False  # its head came with the encoder, trained, instead of being drawn
+    pairs: bool | None = None  # whether it was trained on pairs of texts; None: not known
+    positive: str | None = None  # the class that f1 is of, see `evaluate_classification`
 
     @property
     def make_batch(self) -> Callable[[Sequence[Item]], Batch]:
@@ -64,6 +67,7 @@ class FineTuned:
         self, examples: Sequence[Example], other_pieces: OtherPieces = "ignore"
     ) -> list[Item]:
         """Return what the model reads of examples (see `make_items`)."""
+        refuse_unlike(self.pairs, examples)
         apart = isinstance(self.model, PairClassifier)
         if self.task == "tagging" and scheme_of(self.labels)[0] != "iob2":
             examples = [
@@ -75,10 +79,16 @@ class FineTuned:
 
     def evaluate(self, examples: Sequence[Example], progress: bool = False) -> Evaluation:
         """Score labelled examples."""
-        return evaluate(
-            self.model, self.items(examples), examples, self.task, self.labels, progress,
-            self.make_batch,
+        items = self.items(examples)
+        found = evaluate(
+            self.model, items, examples, self.task, self.labels, progress, self.make_batch,
+            self.positive,
         )  # fmt: skip
+        return replace(found, notes=self.notes(items))
+
+    def notes(self, items: Iterable[Item]) -> list[str]:
+        """Say how many of the items are texts that were cut."""
+        return cut_notes([item.cut for item in items], self.tokenizer.max_length)
 
     def tag(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
         """Return one tag per word in IOB2, sentence by sentence (taggers only)."""
@@ -123,8 +133,9 @@ def build(
     if kept and new_head:
         initialise(model, model.config.initializer_range, generator, only=own)
     compute_in(model.to(device), precision)
-    tokenizer, labels = load_tokenizer(encoder), dataset.labels
-    return FineTuned(model, tokenizer, dataset.task, labels, kept_head=kept and not new_head)
+    found = FineTuned(model, load_tokenizer(encoder), dataset.task, dataset.labels)
+    pairs, positive = pairs_of(dataset.train), dataset.positive
+    return replace(found, kept_head=kept and not new_head, pairs=pairs, positive=positive)
 
 
 def head_of(encoder: str | Path, dataset: Dataset, method: Recipe | None = None) -> Head:

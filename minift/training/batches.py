@@ -30,6 +30,7 @@ class Item:
     segment_ids: list[int]
     positions: list[int]  # tokens that are asked
     targets: list[int] | list[float]  # one per position: class index or number, or as below
+    cut: bool = False  # whether a part of the text is left out, for the encoder's length
 
 
 @dataclass(frozen=True)

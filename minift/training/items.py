@@ -70,11 +70,12 @@ def make_items(
             target = UNLABELLED
         else:
             target = _index_of(str(example.label), index, f"example {example.id}")
-        input_ids, segments = encoding.input_ids, encoding.segment_ids
+        input_ids, segments, cut = encoding.input_ids, encoding.segment_ids, encoding.cut
         if apart:
+            cut = cut or others[number].cut
             input_ids = input_ids + others[number].input_ids
             segments = segments + [1] * len(others[number].input_ids)
-        items.append(Item(number, input_ids, segments, [0], [target]))
+        items.append(Item(number, input_ids, segments, [0], [target], cut))
     return items
 
 

@@ -155,7 +155,7 @@ def test_guesses_for_random_texts_and_answers_given_before_are_taken_if_asked_fo
     assert code == 0 and "recorded: 0 labels" in out and "import it with --again" in out
     code, out, _ = run(capsys, "active", "import", project, batch, "--again")
     assert code == 0 and "recorded: 1 labels" in out
-    for options, models in ((), 0), (("--guesses", "--more"), 1):
+    for options, models in ((), 0), (("--no-guesses", "--more"), 0), (("--guesses", "--more"), 1):
         run(capsys, "active", "next", project, "-n", 2, "--strategy", "random", *options)
         assert len(list((project / "models").glob("*.json"))) == models
 
@@ -172,7 +172,7 @@ def test_label_chooses_by_itself_if_it_is_told_how_many(project, capsys, monkeyp
 def test_label_studio_gets_its_interface_too(project, capsys):
     code, out, _ = run(capsys, "active", "next", project, "-n", 2, "--format", "labelstudio")
     assert code == 0
-    assert f"settings: {project / 'batches' / 'labelstudio.xml'}" in out
+    assert f"paste {project / 'batches' / 'labelstudio.xml'} into Settings > Labeling" in out
     interface = (project / "batches" / "labelstudio.xml").read_text()
     assert "positive" in interface and '"$text_b"' not in interface
 

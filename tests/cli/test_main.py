@@ -110,7 +110,10 @@ def test_predict_reads_standard_input_and_csv_alike(world, capsys, tmp_path, mon
         file.write("\n".join(texts))
     with (tmp_path / "in").open(encoding="utf-8") as file:
         monkeypatch.setattr(sys, "stdin", file)
-        assert run(capsys, "predict", world / "reviews", "-")[1] == from_csv
+        lines = run(capsys, "predict", world / "reviews", "-")[1].splitlines()
+    answers = [{**json.loads(line), "id": ""} for line in lines]  # which is the line of the text
+    assert answers == [{**json.loads(line), "id": ""} for line in from_csv.splitlines()]
+    assert [json.loads(line)["id"] for line in from_csv.splitlines()][:2] == ["2", "3"]
 
 
 def test_predicted_entities_have_offsets_that_cut_them_out_of_the_text(world, capsys, tmp_path):

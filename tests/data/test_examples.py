@@ -23,6 +23,7 @@ from minift.data.examples import (
     gold_numbers,
     gold_tags,
     is_labelled,
+    pairs_of,
 )
 from minift.errors import MiniftError
 
@@ -61,6 +62,20 @@ def test_a_data_set_judges_task_labels_and_metric_when_it_is_built(task, labels,
     valid = Dataset("toy", "regression", (), ())
     with pytest.raises(MiniftError, match="unknown task"):
         dataclasses.replace(valid, task="regresion")
+
+
+def test_a_positive_class_is_one_of_the_labels_and_makes_its_f1_the_headline():
+    dataset = Dataset("toy", "classification", ("abuse", "none"), (), positive="abuse")
+    assert (dataset.metric, dataclasses.replace(dataset, name="x").metric) == ("f1", "f1")
+    with pytest.raises(MiniftError, match=r'positive class "abus"; known: .* mean "abuse"'):
+        dataclasses.replace(dataset, positive="abus")
+
+
+def test_texts_are_pairs_or_single_or_neither_is_known():
+    pair, single = TextExample("1", "a", None, "b"), TextExample("2", "c")
+    assert [pairs_of(e) for e in ([pair], [single, single], [pair, single], [], [SENTENCE])] == [
+        True, False, None, None, None,
+    ]  # fmt: skip
 
 
 def test_the_headline_metric_is_the_first_of_the_task_unless_it_is_named():

@@ -160,13 +160,23 @@ def test_scores_of_five_rows_by_hand():
         "accuracy": pytest.approx(3 / 5),
         "macro_f1": pytest.approx((2 / 3 + 1 / 2) / 2),
         "matthews": pytest.approx((1 * 2 - 1 * 1) / np.sqrt(2 * 2 * 3 * 3)),
-        "f1": pytest.approx(1 / 2),  # of "p", the second label
+        "f1": pytest.approx(1 / 2),
+        "f1_of": "p",  # the second label
     }
     assert evaluate_classification(GOLD, PREDICTED, ["p", "n"])["f1"] == pytest.approx(2 / 3)
 
 
-def test_f1_is_reported_for_two_labels_only():
-    assert "f1" not in evaluate_classification(GOLD, PREDICTED, ["n", "p", "q"])
+def test_f1_is_of_the_class_that_is_named_or_of_the_second_of_two():
+    gold, none = ["abuse"] + ["none"] * 19, ["none"] * 20
+    scores = evaluate_classification(gold, none, ["abuse", "none"])
+    assert (scores["f1_of"], scores["f1"]) == ("none", pytest.approx(2 * 19 / 39))
+    scores = evaluate_classification(gold, none, ["abuse", "none"], "abuse")
+    assert (scores["f1_of"], scores["f1"]) == ("abuse", 0.0)
+    assert {"f1", "f1_of"}.isdisjoint(evaluate_classification(GOLD, PREDICTED, ["n", "p", "q"]))
+    three = evaluate_classification(GOLD, PREDICTED, ["n", "p", "q"], "n")
+    assert (three["f1_of"], three["f1"]) == ("n", pytest.approx(2 / 3))
+    with pytest.raises(MiniftError, match="the positive class 'abus' is not one of"):
+        evaluate_classification(gold, none, ["abuse", "none"], "abus")
 
 
 def test_a_collapsed_run_scores_matthews_0_and_f1_0_for_the_class_never_predicted():

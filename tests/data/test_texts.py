@@ -88,7 +88,7 @@ def test_the_texts_are_those_of_the_file_read_whole(name, write):
         ("e.conll", "a O\nb\n\nc O\n", "line 2: 1 columns, expected 2"),
         ("f.conll", "-DOCSTART- O\n", "there are no examples in it"),
         ("g.txt", "\n  \n", "the file is empty"),
-        ("h.data", "a\n", '".data" does not tell the format; .* text, csv'),
+        ("h.data", "a\n", '".data" does not tell the format; name it with --format: csv'),
     ],
 )  # fmt: skip
 def test_a_fault_of_the_last_line_is_told_before_the_first_text_comes(name, content, words, write):
@@ -100,7 +100,7 @@ def test_a_file_that_is_not_there_and_an_unknown_format_get_the_nearest(write):
     path = write("train.txt", "a\n")
     with pytest.raises(MiniftError, match=r'no such file; did you mean "train.txt"'):
         read_texts(path.with_name("trian.txt"))
-    with pytest.raises(MiniftError, match='unknown format "txt"; known: text, csv'):
+    with pytest.raises(MiniftError, match=r'unknown format "txt"; known: csv, .*, text'):
         read_texts(path, format="txt")
 
 
@@ -150,11 +150,26 @@ def test_words_are_for_tagging_and_texts_for_every_task(write):
         read_texts(write("a.conll", "a O\nb B-X\n"), task="regression")
 
 
-def test_a_token_file_by_the_name_of_a_text_file_is_noticed_when_it_is_read_for_tagging(write):
-    path = write("a.txt", "Ann B-PER\nleft O\n\nRome 0\n")
-    with pytest.raises(MiniftError, match=r"this is a token file; name it \.conll"):
-        read_texts(path, task="tagging")
-    assert len(list(read_texts(path, task="classification"))) == 3
+def test_a_text_file_is_what_its_content_is_as_in_training(write):
+    words = write("a.txt", "Ann B-PER\nleft O\n\nRome 0\n")
+    assert [e.words for e in read_texts(words)] == [("Ann", "left"), ("Rome",)]
+    with pytest.raises(MiniftError, match="a token file is for tagging, not for classification"):
+        read_texts(words, task="classification")
+    assert len(list(read_texts(words, task="classification", format="text"))) == 3
+    labelled = read_texts(write("b.txt", "__label__x a film\n__label__x __label__y another\n"))
+    assert [e.text for e in labelled] == ["a film", "another"] and labelled.has_labels
+    table = read_texts(write("c.txt", 'Text\tlabel\n"one\ntwo"\tx\n'))
+    assert [e.text for e in table] == ["one\ntwo"] and table.has_labels
+    assert table.notes == ('the column "Text" is read as "text"',)
+
+
+def test_columns_are_found_whatever_separates_them_and_quotes_are_not_guessed(write, monkeypatch):
+    semicolons = "text;label\ngood, fine film;pos\n"
+    assert [e.text for e in read_texts(write("a.csv", semicolons))] == ["good, fine film"]
+    standard_input(semicolons.encode(), monkeypatch)
+    assert [e.text for e in read_texts("-", format="csv")] == ["good, fine film"]
+    with pytest.raises(MiniftError, match="line 2: its quotes may be part of the text or enclose"):
+        read_texts(write("a.tsv", 'text\tlabel\n"All."\tx\n'))
 
 
 def test_rows_without_a_text_are_faults_or_blank_if_that_is_allowed(write):
@@ -194,6 +209,9 @@ def test_standard_input_is_read_line_by_line_while_it_comes(monkeypatch):
     assert list(found) == [TextExample("1", "one"), TextExample("3", " caf\u00e9")]
     standard_input(b"", monkeypatch)
     assert list(read_texts("-")) == []
+    standard_input(b"", monkeypatch)
+    with pytest.raises(MiniftError, match="standard input: there are no examples in it"):
+        read_texts("-", format="jsonl")
     standard_input(b"text,label\na,x\n", monkeypatch)
     assert list(read_texts("-", format="csv")) == [TextExample("2", "a")]
 

@@ -124,6 +124,54 @@ def labelstudio_min(written, answers, words_of=None):
     return json.dumps(rows, ensure_ascii=False)
 
 
+def _csv(rows, columns, delimiter=","):
+    """A table as pandas writes it: `None` is an empty cell."""
+    file = io.StringIO()
+    table = csv.DictWriter(file, columns, delimiter=delimiter, lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    return file.getvalue()
+
+
+def labelstudio_csv(written, answers, words_of=None, delimiter=","):
+    """Export "CSV" or "TSV": a row an annotation, columns sorted, spans as JSON in a cell."""
+    rows = json.loads(labelstudio_min(written, answers, words_of))
+    rows = [row for row in rows if row["annotation_id"] is not None]
+    for row in rows:
+        label = row.setdefault("label", "")
+        row["label"] = label if isinstance(label, str) else json.dumps(label, separators=(",", ":"))
+    return _csv(rows, sorted({key for row in rows for key in row}), delimiter)
+
+
+def doccano_csv(written, answers, words_of=None):
+    """Export "CSV" of a text classification: labels and comments are joined by "#"."""
+    rows = [json.loads(line) for line in doccano(written, answers, words_of).split("\n")[:-1]]
+    joined = ("label", "Comments")
+    rows = [{**row, **{key: "#".join(row[key]) for key in joined}} for row in rows]
+    return _csv(rows, list(rows[0]) if rows else ["id", "text", "minift_id", *joined])
+
+
+def doccano_relations(written, answers, words_of=None):
+    """Export JSONL of a sequence labelling with relations: spans and comments are objects."""
+    lines = []
+    for line in doccano(written, answers, words_of).split("\n")[:-1]:
+        row = json.loads(line)
+        row["entities"] = [
+            {"id": n, "label": type_, "start_offset": start, "end_offset": end}
+            for n, (start, end, type_) in enumerate(row.pop("label"))
+        ]
+        row["relations"] = []
+        row["Comments"] = [{"id": 4, "comment": comment} for comment in row["Comments"]]
+        lines.append(json.dumps(row, ensure_ascii=False))
+    return "\n".join(lines) + "\n"
+
+
+def argilla_jsonl(written, answers, words_of=None):
+    """What `datasets` writes of `to_datasets()`: flattened records, one per line."""
+    rows = json.loads(argilla(written, answers, words_of))
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
 def doccano(written, answers, words_of=None):
     """Export JSONL: its own ids, our columns as metadata beside the label."""
     lines = []

@@ -113,8 +113,13 @@ TOOLS = {
     },
     "labelstudio JSON": ("labelstudio", exports.labelstudio),
     "labelstudio JSON-MIN": ("labelstudio", exports.labelstudio_min),
+    "labelstudio CSV": ("labelstudio", exports.labelstudio_csv),
+    "labelstudio TSV": ("labelstudio", functools.partial(exports.labelstudio_csv, delimiter="\t")),
     "doccano": ("doccano", exports.doccano),
+    "doccano CSV": ("doccano", exports.doccano_csv),
+    "doccano with relations": ("doccano", exports.doccano_relations),
     "argilla flattened": ("argilla", exports.argilla),
+    "argilla JSONL": ("argilla", exports.argilla_jsonl),
     "argilla nested": ("argilla", functools.partial(exports.argilla, flat=False)),
     "editor": ("conll", exports.editor),
 }
@@ -123,6 +128,8 @@ CASES = [
     for tool, (format, _) in TOOLS.items()
     for task, unsuited in (("classification", "conll"), ("tagging", "csv"))
     if format != unsuited
+    and (tool, task) != ("doccano CSV", "tagging")
+    and (tool, task) != ("doccano with relations", "classification")
 ]
 PAIRS = sorted({(TOOLS[tool][0], task) for tool, task in CASES})
 
@@ -161,10 +168,16 @@ def answered(imported):
     return {answer.id: answer.label for answer in imported.answers}
 
 
+def _suffix(tool):
+    """Of the file that the tool exports."""
+    of_table = {"CSV": ".csv", "TSV": ".tsv"}.get(tool[-3:])
+    return of_table or (".jsonl" if tool.endswith("JSONL") else FORMATS[TOOLS[tool][0]].suffix)
+
+
 def write_read(folder, tool, task, examples, labels, answers):
     """Ask, let the tool answer, and read what it exports."""
     format, export = TOOLS[tool]
-    path = folder / f"batch{FORMATS[format].suffix}"
+    path = folder / f"batch{_suffix(tool)}"
     write_questions(path, format, guesses(task, examples), task)
     written = path.read_bytes().decode()
     words = {id_: getattr(example, "words", None) for id_, example in examples.items()}
@@ -178,23 +191,19 @@ def test_what_was_answered_in_the_tool_comes_back_whatever_the_texts_are_made_of
     tool, task, tmp_path
 ):
     examples, labels, answers = world(task)
-    if tool.startswith("csv"):  # there, "skip" is a class of this project: see the tables' tests
+    if tool.startswith("csv") or tool == "argilla nested":
+        # In CSV "skip" is a class of this project (see the tables' tests); `to_json` of Argilla is
+        # refused where something was discarded.
         answers = {id_: label for id_, label in answers.items() if label is not None}
     imported = write_read(tmp_path, tool, task, examples, labels, answers)
-    unsaid = {
-        "labelstudio JSON-MIN": [id_ for id_, label in answers.items() if label is None],
-        "argilla nested": [id_ for id_, label in answers.items() if label is None],
-    }.get(tool, [])
-    expected = {id_: label for id_, label in answers.items() if id_ not in unsaid}
+    small = tool in ("labelstudio JSON-MIN", "labelstudio CSV", "labelstudio TSV")
+    expected = {id_: a for id_, a in answers.items() if a is not None or not small}
     assert answered(imported) == expected
     assert [a.id for a in imported.answers] == list(expected)  # in the order of the file
-    open_ = [id_ for id_ in examples if id_ not in answers]
-    if tool == "argilla nested":
-        open_ = [id_ for id_ in examples if id_ not in expected]
+    only_answers = tool in ("labelstudio CSV", "labelstudio TSV")
+    open_ = [id_ for id_ in examples if id_ not in answers and not only_answers]
     assert list(imported.unanswered) == open_
-    assert len(imported.problems) == (
-        tool == "argilla nested" or (tool, task) == ("doccano", "tagging")
-    )
+    assert len(imported.problems) == (tool.startswith("doccano") and task == "tagging")
 
 
 @pytest.mark.parametrize("format,task", PAIRS)
@@ -278,14 +287,7 @@ def test_several_answers_to_one_text_are_one_if_equal_and_all_kept_in_order_if_n
     ]  # fmt: skip
     assert imported.answers[1] == Answer("2", "pos", "b.csv: line 4")
     assert imported.unanswered == ("8",)
-    assert imported.problems == (
-        'b.csv: line 5: text \'2\' is "neg" here but "pos" at b.csv: line 4; both are kept and the '
-        "later one counts. See which is right",
-        'b.csv: line 7: text \'3\' is "neg" here but "pos" at b.csv: line 6; both are kept and the '
-        "later one counts. See which is right",
-        'b.csv: line 8: text \'3\' is "pos" here but "neg" at b.csv: line 7; both are kept and the '
-        "later one counts. See which is right",
-    )
+    assert imported.problems == ()  # who said what before is known only to the project
 
 
 @pytest.mark.parametrize(
@@ -349,7 +351,7 @@ def test_a_file_of_another_format_is_refused_and_the_right_one_named(written, re
 @pytest.mark.parametrize(
     "name,content,words",
     [
-        ("b.csv", b"id,text,label\n1,\xe4,pos\n", r"line 2: byte 0xe4 .* is not UTF-8; convert"),
+        ("b.csv", b"id,text,label\n1,\xe4,pos\n", r"line 2: byte 0xe4 .* is not UTF-8; as Windows"),
         ("b.csv", b"", "the file is empty"),
         ("b.csv", b"number,text,label\n", 'line 1 has no column "id"'),
         ("b.csv", b"id,text\n1,t1\n", 'line 1 has no column "label"'),
@@ -357,14 +359,15 @@ def test_a_file_of_another_format_is_refused_and_the_right_one_named(written, re
         (
             "b.jsonl",
             b"words\nand more\n",
-            "no record in it is a JSON object; was it exported in another",
+            "not JSON: .*; was it exported in another format",
         ),
-        ("b.jsonl", b'["a", 1]', "no record in it is a JSON object"),
+        ("b.jsonl", b'["a", 1]', "a row must be a JSON object, got 'a'; was it exported in"),
         ("b.json", b"hello", "not JSON: .*line 1 column 1"),
+        ("b.conll", b"-DOCSTART- -X- O\nAda -X- _ B-PER\n", "Label Studio's CoNLL .*; export JSON"),
+        ("b.txt", b'__label__pos one\n"two\n"', "fastText has no ids.*; export JSONL"),
         ("b.txt", b"hello", "cannot tell what format this is; name it, one of csv, labelstudio"),
         ("b.conll", b"# id = 1\nword\nword\n", "no line has a word and its tag with a TAB"),
         ("b.json", b'[{"data": {"text": "x"}},\n {"data"', r"not JSON: .*line 2 column 9"),
-        ("b.json", b'{"data": {}}', "expected a JSON list of records, got one dict"),
         ("b.json", b"[" * 100_000, "not JSON"),
         ("b.xlsx", b"PK\x03\x04\x14\x00\xff", 'unpack it, or save the sheet as "CSV UTF-8"'),
         ("none.csv", None, "no such file"),

@@ -18,13 +18,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minift.errors import MiniftError
-from minift.label.formats.exchange import FORMATS, read_answers
+from minift.label.formats.exchange import read_answers
 from tests.label.test_exchange import (
     CASES,
     CLASSES,
     PAIRS,
     TAGS,
     TOOLS,
+    _suffix,
     answered,
     random_tags,
     sentences,
@@ -47,7 +48,7 @@ def seeds(task):
         for tool in [tool for tool, t in CASES if t == task]:
             write_read(Path(folder), tool, task, few, labels, answers)
             format = TOOLS[tool][0]
-            found.append((format, (Path(folder) / f"batch{FORMATS[format].suffix}").read_bytes()))
+            found.append((format, (Path(folder) / f"batch{_suffix(tool)}").read_bytes()))
     return few, labels, found
 
 

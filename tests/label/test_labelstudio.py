@@ -132,6 +132,9 @@ def test_a_json_export_gives_every_annotators_answer_and_no_prediction(tmp_path)
     note = {"type": "textarea", "value": {"text": ["note"]}}
     imported = read(tmp_path, [task(spans), task(annotation(), id="s2", text="plain words")])
     assert said(imported) == [("s1", ANSWER), ("s2", ["O", "O"])] and imported.problems == ()
+    spans = annotation({"type": "hypertextlabels", "value": {}})  # not what was asked for
+    (problem,) = read(tmp_path, [task(spans)]).problems
+    assert 'expected regions of type "labels", got' in problem
     imported = read(
         tmp_path,
         [
@@ -146,12 +149,27 @@ def test_a_json_export_gives_every_annotators_answer_and_no_prediction(tmp_path)
         ("neg", "pos"),
     )
     assert said(imported) == [("0", "neg"), ("0", "pos"), ("1", None), ("2", "pos"), ("5", "neg")]
-    assert imported.unanswered == ("3", "4")
-    (problem,) = imported.problems
-    assert problem.startswith(
-        'b.json: record 1, annotation 1: text \'0\' is "pos" here but "neg" at b.json'
-    )
-    assert "record 1, annotation 2; both are kept and the later one counts" in problem
+    assert imported.unanswered == ("3", "4") and imported.problems == ()
+    assert [answer.where for answer in imported.answers[:2]] == [
+        "b.json: record 1, annotation 2",
+        "b.json: record 1, annotation 1",
+    ]
+
+
+def test_two_annotators_stay_two_and_one_who_says_it_twice_is_one(tmp_path):
+    def by(who, label, at):
+        return {**annotation(choice(label), at=at), "completed_by": who}
+
+    rows = [
+        task(by(1, "pos", "1"), by(2, "pos", "2"), by(1, "pos", "3"), id="0", text="<b>text 0</b>"),
+        task(by({"id": 7, "email": "ada@x"}, "neg", "1"), id="1", text="<b>text 1</b>"),
+    ]
+    given = read(tmp_path, rows, TEXTS, ("neg", "pos")).answers
+    assert [(a.id, a.label, a.by) for a in given] == [
+        ("0", "pos", "labelstudio:1"),
+        ("0", "pos", "labelstudio:2"),
+        ("1", "neg", "labelstudio:ada@x"),
+    ]
 
 
 def test_a_json_min_export_is_read_oldest_first_with_its_own_ids_ignored(tmp_path):
@@ -165,17 +183,16 @@ def test_a_json_min_export_is_read_oldest_first_with_its_own_ids_ignored(tmp_pat
         row(2, None, annotation_id=None),
         row(3, "2026-01-02", label={"choices": ["neg"]}),
         row(4, "2026-01-02", label={"choices": ["neg", "pos"]}),
-        row(5, "2026-01-02", sentiment="pos"),
     ]
     imported = read(tmp_path, rows, TEXTS, ("neg", "pos"))
     assert said(imported) == [("1", "neg"), ("1", "pos"), ("3", "neg")]
     assert imported.unanswered == ("2",)
-    two, unnamed, conflict = imported.problems
+    (two,) = imported.problems
     assert two.startswith(
-        "b.json: record 5: text '4': it has several classes, ['neg', 'pos']; keep one"
+        "b.json: record 5: text '4': it has several classes, ['neg', 'pos'], and minift knows one"
     )
-    assert unnamed.startswith("b.json: record 6: text '5': it has no \"label\"; give the choices")
-    assert 'text \'1\' is "pos" here but "neg"' in conflict
+    with pytest.raises(MiniftError, match='nothing in it is called "label"; give the choices that'):
+        read(tmp_path, [row(5, "2026-01-02", sentiment="pos")], TEXTS, ("neg", "pos"))
     values = [region(*span)["value"] for span in SPANS]
     base = {"minift_id": "s1", "text": TEXT, "annotation_id": 1}
     for name in ("label", "entities"):
@@ -208,9 +225,9 @@ def test_a_json_min_export_is_read_oldest_first_with_its_own_ids_ignored(tmp_pat
         (task(annotation(), text=TEXT + "!"), "the text of 's1' was changed"),
         (task(annotation(), id="x", text="foreign"), "the id 'x', which is not in this project"),
         (task(annotation(), text=None), r"the text is missing, got \[None\]; leave it in"),
-        (task("x"), '"annotations" must be a list of objects'),
-        (task({"result": 3}), '"result" must be a list of objects, got 3'),
-        ("text", "expected an object in braces, got 'text'"),
+        (task("x"), "expected regions of type \"labels\", got \\['x'\\]"),
+        (task({"result": 3}), 'expected regions of type "labels", got 3'),
+        ("text", "a row must be a JSON object, got 'text'"),
     ],
 )
 def test_each_fault_of_an_export_is_named_by_its_record_and_costs_one_answer(row, words, tmp_path):

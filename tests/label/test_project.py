@@ -21,6 +21,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -180,6 +181,7 @@ def test_what_is_left_out_and_labels_that_are_not_read_are_said(world, tmp_path)
         ("p.conll", "Ada\tB-PER\nsaw\tO\n\nOslo\tB-LOC\n"),
         ("p.jsonl", '{"words": ["Ada", "saw"], "tags": ["x", 3]}\n{"words": ["Oslo"]}\n'),
         ("p.txt", "Ada saw\n\n\nOslo\n"),
+        ("words.txt", "Ada\tB-PER\nsaw\tO\n\nOslo\tB-LOC\n"),
         ("p.csv", "text,id\nAda  saw,1\nOslo,4\n"),
     ],
 )
@@ -223,7 +225,7 @@ START = [
     ({"pool": "blank.csv"}, r"blank.csv: there is no text in it"),
     ({"pool": "twice.csv"}, r'line 4: the id "7" is already on line 2'),
     ({"pool": "tokens.conll"}, r"a token file is for tagging, not for classification"),
-    ({"pool": "tokens.txt", "task": "tagging"}, r"a token file; name it .conll"),
+    ({"pool": "tokens.txt"}, r"a token file is for tagging, not for classification"),
 ]
 
 
@@ -535,11 +537,73 @@ def test_what_cannot_be_used_is_named_with_its_line_and_the_rest_recorded(fresh)
     assert "line 3" in said and "postive" in said and 'did you mean "positive"' in said
     assert f"line 4: text '{other}' was never asked for" in said
     assert "line 7" in said and "999" in said
-    assert "both are kept" in said
+    (conflict,) = done.changed  # said once, and not among the problems
+    assert "both are kept" in conflict and "both are kept" not in said
     assert places(fresh)[0][3] == {a: "positive", c: "positive"}
     before = (fresh / "ledger.jsonl").read_bytes()
     assert not import_answers(fresh, fresh / "b.csv", by="ada").labelled  # also with two answers
     assert (fresh / "ledger.jsonl").read_bytes() == before
+
+
+def test_two_annotators_stay_two_and_their_conflict_is_said_once(fresh):
+    """In Label Studio two agree on one text, differ on another, and one changes her mind."""
+    a, b, c = ask(fresh, 3, format="labelstudio").ids
+    texts = dict(zip(GOLD, TEXTS))
+
+    def exported(id, *said):
+        choices = [
+            {"completed_by": who, "updated_at": at, "was_cancelled": False, "result": [
+                {"type": "choices", "value": {"choices": [label]}}]}
+            for who, label, at in said
+        ]  # fmt: skip
+        return {"id": 9, "data": {"minift_id": id, "text": texts[id]}, "annotations": choices}
+
+    agree = exported(a, (1, "positive", "1"), (2, "positive", "2"))
+    file = fresh / "export.json"
+    file.write_text(json.dumps([agree, exported(b, (2, "negative", "2"), (1, "positive", "1"))]))
+    done = import_answers(fresh, file, by="me")
+    assert (done.labelled, done.problems) == (4, ())
+    (conflict,) = done.changed
+    assert conflict.endswith(
+        f'text \'{b}\' was "positive" (labelstudio:1) and is now "negative" (labelstudio:2); both '
+        "are kept, the last one counts"
+    )
+    given = [
+        (d.id, d.label, d.source) for d in read_state(load_project(fresh))[0].standing.values()
+    ]
+    assert given == [
+        (a, "positive", "labelstudio:1"),
+        (a, "positive", "labelstudio:2"),
+        (b, "positive", "labelstudio:1"),
+        (b, "negative", "labelstudio:2"),
+    ]
+    again = import_answers(fresh, file, by="someone else")
+    assert (again.labelled, again.same, again.changed) == (0, 4, ())
+    mind = exported(b, (2, "negative", "2"), (1, "negative", "3"))
+    file.write_text(json.dumps([agree, mind, exported(c, (2, "positive", "4"))]))
+    done = import_answers(fresh, file)
+    assert (done.labelled, done.same, done.changed) == (2, 3, ())
+
+
+@pytest.mark.parametrize("format", ["csv", "labelstudio", "doccano", "argilla"])
+def test_what_people_do_with_a_batch_file_is_said_and_no_guess_is_written_if_none_is_wanted(
+    begun, format
+):
+    ways = {"csv": "column", "labelstudio": "Skip", "doccano": "--by NAME", "argilla": "Discard"}
+    files = []
+    for guess in (None, False):
+        asked = ask(begun, 3, Asking("entropy"), format=format, more=True, guess=guess)
+        assert ways[format] in asked.how
+        files.append(asked.path.read_text("utf-8-sig"))
+    with_guesses, without = files
+    rows = [csv.DictReader(io.StringIO(text)) for text in files] if format == "csv" else files
+    if format == "csv":
+        with_guesses, without = (" ".join(row["guess"] for row in table) for table in rows)
+    assert re.search("positive|negative", with_guesses)
+    assert not re.search("positive|negative", without)
+    asked = ask(begun, 3, format=format, again=True, guess=False)
+    assert not re.search(r'"(positive|negative)"|,(positive|negative),', asked.path.read_text())
+    assert ask(begun, 1, write=False, more=True).how == ""
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

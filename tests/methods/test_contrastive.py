@@ -29,7 +29,7 @@ from minift.bert.heads import SequenceClassifier, TokenClassifier
 from minift.bert.packing import to_device
 from minift.errors import MiniftError
 from minift.methods.contrastive import (
-    contrastive,
+    Contrastive,
     cosine_pairs,
     require_classes,
     require_pairs,
@@ -255,7 +255,7 @@ def items(classes=CLASSES) -> list[Item]:
 
 def losses(own: nn.Module, texts: list[Item], loss=cosine_pairs) -> Tensor:
     batch = make_batch(texts)
-    return contrastive(loss)(own, batch, 0, 1)
+    return Contrastive(loss)(own, batch, 0, 1)
 
 
 @BOTH
@@ -275,8 +275,8 @@ def test_the_objective_is_the_loss_of_what_the_head_reads_once_per_text(loss):
 def test_cosines_of_pairs_are_the_default_and_a_temperature_can_be_given():
     own, batch = model(), make_batch(items())
     vectors = own.vectors(batch.packed)
-    assert torch.equal(contrastive()(own, batch, 0, 1)[0], cosine_pairs(vectors, batch.targets))
-    warm = contrastive(partial(supervised_contrastive, temperature=0.5))(own, batch, 0, 1)
+    assert torch.equal(Contrastive()(own, batch, 0, 1)[0], cosine_pairs(vectors, batch.targets))
+    warm = Contrastive(partial(supervised_contrastive, temperature=0.5))(own, batch, 0, 1)
     assert torch.equal(warm[0], supervised_contrastive(vectors, batch.targets, 0.5))
 
 
@@ -293,7 +293,7 @@ def test_unlabelled_texts_change_nothing(loss):
 
 def training(own: nn.Module, texts: list[Item], **settings) -> Training:
     return Training(
-        own, texts, Recipe(objective=contrastive(), settings=Settings(**settings)), SEEDS
+        own, texts, Recipe(objective=Contrastive(), settings=Settings(**settings)), SEEDS
     )
 
 
@@ -320,7 +320,7 @@ def test_a_last_batch_of_one_text_moves_nothing_and_stops_nothing():
 def test_the_encoder_learns_to_tell_classes_apart_and_the_head_keeps_its_bits():
     texts = items([number % 3 for number in range(25)])  # each epoch ends with a batch of one
     settings = Settings(epochs=20, batch_size=8, learning_rate=3e-3, weight_decay=0.1)
-    for objective in (contrastive(), None):  # negative control: cross-entropy moves the head
+    for objective in (Contrastive(), None):  # negative control: cross-entropy moves the head
         own = model().eval()
         before = {name: p.detach().clone() for name, p in own.named_parameters()}
         first = losses(own, texts)[0].item()

@@ -71,8 +71,10 @@ LOOP = "tests/training/test_loop.py::"
 EVALUATE = "tests/runs/test_evaluate.py::"
 EXCHANGE = "tests/label/test_exchange.py::"
 OPTIONS = "tests/cli/test_options.py::"
-SPANS = "tests/label/test_spans.py::"
+SPANS = "tests/data/test_spans.py::"
+EXPORTS = "tests/data/test_exports.py::"
 TABLES = "tests/label/test_tables.py::"
+READERS = "tests/data/test_readers.py::"
 LABEL_STUDIO = "tests/label/test_labelstudio.py::"
 DOCCANO = "tests/label/test_doccano.py::"
 ARGILLA = "tests/label/test_argilla.py::"
@@ -678,8 +680,8 @@ SCORES = (
         ),
         (
             "F1 of the first label",
-            "positive=_listed(labels)[1]",
-            "positive=_listed(labels)[0]",
+            "positive = _listed(labels)[1]",
+            "positive = _listed(labels)[0]",
             BY_HAND,
             "the F1 of the majority class is reported",
         ),
@@ -736,8 +738,8 @@ SCORES = (
         ),
         (
             "one prediction in two halves of STS-B",
-            "return sum(scores[part] for part in parts) / len(parts)",
-            "return scores[parts[0]]",
+            "sum(scores[part] for part in parts) / len(parts)",
+            "scores[parts[0]]",
             METRICS + "test_every_headline_is_a_number_that_one_of_the_evaluations_gives",
             "Pearson alone under the name of both",
         ),
@@ -927,7 +929,7 @@ TRAINING = (
 
 EXCHANGED = (
     _in(
-        "minift/label/formats/spans.py",
+        "minift/data/spans.py",
         (
             "an emoji counts one where the browser counts two",
             "2 if ord(c) > 0xFFFF else 1",
@@ -968,8 +970,8 @@ EXCHANGED = (
         ),
         (
             "an answer said before is dropped though another came between",
-            "latest[answer.id] = answer",
-            "latest.setdefault(answer.id, answer)",
+            "latest[answer.id, answer.by] = [answer.label]",
+            "latest.setdefault((answer.id, answer.by), [answer.label])",
             EXCHANGE
             + "test_several_answers_to_one_text_are_one_if_equal_and_all_kept_in_order_if_not",
             "the answer that was taken back counts",
@@ -998,20 +1000,6 @@ EXCHANGED = (
     + _in(
         "minift/label/formats/labelstudio.py",
         (
-            "predictions are taken for answers",
-            'row.get("annotations") or []',
-            'row.get("annotations") or row.get("predictions") or []',
-            LABEL_STUDIO + "test_a_json_export_gives_every_annotators_answer_and_no_prediction",
-            "the model is trained on its own guesses",
-        ),
-        (
-            "the oldest of several annotations counts",
-            "    return sorted(\n        records,",
-            "    return list(records) or sorted(\n        records,",
-            LABEL_STUDIO + "test_a_json_min_export_is_read_oldest_first_with_its_own_ids_ignored",
-            "a correction is undone",
-        ),
-        (
             "labels are not escaped",
             "value={quoteattr(name)}",
             "value='{name}'",
@@ -1029,22 +1017,60 @@ EXCHANGED = (
             DOCCANO + "test_a_line_holds_the_text_our_id_and_the_guess_as_metadata_but_no_label",
             "guesses nobody looked at come back as answers",
         ),
-        (
-            "what nobody looked at has no entity",
-            "    if not given:",
-            '    if not given and task != "tagging":',
-            DOCCANO + "test_no_span_is_unanswered_an_o_is_no_entity_and_a_comment_sets_aside",
-            "the model learns that there is nothing in unread sentences",
-        ),
     )
     + _in(
         "minift/label/formats/argilla.py",
         (
+            "a guess of no entity has an empty list of scores",
+            "if value and confidence is not None else None",
+            "if confidence is not None else None",
+            ARGILLA + "test_span_suggestions_have_a_score_each_and_none_is_written_over_an_emoji",
+            "the server refuses the whole batch",
+        ),
+    )
+    + _in(
+        "minift/data/files/exports.py",
+        (
+            "predictions are taken for answers",
+            'found if row.get("annotations") else []',
+            'found if row.get("annotations") else row.get("predictions") or []',
+            LABEL_STUDIO + "test_a_json_export_gives_every_annotators_answer_and_no_prediction",
+            "the model is trained on its own guesses",
+        ),
+        (
+            "the oldest of several annotations counts",
+            "in sorted(annotations, key=_when):",
+            "in annotations:",
+            LABEL_STUDIO + "test_a_json_min_export_is_read_oldest_first_with_its_own_ids_ignored",
+            "a correction is undone",
+        ),
+        (
+            "who answered is not kept",
+            'said.append(one._replace(by=_who(given.get("completed_by"))))',
+            "said.append(one)",
+            LABEL_STUDIO + "test_two_annotators_stay_two_and_one_who_says_it_twice_is_one",
+            "the second person's answer is taken for a repetition of the first's",
+        ),
+        (
+            "what nobody looked at has no entity",
+            'if task == "tagging" and (given or looked):',
+            'if task == "tagging":',
+            DOCCANO + "test_no_span_is_unanswered_an_o_is_no_entity_and_a_comment_sets_aside",
+            "the model learns that there is nothing in unread sentences",
+        ),
+        (
             "a draft counts",
-            'if row.get("status") == "completed" else UNKNOWN',
-            "",
-            ARGILLA + "test_nested_a_response_without_a_status_counts_only_in_a_completed_record",
+            "if status is None and not (done and len(given or ()) == 1):",
+            "if status is None and not done:",
+            ARGILLA + "test_an_export_that_does_not_tell_is_refused_with_the_one_that_does",
             "what somebody had not decided is trained on",
+        ),
+        (
+            "the first of two people's answers is trained on",
+            "**answers[-1]",
+            "**answers[0]",
+            EXPORTS + "test_of_two_peoples_answers_the_last_one_counts_and_it_is_said",
+            "the note says the contrary of what is done",
         ),
     )
 )
@@ -1170,7 +1196,7 @@ PROJECTS = [
         "minift/label/answers.py",
         (
             "what one person said counts as said by all",
-            "[decision.label for decision in before if decision.source == by]",
+            "[decision.label for decision in before if decision.source == who]",
             "[decision.label for decision in before]",
             PROJECT_TESTS + "test_an_import_is_idempotent_and_corrections_and_conflicts_are_kept",
             "a second labeller's agreement is not on record",
@@ -1696,7 +1722,41 @@ KEPT = [
         ),
     ),
     *_in(
+        "minift/data/notes.py",
+        (
+            "labels that are equal as floats are one number",
+            "alike[Decimal(key) if number",
+            "alike[Decimal(float(key)) if number",
+            "tests/data/test_notes.py::test_labels_that_are_several_are_not_named",
+            "classes that are long ids are said to be one",
+        ),
+        (
+            "a conflict names the last line of a label",
+            "found[text].setdefault(label, line)",
+            "found[text][label] = line",
+            "tests/data/test_notes.py::test_a_text_with_two_labels_is_named_with_its_lines",
+            "the lines that are named are not those where the text first stands",
+        ),
+    ),
+    *_in(
+        "minift/runs/tuned.py",
+        (
+            "a model of single texts is asked about pairs",
+            "        refuse_unlike(self.pairs, examples)\n",
+            "",
+            "tests/runs/test_predict.py::test_pairs_and_single_texts_are_not_taken_for_each_other",
+            "answers of a model that never saw a second text",
+        ),
+    ),
+    *_in(
         "minift/cli/predict.py",
+        (
+            "the column of the gold labels replaces the answers",
+            'name in answer and name != "id"',
+            'name in answer and name == "given_label"',
+            "tests/cli/test_told.py::test_answers_are_joined_to_the_table_they_belong_to[.csv]",
+            "the labels that were given come back as what was predicted",
+        ),
         (
             "the answers may go over the texts",
             "if out is not None and not typed and out.exists() and out.samefile(arguments.file):",
@@ -1721,6 +1781,69 @@ KEPT = [
             "yield number, TextExample(str(number - 1), line) if",
             "tests/label/test_project.py::test_every_line_is_in_the_pool_or_named_with_the_reason",
             "ids do not lead back to the file",
+        ),
+    ),
+    *_in(
+        "minift/data/files/tables.py",
+        (
+            "quotes between TABs always enclose",
+            "    if written or not odd:",
+            "    if True:",
+            READERS + "test_quotes_that_may_be_text_or_not_are_refused_until_somebody_says",
+            "texts lose their quotes, or rows are swallowed, and nobody is told",
+        ),
+        (
+            "commas are taken wherever there are some",
+            "mark = max(marks, key=worth)",
+            'mark = "," if "," in first else max(marks, key=worth)',
+            READERS
+            + "test_a_column_with_the_other_separator_in_its_name_or_texts_does_not_split_it",
+            "tables of half of Europe cannot be read",
+        ),
+        (
+            "half a character is let in",
+            "_HALF.search(json.dumps(row, ensure_ascii=False))",
+            "False",
+            READERS + "test_faulty_json_lines_are_named",
+            "a file of answers breaks off where it cannot be written",
+        ),
+    ),
+    *_in(
+        "minift/data/files/tokens.py",
+        (
+            "blanks separate columns between TABs too",
+            "_TABS if blanks else _BLANKS",
+            "_BLANKS",
+            READERS + "test_words_with_blanks_stay_whole_between_tabs",
+            "5 000 is two words, and the file is refused",
+        ),
+        (
+            "whatever has no letters is a type",
+            "    if nameless or paired or types in (spoilt, tags):",
+            "    if False:",
+            READERS + "test_tags_that_are_almost_iob_are_refused_by_name",
+            "a model learns that o is a kind of entity",
+        ),
+    ),
+    *_in(
+        "minift/data/files/lines.py",
+        (
+            "bytes are said to be Latin-1",
+            "_convert(path, 'cp1252')",
+            "_convert(path, 'latin1')",
+            READERS + "test_bytes_that_are_not_utf_8_get_the_command_that_is_right",
+            "the command that we name turns apostrophes into control characters",
+        ),
+    ),
+    *_in(
+        "minift/data/words.py",
+        (
+            "ideographs are letters like others",
+            '        return "c"',
+            '        return "w"',
+            "tests/data/test_words.py::"
+            "test_every_character_that_bert_calls_chinese_is_a_word_and_no_other_letter_is",
+            "no entity is ever found in a Chinese text",
         ),
     ),
 ]
@@ -2221,6 +2344,13 @@ SOLVED = _in(
         "costs",
         SOLVED_TESTS + "test_probabilities_equal_logistic_regression[(60, 10, 2)-1.0]",
         "a strength that was found with scikit-learn means something else here",
+    ),
+    (
+        "the strength is that of the least held-out loss, by chance or not",
+        "near = [float(d.sum()) <= float(d.std()) * len(d) ** 0.5 for d in more]",
+        "near = [float(d.sum()) <= 0 for d in more]",
+        SOLVED_TESTS + "test_the_strength_with_groups_is_that_of_a_loop_over_groups",
+        "with 16 texts that strength is chance",
     ),
     (
         "the bias of a solved head is held back",

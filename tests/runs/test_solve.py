@@ -27,7 +27,7 @@ from minift.active.streaming import mc_predict, where_trained
 from minift.cli.main import main
 from minift.data.examples import Dataset
 from minift.errors import MiniftError
-from minift.methods.contrastive import contrastive
+from minift.methods.contrastive import Contrastive
 from minift.methods.freezing import freeze
 from minift.methods.recipes import recipe
 from minift.methods.solved_head import last_linear, solve
@@ -202,7 +202,7 @@ def test_frozen_layers_under_it_are_computed_once_to_no_effect(encoder):
     items = ours.items(data.train)
     found = fit(ours, items, chosen, Seeds.all(0))
     assert found.tuned.cache is not None and found.tuned.cache.layers == 1
-    alone = Recipe(trainable=freeze(1), objective=contrastive(), settings=settings)
+    alone = Recipe(trainable=freeze(1), objective=Contrastive(), settings=settings)
     fine_tune(plain.model, items, alone, Seeds.all(0))
     for name, value in weights(ours.model).items():
         if not name.startswith("classifier."):

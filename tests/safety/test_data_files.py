@@ -88,7 +88,7 @@ def by_hand(name: str, content: bytes):
 WHOLE_FILE = (  # no line is to blame
     "the file is empty", "no examples", "no column", "columns, expected 1 to", "look like tags",
     "lone carriage return", "without tags", "needs a token file", "some tags have",
-    "counts the words",
+    "counts the words", "almost those of IOB", "parts of speech",
 )  # fmt: skip
 
 
@@ -145,9 +145,9 @@ def test_1350_spoilt_exports_let_in_nothing_foreign(task):
         for number in range(1350):
             format, content = good[number % len(good)]
             text = content.decode("utf-8-sig")
-            if format in ("labelstudio", "argilla") and draw.random() < 0.6:
+            if text.startswith("[") and draw.random() < 0.6:
                 content = as_json(spoil_json(json.loads(text), draw, odd))
-            elif format == "doccano" and draw.random() < 0.6:
+            elif text.startswith("{") and draw.random() < 0.6:
                 rows = [json.loads(line) for line in text.split("\n") if line]
                 changed = spoil_json(rows, draw, odd)
                 content = b"\n".join(map(as_json, changed)) if isinstance(changed, list) else b"{}"

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import getpass
 import sys
 from pathlib import Path
 
 from minift.cli import options
 from minift.errors import MiniftError
-
-HOW = {
-    ".csv": 'fill in the column "label"',
-    ".conll": "correct the tags",
-    ".json": "label it in your tool and export JSON",
-    ".jsonl": "label it in your tool and export JSONL",
-}
 
 
 def add(commands: options.Commands) -> None:
@@ -30,8 +24,8 @@ def add(commands: options.Commands) -> None:
     help = "choose none; write the texts that wait once more"
     waiting.add_argument("--again", action="store_true", help=help)
     waiting.add_argument("--more", action="store_true", help="choose N more although some wait")
-    help = "train a model also for --strategy random, for its guesses and for advice on stopping"
-    add("--guesses", action="store_true", help=help)
+    help = "write no guesses; or train a model for them also with --strategy random"
+    add("--guesses", action=argparse.BooleanOptionalAction, help=help)
     options.add_asking(parser)
 
     help = "put the answers of a file on record"
@@ -56,7 +50,7 @@ def add(commands: options.Commands) -> None:
 
 
 def _add_person(parser: options.Parser) -> None:
-    help = "name of the person who answers (default: your login name)"
+    help = "name of the person who answers, where a file does not say (default: your login name)"
     parser.add_argument("--by", metavar="NAME", help=help)
 
 
@@ -89,7 +83,7 @@ def run_next(arguments: options.Arguments) -> None:
     many = "" if len(asked.ids) == 1 else "s"
     print(f"{len(asked.ids)} text{many} to label, round {asked.round}: {asked.path}")
     if asked.path is not None:
-        print(f"next: {HOW.get(asked.path.suffix, 'label it')}, then:")
+        print(f"next: {asked.how}\nthen give it, or what the tool has exported, to:")
         print(f"  {options.suggested('active', 'import', arguments.project, asked.path)}")
     print(f"or here in the terminal: {options.suggested('active', 'label', arguments.project)}")
 

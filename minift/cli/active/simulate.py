@@ -8,6 +8,7 @@ from pathlib import Path
 from minift.cli import options
 from minift.data.examples import Dataset
 from minift.errors import MiniftError
+from minift.training.loop import Seeds
 
 
 def add(commands: options.Commands) -> None:
@@ -54,6 +55,9 @@ def run(arguments: options.Arguments) -> None:
     out = arguments.out or Path("runs") / f"simulate-{dataset.name}"
     method, device = options.method(arguments), options.device(arguments)
     learner = Learner(dataset, arguments.encoder, method, arguments.head, device)
+    tuned = learner.build(Seeds.all(0))
+    options.say([*dataset.notes, *tuned.notes(tuned.items([*dataset.train, *dataset.test]))])
+    del tuned  # its memory
     rounds = simulate(learner, plan, out, progress=True)
     print(short_text(rounds))
     print(f"report: {out / 'report.html'} (rounds: simulation.jsonl)")

@@ -3,13 +3,16 @@
 Claim    A line number in an error is the one an editor shows, and a text is never cut in two.
 Differs  Lines end at \\n and \\r\\n only. Python's `str.splitlines` also cuts at U+0085, U+2028
          and six more characters, which occur inside the texts of real sets.
+         Only UTF-8 is read: any bytes are text in Windows-1252 too, and nobody would see a wrong
+         guess. The error shows what they would be, and the command that converts the file.
 Proof    tests/data/test_readers.py, tests/data/test_texts.py
 """
 
 from __future__ import annotations
 
+import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -18,16 +21,29 @@ from minift.errors import MiniftError, nearest
 STANDARD_INPUT = Path("-")
 FAULTS_SHOWN = 5
 Problems = list[tuple[int, str]]  # (line, or 0 for the whole file; what is wrong with it)
+_SHEET = 'a zip archive or a spreadsheet\'s own format; unpack it, or save the sheet as "CSV UTF-8"'
+_PARQUET = 'binary; with pandas, read_parquet(...).to_json("x.jsonl", orient="records", lines=True)'
+FOREIGN = (  # how files that are not text begin, and how their names end; what to do
+    (b"PK\3\4", (".xlsx", ".ods", ".zip"), _SHEET),
+    (b"\xd0\xcf\x11\xe0", (".xls",), _SHEET),
+    (b"PAR1", (".parquet",), _PARQUET),
+    (b"\x1f\x8b", (".gz",), "compressed; unpack it with gunzip"),
+)
 
 
 def refuse(path: Path, problems: Problems) -> None:
     """Raise one MiniftError for all problems of a file, if any, the first five spelled out."""
     if problems:
         first = sorted(problems, key=lambda problem: problem[0])[:FAULTS_SHOWN]
-        shown = "; ".join(f"line {line}: {what}" if line else what for line, what in first)
+        shown = "; ".join(f"{unit(path)} {n}: {what}" if n else what for n, what in first)
         rest = len(problems) - len(first)
         more = f"; and {rest} more faults" if rest else ""
         raise MiniftError(f"{_name(path)}: {shown}{more}")
+
+
+def unit(path: Path) -> str:
+    """Return what is counted in a file: the records of a JSON list, or else lines."""
+    return "record" if path.suffix.lower() == ".json" else "line"
 
 
 def _name(path: Path) -> str:
@@ -65,23 +81,58 @@ def raw_lines(path: Path) -> Iterator[str]:
         raise MiniftError(f"{path}: the file is empty")
 
 
+def read_once(path: Path) -> bool:
+    """Return whether this is standard input or a pipe, which can be read only once."""
+    return path == STANDARD_INPUT or (path.exists() and not path.is_file())
+
+
+def lines_again(path: Path) -> Callable[[], Iterable[str]]:
+    """Return what gives the lines as often as it is called; those of a pipe are held in memory."""
+    held = list(raw_lines(path)) if read_once(path) else None
+    return lambda: raw_lines(path) if held is None else held
+
+
 def _decoded(data: bytes, path: Path, number: int, offset: int) -> str:
     """Decode line `number`, which begins at byte `offset` of the file."""
     where = f"{_name(path)}: line {number}"
+    for magic, _, remedy in FOREIGN if number == 1 else ():
+        if data.startswith(magic):
+            raise MiniftError(f"{_name(path)}: {remedy}")
     try:
         line = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        wide = number == 1 and data.startswith((b"\xff\xfe", b"\xfe\xff"))
-        raise MiniftError(
-            f"{where}: byte 0x{data[error.start]:02x} at offset {offset + error.start} is not "
-            "UTF-8; convert the file, for example with "
-            f"iconv -f {'utf-16' if wide else 'latin1'} -t utf-8 {path.name} > utf8-{path.name}"
-        ) from None
+        byte = f"byte 0x{data[error.start]:02x} at offset {offset + error.start} is not UTF-8"
+        raise MiniftError(f"{where}: {byte}; {_remedy(data, error.start, path, number)}") from None
     if "\0" in line:
-        raise MiniftError(f"{where}: a NUL byte: this is not a text file, or it is damaged")
+        what = "this is not a text file, or it is damaged"
+        if data.count(0) * 3 > len(data):  # of English in UTF-16, every other byte is one
+            what = _convert(path, "utf-16be" if data[:1] == b"\0" else "utf-16le")
+        raise MiniftError(f"{where}: a NUL byte: {what}")
     if number > 1:
         return line
     if not line.endswith("\n") and line.strip() and "\r" in line.rstrip("\r"):
         what = "lines end in a lone carriage return; convert them to newlines"
         raise MiniftError(f"{_name(path)}: {what}")
     return line.removeprefix("\ufeff")
+
+
+def _remedy(data: bytes, at: int, path: Path, number: int) -> str:
+    """Return what to do about a line whose byte `at` is not UTF-8."""
+    if number == 1 and data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return _convert(path, "utf-16")
+    save = 'save it as UTF-8 (in Excel: "CSV UTF-8") where it was made'
+    try:
+        around = data.decode("cp1252")[max(0, at - 20) : at + 20].strip()
+    except UnicodeDecodeError:  # five bytes mean nothing in it
+        return f"nor Windows-1252: {save}"
+    reads = f"as Windows-1252 it reads {around!r}"
+    others = [] if read_once(path) else path.read_bytes().split(b"\n")
+    if any(not o.isascii() and o.decode("utf-8", "ignore").encode() == o for o in others):
+        return f"{reads}; other lines are UTF-8, so correct such lines alone"
+    return f"{reads}: if that is right, {_convert(path, 'cp1252')}; if not, {save}"
+
+
+def _convert(path: Path, encoding: str) -> str:
+    name = shlex.quote(path.name)
+    files = "" if path == STANDARD_INPUT else f" {name} > {shlex.quote('utf8-' + path.name)}"
+    return f"convert it with iconv -f {encoding} -t utf-8{files}"

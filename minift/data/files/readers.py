@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from reprlib import repr as short
 from typing import get_args
@@ -27,28 +27,36 @@ from minift.data.examples import (
     gold_classes,
     gold_tags,
     is_labelled,
-    texts_of,
+    pairs_of,
 )
-from minift.data.files.lines import Problems, refuse, stream_text
+from minift.data.files.exports import CONLL, NO_CONLL, Names, as_table
+from minift.data.files.lines import FOREIGN, Problems, read_once, refuse, stream_text
 from minift.data.files.tables import (
-    LABEL_COLUMNS,
+    FASTTEXT,
     TABLES,
+    TAG_COLUMNS,
+    TEXT_COLUMNS,
+    WORD_COLUMNS,
     choose_columns,
     columns_of,
     json_sentences,
     text_examples,
 )
-from minift.data.files.tokens import parse_sentences, tagged_examples
-from minift.data.tags import Scheme, labels_of
+from minift.data.files.tokens import is_tagged, parse_sentences, tagged_examples
+from minift.data.notes import alike_notes, class_notes, conflict_notes, overlap_notes, refuse_unlike
+from minift.data.tags import Scheme, labels_of, types_of
 from minift.errors import MiniftError, nearest, require_known
 
 SUFFIXES = {
-    "csv": (".csv",),
-    "tsv": (".tsv",),
-    "jsonl": (".jsonl", ".ndjson"),
-    "conll": (".conll", ".bio", ".iob", ".txt"),  # one word per line
+    "csv": (),  # named for quotes that enclose cells,
+    "tsv": (),  # and this for quotes that are characters, where a table does not tell
+    "table": (".csv", ".tsv"),
+    "jsonl": (".jsonl", ".ndjson", ".json"),
+    "conll": (".conll", ".bio", ".iob", ".iob2"),  # one word per line
+    "fasttext": (".ft",),
+    "text": (".txt", ""),  # one text per line, or what the first 500 look like
 }
-MANY_CLASSES = 20  # more different integers than that may be amounts rather than classes
+_NAME_IT = "name it with --format: csv, tsv, jsonl, conll (a token file), fasttext"
 
 
 def read_examples(
@@ -67,7 +75,9 @@ def read_examples(
     """Read one file.
 
     Args:
-        format: "csv", "tsv", "jsonl" or "conll" (a token file); None goes by the suffix.
+        format: "csv", "tsv", "jsonl", "conll" (a token file) or "fasttext"; None goes by the
+            suffix, and for .txt by the content. What labelling tools export is read as
+            `minift.data.files.exports` says.
         task: "regression" makes labels finite floats; otherwise they stay strings.
         text, text_b, label: columns, where they are not named as in `tables.TEXT_COLUMNS` and
             `LABEL_COLUMNS`; in a token file `text` and `label` are numbers from 1: "2".
@@ -123,8 +133,9 @@ def read_dataset(
             splits[split], _ = read(
                 other, task=task, scheme=scheme, required=split == "dev", labels=labels, notes=notes
             )
-            _refuse_unlike(Path(other), splits[split], path, examples)
-    notes += _class_notes(examples) if task == "classification" else []
+            refuse_unlike(pairs_of(examples), splits[split], f"{other}: {path.name}")
+    notes += alike_notes(types_of(labels) if task == "tagging" else labels)
+    notes += class_notes(examples) if task == "classification" else []
     notes += overlap_notes(examples, **splits)
     parts = examples, splits["dev"], splits["test"]
     return Dataset(name or path.stem, task, labels, *parts, notes=tuple(notes))
@@ -140,20 +151,6 @@ def label_order(train: tuple[Example, ...], task: Task) -> tuple[str, ...]:
     if all(re.fullmatch(r"[+-]?[0-9]{1,18}", label) for label in labels):
         labels.sort(key=int)
     return tuple(labels)
-
-
-def overlap_notes(
-    train: tuple[Example, ...], dev: tuple[Example, ...] = (), test: tuple[Example, ...] = ()
-) -> list[str]:
-    """Say how many training texts are repeated, and how many occur in dev or test again."""
-    texts = {texts_of(example) for example in train}
-    notes = []
-    if repeated := len(train) - len(texts):
-        notes.append(f"{repeated} duplicate texts in train")
-    for split, examples in (("dev", dev), ("test", test)):
-        if again := len(texts & {texts_of(example) for example in examples}):
-            notes.append(f"{again} texts of train occur in {split}")
-    return notes
 
 
 def _read(
@@ -173,32 +170,42 @@ def _read(
         require_known("task", task, get_args(Task))
     if scheme is not None:
         require_known("scheme", scheme, get_args(Scheme))
-    path, problems = Path(path), Problems()
+    path, problems, noticed = Path(path), Problems(), list[str]()
     format = format_of(path, format)
+    if format == "text":
+        refuse(path, [(0, f"texts without labels, one per line; if it is not, {_NAME_IT}")])
     rows = list(TABLES[format](path, problems)) if format in TABLES else []
-    columns = columns_of(rows)
-    words = has_words(path, format, columns, task)
+    names = Names(text or "text", text_b or "text_b", label)
+    if exported := as_table(path, rows, problems, task, names):
+        (rows, noticed), format, text, text_b, label = exported, "jsonl", None, None, None
+        refuse(path, problems)
+    found = columns_of(rows)
+    words = has_words(path, format, found, task, text)
     if task == "tagging" and not words:
-        problems.append((0, 'tagging needs a token file, or JSONL with "words", "tags"'))
+        expected = 'a token file, or JSONL with "words" or "tokens", "tags" or "ner_tags"'
+        problems.append((0, f"tagging needs {expected}"))
         refuse(path, problems)
 
     examples: Sequence[Example] = ()
-    noticed: list[str] = []
-    if words:
-        if format == "conll":
-            sentences = parse_sentences(stream_text(path), problems, text, label, required)
-        else:
-            sentences = [*json_sentences(rows, columns, problems, label or "tags", required)]
-        lines = [sentence.lines for sentence in sentences]
-        examples, scheme, noticed = tagged_examples(sentences, scheme, problems)
+    if format == "conll":
+        numbered = [*stream_text(path)]
+        problems += [(n, NO_CONLL) for n, line in numbered[1:2] if CONLL in line]
+        sentences = parse_sentences(numbered, problems, text, label, required)
     else:
-        lines = [(line,) for line, _ in rows]
-        label = label or next((name for name in LABEL_COLUMNS if name in columns), "label")
-        texts = choose_columns(columns, problems, text, text_b, label if required else None)
-        if not any(line == 0 for line, _ in problems):
+        columns = choose_columns(found, problems, text, text_b, label, required, words, noticed)
+        lines = [tuple([line]) for line, _ in rows]
+        if any(line == 0 for line, _ in problems):
+            rows = []  # a column is missing
+        if words:
+            sentences = [*json_sentences(rows, columns, problems, required)]
+        else:
             numeric = task == "regression"
-            read = text_examples(rows, columns, problems, texts, label, required, numeric)
+            read = text_examples(rows, columns, problems, required, numeric)
             examples = [example for _, example in read if example]
+    if words:
+        lines = [sentence.lines for sentence in sentences]
+        examples, scheme, about_tags = tagged_examples(sentences, scheme, problems)
+        noticed += about_tags
     problems += repeated_ids(zip((line[0] for line in lines), examples))
     if not problems and not examples:
         problems.append((0, "there are no examples in it"))
@@ -214,31 +221,54 @@ def _read(
     refuse(path, problems)
     if unlabelled := sum(not is_labelled([example]) for example in examples):
         noticed.append(f"{unlabelled} of {len(examples)} examples have no label")
+    noticed += conflict_notes(examples, [line[0] for line in lines])
     if notes is not None:
         notes += [f"{path.name}: {note}" for note in noticed]
     return tuple(examples), scheme
 
 
-def format_of(path: Path, format: str | None, plain: tuple[str, ...] = ()) -> str:
-    """Return the format of a file as named, or else by its suffix; those in `plain` are "text"."""
-    suffix = path.suffix.lower()
-    known = {**({"text": plain} if plain else {}), **SUFFIXES}
+def format_of(path: Path, format: str | None) -> str:
+    """Return the format of a file as named, or by its suffix, or that of a .txt by its content.
+
+    Raises MiniftError if the name or the suffix is unknown, or is that of another program.
+    """
     if format is not None:
-        require_known("format", format, known)
+        require_known("format", format, SUFFIXES)
         return format
-    for name, suffixes in known.items():
-        if suffix in suffixes:
-            return name
-    expected = f"name it with --format: {', '.join(known)}"
-    raise MiniftError(f'{path}: "{suffix}" does not tell the format; {expected}')
+    suffix = path.suffix.lower()
+    found = next((name for name, suffixes in SUFFIXES.items() if suffix in suffixes), None)
+    if found is None:
+        known = (remedy for _, suffixes, remedy in FOREIGN if suffix in suffixes)
+        reason = next(known, f'"{suffix}" does not tell the format; {_NAME_IT}')
+        raise MiniftError(f"{path}: {reason}")
+    if found != "text" or read_once(path):
+        return found
+    lines = [*islice(((n, line) for n, line in stream_text(path) if line.strip()), 500)]
+    first = lines[0][1]
+    header = {cell.strip(' "').lower() for cell in first.split("\t")} if "\t" in first else set()
+    if first.startswith(FASTTEXT):
+        return "fasttext"
+    if is_tagged(lines):
+        return "conll"
+    return "table" if any(header.issuperset(names) for names in TEXT_COLUMNS) else "text"
 
 
-def has_words(path: Path, format: str, columns: list[str], task: Task | None) -> bool:
+def has_words(
+    path: Path, format: str, found: list[str], task: Task | None, text: str | None = None
+) -> bool:
     """Return whether sentences of words are read from a file, rather than texts."""
     tagging = task in (None, "tagging")
     if format == "conll" and not tagging:
         refuse(path, [(0, f"a token file is for tagging, not for {task}")])
-    return tagging and (format == "conll" or (format == "jsonl" and "words" in columns))
+    if format != "jsonl" or not tagging:
+        return format == "conll"
+    names = {name.lower() for name in found}
+    words = names.intersection(*zip(*WORD_COLUMNS))
+    if text is not None:
+        return text.lower() in words
+    texts = any(names.issuperset(usual) for usual in TEXT_COLUMNS)  # "tokens" may be beside them
+    meant = task == "tagging" or not texts or not names.isdisjoint(TAG_COLUMNS)
+    return "words" in words or (meant and bool(words))
 
 
 def repeated_ids(examples: Iterable[tuple[int, Example | None]]) -> Problems:
@@ -262,26 +292,3 @@ def _refuse_amounts(path: Path, examples: Sequence[Example]) -> None:
             f"{path}: labels such as {fractions[0]} may be amounts: pass "
             "--task regression, or --task classification if each number is a class"
         )
-
-
-def _refuse_unlike(
-    path: Path, examples: Sequence[Example], train_path: Path, train: Sequence[Example]
-) -> None:
-    """Refuse single texts beside a training file of pairs, or the other way round."""
-    pairs, here = (getattr(e[0], "text_b", None) is not None for e in (train, examples))
-    if pairs != here:
-        has = "pairs of texts" if pairs else "single texts"
-        what = f'{train_path.name} has {has}, this file has not; name the column "text_b"'
-        refuse(path, [(0, what)])
-
-
-def _class_notes(train: tuple[Example, ...]) -> list[str]:
-    counts = Counter(gold_classes(train))
-    notes = [
-        f'class "{label}" has only one training example' for label, n in counts.items() if n == 1
-    ]
-    if len(counts) > MANY_CLASSES and all(re.fullmatch("[+-]?[0-9]+", label) for label in counts):
-        notes.append(
-            f"{len(counts)} classes, all integers: pass --task regression if they are amounts"
-        )
-    return notes

@@ -1,12 +1,16 @@
-"""Table files: CSV, TSV and JSONL, one example per row.
+"""Table files: CSV, TSV, JSON, fastText's: one example per row.
 
-Claim    A row is exactly what stands in the file: multi-line CSV fields, raw quotes in TSV and
+Claim    A row is exactly what stands in the file: cells over several lines, raw quotes in TSV and
          labels such as "0.0" come out as they went in, or the row is named with its fault.
-Differs  CSV is read strictly: text after a closing quote, or a quote that is never closed, is
-         a fault, where Python's default would swallow the rest of the file. In TSV a quote
-         is a character like any other. Columns that nobody asked for are left out.
+Differs  Columns are apart by the comma, semicolon, TAB or bar that gives the header most of the
+         usual names, or else most columns; or by what Excel's line "sep=" says.
+         CSV is read strictly: text after a closing quote, or a quote that is never closed, is
+         a fault, where Python's default would swallow the rest of the file.
+         Between TABs, quotes are characters, or they enclose cells, as spreadsheets and pandas
+         write them. If both can be, a file is refused until --format says "tsv" or "csv".
+         Names of columns may differ by capitals. Columns that nobody asked for are left out.
          Without a column `id` the id of an example is its number in the file, from 1.
-         Rows come one at a time, so that a file need not fit in memory.
+         Rows come one at a time, so that a file need not fit in memory; a list of JSON must.
 Proof    tests/data/test_readers.py
 """
 
@@ -16,13 +20,16 @@ import csv
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import chain, combinations
 from pathlib import Path
 from reprlib import repr as short
-from typing import TypeGuard
+from typing import NamedTuple, TypeGuard
 
 from minift.data.examples import TextExample
-from minift.data.files.lines import Problems, raw_lines, stream_text
+from minift.data.files.lines import Problems, lines_again, stream_text
 from minift.data.files.tokens import Sentence
 from minift.data.tags import TAG
 from minift.errors import nearest
@@ -35,19 +42,19 @@ TEXT_COLUMNS = (  # (text, text_b): the first line whose columns are all in the 
     ("premise", "hypothesis"),
     ("sentence",),
 )
-LABEL_COLUMNS = ("label", "score")
+WORD_COLUMNS = (("words",), ("tokens",))
+LABEL_COLUMNS, TAG_COLUMNS = ("label", "score"), ("tags", "ner_tags")
+USUAL = {"id", *LABEL_COLUMNS, *chain(*TEXT_COLUMNS)}
+FASTTEXT = "__label__"
 
 Row = tuple[int, dict[str, object]]  # (line where the row begins, column -> value)
-_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can spell half a character, UTF-8 cannot
-_HALF = "has half of a surrogate pair, which is not a character"
+_HALF = re.compile("[\ud800-\udfff]")  # JSON can spell half a character, UTF-8 cannot
+_QUOTED = re.compile(r'(?:^|\t)"')  # a cell that begins with a quote
+_DOUBLED = re.compile(r'(?:^|\t)"[^"\t]*""')  # and has two later, as nobody writes by hand
+_FASTTEXT = re.compile(rf"(?<!\S){FASTTEXT}(\S+)\s*")
 
 
 # ---------------------------------------------------------------- files to rows
-
-
-def csv_rows(path: Path, problems: Problems) -> Iterator[Row]:
-    """Yield the rows of a comma-separated file with a header; faults go to `problems`."""
-    return _with_header(csv_cells(raw_lines(path), problems), problems)
 
 
 def csv_cells(
@@ -65,10 +72,64 @@ def csv_cells(
         problems.append((begin, f"not valid CSV ({error}); a quote inside quotes is doubled"))
 
 
-def tsv_rows(path: Path, problems: Problems) -> Iterator[Row]:
-    """Yield the rows of a tab-separated file with a header; faults go to `problems`."""
-    cells = ((number, line.split("\t")) for number, line in stream_text(path) if line)
-    return _with_header(cells, problems)
+def table_cells(
+    lines: Callable[[], Iterable[str]],
+    problems: Problems,
+    marks: str = ",;\t|",
+    quotes: bool | None = None,
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield as `csv_cells` the rows of a table, for which `lines` may be called several times.
+
+    The likeliest of the `marks` comes first. `quotes` says whether quotes enclose cells where the
+    file does not tell; None refuses it.
+    """
+    at, first = next(((n, line) for n, line in enumerate(lines()) if line.strip()), (0, ""))
+    if stated := re.fullmatch(r'"?sep=(.)"?', first.strip("\r\n")):
+        rest = ("\n" if n == at else line for n, line in enumerate(lines()))
+        return csv_cells(rest, problems, stated[1])
+
+    def worth(mark: str) -> tuple[int, int]:
+        names = {name.strip('" \r\n').lower() for name in first.split(mark)}
+        return len(names & USUAL), len(names)
+
+    mark = max(marks, key=worth)
+    if mark != "\t" or _enclosed(lines, problems, quotes):
+        return csv_cells(lines(), problems, mark)
+    plain = enumerate((line.removesuffix("\n").removesuffix("\r") for line in lines()), start=1)
+    return ((number, line.split("\t")) for number, line in plain if line)
+
+
+def _enclosed(lines: Callable[[], Iterable[str]], problems: Problems, quotes: bool | None) -> bool:
+    """Return whether quotes enclose the cells between TABs, so that they are no part of them."""
+    quoted, written, tabs = 0, False, set[int]()
+    for number, line in enumerate(lines(), start=1):
+        if line.strip("\r\n"):
+            tabs.add(line.count("\t"))
+        if _QUOTED.search(line):
+            quoted = quoted or number
+            written = written or number == 1 or bool(_DOUBLED.search(line))
+    if not quoted:
+        return False
+    faults, widths, odd = Problems(), set[int](), len(tabs) == 1
+    for _, cells in csv_cells(lines(), faults, "\t"):
+        widths.add(len(cells))
+        odd = odd or any("\t" in cell and "\n" in cell for cell in cells)  # or rows swallowed
+    if faults or len(widths) > 1:
+        return written and len(tabs) > 1
+    if written or not odd:
+        return True
+    if quotes is None:
+        what = "its quotes may be part of the text or enclose it; pass --format tsv if they are"
+        problems.append((quoted, f"{what} part of it, or --format csv if they enclose it"))
+    return bool(quotes)
+
+
+def table_rows(
+    path: Path, problems: Problems, marks: str = "", quotes: bool | None = None
+) -> Iterator[Row]:
+    """Yield the rows of a table with a header, as `table_cells`; faults go to `problems`."""
+    marks = marks or (",;\t|" if path.suffix.lower() == ".csv" else "\t,;|")
+    return _with_header(table_cells(lines_again(path), problems, marks, quotes), problems)
 
 
 def _with_header(table: Iterator[tuple[int, list[str]]], problems: Problems) -> Iterator[Row]:
@@ -85,22 +146,41 @@ def _with_header(table: Iterator[tuple[int, list[str]]], problems: Problems) -> 
 
 
 def json_rows(path: Path, problems: Problems) -> Iterator[Row]:
-    """Yield the rows of a file with one JSON object per line; faults go to `problems`."""
-    for number, line in stream_text(path):
-        if not line.strip():
-            continue
+    """Yield the objects of a file, one per line, or of one list, where they count as lines."""
+    filled = ((number, line) for number, line in stream_text(path) if line.strip())
+    begin, first = next(filled, (0, ""))
+    if is_list := first.lstrip().startswith("["):
+        first = "\n".join([first, *(line for _, line in filled)])
+    for number, source in chain([(begin, first)] if first else [], filled):
         try:
-            value = json.loads(line)
+            value = json.loads(source)
         except (ValueError, RecursionError) as error:
             problems.append((number, f"not JSON: {error}"))
             continue
-        if isinstance(value, dict):
-            yield number, value
-        else:
-            problems.append((number, f"each line must be a JSON object, got {short(value)}"))
+        for line, row in enumerate(value, start=1) if is_list else [(number, value)]:
+            if not isinstance(row, dict):
+                problems.append((line, f"a row must be a JSON object, got {short(row)}"))
+            elif "\\u" in source and _HALF.search(json.dumps(row, ensure_ascii=False)):
+                problems.append((line, f"half of a surrogate pair is no character: {short(row)}"))
+            else:
+                yield line, row
 
 
-TABLES = {"csv": csv_rows, "tsv": tsv_rows, "jsonl": json_rows}
+def fasttext_rows(path: Path, problems: Problems) -> Iterator[Row]:
+    """Yield the text and the label of each line; several labels are a list."""
+    for number, line in stream_text(path):
+        text, labels = _FASTTEXT.sub("", line).strip(), _FASTTEXT.findall(line)
+        if line.strip():
+            yield number, {"text": text, "label": labels[0] if len(labels) == 1 else labels or None}
+
+
+TABLES: dict[str, Callable[[Path, Problems], Iterator[Row]]] = {
+    "table": table_rows,
+    "csv": partial(table_rows, quotes=True),
+    "tsv": partial(table_rows, marks="\t", quotes=False),
+    "jsonl": json_rows,
+    "fasttext": fasttext_rows,
+}
 
 
 def columns_of(rows: Iterable[Row]) -> list[str]:
@@ -111,34 +191,66 @@ def columns_of(rows: Iterable[Row]) -> list[str]:
 # ---------------------------------------------------------------- rows to examples
 
 
-def choose_columns(
-    found: list[str], problems: Problems, text: str | None, text_b: str | None, label: str | None
-) -> tuple[str, ...]:
-    """Return the columns of the text or of both, as named or else as in `TEXT_COLUMNS`.
+class Columns(NamedTuple):
+    """The columns of a file that are read: of the text or both, or of the words; None is absent."""
 
-    One that is not among those `found` is a problem, and so is a missing `label` unless that is
-    None.
+    texts: tuple[str, ...]
+    label: str | None
+    id: str | None
+
+
+def choose_columns(
+    found: list[str],
+    problems: Problems,
+    text: str | None = None,
+    text_b: str | None = None,
+    label: str | None = None,
+    required: bool = False,
+    words: bool = False,
+    notes: list[str] | None = None,
+) -> Columns:
+    """Return the columns that are meant, as named or else as usual; capitals may differ.
+
+    A text that is not among those `found` is a problem, and so is a label if it is `required`.
+    For sentences of `words`, texts are lists of words and labels are lists of tags. `notes` gets
+    a sentence for each name whose capitals differ.
     """
-    usual = next((names for names in TEXT_COLUMNS if set(names) <= set(found)), ("text",))
-    texts = (text,) if text else usual
+    lower = Counter(name.lower() for name in found)
+    alike = {name.lower(): name for name in found if lower[name.lower()] == 1}
+
+    def there(name: str) -> str | None:
+        return name if name in found else alike.get(name.lower())
+
+    usual, labels = (WORD_COLUMNS, TAG_COLUMNS) if words else (TEXT_COLUMNS, LABEL_COLUMNS)
+    texts = next((names for names in usual if all(map(there, names))), usual[0][:1])
+    texts = (text,) if text else texts
     texts = (texts[0], text_b) if text_b else texts
+    label = label or next(filter(there, labels), labels[0])
+    chosen = []
     listed = ", ".join(f'"{column}"' for column in found)
-    roles = [*zip(("text", "text-b"), texts), *([("label", label)] if label else [])]
+    roles = [*zip(("text", "text-b"), texts), ("label", label), ("id", "id")]
     for role, name in roles:
-        if found and name not in found:
+        chosen.append(column := there(name))
+        if found and column is None and (role != "id" if required else role[:4] == "text"):
             token_file = any(map(TAG.fullmatch, found))
             remedy = "--format conll if this is a token file" if token_file else f"--{role} COLUMN"
             hint = nearest(name, found)
             problems.append((0, f'no column "{name}" (found: {listed}){hint}; pass {remedy}'))
-    return texts
+        elif column not in (None, name) and notes is not None:
+            notes.append(f'the column "{column}" is read as "{name}"')
+    read = [*zip((role for role, _ in roles), chosen)][: None if required else len(texts)]
+    for (role, one), (other, same) in combinations(read, 2):
+        if one is not None and one == same:
+            what = f'the column "{one}" is read both as --{role} and as --{other}'
+            problems.append((0, f"{what}; name another one"))
+    *first, label, id_ = chosen
+    return Columns(tuple(name or "" for name in first), label, id_)
 
 
 def text_examples(
     rows: Iterable[Row],
-    columns: list[str],
+    columns: Columns,
     problems: Problems,
-    texts: tuple[str, ...],
-    label: str | None = None,
     required: bool = False,
     numeric: bool = False,
     by_line: bool = False,
@@ -147,13 +259,13 @@ def text_examples(
     """Yield (line, example) of each row; of no use once `problems` has grown.
 
     Args:
-        columns, texts: all columns of the file, and those of the text or of both.
-        label: column of the label; None does not look at labels.
+        columns: of the file; without a label, labels are not looked at.
         required: a missing label is a fault; otherwise the label is None.
         numeric: labels become finite floats; otherwise strings.
         by_line: without a column `id` the id is the line, rather than the number of the row.
         allow_blank: a row without a text gives None; otherwise it is a fault.
     """
+    texts, label, _ = columns
     for number, (line, row) in enumerate(rows, start=1):
         values = [row.get(name) for name in texts]
         if allow_blank and any(value is None or not str(value).strip() for value in values):
@@ -162,34 +274,35 @@ def text_examples(
         faults: list[str] = []
         one, *second = [_text(value, name, faults) for value, name in zip(values, texts)]
         given = _label(row.get(label), required, numeric, faults) if label else None
-        id_ = _id(columns, row, line if by_line else number, faults)
+        id_ = _id(columns.id, row, line if by_line else number, faults)
         problems += [(line, fault) for fault in faults]
         yield line, TextExample(id_, one, given, *second)
 
 
 def json_sentences(
     rows: Iterable[Row],
-    columns: list[str],
+    columns: Columns,
     problems: Problems,
-    label: str | None = None,
     required: bool = False,
     by_line: bool = False,
 ) -> Iterator[Sentence]:
-    """Yield a sentence of each JSON row with `words`, and with the tags in `label`; as above."""
+    """Yield a sentence of each JSON row, with its words and its tags; as above."""
+    (name, *_), label, _ = columns
     for number, (line, row) in enumerate(rows, start=1):
         faults: list[str] = []
-        words, tags = row.get("words"), row.get(label) if label else None
+        words, tags = row.get(name), row.get(label) if label else None
         if not _are_strings(words) or not all(word.strip(" \t\r\n") for word in words):
-            faults.append(f'"words" must be a list of words, none empty, got {short(words)}')
+            faults.append(f'"{name}" must be a list of words, none empty, got {short(words)}')
             words = ["?"]
-        elif any(map(_SURROGATE.search, words)):
-            faults.append(f'"words" {_HALF}')
         elif tags is None and required:
             faults.append(f'"{label}" is missing')
+        elif isinstance(tags, list) and any(isinstance(tag, int) for tag in tags):
+            got = f'numbers; write their names, in datasets features["{label}"].feature.names'
+            faults.append(f'"{label}" must be a list of {len(words)} strings, got {got}')
         elif tags is not None and not (_are_strings(tags) and len(tags) == len(words)):
             faults.append(f'"{label}" must be a list of {len(words)} strings, got {short(tags)}')
         kept = tuple(tags) if _are_strings(tags) and not faults else None
-        id_ = _id(columns, row, line if by_line else number, faults)
+        id_ = _id(columns.id, row, line if by_line else number, faults)
         problems += [(line, fault) for fault in faults]
         yield Sentence(id_, tuple(words), kept, (line,) * len(words))
 
@@ -201,8 +314,6 @@ def _text(value: object, name: str, faults: list[str]) -> str:
         faults.append(f'"{name}" must be a string, got {short(value)}')
     elif not value.strip():
         faults.append(f'"{name}" is empty')
-    elif _SURROGATE.search(value):
-        faults.append(f'"{name}" {_HALF}')
     return str(value)
 
 
@@ -224,10 +335,10 @@ def _label(value: object, required: bool, numeric: bool, faults: list[str]) -> s
     return number
 
 
-def _id(columns: list[str], row: dict[str, object], number: int, faults: list[str]) -> str:
-    if "id" not in columns:
+def _id(column: str | None, row: dict[str, object], number: int, faults: list[str]) -> str:
+    if column is None:
         return str(number)
-    value = row.get("id")
+    value = row.get(column)
     if not isinstance(value, (str, int)) or not str(value).strip():
         faults.append(f"the id must be a string or an integer, got {short(value)}")
         return f"row {number}"

@@ -5,6 +5,7 @@ Claim    A file of any size is read in constant memory, and yet a fault of its l
 Differs  - A table is read three times: for its columns, for its faults, for its texts. Token
            files and what can be read only once, such as a pipe, are held in memory.
          - Standard input is read line by line, and its faults are told where they are met.
+         - What a .txt is, is decided by its content, as in training.
          - Labels in the file are never looked at. The id of a text is the one of the column
            `id`, or its line; two texts may have the same id.
 Proof    tests/data/test_texts.py
@@ -12,25 +13,24 @@ Proof    tests/data/test_texts.py
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from minift.data.examples import Example, TaggedExample, Task, TextExample
-from minift.data.files.lines import STANDARD_INPUT, Problems, refuse, stream_text
+from minift.data.files.lines import Problems, read_once, refuse, stream_text
 from minift.data.files.readers import format_of, has_words
 from minift.data.files.tables import (
-    LABEL_COLUMNS,
     TABLES,
+    Row,
     choose_columns,
     columns_of,
     json_sentences,
     text_examples,
 )
 from minift.data.files.tokens import parse_sentences
-from minift.data.tags import TAG
+from minift.errors import require_known
 
-PLAIN = ("", ".txt")  # suffixes of files with one text per line
 Numbered = tuple[int, Example | None]  # (line, its text; None if it is blank)
 
 
@@ -42,6 +42,8 @@ class Texts:
     total: int | None  # rows, blank ones included; None if they can be read only once
     has_labels: bool  # which are not read
     read: Callable[[Problems], Iterator[Numbered]]
+    notes: tuple[str, ...] = ()  # what a user should know
+    table: Callable[[], Iterable[Row]] = tuple  # its rows as they stand, if it is a table
 
     def __iter__(self) -> Iterator[Example]:
         return (example for _, example in self.rows() if example is not None)
@@ -53,6 +55,12 @@ class Texts:
             refuse(self.path, problems)  # somebody has changed the file meanwhile
             yield row
         refuse(self.path, problems)
+
+    def columns(self, names: Sequence[str]) -> Iterator[dict[str, object]]:
+        """Yield these columns of each row of a table, as they stand in the file."""
+        for name in names:
+            require_known(f"column of {self.path}", name, columns_of(self.table()))
+        return ({name: row.get(name) for name in names} for _, row in self.table())
 
 
 def read_texts(
@@ -68,8 +76,7 @@ def read_texts(
 
     Args:
         path: a file, or "-" for standard input.
-        format: as in `read_examples`, or "text": one text per line; so are files without a
-            suffix, and .txt, read unless `format` says otherwise.
+        format: as in `read_examples`, or "text": one text per line.
         task: what the texts are for. Words are for tagging, which takes texts as well; None
             takes whatever there is.
         text, text_b: as in `read_examples`.
@@ -77,15 +84,12 @@ def read_texts(
             Blank lines of text are always allowed.
     """
     path, problems = Path(path), Problems()
-    format = format_of(path, format, PLAIN)
-    once = path == STANDARD_INPUT or (path.exists() and not path.is_file())
+    format = format_of(path, format)
+    once = read_once(path)
     if format == "text":
         texts = Texts(path, None, False, lambda _: _lines(path))
         if once:
             return texts
-        if task == "tagging" and _is_token_file(path):
-            what = "one word and its tag per line: this is a token file; name it .conll"
-            problems.append((0, what))
     elif format == "conll":
         has_words(path, format, [], task)  # refuses other tasks
         sentences = parse_sentences(stream_text(path), problems, text, None, False)
@@ -94,20 +98,25 @@ def read_texts(
     else:
         table = list(TABLES[format](path, problems)) if once else None
         found = columns_of(table if table is not None else TABLES[format](path, []))
-        words = text is None and has_words(path, format, found, task)
-        names = () if words else choose_columns(found, problems, text, text_b, None)
+        words, notes = has_words(path, format, found, task, text), list[str]()
+        columns = choose_columns(found, problems, text, text_b, words=words, notes=notes)
+        if task == "tagging" and not words and len(columns.texts) > 1:
+            problems.append((0, "taggers read no pairs; name the one column with --text"))
         refuse(path, problems)
 
-        def read(problems: Problems) -> Iterator[Numbered]:
-            rows = TABLES[format](path, problems) if table is None else iter(table)
-            if words:
-                sentences = json_sentences(rows, found, problems, by_line=True)
-                return ((s.lines[0], TaggedExample(s.id, s.words)) for s in sentences)
-            return text_examples(
-                rows, found, problems, names, by_line=True, allow_blank=allow_blank
-            )
+        def rows_of(problems: Problems) -> Iterator[Row]:
+            return TABLES[format](path, problems) if table is None else iter(table)
 
-        texts = Texts(path, None, not {"tags", *LABEL_COLUMNS}.isdisjoint(found), read)
+        def read(problems: Problems) -> Iterator[Numbered]:
+            rows, unread = rows_of(problems), columns._replace(label=None)
+            if words:
+                sentences = json_sentences(rows, unread, problems, by_line=True)
+                return ((s.lines[0], TaggedExample(s.id, s.words)) for s in sentences)
+            return text_examples(rows, unread, problems, by_line=True, allow_blank=allow_blank)
+
+        texts = Texts(
+            path, None, columns.label is not None, read, tuple(notes), lambda: rows_of([])
+        )
     total = sum(1 for _ in texts.read(problems))
     refuse(path, problems)
     if not total:
@@ -118,8 +127,3 @@ def read_texts(
 def _lines(path: Path) -> Iterator[Numbered]:
     for number, line in stream_text(path):
         yield number, TextExample(str(number), line) if line.strip() else None
-
-
-def _is_token_file(path: Path) -> bool:
-    cells = (line.split() for _, line in stream_text(path) if line.strip())
-    return all(len(row) == 2 and TAG.fullmatch(row[1]) for row in cells)

@@ -3,7 +3,8 @@
 Claim    The CoNLL family of files, as they are found: 1 to 4 columns apart by TABs or blanks,
          tags in any scheme, come out as sentences in IOB2, or with every faulty line named.
 Differs  What is decided here, since no standard does:
-         - columns are split at blank and TAB only, so a no-break space stays in its word;
+         - columns are split at blank and TAB only, so a no-break space stays in its word; at TABs
+           alone if blanks stand between two of them, so that "5 000" is one word;
          - the number of columns of a file is the one most of its lines have;
          - the word is the first column and the tag the last, unless columns are given by
            number, counted from 1;
@@ -12,7 +13,9 @@ Differs  What is decided here, since no standard does:
            and so is the hashtag "#now O";
          - lines with "-DOCSTART-" end a sentence and are left out; "0" is read as "O";
          - columns that are plainly the wrong ones are refused: words that are all tags, or
-           that only count 1, 2, 3 (files with nested tags begin so).
+           that only count 1, 2, 3 (files with nested tags begin so);
+         - tags that are almost IOB ("o", "B_PER", "PER-B") are refused, and so are tags without
+           letters of which none is O, such as parts of speech: they are no types of entities.
 Proof    tests/data/test_readers.py
 """
 
@@ -25,14 +28,17 @@ from typing import NamedTuple
 
 from minift.data.examples import TaggedExample
 from minift.data.files.lines import Problems
-from minift.data.tags import TAG, Scheme, detect_scheme, to_iob2, violations
+from minift.data.tags import OUTSIDE, TAG, Scheme, detect_scheme, to_iob2, violations
 from minift.errors import MiniftError
 
 MOST_COLUMNS = 4
 DOCUMENT = "-DOCSTART-"
 
 _SAY_WHICH = "say which column is the word and which the tag, for example --text 2 --label 3"
-_BLANKS = re.compile(r"[ \t]+")
+_BLANKS, _TABS = re.compile(r"[ \t]+"), re.compile(r" *\t[ \t]*")
+_COMMENTS = ("#", "# ")  # as a comment's first column begins
+_SPOILT = re.compile(r"(?i:[biesmlu][-_:./|].+|.+[-_:./|][biesmlu])|[oO0]")  # "B_PER", "PER-B"
+_TYPE = re.compile(r"[A-Z][A-Z0-9_.-]+|[oO0]")  # as tags without letters are usually written
 
 
 class Sentence(NamedTuple):
@@ -62,12 +68,13 @@ def parse_sentences(
         if value is not None and not re.fullmatch("[1-9][0-9]?", value):
             problems.append((0, f"--{option} {value}: columns of a token file are numbers from 1"))
             return []
-    rows = [(line, _BLANKS.split(content.strip(" \t"))) for line, content in lines]
+    rows = _columns([(line, content.strip(" \t")) for line, content in lines])
     rows = [(line, [""] if DOCUMENT in row else row) for line, row in rows]
     filled = [row for _, row in rows if row != [""]]
     if not filled:
         return []
-    widths = Counter(len(row) for row in filled if row[0] != "#") or Counter(map(len, filled))
+    plain = [row for row in filled if row[0][:2] not in _COMMENTS]
+    widths = Counter(map(len, plain or filled))
     width = widths.most_common(1)[0][0]
     word_at, tag_at = int(text or 1), int(label or width)
     if word_at > width or (tag_at > width and require_labels):
@@ -92,10 +99,27 @@ def parse_sentences(
             current = []
         elif len(row) == width and row != [""]:
             current.append((line, row))
-        elif row != [""] and (row[0] != "#" or current):
+        elif row != [""] and (row[0][:2] not in _COMMENTS or current):
             problems.append((line, f"{len(row)} columns, expected {width} as on most lines"))
     _refuse_wrong_columns(sentences, problems, f"--text {tag_at} --label {word_at}")
     return sentences
+
+
+def _columns(lines: list[tuple[int, str]]) -> list[tuple[int, list[str]]]:
+    """Split the lines of a file into columns, all in the same way."""
+    apart = [_TABS.split(line) for _, line in lines if "\t" in line]
+    blanks = any(" " in cell for row in apart if row[0][:2] not in _COMMENTS for cell in row)
+    return [(number, (_TABS if blanks else _BLANKS).split(line)) for number, line in lines]
+
+
+def is_tagged(lines: Iterable[tuple[int, str]]) -> bool:
+    """Return whether most lines are a word and its tag, nearly right or without letters too."""
+    split = _columns([(n, line.strip(" \t")) for n, line in lines])
+    rows = [row for _, row in split if row != [""] and row[0][:2] not in _COMMENTS]
+    tags = [row[-1] for row in rows if len(row) > 1]
+    tagged = [tag for tag in tags if TAG.fullmatch(tag) or _SPOILT.fullmatch(tag)]
+    typed = [tag for tag in tags if _TYPE.fullmatch(tag)] if {"o", "O"} & {*tags} else []
+    return len(rows) > 1 and 4 * max(len(tagged), len(typed)) >= 3 * len(rows)
 
 
 def _refuse_wrong_columns(sentences: list[Sentence], problems: Problems, turned: str) -> None:
@@ -112,6 +136,22 @@ def _refuse_wrong_columns(sentences: list[Sentence], problems: Problems, turned:
     counted = [tuple(str(n + 1) for n in range(len(s.words))) for s in sentences]
     if len(words) > 1 and counted == [sentence.words for sentence in sentences]:
         problems.append((0, f"the first column only counts the words; {_SAY_WHICH}"))
+    if len(words) > 1 and all(" " in word for word in words):
+        problems.append((0, "blanks and TABs both separate its columns; use one of them"))
+
+
+def _refuse_guesses(tags: set[str]) -> None:
+    """Refuse tags without letters that are almost those of IOB, or of which none is O."""
+    types = tags - set(OUTSIDE)
+    nameless = {tag for tag in types if tag == "o" or not re.search(r"[^\W_]", tag)}
+    paired = {tag for tag in types if tag[:1] == "B" and tag[2:] and f"I{tag[1:]}" in types}
+    spoilt = {tag for tag in types if _SPOILT.fullmatch(tag)} | nameless | paired
+    if nameless or paired or types in (spoilt, tags):
+        what = "almost those of IOB" if spoilt else "parts of speech, if none is O"
+        raise MiniftError(
+            f"tags such as {', '.join(sorted(spoilt or types)[:5])} are {what}; write entities as "
+            "B-PER, I-PER and O, or pass --scheme io if each tag is the name of a type"
+        )
 
 
 def tagged_examples(
@@ -122,7 +162,10 @@ def tagged_examples(
     if not tagged:
         return [TaggedExample(s.id, s.words) for s in sentences], scheme, []
     try:
-        scheme = scheme or detect_scheme(tags for _, tags in tagged)
+        if scheme is None:
+            scheme = detect_scheme(tags for _, tags in tagged)
+            if scheme == "io":
+                _refuse_guesses({tag for _, tags in tagged for tag in tags})
     except MiniftError as error:
         problems.append((0, str(error)))
         return [], None, []

@@ -20,8 +20,9 @@ import re
 from collections.abc import Iterator, Sequence
 
 from minift.data.examples import Example, as_sentences
+from minift.data.files.exports import Row, Said
 from minift.errors import MiniftError
-from minift.label.formats.rows import UNTAGGED, Question, Row, Said
+from minift.label.formats.rows import UNTAGGED, Question
 
 _BREAK = re.compile("[\t\r\n]")
 

@@ -3,8 +3,8 @@
 Claim    Whatever was answered in the tool comes back as the same label for the same text. What
          cannot be used is named with its place and left out; nothing else is lost by it. No text
          outside the project and no label outside the set is ever let in.
-Differs  Each format's own ways stand in its own module: what is written for the tool, and how
-         its export is read into rows. What rows say is matched to what was asked in rows.py.
+Differs  What is written for a tool stands in its own module, and so does how to use it; what tools
+         export is read in minift/data/files/exports.py, and matched to what was asked in rows.py.
 Proof    tests/label/test_exchange.py
 """
 
@@ -18,34 +18,47 @@ from pathlib import Path
 from typing import NamedTuple
 
 from minift.data.examples import Example, texts_of
-from minift.data.files.lines import raw_lines
+from minift.data.files.exports import (
+    CONLL,
+    NO_CONLL,
+    READERS,
+    Fault,
+    Names,
+    Row,
+    numbered,
+    tool_of,
+)
+from minift.data.files.lines import Problems, raw_lines, unit
+from minift.data.files.tables import json_rows, table_rows
 from minift.errors import MiniftError, require_known
 from minift.label.formats import argilla, conll, doccano, labelstudio, spreadsheet
-from minift.label.formats.rows import Fault, Imported, Question, Row, match_rows
+from minift.label.formats.rows import Imported, Question, match_rows
 
 
 class Format(NamedTuple):
-    """How questions are written for a tool, and how what it exports is read."""
+    """How questions are written for a tool, what people do there, and how answers are read."""
 
     suffix: str  # of its files
     tasks: tuple[str, ...]  # that it is for
     write: Callable[[Sequence[Question]], str]  # returns the text of a batch file
-    read: Callable[[str, str], Iterable[Row | Fault]]  # text and task -> rows of an export
+    how: str  # what people do with a file
     shown: Callable[[Example], tuple[str, ...]] = texts_of  # strings by which files show an example
+    read: Callable[[str, str], Iterable[Row | Fault]] | None = None  # text, task; None: as a tool's
 
 
+_CSV = 'fill in the column "label"; "skip" sets a text aside'
+_CONLL = 'write tags over the "?"; a line "# skip = yes" sets a sentence aside'
 _BOTH = _CLASSES, _ENTITIES = "classification", "tagging"
 FORMATS: dict[str, Format] = {
-    "csv": Format(".csv", (_CLASSES,), spreadsheet.write, spreadsheet.read),
-    "labelstudio": Format(".json", _BOTH, labelstudio.write, labelstudio.read),
-    "doccano": Format(".jsonl", _BOTH, doccano.write, doccano.read, doccano.shown),
-    "argilla": Format(".json", _BOTH, argilla.write, argilla.read),
-    "conll": Format(".conll", (_ENTITIES,), conll.write, conll.read, conll.shown),
+    "csv": Format(".csv", (_CLASSES,), spreadsheet.write, _CSV, texts_of, spreadsheet.read),
+    "labelstudio": Format(".json", _BOTH, labelstudio.write, labelstudio.HOW),
+    "doccano": Format(".jsonl", _BOTH, doccano.write, doccano.HOW, doccano.shown),
+    "argilla": Format(".json", _BOTH, argilla.write, argilla.HOW),
+    "conll": Format(".conll", (_ENTITIES,), conll.write, _CONLL, conll.shown, conll.read),
 }
-KEYS = {  # one of which a record has that comes from a tool
-    "argilla": {"fields", "_server_id"},
-    "labelstudio": {"data", "annotations", "annotation_id"},
-    "doccano": {"text"},
+_REFUSED = {  # what only occurs in exports that do not say which text was meant
+    CONLL: NO_CONLL,
+    '^"?__label__': "fastText has no ids, and doccano's breaks texts; export JSONL instead",
 }
 
 
@@ -53,6 +66,16 @@ def written(format: str, questions: Sequence[Question], task: str) -> str:
     """Return the text of a batch file; raises MiniftError if the format is not for this task."""
     _check(format, task)
     return FORMATS[format].write(questions)
+
+
+def how(format: str, path: Path, names: Sequence[str], task: str, pairs: bool) -> str:
+    """Say what people do with a file, who choose among the names of classes or types."""
+    question = f'rg.LabelQuestion(name="label", labels={list(names)})'
+    if task == "tagging":
+        question = f'rg.SpanQuestion(name="label", field="text", labels={list(names)})'
+    fields = ", ".join(f'rg.TextField(name="{n}")' for n in ("text", "text_b")[: 1 + pairs])
+    facts = {"labels": ", ".join(names), "fields": fields, "question": question}
+    return FORMATS[format].how.format(path=path, file=str(path), **facts)
 
 
 def read_answers(
@@ -66,7 +89,8 @@ def read_answers(
 
     Args:
         path: the file.
-        format: one of `FORMATS`; None goes by the suffix, and for .json by the content.
+        format: one of `FORMATS`; None goes by the content, and where that does not tell, by the
+            suffix.
         examples, labels, task: of the project; the texts by id.
 
     Raises:
@@ -76,17 +100,13 @@ def read_answers(
     path = Path(path)
     if format is not None:
         _check(format, task)
-    with contextlib.suppress(OSError), path.open("rb") as file:
-        if file.read(4) == b"PK\3\4":
-            raise MiniftError(
-                f"{path}: a zip archive or a spreadsheet's own format; unpack it, or save the "
-                'sheet as "CSV UTF-8"'
-            )
     text = "".join(raw_lines(path))
     likely = looks_like(text)
     fitting = [name for name, known in FORMATS.items() if known.suffix == path.suffix.lower()]
-    if format is None:
-        format = fitting[0] if len(fitting) == 1 else likely or next(iter(fitting), None)
+    format = format or likely or next(iter(fitting), None)
+    for sign, why in _REFUSED.items():
+        if likely is None and re.search(sign, text, re.MULTILINE):
+            raise MiniftError(f"{path}: {why}")
     if format is None:
         known = ", ".join(FORMATS)
         raise MiniftError(f"{path}: cannot tell what format this is; name it, one of {known}")
@@ -95,9 +115,26 @@ def read_answers(
         raise MiniftError(f'{path}: this is not a {format} file; it looks like format "{likely}"')
     tool = FORMATS[format]
     try:
-        return match_rows(tool.read(text, task), path.name, examples, labels, tool.shown)
+        rows = tool.read(text, task) if tool.read else _exported(format, path, text, task)
+        found = match_rows(rows, path.name, examples, labels, tool.shown)
     except MiniftError as error:
         raise MiniftError(f"{path}: {error}") from error
+    named = (a._replace(by=f"{format}:{a.by}" if a.by else "") for a in found.answers)
+    return found._replace(answers=tuple(named))
+
+
+def _exported(tool: str, path: Path, text: str, task: str) -> list[Row | Fault]:
+    """Return what the export of a tool says, in JSON or as a table; each broken row is a fault."""
+    problems: Problems = []
+    if text.lstrip()[:1] in ("[", "{") or looks_like(text) is None:
+        rows = [*json_rows(path, problems)]
+    else:
+        rows = [*table_rows(path, problems, quotes=True)]
+    faults = [Fault(f"{unit(path)} {n}" if n else "", what) for n, what in problems]
+    if not rows:
+        what = "; ".join(fault.what for fault in faults[:1]) or "it has no records"
+        raise MiniftError(f"{what}; was it exported in another format?")
+    return [*faults, *READERS[tool](numbered(path, rows), task, Names())]
 
 
 def _check(format: str, task: str) -> None:
@@ -111,9 +148,9 @@ def looks_like(text: str) -> str | None:
     """Return the format a file is probably in, or None."""
     lines = text.split("\n", maxsplit=50)[:50]
     if text.lstrip()[:1] not in ("[", "{"):
-        header = {cell.strip(' "\r').lower() for cell in re.split("[,;\t]", lines[0])}
-        if {"id", "text"} <= header:
-            return "csv"
+        header = dict.fromkeys(cell.strip(' "\r') for cell in re.split("[,;\t]", lines[0]))
+        if (tool := tool_of(header)) or {"id", "text"} <= {name.lower() for name in header}:
+            return tool or "csv"
         tagged = any(line.rstrip().endswith(("\tO", "\t?")) for line in lines)
         return "conll" if tagged or any(line.startswith("# id = ") for line in lines) else None
     try:
@@ -123,8 +160,6 @@ def looks_like(text: str) -> str | None:
         for line in lines:
             with contextlib.suppress(ValueError, RecursionError):
                 value.append(json.loads(line))
-    for row in value if isinstance(value, list) else [value]:
-        for tool, keys in KEYS.items():
-            if isinstance(row, dict) and not keys.isdisjoint(row):
-                return tool
-    return None
+    rows = [row for row in (value if isinstance(value, list) else [value]) if isinstance(row, dict)]
+    found = (tool_of(row) or ("doccano" if "text" in row else None) for row in rows)
+    return next(filter(None, found), None)

@@ -7,21 +7,24 @@ Differs  - A row is known by its id. If the id is missing or not of this project
            which one it is, if only one text of the project reads so.
          - Texts are compared with \\r\\n as \\n, which spreadsheets exchange freely.
          - A label may differ in case and outer blanks ("TRUE" is what Excel makes of "true").
-         - The same label twice is one answer. Where one person labels a text and another skips
-           it, the label counts and the skip is dropped.
+         - The same label twice by one person is one answer. Where one person labels a text and
+           another skips it, the label counts and the skip is dropped.
 Proof    tests/label/test_exchange.py
 """
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from reprlib import repr as short
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from minift.data.examples import Example, TaggedExample, texts_of
+from minift.data.files.exports import Fault, Row, Said, several_classes
+from minift.data.spans import match, tags_of
 from minift.errors import nearest
-from minift.label.formats.spans import Mark, match, tags_of
-from minift.label.ledger import Label, say
+from minift.label.ledger import Label
 
 LABELS_SHOWN = 12
 UNTAGGED = ("?", "")  # what a word has that nobody has tagged yet
@@ -36,40 +39,13 @@ class Question(NamedTuple):
     confidence: float | None = None  # probability of the guess
 
 
-class Said(NamedTuple):
-    """What one person said about a text: one of the following, or that it is to be set aside."""
-
-    where: str  # place in the file, for messages
-    classes: Sequence[object] | None = None  # what was chosen, which should be one
-    marks: Sequence[Mark] | None = None  # entities as spans of characters
-    utf16: bool = False  # how these are counted
-    tags: Sequence[tuple[str, str]] | None = None  # (place, tag) of each word
-    unclear: str = ""  # why nobody can tell what was said
-    or_skip: bool = False  # a class that is not in the project sets the text aside
-
-
-class Row(NamedTuple):
-    """What a file says about one text; nothing of it is checked yet."""
-
-    where: str
-    id: object  # of the text, or whatever stands in its place
-    texts: Sequence[object]  # as the file shows it: itself, both of a pair, or the words
-    said: Sequence[Said] = ()  # by each person, oldest first; nothing if nobody has answered
-
-
-class Fault(NamedTuple):
-    """Something in a file that is not a row, or that somebody should look at."""
-
-    where: str
-    what: str
-
-
 class Answer(NamedTuple):
     """What somebody said about a text."""
 
     id: str
     label: Label | None  # None if it was set aside on purpose
     where: str  # in which file and where in it, for messages
+    by: str = ""  # the person, as the file calls them, if it does
 
 
 class Imported(NamedTuple):
@@ -78,6 +54,27 @@ class Imported(NamedTuple):
     answers: tuple[Answer, ...]  # all that can be used, in the order of the file
     problems: tuple[str, ...]  # a sentence for each thing that somebody should look at
     unanswered: tuple[str, ...]  # ids of the texts in it that nobody has answered yet
+
+
+def as_list(records: Iterable[dict[str, Any]]) -> str:
+    """Return a JSON list, one record per line, in ASCII, which no tool or locale can change."""
+    body = ",\n".join(json.dumps(record) for record in records)
+    return f"[\n{body}\n]\n" if body else "[]\n"
+
+
+def as_lines(records: Iterable[dict[str, Any]]) -> str:
+    """Return one JSON object per line, in ASCII too."""
+    return "".join(json.dumps(record) + "\n" for record in records)
+
+
+def number(value: float | None) -> float | None:
+    """Return a score that JSON can write: None for nan and infinity."""
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+def named_texts(example: Example) -> dict[str, str]:
+    """Return the text as "text", and the second one of a pair as "text_b"."""
+    return dict(zip(("text", "text_b"), texts_of(example)))
 
 
 def match_rows(
@@ -109,12 +106,12 @@ def match_rows(
             label, wrong = _label(said, found, labels)
             faults += [Fault(place, f"text {found.id!r}: {what}") for place, what in wrong]
             if not wrong:
-                answers.append(Answer(found.id, label, f"{name}: {said.where}"))
-    kept, differing = _once(answers)
+                answers.append(Answer(found.id, label, f"{name}: {said.where}", said.by))
+    kept = _once(answers)
     problems = [f"{name}: {fault.where}: {fault.what}" for fault in faults]
     for answer in kept:
         unanswered.pop(answer.id, None)
-    return Imported(tuple(kept), (*problems, *differing), tuple(unanswered))
+    return Imported(tuple(kept), tuple(problems), tuple(unanswered))
 
 
 def _find(
@@ -157,7 +154,7 @@ def _label(
     faults = [said.unclear] if said.unclear else []
     if said.classes is not None:
         if len(said.classes) > 1:
-            faults = [f"it has several classes, {short(list(said.classes))}; keep one"]
+            faults = [several_classes(said.classes)]
         elif (label := match(said.classes[0], labels)) is None and not said.or_skip:
             shown = ", ".join(labels[:LABELS_SHOWN]) + ", ..." * (len(labels) > LABELS_SHOWN)
             hint = nearest(str(said.classes[0]), labels)
@@ -187,27 +184,18 @@ def _tag_faults(
         before = tag or f"B-{written[2:]}"
 
 
-def _once(answers: Sequence[Answer]) -> tuple[list[Answer], list[str]]:
-    """Return each text's different answers once, and a sentence for each that differs."""
+def _once(answers: Sequence[Answer]) -> list[Answer]:
+    """Return what each person said of each text, without what is repeated."""
     labelled = {answer.id for answer in answers if answer.label is not None}
+    latest: dict[tuple[str, str], list[Label | None]] = {}
     kept: list[Answer] = []
-    differing: list[str] = []
-    latest: dict[str, Answer] = {}
     for answer in answers:
-        before = latest.get(answer.id)
-        if answer.label is None and answer.id in labelled:
+        before = latest.get((answer.id, answer.by))
+        if before == [answer.label] or (answer.label is None and answer.id in labelled):
             continue
-        if before is not None and before.label == answer.label:
-            continue
-        if before is not None:
-            differing.append(
-                f"{answer.where}: text {answer.id!r} is {say(answer.label)} here but "
-                f"{say(before.label)} at {before.where}; both are kept and the later one counts. "
-                "See which is right"
-            )
-        latest[answer.id] = answer
+        latest[answer.id, answer.by] = [answer.label]
         kept.append(answer)
-    return kept, differing
+    return kept
 
 
 def _comparable(texts: Sequence[str]) -> tuple[str, ...]:

@@ -6,8 +6,7 @@ Differs  - A cell that a spreadsheet would take for a formula (it begins with = 
            tab or line end) gets an apostrophe in front; it is taken off again, and it does no
            harm if the spreadsheet has removed it. Such texts are never formulas.
          - It is written as UTF-8 with a byte-order mark, without which Excel takes it for another
-           encoding; read with or without, with commas, semicolons or tabs, any line ends, and
-           with empty cells missing at the end of a row.
+           encoding; read as any table, and with empty cells missing at the end of a row.
          - Column `label`: empty is unanswered, "skip" sets the text aside ("(skip)" where a class
            is called skip). More columns may be added; they are not read.
 Proof    tests/label/test_tables.py
@@ -22,12 +21,14 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
+from reprlib import repr as short
 
 from minift.data.examples import texts_of
+from minift.data.files.exports import Fault, Row, Said
 from minift.data.files.lines import Problems
-from minift.data.files.tables import csv_cells
+from minift.data.files.tables import table_cells
 from minift.errors import MiniftError
-from minift.label.formats.rows import Fault, Question, Row, Said
+from minift.label.formats.rows import Question
 
 _FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 
@@ -61,19 +62,17 @@ def _short_number(value: float | None) -> str:
 
 def read(text: str, task: str) -> Iterator[Row | Fault]:
     """Yield what a filled-in table says."""
-    lines = [line + "\n" for line in text.split("\n")]
-    first = lines[0].strip("\r\n")
-    split = {mark: [c.strip(' "').lower() for c in first.split(mark)] for mark in ",;\t"}
-    delimiter = next((mark for mark, cells in split.items() if "id" in cells), ",")
-    names = split[delimiter]
+    lines, problems = [line + "\n" for line in text.split("\n")], Problems()
+    rows = table_cells(lambda: lines, problems, quotes=True)
+    header, first = next(rows, (1, [""]))
+    names = [name.strip(' "').lower() for name in first]
     if missing := [name for name in ("id", "text", "label") if name not in names]:
-        raise MiniftError(f'line 1 has no column "{missing[0]}": {first[:80]!r}')
-    problems: Problems = []
-    for line, cells in csv_cells(lines, problems, delimiter):
+        raise MiniftError(f'line {header} has no column "{missing[0]}": {short(first)}')
+    for line, cells in rows:
         if any(cells[len(names) :]):
-            got = f"{len(cells)} columns, expected {len(names)} as in line 1"
+            got = f"{len(cells)} columns, expected {len(names)} as in line {header}"
             yield Fault(f"line {line}", f"{got}; put a text with the separator in it in quotes")
-        elif any(cells) and line > 1:
+        elif any(cells):
             yield _row(f"line {line}", dict(zip(names, [*cells, *[""] * len(names)])))
     for line, what in problems:
         yield Fault(f"line {line}", f"{what}; it and all after it are left out")

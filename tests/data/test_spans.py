@@ -17,8 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minift.data.tags import types_of, word_places
-from minift.label.formats.spans import (
+from minift.data.spans import (
     Mark,
     mark,
     marks_of,
@@ -26,6 +25,7 @@ from minift.label.formats.spans import (
     tags_of,
     utf16_places,
 )
+from minift.data.tags import types_of, word_places
 
 LABELS = ("O", "B-PER", "I-PER", "B-a-b", "I-a-b", "B-one")
 words_of_anything = st.lists(

@@ -2,12 +2,13 @@
 
 Claim    Each sentence is shown as its words with one blank between them. Tags become spans and
          come back as the same tags, whatever the words are made of; a span that does not begin
-         and end with a word is named, never moved to one that does.
+         and end with a word is named, never moved to one that does. Where the words are not yet
+         known, they are those of `split_words`, cut also where a span begins or ends.
 Differs  - A span may take in the blank before or after its words, as a mouse does.
          - A span of type "O" says that its words are no entity.
          - Tools count characters in two ways: Python and Label Studio count code points,
            doccano and Argilla the UTF-16 units of the browser, where an emoji counts two.
-Proof    tests/label/test_spans.py
+Proof    tests/data/test_spans.py
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from reprlib import repr as short
 from typing import NamedTuple
 
 from minift.data.tags import entity_tags, spans_conlleval, types_of, word_places
+from minift.data.words import split_words
 from minift.errors import nearest
 
 
@@ -34,12 +36,8 @@ class Mark(NamedTuple):
 def mark(start: object, end: object, type: object, text: object = None) -> Mark:
     """Return a mark that can be compared and shown, whatever a file has in its place."""
     first, last = (place if builtins.type(place) is int else short(place) for place in (start, end))
-    return Mark(
-        first,
-        last,
-        type if isinstance(type, str | int | None) else short(type),
-        text if isinstance(text, str | None) else short(text),
-    )
+    named = type if isinstance(type, str | int) else None  # two types in a list are none
+    return Mark(first, last, named, text if isinstance(text, str | None) else short(text))
 
 
 def match(label: object, known: Iterable[str]) -> str | None:
@@ -72,6 +70,27 @@ def marks_of(words: Sequence[str], tags: Sequence[str], utf16: bool) -> list[Mar
     return marks
 
 
+def code_points(text: str, utf16: bool) -> dict[int | str, int]:
+    """Return the place in code points of each place, as a tool counts it."""
+    units = utf16_places(text) if utf16 else range(len(text) + 1)
+    return {unit: place for place, unit in enumerate(units)}
+
+
+def cut_words(
+    text: str, marks: Iterable[Mark], utf16: bool
+) -> tuple[list[tuple[int, int]], list[str]]:
+    """Return (start, end) of the words of a text, and those that only a span's border cuts."""
+    places = code_points(text, utf16)
+    borders = sorted({places.get(unit, 0) for mark in marks for unit in (mark.start, mark.end)})
+    found: list[tuple[int, int]] = []
+    cut: list[str] = []
+    for word, start, end in split_words(text):
+        inside = [border for border in borders if start < border < end]
+        found += zip([start, *inside], [*inside, end])
+        cut += [word] * bool(inside)
+    return found, cut
+
+
 def tags_of(
     words: Sequence[str], marks: Sequence[Mark], labels: Sequence[str], utf16: bool
 ) -> tuple[list[str], list[str]]:
@@ -79,21 +98,34 @@ def tags_of(
 
     The same span twice counts once; `labels` are the tags there are; places may be in UTF-16 units.
     """
-    text, types = " ".join(words), types_of(labels)
-    units = utf16_places(text) if utf16 else range(len(text) + 1)
-    places: dict[int | str, int] = {unit: place for place, unit in enumerate(units)}
+    return tags_in(" ".join(words), word_places(words), marks, labels, utf16)
+
+
+def tags_in(
+    text: str,
+    words: Sequence[tuple[int, int]],
+    marks: Sequence[Mark],
+    labels: Sequence[str],
+    utf16: bool,
+) -> tuple[list[str], list[str]]:
+    """Return as `tags_of` the tags of the words that stand at these places of a text."""
+    places, types = code_points(text, utf16), types_of(labels)
     begins, ends = {}, {}
-    for word, (left, right) in enumerate(word_places(words)):
+    for word, (left, right) in enumerate(words):
         begins[left], ends[right] = word, word + 1
-        begins.setdefault(left - 1, word)  # the blank before it
-        ends[right + 1] = word + 1  # the blank after it
+        if text[left - 1 : left].isspace():
+            begins.setdefault(left - 1, word)
+        if text[right : right + 1].isspace():
+            ends.setdefault(right + 1, word + 1)
     tags, faults = ["O"] * len(words), []
     owner: dict[int, str] = {}
     for mark in dict.fromkeys(marks):
         start, end = places.get(mark.start), places.get(mark.end)
         named = f"span {mark.start}-{mark.end} ({short(mark.type)})"
         if start is None or end is None or start >= end:
-            faults.append(f"{named} lies outside the text of {units[-1]} characters; mark it again")
+            faults.append(
+                f"{named} lies outside the text of {[*places][-1]} characters; mark it again"
+            )
             continue
         named += f", {short(text[start:end])}"
         type_ = match(mark.type, ["O", *types])

@@ -1,0 +1,381 @@
+"""What labelling tools export: who said what about which text.
+
+Claim    An answer is one that a person gave: drafts, predictions and texts that nobody looked at
+         are none. Who gave it is kept; what cannot be told is named, and never guessed.
+Paper    https://labelstud.io/guide/export, the exporters of doccano 1.8, Argilla's `Record`
+Differs  What each tool cannot say, and what follows, stands in minift/label/README.md. The id is
+         that in `minift_id`, where there is one: their own `id` is another number. Label Studio,
+         spaCy and Prodigy count code points; doccano (issue 2290) and Argilla count UTF-16 units,
+         so that an emoji counts two.
+Proof    tests/label/test_labelstudio.py, test_doccano.py, test_argilla.py, test_exports.py
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import zip_longest
+from pathlib import Path
+from reprlib import repr as short
+from typing import Any, NamedTuple
+
+from minift.data.examples import Task
+from minift.data.files.lines import Problems, unit
+from minift.data.spans import Mark, cut_words, mark, tags_in
+from minift.data.tags import labels_of
+from minift.errors import MiniftError
+
+Line = tuple[int, dict[str, Any]]  # (line, or record of a JSON list, from 1; what is there)
+Record = tuple[str, dict[str, Any]]  # (where in the file, for messages; what is there)
+CONLL = " -X- _ "  # between word and tag in Label Studio's CoNLL, and in no other
+NO_CONLL = "Label Studio's CoNLL tells neither texts nor answers apart; export JSON instead"
+AS_LIST = "export it with dataset.records(with_responses=True).to_list(flatten=True)"
+
+
+class Said(NamedTuple):
+    """What one person said about a text: one of the following, or that it is to be set aside."""
+
+    where: str  # place in the file, for messages
+    classes: Sequence[object] | None = None  # what was chosen, which should be one
+    marks: Sequence[Mark] | None = None  # entities as spans of characters
+    utf16: bool = False  # how these are counted
+    tags: Sequence[tuple[str, str]] | None = None  # (place, tag) of each word
+    unclear: str = ""  # why nobody can tell what was said
+    or_skip: bool = False  # a class that is not in the project sets the text aside
+    by: str = ""  # the person, as the tool calls them, if the file says so
+
+
+class Row(NamedTuple):
+    """What a file says about one text; nothing of it is checked yet."""
+
+    where: str
+    id: object  # of the text, or whatever stands in its place
+    texts: Sequence[object]  # as the file shows it: itself, both of a pair, or the words
+    said: Sequence[Said] = ()  # by each person, oldest first; nothing if nobody has answered
+
+
+class Fault(NamedTuple):
+    """Something in a file that is not a row, or that somebody should look at."""
+
+    where: str
+    what: str
+
+
+class Names(NamedTuple):
+    """What a project of the tool calls its texts, and its question."""
+
+    text: str = "text"
+    text_b: str = "text_b"
+    label: str | None = None  # None is "label", or whatever there is
+
+    def texts(self, fields: dict[str, Any]) -> list[object]:
+        """Return the text, or both of a pair."""
+        second = fields.get(self.text_b)
+        return [fields.get(self.text)] if second in (None, "") else [fields.get(self.text), second]
+
+
+def tool_of(row: dict[str, Any]) -> str | None:
+    """Return the tool that a record comes from; None if it is a row like any other."""
+
+    def has(kind: type, *keys: str) -> bool:
+        return any(isinstance(row.get(key), kind) for key in keys)
+
+    by_id = any(isinstance(value, dict) and "_server_id" in value for value in row.values())
+    if has(dict, "fields") or "_server_id" in row or by_id:
+        return "argilla"
+    if has(dict, "data") or has(list, "annotations") or "annotation_id" in row:
+        return "labelstudio"
+    theirs = {"minift_id"}, {"id", "label", "Comments"}
+    spans = has(list, "label", "labels", "entities", "spans", "accept")
+    judged = row.get("answer") in ("accept", "reject", "ignore")
+    if "text" in row and (spans or judged or any(keys <= row.keys() for keys in theirs)):
+        return "doccano"
+    return None
+
+
+def numbered(path: Path, rows: Iterable[Line]) -> list[Record]:
+    """Return the rows of a file with the names of their places in it."""
+    return [(f"{unit(path)} {number}", row) for number, row in rows]
+
+
+def several_classes(classes: Sequence[object]) -> str:
+    """Say that minift cannot use several classes of one text, and what to do."""
+    got = f"it has several classes, {short(list(classes))}"
+    return f"{got}, and minift knows one per text; keep one, and export again"
+
+
+def objects(value: object) -> list[dict[str, Any]] | None:
+    """Return a list of JSON objects as it is; None if it is something else."""
+    right = isinstance(value, list) and all(isinstance(item, dict) for item in value)
+    return value if isinstance(value, list) and right else None
+
+
+def _who(value: object) -> str:
+    """Return how a tool calls a person, from a number, a name or an object; "" if it does not."""
+    if isinstance(value, dict):
+        value = value.get("email") or value.get("id")
+    return str(value).encode(errors="replace").decode() if isinstance(value, str | int) else ""
+
+
+# ---------------------------------------------------------------- Label Studio
+
+
+def _labelstudio(records: list[Record], task: str, names: Names) -> Iterator[Row | Fault]:
+    kind = "labels" if task == "tagging" else "choices"
+    name = names.label or "label"
+    flat = [row for _, row in records if row.get("annotation_id") not in (None, "")]
+    if kind == "choices" and flat and not any(name in row for row in flat):
+        raise MiniftError(f'nothing in it is called "{name}"; give the choices that name')
+    tasks: dict[str, list[Record]] = {}
+    for where, row in records:
+        same = _data(row).get("minift_id", row.get("id", where))
+        tasks.setdefault(repr(same), []).append((where, row))
+    for rows in tasks.values():
+        said, data = list[Said](), _data(rows[0][1])
+        annotations = [one for where, row in rows for one in _annotations(where, row, kind, names)]
+        for where, given in sorted(annotations, key=_when):  # JSON-MIN lists the newest first
+            regions, one = objects(given.get("result") or []), Said(where)
+            mine = [r for r in regions or () if names.label in (None, r.get("from_name"))]
+            values = [region.get("value") for region in mine if region.get("type") == kind]
+            if given.get("was_cancelled"):
+                pass
+            elif regions is None or (kind == "labels" and mine and not values):
+                got = short(given["result"])
+                one = Said(where, unclear=f'expected regions of type "{kind}", got {got}')
+            elif kind == "labels":
+                one = Said(where, marks=[_span(value) for value in values])
+            elif not values:
+                continue
+            else:
+                one = Said(where, classes=[_only(value, "choices") for value in values])
+            said.append(one._replace(by=_who(given.get("completed_by"))))
+        yield Row(rows[0][0], data.get("minift_id"), names.texts(data), said)
+
+
+def _data(row: dict[str, Any]) -> dict[str, Any]:
+    data = row.get("data", row)
+    return data if isinstance(data, dict) else {}
+
+
+def _when(record: Record) -> str:
+    return str(record[1].get("updated_at") or record[1].get("created_at") or "")
+
+
+def _annotations(where: str, row: dict[str, Any], kind: str, names: Names) -> list[Record]:
+    """Return the annotations of a task; a row of JSON-MIN, CSV or TSV is one of them."""
+    if "data" in row:
+        found = objects(row.get("annotations") or []) or [{"result": row.get("annotations")}]
+        places = [f"{where}, annotation {n}" for n in range(1, len(found) + 1)]
+        return list(
+            zip([where] if len(found) == 1 else places, found if row.get("annotations") else [])
+        )
+    if row.get("annotation_id") in (None, ""):
+        return []
+    cell = row.get(names.label or "label")
+    if isinstance(cell, str) and cell[:2] in ("[{", '{"'):  # JSON in a cell of CSV
+        with contextlib.suppress(ValueError, RecursionError):
+            cell = json.loads(cell)
+    if not cell:  # no span: or is it named otherwise?
+        lists = [value for value in row.values() if isinstance(value, list)]
+        cell = [v for values in lists for v in values if _only(v, "labels") is not None]
+    if objects(cell) is None:
+        chosen = cell.get("choices") if isinstance(cell, dict) else cell
+        cell = [{"choices": one} for one in (chosen if isinstance(chosen, list) else [chosen])]
+    result = [{"type": kind, "value": value, "from_name": names.label} for value in cell]
+    return [(where, {**row, "completed_by": row.get("annotator"), "result": result})]
+
+
+def _span(value: object) -> Mark:
+    fields = value if isinstance(value, dict) else {}
+    where = fields.get("start"), fields.get("end")
+    return mark(*where, _only(value, "labels"), fields.get("text"))
+
+
+def _only(value: object, key: str) -> object:
+    """Return the one element of value[key]; all of it if there is not exactly one."""
+    given = value.get(key) if isinstance(value, dict) else None
+    return given[0] if isinstance(given, list) and len(given) == 1 else given
+
+
+# ---------------------------------------------------------------- doccano, spaCy, Prodigy
+
+
+def _doccano(records: list[Record], task: str, names: Names) -> Iterator[Row | Fault]:
+    unmarked = 0
+    for where, row in records:
+        meta = row.get("meta")
+        id_ = row.get("minift_id", meta.get("minift_id") if isinstance(meta, dict) else None)
+        said = _labels(where, row, task, names.label)
+        unmarked += not said and task == "tagging"
+        yield Row(where, id_, names.texts(row), said)
+    if unmarked:
+        yield Fault(
+            "all lines",
+            f"sentences without a span: {unmarked}. doccano does not say whether anybody looked at "
+            'them, so they are left open. Where there is no entity, mark a word as "O"',
+        )
+
+
+def _labels(where: str, row: dict[str, Any], task: str, name: str | None) -> list[Said]:
+    keys = (name or "label", "label", "labels", "entities", "spans", "accept")
+    key = next((key for key in keys if row.get(key)), "")
+    given = row.get(key) or []
+    if _says_skip(row.get("Comments")) or row.get("answer") in ("reject", "ignore"):
+        return [Said(where)]
+    if isinstance(given, str):  # a cell of CSV: classes are joined by "#"
+        parts = given.split("#") if "Comments" in row else [given]
+        given = parts if all(parts) else [given]
+    if not isinstance(given, list):
+        return [Said(where, unclear=f"expected a list of labels, got {short(given)}")]
+    # spaCy writes lists, and relation projects of doccano objects, under the same name.
+    spacy = key == "spans" or (key == "entities" and not objects(given))
+    looked = "answer" in row or ("entities" in row and "relations" not in row)
+    if task == "tagging" and (given or looked):
+        return [Said(where, marks=[*map(_mark, given)], utf16=not spacy)]
+    return [Said(where, classes=given)] if given else []
+
+
+def _says_skip(comments: object) -> bool:
+    """Return whether a comment is "skip"; objects are of relation projects, strings of CSV."""
+    said = comments.split("#") if isinstance(comments, str) else comments
+    for comment in said if isinstance(said, list) else []:
+        text = comment.get("comment", comment.get("text")) if isinstance(comment, dict) else comment
+        if isinstance(text, str) and text.strip().lower() == "skip":
+            return True
+    return False
+
+
+def _mark(span: object) -> Mark:
+    """Take [start, end, type], or the objects of Prodigy and of projects with relations."""
+    if isinstance(span, dict):
+        start, end = (span.get(f"{key}_offset", span.get(key)) for key in ("start", "end"))
+        return mark(start, end, span.get("label"))
+    if isinstance(span, list) and len(span) == 3:
+        return mark(*span)
+    return mark(short(span), None, None)
+
+
+# ---------------------------------------------------------------- Argilla
+
+
+def _argilla(records: list[Record], task: str, names: Names) -> Iterator[Row | Fault]:
+    name = names.label or "label"
+    for where, row in records:
+        fields = row["fields"] if isinstance(row.get("fields"), dict) else row
+        if fields is row and not isinstance(row.get("_server_id"), str):
+            raise MiniftError(f"these are not a list of records; {AS_LIST}")
+        nested, done, said = row.get("responses"), row.get("status") == "completed", list[Said]()
+        given = objects(nested.get(name) or []) if isinstance(nested, dict) else _flat(row, name)
+        if given is None:
+            said = [Said(where, unclear="its responses are not a list of answers")]
+        elif done and not given:
+            raise MiniftError(f'records are completed without a response to "{name}"; {AS_LIST}')
+        for response in given or ():
+            status, value = response.get("status"), response.get("value")
+            if status is None and not (done and len(given or ()) == 1):
+                raise MiniftError(f"it does not tell what was submitted from drafts; {AS_LIST}")
+            one, spans = Said(where, by=_who(response.get("user_id"))), objects(value)
+            if status == "discarded":
+                said.append(one)
+            elif status not in ("submitted", None):
+                continue
+            elif task == "classification":
+                said.append(
+                    one._replace(classes=value if value and isinstance(value, list) else [value])
+                )
+            elif spans is None:
+                said.append(one._replace(unclear=f"expected a list of spans, got {short(value)}"))
+            else:
+                said.append(one._replace(marks=[*map(_mark, spans)], utf16=True))
+        yield Row(where, row.get("id"), names.texts(fields), said)
+
+
+def _flat(row: dict[str, Any], name: str) -> list[dict[str, Any]] | None:
+    """Return the responses of a flattened record; None if they are not lists."""
+    lists = [row.get(f"{name}.responses{more}") or [] for more in ("", ".users", ".status")]
+    if str(lists[0]).startswith(("['", "[array(")) and isinstance(lists[0], str):
+        raise MiniftError(f"Argilla's CSV does not keep the responses; {AS_LIST}")
+    if not all(isinstance(given, list) for given in lists):
+        return None
+    keys = "value", "user_id", "status"
+    return [dict(zip(keys, one)) for one in zip_longest(*lists)][: len(lists[0])]
+
+
+# tool -> its records, for a task -> what they say; raises MiniftError if the file leaves that open
+READERS: dict[str, Callable[[list[Record], str, Names], Iterator[Row | Fault]]]
+READERS = {"labelstudio": _labelstudio, "doccano": _doccano, "argilla": _argilla}
+
+
+# ---------------------------------------------------------------- as a table, to train on
+
+
+def as_table(
+    path: Path, rows: list[Line], problems: Problems, task: Task | None, names: Names
+) -> tuple[list[Line], list[str]] | None:
+    """Return the answers in a tool's export as rows of a table with our own columns, and notes.
+
+    None if not every row is that of a tool. Where several people differ the last answer counts,
+    as in a project. Spans make it tagging, unless there is a `task`.
+    """
+    tool, *others = {tool_of(row) for _, row in rows} or {None}
+    if tool is None or others:
+        return None
+    records, found = numbered(path, rows), list[Row]()
+    line_of = {where: line for (where, _), (line, _) in zip(records, rows)}
+    notes: list[str] = []
+    try:
+        for kind in ("tagging", "classification"):
+            all_said = [*READERS[tool](records, kind, names)]
+            found = [row for row in all_said if isinstance(row, Row)]
+            notes = [fault.what for fault in all_said if isinstance(fault, Fault)]
+            marks = [mark for row in found for said in row.said for mark in said.marks or ()]
+            if task == "tagging" or (not task and any(type(mark.start) is int for mark in marks)):
+                break
+    except MiniftError as error:
+        problems.append((0, str(error)))
+        return [], []
+    labels = labels_of(sorted({str(mark.type) for mark in marks} - {"O", "None"}))
+    named = all(isinstance(row.id, str | int) for row in found)
+    table: list[Line] = []
+    unanswered, set_aside, differing, cut = [list[str]() for _ in range(4)]
+    for row in found:
+        texts = dict(zip(("text", "text_b"), row.texts))
+        answers: list[dict[str, object]] = []
+        for said in row.said:
+            answer, faults, halved = _answer(said, texts, labels)
+            problems += [(line_of[row.where], fault) for fault in faults]
+            answers += [answer] if answer is not None else []
+            cut += [f"{said.where}, {word!r}" for word in halved]
+        if answers:
+            table.append((line_of[row.where], {**({"id": row.id} if named else {}), **answers[-1]}))
+            differing += [row.where] * any(answer != answers[0] for answer in answers)
+        else:
+            (set_aside if row.said else unanswered).append(row.where)
+    if not table:
+        problems.append((0, "nobody has answered anything in it"))
+    counted = {
+        "texts without an answer, which are left out": unanswered,
+        "texts that were set aside, which are left out": set_aside,
+        "texts with different answers, of which the last one counts": differing,
+        "words that the border of a span cuts in two": cut,
+    }
+    notes += [f"{what}: {len(at)} (first: {at[0]})" for what, at in counted.items() if at]
+    return table, notes
+
+
+def _answer(
+    said: Said, texts: dict[str, object], labels: Sequence[str]
+) -> tuple[dict[str, object] | None, list[str], list[str]]:
+    """Return (the row of a table, or None if it was set aside, faults, words that are cut)."""
+    if said.classes is not None:
+        faults = [several_classes(said.classes)] if len(said.classes) > 1 else []
+        return {**texts, "label": said.classes[0]}, faults, []
+    if said.marks is None:
+        return None, [said.unclear] if said.unclear else [], []
+    text = texts["text"]
+    if not isinstance(text, str) or "text_b" in texts:
+        return None, [f"spans need one text, got {short(texts)}"], []
+    words, cut = cut_words(text, said.marks, said.utf16)
+    tags, faults = tags_in(text, words, said.marks, labels, said.utf16)
+    return {"words": [text[start:end] for start, end in words], "tags": tags}, faults, cut

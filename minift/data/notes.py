@@ -1,0 +1,125 @@
+"""What a user is told of the data: one sentence per kind, with its count.
+
+Claim    Nothing is said of data that has nothing of the kind, and what is counted can be found.
+Differs  Texts that differ in blanks only are one where labels conflict: an encoder reads one text.
+Proof    tests/data/test_notes.py
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+
+from minift.data.examples import (
+    Example,
+    gold_classes,
+    gold_tags,
+    is_labelled,
+    label_of,
+    pairs_of,
+    texts_of,
+)
+from minift.data.tags import types_of
+from minift.errors import MiniftError
+
+MANY_CLASSES = 20  # more different integers than that may be amounts rather than classes
+SHOWN = 4  # of many texts, or classes
+
+
+def cut_notes(cut: Sequence[int], length: int) -> list[str]:
+    """Say how many of the texts were cut to the `length` that an encoder reads."""
+    which = f"{sum(cut)} of {len(cut)} texts are longer than the encoder reads ({length} pieces)"
+    return [f"{which} and were cut"] if any(cut) else []
+
+
+def alike_notes(labels: Iterable[str]) -> list[str]:
+    """Name classes, or types of entities, that differ in how they are written: Pos and pos."""
+    alike = defaultdict[str | Decimal, list[str]](list)
+    for name in labels:
+        key = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+        number = re.fullmatch(r"[+-]?\d+(\.\d*)?", key)
+        alike[Decimal(key) if number else key].append(f'"{name}"')
+    return [
+        f"classes {_and(names)} "
+        + ("differ by case or blanks only" if isinstance(key, str) else "are the same number")
+        for key, names in alike.items()
+        if len(names) > 1
+    ]
+
+
+def conflict_notes(examples: Iterable[Example], places: Iterable[int]) -> list[str]:
+    """Say which texts have different labels, and on which lines; `places` are all lines."""
+    found = defaultdict[tuple[str, ...], dict[object, int]](dict)
+    for example, line in zip(examples, places):
+        if (label := label_of(example)) is not None:
+            text = tuple(" ".join(text.split()) for text in texts_of(example))
+            found[text].setdefault(label, line)
+    several = [labels for labels in found.values() if len(labels) > 1]
+    where = []
+    for labels in several[:SHOWN]:
+        lines, names = _and([*map(str, labels.values())]), ", ".join(map(str, labels))
+        tags = isinstance(next(iter(labels)), tuple)  # too long to be shown
+        where.append(f"lines {lines}" if tags else f"lines {lines}: {names}")
+    more = f"; and {len(several) - SHOWN} more" if len(several) > SHOWN else ""
+    many = "1 text has" if len(several) == 1 else f"{len(several)} texts have"
+    two = " two" if [*map(len, several)] == [2] else ""
+    return [f"{many}{two} different labels ({'; '.join(where)}{more})"] if several else []
+
+
+def missing_notes(split: str, examples: Sequence[Example], labels: Sequence[str]) -> list[str]:
+    """Name the classes, or the types of entities, of which a labelled split has no example."""
+    if not is_labelled(examples):
+        return []
+    if isinstance(label_of(examples[0]), tuple):
+        labels, there = types_of(labels), {t[2:] for tags in gold_tags(examples) for t in tags}
+    else:
+        there = set(gold_classes(examples))
+    missing = [f'"{name}"' for name in labels if name not in there]
+    return [f"{split} has no example of class {_and(missing)}"] if missing else []
+
+
+def class_notes(train: Sequence[Example]) -> list[str]:
+    """Name classes of a single example, and ask whether many integers are amounts."""
+    counts = Counter(gold_classes(train))
+    notes = [
+        f'class "{label}" has only one training example' for label, n in counts.items() if n == 1
+    ]
+    if len(counts) > MANY_CLASSES and all(re.fullmatch("[+-]?[0-9]+", label) for label in counts):
+        notes.append(
+            f"{len(counts)} classes, all integers: pass --task regression if they are amounts"
+        )
+    return notes
+
+
+def overlap_notes(
+    train: Sequence[Example], dev: Sequence[Example] = (), test: Sequence[Example] = ()
+) -> list[str]:
+    """Say how many training texts are repeated, and how many occur in dev or test again."""
+    texts = {texts_of(example) for example in train}
+    notes = []
+    if repeated := len(train) - len(texts):
+        notes.append(f"{repeated} duplicate texts in train")
+    for split, examples in (("dev", dev), ("test", test)):
+        if again := len(texts & {texts_of(example) for example in examples}):
+            notes.append(f"{again} texts of train occur in {split}")
+    return notes
+
+
+def refuse_unlike(pairs: bool | None, examples: Iterable[Example], who: str = "the model") -> None:
+    """Raise MiniftError where `pairs` are read and these are single texts, or the reverse."""
+    found = pairs_of(examples)
+    if None not in (pairs, found) and pairs != found:
+        kinds, option = ("pairs of texts", "single texts"), "the second column with --text-b"
+        if found:
+            kinds, option = kinds[::-1], "the one column with --text"
+        raise MiniftError(f"{who} has {kinds[0]}, and these are {kinds[1]}; name {option}")
+
+
+def _and(words: Sequence[str]) -> str:
+    """Return "a, b and c"; of many words the first."""
+    if len(words) > SHOWN + 1:
+        words = [*words[:SHOWN], f"{len(words) - SHOWN} more"]
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
