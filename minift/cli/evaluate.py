@@ -13,6 +13,7 @@ from minift.data.entities import side_by_side, side_by_side_text, write_errors
 from minift.data.examples import as_sentences, gold_tags
 from minift.data.files.readers import read_examples
 from minift.data.notes import missing_notes
+from minift.data.tags import scheme_of
 from minift.errors import MiniftError
 from minift.files import claim_file
 from minift.runs.processes import rank
@@ -45,6 +46,8 @@ def run(arguments: options.Arguments) -> None:
         if arguments.split:
             raise MiniftError(f"--split is for named sets, and {arguments.data} is a file")
         how, known = options.reading(arguments), tuned.labels or None
+        if tuned.task == "tagging":
+            _, known = scheme_of(tuned.labels)
         examples = read_examples(arguments.data, task=tuned.task, labels=known, notes=notes, **how)
     else:
         split = arguments.split or "test"

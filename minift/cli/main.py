@@ -12,6 +12,7 @@ import os
 import re
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -93,11 +94,17 @@ def execute(arguments: argparse.Namespace, argv: Sequence[str] | None) -> int:
     """Run a parsed command and return its exit code."""
     try:
         wanted = getattr(arguments, "deterministic", False)
-        with deterministic(wanted), _all_ranks(arguments, argv):
+        with warnings.catch_warnings(), deterministic(wanted), _all_ranks(arguments, argv):
+            warnings.simplefilter("once", UserWarning)
+            warnings.showwarning = _note  # type: ignore[assignment]
             arguments.command(arguments)
     except MiniftError as error:
         return _failed(_in_options(str(error), arguments.parser))
     return 0
+
+
+def _note(message: Warning | str, *_: Any) -> None:
+    print("note:", " ".join(str(message).split()), file=sys.stderr)
 
 
 def _in_options(message: str, parser: argparse.ArgumentParser) -> str:

@@ -27,7 +27,7 @@ from torch import Tensor
 from minift.checkpoints.weights import weights_digest
 from minift.compact.vocabulary import Words
 from minift.data.examples import TaggedExample
-from minift.data.tags import is_iob2
+from minift.data.tags import is_iob2, scheme_of
 from minift.errors import MiniftError
 from minift.files import atomic_write, claim_file, digest
 from minift.runs.evaluate import predict_logits
@@ -51,7 +51,7 @@ def tag_labels(teacher: FineTuned) -> tuple[str, ...]:
             "train one with token files, minift train --train FILE.conll"
         )
     tags = tuple(label for label in teacher.labels if is_iob2(label))
-    if len(tags) < 2 or "O" not in tags:
+    if len(tags) < 2 or "O" not in tags or scheme_of(teacher.labels)[0] == "bioes":
         raise MiniftError(
             f"the teacher's labels are {', '.join(teacher.labels)}; expected O and B-TYPE, I-TYPE"
         )

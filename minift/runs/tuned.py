@@ -22,6 +22,7 @@ from minift.checkpoints.tokenizer import Tokenizer
 from minift.checkpoints.weights import load_model, load_tokenizer
 from minift.data.examples import Dataset, Example, TaggedExample, Task, has_pairs, pairs_of
 from minift.data.notes import cut_notes, refuse_unlike
+from minift.data.tags import as_iob2, from_iob2, scheme_of
 from minift.data.words import as_words
 from minift.errors import MiniftError
 from minift.methods.cnn_head import ConvClassifier
@@ -69,6 +70,12 @@ class FineTuned:
         """Return what the model reads of examples (see `make_items`)."""
         refuse_unlike(self.pairs, examples)
         apart = isinstance(self.model, PairClassifier)
+        if self.task == "tagging" and scheme_of(self.labels)[0] != "iob2":
+            examples = [
+                replace(e, tags=e.tags and tuple(from_iob2(e.tags, self.labels)))
+                if isinstance(e, TaggedExample) else e
+                for e in examples
+            ]  # fmt: skip
         return make_items(examples, self.tokenizer, self.task, self.labels, other_pieces, apart)
 
     def evaluate(self, examples: Sequence[Example], progress: bool = False) -> Evaluation:
@@ -85,11 +92,12 @@ class FineTuned:
         return cut_notes([item.cut for item in items], self.tokenizer.max_length)
 
     def tag(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
-        """Return one tag per word, sentence by sentence (taggers only)."""
+        """Return one tag per word in IOB2, sentence by sentence (taggers only)."""
         examples = [TaggedExample(str(n), as_words(words)) for n, words in enumerate(sentences, 1)]
         items = self.items(examples)
         logits = predict_logits(self.model, items, make_batch=self.make_batch)
-        return tags_by_sentence(logits, items, len(sentences), self.labels)
+        tags = tags_by_sentence(logits, items, len(sentences), self.labels)
+        return as_iob2(tags, self.labels)
 
 
 def build(
