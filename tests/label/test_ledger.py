@@ -230,7 +230,6 @@ def test_undo_takes_back_one_decision_after_another_down_to_none(tmp_path):
         (lambda x: x.label("t0", None, "me"), r"None is not a label"),
         (lambda x: x.skip("t1", "me"), r"text 't1' is labelled 'pos'; undo that to skip it"),
         (lambda x: x.query(["t0"], [0], "bald", 0, 1), r"'t0' was already asked for, in round 4"),
-        (lambda x: x.query(["t2", "t2"], [0, 0], "bald", 0, 1), r"'t2' is asked for twice"),
     ],
 )
 def test_what_does_not_fit_is_refused_and_changes_nothing(tmp_path, act, words):
