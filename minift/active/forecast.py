@@ -66,7 +66,7 @@ def forecast_labels(
     """Forecast what `more` labels would bring; trains `FOLDS` times `len(SHARES)` models.
 
     The splits of the learner's data set are not read. The seed is of the folds, of all streams of
-    training, and of the interval.
+    training, and of the interval. MiniftError if `more` is less than 1, or training fails.
     """
     require(more >= 1, "more", more, "at least 1 label")
     if len(labelled) < FEWEST:

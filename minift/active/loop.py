@@ -83,7 +83,7 @@ def seed_of(seed: int, round: int) -> int:
 
 
 def fixed_steps(settings: Settings, steps: int | None) -> Settings:
-    """Return settings of `steps`, rounded up to epochs; None keeps epochs, which grow per round."""
+    """Return settings of so many steps, up to a whole epoch; None keeps the number of epochs."""
     return settings if steps is None else replace(settings, epochs=None, steps=steps)
 
 
@@ -161,7 +161,7 @@ def choose(
 ) -> Choice:
     """Choose at most `budget` texts of the pool to be labelled next; labels are not read.
 
-    The `seed` is for masks, the random baseline and ties; "random" needs no model.
+    The seed is for masks, random draws and ties. MiniftError if a model is needed and missing.
     """
     if not pool:
         return Choice((), ())

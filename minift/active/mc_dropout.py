@@ -93,7 +93,7 @@ def mc_logits(
 
 
 def lowest_depth(layers: Layers, depth: int) -> int:
-    """Return the depth of the lowest sites that sample (see `Site`), under `depth` layers."""
+    """Return the depth of the lowest `Site` that samples; MiniftError if there is no such layer."""
     named: dict[Layers, int] = {"all": 0, "head": depth + 1, "none": depth + 2}
     if layers in named:
         return named[layers]

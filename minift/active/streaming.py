@@ -40,10 +40,11 @@ def mc_stream(
     seed: int = 0,
     consistent: bool = False,
 ) -> Iterator[tuple[list[Example], list[Tensor]]]:
-    """Yield at most `CHUNK` examples, and for each its probabilities in float64, till all are done.
+    """Yield at most `CHUNK` examples at a time, and for each its probabilities in float64.
 
     They are (passes, 1, labels) for a text, (passes, words, labels) for a sentence, and do not
     depend on what was scored before. Arguments are as for `mc_logits`; labels are not read.
+    MiniftError if the model does regression, which has no classes.
     """
     if tuned.task == "regression":
         raise MiniftError("MC dropout scores classes; this model predicts a number")
