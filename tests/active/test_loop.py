@@ -98,7 +98,9 @@ class Unreadable(tuple):
 
 
 def test_training_reads_no_validation_label(encoder):
-    data = replace(reviews(), dev=Unreadable(), test=Unreadable())
+    data = reviews()
+    for split in ("dev", "test"):
+        object.__setattr__(data, split, Unreadable())
     fit(data, data.train[:8], encoder, "full")
     with pytest.raises(MiniftError, match="decides by the development split"):
         fit(data, data.train[:8], encoder, "adaptive")
