@@ -49,7 +49,7 @@ def run(method: str, seed: int, test: float, labels: int = 300, **changes) -> Ru
     values = {
         "method": method, "seed": seed, "labels": labels, "dev": test - 0.01, "test": test,
         "trainable_parameters": 22_713_986, "seconds": 12.5, "peak_mb": 812.0, "failed": False,
-        "epochs": 8, "learning_rate": 1e-4, "stopped": "all 8 epochs done",
+        "epochs": 8, "learning_rate": 1e-4, "stopped": "epoch 8 of 8 done",
         "selection_examples": 0, "constant": 0.501, "stored_bytes": 90_855_944,
         "peak_exact": True, "wall_seconds": 20.0, "threads": 2, "machine": "a laptop",
     }  # fmt: skip
