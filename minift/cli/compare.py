@@ -26,8 +26,6 @@ def add(commands: options.Commands) -> None:
     add("--rate-factor", type=float, default=1.0, metavar="X", help=help)
     help = "examples of the development split that a method may choose by (default: all)"
     add("--selection", type=int, metavar="N", help=help)
-    help = "begin no seed whose runs would not end within M minutes"
-    add("--budget-minutes", type=float, metavar="M", help=help)
     add("--processes", type=int, default=1, metavar="N", help="do N runs at a time")
     add("--keep-weights", action="store_true", help="keep each run's weights, in OUT/weights")
     add("--out", type=Path, help="folder of the report; an unfinished comparison is resumed there")
@@ -59,7 +57,6 @@ def run(arguments: options.Arguments) -> None:
         ),
         Work(
             processes=arguments.processes,
-            budget_minutes=arguments.budget_minutes,
             keep_weights=arguments.keep_weights,
             progress=True,
             command=options.suggested(*sys.argv[1:]),

@@ -88,10 +88,7 @@ def alternating_speeds(
 ) -> tuple[Speeds, Speeds]:
     """Time two jobs in turn, after one round of each that is not counted.
 
-    Args:
-        first, second: each goes through all sentences once.
-        sentences: how many there are.
-        rounds: timed rounds of each.
+    In each of the timed rounds each goes through all sentences once.
     """
     seconds: tuple[list[float], list[float]] = ([], [])
     for number in range(rounds + 1):
@@ -149,7 +146,6 @@ def compression_report(
             f"{side}_parameters": size.parameters,
             f"{side}_parameters_without_embeddings": size.without_embeddings,
             f"{side}_float32_bytes": 4 * size.parameters,
-            f"{side}_float32_bytes_without_embeddings": 4 * size.without_embeddings,
             f"{side}_stored_bytes": bytes_,
             f"{side}_sentences_per_second": round(speed.median, 2),
             f"{side}_sentences_per_second_range": [

@@ -32,9 +32,7 @@ def source_of_files(
 ) -> dict[str, Any]:
     """Return what run.json keeps under "source" for a run on files; {"data": NAME} is a named set.
 
-    Args:
-        train, dev, test: the files.
-        options: those of `read_dataset`; None values are left out.
+    `options` are those of `read_dataset`; None values are left out.
     """
     given = {"train": train, "dev": dev, "test": test}
     files = {split: Path(file).resolve() for split, file in given.items() if file is not None}

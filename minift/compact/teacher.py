@@ -66,8 +66,8 @@ def teacher_logits(
     """Ask the teacher about each word of each sentence.
 
     Args:
-        teacher: a fine-tuned tagger; it is used in evaluation mode and left as it was.
-        sentences: sentences of words, however long.
+        teacher: is left as it was.
+        sentences: however long.
         cache: file that keeps the answers, written every `PART` sentences. What it holds of
             this teacher on these sentences is read; anything else in it is replaced.
         progress: show a bar on standard error.
