@@ -38,10 +38,7 @@ ALPHABET = 250  # rarer characters would fill a small vocabulary
 def train_vocabulary(texts: Iterable[str], size: int, lowercase: bool = False) -> Tokenizer:
     """Train a WordPiece vocabulary; the same texts always give the same one.
 
-    Args:
-        texts: the training text, in pieces of any length.
-        size: pieces of the vocabulary, the five special tokens included.
-        lowercase: whether to throw case away.
+    `texts` may be of any length; `size` counts the five special tokens, too.
     """
     texts = list(texts)
     backend = tokenizers.Tokenizer(models.WordPiece(unk_token="[UNK]"))
@@ -69,25 +66,15 @@ def train_vocabulary(texts: Iterable[str], size: int, lowercase: bool = False) -
 
 @dataclass(frozen=True)
 class Corpus:
-    """A text as word pieces, without special tokens.
+    """A text as word pieces, without special tokens."""
 
-    Args:
-        ids: (pieces,) all documents in a row.
-        ends: (documents,) where each ends.
-    """
-
-    ids: np.ndarray
-    ends: np.ndarray
+    ids: np.ndarray  # (pieces,) all documents in a row
+    ends: np.ndarray  # (documents,) where each ends
 
     def cut(self, length: int, continues: np.ndarray) -> np.ndarray:
         """Cut each document into runs of at most `length` pieces that end between words.
 
-        Args:
-            length: most pieces of a run.
-            continues: (vocabulary,) True for pieces that continue a word.
-
-        Returns:
-            (runs, 2) start and end of each run.
+        With `continues` as in `piece_kinds`, return (runs, 2) start and end of each run.
         """
         runs, start = [], 0
         for document_end in self.ends.tolist():
@@ -114,21 +101,23 @@ class MaskedText:
     ):
         """Prepare batches of `sequences` x `length` pieces.
 
+        Sequences end between words.
+
         Args:
             corpus: the text.
             tokenizer: that made its ids.
-            sequences, length: size of a batch; sequences end between words.
+            sequences, length: size of a batch.
             long_every: every batch of this number has half as many sequences of twice the
                 length, so that later positions are trained too; 0 for none.
             seed: of order, cuts and masks.
         """
-        continues, special = piece_kinds(tokenizer)
+        self.continues, self.special = piece_kinds(tokenizer)
         self.corpus, self.tokenizer, self.seed = corpus, tokenizer, seed
-        self.continues, self.special = continues, special
-        self.replacements = (~special).nonzero()[:, 0]
+        self.replacements = (~self.special).nonzero()[:, 0]
         self.sequences, self.long_every = sequences, long_every
-        self.runs = corpus.cut(length - 3, continues.numpy())  # [CLS] a [SEP] b [SEP]
-        self.long_runs = corpus.cut(2 * length - 3, continues.numpy())
+        self.runs, self.long_runs = (  # [CLS] a [SEP] b [SEP]
+            corpus.cut(size - 3, self.continues.numpy()) for size in (length, 2 * length)
+        )
         if len(self.runs) < sequences:
             raise MiniftError(
                 f"the text gives {len(self.runs)} sequences of {length} pieces, a batch needs "
