@@ -28,9 +28,7 @@ Differs  - The authors' documentation writes KL(student || teacher) without T^2;
            word vectors: .077 at 3e-3, .041 at 1e-3 (.042 after 1,500). With the teacher's
            vectors .105 (best look: .150). All were still rising, the teacher is at .417; more
            steps and other rates: not measured.
-         - The loop is that of pretraining (minift/runs/steps.py), not that of fine-tuning: two
-           streams of different lengths have no epochs in common, so it counts steps and looks at
-           the development split every N of them.
+         - The loop counts steps, not epochs; minift/runs/steps.py says why.
 Proof    tests/compact/test_distill.py
 """
 

@@ -27,7 +27,7 @@ from minift.compact.store import FILE, STORAGES, Storage, load_student, save_stu
 from minift.compact.student import Student, label_indices, new_student
 from minift.compact.tagger import TaggerConfig
 from minift.compact.teacher import tag_labels, teacher_logits
-from minift.compact.vocabulary import Vocabulary, Words, build_vocabulary
+from minift.compact.vocabulary import Words, build_vocabulary
 from minift.compact.word_vectors import WordVectors, start_from_teacher, whole_words
 from minift.data.examples import Dataset, TaggedExample, as_sentences, is_labelled
 from minift.data.files.texts import read_texts
@@ -179,15 +179,14 @@ def distill(
             "kept_step": taught.kept_step,
             "stopped": taught.stopped,
             "best_dev_in_training": taught.best,
-            "unknown_words": _unknown_share(pupil.vocabulary, dataset),
             "notes": [*_notes(dataset, unlabelled, pool), *said],
             **scores,
             "seconds": round(time.perf_counter() - started, 2),
         }
         if folder is not None and checkpoints is not None:
-            scorable = [part for part in (dataset.test, dataset.dev) if is_labelled(part)]
-            if teacher_folder is not None and scorable:
-                examples, files = as_sentences(scorable[0]), (teacher_folder, folder / FILE)
+            scored = dataset.test if is_labelled(dataset.test) else dataset.dev
+            if teacher_folder is not None and is_labelled(scored):
+                examples, files = as_sentences(scored), (teacher_folder, folder / FILE)
                 report = compression_report(teacher, pupil, examples, *files, command=command)
                 atomic_write(folder / "report.json", json.dumps(report, indent=2) + "\n")
             atomic_write(folder / "result.json", json.dumps(result, indent=2) + "\n")
@@ -196,11 +195,7 @@ def distill(
 
 
 def _untaught(
-    teacher: FineTuned,
-    dataset: Dataset,
-    pool: Sequence[Words],
-    kind: StudentSettings,
-    seeds: Seeds,
+    teacher: FineTuned, dataset: Dataset, pool: Sequence[Words], kind: StudentSettings, seeds: Seeds
 ) -> Student:
     """Return the student that training starts from, on the teacher's device."""
     vocabulary = build_vocabulary(
@@ -274,13 +269,3 @@ def _notes(dataset: Dataset, given: Sequence[Words], pool: Sequence[Words]) -> l
                 "them, so its score there is too good"
             )
     return [*notes, *dataset.notes]
-
-
-def _unknown_share(vocabulary: Vocabulary, dataset: Dataset) -> dict[str, float]:
-    """Return the share of words of each split that have no row of their own."""
-    shares = {}
-    for split in ("train", "dev", "test"):
-        words = [word for example in getattr(dataset, split) for word in example.words]
-        if words:
-            shares[split] = sum(not vocabulary.word_id(word) for word in words) / len(words)
-    return shares

@@ -63,11 +63,9 @@ def teacher_logits(
     cache: str | Path | None = None,
     progress: bool = False,
 ) -> list[Tensor]:
-    """Ask the teacher about each word of each sentence.
+    """Ask the teacher about each word of each sentence, however long.
 
     Args:
-        teacher: is left as it was.
-        sentences: however long.
         cache: file that keeps the answers, written every `PART` sentences. What it holds of
             this teacher on these sentences is read; anything else in it is replaced.
         progress: show a bar on standard error.

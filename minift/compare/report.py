@@ -199,12 +199,6 @@ def results_table(comparison: Comparison, labels: int) -> Table:
     return Table(header, tuple(rows))
 
 
-def differences_table(made: Sequence[Against]) -> Table:
-    """Return the table of differences, in points."""
-    rows = [(a.method, a.other, *difference_cells(a.difference, a.holm)) for a in made]
-    return Table(("method", "against", *DIFFERENCE_HEADER), tuple(rows))
-
-
 def caution(made: Sequence[Against]) -> list[str]:
     """Say what it means that so many comparisons were made."""
     tested = [(against, p) for against in made if (p := against.holm) is not None]
@@ -267,7 +261,9 @@ def _size_blocks(c: Comparison, labels: int, made: Sequence[Against]) -> list[Bl
         Paragraph(f"A constant answer (no text read) scores {constant} points."),
     ]
     if made:
-        blocks += [Heading("Paired differences, in points", 3), differences_table(made)]
+        rows = [(a.method, a.other, *difference_cells(a.difference, a.holm)) for a in made]
+        blocks.append(Heading("Paired differences, in points", 3))
+        blocks.append(Table(("method", "against", *DIFFERENCE_HEADER), tuple(rows)))
     if troubles := [f"{r.method}, seed {r.seed}: {r.note}" for r in runs if r.note]:
         blocks += [Heading("What went wrong", 3), Bullets(tuple(troubles))]
     return blocks

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from minift.checkpoints.limits import read_json
 from minift.compare.lineup import control_pairs
 from minift.compare.report import Comparison, Run
 from minift.compare.workers import Job
@@ -82,16 +83,11 @@ def _merged(folder: Path, setup_file: Path, new: dict[str, Any]) -> dict[str, An
     """Return the setup with the methods of both, or refuse what would mix different runs."""
     if not setup_file.is_file():
         return new
-    try:
-        old = json.loads(setup_file.read_text(encoding="utf-8"))
-    except json.JSONDecodeError:
-        old = None
-    if not isinstance(old, dict) or old.get("format") != FORMAT:
-        version = old.get("minift_version") if isinstance(old, dict) else None
+    old = read_json(setup_file)
+    if old.get("format") != FORMAT:
         raise MiniftError(
-            f"{setup_file} "
-            + (f"was written by minift {version}" if version else "is not a comparison")
-            + ", so this version cannot add runs to it; choose another --out"
+            f"{setup_file} was written by minift {old.get('minift_version', '(unknown)')}, so this "
+            "version cannot add runs to it; choose another --out"
         )
     both = new["methods"].keys() & old["methods"].keys()
     before, now = _facts(old, both), _facts(new, both)

@@ -127,11 +127,9 @@ class MaskedText:
     def batch(self, step: int) -> Batch:
         """Return the batch of a step: packed ids with words hidden, the places, the targets."""
         long_before = step // self.long_every if self.long_every else 0
-        is_long = self.long_every > 0 and step % self.long_every == self.long_every - 1
-        if is_long:
+        runs, turn, size = self.runs, step - long_before, self.sequences
+        if self.long_every and step % self.long_every == self.long_every - 1:
             runs, turn, size = self.long_runs, long_before, self.sequences // 2
-        else:
-            runs, turn, size = self.runs, step - long_before, self.sequences
         generator = torch.Generator().manual_seed(stream(self.seed, step))
         sequences, segments, positions, targets = [], [], [], []
         for start, end in runs[rows_of(turn, len(runs), size, self.seed)]:

@@ -5,9 +5,7 @@ Claim    A run that was killed resumes from its last checkpoint and ends with th
 Paper    Devlin et al. (2019), https://arxiv.org/abs/1810.04805, appendix A.2.
 Differs  - The rate stays constant between warm-up and decay, so that the end of a run may be
            moved while it lasts.
-         - It shares the loop of distillation (minift/runs/steps.py), not that of fine-tuning: it
-           counts steps, for it may end before the text does, and looks at a held-out loss every
-           N steps.
+         - The loop counts steps, not epochs; minift/runs/steps.py says why.
 Proof    tests/pretraining/test_pretrain.py
 """
 

@@ -642,7 +642,7 @@ BAD = [
     (["--epochs=0"], r"--epochs must be a whole number from 1 up"),
     (["--out={file}"], r"is a file; --out names a folder"),
     (["--out={other}"], r"holds something else \(notes.txt\); choose another --out"),
-    (["--out={foreign}"], r"compare.json is not a comparison, so this version cannot"),
+    (["--out={foreign}"], r"compare.json: cannot be read as JSON"),
 ]
 
 
