@@ -11,6 +11,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
+
+from minift.errors import MiniftError
 
 # Over shapes: one sign with its accents (and emoji joined to it), an ideograph, or a word from its
 # first to its last letter. Python's \w will not do: it takes the vowel signs of Hindi for
@@ -45,6 +48,14 @@ def split_words(text: str) -> list[tuple[str, int, int]]:
                 continue
         words.append((word, start, end))
     return words
+
+
+def as_words(words: Sequence[str]) -> tuple[str, ...]:
+    """Return words as a tuple; raises MiniftError for a text, whose letters are no words."""
+    if isinstance(words, str):
+        expected = "a list of words (predict cuts texts into words itself)"
+        raise MiniftError(f"got the text {words!r:.50}; expected {expected}")
+    return tuple(words)
 
 
 def _shape(character: str) -> str:
