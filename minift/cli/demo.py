@@ -87,12 +87,7 @@ def train_row(
 
 
 def demo(encoder: str = "mini", seeds: int = 3) -> list[Row]:
-    """Fine-tune on 100 embedded reviews with several methods; print and return the table.
-
-    Args:
-        encoder: anything `load_encoder` takes.
-        seeds: runs of each method; each draws other labels, another head and another order.
-    """
+    """Fine-tune on 100 embedded reviews with several methods; print and return the table."""
     require(0 < seeds <= 10000, "seeds", seeds, "a number from 1 to 10000")
     dataset = examples()
     print(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import math
 import shlex
 import sys
 from collections.abc import Callable, Iterable
@@ -250,9 +249,9 @@ def whole(text: str, more: str = "") -> int:
 def finite(text: str) -> float:
     """Read the number of every option of type float."""
     with contextlib.suppress(ValueError):
-        if math.isfinite(number := float(text)):
+        if abs(number := float(text)) < 10**10:
             return number
-    raise argparse.ArgumentTypeError(f"expected a number, got {text!r}")
+    raise argparse.ArgumentTypeError(f"expected a number below 10^10, got {text!r}")
 
 
 def summary(result: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import getpass
 import sys
 from pathlib import Path
@@ -55,12 +56,9 @@ def _add_person(parser: options.Parser) -> None:
 
 
 def _person(arguments: options.Arguments) -> str:
-    if arguments.by is not None:
-        return str(arguments.by)
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):
-        return "me"
+    with contextlib.suppress(OSError, KeyError, ImportError):  # a user without a name
+        return getpass.getuser() if arguments.by is None else str(arguments.by)
+    return "me"
 
 
 def run_next(arguments: options.Arguments) -> None:
@@ -93,11 +91,7 @@ def run_import(arguments: options.Arguments) -> None:
     from minift.label.answers import import_answers
 
     done = import_answers(
-        arguments.project,
-        arguments.file,
-        arguments.format,
-        _person(arguments),
-        again=arguments.again,
+        arguments.project, arguments.file, arguments.format, _person(arguments), arguments.again
     )
     for problem in done.problems:
         print(f"problem: {problem}", file=sys.stderr)
