@@ -36,8 +36,7 @@ NOTHING, WORDS, WITHOUT = "always one label", "bag of words", "full, random weig
 def add(commands: options.Commands) -> None:
     """Give the command its parser."""
     help = "see what a pretrained encoder is worth, in about a minute"
-    parser = options.command(commands, "demo", run, help)
-    add = parser.add_argument
+    _, add = options.command(commands, "demo", run, help)
     add("--encoder", default="mini", help=options.ENCODER)
     add("--seeds", type=int, default=3, metavar="N", help="train each method N times")
 

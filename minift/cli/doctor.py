@@ -35,9 +35,9 @@ AS_FAST = 0.95  # of the best rate: fewer threads that reach it are chosen
 def add(commands: options.Commands) -> None:
     """Give the command its parser."""
     help = "what is there, what is missing, and how many threads are fastest"
-    parser = options.command(commands, "doctor", run, help)
+    _, add = options.command(commands, "doctor", run, help)
     help = "how long to measure numbers of threads; 0 leaves it out"
-    parser.add_argument("--seconds", type=float, default=20.0, help=help)
+    add("--seconds", type=float, default=20.0, help=help)
 
 
 def run(arguments: options.Arguments) -> None:

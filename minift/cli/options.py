@@ -61,11 +61,11 @@ READING: dict[str, tuple[str, list[str] | str, str]] = {
 
 def command(
     commands: Commands, name: str, run: Callable[[Arguments], None], help: str, ranks: bool = False
-) -> Parser:
+) -> tuple[Parser, Callable[..., argparse.Action]]:
     """Begin the parser of one command; `ranks`: torchrun may start it in several processes."""
     parser: Parser = commands.add_parser(name, help=help, description=help)
     parser.set_defaults(command=run, parser=parser, ranks=ranks)
-    return parser
+    return parser, parser.add_argument
 
 
 def add_data(parser: Parser) -> None:

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 def add(commands: options.Commands) -> None:
     """Give the four commands their parsers."""
     help = "begin a project from unlabelled texts"
-    parser = options.command(commands, "start", run_start, help)
-    add = parser.add_argument
+    parser, add = options.command(commands, "start", run_start, help)
     add("--pool", type=Path, required=True, metavar="FILE", help=options.POOL)
     add("--labels", required=True, metavar="A,B", help="names of the classes, or types of entities")
     help = "tagging: texts are cut into words, and --labels are types such as PER,ORG"
@@ -32,8 +31,7 @@ def add(commands: options.Commands) -> None:
     options.add_reading(parser, "format", "text", "text_b")
 
     help = "how many labels, how balanced, and whether to stop"
-    parser = options.command(commands, "status", run_status, help)
-    add = parser.add_argument
+    parser, add = options.command(commands, "status", run_status, help)
     add("project", type=Path, help=options.PROJECT)
     help = "say what 100 more labels may bring (trains 16 models)"
     add("--forecast", action="store_true", help=help)
@@ -41,15 +39,14 @@ def add(commands: options.Commands) -> None:
     options.add_device(parser)
 
     help = "train on all labels, into a run folder"
-    parser = options.command(commands, "train", run_train, help)
-    parser.add_argument("project", type=Path, help=options.PROJECT)
+    parser, add = options.command(commands, "train", run_train, help)
+    add("project", type=Path, help=options.PROJECT)
     help = "run folder (default: a new one in PROJECT/runs)"
-    parser.add_argument("--out", type=Path, metavar="RUN", help=help)
+    add("--out", type=Path, metavar="RUN", help=help)
     options.add_device(parser, learns=True)
 
     help = "score any texts with any model, in constant memory"
-    parser = options.command(commands, "score", run_score, help, ranks=True)
-    add = parser.add_argument
+    parser, add = options.command(commands, "score", run_score, help, ranks=True)
     add("model", type=Path, help="a project, or a run folder")
     add("file", type=Path, help=options.POOL)
     help = "the scores, as JSONL; an unfinished file is resumed"
