@@ -97,7 +97,7 @@ def run_import(arguments: options.Arguments) -> None:
     if done.unanswered:
         shown = ", ".join(done.unanswered[:10]) + (", ..." if len(done.unanswered) > 10 else "")
         print(f"without an answer in the file: {len(done.unanswered)} ({shown})")
-    if not done.usable:
+    if not done.labelled + done.skipped + done.same:
         raise MiniftError(f"{arguments.file}: it has no usable answer; nothing was recorded")
     print(
         f"recorded: {done.labelled} labels, {done.skipped} skipped; on record before: {done.same}; "

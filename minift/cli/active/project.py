@@ -66,7 +66,7 @@ def run_start(arguments: options.Arguments) -> None:
     require_precision(arguments.precision, torch.device(here))
     method = options.method(arguments)
     settings = fixed_steps(method.settings, arguments.steps)
-    started = start(
+    project, notes = start(
         arguments.pool,
         arguments.labels.split(","),
         arguments.encoder,
@@ -76,13 +76,12 @@ def run_start(arguments: options.Arguments) -> None:
         seed=arguments.seed,
         **options.reading(arguments),
     )
-    project = started.project
     what = "classes" if project.task == "classification" else "entities"
     print(
         f"{arguments.out}: {len(project.ids):,} texts, {what} {', '.join(project.types)}; "
         f"{project.encoder}, {project.method}"
     )
-    for note in started.notes:
+    for note in notes:
         print(f"note: {note}")
     print(f"next: {options.suggested('active', 'next', arguments.out, '-n', 20)}")
 
