@@ -1247,8 +1247,8 @@ PROJECTS = [
         ),
         (
             "control characters are shown as they are",
-            "if unicodedata.category(character) in _HIDDEN or ord(character) in _TURNING:",
-            "if ord(character) in _TURNING:",
+            "hidden = unicodedata.category(character) in _HIDDEN or ord(character) in _TURNING",
+            "hidden = ord(character) in _TURNING",
             TERMINAL_TESTS + "test_a_text_cannot_steer_the_terminal_and_a_guess_needs_a_model",
             "a text of the pool types commands into the terminal",
         ),
