@@ -62,13 +62,10 @@ class EntityReport:
 def entity_scores(
     gold: Sequence[Tags], predicted: Sequence[Sequence[str | None]], mode: Mode = "conlleval"
 ) -> EntityReport:
-    """Score predicted entities against gold ones.
+    """Score predicted entities against gold ones, given an IOB2 tag for each word per sentence.
 
-    Args:
-        gold: one sequence of IOB2 tags per sentence.
-        predicted: the same shape; None marks a word that could not be scored (cut off by a
-            length limit, say) and counts as "O", so its entity counts as missed.
-        mode: "conlleval" or "strict", see `spans_conlleval` and `spans_strict`.
+    A predicted None marks a word that could not be scored (cut off by a length limit, say) and
+    counts as "O", so its entity counts as missed.
     """
     correct, found, support = Counter[str](), Counter[str](), Counter[str]()
     for true, guessed in _span_pairs(gold, predicted, mode):
@@ -113,9 +110,7 @@ def entity_errors(
 
     A wrong prediction explains at most one gold entity. Of several that overlap, one of the
     right type is taken first, then the one that shares more words, then the one further left.
-
-    Returns:
-        Errors by sentence, then by position of the (gold, else predicted) entity.
+    They come by sentence, then by the place of the (gold, else predicted) entity.
     """
     errors: list[EntityError] = []
     for number, (true, guessed) in enumerate(_span_pairs(gold, predicted, mode)):
@@ -222,25 +217,16 @@ def error_list(
     """
     for error in entity_errors(gold_tags(examples), predicted, mode):
         sentence = examples[error.sentence]
-        yield {
-            "kind": error.kind,
-            "sentence": sentence.id,
-            "text": " ".join(sentence.words),
-            "gold": error.gold and _described(error.gold, sentence.words),
-            "predicted": error.predicted and _described(error.predicted, sentence.words),
-        }
-
-
-def _described(span: Span, words: Sequence[str]) -> dict[str, Any]:
-    places = word_places(words)
-    return {
-        "type": span.type,
-        "text": " ".join(words[span.start : span.end]),
-        "start_word": span.start,
-        "end_word": span.end,
-        "start": places[span.start][0],
-        "end": places[span.end - 1][1],
-    }
+        text, places = " ".join(sentence.words), word_places(sentence.words)
+        row: dict[str, Any] = {"kind": error.kind, "sentence": sentence.id, "text": text}
+        for side, span in (("gold", error.gold), ("predicted", error.predicted)):
+            row[side] = None
+            if span is not None:
+                _, first, last = span
+                start, end = places[first][0], places[last - 1][1]
+                row[side] = {"type": span.type, "text": text[start:end], "start_word": first}
+                row[side] |= {"end_word": last, "start": start, "end": end}
+        yield row
 
 
 def write_errors(

@@ -42,29 +42,8 @@ def accuracy(gold: Labels, predicted: Labels) -> float:
     return sum(a == b for a, b in zip(gold, predicted)) / len(gold)
 
 
-def confusion(gold: Labels, predicted: Labels, labels: Labels) -> np.ndarray:
-    """Count how often each gold label (row) was predicted as each label (column): integers."""
-    gold, predicted = _paired(gold, predicted)
-    labels = _listed(labels)
-    index = {label: i for i, label in enumerate(labels)}
-    if len(index) < len(labels):
-        raise MiniftError(f"labels name a class twice: {labels}")
-    for side, values in (("gold", gold), ("predicted", predicted)):
-        if unknown := next(((row, x) for row, x in enumerate(values, 1) if x not in index), None):
-            row, label = unknown
-            hint = nearest(str(label), map(str, labels))
-            raise MiniftError(f"{side} label {label!r} of row {row} is not in {labels}{hint}")
-    rows, columns = ([index[label] for label in side] for side in (gold, predicted))
-    counts = np.bincount(np.multiply(rows, len(labels)) + columns, minlength=len(labels) ** 2)
-    return counts.reshape(len(labels), len(labels))
-
-
 def f1(gold: Labels, predicted: Labels, positive: Label | None = None) -> float:
-    """Return F1 = 2 TP / (2 TP + FP + FN), of one class or the mean over those that occur (macro).
-
-    Args:
-        positive: the F1 of this class alone.
-    """
+    """Return F1 = 2 TP / (2 TP + FP + FN) of `positive`, or the mean over all that occur (macro)."""
     gold, predicted = _paired(gold, predicted)
     true, guessed = Counter(gold), Counter(predicted)
     classes = sorted(true | guessed) if positive is None else [positive]
@@ -100,26 +79,31 @@ def evaluate_classification(
     gold: Labels, predicted: Labels, labels: Labels, positive: Label | None = None
 ) -> dict[str, Any]:
     """Return accuracy, macro_f1, matthews; and f1, with its class: `positive`, or second of two."""
-    confusion(gold, predicted, labels)  # refuses labels that do not exist
+    gold, predicted = _paired(gold, predicted)
+    labels = _listed(labels)
+    if len(set(labels)) < len(labels):
+        raise MiniftError(f"labels name a class twice: {labels}")
+    for side, values in (("gold", gold), ("predicted", predicted)):
+        if unknown := next(((row, x) for row, x in enumerate(values, 1) if x not in labels), None):
+            row, label = unknown
+            hint = nearest(str(label), map(str, labels))
+            raise MiniftError(f"{side} label {label!r} of row {row} is not in {labels}{hint}")
     scores: dict[str, Any] = {
         "accuracy": accuracy(gold, predicted),
         "macro_f1": f1(gold, predicted),
         "matthews": matthews(gold, predicted),
     }
     if positive is None and len(labels) == 2:
-        positive = _listed(labels)[1]
+        positive = labels[1]
     if positive is not None:
-        if positive not in _listed(labels):
-            raise MiniftError(f"the positive class {positive!r} is not one of {_listed(labels)}")
+        if positive not in labels:
+            raise MiniftError(f"the positive class {positive!r} is not one of {labels}")
         scores |= {"f1": f1(gold, predicted, positive), "f1_of": positive}
     return scores
 
 
 def evaluate_regression(gold: Numbers, predicted: Numbers) -> dict[str, float]:
-    """Return pearson, spearman and rmse, the root mean square error in units of the labels.
-
-    A diverged run shows in rmse, which is then nan or infinite.
-    """
+    """Return pearson, spearman and rmse, in units of the labels; nan or infinite if it diverged."""
     scores = {"pearson": pearson(gold, predicted), "spearman": spearman(gold, predicted)}
     error = np.asarray(predicted, dtype=np.float64) - np.asarray(gold, dtype=np.float64)
     return {**scores, "rmse": float(np.sqrt(np.mean(error**2)))}
@@ -130,21 +114,12 @@ def evaluate_tagging(
 ) -> dict[str, float]:
     """Return micro entity_precision, entity_recall, entity_f1, and entity_macro_f1."""
     report = entity_scores(gold, predicted)
-    return {
-        "entity_precision": report.micro.precision,
-        "entity_recall": report.micro.recall,
-        "entity_f1": report.micro.f1,
-        "entity_macro_f1": report.macro.f1,
-    }
+    micro = {f"entity_{part}": getattr(report.micro, part) for part in ("precision", "recall", "f1")}
+    return {**micro, "entity_macro_f1": report.macro.f1}
 
 
 def headline(metric: str, scores: Mapping[str, Any]) -> float:
-    """Return the one number a data set is judged by.
-
-    Args:
-        metric: one of `HEADLINES`; "pearson_spearman" is the mean of the two.
-        scores: what an `evaluate_...` function returned.
-    """
+    """Return the one number a data set is judged by, out of what `evaluate_...` returned."""
     require_known("metric", metric, HEADLINES)
     parts = metric.split("_") if metric == "pearson_spearman" else [metric]
     if not set(parts) <= set(scores):

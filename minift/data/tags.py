@@ -31,11 +31,9 @@ Tags = Sequence[str]
 OUTSIDE = ("O", "0")  # some files write a zero
 UNTYPED = "entity"  # the type of tags that are a bare B, I, O
 
-_BEGIN_INSIDE = {"B": "B", "I": "I"}
-_ALL = {**_BEGIN_INSIDE, "M": "I", "E": "E", "L": "E", "S": "S", "U": "S"}
-LETTERS: dict[Scheme, dict[str, str]] = {
-    "iob1": _BEGIN_INSIDE, "iob2": _BEGIN_INSIDE, "bioes": _ALL, "io": {},
-}  # fmt: skip
+_IOB = {"B": "B", "I": "I"}
+_ALL = {**_IOB, "M": "I", "E": "E", "L": "E", "S": "S", "U": "S"}
+LETTERS: dict[Scheme, dict[str, str]] = {"iob1": _IOB, "iob2": _IOB, "bioes": _ALL, "io": {}}
 TAG = re.compile(rf"[{''.join(OUTSIDE)}]|[{''.join(_ALL)}]-.+", re.DOTALL)  # of any scheme but IO
 
 
@@ -109,7 +107,7 @@ def spans_strict(tags: Tags) -> list[Span]:
 
 def is_iob2(tag: object) -> bool:
     """Return whether this is "O", "B-type" or "I-type"."""
-    return tag == "O" or (isinstance(tag, str) and tag[:2] in ("B-", "I-") and len(tag) > 2)
+    return isinstance(tag, str) and re.fullmatch("O|[BI]-.+", tag, re.DOTALL) is not None
 
 
 def _checked(tags: Tags) -> Tags:
@@ -158,9 +156,7 @@ def violations(tags: Tags, scheme: Scheme) -> list[tuple[int, str]]:
 def to_iob2(tags: Tags, scheme: Scheme) -> list[str]:
     """Return the tags of one sentence in IOB2; what `violations` names becomes entities.
 
-    Args:
-        tags: one tag per word, in `scheme`; "0" is read as "O", a bare "B" as "B-entity".
-        scheme: "iob1", "iob2", "bioes" (BILOU and BMES letters too) or "io".
+    "0" is read as "O", a bare "B" as "B-entity"; bioes knows the letters of BILOU and BMES too.
     """
     result = ["O"] * len(tags)
     for (type_, start, end), _ in _cut(tags, scheme):
@@ -186,7 +182,7 @@ def detect_scheme(sentences: Iterable[Tags]) -> Scheme:
         )
     if tags and not lettered:
         return "io"
-    if {tag[0] for tag in tags} - set(_BEGIN_INSIDE):
+    if {tag[0] for tag in tags} - set(_IOB):
         return "bioes"
     for sentence in sentences:
         for previous, tag in zip(["O", *sentence], sentence):
