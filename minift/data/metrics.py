@@ -43,7 +43,7 @@ def accuracy(gold: Labels, predicted: Labels) -> float:
 
 
 def f1(gold: Labels, predicted: Labels, positive: Label | None = None) -> float:
-    """Return F1 = 2 TP / (2 TP + FP + FN) of `positive`, or the mean over all that occur (macro)."""
+    """Return F1 = 2 TP / (2 TP + FP + FN) of `positive`, or the mean of all that occur (macro)."""
     gold, predicted = _paired(gold, predicted)
     true, guessed = Counter(gold), Counter(predicted)
     classes = sorted(true | guessed) if positive is None else [positive]
@@ -114,7 +114,8 @@ def evaluate_tagging(
 ) -> dict[str, float]:
     """Return micro entity_precision, entity_recall, entity_f1, and entity_macro_f1."""
     report = entity_scores(gold, predicted)
-    micro = {f"entity_{part}": getattr(report.micro, part) for part in ("precision", "recall", "f1")}
+    parts = "precision", "recall", "f1"
+    micro = {f"entity_{part}": getattr(report.micro, part) for part in parts}
     return {**micro, "entity_macro_f1": report.macro.f1}
 
 

@@ -980,8 +980,8 @@ EXCHANGED = (
         "minift/data/files/exports.py",
         (
             "predictions are taken for answers",
-            'found if row.get("annotations") else []',
-            'found if row.get("annotations") else row.get("predictions") or []',
+            'given = row.get("annotations") or []',
+            'given = row.get("annotations") or row.get("predictions") or []',
             LABEL_STUDIO + "test_a_json_export_gives_every_annotators_answer_and_no_prediction",
             "the model is trained on its own guesses",
         ),

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 from minift.data.examples import Task
 from minift.data.files.lines import Problems, unit
+from minift.data.files.tables import Names
 from minift.data.spans import Mark, cut_words, mark, tags_in
 from minift.data.tags import labels_of
 from minift.errors import MiniftError
@@ -62,17 +63,9 @@ class Fault(NamedTuple):
     what: str
 
 
-class Names(NamedTuple):
-    """What a project of the tool calls its texts, and its question."""
-
-    text: str = "text"
-    text_b: str = "text_b"
-    label: str | None = None  # None is "label", or whatever there is
-
-    def texts(self, fields: dict[str, Any]) -> list[object]:
-        """Return the text, or both of a pair."""
-        second = fields.get(self.text_b)
-        return [fields.get(self.text)] if second in (None, "") else [fields.get(self.text), second]
+def _texts(fields: dict[str, Any], names: Names) -> list[object]:
+    first, second = (fields.get(name) for name in (names.text or "text", names.text_b or "text_b"))
+    return [first] if second in (None, "") else [first, second]
 
 
 def tool_of(row: dict[str, Any]) -> str | None:
@@ -135,22 +128,21 @@ def _labelstudio(records: list[Record], task: str, names: Names) -> Iterator[Row
         said, data = list[Said](), _data(rows[0][1])
         annotations = [one for where, row in rows for one in _annotations(where, row, kind, names)]
         for where, given in sorted(annotations, key=_when):  # JSON-MIN lists the newest first
-            regions, one = objects(given.get("result") or []), Said(where)
+            regions = objects(given.get("result") or [])
+            one = Said(where, by=_who(given.get("completed_by")))
             mine = [r for r in regions or () if names.label in (None, r.get("from_name"))]
             values = [region.get("value") for region in mine if region.get("type") == kind]
             if given.get("was_cancelled"):
-                pass
+                said.append(one)
             elif regions is None or (kind == "labels" and mine and not values):
                 got = short(given["result"])
-                one = Said(where, unclear=f'expected regions of type "{kind}", got {got}')
+                said.append(one._replace(unclear=f'expected regions of type "{kind}", got {got}'))
             elif kind == "labels":
-                one = Said(where, marks=[_span(value) for value in values])
-            elif not values:
-                continue
-            else:
-                one = Said(where, classes=[_only(value, "choices") for value in values])
-            said.append(one._replace(by=_who(given.get("completed_by"))))
-        yield Row(rows[0][0], data.get("minift_id"), names.texts(data), said)
+                said.append(one._replace(marks=[_mark(value) for value in values]))
+            elif values:
+                chosen = [_only(value, "choices") for value in values]
+                said.append(one._replace(classes=chosen))
+        yield Row(rows[0][0], data.get("minift_id"), _texts(data, names), said)
 
 
 def _data(row: dict[str, Any]) -> dict[str, Any]:
@@ -165,11 +157,10 @@ def _when(record: Record) -> str:
 def _annotations(where: str, row: dict[str, Any], kind: str, names: Names) -> list[Record]:
     """Return the annotations of a task; a row of JSON-MIN, CSV or TSV is one of them."""
     if "data" in row:
-        found = objects(row.get("annotations") or []) or [{"result": row.get("annotations")}]
-        places = [f"{where}, annotation {n}" for n in range(1, len(found) + 1)]
-        return list(
-            zip([where] if len(found) == 1 else places, found if row.get("annotations") else [])
-        )
+        given = row.get("annotations") or []
+        found = [{"result": given}] if objects(given) is None else given
+        several = [f", annotation {n}" * (len(found) > 1) for n in range(1, len(found) + 1)]
+        return [(where + place, one) for place, one in zip(several, found)]
     if row.get("annotation_id") in (None, ""):
         return []
     cell = row.get(names.label or "label")
@@ -184,12 +175,6 @@ def _annotations(where: str, row: dict[str, Any], kind: str, names: Names) -> li
         cell = [{"choices": one} for one in (chosen if isinstance(chosen, list) else [chosen])]
     result = [{"type": kind, "value": value, "from_name": names.label} for value in cell]
     return [(where, {**row, "completed_by": row.get("annotator"), "result": result})]
-
-
-def _span(value: object) -> Mark:
-    fields = value if isinstance(value, dict) else {}
-    where = fields.get("start"), fields.get("end")
-    return mark(*where, _only(value, "labels"), fields.get("text"))
 
 
 def _only(value: object, key: str) -> object:
@@ -208,7 +193,7 @@ def _doccano(records: list[Record], task: str, names: Names) -> Iterator[Row | F
         id_ = row.get("minift_id", meta.get("minift_id") if isinstance(meta, dict) else None)
         said = _labels(where, row, task, names.label)
         unmarked += not said and task == "tagging"
-        yield Row(where, id_, names.texts(row), said)
+        yield Row(where, id_, _texts(row, names), said)
     if unmarked:
         yield Fault(
             "all lines",
@@ -247,10 +232,11 @@ def _says_skip(comments: object) -> bool:
 
 
 def _mark(span: object) -> Mark:
-    """Take [start, end, type], or the objects of Prodigy and of projects with relations."""
+    """Take [start, end, type], or the objects of Label Studio, Prodigy, Argilla and relations."""
     if isinstance(span, dict):
         start, end = (span.get(f"{key}_offset", span.get(key)) for key in ("start", "end"))
-        return mark(start, end, span.get("label"))
+        text = span.get("text") if "labels" in span else None
+        return mark(start, end, _only(span, "labels") or span.get("label"), text)
     if isinstance(span, list) and len(span) == 3:
         return mark(*span)
     return mark(short(span), None, None)
@@ -276,19 +262,15 @@ def _argilla(records: list[Record], task: str, names: Names) -> Iterator[Row | F
             if status is None and not (done and len(given or ()) == 1):
                 raise MiniftError(f"it does not tell what was submitted from drafts; {AS_LIST}")
             one, spans = Said(where, by=_who(response.get("user_id"))), objects(value)
-            if status == "discarded":
-                said.append(one)
-            elif status not in ("submitted", None):
-                continue
-            elif task == "classification":
-                said.append(
-                    one._replace(classes=value if value and isinstance(value, list) else [value])
-                )
-            elif spans is None:
-                said.append(one._replace(unclear=f"expected a list of spans, got {short(value)}"))
-            else:
-                said.append(one._replace(marks=[*map(_mark, spans)], utf16=True))
-        yield Row(where, row.get("id"), names.texts(fields), said)
+            if status in ("submitted", None) and task == "classification":
+                classes = value if value and isinstance(value, list) else [value]
+                one = one._replace(classes=classes)
+            elif status in ("submitted", None) and spans is None:
+                one = one._replace(unclear=f"expected a list of spans, got {short(value)}")
+            elif status in ("submitted", None):
+                one = one._replace(marks=[*map(_mark, spans or ())], utf16=True)
+            said += [one] * (status in ("submitted", "discarded", None))
+        yield Row(where, row.get("id"), _texts(fields, names), said)
 
 
 def _flat(row: dict[str, Any], name: str) -> list[dict[str, Any]] | None:

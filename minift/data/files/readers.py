@@ -29,7 +29,7 @@ from minift.data.examples import (
     is_labelled,
     pairs_of,
 )
-from minift.data.files.exports import CONLL, NO_CONLL, Names, as_table
+from minift.data.files.exports import CONLL, NO_CONLL, as_table
 from minift.data.files.lines import FOREIGN, Problems, read_once, refuse, stream_text
 from minift.data.files.tables import (
     FASTTEXT,
@@ -37,6 +37,7 @@ from minift.data.files.tables import (
     TAG_COLUMNS,
     TEXT_COLUMNS,
     WORD_COLUMNS,
+    Names,
     choose_columns,
     columns_of,
     json_sentences,
@@ -87,9 +88,8 @@ def read_examples(
         labels: the labels a model knows; any other is a fault. None allows all.
         notes: a list that gets what was noticed and need not be fixed, if given.
     """
-    return _read(
-        path, format, text, text_b, label, task, scheme, require_labels, labels or (), notes
-    )[0]
+    names = Names(text, text_b, label)
+    return _read(path, format, names, task, scheme, require_labels, labels or (), notes)[0]
 
 
 def read_dataset(
@@ -115,7 +115,7 @@ def read_dataset(
         MiniftError: a faulty file; one class only; a label that training lacks; labels such
             as 2.75 while `task` is None.
     """
-    read = partial(_read, format=format, text=text, text_b=text_b, label=label)
+    read = partial(_read, format=format, names=Names(text, text_b, label))
     path, notes = Path(train), list[str]()
     examples, scheme = read(path, task=task, scheme=scheme, notes=notes)
     if isinstance(examples[0], TaggedExample):
@@ -156,9 +156,7 @@ def label_order(train: tuple[Example, ...], task: Task) -> tuple[str, ...]:
 def _read(
     path: str | Path,
     format: str | None,
-    text: str | None,
-    text_b: str | None,
-    label: str | None,
+    names: Names,
     task: Task | None,
     scheme: Scheme | None,
     required: bool = True,
@@ -175,12 +173,11 @@ def _read(
     if format == "text":
         refuse(path, [(0, f"texts without labels, one per line; if it is not, {_NAME_IT}")])
     rows = list(TABLES[format](path, problems)) if format in TABLES else []
-    names = Names(text or "text", text_b or "text_b", label)
     if exported := as_table(path, rows, problems, task, names):
-        (rows, noticed), format, text, text_b, label = exported, "jsonl", None, None, None
+        (rows, noticed), format, names = exported, "jsonl", Names()
         refuse(path, problems)
     found = columns_of(rows)
-    words = has_words(path, format, found, task, text)
+    words = has_words(path, format, found, task, names.text)
     if task == "tagging" and not words:
         expected = 'a token file, or JSONL with "words" or "tokens", "tags" or "ner_tags"'
         problems.append((0, f"tagging needs {expected}"))
@@ -190,9 +187,9 @@ def _read(
     if format == "conll":
         numbered = [*stream_text(path)]
         problems += [(n, NO_CONLL) for n, line in numbered[1:2] if CONLL in line]
-        sentences = parse_sentences(numbered, problems, text, label, required)
+        sentences = parse_sentences(numbered, problems, names.text, names.label, required)
     else:
-        columns = choose_columns(found, problems, text, text_b, label, required, words, noticed)
+        columns = choose_columns(found, problems, names, required, words, noticed)
         lines = [tuple([line]) for line, _ in rows]
         if any(line == 0 for line, _ in problems):
             rows = []  # a column is missing

@@ -22,6 +22,7 @@ from minift.data.files.lines import Problems, read_once, refuse, stream_text
 from minift.data.files.readers import format_of, has_words
 from minift.data.files.tables import (
     TABLES,
+    Names,
     Row,
     choose_columns,
     columns_of,
@@ -97,15 +98,16 @@ def read_texts(
         texts = Texts(path, None, any(s.tags for s in sentences), lambda _: iter(held))
     else:
         table = list(TABLES[format](path, problems)) if once else None
-        found = columns_of(table if table is not None else TABLES[format](path, []))
-        words, notes = has_words(path, format, found, task, text), list[str]()
-        columns = choose_columns(found, problems, text, text_b, words=words, notes=notes)
-        if task == "tagging" and not words and len(columns.texts) > 1:
-            problems.append((0, "taggers read no pairs; name the one column with --text"))
-        refuse(path, problems)
 
         def rows_of(problems: Problems) -> Iterator[Row]:
             return TABLES[format](path, problems) if table is None else iter(table)
+
+        found = columns_of(rows_of([]))
+        words, notes = has_words(path, format, found, task, text), list[str]()
+        columns = choose_columns(found, problems, Names(text, text_b), False, words, notes)
+        if task == "tagging" and not words and len(columns.texts) > 1:
+            problems.append((0, "taggers read no pairs; name the one column with --text"))
+        refuse(path, problems)
 
         def read(problems: Problems) -> Iterator[Numbered]:
             rows, unread = rows_of(problems), columns._replace(label=None)

@@ -41,6 +41,9 @@ _SPOILT = re.compile(r"(?i:[biesmlu][-_:./|].+|.+[-_:./|][biesmlu])|[oO0]")  # "
 _TYPE = re.compile(r"[A-Z][A-Z0-9_.-]+|[oO0]")  # as tags without letters are usually written
 
 
+Lines = Iterable[tuple[int, str]]  # (line number from 1, line)
+
+
 class Sentence(NamedTuple):
     """A sentence as the file has it: `lines` of its words, `tags` in the file's own scheme."""
 
@@ -51,24 +54,17 @@ class Sentence(NamedTuple):
 
 
 def parse_sentences(
-    lines: Iterable[tuple[int, str]],
-    problems: Problems,
-    text: str | None,
-    label: str | None,
-    require_labels: bool,
+    lines: Lines, problems: Problems, text: str | None, label: str | None, required: bool
 ) -> list[Sentence]:
-    """Cut numbered lines into sentences; what is wrong is appended to `problems`.
+    """Cut the numbered lines of a file into sentences; what is wrong is appended to `problems`.
 
-    Args:
-        lines: (line number, line) of the whole file.
-        text, label: columns of word and tag, counted from "1"; None is the first and the last.
-        require_labels: a file of one column is a problem; otherwise its words are unlabelled.
+    `text` and `label` are the columns of word and tag from "1"; None is the first and the last.
     """
     for option, value in (("text", text), ("label", label)):
         if value is not None and not re.fullmatch("[1-9][0-9]?", value):
             problems.append((0, f"--{option} {value}: columns of a token file are numbers from 1"))
             return []
-    rows = _columns([(line, content.strip(" \t")) for line, content in lines])
+    rows = _columns(lines)
     rows = [(line, [""] if DOCUMENT in row else row) for line, row in rows]
     filled = [row for _, row in rows if row != [""]]
     if not filled:
@@ -77,12 +73,12 @@ def parse_sentences(
     widths = Counter(map(len, plain or filled))
     width = widths.most_common(1)[0][0]
     word_at, tag_at = int(text or 1), int(label or width)
-    if word_at > width or (tag_at > width and require_labels):
+    if word_at > width or (tag_at > width and required):
         asked = f"column {max(word_at, tag_at)} is asked for"
         problems.append((0, f"{asked}, but its lines have {width}"))
         return []
     tagged = tag_at <= width and tag_at != word_at
-    if require_labels and not tagged:
+    if required and not tagged:
         problems.append((0, "words without tags; expected a word and its tag on each line"))
     if width > MOST_COLUMNS and text is None and label is None:
         expected = f"1 to {MOST_COLUMNS} with one word per line"
@@ -105,17 +101,17 @@ def parse_sentences(
     return sentences
 
 
-def _columns(lines: list[tuple[int, str]]) -> list[tuple[int, list[str]]]:
+def _columns(numbered: Lines) -> list[tuple[int, list[str]]]:
     """Split the lines of a file into columns, all in the same way."""
+    lines = [(number, line.strip(" \t")) for number, line in numbered]
     apart = [_TABS.split(line) for _, line in lines if "\t" in line]
     blanks = any(" " in cell for row in apart if row[0][:2] not in _COMMENTS for cell in row)
     return [(number, (_TABS if blanks else _BLANKS).split(line)) for number, line in lines]
 
 
-def is_tagged(lines: Iterable[tuple[int, str]]) -> bool:
+def is_tagged(lines: Lines) -> bool:
     """Return whether most lines are a word and its tag, nearly right or without letters too."""
-    split = _columns([(n, line.strip(" \t")) for n, line in lines])
-    rows = [row for _, row in split if row != [""] and row[0][:2] not in _COMMENTS]
+    rows = [row for _, row in _columns(lines) if row != [""] and row[0][:2] not in _COMMENTS]
     tags = [row[-1] for row in rows if len(row) > 1]
     tagged = [tag for tag in tags if TAG.fullmatch(tag) or _SPOILT.fullmatch(tag)]
     typed = [tag for tag in tags if _TYPE.fullmatch(tag)] if {"o", "O"} & {*tags} else []

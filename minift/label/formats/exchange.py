@@ -23,13 +23,12 @@ from minift.data.files.exports import (
     NO_CONLL,
     READERS,
     Fault,
-    Names,
     Row,
     numbered,
     tool_of,
 )
 from minift.data.files.lines import Problems, raw_lines, unit
-from minift.data.files.tables import json_rows, table_rows
+from minift.data.files.tables import Names, json_rows, table_rows
 from minift.errors import MiniftError, require_known
 from minift.label.formats import argilla, conll, doccano, labelstudio, spreadsheet
 from minift.label.formats.rows import Imported, Question, match_rows
