@@ -325,10 +325,18 @@ def as_table(
         texts = dict(zip(("text", "text_b"), row.texts))
         answers: list[dict[str, object]] = []
         for said in row.said:
-            answer, faults, halved = _answer(said, texts, labels)
+            faults = [said.unclear] if said.unclear else []
+            if said.classes is not None:
+                answers.append({**texts, "label": said.classes[0]})
+                faults += [several_classes(said.classes)] * (len(said.classes) > 1)
+            elif said.marks is not None and isinstance(text := texts["text"], str):
+                words, halved = cut_words(text, said.marks, said.utf16)
+                tags, faults = tags_in(text, words, said.marks, labels, said.utf16)
+                answers.append({"words": [text[a:b] for a, b in words], "tags": tags})
+                cut += [f"{said.where}, {word!r}" for word in halved]
+            if said.marks is not None and [*map(type, row.texts)] != [str]:
+                faults = [f"spans need one text, got {short(texts)}"]
             problems += [(line_of[row.where], fault) for fault in faults]
-            answers += [answer] if answer is not None else []
-            cut += [f"{said.where}, {word!r}" for word in halved]
         if answers:
             table.append((line_of[row.where], {**({"id": row.id} if named else {}), **answers[-1]}))
             differing += [row.where] * any(answer != answers[0] for answer in answers)
@@ -344,20 +352,3 @@ def as_table(
     }
     notes += [f"{what}: {len(at)} (first: {at[0]})" for what, at in counted.items() if at]
     return table, notes
-
-
-def _answer(
-    said: Said, texts: dict[str, object], labels: Sequence[str]
-) -> tuple[dict[str, object] | None, list[str], list[str]]:
-    """Return (the row of a table, or None if it was set aside, faults, words that are cut)."""
-    if said.classes is not None:
-        faults = [several_classes(said.classes)] if len(said.classes) > 1 else []
-        return {**texts, "label": said.classes[0]}, faults, []
-    if said.marks is None:
-        return None, [said.unclear] if said.unclear else [], []
-    text = texts["text"]
-    if not isinstance(text, str) or "text_b" in texts:
-        return None, [f"spans need one text, got {short(texts)}"], []
-    words, cut = cut_words(text, said.marks, said.utf16)
-    tags, faults = tags_in(text, words, said.marks, labels, said.utf16)
-    return {"words": [text[start:end] for start, end in words], "tags": tags}, faults, cut

@@ -4,12 +4,10 @@ Claim    A row is exactly what stands in the file: cells over several lines, raw
          labels such as "0.0" come out as they went in, or the row is named with its fault.
 Differs  Columns are apart by the comma, semicolon, TAB or bar that gives the header most of the
          usual names, or else most columns; or by what Excel's line "sep=" says.
-         CSV is read strictly: text after a closing quote, or a quote that is never closed, is
-         a fault, where Python's default would swallow the rest of the file.
-         Between TABs, quotes are characters, or they enclose cells, as spreadsheets and pandas
-         write them. If both can be, a file is refused until --format says "tsv" or "csv".
+         CSV is read strictly: a quote that is never closed is a fault, where Python's default
+         would swallow the rest of the file. Between TABs, quotes are characters, or enclose cells,
+         as pandas writes them. If both can be, a file is refused until --format says which.
          Names of columns may differ by capitals. Columns that nobody asked for are left out.
-         Without a column `id` the id of an example is its number in the file, from 1.
          Rows come one at a time, so that a file need not fit in memory; a list of JSON must.
 Proof    tests/data/test_readers.py
 """
@@ -126,7 +124,7 @@ def _enclosed(lines: Callable[[], Iterable[str]], problems: Problems, quotes: bo
 def table_rows(
     path: Path, problems: Problems, marks: str = "", quotes: bool | None = None
 ) -> Iterator[Row]:
-    """Yield the rows of a table, as `table_cells`; one of another width than the header is a fault."""
+    """Yield the rows of a table, as `table_cells`; one not as wide as the header is a fault."""
     marks = marks or (",;\t|" if path.suffix.lower() == ".csv" else "\t,;|")
     table = table_cells(lines_again(path), problems, marks, quotes)
     header_line, header = next(table, (0, []))

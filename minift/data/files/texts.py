@@ -5,7 +5,6 @@ Claim    A file of any size is read in constant memory, and yet a fault of its l
 Differs  - A table is read three times: for its columns, for its faults, for its texts. Token
            files and what can be read only once, such as a pipe, are held in memory.
          - Standard input is read line by line, and its faults are told where they are met.
-         - What a .txt is, is decided by its content, as in training.
          - Labels in the file are never looked at. The id of a text is the one of the column
            `id`, or its line; two texts may have the same id.
 Proof    tests/data/test_texts.py
@@ -77,12 +76,10 @@ def read_texts(
 
     Args:
         path: a file, or "-" for standard input.
-        format: as in `read_examples`, or "text": one text per line.
+        format, text, text_b: as in `read_examples`; also "text", one text per line.
         task: what the texts are for. Words are for tagging, which takes texts as well; None
             takes whatever there is.
-        text, text_b: as in `read_examples`.
-        allow_blank: a row of a table without a text is a blank one; otherwise it is a fault.
-            Blank lines of text are always allowed.
+        allow_blank: rows of a table may have no text, as lines of text always may.
     """
     path, problems = Path(path), Problems()
     format = format_of(path, format)

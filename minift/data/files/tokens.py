@@ -6,16 +6,12 @@ Differs  What is decided here, since no standard does:
          - columns are split at blank and TAB only, so a no-break space stays in its word; at TABs
            alone if blanks stand between two of them, so that "5 000" is one word;
          - the number of columns of a file is the one most of its lines have;
-         - the word is the first column and the tag the last, unless columns are given by
-           number, counted from 1;
-         - a line that begins with "# " (or "#" and TAB) is a comment if it stands outside a
-           sentence and has not the file's number of columns; "# O" is a word and its tag,
-           and so is the hashtag "#now O";
+         - the word is the first column and the tag the last, unless given by number, from 1;
+         - outside sentences "# " begins a comment, on a line that has not the file's number of
+           columns: "# O" is a word and its tag, and so is the hashtag "#now O";
          - lines with "-DOCSTART-" end a sentence and are left out; "0" is read as "O";
          - columns that are plainly the wrong ones are refused: words that are all tags, or
-           that only count 1, 2, 3 (files with nested tags begin so);
-         - tags that are almost IOB ("o", "B_PER", "PER-B") are refused, and so are tags without
-           letters of which none is O, such as parts of speech: they are no types of entities.
+           that only count; tags that are almost IOB ("o", "B_PER"), or parts of speech.
 Proof    tests/data/test_readers.py
 """
 
