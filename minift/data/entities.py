@@ -8,10 +8,9 @@ Claim    Word accuracy flatters a tagger, because most words are "O". Precision,
 Paper    Tjong Kim Sang & De Meulder (2003), "Introduction to the CoNLL-2003 Shared Task",
          section 2, https://aclanthology.org/W03-0419/. Mode "conlleval", the default here and
          in seqeval, reads tags as its script of that name does.
-Differs  conlleval prints percentages, how many entities of a type were *found*, and no macro
-         average; here scores lie in [0, 1], `support` counts the gold entities, and macro is
-         the plain mean over the types that occur in gold or prediction.
-         seqeval's macro average is nan where there is no entity at all; here it is 0.
+Differs  conlleval prints percentages, and how many entities of a type were *found*; here scores lie
+         in [0, 1], `support` counts the gold entities, and macro is the plain mean over the types
+         in gold or prediction, 0 where there is none (nan in seqeval).
          seqeval's strict mode strips hyphens at a type's end ("B-X-" becomes X); kept here.
          Tags that are not IOB2 ("PERSON", "S-PER", "0") are refused; seqeval reads types
          such as "ERSON" from them, and conlleval joins two neighbouring S- into one entity.
@@ -163,9 +162,6 @@ def _span_pairs(
             raise MiniftError(f"{side} tags, {where}, {error}") from None
 
 
-# ---------------------------------------------------------------- for a person
-
-
 def side_by_side(gold: Sequence[Tags], predicted: Sequence[Sequence[str | None]]) -> dict[str, Any]:
     """Score entities in both modes; takes what `entity_scores` takes.
 
@@ -230,9 +226,7 @@ def error_list(
 
 
 def write_errors(
-    path: str | Path,
-    examples: Sequence[TaggedExample],
-    predicted: Sequence[Sequence[str | None]],
+    path: str | Path, examples: Sequence[TaggedExample], predicted: Sequence[Sequence[str | None]]
 ) -> None:
     """Write the error list, one JSON object per line; raises MiniftError if that is impossible."""
     errors = error_list(examples, predicted)

@@ -52,11 +52,7 @@ def f1(gold: Labels, predicted: Labels, positive: Label | None = None) -> float:
 
 
 def matthews(gold: Labels, predicted: Labels) -> float:
-    """Return the Matthews correlation coefficient of two or more classes, in [-1, 1].
-
-    It is the correlation of the one-hot labels (Gorodkin 2004, R_K); 0 where gold or
-    predictions hold a single class.
-    """
+    """Return the Matthews correlation of one-hot labels (Gorodkin 2004, R_K), in [-1, 1]."""
     gold, predicted = _paired(gold, predicted)
     true, guessed = Counter(gold), Counter(predicted)
     n, hits = len(gold), sum(a == b for a, b in zip(gold, predicted))
@@ -144,8 +140,7 @@ def collapsed(predicted: Labels, gold: Labels | None = None) -> Label | None:
 def majority_baseline(train: Labels, gold: Labels, labels: Labels) -> list[Label]:
     """Predict the most frequent training label for each of `gold`; score it like a model.
 
-    Of labels that are equally frequent the one that comes first in `labels` is taken, which is
-    the order of the logits: the baseline does not depend on the order of the training set.
+    Of labels that are equally frequent the one that comes first in `labels` is taken.
 
     >>> majority_baseline(["10", "9", "9", "10"], ["9", "10", "9"], ["9", "10"])
     ['9', '9', '9']
@@ -162,10 +157,8 @@ def _listed(values: Labels) -> list[Label]:
     """Return plain Python labels, whatever array or tensor they came in."""
     shape = tuple(getattr(values, "shape", (len(values),)))
     if len(shape) != 1:
-        raise MiniftError(
-            f"expected one label per row, got an array of shape {shape}; "
-            "turn logits into labels with argmax first"
-        )
+        what = f"expected one label per row, got an array of shape {shape}"
+        raise MiniftError(f"{what}; turn logits into labels with argmax first")
     return values.tolist() if hasattr(values, "tolist") else list(values)
 
 

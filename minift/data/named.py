@@ -35,7 +35,9 @@ from minift.errors import MiniftError, require_known
 from minift.files import digest, minift_home
 
 Examples = tuple[Example, ...]
-EMBEDDED_SETS = {"reviews": ".jsonl", "news": ".conll"}  # name -> suffix of its three files
+# name -> suffix of its files, of which sets/README.md says how they were written: short reviews,
+# negative or positive (1,360 / 400 / 400); sentences with PER, ORG, LOC and MISC (501 / 139 / 140)
+EMBEDDED_SETS = {"reviews": ".jsonl", "news": ".conll"}
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,12 @@ def load_dataset(name: str, home: str | Path | None = None) -> Dataset:
     which is ~/.cache/minift/data/NAME if not set.
     """
     require_known("data set", name, [*EMBEDDED_SETS, *NAMED_SETS])
-    if name in EMBEDDED_SETS:
-        return load_embedded(name)
+    if suffix := EMBEDDED_SETS.get(name):
+        sets = Path(__file__).with_name("sets")
+        dataset = read_dataset(
+            *(sets / f"{name}_{split}{suffix}" for split in ("train", "dev", "test")), name=name
+        )
+        return replace(dataset, notes=(*dataset.notes, "licence: CC0 1.0"))
     spec = NAMED_SETS[name]
     folder = _find(name, spec.files, home)
     parts = tuple(spec.read(folder / file) for file in spec.files)
@@ -67,19 +73,6 @@ def load_dataset(name: str, home: str | Path | None = None) -> Dataset:
     train, dev, test = (*(spec.split(*parts) if spec.split else parts), (), ())[:3]
     notes = (*overlap_notes(train, dev, test), f"licence: {spec.licence}")
     return Dataset(name, spec.task, labels, train, dev, test, spec.metric, notes)
-
-
-def load_embedded(name: str) -> Dataset:
-    """Return a set that ships with the package; `sets/README.md` says how they were written.
-
-    "reviews" are short reviews, labels negative and positive, 1,360 / 400 / 400; "news" sentences
-    with PER, ORG, LOC and MISC in IOB2, 501 / 139 / 140.
-    """
-    require_known("embedded set", name, EMBEDDED_SETS)
-    sets, suffix = Path(__file__).with_name("sets"), EMBEDDED_SETS[name]
-    files = [sets / f"{name}_{split}{suffix}" for split in ("train", "dev", "test")]
-    dataset = read_dataset(*files, name=name)
-    return replace(dataset, notes=(*dataset.notes, "licence: CC0 1.0"))
 
 
 def _find(name: str, files: tuple[str, ...], home: str | Path | None) -> Path:
@@ -95,9 +88,6 @@ def _find(name: str, files: tuple[str, ...], home: str | Path | None) -> Path:
         f"{', '.join(map(str, folders))}; get them with: python data_scripts/fetch_dataset.py "
         f"{name} (or copy them there by hand)"
     )
-
-
-# ---------------------------------------------------------------- formats
 
 
 def _matching(
@@ -147,9 +137,6 @@ def _ag_news(path: Path) -> Examples:
     return tuple(examples)
 
 
-# ---------------------------------------------------------------- splits
-
-
 def split_by_question(examples: Examples) -> tuple[Examples, ...]:
     """Split pairs about 60/20/20 by a hash of the first text, so that none is on two sides."""
     return _by_position(examples, 0.6, 0.8)
@@ -168,8 +155,6 @@ def _by_position(examples: Examples, *limits: float) -> tuple[Examples, ...]:
         sides[sum(position >= limit for limit in limits)].append(example)
     return tuple(map(tuple, sides))
 
-
-# ---------------------------------------------------------------- the sets
 
 MRPC = ("msr_paraphrase_train.txt", "mrpc_dev_ids.tsv", "msr_paraphrase_test.txt")
 QUESTIONS = ("ABBR", "DESC", "ENTY", "HUM", "LOC", "NUM")

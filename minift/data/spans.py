@@ -13,7 +13,6 @@ Proof    tests/data/test_spans.py
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from reprlib import repr as short
@@ -33,10 +32,10 @@ class Mark(NamedTuple):
     text: str | None = None  # what the tool says the span covers, if it does
 
 
-def mark(start: object, end: object, type: object, text: object = None) -> Mark:
+def mark(start: object, end: object, kind: object, text: object = None) -> Mark:
     """Return a mark that can be compared and shown, whatever a file has in its place."""
-    first, last = (place if builtins.type(place) is int else short(place) for place in (start, end))
-    named = type if isinstance(type, str | int) else None  # two types in a list are none
+    first, last = (place if type(place) is int else short(place) for place in (start, end))
+    named = kind if isinstance(kind, str | int) else None  # two types in a list are none
     return Mark(first, last, named, text if isinstance(text, str | None) else short(text))
 
 

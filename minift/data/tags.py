@@ -84,9 +84,6 @@ def _split(tag: str, scheme: Scheme) -> tuple[str, str]:
     return letter, type_
 
 
-# ---------------------------------------------------------------- IOB2, which models speak
-
-
 def spans_conlleval(tags: Tags) -> list[Span]:
     """Return the entities that the CoNLL script sees: an I- that continues nothing begins one.
 
@@ -139,9 +136,6 @@ def word_places(words: Sequence[str]) -> list[tuple[int, int]]:
     """Return (start, end) of each word in the words joined by blanks: in Oslo (0, 2), (3, 7)."""
     starts = accumulate((len(word) + 1 for word in words), initial=0)
     return [(start, start + len(word)) for start, word in zip(starts, words)]
-
-
-# ---------------------------------------------------------------- from other schemes
 
 
 def violations(tags: Tags, scheme: Scheme) -> list[tuple[int, str]]:

@@ -70,17 +70,13 @@ def _texts(fields: dict[str, Any], names: Names) -> list[object]:
 
 def tool_of(row: dict[str, Any]) -> str | None:
     """Return the tool that a record comes from; None if it is a row like any other."""
-
-    def has(kind: type, *keys: str) -> bool:
-        return any(isinstance(row.get(key), kind) for key in keys)
-
-    by_id = any(isinstance(value, dict) and "_server_id" in value for value in row.values())
-    if has(dict, "fields") or "_server_id" in row or by_id:
+    nested, lists = ({k for k in row if isinstance(row[k], kind)} for kind in (dict, list))
+    if "fields" in nested or any("_server_id" in one for one in (row, *(row[k] for k in nested))):
         return "argilla"
-    if has(dict, "data") or has(list, "annotations") or "annotation_id" in row:
+    if "data" in nested or "annotations" in lists or "annotation_id" in row:
         return "labelstudio"
     theirs = {"minift_id"}, {"id", "label", "Comments"}
-    spans = has(list, "label", "labels", "entities", "spans", "accept")
+    spans = lists & {"label", "labels", "entities", "spans", "accept"}
     judged = row.get("answer") in ("accept", "reject", "ignore")
     if "text" in row and (spans or judged or any(keys <= row.keys() for keys in theirs)):
         return "doccano"
@@ -111,9 +107,6 @@ def _who(value: object) -> str:
     return str(value).encode(errors="replace").decode() if isinstance(value, str | int) else ""
 
 
-# ---------------------------------------------------------------- Label Studio
-
-
 def _labelstudio(records: list[Record], task: str, names: Names) -> Iterator[Row | Fault]:
     kind = "labels" if task == "tagging" else "choices"
     name = names.label or "label"
@@ -138,7 +131,7 @@ def _labelstudio(records: list[Record], task: str, names: Names) -> Iterator[Row
                 got = short(given["result"])
                 said.append(one._replace(unclear=f'expected regions of type "{kind}", got {got}'))
             elif kind == "labels":
-                said.append(one._replace(marks=[_mark(value) for value in values]))
+                said.append(one._replace(marks=[_mark(value or {}) for value in values]))
             elif values:
                 chosen = [_only(value, "choices") for value in values]
                 said.append(one._replace(classes=chosen))
@@ -181,9 +174,6 @@ def _only(value: object, key: str) -> object:
     """Return the one element of value[key]; all of it if there is not exactly one."""
     given = value.get(key) if isinstance(value, dict) else None
     return given[0] if isinstance(given, list) and len(given) == 1 else given
-
-
-# ---------------------------------------------------------------- doccano, spaCy, Prodigy
 
 
 def _doccano(records: list[Record], task: str, names: Names) -> Iterator[Row | Fault]:
@@ -242,9 +232,6 @@ def _mark(span: object) -> Mark:
     return mark(short(span), None, None)
 
 
-# ---------------------------------------------------------------- Argilla
-
-
 def _argilla(records: list[Record], task: str, names: Names) -> Iterator[Row | Fault]:
     name = names.label or "label"
     for where, row in records:
@@ -287,9 +274,6 @@ def _flat(row: dict[str, Any], name: str) -> list[dict[str, Any]] | None:
 # tool -> its records, for a task -> what they say; raises MiniftError if the file leaves that open
 READERS: dict[str, Callable[[list[Record], str, Names], Iterator[Row | Fault]]]
 READERS = {"labelstudio": _labelstudio, "doccano": _doccano, "argilla": _argilla}
-
-
-# ---------------------------------------------------------------- as a table, to train on
 
 
 def as_table(

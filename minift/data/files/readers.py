@@ -29,20 +29,10 @@ from minift.data.examples import (
     is_labelled,
     pairs_of,
 )
+from minift.data.files import tables
 from minift.data.files.exports import CONLL, NO_CONLL, as_table
 from minift.data.files.lines import FOREIGN, Problems, read_once, refuse, stream_text
-from minift.data.files.tables import (
-    FASTTEXT,
-    TABLES,
-    TAG_COLUMNS,
-    TEXT_COLUMNS,
-    WORD_COLUMNS,
-    Names,
-    choose_columns,
-    columns_of,
-    json_sentences,
-    text_examples,
-)
+from minift.data.files.tables import Names
 from minift.data.files.tokens import is_tagged, parse_sentences, tagged_examples
 from minift.data.notes import alike_notes, class_notes, conflict_notes, overlap_notes, refuse_unlike
 from minift.data.tags import Scheme, labels_of, types_of
@@ -77,14 +67,12 @@ def read_examples(
 
     Args:
         format: "csv", "tsv", "jsonl", "conll" (a token file) or "fasttext"; None goes by the
-            suffix, and for .txt by the content. What labelling tools export is read as
-            `minift.data.files.exports` says.
+            suffix, and for .txt by the content. Exports of labelling tools are known by theirs.
         task: "regression" makes labels finite floats; otherwise they stay strings.
         text, text_b, label: columns, where they are not named as in `tables.TEXT_COLUMNS` and
             `LABEL_COLUMNS`; in a token file `text` and `label` are numbers from 1: "2".
         require_labels: a missing label is a fault; otherwise the label is None.
-        scheme: scheme of the tags; None detects it. Tags come out in IOB2; entities that break
-            the scheme are kept as the CoNLL script counts them, and counted in a note.
+        scheme: of the tags, which come out in IOB2; None detects it.
         labels: the labels a model knows; any other is a fault. None allows all.
         notes: a list that gets what was noticed and need not be fixed, if given.
     """
@@ -172,11 +160,11 @@ def _read(
     format = format_of(path, format)
     if format == "text":
         refuse(path, [(0, f"texts without labels, one per line; if it is not, {_NAME_IT}")])
-    rows = list(TABLES[format](path, problems)) if format in TABLES else []
+    rows = list(tables.TABLES[format](path, problems)) if format in tables.TABLES else []
     if exported := as_table(path, rows, problems, task, names):
         (rows, noticed), format, names = exported, "jsonl", Names()
         refuse(path, problems)
-    found = columns_of(rows)
+    found = tables.columns_of(rows)
     words = has_words(path, format, found, task, names.text)
     if task == "tagging" and not words:
         expected = 'a token file, or JSONL with "words" or "tokens", "tags" or "ner_tags"'
@@ -189,18 +177,18 @@ def _read(
         problems += [(n, NO_CONLL) for n, line in numbered[1:2] if CONLL in line]
         sentences = parse_sentences(numbered, problems, names.text, names.label, required)
     else:
-        columns = choose_columns(found, problems, names, required, words, noticed)
+        columns = tables.choose_columns(found, problems, names, required, words, noticed)
         lines = [tuple([line]) for line, _ in rows]
         if any(line == 0 for line, _ in problems):
             rows = []  # a column is missing
         if words:
-            sentences = [*json_sentences(rows, columns, problems, required)]
+            sentences = [*tables.json_sentences(rows, columns, problems, required)]
         else:
             numeric = task == "regression"
-            read = text_examples(rows, columns, problems, required, numeric)
+            read = tables.text_examples(rows, columns, problems, required, numeric)
             examples = [example for _, example in read if example]
     if words:
-        lines = [sentence.lines for sentence in sentences]
+        lines = [where for where, _ in sentences]
         examples, scheme, about_tags = tagged_examples(sentences, scheme, problems)
         noticed += about_tags
     problems += repeated_ids(zip((line[0] for line in lines), examples))
@@ -243,11 +231,11 @@ def format_of(path: Path, format: str | None) -> str:
     lines = [*islice(((n, line) for n, line in stream_text(path) if line.strip()), 500)]
     first = lines[0][1]
     header = {cell.strip(' "').lower() for cell in first.split("\t")} if "\t" in first else set()
-    if first.startswith(FASTTEXT):
+    if first.startswith(tables.FASTTEXT):
         return "fasttext"
     if is_tagged(lines):
         return "conll"
-    return "table" if any(header.issuperset(names) for names in TEXT_COLUMNS) else "text"
+    return "table" if any(header.issuperset(names) for names in tables.TEXT_COLUMNS) else "text"
 
 
 def has_words(
@@ -260,11 +248,13 @@ def has_words(
     if format != "jsonl" or not tagging:
         return format == "conll"
     names = {name.lower() for name in found}
-    words = names.intersection(*zip(*WORD_COLUMNS))
+    words = names.intersection(*zip(*tables.WORD_COLUMNS))
     if text is not None:
         return text.lower() in words
-    texts = any(names.issuperset(usual) for usual in TEXT_COLUMNS)  # "tokens" may be beside them
-    meant = task == "tagging" or not texts or not names.isdisjoint(TAG_COLUMNS)
+    texts = any(
+        names.issuperset(usual) for usual in tables.TEXT_COLUMNS
+    )  # "tokens" may be beside them
+    meant = task == "tagging" or not texts or not names.isdisjoint(tables.TAG_COLUMNS)
     return "words" in words or (meant and bool(words))
 
 

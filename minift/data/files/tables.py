@@ -25,7 +25,7 @@ from pathlib import Path
 from reprlib import repr as short
 from typing import NamedTuple, TypeGuard
 
-from minift.data.examples import TextExample
+from minift.data.examples import TaggedExample, TextExample
 from minift.data.files.lines import Problems, lines_again, stream_text
 from minift.data.files.tokens import Sentence
 from minift.data.tags import TAG
@@ -49,9 +49,6 @@ _HALF = re.compile("[\ud800-\udfff]")  # JSON can spell half a character, UTF-8 
 _QUOTED = re.compile(r'(?:^|\t)"')  # a cell that begins with a quote
 _DOUBLED = re.compile(r'(?:^|\t)"[^"\t]*""')  # and has two later, as nobody writes by hand
 _FASTTEXT = re.compile(rf"(?<!\S){FASTTEXT}(\S+)\s*")
-
-
-# ---------------------------------------------------------------- files to rows
 
 
 def csv_cells(
@@ -181,9 +178,6 @@ def columns_of(rows: Iterable[Row]) -> list[str]:
     return list(dict.fromkeys(column for _, row in rows for column in row))
 
 
-# ---------------------------------------------------------------- rows to examples
-
-
 class Names(NamedTuple):
     """What columns are called, or the fields and the question of a labelling tool's project."""
 
@@ -295,7 +289,7 @@ def json_sentences(
         kept = tuple(tags) if _are_strings(tags) and not faults else None
         id_ = _id(columns.id, row, line if by_line else number, faults)
         problems += [(line, fault) for fault in faults]
-        yield Sentence(id_, tuple(words), kept, (line,) * len(words))
+        yield (line,) * len(words), TaggedExample(id_, tuple(words), kept)
 
 
 def _text(value: object, name: str, faults: list[str]) -> str:

@@ -20,7 +20,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
-from typing import NamedTuple
+from dataclasses import replace
 
 from minift.data.examples import TaggedExample
 from minift.data.files.lines import Problems
@@ -28,7 +28,6 @@ from minift.data.tags import OUTSIDE, TAG, Scheme, detect_scheme, to_iob2, viola
 from minift.errors import MiniftError
 
 MOST_COLUMNS = 4
-DOCUMENT = "-DOCSTART-"
 
 _SAY_WHICH = "say which column is the word and which the tag, for example --text 2 --label 3"
 _BLANKS, _TABS = re.compile(r"[ \t]+"), re.compile(r" *\t[ \t]*")
@@ -40,13 +39,7 @@ _TYPE = re.compile(r"[A-Z][A-Z0-9_.-]+|[oO0]")  # as tags without letters are us
 Lines = Iterable[tuple[int, str]]  # (line number from 1, line)
 
 
-class Sentence(NamedTuple):
-    """A sentence as the file has it: `lines` of its words, `tags` in the file's own scheme."""
-
-    id: str
-    words: tuple[str, ...]
-    tags: tuple[str, ...] | None
-    lines: tuple[int, ...]
+Sentence = tuple[tuple[int, ...], TaggedExample]  # (lines of its words; its tags as in the file)
 
 
 def parse_sentences(
@@ -61,7 +54,7 @@ def parse_sentences(
             problems.append((0, f"--{option} {value}: columns of a token file are numbers from 1"))
             return []
     rows = _columns(lines)
-    rows = [(line, [""] if DOCUMENT in row else row) for line, row in rows]
+    rows = [(line, [""] if "-DOCSTART-" in row else row) for line, row in rows]
     filled = [row for _, row in rows if row != [""]]
     if not filled:
         return []
@@ -87,7 +80,7 @@ def parse_sentences(
             where, columns = zip(*current)
             words = tuple(row[word_at - 1] for row in columns)
             tags = tuple(row[tag_at - 1] for row in columns) if tagged else None
-            sentences.append(Sentence(str(len(sentences) + 1), words, tags, where))
+            sentences.append((where, TaggedExample(str(len(sentences) + 1), words, tags)))
             current = []
         elif len(row) == width and row != [""]:
             current.append((line, row))
@@ -116,8 +109,8 @@ def is_tagged(lines: Lines) -> bool:
 
 def _refuse_wrong_columns(sentences: list[Sentence], problems: Problems, turned: str) -> None:
     """Find columns that parse but cannot be what they are taken for."""
-    words = [word for sentence in sentences for word in sentence.words]
-    tags = [tag for sentence in sentences for tag in sentence.tags or ()]
+    words = [word for _, sentence in sentences for word in sentence.words]
+    tags = [tag for _, sentence in sentences for tag in sentence.tags or ()]
     if not tags:
         return
     more_tags_than_words = "O" in words and len(set(tags)) > len(set(words))
@@ -125,8 +118,8 @@ def _refuse_wrong_columns(sentences: list[Sentence], problems: Problems, turned:
         more_tags_than_words or all(map(TAG.fullmatch, words))
     ):
         problems.append((0, f"the words look like tags and the tags like words; try {turned}"))
-    counted = [tuple(str(n + 1) for n in range(len(s.words))) for s in sentences]
-    if len(words) > 1 and counted == [sentence.words for sentence in sentences]:
+    counted = [str(n + 1) for lines, _ in sentences for n in range(len(lines))]
+    if len(words) > 1 and counted == words:
         problems.append((0, f"the first column only counts the words; {_SAY_WHICH}"))
     if len(words) > 1 and all(" " in word for word in words):
         problems.append((0, "blanks and TABs both separate its columns; use one of them"))
@@ -150,9 +143,9 @@ def tagged_examples(
     sentences: list[Sentence], scheme: Scheme | None, problems: Problems
 ) -> tuple[list[TaggedExample], Scheme | None, list[str]]:
     """Turn the tags into IOB2; return (examples, the scheme they were in, notes for the user)."""
-    tagged = [(s.lines, s.tags) for s in sentences if s.tags is not None]
+    tagged = [(lines, e.tags) for lines, e in sentences if e.tags is not None]
     if not tagged:
-        return [TaggedExample(s.id, s.words) for s in sentences], scheme, []
+        return [e for _, e in sentences], scheme, []
     try:
         if scheme is None:
             scheme = detect_scheme(tags for _, tags in tagged)
@@ -185,8 +178,6 @@ def tagged_examples(
         notes.append(f'{zeros} tags "0" are read as "O"')
     if scheme != "iob2":
         notes.append(f"tags are in the scheme {scheme} and are read as iob2")
-    examples = [
-        TaggedExample(s.id, s.words, None if s.tags is None else tuple(to_iob2(s.tags, scheme)))
-        for s in sentences
-    ]
-    return examples, scheme, notes
+    examples = [e for _, e in sentences]
+    given = [e.tags and tuple(to_iob2(e.tags, scheme)) for e in examples]
+    return [replace(e, tags=tags) for e, tags in zip(examples, given)], scheme, notes
