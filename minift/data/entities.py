@@ -140,19 +140,15 @@ def _span_pairs(
     readers = {"conlleval": spans_conlleval, "strict": spans_strict}
     require_known("mode", mode, readers)
     if len(gold) == 0 or len(gold) != len(predicted):
-        raise MiniftError(
-            f"got {len(gold)} gold and {len(predicted)} predicted sentences; "
-            "expected as many of one as of the other, and at least one"
-        )
+        got = f"got {len(gold)} gold and {len(predicted)} predicted sentences"
+        raise MiniftError(f"{got}; expected as many of one as of the other, and at least one")
     for number, (true, guessed) in enumerate(zip(gold, predicted)):
         where = f"sentence {number + 1}"
         if isinstance(true, str) or isinstance(guessed, str):
             raise MiniftError(f"{where} is a string; expected a sequence of tags per sentence")
         if len(true) != len(guessed):
-            raise MiniftError(
-                f"{where}: {len(true)} gold but {len(guessed)} predicted tags; "
-                "give None for each word that could not be scored"
-            )
+            got = f"{where}: {len(true)} gold but {len(guessed)} predicted tags"
+            raise MiniftError(f"{got}; give None for each word that could not be scored")
         side, known = "gold", ["O" if tag is None else tag for tag in guessed]
         try:
             spans = readers[mode](true)
@@ -163,11 +159,10 @@ def _span_pairs(
 
 
 def side_by_side(gold: Sequence[Tags], predicted: Sequence[Sequence[str | None]]) -> dict[str, Any]:
-    """Score entities in both modes; takes what `entity_scores` takes.
+    """Score as `entity_scores` in both modes, for JSON.
 
-    Returns:
-        {"scheme": "iob2", mode: {"per_type": {type: score}, "micro": score, "macro": score}},
-        each score being the fields of an `EntityScore`; ready for JSON.
+    It is {"scheme": "iob2", mode: {"per_type": {type: score}, "micro": score, "macro": score}},
+    each score being the fields of an `EntityScore`.
     """
     report: dict[str, Any] = {"scheme": "iob2"}  # what every reader returns
     for mode in MODES:
@@ -204,12 +199,10 @@ def error_list(
     predicted: Sequence[Sequence[str | None]],
     mode: Mode = "conlleval",
 ) -> Iterator[dict[str, Any]]:
-    """Describe each entity error (see `entity_errors`), sentence by sentence.
+    """Describe each of the `entity_errors`, with the id of its sentence and its words as a text.
 
-    Yields:
-        {"kind", "sentence" (its id), "text" (its words joined by blanks), "gold", "predicted"};
-        the last two are None or {"type", "text", "start_word", "end_word", "start", "end"}:
-        words and characters of "text", from 0, the end not included.
+    Its "gold" and "predicted" are None or have the places of words and characters in the text,
+    from 0, the end not included.
     """
     for error in entity_errors(gold_tags(examples), predicted, mode):
         sentence = examples[error.sentence]

@@ -8,9 +8,8 @@ Differs  Where a denominator is 0 the score is 0, without a warning: the F1 of a
          as in scikit-learn), and Pearson and Spearman of constant or non-finite predictions,
          where SciPy returns nan.
          Macro F1 averages over the classes that occur in gold or predictions, so that perfect
-         predictions score 1 on a small sample that lacks a class.
-         A label outside `labels` is an error here; scikit-learn drops its row in silence.
-         Text and number labels that meet are an error too: "1" never equals 1.
+         predictions score 1 on a small sample that lacks a class. A label outside `labels` is an
+         error, where scikit-learn drops its row; so are text and numbers: "1" never equals 1.
 Proof    tests/data/test_metrics.py
 """
 
@@ -80,10 +79,10 @@ def evaluate_classification(
     if len(set(labels)) < len(labels):
         raise MiniftError(f"labels name a class twice: {labels}")
     for side, values in (("gold", gold), ("predicted", predicted)):
-        if unknown := next(((row, x) for row, x in enumerate(values, 1) if x not in labels), None):
-            row, label = unknown
-            hint = nearest(str(label), map(str, labels))
-            raise MiniftError(f"{side} label {label!r} of row {row} is not in {labels}{hint}")
+        for row, label in enumerate(values, start=1):
+            if label not in labels:
+                hint = nearest(str(label), map(str, labels))
+                raise MiniftError(f"{side} label {label!r} of row {row} is not in {labels}{hint}")
     scores: dict[str, Any] = {
         "accuracy": accuracy(gold, predicted),
         "macro_f1": f1(gold, predicted),
@@ -147,9 +146,8 @@ def majority_baseline(train: Labels, gold: Labels, labels: Labels) -> list[Label
     """
     counts, order = Counter(_listed(train)), _listed(labels)
     if not counts or not set(counts) <= set(order):
-        raise MiniftError(
-            f"got the training labels {sorted(map(str, counts))}; expected one or more of {order}"
-        )
+        got = f"got the training labels {sorted(map(str, counts))}"
+        raise MiniftError(f"{got}; expected one or more of {order}")
     return [max(order, key=lambda label: counts[label])] * len(gold)
 
 
@@ -165,10 +163,8 @@ def _listed(values: Labels) -> list[Label]:
 def _paired(gold: Labels, predicted: Labels) -> tuple[list[Label], list[Label]]:
     gold, predicted = _listed(gold), _listed(predicted)
     if not gold or len(gold) != len(predicted):
-        raise MiniftError(
-            f"got {len(gold)} gold and {len(predicted)} predicted labels; "
-            "expected as many of one as of the other, and at least one"
-        )
+        got = f"got {len(gold)} gold and {len(predicted)} predicted labels"
+        raise MiniftError(f"{got}; expected as many of one as of the other, and at least one")
     kinds = [sorted(map(_kind, set(map(type, side)))) for side in (gold, predicted)]
     if kinds not in ([["text"], ["text"]], [["numbers"], ["numbers"]]):
         raise MiniftError(
@@ -187,10 +183,8 @@ def _finite(gold: Numbers, predicted: Numbers) -> tuple[np.ndarray, np.ndarray]:
     """Return both in float64; predictions become constant if one of them is not finite."""
     x, y = (np.asarray(side, dtype=np.float64) for side in (gold, predicted))
     if x.ndim != 1 or x.shape != y.shape or not x.size:
-        raise MiniftError(
-            f"got gold of shape {x.shape} and predictions of shape {y.shape}; "
-            "expected two rows of numbers of equal length, at least one"
-        )
+        got = f"got gold of shape {x.shape} and predictions of shape {y.shape}"
+        raise MiniftError(f"{got}; expected two rows of numbers of equal length, at least one")
     if not np.isfinite(x).all():
         row = int(np.argmin(np.isfinite(x)))
         raise MiniftError(f"gold value of row {row + 1} is {x[row]}; score labelled examples only")

@@ -7,10 +7,8 @@ Differs  The embedded sets are split by theme, not at random: what is learned on
          dentists has to hold for campsites, and no story is on two sides.
          QNLI: "qnli" is the development part of GLUE alone, split by question into train,
          dev and test (60/20/20): no question is on two sides. "qnli_full" is all of it.
-         CoLA, STS-B, RTE, QNLI (full): GLUE keeps the labels of its test parts, so
-         `test` is empty.
-         SST-2 is the sentence-level set of Socher et al. in Kim's split (6,920 sentences),
-         not the phrase-level one of GLUE.
+         GLUE keeps the labels of its test parts, so `test` is empty; SST-2 is the sentence-level
+         set of Socher et al. in Kim's split (6,920 sentences), not the phrase-level one of GLUE.
          TREC, AG News, MIT restaurant and Swedish NER have no development part: one in ten
          training examples is held out, by a hash of its text. TREC has its six coarse classes.
 Proof    tests/data/test_named.py, tests/data/test_embedded.py
@@ -83,11 +81,9 @@ def _find(name: str, files: tuple[str, ...], home: str | Path | None) -> Path:
     for folder in folders:
         if all((folder / file).is_file() for file in files):
             return folder
-    raise MiniftError(
-        f'the files of "{name}" are not here; expected {", ".join(files)} in one of '
-        f"{', '.join(map(str, folders))}; get them with: python data_scripts/fetch_dataset.py "
-        f"{name} (or copy them there by hand)"
-    )
+    expected = f"expected {', '.join(files)} in one of {', '.join(map(str, folders))}"
+    get = f"python data_scripts/fetch_dataset.py {name} (or copy them there by hand)"
+    raise MiniftError(f'the files of "{name}" are not here; {expected}; get them with: {get}')
 
 
 def _matching(
@@ -163,7 +159,6 @@ _POLARITY = ("negative", "positive")
 _ACCEPTABLE = ("unacceptable", "acceptable")
 _EQUIVALENT = ("not_equivalent", "equivalent")
 _PAIR = ("entailment", "not_entailment")
-
 # `label text`: the first blank separates
 _sst2 = partial(
     _matching, pattern=r"(?P<label>[01]) (?P<text>.*\S.*)", names=dict(zip("01", _POLARITY)),

@@ -77,10 +77,8 @@ def _split(tag: str, scheme: Scheme) -> tuple[str, str]:
         letter, type_ = LETTERS[scheme].get(prefix, ""), rest if hyphen else UNTYPED
     if not letter or not type_:
         known = ", ".join([f"{prefix}-TYPE" for prefix in LETTERS[scheme]] or ["TYPE"])
-        raise MiniftError(
-            f'"{tag}" is not a tag of the scheme {scheme}; expected O or {known} '
-            f"(schemes: {', '.join(LETTERS)})"
-        )
+        what = f'"{tag}" is not a tag of the scheme {scheme}; expected O or {known}'
+        raise MiniftError(f"{what} (schemes: {', '.join(LETTERS)})")
     return letter, type_
 
 
@@ -110,10 +108,9 @@ def is_iob2(tag: object) -> bool:
 def _checked(tags: Tags) -> Tags:
     for number, tag in enumerate(tags, start=1):
         if not is_iob2(tag):
-            raise MiniftError(
-                f'word {number}: {tag!r} is not an IOB2 tag; expected "O", "B-type" or "I-type": '
-                "turn label numbers into tags, other schemes with minift.data.tags.to_iob2"
-            )
+            got = f'word {number}: {tag!r} is not an IOB2 tag; expected "O", "B-type" or "I-type"'
+            how = "turn label numbers into tags, other schemes with minift.data.tags.to_iob2"
+            raise MiniftError(f"{got}: {how}")
     return tags
 
 
@@ -170,10 +167,9 @@ def detect_scheme(sentences: Iterable[Tags]) -> Scheme:
     lettered = {tag for tag in tags if tag in _ALL or TAG.fullmatch(tag)}
     if lettered and lettered != tags:
         without, with_ = (", ".join(sorted(found)[:5]) for found in (tags - lettered, lettered))
-        raise MiniftError(
-            f"some tags have B- or I- ({with_}) and some do not ({without}): fix the file, "
-            "or choose the scheme io if each tag is the name of a type"
-        )
+        what = f"some tags have B- or I- ({with_}) and some do not ({without})"
+        how = "fix the file, or choose the scheme io if each tag is the name of a type"
+        raise MiniftError(f"{what}: {how}")
     if tags and not lettered:
         return "io"
     if {tag[0] for tag in tags} - set(_IOB):

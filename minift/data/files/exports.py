@@ -133,8 +133,7 @@ def _labelstudio(records: list[Record], task: str, names: Names) -> Iterator[Row
             elif kind == "labels":
                 said.append(one._replace(marks=[_mark(value or {}) for value in values]))
             elif values:
-                chosen = [_only(value, "choices") for value in values]
-                said.append(one._replace(classes=chosen))
+                said.append(one._replace(classes=[_only(value, "choices") for value in values]))
         yield Row(rows[0][0], data.get("minift_id"), _texts(data, names), said)
 
 
@@ -185,11 +184,9 @@ def _doccano(records: list[Record], task: str, names: Names) -> Iterator[Row | F
         unmarked += not said and task == "tagging"
         yield Row(where, id_, _texts(row, names), said)
     if unmarked:
-        yield Fault(
-            "all lines",
-            f"sentences without a span: {unmarked}. doccano does not say whether anybody looked at "
-            'them, so they are left open. Where there is no entity, mark a word as "O"',
-        )
+        left = "doccano does not say whether anybody looked at them, so they are left open"
+        what = f"sentences without a span: {unmarked}. {left}. Where there is no entity"
+        yield Fault("all lines", f'{what}, mark a word as "O"')
 
 
 def _labels(where: str, row: dict[str, Any], task: str, name: str | None) -> list[Said]:
@@ -214,11 +211,9 @@ def _labels(where: str, row: dict[str, Any], task: str, name: str | None) -> lis
 def _says_skip(comments: object) -> bool:
     """Return whether a comment is "skip"; objects are of relation projects, strings of CSV."""
     said = comments.split("#") if isinstance(comments, str) else comments
-    for comment in said if isinstance(said, list) else []:
-        text = comment.get("comment", comment.get("text")) if isinstance(comment, dict) else comment
-        if isinstance(text, str) and text.strip().lower() == "skip":
-            return True
-    return False
+    said = said if isinstance(said, list) else []
+    texts = [one.get("comment", one.get("text")) if isinstance(one, dict) else one for one in said]
+    return "skip" in [str(text).strip().lower() for text in texts]
 
 
 def _mark(span: object) -> Mark:
@@ -250,8 +245,7 @@ def _argilla(records: list[Record], task: str, names: Names) -> Iterator[Row | F
                 raise MiniftError(f"it does not tell what was submitted from drafts; {AS_LIST}")
             one, spans = Said(where, by=_who(response.get("user_id"))), objects(value)
             if status in ("submitted", None) and task == "classification":
-                classes = value if value and isinstance(value, list) else [value]
-                one = one._replace(classes=classes)
+                one = one._replace(classes=(isinstance(value, list) and value) or [value])
             elif status in ("submitted", None) and spans is None:
                 one = one._replace(unclear=f"expected a list of spans, got {short(value)}")
             elif status in ("submitted", None):
@@ -281,8 +275,7 @@ def as_table(
 ) -> tuple[list[Line], list[str]] | None:
     """Return the answers in a tool's export as rows of a table with our own columns, and notes.
 
-    None if not every row is that of a tool. Where several people differ the last answer counts,
-    as in a project. Spans make it tagging, unless there is a `task`.
+    None if not every row is that of a tool. Spans make it tagging, unless there is a `task`.
     """
     tool, *others = {tool_of(row) for _, row in rows} or {None}
     if tool is None or others:

@@ -99,9 +99,7 @@ def read_dataset(
     are "O" and a B-/I- pair for each type. Words with tags make the task "tagging", anything
     else "classification" unless `task` says otherwise. `test` may lack labels.
 
-    Raises:
-        MiniftError: a faulty file; one class only; a label that training lacks; labels such
-            as 2.75 while `task` is None.
+    Raises MiniftError for a faulty file, a single class, and a label that training lacks.
     """
     read = partial(_read, format=format, names=Names(text, text_b, label))
     path, notes = Path(train), list[str]()
@@ -213,10 +211,7 @@ def _read(
 
 
 def format_of(path: Path, format: str | None) -> str:
-    """Return the format of a file as named, or by its suffix, or that of a .txt by its content.
-
-    Raises MiniftError if the name or the suffix is unknown, or is that of another program.
-    """
+    """Return the format of a file as named, or by its suffix, or that of a .txt by its content."""
     if format is not None:
         require_known("format", format, SUFFIXES)
         return format
@@ -275,7 +270,5 @@ def _refuse_amounts(path: Path, examples: Sequence[Example]) -> None:
     except ValueError:
         return
     if fractions := [label for label, n in numbers.items() if math.isfinite(n) and n % 1]:
-        raise MiniftError(
-            f"{path}: labels such as {fractions[0]} may be amounts: pass "
-            "--task regression, or --task classification if each number is a class"
-        )
+        what = f"{path}: labels such as {fractions[0]} may be amounts: pass --task regression"
+        raise MiniftError(f"{what}, or --task classification if each number is a class")

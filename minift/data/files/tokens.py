@@ -133,10 +133,9 @@ def _refuse_guesses(tags: set[str]) -> None:
     spoilt = {tag for tag in types if _SPOILT.fullmatch(tag)} | nameless | paired
     if nameless or paired or types in (spoilt, tags):
         what = "almost those of IOB" if spoilt else "parts of speech, if none is O"
-        raise MiniftError(
-            f"tags such as {', '.join(sorted(spoilt or types)[:5])} are {what}; write entities as "
-            "B-PER, I-PER and O, or pass --scheme io if each tag is the name of a type"
-        )
+        got = f"tags such as {', '.join(sorted(spoilt or types)[:5])} are {what}"
+        how = "B-PER, I-PER and O, or pass --scheme io if each tag is the name of a type"
+        raise MiniftError(f"{got}; write entities as {how}")
 
 
 def tagged_examples(
@@ -170,10 +169,8 @@ def tagged_examples(
     ]
     if broken:
         line, fault = broken[0]
-        notes.append(
-            f"{len(broken)} entities break the scheme {scheme} and are read as entities of their "
-            f"own (first: line {line}, {fault})"
-        )
+        what = f"{len(broken)} entities break the scheme {scheme} and are read as entities of their"
+        notes.append(f"{what} own (first: line {line}, {fault})")
     if zeros := sum(tags.count("0") for _, tags in tagged):
         notes.append(f'{zeros} tags "0" are read as "O"')
     if scheme != "iob2":
