@@ -7,8 +7,8 @@ Differs  The embedded sets are split by theme, not at random: what is learned on
          dentists has to hold for campsites, and no story is on two sides.
          QNLI: "qnli" is the development part of GLUE alone, split by question into train,
          dev and test (60/20/20): no question is on two sides. "qnli_full" is all of it.
-         GLUE keeps the labels of its test parts, so `test` is empty; SST-2 is the sentence-level
-         set of Socher et al. in Kim's split (6,920 sentences), not the phrase-level one of GLUE.
+         CoLA, STS-B, RTE, QNLI (full): GLUE keeps the labels of its test parts, so `test` is
+         empty. SST-2 is the sentence-level set of Socher et al. in Kim's split (6,920 sentences).
          TREC, AG News, MIT restaurant and Swedish NER have no development part: one in ten
          training examples is held out, by a hash of its text. TREC has its six coarse classes.
 Proof    tests/data/test_named.py, tests/data/test_embedded.py
