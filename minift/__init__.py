@@ -3,6 +3,7 @@
 The names below are the public interface; each says where it is written.
 """
 
+import minift.interrupts  # noqa: F401  isort: split  (first: what follows takes seconds)
 from minift.bert.config import BertConfig
 from minift.bert.encoder import Bert
 from minift.bert.heads import SequenceClassifier, TokenClassifier

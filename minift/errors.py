@@ -11,8 +11,8 @@ class MiniftError(ValueError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return '; did you mean "x"?' for the known name closest to `name`, or ''."""
-    match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    """Return '; did you mean "x"?' for the closest other name, or ''."""
+    match = difflib.get_close_matches(name, [k for k in known if k != name], n=1, cutoff=0.5)
     return f'; did you mean "{match[0]}"?' if match else ""
 
 

@@ -3,7 +3,7 @@
 Claim    After a crash, a kill or a full disk, a file holds either its old content or its new
          content, never a mixture and never a part; a new folder is there whole or not at all. Two
          processes do not write to one thing. What a killed process had begun to write is removed
-         when its folder is next written to.
+         when its folder is next written to. An output is never an input, nor what is not ours.
 Differs  Locks are those of `filelock`; on a file system that has none, nothing is locked.
 Proof    tests/test_files.py, tests/safety/test_kills.py
 """
@@ -14,10 +14,13 @@ import contextlib
 import errno
 import hashlib
 import os
+import re
 import shutil
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TextIO
 
 from minift.errors import MiniftError
 
@@ -46,6 +49,52 @@ def file_digest(path: str | Path) -> str:
         while block := file.read(2**20):
             found.update(block)
     return found.hexdigest()
+
+
+def claim_file(
+    out: str | Path, option: str, *inputs: str | Path | None, ours: bytes | None = None
+) -> None:
+    """Refuse to write a file over an input, or over anything that a command has not written.
+
+    Args:
+        out, option: the file, and the option that names it.
+        inputs: what the command reads. Links are followed; what is not there is none.
+        ours: pattern of how a file of ours begins; None takes any, which the caller then judges.
+
+    Raises:
+        MiniftError: before hours of work, also if the folder cannot be written.
+    """
+    out, choose = Path(out), "choose another name"
+    if any(name and out.exists() and Path(name).exists() and out.samefile(name) for name in inputs):
+        raise MiniftError(f"{option} {out} is the file that is read; {choose}")
+    if out.exists() and not out.is_file():
+        raise MiniftError(f"{option} {out} is not a file that can be replaced; {choose}")
+    if ours is not None and out.exists():
+        with out.open("rb") as file:
+            begins = file.read(2**20)
+        if begins and not re.match(ours, begins):
+            there = "is there already, and not known to be of this command"
+            raise MiniftError(f"{option} {out} {there}; {choose}, or delete it")
+    with _disk_errors(out.parent), _temporary_folder(out.parent):
+        pass
+
+
+def claim_folder(out: Path, marker: str) -> None:
+    """Refuse a folder that holds something, but not the file `marker`, which ours have."""
+    if out.exists() and not out.is_dir():
+        raise MiniftError(f"{out} is a file; --out names a folder")
+    others = sorted(path.name for path in out.glob("[!.]*") if path.suffix != ".lock")
+    if others and not (out / marker).is_file():
+        raise MiniftError(
+            f"{out} holds something else ({', '.join(others[:5])}); choose another --out"
+        )
+
+
+def standard_input() -> TextIO:
+    """Return standard input; raises MiniftError if it is closed."""
+    if sys.stdin is None:
+        raise MiniftError("standard input is closed; give a file, or open it")
+    return sys.stdin
 
 
 def atomic_write(path: str | Path, content: str | bytes) -> None:
@@ -158,8 +207,10 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, leave: bool = True) -> Iterator[None]:
     """Hold `path`.lock, which says who holds it; the lock goes with its process.
+
+    Without `leave` its file is removed at the end, as suits a folder that is not ours.
 
     Raises:
         MiniftError: if another process holds it; names that and its machine.
@@ -178,7 +229,11 @@ def locked(path: Path) -> Iterator[None]:
         if ours is False:
             holder = holder or "another process"
             raise MiniftError(f"{path} is in use by {holder}; wait for it or end it")
-        yield
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                None if leave else lock.unlink()
 
 
 @contextlib.contextmanager

@@ -43,6 +43,9 @@ def append_log(path: str | Path, *records: Mapping[str, Any]) -> None:
         with path.open("ab", buffering=0) as file:
             _append(file, "".join(json.dumps(record) + "\n" for record in records).encode())
     except OSError as error:
+        with contextlib.suppress(OSError):
+            if path.is_file() and not path.stat().st_size:  # new, and nothing in it
+                path.unlink()
         raise MiniftError(f"cannot write to {path}: {error}") from error
 
 

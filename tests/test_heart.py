@@ -22,7 +22,7 @@ ROOT = REPOSITORY / "minift"
 ROOTS = ("minift.training.loop", "minift.bert.heads", "minift.methods.bitfit")
 MOST_FILES, MOST_LINES = 12, 1250
 STOREYS = (
-    ("errors", "version"),
+    ("errors", "version", "interrupts"),
     ("files",),
     ("journal",),
     ("bert",),

@@ -31,6 +31,7 @@ from minift.active.mc_dropout import Layers
 from minift.active.streaming import mc_predict, mc_stream
 from minift.data.examples import Dataset, Example, TaggedExample, gold_classes, gold_tags
 from minift.errors import MiniftError, require, require_known
+from minift.methods.recipes import recipe as named_recipe
 from minift.runs.fit import fit
 from minift.runs.tuned import FineTuned, Head, build, head_of
 from minift.speed.prefix import PrefixCache, prefix_cache
@@ -57,6 +58,7 @@ class Asking:
     def __post_init__(self) -> None:
         require_known("strategy", self.strategy, STRATEGIES)
         require(self.passes >= 1, "passes", self.passes, "at least 1")
+        require(self.passes <= 10000, "passes", self.passes, "at most 10000")
 
 
 class Choice(NamedTuple):
@@ -112,6 +114,9 @@ class Learner:
     recipe: Recipe  # what fills the slots, and for how long
     head: Head | None = None  # see `head_of`; "cnn" is the paper's
     device: torch.device | str = "cpu"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "recipe", named_recipe(self.recipe, self.encoder))
 
     def build(self, seeds: Seeds) -> FineTuned:
         """Return a model that has learned nothing yet."""

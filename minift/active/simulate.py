@@ -42,6 +42,7 @@ from minift.compare.runlog import data_digest
 from minift.data.examples import Dataset, is_labelled
 from minift.data.metrics import headline
 from minift.errors import MiniftError, require
+from minift.files import claim_folder
 from minift.journal import Journal, open_journal
 from minift.runs.train import subset
 from minift.runs.tuned import FineTuned
@@ -104,6 +105,7 @@ def simulate(
     settings = fixed_steps(learner.recipe.settings, plan.steps)
     learner = replace(learner, recipe=replace(learner.recipe, settings=settings))
     out = Path(out)
+    claim_folder(out, "simulation.jsonl")
     setup, states = _setup(learner, plan), functools.cache(lambda: learner.states(out))
     with open_journal(out / "simulation.jsonl") as journal:
         _begin(journal, setup)

@@ -36,8 +36,21 @@ _SMALL_FILES = (
     "config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt",
     "special_tokens_map.json",
 )  # fmt: skip
-_SMALL_PATTERNS = (*_SMALL_FILES, "rates.json", "modules.json", "*_Pooling/config.json")
+_SMALL_PATTERNS = (
+    *_SMALL_FILES, "added_tokens.json", "rates.json", "modules.json", "*_Pooling/config.json",
+)  # fmt: skip
 _SAFE_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "model-*-of-*.safetensors")
+_PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model-*-of-*.bin")
+_CONVERT = "convert it with transformers 4: from_pretrained(folder, from_{}=True), save_pretrained"
+_REMEDIES = {  # what may lie where we read no weights: what to do
+    "adapter_config.json": "an adapter: merge it into its base (PEFT: merge_and_unload), save that",
+    "bert_config.json": "rename bert_config.json to config.json",
+    "tf_model*.h5": _CONVERT.format("tf"),
+    "flax_model*": _CONVERT.format("flax"),
+    "[0a-z]*/config.json": "give the folder {}",
+    "*.safetensors": "rename {} to model.safetensors",
+    "*model*.pt": "rename {} to pytorch_model.bin",
+}
 _HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)?", re.ASCII)
 
 
@@ -85,12 +98,22 @@ def resolve(name_or_path: str | Path) -> Path:
         return _fetch(name, source)
     if path.is_dir():
         there = ", ".join(sorted(entry.name for entry in path.iterdir())[:10]) or "nothing"
-        raise MiniftError(f"{path} is not a checkpoint: it has no config.json (it holds {there})")
+        raise MiniftError(
+            f"{path} is not a checkpoint: it has no config.json (it holds {there}){remedy(path)}"
+        )
     if path.exists():
         raise MiniftError(f"{path} is a file; a checkpoint is a folder with a config.json")
     if not _HUB_ID.fullmatch(name):
         raise MiniftError(f"there is no checkpoint folder {path}{_alike(path)}")
     return _resolve_on_hub(name)
+
+
+def remedy(folder: Path) -> str:
+    """Return, after a semicolon, what to do with a folder without a checkpoint, if known."""
+    for pattern, what in _REMEDIES.items():
+        if found := sorted(folder.glob(pattern)):
+            return "; " + what.format(found[-1].relative_to(folder).parts[0])
+    return ""
 
 
 def cached(name_or_path: str | Path) -> Path | None:
@@ -171,7 +194,7 @@ def _files_on_hub(repo_id: str) -> list[str]:
     names = [sibling.rfilename for sibling in siblings]
     small = [name for name in names if any(fnmatch(name, p) for p in _SMALL_PATTERNS)]
     weights = [name for name in names if any(fnmatch(name, p) for p in _SAFE_WEIGHTS)]
-    weights = weights or [name for name in names if name == "pytorch_model.bin"]
+    weights = weights or [name for name in names if any(fnmatch(name, p) for p in _PICKLED)]
     if "config.json" not in small or not weights:
         raise MiniftError(
             f"{repo_id} is on the hub but is not a checkpoint that minift can read: expected "
@@ -188,13 +211,12 @@ def _copy_in_hub_cache(repo_id: str) -> Path | None:
     try:
         patterns = [*_SMALL_PATTERNS, *_SAFE_WEIGHTS]
         folder = Path(snapshot_download(repo_id, local_files_only=True, allow_patterns=patterns))
-        shards = {"model.safetensors"}
-        if (index := folder / "model.safetensors.index.json").is_file():
-            shards = set(read_json(index)["weight_map"].values())
+        sets = [{"model.safetensors"}, {"pytorch_model.bin"}]  # of files, one of them complete
+        for index in folder.glob("*.index.json"):
+            sets.append(set(read_json(index)["weight_map"].values()))
     except (OSError, ValueError, KeyError):  # not there, not an id, or half an index
         return None
-    has_weights = all((folder / shard).is_file() for shard in shards)
-    has_weights = has_weights or (folder / "pytorch_model.bin").is_file()
+    has_weights = any(all((folder / file).is_file() for file in files) for files in sets)
     has_words = (folder / "tokenizer.json").is_file() or (folder / "vocab.txt").is_file()
     return folder if has_weights and has_words and (folder / "config.json").is_file() else None
 

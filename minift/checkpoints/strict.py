@@ -1,99 +1,127 @@
-"""A config.json becomes a BertConfig, or is refused with the key that does not fit.
+"""A config.json becomes a BertConfig, or is refused with the keys that do not fit.
 
 Claim    The file either describes exactly the model that `minift.bert.encoder` computes, or is
-         refused: nothing is silently ignored that would change a logit.
-Source   Key names as in Hugging Face's `BertConfig`.
-Differs  An unknown key is an error; class names are read from `id2label`, in the order of the
-         logits.
+         refused, with all keys that say otherwise: nothing is ignored that would change a logit.
+Source   Key names as in Hugging Face's `BertConfig`, and those that published files have beside.
+Differs  Unknown keys are ignored with a warning (transformers says nothing), unless a name speaks
+         of a part of the encoder or is almost a known one. Class names are read from `id2label`,
+         in the order of the logits.
 Proof    tests/checkpoints/test_strict.py, tests/safety/test_configs.py
 """
 
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import fields
+from difflib import get_close_matches
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any, TypeVar
 
-from minift.bert.config import BertConfig
+from minift.bert.config import ACTIVATIONS, BertConfig
 from minift.bert.heads import Classifier
 from minift.checkpoints.limits import read_json
-from minift.errors import MiniftError, nearest
+from minift.errors import MiniftError
 
 Head = TypeVar("Head", bound=Classifier)
 _SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can spell half a character, no file can hold it
 
-# Keys that would change what is computed: accepted only with the value that BERT has.
+# Keys that would change what is computed: accepted only with a value that BERT has.
 _REQUIRED_VALUES: dict[str, tuple[Any, ...]] = {
-    "model_type": ("bert",),
+    "hidden_act": ACTIVATIONS,
     "position_embedding_type": ("absolute", None),
     "is_decoder": (False, None),
     "add_cross_attention": (False, None),
     "is_encoder_decoder": (False, None),
-    "tie_word_embeddings": (True, None),
     "pruned_heads": ({}, None),
     "quantization_config": (None,),
+    "auto_map": (None,),  # code of its own
+    "problem_type": (
+        *("single_label_classification", "multi_label_classification", "regression"),
+        None,
+    ),
 }
-# Keys that other libraries write and that do not change a logit.
-_HARMLESS = frozenset(
-    """
-    _attn_implementation _attn_implementation_autoset _name_or_path _num_labels architectures
-    attn_implementation bos_token_id chunk_size_feed_forward cross_attention_hidden_size
-    decoder_start_token_id directionality dtype eos_token_id finetuning_task
-    gradient_checkpointing label2id language model_max_length name num_labels output_attentions
-    output_hidden_states output_past pooler_fc_size pooler_num_attention_heads
-    pooler_num_fc_layers pooler_size_per_head pooler_type prefix return_dict sep_token_id
-    task_specific_params tf_legacy_loss tokenizer_class torch_dtype torchscript
-    transformers_version type use_bfloat16 use_cache
-    """.split()  # noqa: SIM905
+# Keys that other libraries write and that do not change a logit; hand-written notes begin with _.
+_HARMLESS = re.compile(
+    "_.*|pooler_.*|return_dict.*|num_(beam.*|labels|return_sequences)|torch_?(dtype|script)|top_[kp]"
+    "|.*(_token_ids?|_penalty|_length|ngram_size|suppress_tokens)|output_(attentions|hidden_states"
+    "|past|scores)|(id2|2)?label(2id)?|tie_(word_embeddings|encoder_decoder)|use_(bfloat16|cache)"
+    "|(attn_implementation|chunk_size_feed_forward|cross_attention_hidden_size|sentence_transformers"
+    "|sbert_ce_default_activation_function|architectures|bad_words_ids|directionality|do_sample"
+    "|dtype|early_stopping|finetuning_task|gradient_checkpointing|language|model_type|name|prefix"
+    "|remove_invalid_values|task_specific_params|temperature|tf_legacy_loss|tokenizer_class"
+    "|transformers_version|type|typical_p|cell|emb_size|pre_trained|structure|training)"
+)
+# A key that nobody knows may change a logit if its name speaks of what is computed.
+_COMPUTES = re.compile(
+    "act|adapt|alibi|att|bias|conv|decod|emb|expert|ffn|feed_forward|gate|head|hidden|layer|lora"
+    "|norm|posit|prun|quant|resid|rope|rotary|scal|share|sparse|vocab|window"
 )
 
 
-def config_from_json(path: str | Path) -> BertConfig:
+def config_from_json(path: str | Path, labelled: bool = True) -> BertConfig:
     """Read a config.json. Raises MiniftError where it is not JSON or does not fit."""
-    return config_from_dict(read_json(Path(path)), where=str(path))
+    return config_from_dict(read_json(Path(path)), str(path), labelled)
 
 
-def config_from_dict(values: dict[str, Any], where: str) -> BertConfig:
-    """Build a config from the content of a config.json, which errors call `where`."""
-    # The one key whose absence means something else than BERT's default; the oldest files
-    # lack it and name their class instead.
-    classes = values.get("architectures")
-    if "model_type" not in values and not str(classes).startswith("['Bert"):
+def config_from_dict(values: dict[str, Any], where: str, labelled: bool = True) -> BertConfig:
+    """Build a config from the content of a config.json, which errors call `where`.
+
+    Without `labelled`, class names that cannot be are as good as none.
+    """
+    classes, own = values.get("architectures"), {f.name for f in fields(BertConfig)} - {"labels"}
+    if (family := values.get("model_type", "bert")) != "bert":
         raise MiniftError(
-            f'{where}: no "model_type", and architectures is {classes!r}; '
-            "minift reads BERT checkpoints only"
+            f"{where}: model_type is {short(family)}; minift reads BERT only ('bert')"
+        )
+    # The oldest files name their class instead, and Google's small BERTs only their sizes; a
+    # RoBERTa that says no more pads with 1.
+    sizes = {key: values[key] for key in own if key in values}
+    bare = not classes and {"hidden_size", "num_hidden_layers", "intermediate_size"} <= sizes.keys()
+    bare = bare and not values.get("pad_token_id")
+    if "model_type" not in values and not bare and not str(classes).startswith("['Bert"):
+        raise MiniftError(
+            f'{where}: no "model_type", and architectures is {classes!r}; minift reads BERT '
+            'checkpoints only: if it is one, add "model_type": "bert"'
         )
     if not isinstance(classes, list | None) or not all(isinstance(c, str) for c in classes or ()):
         raise MiniftError(f"{where}: architectures must be a list of names, got {classes!r}")
-    for key, allowed in _REQUIRED_VALUES.items():
-        if key in values and values[key] not in allowed:
-            raise MiniftError(
-                f"{where}: {key} is {values[key]!r}; minift computes only "
-                f"{key} = {allowed[0]!r} (BERT with absolute positions, encoder only)"
-            )
-    own = {f.name for f in fields(BertConfig)} - {"labels"}
-    known = own | set(_REQUIRED_VALUES) | _HARMLESS | {"id2label"}
-    for key in values:
-        # Hand-written notes start with an underscore in several published checkpoints.
-        if key not in known and not key.startswith("_"):
-            raise MiniftError(
-                f"{where}: unknown key {key!r} = {values[key]!r}{nearest(key, known) or '.'} "
-                "If it does not change what the model computes, delete it from the file."
-            )
-    sizes = {key: values[key] for key in own if key in values}
-    labels = _labels(values.get("id2label"), where)
+    faults, ignored, known = [], [], own | _REQUIRED_VALUES.keys() | {"id2label"}
+    if not isinstance(pad := values.get("pad_token_id"), int | None):
+        faults.append(f"pad_token_id is {short(pad)}, expected a whole number")
+    for key, value in values.items():
+        if value not in (allowed := _REQUIRED_VALUES.get(key, (value,))):
+            expected = " or ".join(map(str, allowed))
+            faults.append(f"{key} is {short(value)}, expected {expected}")
+        if key in known or _HARMLESS.fullmatch(key) or value in (None, False, {}, [], ""):
+            continue
+        close = get_close_matches(key, known, n=1, cutoff=0.8)
+        if close or _COMPUTES.search(key):
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            faults.append(f"unknown key {key!r} = {short(value)}{hint}")
+        else:
+            ignored.append(key)
+    if faults:
+        raise MiniftError(
+            f"{where}: {'; '.join(faults)}. minift computes BERT with absolute positions, encoder "
+            "only; delete an unknown key if it does not change what the model computes"
+        )
+    if ignored:
+        warnings.warn(f"{where}: unknown keys are ignored: {', '.join(ignored)}", stacklevel=1)
     try:
-        return BertConfig(**sizes, labels=labels)
+        return BertConfig(**sizes, labels=_labels(values.get("id2label")))
     except MiniftError as error:
+        if not labelled and values.get("id2label"):
+            return config_from_dict({**values, "id2label": None}, where)
         raise MiniftError(f"{where}: {str(error).removeprefix('config: ')}") from error
 
 
 def class_of(folder: Path, known: Sequence[type[Head]]) -> type[Head] | None:
     """Return which of these heads the config.json in `folder` means by "architectures", if any."""
     values = read_json(folder / "config.json")
-    config_from_dict(values, str(folder / "config.json"))  # refuses what is not a BERT's
+    config_from_dict(values, str(folder / "config.json"), False)  # refuses what is not a BERT's
     named = values.get("architectures") or ()
     return next((head for head in known if head.hugging_face_class in named), None)
 
@@ -110,18 +138,17 @@ def config_to_dict(config: BertConfig, architecture: str) -> dict[str, Any]:
     return {"architectures": [architecture], "model_type": "bert", **values}
 
 
-def _labels(id2label: Any, where: str) -> tuple[str, ...]:
+def _labels(id2label: Any) -> tuple[str, ...]:
     """Return class names in index order from the file's {"0": name} table."""
     if not id2label:
         return ()
-    where = f"{where}: id2label"
     try:
         by_index = {int(index): str(name) for index, name in id2label.items()}
     except (AttributeError, ValueError, TypeError) as error:
-        raise MiniftError(f"{where} must map indices to names, got {id2label!r}") from error
+        raise MiniftError(f"id2label must map indices to names, got {id2label!r}") from error
     if half := next((name for name in by_index.values() if _SURROGATE.search(name)), None):
-        raise MiniftError(f"{where}: {half!r} contains half a character; rename the class")
+        raise MiniftError(f"id2label: {half!r} contains half a character; rename the class")
     if sorted(by_index) != list(range(len(by_index))):
         expected = f"0 to {len(by_index) - 1} without a gap, got {sorted(by_index)}"
-        raise MiniftError(f"{where} must number the classes {expected}")
+        raise MiniftError(f"id2label must number the classes {expected}")
     return tuple(by_index[index] for index in range(len(by_index)))

@@ -19,6 +19,7 @@ import re
 import zipfile
 from collections import Counter
 from pathlib import Path
+from reprlib import repr as short
 from typing import IO, Any
 
 import torch
@@ -100,7 +101,10 @@ def read_pickled(path: Path) -> dict[str, Tensor]:
     if not isinstance(tensors, dict) or not all(
         isinstance(name, str) and isinstance(t, Tensor) for name, t in tensors.items()
     ):
-        raise MiniftError(f"{path}: expected a table of tensors by name (a state_dict)")
+        parts = tensors.items() if isinstance(tensors, dict) else ()
+        inner = [short(name) for name, part in parts if isinstance(part, dict)]
+        within = f"; save {' or '.join(inner)} of it alone, with torch.save" if inner else ""
+        raise MiniftError(f"{path}: expected a table of tensors by name (a state_dict){within}")
     claimed = sum(tensor.nbytes for tensor in tensors.values())
     if claimed > 2 * size:  # twice: a decoder and the word embedding may be stored as one
         raise _refusal(path, f"{claimed:,} bytes of tensors in a file of {size:,}")

@@ -26,13 +26,12 @@ import tokenizers
 from tokenizers import decoders, processors
 
 from minift.checkpoints.limits import MOST_PIECES
-from minift.checkpoints.tokenizer_files import backend_of, read_backend
+from minift.checkpoints.tokenizer_files import SPECIAL_TOKENS, backend_of, read_backend
 from minift.errors import MiniftError
 from minift.files import atomic_directory_write
 
 BERT_LENGTH = 512  # pieces that BERT reads at most
 CHUNK = 1024  # texts that the tokenizer works on at a time: it keeps much more than the pieces
-SPECIAL_TOKENS = {f"{n}_token": f"[{n.upper()}]" for n in ("pad", "unk", "cls", "sep", "mask")}
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Encoding:
     """One model input: a text, or a pair of texts."""
 
     input_ids: list[int]  # [CLS] a [SEP], or [CLS] a [SEP] b [SEP]
-    segment_ids: list[int]  # as long; 0 up to and with the first [SEP], 1 after it
+    segment_ids: list[int]  # as long; 0 up to the first [SEP], 1 after it (if there are two)
     cut: bool = False  # whether the text had more pieces
 
 
@@ -64,7 +63,9 @@ class Tokenizer:
         lowercase: whether "Word" and "word" get the same ids.
     """
 
-    def __init__(self, backend: tokenizers.Tokenizer, max_length: int, where: str) -> None:
+    def __init__(
+        self, backend: tokenizers.Tokenizer, max_length: int, where: str, segments: int = 2
+    ) -> None:
         """Take over `backend`; `where` names its source in errors. Most callers want `from_...`."""
         _check_max_length(max_length)
         self.max_length = max_length
@@ -87,12 +88,12 @@ class Tokenizer:
         backend.no_truncation()
         backend.post_processor = processors.TemplateProcessing(
             single="[CLS]:0 $A:0 [SEP]:0",
-            pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1",
+            pair="[CLS]:0 $A:0 [SEP]:0 $B:{0} [SEP]:{0}".format(min(segments, 2) - 1),
             special_tokens=[("[CLS]", self.cls_id), ("[SEP]", self.sep_id)],
         )
         backend.decoder = decoders.WordPiece(prefix="##")  # for readers of the saved files
         unknown = backend.model.unk_token
-        if backend.token_to_id(unknown) is None:  # it would fail at the first unknown word
+        if backend.model.token_to_id(unknown) is None:  # it would fail at the first unknown word
             raise MiniftError(f"{where}: unk_token {unknown!r} is not in its vocabulary")
         self._backend = backend
         self.vocab_size = 1 + max(backend.get_vocab(with_added_tokens=True).values())
@@ -103,7 +104,9 @@ class Tokenizer:
         self.lowercase = normalizer is not None and normalizer.normalize_str("A") == "a"
 
     @classmethod
-    def from_directory(cls, path: str | Path, max_length: int = BERT_LENGTH) -> Tokenizer:
+    def from_directory(
+        cls, path: str | Path, max_length: int = BERT_LENGTH, segments: int = 2
+    ) -> Tokenizer:
         """Read the tokenizer of a checkpoint folder.
 
         tokenizer.json is read if there is one, else vocab.txt; what tokenizer_config.json says
@@ -113,9 +116,11 @@ class Tokenizer:
             path: the folder.
             max_length: positions of the model; model_max_length of tokenizer_config.json holds
                 where it is less.
+            segments: of the model. With one, only [SEP] parts the texts of a pair, as in models
+                that were pretrained without segments.
         """
         backend, file, stated = read_backend(Path(path))
-        return cls(backend, min(max_length, stated or max_length), str(file))
+        return cls(backend, min(max_length, stated or max_length), str(file), segments)
 
     @classmethod
     def from_vocabulary(

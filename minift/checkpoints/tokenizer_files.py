@@ -1,21 +1,26 @@
 """A tokenizer from files of strangers: they are judged first, then given to `tokenizers`.
 
-Claim    A folder gives the tokenizer that transformers would read there, or one MiniftError. No
-         file can ask for more time or memory than those of real checkpoints.
+Claim    A folder gives the tokenizer that transformers would read there, with the tokens that were
+         added to it, or one MiniftError that names all that is not BERT's. No file can ask for
+         more time or memory than those of real checkpoints.
 Differs  Where tokenizer_config.json does not say whether to lower-case, tokenizer.json is
-         believed; transformers 5 would lower-case.
+         believed; transformers 5 would lower-case. A vocab.txt with capital letters that nothing
+         says how to case is lower-cased as there, with a warning.
 Proof    tests/checkpoints/test_tokenizer.py, tests/safety/test_tokenizers.py
 """
 
 from __future__ import annotations
 
 import json
+import re
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any
 
 import tokenizers
-from tokenizers import models, normalizers, pre_tokenizers
+from tokenizers import AddedToken, models, normalizers, pre_tokenizers
 
 from minift.checkpoints.limits import LARGEST_TOKENIZER, LONGEST_WORD, read_json, read_limited
 from minift.errors import MiniftError
@@ -27,6 +32,11 @@ _PARTS = {
     "pre_tokenizer": ("BertPreTokenizer", "CharDelimiterSplit", "Digits", "Punctuation",
                       "UnicodeScripts", "Whitespace", "WhitespaceSplit"),
 }  # fmt: skip
+SPECIAL_TOKENS = {f"{n}_token": f"[{n.upper()}]" for n in ("pad", "unk", "cls", "sep", "mask")}
+# Classes that cut as BERT's; the last two do what tokenizer.json says.
+_CLASSES = re.compile(
+    "(Bert|DistilBert|Electra)Tokenizer(Fast)?|PreTrainedTokenizerFast|TokenizersBackend"
+)
 # Keys of tokenizer_config.json, and what the library's BertNormalizer calls them.
 _SETTINGS = {
     "do_lower_case": "lowercase",
@@ -42,25 +52,69 @@ def read_backend(folder: Path) -> tuple[tokenizers.Tokenizer, Path, int | None]:
         The library's tokenizer, the file it comes from, and the longest input in word pieces
         where tokenizer_config.json states one.
     """
-    settings, longest = _read_settings(folder / "tokenizer_config.json")
+    config, settings, longest = _read_settings(folder)
     if (file := folder / "tokenizer.json").is_file():
         backend, content = _read_tokenizer(file)
         stored = content.get("normalizer") or {}
         if stored.get("type") == "BertNormalizer":
             backend.normalizer = _normalizer({**stored, **settings})
-        return backend, file, longest
-    if (file := folder / "vocab.txt").is_file():
+    elif (file := folder / "vocab.txt").is_file():
         try:
             text = read_limited(file, LARGEST_TOKENIZER)
         except (OSError, UnicodeDecodeError) as error:
             raise MiniftError(f"cannot read the vocabulary {file}: {error}") from error
         # `str.splitlines` would also cut at U+2028, which is a token
-        return backend_of(text.removesuffix("\n").split("\n"), settings), file, longest
-    there = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
-    raise MiniftError(
-        f"no tokenizer in {folder}: expected tokenizer.json or vocab.txt, "
-        f"found {', '.join(there) or 'nothing'}"
-    )
+        backend = backend_of(pieces := text.removesuffix("\n").split("\n"), settings)
+        cased = [piece for piece in pieces if re.search("[A-Z]", piece) and piece[0] != "["]
+        if cased and "lowercase" not in settings:
+            warnings.warn(
+                f"{file}: {len(cased)} pieces such as {short(cased[0])} have capital letters, but "
+                "texts are lower-cased, for nothing says otherwise: put "
+                '{"do_lower_case": false} into tokenizer_config.json',
+                stacklevel=1,
+            )
+    else:
+        there = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
+        raise MiniftError(
+            f"no tokenizer in {folder}: expected tokenizer.json or vocab.txt, "
+            f"found {', '.join(there) or 'nothing'}"
+        )
+    _add_tokens(backend, folder, config)
+    return backend, file, longest
+
+
+def _add_tokens(backend: tokenizers.Tokenizer, folder: Path, config: dict[str, Any]) -> None:
+    """Add the tokens that the vocabulary got after pretraining; refuse other ids than theirs."""
+    have = {token.content for token in backend.get_added_tokens_decoder().values()}
+    file, decoder = folder / "added_tokens.json", config.get("added_tokens_decoder") or {}
+    try:
+        more = [token for key, token in config.items() if key.endswith("_token")]
+        for key in ("extra_special_tokens", "additional_special_tokens"):
+            tokens = config.get(key) or ()
+            more += tokens.values() if isinstance(tokens, dict) else tokens
+        words = [_content(token) for token in more]
+        found = [(int(number), AddedToken(**token)) for number, token in decoder.items()]
+        for word, number in read_json(file).items() if file.is_file() and not decoder else ():
+            alone = word in words
+            found.append((int(number), AddedToken(word, special=alone, normalized=not alone)))
+        found.sort(key=lambda pair: pair[0])
+        found += [(-1, AddedToken(word, special=True)) for word in words if isinstance(word, str)]
+    except (TypeError, AttributeError, ValueError) as error:
+        raise MiniftError(f"{folder}: its added tokens cannot be read: {error}") from error
+    for number, token in found:
+        if token.content not in have:
+            (backend.add_special_tokens if token.special else backend.add_tokens)([token])
+            have.add(token.content)
+        if number not in (-1, got := backend.token_to_id(token.content)):
+            raise MiniftError(
+                f"{folder}: {short(token.content)} gets the id {got} after the other pieces, but "
+                f"{'tokenizer_config.json' if decoder else file.name} says {number}"
+            )
+
+
+def _content(token: Any) -> Any:
+    """Return a token that may stand with its flags."""
+    return token["content"] if isinstance(token, dict) and "content" in token else token
 
 
 def backend_of(tokens: Iterable[str], settings: dict[str, Any]) -> tokenizers.Tokenizer:
@@ -84,9 +138,24 @@ def _normalizer(settings: dict[str, Any]) -> normalizers.BertNormalizer:
     )
 
 
-def _read_settings(file: Path) -> tuple[dict[str, bool], int | None]:
-    """Return what tokenizer_config.json says of the normalizer, and the longest input."""
-    config = read_json(file) if file.is_file() else {}
+def _read_settings(folder: Path) -> tuple[dict[str, Any], dict[str, bool], int | None]:
+    """Return what is said of special tokens, and of the normalizer, and the longest input."""
+    model, special, config = (
+        read_json(file) if (file := folder / name).is_file() else {}
+        for name in ("config.json", "special_tokens_map.json", "tokenizer_config.json")
+    )
+    if not config.get("added_tokens_decoder"):  # which holds them all
+        config = {**special, **config}
+    config.setdefault("tokenizer_class", model.get("tokenizer_class"))
+    kind, faults = str(config["tokenizer_class"] or "BertTokenizer"), list[str]()
+    for key, value in {**SPECIAL_TOKENS, "truncation_side": "right", "auto_map": None}.items():
+        if (got := _content(config.get(key))) not in (None, value):
+            faults.append(f"{key} is {short(got)}, expected {value}")
+    if not _CLASSES.fullmatch(kind):
+        faults = [f"tokenizer_class is {short(kind)}, expected BertTokenizer", *faults]
+    file = folder / "tokenizer_config.json"
+    if faults:
+        raise MiniftError(f"{file}: {'; '.join(faults)}. minift reads only BERT's tokenizer")
     for name in _SETTINGS:
         if not isinstance(config.get(name), bool | None):
             raise MiniftError(f"{file}: {name} must be true or false, got {config[name]!r}")
@@ -94,8 +163,9 @@ def _read_settings(file: Path) -> tuple[dict[str, bool], int | None]:
     # transformers writes 10**30 where it knows of no limit, sometimes as 1e30
     if longest is not None and not (type(longest) in (int, float) and longest >= 3):
         raise MiniftError(f"{file}: model_max_length must be a number from 3 up, got {longest!r}")
-    settings = {ours: config[key] for key, ours in _SETTINGS.items() if config.get(key) is not None}
-    return settings, None if longest is None else int(min(longest, 2**62))
+    stated = _SETTINGS if "Bert" in kind or "Electra" in kind else {}
+    settings = {ours: config[key] for key, ours in stated.items() if config.get(key) is not None}
+    return config, settings, None if longest is None else int(min(longest, 2**62))
 
 
 def _read_tokenizer(file: Path) -> tuple[tokenizers.Tokenizer, dict[str, Any]]:

@@ -1,13 +1,14 @@
 """Checkpoints: read and write Hugging Face's layout, and name every tensor that does not fit.
 
-Claim    A checkpoint either fills the model exactly or is refused with one error that lists
+Claim    A checkpoint either fills the model exactly or is refused with one error that counts
          all missing, unexpected and misshapen tensors. What is written loads in
-         `transformers` and gives the same logits.
-Source   File layout of `transformers`: config.json beside model.safetensors, or shards with
-         model.safetensors.index.json, or pytorch_model.bin.
+         `transformers` and gives the same logits; a head that it does not have is refused there.
+Source   File layout of `transformers`: config.json beside model.safetensors or pytorch_model.bin,
+         or their shards with an index.
 Differs  - pytorch_model.bin is read with `weights_only=True` only, so nothing in it can run.
          - A head that the checkpoint lacks, or has for other labels, is drawn anew, and
            `LoadReport.initialised` says so; a missing encoder tensor is always an error.
+         - "module." of DataParallel and its like, before every name, are left out.
 Proof    tests/checkpoints/test_weights.py
 """
 
@@ -28,9 +29,9 @@ from torch.overrides import TorchFunctionMode
 
 from minift.bert.config import MOST_CLASSES, BertConfig
 from minift.bert.encoder import Bert
-from minift.bert.heads import SequenceClassifier
+from minift.bert.heads import Classifier, TokenClassifier
 from minift.bert.masked_lm import MaskedLM, Model, initialise
-from minift.checkpoints.hub import resolve
+from minift.checkpoints.hub import remedy, resolve
 from minift.checkpoints.limits import read_json
 from minift.checkpoints.modules import DENSE, ENCODER, description, encoder_folder
 from minift.checkpoints.strict import config_from_json, config_to_dict
@@ -62,8 +63,12 @@ _TIED = {
     "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
     "cls.predictions.decoder.bias": "cls.predictions.bias",
 }
-_DENSE = "classifier."  # stands before "linear.weight", its name in a Dense module
+_CLASSIFIER = "classifier."  # stands before the names of a head that lies in a file of its own
+_SHOWN = 10  # names per list of an error
 _MULTI_LABEL = "multi_label_classification"
+# Anything may stand before "bert.", but only these before a bare encoder: "roberta." is another.
+_WRAPPERS = r"((?:\w+\.)*?(?=bert\.)|(?:(?:module|\w*model|_orig_mod|encoder|net|\d+)\.)*)"
+_WRAPPED = re.compile(_WRAPPERS + r"(?:bert\.)?embeddings\.word_embeddings\.weight")
 
 
 @dataclass(frozen=True)
@@ -110,8 +115,9 @@ def load_encoder(name_or_path: str | Path) -> tuple[Bert, Tokenizer]:
 def load_tokenizer(name_or_path: str | Path) -> Tokenizer:
     """Load the tokenizer of a checkpoint; raises as `load_encoder`, and if it does not fit."""
     directory = resolve(name_or_path)
-    config = config_from_json(directory / "config.json")
-    tokenizer = Tokenizer.from_directory(encoder_folder(directory), config.max_position_embeddings)
+    config = config_from_json(directory / "config.json", labelled=False)
+    sizes = config.max_position_embeddings, config.type_vocab_size
+    tokenizer = Tokenizer.from_directory(encoder_folder(directory), *sizes)
     if tokenizer.vocab_size > config.vocab_size:
         raise MiniftError(
             f"{directory}: the tokenizer has {tokenizer.vocab_size} pieces but the word embedding "
@@ -154,21 +160,20 @@ def load_model(
         The model in evaluation mode and float32, and what happened to each tensor.
     """
     directory = resolve(name_or_path)
-    config = config_from_json(directory / "config.json")
-    tensors = read_tensors(directory)
+    labelled = labels is None and issubclass(model_class, Classifier)
+    config = config_from_json(directory / "config.json", labelled)
+    tensors = _unwrapped(read_tensors(directory), directory)
     output = tensors.get("classifier.weight")
     if not config.labels and output is not None and output.dim() == 2:
         # transformers does not write the names LABEL_0, LABEL_1, ... of unnamed classes
         rows = range(min(len(output), MOST_CLASSES + 1))  # one too many is refused by `replace`
         config = replace(config, labels=tuple(f"LABEL_{row}" for row in rows))
-    if labels is None and model_class is SequenceClassifier and config.problem_type == _MULTI_LABEL:
-        raise MiniftError(
-            f"{directory}: problem_type is {_MULTI_LABEL!r}, a yes or no for each class, but "
-            "minift chooses one class of several. To use the encoder only, name your own labels"
-        )
-    same_labels = labels is None or tuple(labels) == config.labels
+    one_number = len(config.labels) == 1 and problem_type == "regression"
+    same_labels = labels is None or tuple(labels) == config.labels or one_number
     if labels is not None:
         config = replace(config, labels=tuple(labels), problem_type=problem_type)
+    elif labelled and model_class is not TokenClassifier:
+        config = _one_answer(config, directory)
     model = without_weights(model_class, config)
     report = _assign(model, tensors, same_labels, generator, directory)
     if isinstance(model, Bert) and report.initialised:
@@ -178,20 +183,37 @@ def load_model(
     return model, report
 
 
+def _one_answer(config: BertConfig, directory: Path) -> BertConfig:
+    """Refuse a head of texts that gives neither one class of several nor one number.
+
+    One output is a number where problem_type does not say otherwise, as in transformers.
+    """
+    kind, outputs = config.problem_type, len(config.labels)
+    kind = "regression" if outputs == 1 and kind is None else kind
+    if outputs and (kind == _MULTI_LABEL or (kind == "regression") != (outputs == 1)):
+        raise MiniftError(
+            f"{directory}: problem_type is {kind!r} with {outputs} output(s); minift chooses one "
+            "class of several or gives one number. To use the encoder only, name your own labels"
+        )
+    return replace(config, problem_type=kind)
+
+
 def read_tensors(directory: Path) -> dict[str, Tensor]:
     """Read all tensors of a checkpoint folder, by the names in the file."""
     readers: dict[str, Callable[[Path], dict[str, Tensor]]] = {
         "model.safetensors": lambda file: read_safetensors(file)[0],
         "model.safetensors.index.json": _read_shards,
         "pytorch_model.bin": read_pickled,
+        "pytorch_model.bin.index.json": _read_shards,
     }
-    if (inner := encoder_folder(directory)) != directory:  # a folder of sentence-transformers
-        dense = read_safetensors(directory / DENSE / "model.safetensors")[0]
-        return read_tensors(inner) | {f"{_DENSE}{name}": t for name, t in dense.items()}
+    if (inner := encoder_folder(directory)) != directory:  # a head that transformers does not have
+        head = read_safetensors(directory / DENSE / "model.safetensors")[0]
+        return read_tensors(inner) | {f"{_CLASSIFIER}{name}": t for name, t in head.items()}
     for name, read in readers.items():
-        if (directory / name).is_file():
+        if (directory / name).is_file() and not (directory / "adapter_config.json").exists():
             return read(directory / name)
-    raise MiniftError(f"{directory}: no weights; expected {', '.join(readers)}")
+    expected = ", ".join(readers)
+    raise MiniftError(f"{directory}: no whole weights; expected {expected}{remedy(directory)}")
 
 
 def _read_shards(index: Path) -> dict[str, Tensor]:
@@ -206,10 +228,23 @@ def _read_shards(index: Path) -> dict[str, Tensor]:
             raise MiniftError(f"{index}: {shard.name[:80]!r} is not the name of a file")
         if not (index.parent / shard).is_file():
             raise MiniftError(f"{index}: shard {shard} is missing; fetch the checkpoint again")
-        tensors |= read_safetensors(index.parent / shard)[0]
+        file = index.parent / shard
+        tensors |= read_pickled(file) if shard.suffix == ".bin" else read_safetensors(file)[0]
     if lost := sorted(set(weight_map) - set(tensors)):
         raise MiniftError(f"{index}: tensors in no shard: {', '.join(lost)}")
     return tensors
+
+
+def _unwrapped(tensors: dict[str, Tensor], directory: Path) -> dict[str, Tensor]:
+    """Return the tensors without what stands before all names of the encoder."""
+    words = [name for name in tensors if name.endswith("embeddings.word_embeddings.weight")]
+    found = [match and match[1] for match in map(_WRAPPED.fullmatch, words)]
+    if None in found or len(set(found)) > 1:
+        raise MiniftError(
+            f"{directory}: expected the tensors of one BERT, found {' and '.join(words)}; choose "
+            'a BERT, or store its tensors alone, as "bert.embeddings..." or "embeddings..."'
+        )
+    return {name.removeprefix((found or [""])[0] or ""): t for name, t in tensors.items()}
 
 
 def _assign(
@@ -240,7 +275,8 @@ def _assign(
         "stored twice": twice,
         "untied": untied,
     }
-    if listed := [f"{k} ({len(n)}): {', '.join(sorted(n))}" for k, n in faults.items() if n]:
+    listed = [f"{k} ({len(n)}): {', '.join(sorted(n)[:_SHOWN])}" for k, n in faults.items() if n]
+    if listed:
         raise MiniftError(f"{directory}: weights and config.json disagree. {'; '.join(listed)}")
 
     model.to_empty(device="cpu")
@@ -302,8 +338,8 @@ def save_pretrained(
     directory: str | Path,
     dtype: torch.dtype | None = None,
 ) -> None:
-    """Write a checkpoint that `transformers` loads with identical logits (not the CNN's), or with
-    the mean head one that `sentence_transformers` does (see modules.py).
+    """Write a checkpoint that `transformers` loads with identical logits; with the mean head one
+    that `sentence_transformers` does, and with any other that `transformers` refuses (modules.py).
 
     All files are complete before the first replaces an older one, so a full disk or a kill while
     writing leaves the previous checkpoint as it was.
@@ -319,30 +355,34 @@ def save_pretrained(
     }
     config = config_to_dict(model.config, architecture)
     positions = model.config.max_position_embeddings
-    # With the mean head it is a folder of sentence-transformers: config.json, but no weights, here.
-    dense = {
-        n.removeprefix(_DENSE): t for n, t in tensors.items() if n.startswith(f"{_DENSE}linear.")
-    }
-    inner, files = "", {"config.json": config}
-    if dense:
-        inner, (outputs, width) = ENCODER, dense["linear.weight"].shape
-        length = min(tokenizer.max_length, positions) if tokenizer else positions
-        files |= description(model.config.hidden_size, (width, outputs), length)
+    # Where transformers does not have the head there are no weights beside config.json, or it would
+    # draw a random one of its own. With the mean head it is a folder of sentence-transformers.
+    inner, files, head = "", {"config.json": config}, dict[str, Tensor]()
+    if not architecture.startswith("Bert"):
+        head, tensors = (
+            {n.removeprefix(part): t for n, t in tensors.items() if n.startswith(part)}
+            for part in (_CLASSIFIER, "bert.")
+        )
+        inner = ENCODER
+        if "linear.weight" in head:
+            outputs, width = head["linear.weight"].shape
+            length = min(tokenizer.max_length, positions) if tokenizer else positions
+            files |= description(model.config.hidden_size, (width, outputs), length)
         files[f"{inner}/config.json"] = config | {"architectures": ["BertModel"]}
-        tensors = {n.removeprefix("bert."): t for n, t in tensors.items() if n.startswith("bert.")}
 
     def write(folder: Path) -> None:
         for path, content in files.items():
             (folder / path).parent.mkdir(exist_ok=True)
             (folder / path).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        if dense:
-            save_file(dense, folder / DENSE / "model.safetensors", metadata={"format": "pt"})
+        if head:
+            (folder / DENSE).mkdir(exist_ok=True)
+            save_file(head, folder / DENSE / "model.safetensors", metadata={"format": "pt"})
         save_file(tensors, folder / inner / "model.safetensors", metadata={"format": "pt"})
         if tokenizer is not None:
             tokenizer.save(folder / inner, positions)
 
     atomic_directory_write(Path(directory), write)
-    if dense:  # the weights of a model with another head, which was kept here before
+    if head:  # the weights of a model with another head, which was kept here before
         (Path(directory) / "model.safetensors").unlink(missing_ok=True)
 
 

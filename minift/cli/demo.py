@@ -93,7 +93,7 @@ def demo(encoder: str = "mini", seeds: int = 3) -> list[Row]:
         encoder: anything `load_encoder` takes.
         seeds: runs of each method; each draws other labels, another head and another order.
     """
-    require(seeds > 0, "seeds", seeds, "at least 1")
+    require(0 < seeds <= 10000, "seeds", seeds, "a number from 1 to 10000")
     dataset = examples()
     print(
         f"{LABELS} labelled reviews to learn from, {len(dataset.test)} others to be judged on "

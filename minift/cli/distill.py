@@ -16,6 +16,7 @@ from minift.cli import options
 from minift.data.examples import Dataset
 from minift.data.files.readers import read_examples
 from minift.errors import MiniftError
+from minift.files import claim_file
 from minift.runs.folder import load_run
 from minift.runs.train import subset
 from minift.runs.tuned import FineTuned
@@ -52,8 +53,12 @@ def run(arguments: options.Arguments) -> None:
     from minift.compact.distill import Distillation
     from minift.compact.report import report_text
     from minift.compact.run import StudentSettings, distill, read_sentences
+    from minift.compact.teacher import CACHE
 
     settings = Distillation(steps=arguments.steps, learning_rate=arguments.learning_rate)
+    if arguments.cache:
+        read = arguments.unlabelled, arguments.train, arguments.dev, arguments.test
+        claim_file(arguments.cache, "--cache", *read, ours=CACHE)
     unlabelled = read_sentences(arguments.unlabelled)
     teacher = load_run(arguments.teacher, options.device(arguments), arguments.precision)
     dataset = _labelled(arguments, teacher)

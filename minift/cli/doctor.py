@@ -24,7 +24,7 @@ from minift.bert.config import BertConfig
 from minift.bert.heads import SequenceClassifier
 from minift.checkpoints.weights import random_model
 from minift.cli import options
-from minift.errors import MiniftError
+from minift.errors import MiniftError, require
 from minift.speed.precision import processor_flags, require_bf16
 from minift.training.batches import Item, make_batch
 from minift.training.loop import Settings, adamw, cross_entropy, everything, select
@@ -44,6 +44,7 @@ def run(arguments: options.Arguments) -> None:
     """Look at everything, and show each finding as soon as it is known."""
     from minift.runs.machine import machine
 
+    require(arguments.seconds >= 0, "seconds", arguments.seconds, "a number from 0 up")
     print(machine())
     wrong = []
     for finding in findings():

@@ -13,7 +13,9 @@ from minift.data.entities import side_by_side, side_by_side_text, write_errors
 from minift.data.examples import as_sentences, gold_tags
 from minift.data.files.readers import read_examples
 from minift.data.notes import missing_notes
+from minift.data.tags import scheme_of
 from minift.errors import MiniftError
+from minift.files import claim_file
 from minift.runs.processes import rank
 from minift.runs.tuned import FineTuned
 
@@ -35,6 +37,8 @@ def add(commands: options.Commands) -> None:
 
 def run(arguments: options.Arguments) -> None:
     """Print all scores as JSON; tables and notes go to standard error."""
+    if arguments.errors and rank() == 0:
+        claim_file(arguments.errors, "--errors", arguments.data, ours=rb'\{"kind": "')
     tuned, notes = options.answering(arguments), list[str]()
     if arguments.errors and tuned.task != "tagging":
         raise MiniftError(f"--errors lists entities; {arguments.run} is for {tuned.task}")
@@ -42,6 +46,8 @@ def run(arguments: options.Arguments) -> None:
         if arguments.split:
             raise MiniftError(f"--split is for named sets, and {arguments.data} is a file")
         how, known = options.reading(arguments), tuned.labels or None
+        if tuned.task == "tagging":
+            _, known = scheme_of(tuned.labels)
         examples = read_examples(arguments.data, task=tuned.task, labels=known, notes=notes, **how)
     else:
         split = arguments.split or "test"

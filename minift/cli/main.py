@@ -10,12 +10,17 @@ import argparse
 import contextlib
 import os
 import re
+import signal
 import sys
+import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from minift.cli import active, compare, demo, distill, doctor, evaluate, info, predict, train
+from minift.cli.options import finite, whole
 from minift.errors import MiniftError, nearest
+from minift.interrupts import leave
 from minift.runs.determinism import deterministic
 from minift.version import __version__
 
@@ -37,7 +42,42 @@ COMMANDS = (train, evaluate, predict, compare, active, distill, info, doctor, de
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line: 0 done, 1 bad input or system failure, 2 bad usage, 130 interrupted."""
-    return execute(parser().parse_args(argv), argv)
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115  (it may be closed)
+    try:
+        if signal.getsignal(signal.SIGINT) is leave:  # the imports are over
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        if sys.stdout is None:
+            raise OSError(0, "closed; send it to a file, or to /dev/null", "standard output")
+        try:
+            return execute(parser().parse_args(argv), argv)
+        finally:  # what cannot be written must fail here, not when the interpreter ends
+            _flush()
+    except BrokenPipeError:  # the reader of our output (head, less) has enough
+        return 0
+    except UnicodeError as error:  # of the terminal: files are read and written as UTF-8
+        return _failed(f"{error}; set PYTHONIOENCODING=utf-8")
+    except OSError as error:  # no space, no permission, no such folder
+        return _failed(f"{error.filename or 'input or output'}: {error.strerror or error}")
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "memory" not in str(error):
+            raise
+        return _failed(f"the memory is full; take less at a time ({error!r})")
+    except KeyboardInterrupt:
+        return _failed("interrupted; the same command resumes an unfinished run", 130)
+
+
+def _flush() -> None:
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # it is not tried again
+        raise
+
+
+def _failed(message: str, code: int = 1) -> int:
+    with contextlib.suppress(OSError):
+        print("minift:", " ".join(message.splitlines()), file=sys.stderr)
+    return code
 
 
 def parser() -> argparse.ArgumentParser:
@@ -51,27 +91,20 @@ def parser() -> argparse.ArgumentParser:
 
 
 def execute(arguments: argparse.Namespace, argv: Sequence[str] | None) -> int:
-    """Run a parsed command and return its exit code; a failure is one line on standard error."""
+    """Run a parsed command and return its exit code."""
     try:
         wanted = getattr(arguments, "deterministic", False)
-        with deterministic(wanted), _all_ranks(arguments, argv):
+        with warnings.catch_warnings(), deterministic(wanted), _all_ranks(arguments, argv):
+            warnings.simplefilter("once", UserWarning)
+            warnings.showwarning = _note  # type: ignore[assignment]
             arguments.command(arguments)
     except MiniftError as error:
-        print(f"minift: {_in_options(str(error), arguments.parser)}", file=sys.stderr)
-        return 1
-    except BrokenPipeError:  # the reader of our output (head, less) has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except UnicodeError as error:  # of the terminal: files are read and written as UTF-8
-        print(f"minift: {error}; set PYTHONIOENCODING=utf-8", file=sys.stderr)
-        return 1
-    except OSError as error:  # no space, no permission, no such folder
-        print(f"minift: {error.filename or 'input or output'}: {error.strerror}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("minift: interrupted; the same command resumes an unfinished run", file=sys.stderr)
-        return 130
+        return _failed(_in_options(str(error), arguments.parser))
     return 0
+
+
+def _note(message: Warning | str, *_: Any) -> None:
+    print("note:", " ".join(str(message).split()), file=sys.stderr)
 
 
 def _in_options(message: str, parser: argparse.ArgumentParser) -> str:
@@ -119,6 +152,8 @@ class _Parser(argparse.ArgumentParser):
 
     def __init__(self, **options: Any):
         super().__init__(**{"formatter_class": _Help, "allow_abbrev": False, **options})
+        self.register("type", int, whole)
+        self.register("type", float, finite)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         """Refuse unknown options here, where the command's own are known, not one level above."""

@@ -7,6 +7,8 @@ Proof    tests/cli/test_options.py
 from __future__ import annotations
 
 import argparse
+import contextlib
+import math
 import shlex
 import sys
 from collections.abc import Callable, Iterable
@@ -204,14 +206,11 @@ def add_mc_dropout(parser: Parser) -> None:
 
 
 def _layers(text: str) -> int | str:
-    if text in ("trained", "all", "head"):
-        return text
-    try:
-        return int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f'expected "trained", "all", "head" or a number, got {text!r}'
-        ) from None
+    if text in ("trained", "all", "head") or (text.isdecimal() and 0 < int(text) < 10**10):
+        return text if text.isalpha() else int(text)
+    raise argparse.ArgumentTypeError(
+        f'expected "trained", "all", "head" or a number of layers, got {text!r}'
+    )
 
 
 def asking(arguments: Arguments) -> Asking:
@@ -229,17 +228,31 @@ def add_seeds(parser: Parser) -> None:
 
 def _seeds(text: str) -> tuple[int, ...]:
     first, *others = numbers(text)
+    if not others and not 1 <= first <= 10000:
+        raise argparse.ArgumentTypeError(f"expected 1 to 10000 seeds, got {text}")
     return (first, *others) if others else tuple(range(first))
 
 
 def numbers(text: str) -> list[int]:
     """Read whole numbers that are separated by commas."""
-    try:
-        return [int(number) for number in text.split(",")]
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"expected a whole number, or several such as 100,300, got {text!r}"
-        ) from None
+    return [whole(number, ", or several such as 100,300") for number in text.split(",")]
+
+
+def whole(text: str, more: str = "") -> int:
+    """Read the number of every option of type int; the library judges which numbers it takes."""
+    with contextlib.suppress(ValueError):
+        if abs(number := int(text)) < 10**10:
+            return number
+    what = "a smaller number" if text.isdecimal() else f"a whole number{more}"
+    raise argparse.ArgumentTypeError(f"expected {what}, got {text!r}")
+
+
+def finite(text: str) -> float:
+    """Read the number of every option of type float."""
+    with contextlib.suppress(ValueError):
+        if math.isfinite(number := float(text)):
+            return number
+    raise argparse.ArgumentTypeError(f"expected a number, got {text!r}")
 
 
 def summary(result: dict[str, Any]) -> str:

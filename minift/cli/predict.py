@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from collections.abc import Iterable, Mapping
 from functools import partial
 from itertools import repeat
@@ -19,12 +18,14 @@ from typing import Any, TextIO
 
 from minift.cli import options
 from minift.errors import MiniftError
-from minift.files import atomic_directory_write
+from minift.files import atomic_directory_write, claim_file
 from minift.runs.predict import predict
 from minift.runs.processes import rank, world_size
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}  # by the suffix of --out
 JSON_LINES = (".jsonl", ".ndjson", ".txt", "")
+# how a file of answers begins
+OURS = rb'.*("scores": \{|"entities": \[.*"tags": \[|[,\t]score_|[,\t]tags[,\t]words[,\t]entities)'
 
 
 def add(commands: options.Commands) -> None:
@@ -43,6 +44,7 @@ def add(commands: options.Commands) -> None:
 
 def run(arguments: options.Arguments) -> None:
     """Write the answers."""
+    from minift.data.files.lines import more_has_arrived
     from minift.data.files.texts import read_texts
 
     out: Path | None = arguments.out
@@ -52,14 +54,15 @@ def run(arguments: options.Arguments) -> None:
         raise MiniftError(f"--out {out}: answers are written as .jsonl, .csv or .tsv")
     if typed and world_size() > 1:
         raise MiniftError("several processes cannot share standard input; give a file instead of -")
-    if out is not None and not typed and out.exists() and out.samefile(arguments.file):
-        raise MiniftError(f"--out {out} is the file that is read; choose another name")
+    if out is not None and rank() == 0:
+        claim_file(out, "--out", arguments.file, ours=OURS)
     tuned = options.answering(arguments)
     task = None if tuned.task == "tagging" else tuned.task  # a tagger cuts texts into words itself
     texts = read_texts(arguments.file, task=task, **options.reading(arguments))
     notes = [*texts.notes]
     kept = texts.columns(arguments.keep) if arguments.keep else repeat({})
-    pairs = zip(predict(tuned, texts, notes), kept)
+    come = more_has_arrived if typed and texts.total is None else lambda: True
+    pairs = zip(predict(tuned, texts, notes, come), kept)
     rows = (joined(answer, columns, suffix in DELIMITERS) for answer, columns in pairs)
 
     def write(folder: Path) -> None:
@@ -69,8 +72,12 @@ def run(arguments: options.Arguments) -> None:
     if out is not None and rank() == 0:
         atomic_directory_write(out.parent, write)
     else:
-        write_rows(rows, sys.stdout)
+        for row in rows:
+            print(_json(row), flush=typed)
     options.say(notes)
+
+
+_json = partial(json.dumps, ensure_ascii=False)
 
 
 def joined(answer: dict[str, Any], kept: Mapping[str, object], flat: bool) -> dict[str, Any]:
@@ -85,14 +92,13 @@ def joined(answer: dict[str, Any], kept: Mapping[str, object], flat: bool) -> di
     return answer
 
 
-def write_rows(rows: Iterable[dict[str, Any]], file: TextIO, delimiter: str | None = None) -> None:
+def write_rows(rows: Iterable[dict[str, Any]], file: TextIO, delimiter: str | None) -> None:
     """Write lines of JSON, or a table with a header."""
-    as_json = partial(json.dumps, ensure_ascii=False)
     if delimiter is None:
-        file.writelines(as_json(row) + "\n" for row in rows)
+        file.writelines(_json(row) + "\n" for row in rows)
         return
     table = csv.writer(file, delimiter=delimiter)
     for number, row in enumerate(rows):
         if not number:
             table.writerow(row)
-        table.writerow(as_json(c) if isinstance(c, list | dict) else c for c in row.values())
+        table.writerow(_json(c) if isinstance(c, list | dict) else c for c in row.values())

@@ -102,7 +102,7 @@ def distill(
     *,
     settings: Distillation | None = None,
     student: StudentSettings | None = None,
-    seeds: Seeds | None = None,
+    seeds: Seeds | int | None = None,
     cache: str | Path | None = None,
     teacher_folder: str | Path | None = None,
     command: str | None = None,
@@ -133,7 +133,7 @@ def distill(
         MiniftError: if the input does not fit, or `out` already holds a result.
     """
     started = time.perf_counter()
-    settings, seeds = settings or Distillation(), seeds or Seeds.all(0)
+    settings, seeds = settings or Distillation(), Seeds.all(seeds or 0)
     kind = student or StudentSettings()
     _refuse_unknown_tags(dataset, tag_labels(teacher))
     gold = {tuple(example.words) for example in as_sentences(dataset.train)}

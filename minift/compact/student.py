@@ -20,6 +20,7 @@ from minift.compact.tagger import Tagger, TaggerConfig, word_mask
 from minift.compact.vocabulary import Vocabulary, Words
 from minift.data.examples import Example, TaggedExample, Task, as_sentences, gold_tags
 from minift.data.metrics import evaluate_tagging
+from minift.data.words import as_words
 from minift.errors import MiniftError, nearest
 from minift.runs.evaluate import Evaluation
 from minift.training.batches import UNLABELLED
@@ -38,7 +39,7 @@ class Student:
 
     def tag(self, sentences: Sequence[Words]) -> list[list[str]]:
         """Return one tag per word, sentence by sentence, in evaluation mode."""
-        return self._answers(sentences, None)[0]
+        return self._answers([as_words(words) for words in sentences], None)[0]
 
     def evaluate(self, examples: Sequence[Example], progress: bool = False) -> Evaluation:
         """Score labelled sentences: entity scores, and -log p(tags) per word.

@@ -27,14 +27,15 @@ from torch import Tensor
 from minift.checkpoints.weights import weights_digest
 from minift.compact.vocabulary import Words
 from minift.data.examples import TaggedExample
-from minift.data.tags import is_iob2
+from minift.data.tags import is_iob2, scheme_of
 from minift.errors import MiniftError
-from minift.files import atomic_write, digest
+from minift.files import atomic_write, claim_file, digest
 from minift.runs.evaluate import predict_logits
 from minift.runs.tuned import FineTuned
 from minift.speed.precision import precision_of
 from minift.training.batches import Item
 
+CACHE = rb'(?s).{8}\{"__metadata__":\{"digest":"'  # how the file of the answers begins
 PART = 1024  # sentences between two writes of the file
 
 
@@ -50,7 +51,7 @@ def tag_labels(teacher: FineTuned) -> tuple[str, ...]:
             "train one with token files, minift train --train FILE.conll"
         )
     tags = tuple(label for label in teacher.labels if is_iob2(label))
-    if len(tags) < 2 or "O" not in tags:
+    if len(tags) < 2 or "O" not in tags or scheme_of(teacher.labels)[0] == "bioes":
         raise MiniftError(
             f"the teacher's labels are {', '.join(teacher.labels)}; expected O and B-TYPE, I-TYPE"
         )
@@ -69,7 +70,7 @@ def teacher_logits(
         teacher: a fine-tuned tagger; it is used in evaluation mode and left as it was.
         sentences: sentences of words, however long.
         cache: file that keeps the answers, written every `PART` sentences. What it holds of
-            this teacher on these sentences is read; anything else in it is replaced.
+            this teacher on these sentences is read; answers of another are replaced.
         progress: show a bar on standard error.
 
     Returns:
@@ -80,6 +81,8 @@ def teacher_logits(
     examples = [TaggedExample(str(n), tuple(words)) for n, words in enumerate(sentences, 1)]
     items = teacher.items(examples)
     lengths = [len(words) for words in sentences]
+    if cache is not None:
+        claim_file(cache, "--cache", ours=CACHE)
     kept = None if cache is None else (Path(cache), _digest(teacher, items))
     answers = [] if kept is None else _read(*kept, lengths)
     for at in range(len(answers), len(sentences), PART):  # the same parts, interrupted or not

@@ -17,9 +17,10 @@ Proof    tests/compare/test_grid.py, tests/runs/test_processes.py
 
 from __future__ import annotations
 
+import operator
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import chain, groupby, product
 from pathlib import Path
@@ -150,9 +151,10 @@ def compare(
     names, notes = with_controls(default_methods(checkpoint) if methods is None else methods)
     data, reporting, choosing_split = split_roles(dataset)
     sizes = _distinct("labels", [len(data.train)] if labels is None else labels, least=1)
-    if isinstance(seeds, int) and seeds < 1:
-        raise MiniftError(f"seeds must be at least 1, got {seeds}")
-    seeds = _distinct("seeds", range(seeds) if isinstance(seeds, int) else seeds, least=0)
+    if not isinstance(seeds, Iterable):
+        require(0 < (seeds := operator.index(seeds)) <= 10000, "seeds", seeds, "from 1 to 10000")
+        seeds = range(seeds)
+    seeds = _distinct("seeds", seeds, least=0)
     draws = {(n, seed): subset(data.train, n, seed) for n, seed in product(sizes, seeds)}
     for (size, seed), draw in draws.items():
         require_two_classes(draw, data)
@@ -254,7 +256,8 @@ def _plan(
 
 
 def _distinct(name: str, numbers: int | Sequence[int], least: int) -> list[int]:
-    numbers = [numbers] if isinstance(numbers, int) else list(dict.fromkeys(numbers))
+    several = numbers if isinstance(numbers, Iterable) else [numbers]
+    numbers = list(dict.fromkeys(map(operator.index, several)))  # numpy's are no JSON
     if not numbers or min(numbers) < least:
         raise MiniftError(f"{name} must be whole numbers from {least} up, got {numbers}")
     return numbers

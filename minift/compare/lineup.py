@@ -51,7 +51,7 @@ def _belongs(method: str, piece: str) -> bool:
 
 def default_methods(checkpoint: Path) -> list[str]:
     """Return one method of each kind; half of the layers are frozen."""
-    layers = config_from_json(checkpoint / "config.json").num_hidden_layers
+    layers = config_from_json(checkpoint / "config.json", False).num_hidden_layers
     frozen = f"freeze:{max(1, layers // 2)}"
     return ["full", "head", "bitfit", frozen, "child-f:0.3", "full-sqrt:0.3"]
 

@@ -19,7 +19,7 @@ from minift.compare.report import Comparison, Run
 from minift.compare.workers import Job
 from minift.data.examples import Dataset
 from minift.errors import MiniftError
-from minift.files import atomic_write, digest, file_digest, locked
+from minift.files import atomic_write, claim_folder, digest, file_digest, locked
 from minift.journal import append_log, read_log
 
 FORMAT = 2  # of the folder; in 1 a seed meant other heads, orders and masks
@@ -62,13 +62,7 @@ def open_log(folder: Path, setup: dict[str, Any]) -> Iterator[RunLog]:
     """
     setup_file, runs = folder / "compare.json", folder / "runs.jsonl"
     setup = json.loads(json.dumps({"format": FORMAT, **setup}))  # as it will be read
-    if folder.exists() and not folder.is_dir():
-        raise MiniftError(f"{folder} is a file; --out names a folder")
-    others = sorted(path.name for path in folder.glob("[!.]*") if path.suffix != ".lock")
-    if others and not setup_file.is_file():
-        raise MiniftError(
-            f"{folder} holds something else ({', '.join(others[:5])}); choose another --out"
-        )
+    claim_folder(folder, setup_file.name)
     _merged(folder, setup_file, setup)  # refused before a lock is left in it
     folder.mkdir(parents=True, exist_ok=True)
     with locked(setup_file):

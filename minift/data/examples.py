@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, cast
 
+from minift.data.words import as_words
 from minift.errors import MiniftError, require_known
 
 Task = Literal["classification", "regression", "tagging"]
@@ -32,6 +33,11 @@ class TextExample:
     label: str | float | None = None
     text_b: str | None = None
 
+    def __post_init__(self) -> None:
+        if not (isinstance(self.text, str) and isinstance(self.text_b, str | None)):
+            got = f"{self.text!r:.50} and {self.text_b!r:.50}"
+            raise MiniftError(f"example {self.id} has the texts {got}; expected strings")
+
 
 @dataclass(frozen=True)
 class TaggedExample:
@@ -42,6 +48,7 @@ class TaggedExample:
     tags: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "words", as_words(self.words))
         if self.tags is not None and len(self.tags) != len(self.words):
             got = f"{len(self.words)} words but {len(self.tags)} tags"
             raise MiniftError(f"sentence {self.id}: {got}; each word needs exactly one tag")
@@ -67,6 +74,9 @@ class Dataset:
 
     def __post_init__(self) -> None:
         require_known("task", self.task, METRICS)
+        object.__setattr__(self, "labels", tuple(map(str, self.labels)))
+        for split in ("train", "dev", "test"):
+            object.__setattr__(self, split, tuple(map(_example, getattr(self, split))))
         if self.positive is not None:
             require_known("positive class", self.positive, self.labels)
             object.__setattr__(self, "metric", "f1")
@@ -75,6 +85,13 @@ class Dataset:
         wanted = "none" if self.task == "regression" else "at least one, each once"
         if bool(self.labels) == (wanted == "none") or len(set(self.labels)) < len(self.labels):
             raise MiniftError(f"got the labels {self.labels} for {self.task}; expected {wanted}")
+
+
+def _example(given: Example) -> Example:
+    if not isinstance(given, TextExample | TaggedExample):
+        expected = "a TextExample(id, text, label) or a TaggedExample(id, words, tags)"
+        raise MiniftError(f"expected {expected}, got {given!r:.100}")
+    return given
 
 
 def as_texts(examples: Iterable[Example]) -> list[TextExample]:
@@ -88,8 +105,8 @@ def as_sentences(examples: Iterable[Example]) -> list[TaggedExample]:
 
 
 def _as(kind: type[T], example: Example) -> T:
-    if isinstance(example, kind):
-        return example
+    if isinstance(_example(example), kind):
+        return cast(T, example)
     text, sentence = 'a text ("classification", "regression")', 'a sentence of words ("tagging")'
     got, expected = (text, sentence) if isinstance(example, TextExample) else (sentence, text)
     raise MiniftError(f"example {example.id} is {got}; expected {expected}: check the task")

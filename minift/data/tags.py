@@ -37,6 +37,10 @@ LETTERS: dict[Scheme, dict[str, str]] = {"iob1": _IOB, "iob2": _IOB, "bioes": _A
 TAG = re.compile(rf"[{''.join(OUTSIDE)}]|[{''.join(_ALL)}]-.+", re.DOTALL)  # of any scheme but IO
 
 
+# What taggers of others call the pieces that continue a word, or are none.
+NO_TAG = re.compile(r"X|[\W_]*(pad|cls|sep|unk|ignored?)?[\W_]*", re.IGNORECASE)
+
+
 class Span(NamedTuple):
     """An entity: its type, and its words `start` up to, not including, `end`, from 0."""
 
@@ -179,3 +183,43 @@ def detect_scheme(sentences: Iterable[Tags]) -> Scheme:
             if tag[0] == "B" and (previous in OUTSIDE or previous[1:] != tag[1:]):
                 return "iob2"
     return "iob1" if tags else "iob2"
+
+
+# ---------------------------------------------------------------- taggers of other schemes
+
+
+@lru_cache(maxsize=256)
+def scheme_of(labels: tuple[str, ...]) -> tuple[Scheme, tuple[str, ...]]:
+    """Return the scheme of a tagger's labels, and the IOB2 labels of what it finds.
+
+    The scheme is "iob1" where IOB2 labels are not complete.
+
+    Raises:
+        MiniftError: if they are not tags of entities (LABEL_0, NOUN, B_PER).
+    """
+    tags = {label for label in labels if not NO_TAG.fullmatch(label)}
+    scheme = detect_scheme([tag] for tag in tags)
+    found = labels_of(sorted({_split(tag, scheme)[1] for tag in tags} - {""}))
+    if scheme == "io" and not tags.intersection(OUTSIDE):
+        raise MiniftError("none of them is O, for words outside entities")
+    if len(found) == 1 or (scheme == "io" and any(re.match("[BI][_.:/]", tag) for tag in tags)):
+        raise MiniftError("a tag is O, B-TYPE or I-TYPE, with a hyphen")
+    return "iob1" if scheme == "iob2" and not set(found) <= tags else scheme, found
+
+
+def as_iob2(sentences: Sequence[list[str]], labels: Sequence[str]) -> list[list[str]]:
+    """Return in IOB2 what a tagger with these labels says of sentences."""
+    scheme, _ = scheme_of(tuple(labels))
+    return [tags if scheme == "iob2" else to_iob2(tags, scheme) for tags in sentences]
+
+
+def from_iob2(tags: Tags, labels: Sequence[str]) -> list[str]:
+    """Return the IOB2 tags of a sentence as a tagger with these labels says them."""
+    result = []
+    for tag, following in zip(tags, [*tags[1:], "O"]):
+        last = following != f"I-{tag[2:]}"
+        letters = ("SUBI" if last else "BIS") if tag[0] == "B" else ("ELIB" if last else "IMB")
+        names = [f"{letter}{tag[1:]}" for letter in letters] + [tag[2:]]
+        names = [*names, *letters] if tag[2:] == UNTYPED else names if tag[2:] else [*OUTSIDE]
+        result.append(next((name for name in names if name in labels), tag))
+    return result

@@ -11,6 +11,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
+
+from minift.errors import MiniftError
 
 # Over shapes: a sign with its accents (and emoji joined to it), or a run of the same, an ideograph,
 # or a word from its first to its last letter. To Python's \w, vowel signs of Hindi are punctuation.
@@ -35,6 +38,14 @@ def split_words(text: str) -> list[tuple[str, int, int]]:
     shape = "".join(_shape(character) for character in text)
     places = [match.span() for match in _WORD.finditer(shape)]
     return [(text[start:end], start, end) for start, end in places]
+
+
+def as_words(words: Sequence[str]) -> tuple[str, ...]:
+    """Return words as a tuple; raises MiniftError for a text, whose letters are no words."""
+    if isinstance(words, str):
+        expected = "a list of words (predict cuts texts into words itself)"
+        raise MiniftError(f"got the text {words!r:.50}; expected {expected}")
+    return tuple(words)
 
 
 def _shape(character: str) -> str:

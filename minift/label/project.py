@@ -163,7 +163,7 @@ def start(
     kept, left_out, near = distinct(found)
     if not kept:
         raise MiniftError(f"{pool}: there is no text in it")
-    method = method or recipe("full", encoder)
+    method = recipe(method or "full", encoder)
     require_no_split(method)
     if (Path(encoder) / "config.json").is_file():
         encoder = Path(encoder).resolve()  # the project may be used from another folder

@@ -95,7 +95,7 @@ def ask(
     """
     project = load_project(folder)
     asking = asking or Asking()
-    require(count >= 1, "the number of texts", count, "at least 1")
+    require(count >= 1, "the number -n of texts", count, "at least 1")
     format = format or ("conll" if project.task == "tagging" else "csv")
     if write:  # an unknown format is refused now, not after the training
         written(format, [], project.task)

@@ -2,8 +2,8 @@
 
 Claim    One chunk of texts is in memory at a time, however long the pool is. Scores are used again
          only if they were made by the same model, seed and strategy of the same texts, so a file
-         that was cut at any byte ends up as if nothing had happened. Several processes share the
-         scoring, the first writes.
+         that was cut at any byte ends up as if nothing had happened. A call that fails leaves
+         nothing behind. Several processes share the scoring, the first writes.
 Proof    tests/label/test_project.py
 """
 
@@ -26,7 +26,7 @@ from minift.active.streaming import mc_stream
 from minift.checkpoints.weights import weights_digest
 from minift.data.examples import Example
 from minift.errors import MiniftError
-from minift.files import file_digest
+from minift.files import claim_file, file_digest, locked
 from minift.journal import append_log, cut_log, read_log
 from minift.label.pool import open_pool
 from minift.label.project import command, last_model, load_project
@@ -34,7 +34,7 @@ from minift.runs.folder import load_run
 from minift.runs.processes import from_first, rank, require_same_weights
 from minift.runs.tuned import FineTuned
 from minift.speed.precision import precision_of
-from minift.training.loop import Precision
+from minift.training.loop import Precision, Seeds
 
 
 def score_file(
@@ -54,20 +54,27 @@ def score_file(
     Raises MiniftError if it holds scores of another key.
     """
     path, first = Path(path), rank() == 0
-    done = from_first(_done(path, {"scores": dict(key)}, total) if first else 0)
-    with tqdm(
-        total=total, initial=done, unit="text", desc="scoring", leave=False,
-        disable=None if progress and first else True,
-    ) as bar:  # fmt: skip
+    head = [{"scores": dict(key)}]
+    with contextlib.ExitStack() as stack:
+        if first:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(path, leave=False))
+        done = from_first(_done(path, head[0], total) if first else 0)
+        bar = tqdm(
+            total=total, initial=done, unit="text", desc="scoring", leave=False,
+            disable=None if progress and first else True,
+        )  # fmt: skip
+        stack.enter_context(bar)
         for chunk, values in _values(tuned, islice(examples, done, None), asking, seed):
             rows = [{"id": text.id, "score": value} for text, value in zip(chunk, values)]
             if first:
-                append_log(path, *rows)
+                append_log(path, *(head if not done else []), *rows)
+            done += len(chunk)
             bar.update(len(chunk))
 
 
 def _done(path: Path, head: dict[str, Any], total: int) -> int:
-    """Begin a score file, or return how many texts have their scores in it already."""
+    """Return how many texts have their scores in a file; of none, also the first line is taken."""
     line = (json.dumps(head) + "\n").encode()
     begins = b""
     if path.is_file():
@@ -80,15 +87,14 @@ def _done(path: Path, head: dict[str, Any], total: int) -> int:
             "Choose another --out, or delete it"
         )
     if begins != line:  # new, or killed at once
-        path.parent.mkdir(parents=True, exist_ok=True)
-        append_log(path, head)
+        return 0
     done = -1  # for the first line
     with contextlib.suppress(MiniftError):  # what comes after a damaged line is scored again
         for _ in read_log(path):
             done += 1
     if done < total:  # whole chunks only: other batches would round other last digits
         done -= done % streaming.CHUNK
-        cut_log(path, 1 + done)
+        cut_log(path, 1 + done if done else 0)
     return done
 
 
@@ -139,7 +145,7 @@ def score(
     Raises:
         MiniftError: if the strategy gives no scores, there is no model, or `out` holds others.
     """
-    asking = asking or Asking()
+    asking, seed = asking or Asking(), Seeds.all(seed).subset
     if asking.strategy not in SCORES:
         raise MiniftError(
             f"{asking.strategy} gives no text a score of its own; take one of {', '.join(SCORES)}"
@@ -166,5 +172,7 @@ def score(
         for note in tuned.notes(item for text in pool for item in tuned.items([text])):
             print(f"note: {note}", file=sys.stderr)
     total = sum(1 for _ in pool)
+    if rank() == 0:
+        claim_file(out, "--out", file)
     score_file(tuned, pool, total, asking, seed, out, key, progress)
     return total

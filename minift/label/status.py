@@ -14,7 +14,7 @@ from pathlib import Path
 from minift.active.advice import Advice, Look, advise
 from minift.active.forecast import forecast_labels
 from minift.active.loop import class_counts
-from minift.errors import MiniftError
+from minift.errors import MiniftError, require
 from minift.label.ledger import State
 from minift.label.project import Project, load_project, read_state
 from minift.label.rounds import lacking
@@ -48,6 +48,7 @@ def status(
         forecast: say what the next 100 labels may bring (trains several small models).
         device, progress: of the forecast.
     """
+    require(budget is None or budget > 0, "budget", budget, "a number from 1 up")
     project = load_project(folder)
     state, events, notes = read_state(project)
     waiting = set(state.waiting)

@@ -27,6 +27,7 @@ from typing import Any, NamedTuple, TextIO
 from minift.data.examples import Example, TaggedExample, texts_of
 from minift.data.tags import entity_tags, spans_conlleval
 from minift.errors import MiniftError, nearest
+from minift.files import standard_input
 from minift.label.ledger import Label, Ledger, open_ledger
 from minift.label.project import Project, command, last_model, load_project
 from minift.label.rounds import guesses
@@ -73,7 +74,7 @@ def label(
         stdin, stdout: None takes the process's; a terminal is read key by key.
     """
     project = load_project(folder)
-    stdin, stdout = stdin or sys.stdin, stdout or sys.stdout
+    stdin, stdout = stdin or standard_input(), stdout or sys.stdout
     if hasattr(stdout, "reconfigure"):
         stdout.reconfigure(errors="backslashreplace")  # a narrow terminal is no reason to stop
     with open_ledger(project.ledger, project.ids, project.labels) as ledger:
@@ -115,9 +116,10 @@ class Session:
         labels, self.tagging = self.project.labels, self.project.task == "tagging"
         self.keys = {} if self.tagging else class_keys(labels)
         own = {name: "/".join(k for k, n in self.keys.items() if n == name) for name in labels}
-        self.choices = "  ".join(f"{keys} {name}" for name, keys in own.items())
+        self.choices = "  ".join(f"{k} {n}" if k not in ("", n) else n for n, k in own.items())
         self.terminal = _is_terminal(self.stdin)
-        self.by_key = self.terminal and not self.tagging and len(labels) <= 9
+        short = {name for key, name in self.keys.items() if len(key) == 1}
+        self.by_key = self.terminal and short == {*labels}
 
     def run(self) -> None:
         """Go through the texts until none waits or somebody stops."""
@@ -243,8 +245,13 @@ class Session:
 
 
 def class_keys(names: Sequence[str]) -> dict[str, str]:
-    """Return the keys of classes: numbers, and first letters that only one class begins with."""
+    """Return the keys of classes: numbers, and first letters that only one class begins with.
+
+    Where a class is a number, it is its own key, and a number is no other's.
+    """
     keys = {str(number): name for number, name in enumerate(names, 1)}
+    if values := [name for name in names if re.fullmatch(r"[+-]?\d+([.,]\d+)?", name)]:
+        keys = {name: name for name in values}
     first = [name[0].lower() for name in names]
     for letter, name in zip(first, names):
         if first.count(letter) == 1 and letter.isalpha() and letter not in COMMANDS:

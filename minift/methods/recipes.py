@@ -273,16 +273,20 @@ def rates_of(encoder: str | Path) -> dict[str, float]:
     return {**RATES, **own}
 
 
-def recipe(name: str, encoder: str | Path | None = None) -> Recipe:
+def recipe(name: str | Recipe, encoder: str | Path | None = None) -> Recipe:
     """Return the method called `name`.
 
     Args:
-        name: words of `WORDS` joined by "+"; a word may carry an argument after ":".
+        name: words of `WORDS` joined by "+"; a word may carry an argument after ":". A `Recipe`
+            is returned as it is.
         encoder: whose learning rates to take (see `rates_of`); None takes `RATES`.
 
     Raises:
         MiniftError: if a word is unknown, has a wrong argument, or two fill the same slot.
     """
+    if isinstance(name, Recipe):
+        return name
+    require(isinstance(name, str), "the method", name, 'a Recipe, or a name such as "bitfit"')
     filled: dict[str, str] = {}
     parts = [part.partition(":") for part in name.split("+")]
     for word, colon, argument in parts:

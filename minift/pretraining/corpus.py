@@ -26,7 +26,8 @@ from tokenizers import models, normalizers, pre_tokenizers, trainers
 from torch import Tensor
 
 from minift.bert.packing import pack
-from minift.checkpoints.tokenizer import SPECIAL_TOKENS, Tokenizer
+from minift.checkpoints.tokenizer import Tokenizer
+from minift.checkpoints.tokenizer_files import SPECIAL_TOKENS
 from minift.errors import MiniftError
 from minift.pretraining.masking import mask_words, piece_kinds, word_numbers
 from minift.runs.steps import rows_of, stream

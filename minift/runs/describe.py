@@ -30,8 +30,9 @@ SHOWN_RESULTS = ("data", "method", "seed", "labels", "metric", "dev", "test", "s
 def describe(encoder: str | Path) -> str:
     """Describe a checkpoint or a run folder in plain text, and what methods would train in it."""
     folder = resolve(encoder)
-    config, tokenizer = config_from_json(folder / "config.json"), load_tokenizer(encoder)
     head, rates = class_of(folder, tuple(HEADS)), rates_of(folder)
+    config = config_from_json(folder / "config.json", head is not None)
+    tokenizer = load_tokenizer(encoder)
     case = "lower-cased" if tokenizer.lowercase else "cased"
     lines = [
         f"{encoder}: BERT with {config.num_hidden_layers} layers, hidden size "

@@ -20,6 +20,7 @@ from tqdm import tqdm
 from minift.bert.packing import to_device
 from minift.data.examples import Example, Task, gold_classes, gold_numbers, gold_tags
 from minift.data.metrics import evaluate_classification, evaluate_regression, evaluate_tagging
+from minift.data.tags import as_iob2
 from minift.runs.processes import merged, my_share
 from minift.training.batches import Batch, Item, make_batch
 from minift.training.items import by_length
@@ -103,7 +104,7 @@ def evaluate(
         numbers = [float(row) for row in logits]
         return Evaluation(evaluate_regression(gold_numbers(examples), numbers), loss, numbers)
     if task == "tagging":
-        tags = tags_by_sentence(logits, items, len(examples), labels)
+        tags = as_iob2(tags_by_sentence(logits, items, len(examples), labels), labels)
         return Evaluation(evaluate_tagging(gold_tags(examples), tags), loss, tags)
     predicted = [labels[int(row.argmax())] for row in logits]
     scores = evaluate_classification(gold_classes(examples), predicted, labels, positive)

@@ -13,9 +13,11 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any
 
 import torch
@@ -26,8 +28,9 @@ from minift.checkpoints.limits import read_json
 from minift.checkpoints.strict import class_of
 from minift.checkpoints.weights import load_model, load_tokenizer
 from minift.data.examples import Task
+from minift.data.tags import NO_TAG, scheme_of
 from minift.errors import MiniftError
-from minift.files import atomic_write, locked
+from minift.files import atomic_write, claim_folder, locked
 from minift.methods.recipes import recipe
 from minift.runs.processes import rank
 from minift.runs.resume import Checkpoints
@@ -60,6 +63,9 @@ def open_run(
         yield Checkpoints(folder / "checkpoints", save_every)
         return
     spec = json.loads(json.dumps(spec))  # as it will be read
+    file = folder / f"{what}.json"
+    if not (folder / "result.json").exists():
+        claim_folder(folder, file.name)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / what):
         checkpoints = Checkpoints(folder / "checkpoints", save_every)
@@ -68,9 +74,10 @@ def open_run(
             raise MiniftError(
                 f"{folder} already holds a finished run; choose another --out or delete the folder"
             )
-        file = folder / f"{what}.json"
-        if checkpoints.folder.is_dir() and file.is_file():
-            there = json.loads(file.read_text(encoding="utf-8"))
+        there = read_json(file) if file.is_file() else {}
+        if there and "minift_version" not in there:
+            raise MiniftError(f"{file} was not written by minift; choose another --out")
+        if checkpoints.folder.is_dir() and there:
             if other := _differences(there, spec):
                 raise MiniftError(
                     f"{folder} holds an unfinished run with another {' and '.join(other)}; give "
@@ -122,13 +129,17 @@ def load_run(
         raise MiniftError(
             f"{config_file}: architectures is {read_json(config_file).get('architectures')}; "
             f"expected one of {', '.join(known.hugging_face_class for known in HEADS)}. "
-            "Train a classifier first: minift train"
+            "Train a classifier first: minift train; or, if it has one, write that into config.json"
         )
     model, report = load_model(head, folder)
-    if any(name.startswith("classifier.") for name in report.initialised):
-        raise MiniftError(f"{folder}: the checkpoint has no classifier; train one: minift train")
-    task: Task = "tagging" if head is TokenClassifier else "classification"
-    if model.config.problem_type == "regression":
+    if drawn := report.initialised:  # a pooler, a classifier, or both
+        part = "classifier" if drawn[-1].startswith("classifier.") else "pooler"
+        raise MiniftError(f"{folder}: the checkpoint has no {part}; train one: minift train")
+    task: Task = "classification"
+    if head is TokenClassifier:
+        task = "tagging"
+        _judge_tags(model, str(config_file))
+    elif model.config.problem_type == "regression":
         task = "regression"
     made, came_out = (
         read_json(file) if (file := folder / name).is_file() else {}
@@ -146,6 +157,21 @@ def load_run(
     pairs, positive = made.get("pairs"), made.get("positive")  # of a stranger: anything
     found = replace(found, pairs=pairs if isinstance(pairs, bool) else None)
     return replace(found, positive=positive) if positive in labels else found
+
+
+def _judge_tags(model: Classifier, where: str) -> None:
+    """Refuse labels that are not tags of entities; [PAD] and its like are never answered."""
+    labels = model.config.labels
+    try:
+        scheme, _ = scheme_of(labels)
+    except MiniftError as error:
+        what = f"{where}: {short(labels)} are not the tags of a tagger of entities: {error}"
+        raise MiniftError(f"{what}. If they mean such tags, rename them in id2label") from error
+    if scheme in ("bioes", "io"):
+        warnings.warn(f"{where}: tags are in the scheme {scheme}, read as iob2", stacklevel=1)
+    with torch.no_grad():
+        never = [number for number, label in enumerate(labels) if NO_TAG.fullmatch(label)]
+        model.classifier.get_parameter("bias")[never] = -1e4
 
 
 def _quiet(model: Classifier, made: dict[str, Any]) -> int:

@@ -7,15 +7,15 @@ Proof    tests/runs/test_predict.py
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
 from typing import Any, Protocol
 
 from minift.data.examples import Example, TaggedExample, TextExample, as_texts
 from minift.data.notes import cut_notes, refuse_unlike
 from minift.data.tags import spans_conlleval, word_places
 from minift.data.words import split_words
+from minift.errors import MiniftError
 from minift.runs.evaluate import predict_logits
 from minift.runs.tuned import FineTuned
 from minift.training.batches import Item
@@ -31,15 +31,19 @@ class CanTag(Protocol):
 
 
 def predict(
-    tuned: FineTuned | CanTag, examples: Iterable[Example], notes: list[str] | None = None
+    tuned: FineTuned | CanTag,
+    examples: Iterable[Example | str],
+    notes: list[str] | None = None,
+    ready: Callable[[], bool] = lambda: True,
 ) -> Iterator[dict[str, Any]]:
     """Answer each example.
 
     Args:
         tuned: a fine-tuned model, or a student.
-        examples: `TextExample`s; for tagging also `TaggedExample`s, whose text is then their
+        examples: texts, `TextExample`s, or for tagging `TaggedExample`s, whose text is then their
             words joined by blanks. Labels are ignored.
         notes: a list that gets what a user should know, once all are answered.
+        ready: whether the next example is there; if not, those before it are answered first.
 
     Yields:
         {"id", "text"} of the example, "text_b" of a pair, and for classification "label" and
@@ -50,8 +54,8 @@ def predict(
     Raises:
         MiniftError: a pair for a model that was trained on single texts, or the other way round.
     """
-    stream, cut = iter(examples), bytearray()  # a byte per text
-    while chunk := list(islice(stream, CHUNK)):
+    cut = bytearray()  # a byte per text
+    for chunk in _chunks(examples, ready):
         if isinstance(tuned, FineTuned) and tuned.task != "tagging":
             texts = [replace(e, label=None) for e in as_texts(chunk)]
             items = tuned.items(texts)
@@ -62,6 +66,21 @@ def predict(
             yield from _tagged(tuned, chunk)
     if notes is not None and isinstance(tuned, FineTuned):
         notes += cut_notes(cut, tuned.tokenizer.max_length)
+
+
+def _chunks(
+    examples: Iterable[Example | str], ready: Callable[[], bool]
+) -> Iterator[list[Example]]:
+    if isinstance(examples, str):
+        raise MiniftError(f"expected a list of texts, got the text {examples[:50]!r}")
+    chunk: list[Example] = []
+    for number, example in enumerate(examples, 1):
+        chunk.append(TextExample(str(number), example) if isinstance(example, str) else example)
+        if len(chunk) == CHUNK or not ready():
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
 
 
 def _labelled(
@@ -103,5 +122,6 @@ def _words(example: Example) -> tuple[str, Sequence[str], Sequence[tuple[int, in
     """Return a text, its words and where they stand; a text of blanks is one word, itself."""
     if isinstance(example, TaggedExample):
         return " ".join(example.words), example.words, word_places(example.words)
+    (example,) = as_texts([example])
     cut = split_words(example.text) or [(example.text, 0, len(example.text))]
     return example.text, [word for word, *_ in cut], [(start, end) for _, start, end in cut]

@@ -28,6 +28,7 @@ from minift.data.notes import missing_notes
 from minift.errors import MiniftError
 from minift.files import atomic_write, digest
 from minift.journal import append_log
+from minift.methods.recipes import recipe
 from minift.runs.evaluate import Evaluation
 from minift.runs.fit import Fitted, fit
 from minift.runs.folder import open_run
@@ -54,9 +55,9 @@ def subset(examples: Sequence[Example], labels: int | None, seed: int) -> tuple[
 def train(
     dataset: Dataset,
     encoder: str | Path,
-    method: Recipe,
+    method: Recipe | str,
     *,
-    seeds: Seeds,
+    seeds: Seeds | int,
     labels: int | None = None,
     settings: Settings | None = None,
     head: Head | None = None,
@@ -76,8 +77,8 @@ def train(
     Args:
         dataset: what to learn and to be scored on.
         encoder: anything `load_encoder` takes.
-        method: what fills the slots.
-        seeds: the random streams.
+        method: what fills the slots, or its name.
+        seeds: the random streams, or one number for all.
         labels: number of training examples to use; None for all.
         settings: None takes the method's.
         head, new_head: see `build`.
@@ -93,6 +94,7 @@ def train(
         The fine-tuned model and the content of result.json.
     """
     started = time.perf_counter()
+    method, seeds = recipe(method, encoder), Seeds.all(seeds)
     method = replace(method, settings=settings or method.settings)
     settings = method.settings
     examples = subset(dataset.train, labels, seeds.subset)

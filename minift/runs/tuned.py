@@ -22,6 +22,8 @@ from minift.checkpoints.tokenizer import Tokenizer
 from minift.checkpoints.weights import load_model, load_tokenizer
 from minift.data.examples import Dataset, Example, TaggedExample, Task, has_pairs, pairs_of
 from minift.data.notes import cut_notes, refuse_unlike
+from minift.data.tags import as_iob2, from_iob2, scheme_of
+from minift.data.words import as_words
 from minift.errors import MiniftError
 from minift.methods.cnn_head import ConvClassifier
 from minift.methods.mean_head import MeanClassifier, PairClassifier
@@ -68,6 +70,12 @@ class FineTuned:
         """Return what the model reads of examples (see `make_items`)."""
         refuse_unlike(self.pairs, examples)
         apart = isinstance(self.model, PairClassifier)
+        if self.task == "tagging" and scheme_of(self.labels)[0] != "iob2":
+            examples = [
+                replace(e, tags=e.tags and tuple(from_iob2(e.tags, self.labels)))
+                if isinstance(e, TaggedExample) else e
+                for e in examples
+            ]  # fmt: skip
         return make_items(examples, self.tokenizer, self.task, self.labels, other_pieces, apart)
 
     def evaluate(self, examples: Sequence[Example], progress: bool = False) -> Evaluation:
@@ -84,17 +92,18 @@ class FineTuned:
         return cut_notes([item.cut for item in items], self.tokenizer.max_length)
 
     def tag(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
-        """Return one tag per word, sentence by sentence (taggers only)."""
-        examples = [TaggedExample(str(n), tuple(words)) for n, words in enumerate(sentences, 1)]
+        """Return one tag per word in IOB2, sentence by sentence (taggers only)."""
+        examples = [TaggedExample(str(n), as_words(words)) for n, words in enumerate(sentences, 1)]
         items = self.items(examples)
         logits = predict_logits(self.model, items, make_batch=self.make_batch)
-        return tags_by_sentence(logits, items, len(sentences), self.labels)
+        tags = tags_by_sentence(logits, items, len(sentences), self.labels)
+        return as_iob2(tags, self.labels)
 
 
 def build(
     dataset: Dataset,
     encoder: str | Path,
-    seeds: Seeds,
+    seeds: Seeds | int,
     device: torch.device | str = "cpu",
     head: Head | None = None,
     precision: Precision = "float32",
@@ -112,7 +121,7 @@ def build(
             fits; by default that one is kept.
     """
     regression = dataset.task == "regression"
-    generator = torch.Generator().manual_seed(seeds.head)
+    generator = torch.Generator().manual_seed(Seeds.all(seeds).head)
     model, report = load_model(
         head_class(dataset, head or head_of(encoder, dataset)),
         encoder,

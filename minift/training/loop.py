@@ -77,11 +77,14 @@ class Seeds:
     masks: int  # gradient masks of a method
 
     @classmethod
-    def all(cls, seed: int) -> Seeds:
-        """Derive five seeds from one, no two of them alike; `subset` is the number itself."""
-        require(type(seed) is int and 0 <= seed < 2**32, "seed", seed, "an integer in [0, 2**32)")
+    def all(cls, seed: int | Seeds) -> Seeds:
+        """Derive five seeds, no two alike, from one, which is `subset`; a `Seeds` is returned."""
+        if isinstance(seed, Seeds):
+            return seed
+        good = hasattr(seed, "__index__") and not isinstance(seed, bool) and 0 <= seed < 2**32
+        require(good, "seed", seed, "an integer in [0, 2**32)")
         digests = (hashlib.sha256(f"{stream} {seed}".encode()).digest() for stream in range(4))
-        return cls(seed, *(int.from_bytes(digest[:6], "big") for digest in digests))
+        return cls(int(seed), *(int.from_bytes(digest[:6], "big") for digest in digests))
 
 
 @dataclass(frozen=True)
@@ -261,9 +264,8 @@ class Training:
             raise MiniftError("there are no training examples")
         if validate is None and (settings.keep == "best" or self.schedule.needs_dev_loss):
             what = 'keep="best"' if settings.keep == "best" else "this schedule"
-            remedy = "give one, or take the last weights and a schedule of fixed length"
-            why = f"{what} decides by the development split, and there is none"
-            raise MiniftError(f"{why}; {remedy}")
+            why = f"{what} decides by the development split, and there is none; give one, or take"
+            raise MiniftError(f"{why} the last weights and a schedule of fixed length")
         self.model, self.items, self.recipe, self.settings = model, items, recipe, settings
         self.validate, self.make_batch, self.team = validate, make_batch, team
         steps = -(-len(items) // settings.batch_size)  # of an epoch
@@ -402,9 +404,8 @@ class Training:
             self.rule.generator.set_state(state["masks"])
         self.history.epochs = [Epoch(**record) for record in state["epochs"]]
         self.history.best_epoch = state["best_epoch"]
-        if state["best"]:
-            device = next(self.model.parameters()).device
-            self.history.weights["best"] = {n: t.to(device) for n, t in state["best"].items()}
+        if best := {n: t.to(self.dropout.device) for n, t in state["best"].items()}:
+            self.history.weights["best"] = best
         for record in self.history.epochs:  # a schedule is a function of the validation losses
             self.schedule.after_epoch(record.dev_loss)
 
@@ -418,7 +419,7 @@ def fine_tune(
     model: nn.Module,
     items: Sequence[Item],
     recipe: Recipe,
-    seeds: Seeds,
+    seeds: Seeds | int,
     *,
     validate: Validate | None = None,
     make_batch: MakeBatch = make_batch,
@@ -437,7 +438,8 @@ def fine_tune(
 
     A MiniftError says if nothing would train, a split is missing, or the loss is not finite.
     """
-    training = Training(model, items, recipe, seeds, validate, make_batch, team)
+    require(isinstance(recipe, Recipe), "the method", recipe, 'a Recipe, e.g. recipe("bitfit")')
+    training = Training(model, items, recipe, Seeds.all(seeds), validate, make_batch, team)
     for _ in watch(training):
         pass
     return training.finish()

@@ -181,6 +181,20 @@ def test_classes_get_numbers_and_the_letters_that_are_theirs_alone():
     }  # fmt: skip
 
 
+def test_a_number_is_no_key_of_another_class_where_classes_are_numbers(encoder, tmp_path):
+    assert class_keys(("0", "1")) == {"0": "0", "1": "1"}
+    assert class_keys(("2", "1", "other", "-1.5")) == {
+        "2": "2", "1": "1", "-1.5": "-1.5", "o": "other",
+    }  # fmt: skip
+    project = begin(encoder, tmp_path / "proj", labels=("0", "1"))
+    _, shown = session(project, "1\n0\n2\n1\nq\n")
+    assert load_and_read(project).labelled == {"1": "1", "2": "0", "3": "1"}
+    assert "0  1> " in shown and "'2' is not an answer" in shown
+    words = begin(encoder, tmp_path / "more", labels=("10", "20"))
+    _, shown = session(words, "20\n1\nq\n")
+    assert load_and_read(words).labelled == {"1": "20"}
+
+
 def test_more_than_nine_classes_are_answered_by_number_or_name(encoder, tmp_path):
     labels = [f"c{n}" for n in range(1, 13)]
     project = begin(encoder, tmp_path / "proj", labels=labels)

@@ -20,6 +20,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+import transformers
 from torch import nn
 
 from minift.active.masks import text_keys
@@ -224,6 +225,12 @@ def test_a_run_folder_says_which_head_it_has_and_gives_the_same_bits(encoder, tm
     config = json.loads((out / "config.json").read_text())
     assert config["architectures"] == ["MiniftConvForSequenceClassification"]
     assert json.loads((out / "run.json").read_text())["head"] == "cnn"
+    for theirs in (transformers.AutoModelForSequenceClassification, transformers.AutoModel):
+        with pytest.raises(OSError, match=r"no file named .*model\.safetensors"):  # no random head
+            theirs.from_pretrained(out)
+    encoder_alone = transformers.AutoModel.from_pretrained(out / "0_Transformer")
+    words = encoder_alone.embeddings.word_embeddings.weight
+    assert torch.equal(words, tuned.model.bert.embeddings.word.weight)
     loaded = load_run(out)
     assert isinstance(loaded.model, ConvClassifier) and loaded.task == data.task
     for (name, value), (other, expected) in zip(

@@ -13,11 +13,15 @@ from dataclasses import replace
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from minift.bert.heads import SequenceClassifier, TokenClassifier
 from minift.checkpoints.strict import config_from_json
-from minift.checkpoints.weights import load_tokenizer, random_model, save_pretrained
+from minift.checkpoints.weights import (
+    load_tokenizer,
+    random_model,
+    read_tensors,
+    save_pretrained,
+)
 from minift.methods.cnn_head import ConvClassifier
 from minift.runs.describe import describe
 from tests.tiny import checkpoint
@@ -35,7 +39,9 @@ def parts(text: str) -> dict[str, str]:
 
 
 def counted(folder, start: str) -> str:
-    tensors = load_file(folder / "model.safetensors")
+    tensors = read_tensors(folder)
+    if not (folder / "model.safetensors").exists():  # the encoder's lie in a folder of their own
+        tensors = {n if n.startswith("classifier.") else f"bert.{n}": t for n, t in tensors.items()}
     return f"{sum(t.numel() for name, t in tensors.items() if name.startswith(start)):,}"
 
 

@@ -10,16 +10,20 @@ Proof    tests/data/test_readers.py, tests/data/test_texts.py
 
 from __future__ import annotations
 
+import os
 import shlex
-import sys
+import stat
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
 from minift.errors import MiniftError, nearest
+from minift.files import standard_input
 
 STANDARD_INPUT = Path("-")
 FAULTS_SHOWN = 5
+_arrived: deque[bytes] = deque()  # lines of standard input that were not read yet
 Problems = list[tuple[int, str]]  # (line, or 0 for the whole file; what is wrong with it)
 _SHEET = 'a zip archive or a spreadsheet\'s own format; unpack it, or save the sheet as "CSV UTF-8"'
 _PARQUET = 'binary; with pandas, read_parquet(...).to_json("x.jsonl", orient="records", lines=True)'
@@ -63,7 +67,7 @@ def raw_lines(path: Path) -> Iterator[str]:
     """Yield the lines, with their ends, of a UTF-8 file, or of standard input, even if empty."""
     offset, empty = 0, path != STANDARD_INPUT
     try:
-        with path.open("rb") if empty else nullcontext(sys.stdin.buffer) as file:
+        with path.open("rb") if empty else nullcontext(_arriving()) as file:
             for number, data in enumerate(file, start=1):
                 line = _decoded(data, path, number, offset)
                 empty = empty and not line.strip()
@@ -78,6 +82,24 @@ def raw_lines(path: Path) -> Iterator[str]:
         raise MiniftError(f"{path}: cannot be read: {error.strerror}") from None
     if empty:
         raise MiniftError(f"{path}: the file is empty")
+
+
+def _arriving() -> Iterator[bytes]:
+    """Yield the lines of standard input, each as soon as it is there."""
+    file, rest = standard_input().buffer, b""
+    while block := file.read1(2**16):  # type: ignore[attr-defined]  # what there is, up to so much
+        *lines, rest = (rest + block).split(b"\n")
+        _arrived.extend(line + b"\n" for line in lines)
+        while _arrived:
+            yield _arrived.popleft()
+    if rest:
+        yield rest
+
+
+def more_has_arrived() -> bool:
+    """Return whether standard input is a file, or has given a text that was not read yet."""
+    waits = not stat.S_ISREG(os.fstat(standard_input().fileno()).st_mode)
+    return not waits or any(line.strip() for line in _arrived)
 
 
 def read_once(path: Path) -> bool:
