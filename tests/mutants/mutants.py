@@ -681,8 +681,8 @@ SCORES = (
         ),
         (
             "F1 of the first label",
-            "positive = _listed(labels)[1]",
-            "positive = _listed(labels)[0]",
+            "positive = labels[1]",
+            "positive = labels[0]",
             BY_HAND,
             "the F1 of the majority class is reported",
         ),
@@ -1040,8 +1040,8 @@ EXCHANGED = (
         ),
         (
             "who answered is not kept",
-            'said.append(one._replace(by=_who(given.get("completed_by"))))',
-            "said.append(one)",
+            'one = Said(where, by=_who(given.get("completed_by")))',
+            "one = Said(where)",
             LABEL_STUDIO + "test_two_annotators_stay_two_and_one_who_says_it_twice_is_one",
             "the second person's answer is taken for a repetition of the first's",
         ),
