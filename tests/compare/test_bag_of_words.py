@@ -18,14 +18,14 @@ from sklearn.linear_model import LogisticRegression
 
 from minift.compare.bag_of_words import fit_bag_of_words
 from minift.data.examples import TextExample
-from minift.data.named import load_embedded
+from minift.data.named import load_dataset
 from minift.errors import MiniftError
 from minift.runs.train import subset
 
 
 @pytest.fixture(scope="module")
 def reviews():
-    return load_embedded("reviews")
+    return load_dataset("reviews")
 
 
 def reference(train, test):
