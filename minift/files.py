@@ -54,15 +54,10 @@ def file_digest(path: str | Path) -> str:
 def claim_file(
     out: str | Path, option: str, *inputs: str | Path | None, ours: bytes | None = None
 ) -> None:
-    """Refuse to write a file over an input, or over anything that a command has not written.
-
-    Args:
-        out, option: the file, and the option that names it.
-        inputs: what the command reads. Links are followed; what is not there is none.
-        ours: pattern of how a file of ours begins; None takes any, which the caller then judges.
+    """Refuse to write over an input, a link to it, or what does not begin as `ours`, a pattern.
 
     Raises:
-        MiniftError: before hours of work, also if the folder cannot be written.
+        MiniftError: naming the `option`, before hours of work; also if nothing can be written.
     """
     out, choose = Path(out), "choose another name"
     if any(name and out.exists() and Path(name).exists() and out.samefile(name) for name in inputs):
@@ -105,21 +100,13 @@ def atomic_write(path: str | Path, content: str | bytes) -> None:
     """
     path = Path(path)
     data = content.encode("utf-8") if isinstance(content, str) else content
-
-    def write(folder: Path) -> None:
-        (folder / path.name).write_bytes(data)
-
-    atomic_directory_write(path.parent, write)
+    atomic_directory_write(path.parent, lambda new: (new / path.name).write_bytes(data))
 
 
-def atomic_directory_write(directory: Path, write: Callable[[Path], None]) -> None:
+def atomic_directory_write(directory: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary folder, then move its files into `directory` one by one.
 
-    Folders in it are made where there are none.
-
-    Args:
-        directory: created if absent; files that `write` does not make stay as they are.
-        write: gets the temporary folder, on the same file system.
+    Files of `directory`, which is made if absent, that `write` does not make stay as they are.
 
     Raises:
         MiniftError: if the disk is full or `directory` cannot be written; the old files stay.
@@ -215,7 +202,7 @@ def locked(path: Path, leave: bool = True) -> Iterator[None]:
     Raises:
         MiniftError: if another process holds it; names that and its machine.
     """
-    lock = path.with_name(path.name + ".lock")
+    lock, holder = path.with_name(path.name + ".lock"), "another process"
     with contextlib.ExitStack() as stack:
         try:
             ours = stack.enter_context(_hold(lock))
@@ -223,11 +210,10 @@ def locked(path: Path, leave: bool = True) -> Iterator[None]:
             raise MiniftError(f"cannot write {lock}: {error}") from error
         with contextlib.suppress(OSError):  # Windows lets nobody read or write a lock that is held
             if ours is False:
-                holder = lock.read_text(encoding="utf-8").strip()
+                holder = lock.read_text(encoding="utf-8").strip() or holder
             else:
                 lock.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", "utf-8")
         if ours is False:
-            holder = holder or "another process"
             raise MiniftError(f"{path} is in use by {holder}; wait for it or end it")
         try:
             yield
@@ -238,10 +224,9 @@ def locked(path: Path, leave: bool = True) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _hold(lock: Path) -> Iterator[bool | None]:
-    """Hold a lock file as long as the body and this process last.
+    """Hold a lock file as long as the body and this process last; yield whether it is ours.
 
-    Yields:
-        True: it is ours. False: another process has it. None: this file system has no locks.
+    None: this file system has no locks.
     """
     from filelock import FileLock, Timeout  # here because it loads asyncio: 30 ms
 

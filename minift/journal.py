@@ -116,16 +116,19 @@ class Journal:
         self.size = os.fstat(self.file.fileno()).st_size
 
     def append(self, event: dict[str, Any]) -> dict[str, Any]:
-        """Write an event to the disk, then remember it.
-
-        Returns:
-            The event with its number "n".
+        """Write an event to the disk, then remember and return it, with its number "n".
 
         Raises:
-            MiniftError: if it cannot be written, or somebody else has changed the file; the
-                file then holds what it held before.
+            MiniftError: if it cannot be written or somebody else has changed the file, which then
+                holds what it held before.
         """
-        self._require_unchanged()
+        mine = os.fstat(self.file.fileno())
+        there = self.path.stat() if self.path.exists() else None
+        if there is None or (there.st_ino, there.st_size) != (mine.st_ino, self.size):
+            raise MiniftError(
+                f"{self.path} was changed by another program while it was in use here; nothing "
+                "was written. Close the other program, look at the file, and start again"
+            )
         event = {"n": len(self.events) + 1, **event}
         try:
             _append(self.file, encode(event))
@@ -137,15 +140,6 @@ class Journal:
         self.size = os.fstat(self.file.fileno()).st_size
         self.events.append(event)
         return event
-
-    def _require_unchanged(self) -> None:
-        mine = os.fstat(self.file.fileno())
-        there = self.path.stat() if self.path.exists() else None
-        if there is None or (there.st_ino, there.st_size) != (mine.st_ino, self.size):
-            raise MiniftError(
-                f"{self.path} was changed by another program while it was in use here; nothing "
-                "was written. Close the other program, look at the file, and start again"
-            )
 
 
 def encode(event: dict[str, Any]) -> bytes:
@@ -174,14 +168,7 @@ def decode(line: bytes) -> dict[str, Any]:
 
 
 def parse(content: bytes, where: str = "journal") -> tuple[list[dict[str, Any]], bytes]:
-    """Read a journal's bytes.
-
-    Args:
-        content: all of the file.
-        where: its name, for errors.
-
-    Returns:
-        The events, and what is left of a last line that was cut off (b"" if none was).
+    """Return the events of a journal's bytes, and the rest of a last line that was cut off.
 
     Raises:
         MiniftError: if any other line is damaged, changed, repeated or missing.

@@ -96,12 +96,9 @@ def batch_bald(
 ) -> tuple[list[int], list[float]]:
     """Choose `count` texts that tell most *together*: near-duplicates are not worth two labels.
 
-    Args:
-        probabilities: (passes, texts, classes) of `mc_predict(..., consistent=True)`; the passes
-            must be the same networks for all texts, or there is nothing joint to measure.
-        seed: for ties and for sampled configurations.
-        configurations: joint labels of the chosen texts that are kept.
-        chunk: how many texts are tried at once, to bound memory.
+    The probabilities (passes, texts, classes) are of `mc_predict(..., consistent=True)`: passes
+    must be the same networks for all texts, or there is nothing joint to measure. At most so many
+    `configurations`, joint labels of the chosen texts, are kept; `chunk` bounds memory.
 
     Returns indices in the order of choice, and for each what it added, in nats.
     """
@@ -157,12 +154,7 @@ def _labelled(
 
 
 def select(scores: Tensor, budget: int, seed: int) -> list[int]:
-    """Return the indices with the highest scores, highest first.
-
-    Args:
-        scores: (texts,)
-        budget: how many texts; all there are, if there are fewer.
-        seed: orders texts with equal scores.
+    """Return the indices of at most `budget` scores (texts,), highest first, ties by `seed`.
 
     Raises:
         MiniftError: if a score is not finite, or nothing is asked for.

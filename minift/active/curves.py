@@ -102,11 +102,6 @@ def scores_table(study: Study) -> Table:
     return _by_count(study, "test", cell)
 
 
-def imbalance_table(study: Study) -> Table:
-    """Return largest minus smallest class of the labelled set: the mean over the seeds."""
-    return _by_count(study, "imbalance", lambda found: f"{sum(found) / len(found):.1f}")
-
-
 def _by_count(study: Study, key: str, cell: Callable[[list[float]], str]) -> Table:
     columns = [
         [list(study.column(strategy, number, key).values()) for number in study.rounds]
@@ -186,7 +181,7 @@ def page(study: Study) -> list[Block]:
         cost_table(study),
         Heading("Class imbalance: largest minus smallest class"),
         Paragraph("Of the labelled examples; mean over the seeds."),
-        imbalance_table(study),
+        _by_count(study, "imbalance", lambda found: f"{sum(found) / len(found):.1f}"),
         Heading("How to read this"),
         Bullets(NOTES),
         Heading("Settings"),

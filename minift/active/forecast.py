@@ -65,15 +65,8 @@ def forecast_labels(
 ) -> Forecast:
     """Forecast what `more` labels would bring; trains `FOLDS` times `len(SHARES)` models.
 
-    Args:
-        learner: how models are made; the splits of its data set are not read.
-        labelled: all labelled texts, each with its label.
-        seed: of the folds, of all streams of training, and of the interval.
-        more: labels that would be added.
-        progress: show a bar on standard error.
-
-    Raises:
-        MiniftError: if `more` is less than 1, or training fails.
+    The splits of the learner's data set are not read. The seed is of the folds, of all streams of
+    training, and of the interval. MiniftError if `more` is less than 1, or training fails.
     """
     require(more >= 1, "more", more, "at least 1 label")
     if len(labelled) < FEWEST:
@@ -121,14 +114,14 @@ def judge(
     seed: int = 0,
     constant: float = 0.0,
 ) -> Forecast:
-    """Extrapolate (see `extrapolate`), and say what came out or why nothing can be said.
+    """Extrapolate, and say what came out or why nothing can be said.
 
     The score of always giving the most frequent answer, by the same metric, is `constant`.
     """
     means = scores.mean(0)
     steps = np.diff(means)
     rises, falls = steps[steps > 0].sum(), -steps[steps < 0].sum()
-    gain, low, high = extrapolate(sizes, scores, more, seed, now)
+    gain, low, high = extrapolate(sizes, scores, more, now, seed)
     why = ""
     if means.max() <= constant + 0.01:
         why = (
@@ -165,26 +158,14 @@ def _nothing(more: int, why: str) -> str:
 
 
 def extrapolate(
-    sizes: Sequence[int],
-    scores: Sequence[Sequence[float]] | np.ndarray,
-    more: int,
-    seed: int = 0,
-    now: int | None = None,
+    sizes: Sequence[int], scores: np.ndarray, more: int, now: int, seed: int = 0
 ) -> tuple[float, float, float]:
     """Return the expected gain from `more` labels, and the low and high end of its 95% interval.
 
-    Args:
-        sizes: numbers of training texts, ascending; at least 3.
-        scores: (folds, sizes), at most 1; at least 3 folds.
-        more, seed: labels that would be added; of the interval.
-        now: labels that there are; None: the largest size.
-
-    A law that only rises gives no gain below 0.
+    At least three sizes, ascending, and scores (folds, sizes), at most 1, of three folds; there
+    are `now` labels. A law that only rises gives no gain below 0.
     """
-    values, at = np.asarray(scores, dtype=np.float64), np.asarray(sizes, dtype=np.float64)
-    now = int(at[-1]) if now is None else now
-    folds = len(values)
-    mean = values.mean(0)
+    at, folds, mean = np.array(sizes, dtype=np.float64), len(scores), scores.mean(0)
     law = fit_laws(at, mean[None])
     misfit = mean - law.at(at)[0]
     generator = np.random.default_rng(seed)
@@ -192,7 +173,7 @@ def extrapolate(
     # widened to Student's t for so few folds; plus what the law could not follow.
     weights = generator.normal(size=(DRAWS, folds)) / math.sqrt(folds * (folds - 1))
     heavy = np.sqrt((folds - 1) / generator.chisquare(folds - 1, size=(DRAWS, 1)))
-    drawn = mean + heavy * (weights @ (values - mean))
+    drawn = mean + heavy * (weights @ (scores - mean))
     spread = math.sqrt(float((misfit**2).sum()) / max(1, len(at) - 2))
     drawn = drawn + spread * generator.normal(size=drawn.shape)
     ends = np.array([now, now + more], dtype=np.float64)

@@ -5,8 +5,7 @@ Claim    A round is `Learner.fit`, then `choose`. Texts are known by ids, never 
          steps that was fixed beforehand, so no label is used that the budget does not count.
          The score of a sentence is the mean of its words', which does not prefer long sentences.
 Paper    Griesshaber et al. (2020), https://arxiv.org/abs/2012.02462, sections 3 and 4.
-Differs  - The paper does not state whether each round starts anew; here it does, and `warm`
-           continues from the last round's weights instead.
+Differs  - The paper does not state whether each round starts anew; here it does.
          - Least confidence, margin and entropy read the plain prediction; only BALD and
            BatchBALD need several passes.
 Proof    tests/active/test_loop.py
@@ -78,21 +77,13 @@ def class_counts(examples: Sequence[Example], labels: Sequence[str]) -> dict[str
     return {label: counts[label] for label in labels}
 
 
-def imbalance(counts: dict[str, int]) -> int:
-    """Return the size of the largest class minus that of the smallest."""
-    return max(counts.values()) - min(counts.values())
-
-
 def seed_of(seed: int, round: int) -> int:
     """Return the seed of a round's masks and draws, which are others in each round."""
     return 1_000_003 * seed + round
 
 
 def fixed_steps(settings: Settings, steps: int | None) -> Settings:
-    """Return settings that train for `steps` optimizer steps, rounded up to whole epochs.
-
-    Without `steps` a recipe trains for a number of epochs, and so for more steps each round.
-    """
+    """Return settings of so many steps, up to a whole epoch; None keeps the number of epochs."""
     return settings if steps is None else replace(settings, epochs=None, steps=steps)
 
 
@@ -128,20 +119,10 @@ class Learner:
         return self.head or head_of(self.encoder, self.dataset, self.recipe)
 
     def fit(
-        self,
-        labelled: Sequence[Example],
-        seeds: Seeds,
-        warm: FineTuned | None = None,
-        cache: PrefixCache | None = None,
+        self, labelled: Sequence[Example], seeds: Seeds, cache: PrefixCache | None = None
     ) -> FineTuned:
-        """Train on the labelled texts, without a development split.
-
-        A `warm` model is continued, and so changed, instead of the pretrained weights; the `cache`
-        is that of `states`, and the model keeps it for its answers.
-        """
-        tuned = warm or self.build(seeds)
-        if cache is not None and cache.fits(tuned.model):  # not so if `warm` has moved on
-            tuned = replace(tuned, cache=cache)
+        """Train on the labelled texts, without a development split; keep the cache of `states`."""
+        tuned = replace(self.build(seeds), cache=cache)
         items = tuned.items(labelled, self.recipe.settings.other_pieces)
         return fit(tuned, items, self.recipe, seeds).tuned
 
@@ -164,15 +145,9 @@ class Learner:
 
 
 def score_chunks(
-    asking: Asking,
-    tuned: FineTuned,
-    pool: Iterable[Example],
-    seed: int,
+    asking: Asking, tuned: FineTuned, pool: Iterable[Example], seed: int
 ) -> Iterator[tuple[list[Example], Tensor]]:
-    """Yield some texts and their scores (texts,), until all have theirs.
-
-    It is not for random and batch_bald, which give no text a score of its own.
-    """
+    """Yield texts and their scores (texts,); random and batch_bald give no text its own score."""
     score = SCORES[asking.strategy]
     sampled = asking.strategy == "bald"
     passes, layers = (asking.passes, asking.layers) if sampled else (1, "none")
@@ -182,19 +157,11 @@ def score_chunks(
 
 
 def choose(
-    asking: Asking,
-    tuned: FineTuned | None,
-    pool: Sequence[Example],
-    budget: int,
-    seed: int,
+    asking: Asking, tuned: FineTuned | None, pool: Sequence[Example], budget: int, seed: int
 ) -> Choice:
-    """Choose the texts to be labelled next.
+    """Choose at most `budget` texts of the pool to be labelled next; labels are not read.
 
-    Args:
-        asking, tuned: by which strategy, and the model of this round; "random" does without.
-        pool: texts nobody was asked about; labels are not read.
-        budget: how many texts to ask for; all there are, if there are fewer.
-        seed: for masks, the random baseline, and ties.
+    The seed is for masks, random draws and ties. MiniftError if a model is needed and missing.
     """
     if not pool:
         return Choice((), ())

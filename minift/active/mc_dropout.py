@@ -54,19 +54,14 @@ def mc_logits(
     """Ask the model `passes` times about each item, each time with other dropout masks.
 
     Args:
-        model: a model with a head, over a `Bert` named `bert`; left as found.
-        items, passes: what is asked, and how often.
         layers: where dropout samples: "all" sites; k: in the top k layers and the head; "head":
             in the head only; "none": nowhere, the plain prediction. ("trained" is for
             `mc_stream` and `mc_predict`: a model alone does not know how it was trained.)
         seed: selects the masks, together with each item's own tokens.
         consistent: draw one network per pass for all items instead of one for each item.
-        tokens: size of a batch (see `by_length`); it changes no score.
-        cache: output of the model's lowest layers, for some or all items; read where it does
-            not reach above the part that runs once.
+        tokens, cache: size of a batch, and outputs of the lowest layers; they change no score.
 
-    Returns:
-        For each item a tensor (passes, asked, labels) on the CPU.
+    Returns for each item a tensor (passes, asked, labels) on the CPU.
 
     Raises:
         MiniftError: if `passes` or `layers` is out of range.
@@ -98,11 +93,7 @@ def mc_logits(
 
 
 def lowest_depth(layers: Layers, depth: int) -> int:
-    """Return the depth of the lowest sites that sample (see `Site`), under `depth` layers.
-
-    Raises:
-        MiniftError: if there are not so many layers.
-    """
+    """Return the depth of the lowest `Site` that samples; MiniftError if there is no such layer."""
     named: dict[Layers, int] = {"all": 0, "head": depth + 1, "none": depth + 2}
     if layers in named:
         return named[layers]

@@ -31,12 +31,10 @@ def batches(
     tokens: int,
     cache: PrefixCache | None = None,
 ) -> Iterator[tuple[list[int], Batch, int]]:
-    """Yield the items batch by batch, with all computed that no pass changes.
+    """Yield the places of some items, their batch, and how many rows of it each pass computes.
 
-    The model is in the modes in which it samples; `lowest` is the depth of the lowest site that
-    does (see `Site`); `passes` will be made over each batch; the rest is as for `mc_logits`.
-
-    Yields the places of some items, their batch, and how many rows of it each pass computes.
+    All that no pass changes is computed: what lies below `lowest`, the depth of the lowest site
+    that samples. The rest is as for `mc_logits`.
     """
     device = next(model.parameters()).device
     below = min(lowest - 1, len(encoder_of(model).layers))  # layers; -1: not even the embeddings

@@ -32,7 +32,6 @@ from minift.active.loop import (
     choose,
     class_counts,
     fixed_steps,
-    imbalance,
     require_no_split,
     seed_of,
 )
@@ -45,7 +44,6 @@ from minift.errors import MiniftError, require
 from minift.files import claim_folder
 from minift.journal import Journal, open_journal
 from minift.runs.train import subset
-from minift.runs.tuned import FineTuned
 from minift.speed.prefix import PrefixCache
 from minift.training.loop import Seeds
 from minift.version import __version__
@@ -65,7 +63,6 @@ class Plan:
     passes: int = 10  # see `loop.Asking`
     layers: Layers = "trained"
     steps: int | None = None  # of each training, see `fixed_steps`; None: the method's epochs
-    warm: bool = False  # continue from the last round's weights, not from the pretrained ones
 
     def __post_init__(self) -> None:
         for name, least in (("rounds", 0), ("query", 1), ("initial", 1), ("steps", 1)):
@@ -86,16 +83,10 @@ class Plan:
 def simulate(
     learner: Learner, plan: Plan, out: str | Path, progress: bool = False
 ) -> list[dict[str, Any]]:
-    """Run every strategy for every seed, and write each round as soon as it is done.
+    """Run every strategy for every seed; return a record per round, as in simulation.jsonl.
 
-    Args:
-        learner: its data set's training split is the pool, the test split is scored.
-        plan: strategies, seeds, rounds.
-        out: folder; a second call with the same setup resumes where the first stopped.
-        progress: show a bar on standard error.
-
-    Returns:
-        One record per round, as in simulation.jsonl.
+    The pool is the training split of the learner's data set; its test split is scored. A second
+    call with the same setup and folder `out` resumes where the first stopped.
 
     Raises:
         MiniftError: if the data cannot be simulated on, or `out` holds another simulation.
@@ -140,19 +131,12 @@ def curve(
     pool = {example.id: example for example in learner.dataset.train}
     first = subset(learner.dataset.train, plan.initial, seed)
     labelled = [pool.pop(example.id) for example in first]
-    tuned: FineTuned | None = None
-
-    def fit() -> FineTuned:
-        return learner.fit(labelled, Seeds.all(seed), tuned if plan.warm else None, states())
-
     for number in range(plan.rounds + 1):
         if number < len(done):
             record = done[number]
-            if plan.warm and done[-1]["query"]:  # weights that the next round needs
-                tuned = fit()
         else:
             began = time.perf_counter()
-            tuned = fit()
+            tuned = learner.fit(labelled, Seeds.all(seed), states())
             trained = time.perf_counter()
             test = headline(learner.dataset.metric, tuned.evaluate(learner.dataset.test).scores)
             counts = class_counts(labelled, learner.dataset.labels)
@@ -166,7 +150,7 @@ def curve(
                 "labelled": len(labelled),
                 "test": test,
                 "round": number,
-                "imbalance": imbalance(counts),
+                "imbalance": max(counts.values()) - min(counts.values()),
                 "missing": [label for label, count in counts.items() if count == 0],
                 "train_seconds": round(trained - began, 3),
                 "score_seconds": round(time.perf_counter() - asked, 3),
@@ -208,8 +192,8 @@ def _setup(learner: Learner, plan: Plan) -> dict[str, Any]:
         lowest_depth(plan.layers, len(model.bert.layers))  # refuses layers that are not there
     setup = {
         "event": "setup",
-        "format": FORMAT,
         "minift_version": __version__,
+        "format": FORMAT,
         "data": dataset.name,
         "metric": dataset.metric,
         "test_examples": len(dataset.test),
@@ -230,13 +214,8 @@ def _begin(journal: Journal, setup: dict[str, Any]) -> None:
     if not journal.events:
         journal.append(setup)
     there = journal.events[0]
-    if there.get("format") != FORMAT:
-        raise MiniftError(
-            f"{journal.path} was begun by minift {there.get('minift_version')} in a way that this "
-            "minift cannot continue, because it draws other random numbers; choose another folder"
-        )
-    for key in setup.keys() - {"encoder"}:  # the same weights may lie in another folder
-        if there.get(key) != setup[key]:
+    for key in setup:
+        if key != "encoder" and there.get(key) != setup[key]:  # the same weights may lie elsewhere
             raise MiniftError(
                 f"{journal.path} is a simulation with another setup: {key} was {there.get(key)} "
                 f"and is now {setup[key]}. Choose another folder, or the setup as it was"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor, nn
 
@@ -32,11 +33,7 @@ class Site:
 
 
 def dropout_sites(model: nn.Module) -> list[Site]:
-    """List every dropout site of a model that holds a `Bert` as `bert`.
-
-    Raises:
-        MiniftError: if a site is torch's own dropout, whose masks nobody else can draw.
-    """
+    """List the dropout sites of a model; MiniftError if one is torch's, whose masks are its own."""
     modules = dict(model.named_modules())
     found: list[Site] = []
     for name, module in modules.items():
@@ -48,15 +45,11 @@ def dropout_sites(model: nn.Module) -> list[Site]:
         if isinstance(module, Dropout):
             parent = modules[name.rpartition(".")[0]]
             attention = parent if isinstance(parent, Attention) else None
-            found.append(Site(name, len(found), _depth(name, model), module, attention))
+            part = part_of(name)
+            head = 0 if part == "embeddings" else len(encoder_of(model).layers) + 1
+            depth = part + 1 if isinstance(part, int) else head
+            found.append(Site(name, len(found), depth, module, attention))
     return found
-
-
-def _depth(name: str, model: nn.Module) -> int:
-    part = part_of(name)
-    if isinstance(part, int):
-        return part + 1
-    return 0 if part == "embeddings" else len(encoder_of(model).layers) + 1
 
 
 @contextlib.contextmanager
@@ -75,12 +68,7 @@ def sampling(
         for site in sites:
             if site.attention is not None:
                 site.attention.training = True  # so that it computes its probabilities
-
-            def thin(
-                module: nn.Module, inputs: tuple[Tensor, ...], values: Tensor, site: Site = site
-            ) -> Tensor:
-                return values * draw(site, values)
-
+            thin = partial(lambda site, _, __, values: values * draw(site, values), site)
             hooks.append(site.dropout.register_forward_hook(thin))
         yield
     finally:

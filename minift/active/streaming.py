@@ -40,20 +40,11 @@ def mc_stream(
     seed: int = 0,
     consistent: bool = False,
 ) -> Iterator[tuple[list[Example], list[Tensor]]]:
-    """Score a pool of any size a chunk at a time, in constant memory.
+    """Yield at most `CHUNK` examples at a time, and for each its probabilities in float64.
 
-    Scores do not depend on what was scored before, so a run that was cut short can be resumed:
-    skip the examples that have their scores.
-
-    Arguments are those of `mc_logits`; `layers` "trained" are those of `where_trained`, and labels
-    of the examples are ignored.
-
-    Yields:
-        At most `CHUNK` examples, and for each its probabilities in float64: (passes, 1, labels)
-        for a text, (passes, words, labels) for a sentence.
-
-    Raises:
-        MiniftError: if the model does regression, which has no classes.
+    They are (passes, 1, labels) for a text, (passes, words, labels) for a sentence, and do not
+    depend on what was scored before. Arguments are as for `mc_logits`; labels are not read.
+    MiniftError if the model does regression, which has no classes.
     """
     if tuned.task == "regression":
         raise MiniftError("MC dropout scores classes; this model predicts a number")

@@ -11,8 +11,7 @@ from minift.cli import options
 def add(commands: options.Commands) -> None:
     """Give the command its parser."""
     help = "which method for my data? all methods on the same seeds"
-    parser = options.command(commands, "compare", run, help, ranks=True)
-    add = parser.add_argument
+    parser, add = options.command(commands, "compare", run, help, ranks=True)
     options.add_data(parser)
     add("--positive", metavar="CLASS", help=options.POSITIVE)
     add("--encoder", default="minilm", help=options.ENCODER)
@@ -26,7 +25,7 @@ def add(commands: options.Commands) -> None:
     add("--rate-factor", type=float, default=1.0, metavar="X", help=help)
     help = "examples of the development split that a method may choose by (default: all)"
     add("--selection", type=int, metavar="N", help=help)
-    help = "begin no seed whose runs would not end within M minutes"
+    help = "begin no seed that would not end within M minutes, by the slowest so far"
     add("--budget-minutes", type=float, metavar="M", help=help)
     add("--processes", type=int, default=1, metavar="N", help="do N runs at a time")
     add("--keep-weights", action="store_true", help="keep each run's weights, in OUT/weights")

@@ -19,7 +19,7 @@ from minift.checkpoints.weights import without_pretraining
 from minift.cli import options
 from minift.data.examples import Dataset, as_texts, gold_classes
 from minift.data.metrics import accuracy, majority_baseline
-from minift.data.named import load_embedded
+from minift.data.named import load_dataset
 from minift.errors import require
 from minift.methods.recipes import recipe
 from minift.runs.train import subset, train
@@ -36,8 +36,7 @@ NOTHING, WORDS, WITHOUT = "always one label", "bag of words", "full, random weig
 def add(commands: options.Commands) -> None:
     """Give the command its parser."""
     help = "see what a pretrained encoder is worth, in about a minute"
-    parser = options.command(commands, "demo", run, help)
-    add = parser.add_argument
+    _, add = options.command(commands, "demo", run, help)
     add("--encoder", default="mini", help=options.ENCODER)
     add("--seeds", type=int, default=3, metavar="N", help="train each method N times")
 
@@ -87,12 +86,7 @@ def train_row(
 
 
 def demo(encoder: str = "mini", seeds: int = 3) -> list[Row]:
-    """Fine-tune on 100 embedded reviews with several methods; print and return the table.
-
-    Args:
-        encoder: anything `load_encoder` takes.
-        seeds: runs of each method; each draws other labels, another head and another order.
-    """
+    """Fine-tune on 100 embedded reviews with several methods; print and return the table."""
     require(0 < seeds <= 10000, "seeds", seeds, "a number from 1 to 10000")
     dataset = examples()
     print(
@@ -145,7 +139,7 @@ def _rows(dataset: Dataset, encoder: str, seeds: int) -> Iterator[Row]:
 
 def examples() -> Dataset:
     """Return the embedded reviews; nothing is chosen here by a development split."""
-    return replace(load_embedded("reviews"), dev=())
+    return replace(load_dataset("reviews"), dev=())
 
 
 def bag_of_words(dataset: Dataset, seeds: int) -> Row:

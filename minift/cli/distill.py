@@ -26,8 +26,7 @@ from minift.training.loop import Seeds
 def add(commands: options.Commands) -> None:
     """Give the command its parser."""
     help = "teach a compact tagger what a fine-tuned one knows"
-    parser = options.command(commands, "distill", run, help)
-    add = parser.add_argument
+    parser, add = options.command(commands, "distill", run, help)
     add("--teacher", type=Path, required=True, metavar="RUN", help="run folder of the tagger")
     help = "text: .txt with one sentence per line, a token file or JSONL; tags are ignored"
     add("--unlabelled", type=Path, required=True, metavar="FILE", help=help)

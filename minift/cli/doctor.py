@@ -35,9 +35,9 @@ AS_FAST = 0.95  # of the best rate: fewer threads that reach it are chosen
 def add(commands: options.Commands) -> None:
     """Give the command its parser."""
     help = "what is there, what is missing, and how many threads are fastest"
-    parser = options.command(commands, "doctor", run, help)
+    _, add = options.command(commands, "doctor", run, help)
     help = "how long to measure numbers of threads; 0 leaves it out"
-    parser.add_argument("--seconds", type=float, default=20.0, help=help)
+    add("--seconds", type=float, default=20.0, help=help)
 
 
 def run(arguments: options.Arguments) -> None:
@@ -126,20 +126,14 @@ def bf16_finding(flags: frozenset[str] | None) -> Finding:
 
 def cores() -> int:
     """Return how many cores this process may use, which can be fewer than there are."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    few = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return few or 1
 
 
 def measure_threads(seconds: float, candidates: Sequence[int] = ()) -> dict[int, float]:
-    """Measure training speed by number of threads.
+    """Return the texts per second of the median training step, by number of threads.
 
-    Args:
-        seconds: how long to measure; each candidate gets at least two steps.
-        candidates: numbers of threads; none takes 1, 2, 4, ... and the number of cores.
-
-    Returns:
-        Threads -> texts per second (the median step). torch's own number is as before.
+    Each of the `candidates` (none: 1, 2, 4, ... and all cores) gets at least two steps.
     """
     most = cores()
     candidates = candidates or sorted({most, *(2**n for n in range(most.bit_length()))})
@@ -167,7 +161,6 @@ def _training_step() -> tuple[Callable[[], None], int]:
         hidden_size=384,
         num_hidden_layers=2,
         intermediate_size=1536,
-        max_position_embeddings=64,
         labels=("no", "yes"),
     )
     model = random_model(SequenceClassifier, config, torch.Generator().manual_seed(0)).train()

@@ -23,8 +23,7 @@ from minift.runs.tuned import FineTuned
 def add(commands: options.Commands) -> None:
     """Give the command its parser."""
     help = "score a run on labelled data"
-    parser = options.command(commands, "evaluate", run, help, ranks=True)
-    add = parser.add_argument
+    parser, add = options.command(commands, "evaluate", run, help, ranks=True)
     options.add_run(parser)
     add("--data", required=True, metavar="FILE|NAME", help="a labelled file, or a named set")
     help = "class that f1 is of (default: as in training, or else the second of two)"

@@ -14,10 +14,10 @@ from minift.methods.recipes import WORDS
 def add(commands: options.Commands) -> None:
     """Give the command its parser."""
     help = "sizes of an encoder or a run, what each method would train, and a table of methods"
-    parser = options.command(commands, "info", run, help)
-    parser.add_argument("encoder", nargs="?", help=f"{options.ENCODER}; or a run folder")
+    _, add = options.command(commands, "info", run, help)
+    add("encoder", nargs="?", help=f"{options.ENCODER}; or a run folder")
     help = "list the words of --method, with their papers"
-    parser.add_argument("--methods", action="store_true", help=help)
+    add("--methods", action="store_true", help=help)
 
 
 def run(arguments: options.Arguments) -> None:

@@ -164,6 +164,9 @@ class _Parser(argparse.ArgumentParser):
             self.error(f"unrecognized arguments: {' '.join(unknown)}{close}")
         return found, unknown
 
+    def _print_message(self, message: str, file: Any = None) -> None:
+        (file or sys.stderr).write(message)  # which argparse lets fail in silence
+
     def error(self, message: str) -> NoReturn:
         if "invalid choice: " in message:
             typed = message.split("invalid choice: ")[1].split(" ")[0].strip("'\"")

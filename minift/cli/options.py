@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import math
 import shlex
 import sys
 from collections.abc import Callable, Iterable
@@ -62,11 +61,11 @@ READING: dict[str, tuple[str, list[str] | str, str]] = {
 
 def command(
     commands: Commands, name: str, run: Callable[[Arguments], None], help: str, ranks: bool = False
-) -> Parser:
+) -> tuple[Parser, Callable[..., argparse.Action]]:
     """Begin the parser of one command; `ranks`: torchrun may start it in several processes."""
     parser: Parser = commands.add_parser(name, help=help, description=help)
     parser.set_defaults(command=run, parser=parser, ranks=ranks)
-    return parser
+    return parser, parser.add_argument
 
 
 def add_data(parser: Parser) -> None:
@@ -250,9 +249,9 @@ def whole(text: str, more: str = "") -> int:
 def finite(text: str) -> float:
     """Read the number of every option of type float."""
     with contextlib.suppress(ValueError):
-        if math.isfinite(number := float(text)):
+        if abs(number := float(text)) < 10**10:
             return number
-    raise argparse.ArgumentTypeError(f"expected a number, got {text!r}")
+    raise argparse.ArgumentTypeError(f"expected a number below 10^10, got {text!r}")
 
 
 def summary(result: dict[str, Any]) -> str:

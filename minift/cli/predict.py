@@ -31,14 +31,14 @@ OURS = rb'.*("scores": \{|"entities": \[.*"tags": \[|[,\t]score_|[,\t]tags[,\t]w
 def add(commands: options.Commands) -> None:
     """Give the command its parser."""
     help = "answer texts: one line of JSON per text, in the order of the texts"
-    parser = options.command(commands, "predict", run, help, ranks=True)
+    parser, add = options.command(commands, "predict", run, help, ranks=True)
     options.add_run(parser)
     help = "texts: .txt or - (standard input) with one per line, CSV, TSV, JSONL or a token file"
-    parser.add_argument("file", help=help)
+    add("file", help=help)
     help = "write the answers to this file: .jsonl, or a table with a header: .csv or .tsv"
-    parser.add_argument("--out", type=Path, metavar="FILE", help=help)
+    add("--out", type=Path, metavar="FILE", help=help)
     help = "columns that answers repeat; one called like a part of them, label, is given_label"
-    parser.add_argument("--keep", nargs="+", action="extend", metavar="COLUMN", help=help)
+    add("--keep", nargs="+", action="extend", metavar="COLUMN", help=help)
     options.add_reading(parser, "format", "text", "text_b")
 
 

@@ -12,8 +12,7 @@ from minift.training.loop import Seeds
 def add(commands: options.Commands) -> None:
     """Give the command its parser."""
     help = "fine-tune an encoder on labelled data"
-    parser = options.command(commands, "train", run, help, ranks=True)
-    add = parser.add_argument
+    parser, add = options.command(commands, "train", run, help, ranks=True)
     options.add_data(parser)
     add("--positive", metavar="CLASS", help=options.POSITIVE)
     options.add_model(parser)

@@ -34,11 +34,6 @@ class Recorded:
     unanswered: tuple[str, ...]  # texts of the file without an answer
     waiting: int  # texts that still wait afterwards
 
-    @property
-    def usable(self) -> bool:
-        """Whether there was any answer to take."""
-        return self.labelled + self.skipped + self.same > 0
-
 
 def import_answers(
     folder: str | Path,
@@ -50,8 +45,6 @@ def import_answers(
     """Put the answers of a file on record; a second import of the same file changes nothing.
 
     Args:
-        folder: the project.
-        file: as people left it.
         format: one of exchange.FORMATS; None goes by suffix and content.
         by: who says so, where the file does not. Where it does, each person stays who they are, by
             the name or number that the tool has for them ("labelstudio:2").

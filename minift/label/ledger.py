@@ -17,14 +17,13 @@ Proof    tests/label/test_ledger.py
 from __future__ import annotations
 
 import contextlib
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from minift.errors import MiniftError, nearest
+from minift.errors import MiniftError, require_known
 from minift.files import digest
 from minift.journal import LOST, Journal, open_journal
 
@@ -115,7 +114,11 @@ class State:
         """Refuse an event that does not fit, saying why."""
         kind = event.get("event")
         if kind == "query":
-            self._check_query(event["ids"])
+            for id in event["ids"]:
+                self._require_known(id)
+                if id in self.queried:
+                    asked = self.queried[id]
+                    raise MiniftError(f"text {id!r} was already asked for, in round {asked}")
         elif kind in ("label", "skip"):
             self._check_decision(event["id"], event.get("label"), kind)
         elif kind == "undo":
@@ -123,14 +126,6 @@ class State:
                 raise MiniftError(f"there is no standing decision {event['of']} to undo")
         elif kind not in ("start", LOST):
             raise MiniftError(f"unknown event {kind!r}; was the ledger made by a later minift?")
-
-    def _check_query(self, ids: list[str]) -> None:
-        for id, count in Counter(ids).items():
-            self._require_known(id)
-            if count > 1:
-                raise MiniftError(f"text {id!r} is asked for twice in one query")
-            if id in self.queried:
-                raise MiniftError(f"text {id!r} was already asked for, in round {self.queried[id]}")
 
     def _check_decision(self, id: str, label: Label | None, kind: str) -> None:
         self._require_known(id)
@@ -149,11 +144,7 @@ class State:
         if not isinstance(given, list) or not given:
             raise MiniftError(f"text {id!r}: {label!r} is not a label")
         for one in given:
-            if one not in self.labels:
-                raise MiniftError(
-                    f"text {id!r}: label {one!r} is unknown; known are {', '.join(self.labels)}"
-                    f"{nearest(str(one), self.labels)}"
-                )
+            require_known(f"label of text {id!r}:", one, self.labels)
 
     def _require_known(self, id: str) -> None:
         if id not in self.ids:
@@ -167,14 +158,17 @@ def say(label: Label | None) -> str:
     return " ".join(label) if isinstance(label, list) else f'"{label}"'
 
 
-def replay(ids: Iterable[str], labels: Sequence[str], events: Iterable[dict[str, Any]]) -> State:
-    """Return where each text stands after `events`; one that does not fit is named."""
+def replay(
+    ids: Iterable[str], labels: Sequence[str], events: Iterable[dict[str, Any]], path: Path
+) -> State:
+    """Return where each text stands after the events of a file; one that does not fit is named."""
     state = State(dict.fromkeys(ids), tuple(labels))
     for event in events:
         try:
             state.apply(event)
         except (MiniftError, KeyError, TypeError) as error:
-            raise MiniftError(f"event {event.get('n')} does not fit: {error}") from error
+            n = event.get("n")
+            raise MiniftError(f"{path}: event {n} does not fit: {error}") from error
     return state
 
 
@@ -189,8 +183,6 @@ class Ledger:
         self, ids: Sequence[str], scores: Sequence[float], strategy: str, seed: int, round: int
     ) -> None:
         """Ask for labels of `ids`, which were chosen for their `scores`."""
-        if len(ids) != len(scores):
-            raise MiniftError(f"{len(ids)} texts but {len(scores)} scores")
         event = {"event": "query", "ids": list(ids), "scores": list(scores)}
         self._record({**event, "strategy": strategy, "seed": seed, "round": round})
 
@@ -231,9 +223,6 @@ def open_ledger(path: str | Path, ids: Iterable[str], labels: Sequence[str]) -> 
         MiniftError: if the ledger is in use, damaged, or belongs to another pool.
     """
     ids = list(ids)
-    for id, count in Counter(ids).items():
-        if count > 1:
-            raise MiniftError(f"two texts of the pool have the id {id!r}; ids must differ")
     pool = digest("\0".join(ids))[:16]
     start = {"event": "start", "labels": list(labels), "texts": len(ids), "pool": pool}
     with open_journal(path) as journal:
@@ -246,8 +235,4 @@ def open_ledger(path: str | Path, ids: Iterable[str], labels: Sequence[str]) -> 
                     f"{path} belongs to another pool: its {key} is {first.get(key)}, here it is "
                     f"{start[key]}. Give the texts and labels it was begun with, or begin another"
                 )
-        try:
-            state = replay(ids, labels, journal.events)
-        except MiniftError as error:
-            raise MiniftError(f"{path}: {error}") from error
-        yield Ledger(journal, state)
+        yield Ledger(journal, replay(ids, labels, journal.events, Path(path)))

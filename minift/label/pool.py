@@ -2,14 +2,13 @@
 
 Claim    Every row of a file is in the pool, or named with its line and why it is not.
 Differs  - Texts that differ only in white space are one text: the first is kept, the others are
-           named. Texts that differ only in case or punctuation are kept and counted.
+           named.
          - An id is that of the column `id`, or the line; so it stays when others are left out.
 Proof    tests/label/test_project.py
 """
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import replace
@@ -53,12 +52,10 @@ def _cut(example: Example, task: Task) -> Example | None:
     return TaggedExample(example.id, tuple(word for word, _, _ in split_words(example.text)))
 
 
-def distinct(found: list[Numbered]) -> tuple[list[tuple[int, Example]], list[dict[str, Any]], int]:
-    """Return the texts kept, what is left out and why, and the number of near-duplicates."""
+def distinct(found: list[Numbered]) -> tuple[list[tuple[int, Example]], list[dict[str, Any]]]:
+    """Return the texts kept, and what is left out and why."""
     kept, left_out = [], []
     exact: dict[tuple[str, ...], int] = {}
-    alike: set[tuple[str, ...]] = set()
-    near = 0
     for line, example in found:
         if example is None:
             left_out.append({"line": line, "why": "empty"})
@@ -70,8 +67,5 @@ def distinct(found: list[Numbered]) -> tuple[list[tuple[int, Example]], list[dic
             left_out.append({"line": line, "why": why, "id": example.id, "text": texts})
             continue
         exact[key] = line
-        rough = tuple(re.sub(r"[\W_]+", " ", text).strip().casefold() for text in key)
-        near += rough in alike
-        alike.add(rough)
         kept.append((line, example))
-    return kept, left_out, near
+    return kept, left_out

@@ -26,7 +26,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import starmap
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
@@ -114,13 +114,6 @@ def _pool_row(line: int, example: Example) -> dict[str, Any]:
     return row if example.text_b is None else {**row, "text_b": example.text_b}
 
 
-class Started(NamedTuple):
-    """A new project, and what to know about its pool."""
-
-    project: Project
-    notes: tuple[str, ...]
-
-
 def start(
     pool: str | Path,
     labels: Sequence[str],
@@ -134,16 +127,12 @@ def start(
     format: str | None = None,
     text: str | None = None,
     text_b: str | None = None,
-) -> Started:
-    """Begin a project; the folder is there whole, or not at all.
+) -> tuple[Project, list[str]]:
+    """Return a new project, and notes on its pool; `out` is there whole, or not at all.
 
-    Args:
-        pool: a file of texts, as for `open_pool`; its labels are ignored.
-        labels: classes; for tagging, types of entities.
-        encoder, method, head: what each round's model is made of; method None is "full".
-        out: folder that does not exist yet.
-        seed: of every random stream.
-        task, format, text, text_b: see `open_pool`.
+    The pool is a file of texts, read with task, format, text and text_b as by `open_pool`; its
+    labels are ignored. `labels` are classes or, for tagging, types of entities. Encoder, method
+    ("full") and head are what each round's model is made of; the seed is of every random stream.
 
     Raises:
         MiniftError: if any of it does not fit; nothing is then written.
@@ -160,7 +149,7 @@ def start(
     source = open_pool(pool, task, format, text, text_b)
     found = list(source.rows())
     refuse(Path(pool), repeated_ids(found))
-    kept, left_out, near = distinct(found)
+    kept, left_out = distinct(found)
     if not kept:
         raise MiniftError(f"{pool}: there is no text in it")
     method = recipe(method or "full", encoder)
@@ -184,13 +173,17 @@ def start(
         with open_ledger(new / "ledger.jsonl", ids, labels):
             pass
         (new / "project.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    notes = [
-        *source.notes,
-        *alike_notes(project.types),
-        *tuned.notes(i for _, e in kept for i in tuned.items([e])),
-        *_start_notes(source.has_labels, left_out, near, out),
-    ]
-    return Started(project, tuple(notes))
+    notes = [*source.notes, *alike_notes(project.types)]
+    notes += tuned.notes(i for _, e in kept for i in tuned.items([e]))
+    if source.has_labels:
+        notes.append("the labels in the file are ignored: in a project people give them")
+    if left_out:
+        empty = sum(row["why"] == "empty" for row in left_out)
+        notes.append(
+            f"lines that are left out: {empty} without a word, {len(left_out) - empty} with a text "
+            f"that is in the pool; they are in {out / 'left_out.jsonl'}"
+        )
+    return project, notes
 
 
 def _json_lines(rows: Iterable[dict[str, Any]]) -> bytes:
@@ -216,30 +209,8 @@ def _labels(names: Sequence[str], task: Task) -> tuple[str, ...]:
     return labels_of(names) if task == "tagging" else tuple(names)
 
 
-def _start_notes(
-    had_labels: bool, left_out: list[dict[str, Any]], near: int, folder: Path
-) -> Iterator[str]:
-    if had_labels:
-        yield "the labels in the file are ignored: in a project people give them"
-    if left_out:
-        empty = sum(row["why"] == "empty" for row in left_out)
-        yield (
-            f"lines that are left out: {empty} without a word, {len(left_out) - empty} with a text "
-            f"that is in the pool; they are in {folder / 'left_out.jsonl'}"
-        )
-    if near:
-        yield (
-            f"texts that differ from an earlier one only in case or punctuation: {near}. All are "
-            "kept (--strategy batch_bald avoids asking for both)"
-        )
-
-
 def load_project(folder: str | Path) -> Project:
-    """Open a project folder.
-
-    Raises:
-        MiniftError: if it is not a project, or something in it is missing or was changed.
-    """
+    """Open a project folder; MiniftError if something in it is missing or was changed."""
     folder = Path(folder)
     file = folder / "project.json"
     if not file.is_file():
@@ -284,16 +255,12 @@ def _settings(facts: dict[str, Any]) -> Settings:
 
 
 def read_state(project: Project) -> tuple[State, list[dict[str, Any]], list[str]]:
-    """Read the ledger without opening it for writing, so also while somebody labels.
+    """Return where each text stands, all events, and notes on a line that was cut off.
 
-    Returns:
-        Where each text stands, all events, and notes on a line that was cut off.
+    The ledger is not opened for writing, so it can be read also while somebody labels.
     """
     events, torn = parse(project.ledger.read_bytes(), str(project.ledger))
-    try:
-        state = replay(project.ids, project.labels, events)
-    except MiniftError as error:
-        raise MiniftError(f"{project.ledger}: {error}") from error
+    state = replay(project.ids, project.labels, events, project.ledger)
     shown = torn.decode("utf-8", errors="backslashreplace")
     cut = f"{project.ledger}: the last line is cut off, or being written, and does not count: "
     return state, events, [cut + shown] if torn else []

@@ -80,15 +80,12 @@ def ask(
     """Choose the next texts to label, write them for people, and put the query on record.
 
     Args:
-        folder, count: the project, and how many.
         asking: strategy and MC dropout; None for BALD.
         format: of the batch file (exchange.FORMATS); None: csv, or conll for tagging.
         write: whether to write a batch file at all; `minift active label` needs none.
-        again: choose nothing; write what waits out again.
-        more: choose although texts wait.
+        again, more: choose nothing, but write what waits out again; choose although texts wait.
         guess: True trains a model also for random texts, for its guesses and its advice on
             stopping; False writes no guesses.
-        device, progress: where to train, and whether to show bars on standard error.
 
     Raises:
         MiniftError: if texts wait and neither `again` nor `more` is given; if none is left.
@@ -111,12 +108,8 @@ def ask(
                 raise MiniftError(
                     f"no text waits for a label; choose some: {command('next', folder)}"
                 )
-            known = {
-                id: score
-                for e in queries
-                if e["strategy"] != "random"
-                for id, score in zip(e["ids"], e["scores"])
-            }
+            asked = [e for e in queries if e["strategy"] != "random"]
+            known = {id: score for e in asked for id, score in zip(e["ids"], e["scores"])}
             scores, name = {id: known.get(id) for id in state.waiting}, f"{round:03d}-again"
             tuned = last_model(project, device) if write and guess is not False else None
         else:

@@ -130,17 +130,10 @@ def score(
     precision: Precision | None = None,
     progress: bool = False,
 ) -> int:
-    """Score the texts of a file; if the call was killed, the same call completes the scores.
+    """Score the texts of a file, return their number; the same call completes a killed one.
 
-    Args:
-        model: a run folder, or a project, whose last model is taken.
-        file, format, text, text_b: the texts (see `open_pool`).
-        out: JSONL, {"id", "score"} per text; the first line says how it was made.
-        asking, seed: strategy, MC dropout, masks.
-        device, precision: how to compute; None takes the precision of the model's training.
-        progress: show a bar and notes on standard error.
-
-    Returns the number of texts in the file.
+    `model` is a run folder, or a project, whose last model is taken; the texts are those of
+    `open_pool`; precision None is that of the model's training. `score_file` says what `out` holds.
 
     Raises:
         MiniftError: if the strategy gives no scores, there is no model, or `out` holds others.

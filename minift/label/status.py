@@ -43,10 +43,8 @@ def status(
 ) -> Status:
     """Look at a project; writes nothing, and works while somebody labels.
 
-    Args:
-        folder, budget: the project, and how many labels there may be, for the advice.
-        forecast: say what the next 100 labels may bring (trains several small models).
-        device, progress: of the forecast.
+    The budget is how many labels there may be, for the advice; a forecast says what the next 100
+    labels may bring, and trains several small models.
     """
     require(budget is None or budget > 0, "budget", budget, "a number from 1 up")
     project = load_project(folder)

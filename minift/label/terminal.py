@@ -32,6 +32,14 @@ from minift.label.ledger import Label, Ledger, open_ledger
 from minift.label.project import Project, command, last_model, load_project
 from minift.label.rounds import guesses
 
+try:
+    import termios
+    import tty
+except ImportError:  # on Windows answers are lines
+    HAS_TERMINALS = False
+else:
+    HAS_TERMINALS = True
+
 COMMANDS = {"u": "undo", "s": "skip", "q": "quit", "?": "help"}
 _HIDDEN = {"Cc", "Cs", "Zl", "Zp"}  # control characters, halves of pairs, line separators
 _TURNING = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x61C}  # directions
@@ -42,21 +50,18 @@ def printable(text: str) -> str:
     r"""Return a text as it is safe to show: control characters as \x1b, line ends kept."""
 
     def show(character: str) -> str:
-        if character in "\n\t":
-            return character
-        if unicodedata.category(character) in _HIDDEN or ord(character) in _TURNING:
-            return ascii(character)[1:-1]
-        return character
+        hidden = unicodedata.category(character) in _HIDDEN or ord(character) in _TURNING
+        return ascii(character)[1:-1] if hidden and character not in "\n\t" else character
 
     return "".join(map(show, text.replace("\r\n", "\n")))
 
 
 class Tally(NamedTuple):
-    """What a session did: answers that stand, and texts that wait for the next one."""
+    """What a session did."""
 
-    labelled: int
+    labelled: int  # answers that stand
     skipped: int
-    waiting: int
+    waiting: int  # texts, for the next session
 
 
 def label(
@@ -66,13 +71,7 @@ def label(
     stdin: TextIO | None = None,
     stdout: TextIO | None = None,
 ) -> Tally:
-    """Show each text that waits and record what is answered.
-
-    Args:
-        folder, by: the project, and who answers.
-        show_guess: show the last model's guess.
-        stdin, stdout: None takes the process's; a terminal is read key by key.
-    """
+    """Show each text that waits and record what is answered; a terminal is read key by key."""
     project = load_project(folder)
     stdin, stdout = stdin or standard_input(), stdout or sys.stdout
     if hasattr(stdout, "reconfigure"):
@@ -117,7 +116,7 @@ class Session:
         self.keys = {} if self.tagging else class_keys(labels)
         own = {name: "/".join(k for k, n in self.keys.items() if n == name) for name in labels}
         self.choices = "  ".join(f"{k} {n}" if k not in ("", n) else n for n, k in own.items())
-        self.terminal = _is_terminal(self.stdin)
+        self.terminal = HAS_TERMINALS and self.stdin.isatty()
         short = {name for key, name in self.keys.items() if len(key) == 1}
         self.by_key = self.terminal and short == {*labels}
 
@@ -125,8 +124,9 @@ class Session:
         """Go through the texts until none waits or somebody stops."""
         self.say(self.help())
         while waiting := self.ledger.state.waiting:
-            if self.terminal:
-                _forget_keys(self.stdin.fileno())
+            if self.terminal:  # what was typed before the text could be read is no answer
+                with contextlib.suppress(termios.error):
+                    termios.tcflush(self.stdin.fileno(), termios.TCIFLUSH)
             self.show(waiting[0], len(waiting))
             while (done := self.answer(waiting[0])) is None:
                 pass
@@ -197,14 +197,16 @@ class Session:
         return True
 
     def read(self) -> str | None:
-        """Return a key or a line; None when nothing more can come."""
-        try:
-            if self.by_key:
-                return read_key(self.stdin.fileno())
-            line = self.stdin.readline()
-        except OSError:  # the terminal has gone
-            return None
-        return line.strip() if line else None
+        """Return a key or a line; None when nothing more can come, as after Ctrl-D."""
+        with contextlib.suppress(OSError):  # the terminal may have gone
+            if not self.by_key:
+                line = self.stdin.readline()
+                return line.strip() if line else None
+            while (pressed := os.read(self.stdin.fileno(), 1024)) not in (b"", b"\x04"):
+                keys = _SEQUENCE.sub("", pressed.decode("utf-8", errors="ignore")).strip()
+                if len(keys) == 1:  # several at once were pasted, or a cat walked by
+                    return keys
+        return None
 
     def understand(self, typed: str, example: Example) -> Label:
         """Return the label that was typed."""
@@ -221,10 +223,8 @@ class Session:
         """Say what an answer means."""
         if not isinstance(example, TaggedExample):
             return str(found)
-        marked = [
-            f"{type_} {' '.join(example.words[first:end])!r}"
-            for type_, first, end in spans_conlleval(list(found))
-        ]
+        spans = spans_conlleval(list(found))
+        marked = (f"{name} {' '.join(example.words[first:end])!r}" for name, first, end in spans)
         return ", ".join(marked) or "no entities"
 
     def help(self) -> str:
@@ -282,43 +282,9 @@ def read_entities(typed: str, words: Sequence[str], types: Sequence[str]) -> lis
     return tags
 
 
-def _forget_keys(descriptor: int) -> None:
-    """Drop what was typed before the text could be read."""
-    import termios
-
-    with contextlib.suppress(termios.error):
-        termios.tcflush(descriptor, termios.TCIFLUSH)
-
-
-def _is_terminal(stream: TextIO) -> bool:
-    try:
-        import termios  # noqa: F401  (not on Windows)
-
-        return stream.isatty()
-    except ImportError:
-        return False
-
-
-def read_key(descriptor: int) -> str | None:
-    """Return the next key pressed on a terminal; None when it is closed, or on Ctrl-D.
-
-    Several keys at once do not count: they were pasted, or a cat walked by.
-    """
-    while True:
-        pressed = os.read(descriptor, 1024)
-        if not pressed or pressed == b"\x04":
-            return None
-        keys = _SEQUENCE.sub("", pressed.decode("utf-8", errors="ignore")).strip()
-        if len(keys) == 1:
-            return keys
-
-
 @contextlib.contextmanager
 def _one_key(descriptor: int) -> Iterator[None]:
     """Let the terminal hand over keys at once and not show them; as before afterwards."""
-    import termios
-    import tty
-
     before = termios.tcgetattr(descriptor)
     try:
         tty.setcbreak(descriptor, termios.TCSANOW)

@@ -456,7 +456,7 @@ def test_a_regression_model_is_refused(encoder):
 
 
 def test_pairs_are_scored_as_pairs(encoder):
-    tuned = build(reviews(), encoder, Seeds.all(0))
+    tuned = replace(build(reviews(), encoder, Seeds.all(0)), pairs=True)
     texts = [TextExample("0", "good", None, "bad"), TextExample("1", "good", None, "film")]
     found = mc_predict(tuned, texts, 2)
     assert (found[:, 0] - found[:, 1]).abs().max() > 1e-6

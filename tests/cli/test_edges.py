@@ -186,6 +186,8 @@ def shell(line: str, **more) -> subprocess.CompletedProcess:
     ("line", "said"),
     [
         ("minift info --methods > /dev/full", "No space left on device"),
+        ("minift train --help > /dev/full", "No space left on device"),
+        ("PYTHONUNBUFFERED=1 minift --version > /dev/full", "No space left on device"),
         ("minift predict run texts.txt > /dev/full", "No space left on device"),
         ("minift info --methods >&-", "standard output: closed"),
         ("minift predict run - <&-", "standard input is closed"),

@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 from minift.label.formats.exchange import written
@@ -237,11 +238,10 @@ def _spans(record, answers, words_of):
 
 def editor(written, answers, words_of=None):
     """Put tags over the question marks, in order; `# skip = yes` under the id."""
-    blocks = []
+    blocks, answers = [], {re.sub("[\t\r\n]", " ", id_): a for id_, a in answers.items()}
     for block in written.rstrip("\n").split("\n\n"):
         lines = block.split("\n")
         id_ = lines[0].removeprefix("# id = ")
-        id_ = json.loads(id_) if id_.startswith('"') else id_
         head = [line for line in lines if "\t" not in line]
         rows = [line for line in lines if "\t" in line]
         assert all(row.endswith("\t?") for row in rows)

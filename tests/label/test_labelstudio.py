@@ -117,11 +117,6 @@ def test_the_configuration_is_valid_xml_that_holds_every_label_and_shows_no_html
     assert {node.tag for node in root} == {"Style", control, "Text"}  # no HyperText
 
 
-def test_a_label_that_xml_cannot_hold_is_refused():
-    with pytest.raises(MiniftError, match=r"label 'a\\x01' has a character that XML cannot"):
-        labelling_config(["ok", "a\x01"], "classification")
-
-
 def test_a_json_export_gives_every_annotators_answer_and_no_prediction(tmp_path):
     spans = annotation(*[region(*span) for span in SPANS], at="2026-01-03")
     late, early = (

@@ -133,7 +133,7 @@ def test_every_line_is_in_the_pool_or_named_with_the_reason(lines):
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
         pool = open_pool(path, "classification")
         found, streamed = list(pool.rows()), [(e.id, e.text) for e in pool]
-    kept, left_out, near = distinct(found)
+    kept, left_out = distinct(found)
     numbers = [line for line, _ in kept] + [row["line"] for row in left_out]
     assert sorted(numbers) == list(range(1, len(lines) + 1))
     assert [(e.id, e.text) for _, e in found if e is not None] == streamed
@@ -147,7 +147,6 @@ def test_every_line_is_in_the_pool_or_named_with_the_reason(lines):
             first = int(row["why"].removeprefix("same text as line "))
             assert first < row["line"]
             assert lines[first - 1].split() == lines[row["line"] - 1].split()
-    assert near == ({"a b", "A b!"} <= set(keys))
 
 
 def test_what_is_left_out_and_labels_that_are_not_read_are_said(world, tmp_path):
@@ -160,15 +159,13 @@ def test_what_is_left_out_and_labels_that_are_not_read_are_said(world, tmp_path)
         "Bad!,",
     ]
     (world / "odd.csv").write_text("\n".join(rows) + "\n")
-    started = begin(world, tmp_path / "proj", "odd.csv")
-    assert started.notes == (
+    project, notes = begin(world, tmp_path / "proj", "odd.csv")
+    assert notes == [
         "the labels in the file are ignored: in a project people give them",
         "lines that are left out: 1 without a word, 1 with a text that is in the pool; they are in "
         f"{tmp_path / 'proj' / 'left_out.jsonl'}",
-        "texts that differ from an earlier one only in case or punctuation: 1. All are kept "
-        "(--strategy batch_bald avoids asking for both)",
-    )
-    assert started.project.ids == ("2", "4", "6")
+    ]
+    assert project.ids == ("2", "4", "6")
     left = [
         json.loads(line) for line in (tmp_path / "proj/left_out.jsonl").read_text().splitlines()
     ]
@@ -187,7 +184,7 @@ def test_what_is_left_out_and_labels_that_are_not_read_are_said(world, tmp_path)
 )
 def test_sentences_for_tagging_come_from_any_format(world, tmp_path, name, content):
     (world / name).write_text(content)
-    made = begin(world, tmp_path / "proj", name, ("PER", "LOC"), task="tagging").project
+    made = begin(world, tmp_path / "proj", name, ("PER", "LOC"), task="tagging")[0]
     assert [e.words for e in made.examples()] == [("Ada", "saw"), ("Oslo",)]
     assert made.labels == ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
     assert made.types == ("PER", "LOC")
@@ -383,7 +380,8 @@ def test_scoring_holds_one_chunk_of_texts_at_a_time(begun, tmp_path, monkeypatch
 
     def watched():
         for number, example in enumerate(project.examples()):
-            ahead.append(number - max(path.read_bytes().count(b"\n") - 1, 0))
+            lines = path.read_bytes().count(b"\n") if path.exists() else 0
+            ahead.append(number - max(lines - 1, 0))
             yield example
 
     total = len(GOLD)
@@ -857,7 +855,7 @@ def test_sentences_go_out_as_conll_and_come_back_and_make_a_tagger(world, tmp_pa
     gold = {" ".join(e.words): e for e in news(60).train}
     (world / "news.txt").write_text("\n".join(gold) + "\n", encoding="utf-8")
     labels = ("LOC", "PER")
-    project = begin(world, tmp_path / "proj", "news.txt", labels, task="tagging").project
+    project = begin(world, tmp_path / "proj", "news.txt", labels, task="tagging")[0]
     for _ in range(2):
         asked = ask(project.folder, 6)
         assert asked.path.suffix == ".conll"

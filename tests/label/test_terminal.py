@@ -47,7 +47,7 @@ def begin(encoder, folder, texts=TEXTS, labels=("pos", "neg"), task="classificat
     """A project whose texts, or the first `ask`, wait in the order of the file."""
     pool = folder.with_suffix(".txt")
     pool.write_text("\n".join(texts) + "\n", encoding="utf-8", newline="\n")
-    project = start(pool, labels, encoder, folder, task=task, format="text").project
+    project = start(pool, labels, encoder, folder, task=task, format="text")[0]
     with open_ledger(project.ledger, project.ids, project.labels) as ledger:
         ids = project.ids[:ask]
         ledger.query(ids, [0.0] * len(ids), "random", 0, 1)

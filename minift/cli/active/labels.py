@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import getpass
 import sys
 from pathlib import Path
@@ -14,8 +15,7 @@ from minift.errors import MiniftError
 def add(commands: options.Commands) -> None:
     """Give the three commands their parsers."""
     help = "choose the next texts and write them to a file"
-    parser = options.command(commands, "next", run_next, help)
-    add = parser.add_argument
+    parser, add = options.command(commands, "next", run_next, help)
     add("project", type=Path, help=options.PROJECT)
     add("-n", type=int, default=20, metavar="N", help="how many texts to choose")
     help = "csv, labelstudio, doccano, argilla or conll (default: csv; for tagging conll)"
@@ -29,8 +29,7 @@ def add(commands: options.Commands) -> None:
     options.add_asking(parser)
 
     help = "put the answers of a file on record"
-    parser = options.command(commands, "import", run_import, help)
-    add = parser.add_argument
+    parser, add = options.command(commands, "import", run_import, help)
     add("project", type=Path, help=options.PROJECT)
     add("file", type=Path, help="a batch file, filled in, or what a labelling tool exported")
     add("--format", help="format, where suffix and content do not tell")
@@ -39,8 +38,7 @@ def add(commands: options.Commands) -> None:
     _add_person(parser)
 
     help = "label in the terminal, one key per text"
-    parser = options.command(commands, "label", run_label, help)
-    add = parser.add_argument
+    parser, add = options.command(commands, "label", run_label, help)
     add("project", type=Path, help=options.PROJECT)
     _add_person(parser)
     add("-n", type=int, metavar="N", help="choose N texts first, if none waits")
@@ -55,12 +53,9 @@ def _add_person(parser: options.Parser) -> None:
 
 
 def _person(arguments: options.Arguments) -> str:
-    if arguments.by is not None:
-        return str(arguments.by)
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):
-        return "me"
+    with contextlib.suppress(OSError, KeyError, ImportError):  # a user without a name
+        return getpass.getuser() if arguments.by is None else str(arguments.by)
+    return "me"
 
 
 def run_next(arguments: options.Arguments) -> None:
@@ -93,11 +88,7 @@ def run_import(arguments: options.Arguments) -> None:
     from minift.label.answers import import_answers
 
     done = import_answers(
-        arguments.project,
-        arguments.file,
-        arguments.format,
-        _person(arguments),
-        again=arguments.again,
+        arguments.project, arguments.file, arguments.format, _person(arguments), arguments.again
     )
     for problem in done.problems:
         print(f"problem: {problem}", file=sys.stderr)
@@ -106,7 +97,7 @@ def run_import(arguments: options.Arguments) -> None:
     if done.unanswered:
         shown = ", ".join(done.unanswered[:10]) + (", ..." if len(done.unanswered) > 10 else "")
         print(f"without an answer in the file: {len(done.unanswered)} ({shown})")
-    if not done.usable:
+    if not done.labelled + done.skipped + done.same:
         raise MiniftError(f"{arguments.file}: it has no usable answer; nothing was recorded")
     print(
         f"recorded: {done.labelled} labels, {done.skipped} skipped; on record before: {done.same}; "
@@ -122,9 +113,9 @@ def run_label(arguments: options.Arguments) -> None:
     from minift.label.terminal import label
 
     folder, count = arguments.project, arguments.n
+    how, device = options.asking(arguments), options.device(arguments)
     state, _, _ = read_state(load_project(folder))
     if not state.waiting and count is not None:
-        how, device = options.asking(arguments), options.device(arguments)
         asked = ask(folder, count, how, write=False, device=device, progress=True)
         for note in asked.notes:
             print(f"note: {note}")

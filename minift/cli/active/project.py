@@ -1,4 +1,4 @@
-"""`minift active start`, `status`, `train`: a project's beginning, its state, and its model."""
+"""`minift active start`, `status`, `train`, `score`: a project's beginning, state, and model."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ if TYPE_CHECKING:
 
 
 def add(commands: options.Commands) -> None:
-    """Give the three commands their parsers."""
+    """Give the four commands their parsers."""
     help = "begin a project from unlabelled texts"
-    parser = options.command(commands, "start", run_start, help)
-    add = parser.add_argument
+    parser, add = options.command(commands, "start", run_start, help)
     add("--pool", type=Path, required=True, metavar="FILE", help=options.POOL)
     add("--labels", required=True, metavar="A,B", help="names of the classes, or types of entities")
     help = "tagging: texts are cut into words, and --labels are types such as PER,ORG"
@@ -32,8 +31,7 @@ def add(commands: options.Commands) -> None:
     options.add_reading(parser, "format", "text", "text_b")
 
     help = "how many labels, how balanced, and whether to stop"
-    parser = options.command(commands, "status", run_status, help)
-    add = parser.add_argument
+    parser, add = options.command(commands, "status", run_status, help)
     add("project", type=Path, help=options.PROJECT)
     help = "say what 100 more labels may bring (trains 16 models)"
     add("--forecast", action="store_true", help=help)
@@ -41,11 +39,22 @@ def add(commands: options.Commands) -> None:
     options.add_device(parser)
 
     help = "train on all labels, into a run folder"
-    parser = options.command(commands, "train", run_train, help)
-    parser.add_argument("project", type=Path, help=options.PROJECT)
+    parser, add = options.command(commands, "train", run_train, help)
+    add("project", type=Path, help=options.PROJECT)
     help = "run folder (default: a new one in PROJECT/runs)"
-    parser.add_argument("--out", type=Path, metavar="RUN", help=help)
+    add("--out", type=Path, metavar="RUN", help=help)
     options.add_device(parser, learns=True)
+
+    help = "score any texts with any model, in constant memory"
+    parser, add = options.command(commands, "score", run_score, help, ranks=True)
+    add("model", type=Path, help="a project, or a run folder")
+    add("file", type=Path, help=options.POOL)
+    help = "the scores, as JSONL; an unfinished file is resumed"
+    add("--out", type=Path, required=True, metavar="FILE", help=help)
+    add("--seed", type=int, default=0, help=options.SEED)
+    options.add_asking(parser)
+    options.add_precision(parser, learns=False)
+    options.add_reading(parser, "format", "text", "text_b")
 
 
 def run_start(arguments: options.Arguments) -> None:
@@ -57,7 +66,7 @@ def run_start(arguments: options.Arguments) -> None:
     require_precision(arguments.precision, torch.device(here))
     method = options.method(arguments)
     settings = fixed_steps(method.settings, arguments.steps)
-    started = start(
+    project, notes = start(
         arguments.pool,
         arguments.labels.split(","),
         arguments.encoder,
@@ -67,13 +76,12 @@ def run_start(arguments: options.Arguments) -> None:
         seed=arguments.seed,
         **options.reading(arguments),
     )
-    project = started.project
     what = "classes" if project.task == "classification" else "entities"
     print(
         f"{arguments.out}: {len(project.ids):,} texts, {what} {', '.join(project.types)}; "
         f"{project.encoder}, {project.method}"
     )
-    for note in started.notes:
+    for note in notes:
         print(f"note: {note}")
     print(f"next: {options.suggested('active', 'next', arguments.out, '-n', 20)}")
 
@@ -82,13 +90,8 @@ def run_status(arguments: options.Arguments) -> None:
     """Print where the project stands."""
     from minift.label.status import status
 
-    found = status(
-        arguments.project,
-        arguments.forecast,
-        arguments.budget,
-        device=options.device(arguments),
-        progress=True,
-    )
+    device, budget = options.device(arguments), arguments.budget
+    found = status(arguments.project, arguments.forecast, budget, device=device, progress=True)
     print(status_text(found))
 
 
@@ -128,3 +131,21 @@ def run_train(arguments: options.Arguments) -> None:
     print(f"{options.summary(result)}\nrun folder: {folder}")
     print(f"next: {options.suggested('predict', folder)} FILE")
     print(f"  or: {options.suggested('evaluate', folder)} --data FILE")
+
+
+def run_score(arguments: options.Arguments) -> None:
+    """Write the scores."""
+    from minift.label.score_files import score
+
+    count = score(
+        arguments.model,
+        arguments.file,
+        arguments.out,
+        options.asking(arguments),
+        seed=arguments.seed,
+        device=options.device(arguments),
+        precision=arguments.precision,
+        progress=True,
+        **options.reading(arguments),
+    )
+    print(f"{count:,} texts scored by {arguments.strategy}: {arguments.out}")

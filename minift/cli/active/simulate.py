@@ -14,8 +14,7 @@ from minift.training.loop import Seeds
 def add(commands: options.Commands) -> None:
     """Give the command its parser."""
     help = "is asking better than drawing at random? on data whose labels are known"
-    parser = options.command(commands, "simulate", run, help)
-    add = parser.add_argument
+    parser, add = options.command(commands, "simulate", run, help)
     add("--data", metavar="NAME", help="a named set, e.g. sst2 (instead of --train)")
     add("--train", type=Path, metavar="FILE", help="labelled examples: the pool")
     help = "with --train the test file; with --data the first N test examples (default: all)"

@@ -17,7 +17,7 @@ from typing import Any
 
 from minift.data.examples import TaggedExample, texts_of
 from minift.data.spans import marks_of, utf16_places
-from minift.label.formats.rows import Question, as_list, named_texts, number
+from minift.label.formats.rows import Question, as_list, named_texts
 
 HOW = """\
 in Argilla people press Submit, or Discard to set a text aside; drafts do not count. In Python:
@@ -45,7 +45,7 @@ def write(questions: Sequence[Question]) -> str:
 
 
 def _record(question: Question) -> dict[str, Any]:
-    suggestion, score = _suggestion(question), number(question.score)
+    suggestion, score = _suggestion(question), question.score
     return {
         "id": question.example.id,
         "fields": named_texts(question.example),
@@ -57,7 +57,7 @@ def _record(question: Question) -> dict[str, Any]:
 
 
 def _suggestion(question: Question) -> dict[str, Any] | None:
-    example, guess, confidence = question.example, question.guess, number(question.confidence)
+    example, guess, confidence = question.example, question.guess, question.confidence
     if guess is None:
         return None
     if not isinstance(example, TaggedExample):

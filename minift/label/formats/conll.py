@@ -4,7 +4,8 @@ Claim    What is filled in comes back as it is, and unanswered differs from "no 
 Differs  - The tag of a word nobody has tagged is "?". A sentence is answered if none is left in it.
          - A line "# skip = yes" under "# id = ..." sets a sentence aside.
          - Tags must be IOB2: an I- that continues nothing is a fault, not a beginning.
-         - A tab or line end inside a word is written as a blank.
+         - A tab or line end inside a word or id is written as a blank; such a text is then known
+           by its words.
 Proof    tests/label/test_tables.py
 
     # id = 7
@@ -15,7 +16,6 @@ Proof    tests/label/test_tables.py
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 
@@ -37,7 +37,7 @@ def write(questions: Sequence[Question]) -> str:
     """Return one line per word, each with the tag "?"; guesses stand above, as comments."""
     lines = []
     for question in questions:
-        lines.append(f"# id = {_one_line(question.example.id)}")
+        lines.append(f"# id = {_BREAK.sub(' ', question.example.id)}")
         if question.guess is not None:
             lines.append(f"# guess = {' '.join(question.guess)}")
         for name in ("confidence", "score"):
@@ -46,20 +46,6 @@ def write(questions: Sequence[Question]) -> str:
         lines += [f"{word}\t{UNTAGGED[0]}" for word in shown(question.example)]
         lines.append("")
     return "\n".join([*lines, ""])
-
-
-def _one_line(id: str) -> str:
-    plain = id.isprintable() and id == id.strip() and not id.startswith('"')
-    return id if plain else json.dumps(id)
-
-
-def _id(written: str | None) -> str | None:
-    if written is None or not written.startswith('"'):
-        return written
-    try:
-        return str(json.loads(written))
-    except ValueError:
-        return written
 
 
 def read(text: str, task: str) -> Iterator[Row]:
@@ -88,4 +74,4 @@ def _sentence(notes: dict[str, str], lines: list[tuple[str, str, str]]) -> Row:
         said = [Said(where)]
     elif not all(tag in UNTAGGED for _, _, tag in lines):
         said = [Said(where, tags=[(place, tag) for place, _, tag in lines])]
-    return Row(where, _id(notes.get("id")), [word for _, word, _ in lines], said)
+    return Row(where, notes.get("id"), [word for _, word, _ in lines], said)

@@ -14,10 +14,11 @@ Proof    tests/label/test_doccano.py
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from minift.data.examples import Example, texts_of
-from minift.label.formats.rows import Question, as_lines, number
+from minift.label.formats.rows import Question
 
 HOW = """\
 in doccano make a project "Text Classification" (single label) or "Sequence Labeling" with the
@@ -33,14 +34,15 @@ def shown(example: Example) -> tuple[str, ...]:
 
 def write(questions: Sequence[Question]) -> str:
     """Return texts to import, with what the model says as metadata."""
-    return as_lines(
+    records: list[dict[str, object]] = [
         {
             "text": shown(question.example)[0],
             "label": [],
             "minift_id": question.example.id,
             "guess": " ".join(question.guess) if type(question.guess) is tuple else question.guess,
-            "confidence": number(question.confidence),
-            "score": number(question.score),
+            "confidence": question.confidence,
+            "score": question.score,
         }
         for question in questions
-    )
+    ]
+    return "".join(json.dumps(record) + "\n" for record in records)

@@ -18,18 +18,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from minift.data.examples import Example, texts_of
-from minift.data.files.exports import (
-    CONLL,
-    NO_CONLL,
-    READERS,
-    Fault,
-    Names,
-    Row,
-    numbered,
-    tool_of,
-)
+from minift.data.files import exports
+from minift.data.files.exports import Fault, Row, tool_of
 from minift.data.files.lines import Problems, raw_lines, unit
-from minift.data.files.tables import json_rows, table_rows
+from minift.data.files.tables import Names, json_rows, table_rows
 from minift.errors import MiniftError, require_known
 from minift.label.formats import argilla, conll, doccano, labelstudio, spreadsheet
 from minift.label.formats.rows import Imported, Question, match_rows
@@ -57,7 +49,7 @@ FORMATS: dict[str, Format] = {
     "conll": Format(".conll", (_ENTITIES,), conll.write, _CONLL, conll.shown, conll.read),
 }
 _REFUSED = {  # what only occurs in exports that do not say which text was meant
-    CONLL: NO_CONLL,
+    exports.CONLL: exports.NO_CONLL,
     '^"?__label__': "fastText has no ids, and doccano's breaks texts; export JSONL instead",
 }
 
@@ -85,13 +77,10 @@ def read_answers(
     labels: Sequence[str],
     task: str,
 ) -> Imported:
-    """Read a batch file that came back.
+    """Read a batch file that came back, with the answers to a project's texts, here by id.
 
-    Args:
-        path: the file.
-        format: one of `FORMATS`; None goes by the content, and where that does not tell, by the
-            suffix.
-        examples, labels, task: of the project; the texts by id.
+    The format is one of `FORMATS`; None goes by the content, and where that does not tell, by the
+    suffix.
 
     Raises:
         MiniftError: if the file as a whole cannot be read as this format. What is wrong with a
@@ -134,7 +123,7 @@ def _exported(tool: str, path: Path, text: str, task: str) -> list[Row | Fault]:
     if not rows:
         what = "; ".join(fault.what for fault in faults[:1]) or "it has no records"
         raise MiniftError(f"{what}; was it exported in another format?")
-    return [*faults, *READERS[tool](numbered(path, rows), task, Names())]
+    return [*faults, *exports.READERS[tool](exports.numbered(path, rows), task, Names())]
 
 
 def _check(format: str, task: str) -> None:

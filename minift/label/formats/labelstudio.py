@@ -9,7 +9,6 @@ Proof    tests/label/test_labelstudio.py
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 from xml.sax.saxutils import quoteattr
@@ -17,21 +16,17 @@ from xml.sax.saxutils import quoteattr
 from minift.data.examples import Example, TaggedExample
 from minift.data.spans import marks_of
 from minift.data.tags import types_of
-from minift.errors import MiniftError
-from minift.label.formats.rows import Question, as_list, named_texts, number
+from minift.label.formats.rows import Question, as_list, named_texts
 
 HOW = """\
 in Label Studio paste {path.parent}/labelstudio.xml into Settings > Labeling Interface > Code, and
 import the file. "Skip" sets a text aside; of entities, Submit without a span says there is none.
 Export as JSON (JSON-MIN, CSV and TSV leave out what was skipped; CoNLL is not read)"""
-_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def labelling_config(labels: Sequence[str], task: str, pairs: bool = False) -> str:
     """Return the XML of the labelling interface that the files of this module fit."""
     names = types_of(labels) if task == "tagging" else labels
-    if bad := next((name for name in names if _NO_XML.search(name)), None):
-        raise MiniftError(f"the label {bad!r} has a character that XML cannot hold; rename it")
     control, item = ("Labels", "Label") if task == "tagging" else ("Choices", "Choice")
     more = "" if task == "tagging" else ' choice="single" required="true" showInline="true"'
     grain = ' granularity="word"' if task == "tagging" else ""
@@ -56,7 +51,7 @@ def write(questions: Sequence[Question]) -> str:
 def _task(question: Question) -> dict[str, Any]:
     data: dict[str, Any] = {"minift_id": question.example.id, **named_texts(question.example)}
     if question.score is not None:
-        data["score"] = number(question.score)
+        data["score"] = question.score
     if question.guess is None:
         return {"data": data}
     result = [
@@ -64,8 +59,8 @@ def _task(question: Question) -> dict[str, Any]:
         for place, region in enumerate(_regions(question.example, question.guess))
     ]
     prediction: dict[str, Any] = {"model_version": "minift", "result": result}
-    if (confidence := number(question.confidence)) is not None:
-        prediction["score"] = confidence
+    if question.confidence is not None:
+        prediction["score"] = question.confidence
     return {"data": data, "predictions": [prediction]}
 
 

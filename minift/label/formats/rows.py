@@ -15,7 +15,6 @@ Proof    tests/label/test_exchange.py
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from reprlib import repr as short
 from typing import Any, NamedTuple
@@ -60,16 +59,6 @@ def as_list(records: Iterable[dict[str, Any]]) -> str:
     """Return a JSON list, one record per line, in ASCII, which no tool or locale can change."""
     body = ",\n".join(json.dumps(record) for record in records)
     return f"[\n{body}\n]\n" if body else "[]\n"
-
-
-def as_lines(records: Iterable[dict[str, Any]]) -> str:
-    """Return one JSON object per line, in ASCII too."""
-    return "".join(json.dumps(record) + "\n" for record in records)
-
-
-def number(value: float | None) -> float | None:
-    """Return a score that JSON can write: None for nan and infinity."""
-    return None if value is None or not math.isfinite(value) else float(value)
 
 
 def named_texts(example: Example) -> dict[str, str]:

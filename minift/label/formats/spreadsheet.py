@@ -51,13 +51,10 @@ def write(questions: Sequence[Question]) -> str:
     for question in questions:
         texts = [*texts_of(question.example), ""][: len(columns)]
         cells = [question.example.id, *texts, str(question.guess or "")]
-        numbers = [_short_number(question.confidence), _short_number(question.score)]
+        both = question.confidence, question.score
+        numbers = ["" if number is None else f"{number:.4g}" for number in both]
         table.writerow([*map(_guard, cells), *numbers, ""])
     return "\ufeff" + file.getvalue()
-
-
-def _short_number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
 
 
 def read(text: str, task: str) -> Iterator[Row | Fault]:
