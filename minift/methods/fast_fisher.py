@@ -111,7 +111,7 @@ def _rows_of_examples(rows: int, items: Sequence[Item], label: str) -> Lengths:
             return lengths
     raise MiniftError(
         f"Fisher: the module of {label} read {rows} rows, which are neither the batch's "
-        f"{sum(tokens)} tokens nor the {sum(asked)} that are asked; take one item per batch"
+        f"{sum(tokens)} tokens nor the {sum(asked)} that are asked; take batch_size=1"
     )
 
 
