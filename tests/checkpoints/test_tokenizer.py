@@ -488,7 +488,7 @@ def test_another_model_than_wordpiece_is_refused_by_its_name(tmp_path, name):
     }[name]()
     folder = write_fast(tmp_path / "c", tokenizers.Tokenizer(model))
     with pytest.raises(
-        MiniftError, match=rf"tokenizer\.json holds a {name} model; minift reads only BERT's, WordPiece"
+        MiniftError, match=rf"tokenizer\.json holds a {name} model; .* BERT's, WordPiece"
     ):
         Tokenizer.from_directory(folder)
 
