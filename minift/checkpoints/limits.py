@@ -32,10 +32,7 @@ def read_limited(path: Path, largest: int) -> str:
     with path.open("rb") as file:
         data = file.read(largest + 1)
     if len(data) > largest:
-        raise MiniftError(
-            f"{path} has more than {largest:,} bytes, which no such file needs; it is damaged, or "
-            "not what it is called"
-        )
+        raise MiniftError(f"{path} has more than {largest:,} bytes: damaged, or not what it says")
     return data.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
 
 

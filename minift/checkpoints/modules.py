@@ -67,10 +67,8 @@ def description(width: int, dense: tuple[int, int] | None, length: int) -> dict[
     """Return the files {path: content} that make a folder one of sentence-transformers.
 
     Args:
-        width: of the encoder.
-        dense: inputs and outputs of a linear layer on the mean; None: there is none, and the
-            encoder lies in the folder itself.
-        length: most pieces that are read.
+        width, length: of the encoder, and the most pieces that are read.
+        dense: inputs and outputs of a linear layer on the mean; None: the encoder lies at the top.
     """
     inner = f"{ENCODER}/" if dense else ""
     kinds = {"Transformer": inner.rstrip("/"), "Pooling": POOLING}

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from difflib import get_close_matches
 from pathlib import Path
 from reprlib import repr as short
@@ -23,11 +23,12 @@ from typing import Any, TypeVar
 from minift.bert.config import ACTIVATIONS, BertConfig
 from minift.bert.heads import Classifier
 from minift.checkpoints.limits import read_json
-from minift.errors import MiniftError
+from minift.errors import MiniftError, nearest
 
 Head = TypeVar("Head", bound=Classifier)
 _SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can spell half a character, no file can hold it
 
+KINDS = ("single_label_classification", "multi_label_classification", "regression")
 # Keys that would change what is computed: accepted only with a value that BERT has.
 _REQUIRED_VALUES: dict[str, tuple[Any, ...]] = {
     "hidden_act": ACTIVATIONS,
@@ -38,10 +39,7 @@ _REQUIRED_VALUES: dict[str, tuple[Any, ...]] = {
     "pruned_heads": ({}, None),
     "quantization_config": (None,),
     "auto_map": (None,),  # code of its own
-    "problem_type": (
-        *("single_label_classification", "multi_label_classification", "regression"),
-        None,
-    ),
+    "problem_type": (None, *KINDS),
 }
 # Keys that other libraries write and that do not change a logit; hand-written notes begin with _.
 _HARMLESS = re.compile(
@@ -62,7 +60,7 @@ _COMPUTES = re.compile(
 
 
 def config_from_json(path: str | Path, labelled: bool = True) -> BertConfig:
-    """Read a config.json. Raises MiniftError where it is not JSON or does not fit."""
+    """Read a config.json; MiniftError: it is not JSON, or does not fit."""
     return config_from_dict(read_json(Path(path)), str(path), labelled)
 
 
@@ -73,9 +71,7 @@ def config_from_dict(values: dict[str, Any], where: str, labelled: bool = True) 
     """
     classes, own = values.get("architectures"), {f.name for f in fields(BertConfig)} - {"labels"}
     if (family := values.get("model_type", "bert")) != "bert":
-        raise MiniftError(
-            f"{where}: model_type is {short(family)}; minift reads BERT only ('bert')"
-        )
+        raise MiniftError(f"{where}: model_type is {short(family)}; minift reads BERT only")
     # The oldest files name their class instead, and Google's small BERTs only their sizes; a
     # RoBERTa that says no more pads with 1.
     sizes = {key: values[key] for key in own if key in values}
@@ -99,8 +95,7 @@ def config_from_dict(values: dict[str, Any], where: str, labelled: bool = True) 
             continue
         close = get_close_matches(key, known, n=1, cutoff=0.8)
         if close or _COMPUTES.search(key):
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            faults.append(f"unknown key {key!r} = {short(value)}{hint}")
+            faults.append(f"unknown key {key!r} = {short(value)}{nearest(key, close)}")
         else:
             ignored.append(key)
     if faults:
@@ -128,7 +123,7 @@ def class_of(folder: Path, known: Sequence[type[Head]]) -> type[Head] | None:
 
 def config_to_dict(config: BertConfig, architecture: str) -> dict[str, Any]:
     """Return what config.json must say for Hugging Face's class `architecture` to load it."""
-    values = {f.name: getattr(config, f.name) for f in fields(config)}
+    values = asdict(config)
     labels = values.pop("labels")
     if not labels and architecture.endswith("Classification"):
         labels = ("LABEL_0",)  # one output; transformers assumes two where none is named
@@ -149,6 +144,5 @@ def _labels(id2label: Any) -> tuple[str, ...]:
     if half := next((name for name in by_index.values() if _SURROGATE.search(name)), None):
         raise MiniftError(f"id2label: {half!r} contains half a character; rename the class")
     if sorted(by_index) != list(range(len(by_index))):
-        expected = f"0 to {len(by_index) - 1} without a gap, got {sorted(by_index)}"
-        raise MiniftError(f"id2label must number the classes {expected}")
+        raise MiniftError(f"id2label must number the classes from 0, got {sorted(by_index)}")
     return tuple(by_index[index] for index in range(len(by_index)))

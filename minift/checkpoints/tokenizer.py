@@ -54,14 +54,11 @@ class WordWindow:
 
 
 class Tokenizer:
-    """A WordPiece vocabulary with BERT's way of cleaning and cutting text.
+    """A WordPiece vocabulary with BERT's way of cleaning and cutting text."""
 
-    Attributes:
-        vocab_size: one more than the largest id; an embedding table needs as many rows.
-        max_length: most pieces of an input, [CLS] and [SEP] included.
-        pad_id, unk_id, cls_id, sep_id, mask_id: ids of the five special tokens.
-        lowercase: whether "Word" and "word" get the same ids.
-    """
+    vocab_size: int  # one more than the largest id; an embedding table needs as many rows
+    max_length: int  # most pieces of an input, [CLS] and [SEP] included
+    lowercase: bool  # whether "Word" and "word" get the same ids
 
     def __init__(
         self, backend: tokenizers.Tokenizer, max_length: int, where: str, segments: int = 2
@@ -71,10 +68,7 @@ class Tokenizer:
         self.max_length = max_length
         kind = type(backend.model).__name__
         if kind != "WordPiece":
-            raise MiniftError(
-                f"{where} holds a {kind} model; minift reads only WordPiece, the model of BERT, "
-                "MiniLM and ELECTRA: choose such a checkpoint"
-            )
+            raise MiniftError(f"{where} holds a {kind} model; minift reads only BERT's, WordPiece")
         found = {token: backend.token_to_id(token) for token in SPECIAL_TOKENS.values()}
         ids = {token: index for token, index in found.items() if index is not None}
         if missing := [token for token in found if token not in ids]:
@@ -98,8 +92,7 @@ class Tokenizer:
         self._backend = backend
         self.vocab_size = 1 + max(backend.get_vocab(with_added_tokens=True).values())
         if self.vocab_size > MOST_PIECES:
-            got = f"ids up to {self.vocab_size - 1:,}"
-            raise MiniftError(f"{where}: {got}, at most {MOST_PIECES:,} expected")
+            raise MiniftError(f"{where}: {self.vocab_size:,} ids, at most {MOST_PIECES:,} expected")
         normalizer = backend.normalizer
         self.lowercase = normalizer is not None and normalizer.normalize_str("A") == "a"
 
@@ -109,15 +102,11 @@ class Tokenizer:
     ) -> Tokenizer:
         """Read the tokenizer of a checkpoint folder.
 
-        tokenizer.json is read if there is one, else vocab.txt; what tokenizer_config.json says
-        of do_lower_case, strip_accents and tokenize_chinese_chars holds for both.
-
         Args:
-            path: the folder.
+            path: the folder; see `read_backend` for the files.
             max_length: positions of the model; model_max_length of tokenizer_config.json holds
                 where it is less.
-            segments: of the model. With one, only [SEP] parts the texts of a pair, as in models
-                that were pretrained without segments.
+            segments: of the model. With one, only [SEP] parts the texts of a pair.
         """
         backend, file, stated = read_backend(Path(path))
         return cls(backend, min(max_length, stated or max_length), str(file), segments)
@@ -131,12 +120,10 @@ class Tokenizer:
         return cls(backend, max_length, "the list of tokens")
 
     def save(self, directory: str | Path, positions: int | None = None) -> None:
-        """Write tokenizer.json, vocab.txt, tokenizer_config.json and special_tokens_map.json.
+        """Write the files that transformers' AutoTokenizer reads, to give the same ids.
 
-        Beside a BERT config.json, transformers' AutoTokenizer reads them and gives the same ids.
-
-        transformers cuts texts to `max_length`, or to the `positions` of the model that is saved
-        beside it where they are fewer. If the folder cannot be written, what was there stays.
+        It cuts texts to `max_length`, or to the `positions` of the model that is saved beside it
+        where they are fewer. If the folder cannot be written, what was there stays.
         """
         self._backend.no_truncation()
         serialized = self._backend.to_str(pretty=True)
@@ -152,13 +139,15 @@ class Tokenizer:
         token_of = dict(self.vocabulary())
         lines = [token_of.get(i, f"[unused-id-{i}]") for i in range(self.vocab_size)]
 
+        files = {
+            "tokenizer.json": serialized,
+            "vocab.txt": "\n".join(lines) + "\n",
+            "tokenizer_config.json": json.dumps(settings, indent=2) + "\n",
+            "special_tokens_map.json": json.dumps(SPECIAL_TOKENS, indent=2) + "\n",
+        }
+
         def write(folder: Path) -> None:
-            for name, content in (
-                ("tokenizer.json", serialized),
-                ("vocab.txt", "\n".join(lines) + "\n"),
-                ("tokenizer_config.json", json.dumps(settings, indent=2) + "\n"),
-                ("special_tokens_map.json", json.dumps(SPECIAL_TOKENS, indent=2) + "\n"),
-            ):
+            for name, content in files.items():
                 (folder / name).write_bytes(content.encode())
 
         atomic_directory_write(Path(directory), write)
@@ -173,9 +162,8 @@ class Tokenizer:
 
         Args:
             texts_b: the second texts, or None; a single None in it stands for "no pair here".
-            max_length: most pieces of an input, specials included; None means the tokenizer's.
-                Longer ones lose pieces at the end, pairs by "longest first": from the longer
-                text until both are equal.
+            max_length: most pieces, specials included; None means the tokenizer's. Longer inputs
+                lose pieces at the end, pairs from the longer text until both are equal.
         """
         max_length = _check_max_length(self.max_length if max_length is None else max_length)
         _check_texts(texts, "texts")
@@ -203,8 +191,7 @@ class Tokenizer:
         earlier window at a tie). A word too long for any window is cut to its first pieces.
 
         Args:
-            max_length: most pieces of a window, [CLS] and [SEP] included; None means the
-                tokenizer's.
+            max_length: most pieces of a window, as in `encode`.
             overlap: most pieces two neighbouring windows share; half a window at most.
         """
         max_length = _check_max_length(self.max_length if max_length is None else max_length)
@@ -239,8 +226,7 @@ class Tokenizer:
         for index in map(int, ids):
             piece = self._backend.id_to_token(index) if 0 <= index < self.vocab_size else None
             if piece is None:
-                run = f"ids of this vocabulary run from 0 to {self.vocab_size - 1}"
-                raise MiniftError(f"id {index} has no token: {run}")
+                raise MiniftError(f"id {index} has no token; the last is {self.vocab_size - 1}")
             pieces.append(piece)
         return pieces
 

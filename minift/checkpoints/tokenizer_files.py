@@ -23,7 +23,7 @@ import tokenizers
 from tokenizers import AddedToken, models, normalizers, pre_tokenizers
 
 from minift.checkpoints.limits import LARGEST_TOKENIZER, LONGEST_WORD, read_json, read_limited
-from minift.errors import MiniftError
+from minift.errors import MiniftError, require
 
 # Others could double a text at each of a hundred stages, or look for a pattern for hours.
 _PARTS = {
@@ -49,8 +49,7 @@ def read_backend(folder: Path) -> tuple[tokenizers.Tokenizer, Path, int | None]:
     """Read tokenizer.json if there is one, else vocab.txt; tokenizer_config.json holds for both.
 
     Returns:
-        The library's tokenizer, the file it comes from, and the longest input in word pieces
-        where tokenizer_config.json states one.
+        The library's tokenizer, its file, and the longest input in word pieces, if it is stated.
     """
     config, settings, longest = _read_settings(folder)
     if (file := folder / "tokenizer.json").is_file():
@@ -69,15 +68,13 @@ def read_backend(folder: Path) -> tuple[tokenizers.Tokenizer, Path, int | None]:
         if cased and "lowercase" not in settings:
             warnings.warn(
                 f"{file}: {len(cased)} pieces such as {short(cased[0])} have capital letters, but "
-                "texts are lower-cased, for nothing says otherwise: put "
-                '{"do_lower_case": false} into tokenizer_config.json',
+                'texts are lower-cased: put {"do_lower_case": false} into tokenizer_config.json',
                 stacklevel=1,
             )
     else:
-        there = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
+        there = ", ".join(sorted(entry.name for entry in folder.glob("*"))) or "nothing"
         raise MiniftError(
-            f"no tokenizer in {folder}: expected tokenizer.json or vocab.txt, "
-            f"found {', '.join(there) or 'nothing'}"
+            f"no tokenizer in {folder}: expected tokenizer.json or vocab.txt, found {there}"
         )
     _add_tokens(backend, folder, config)
     return backend, file, longest
@@ -118,10 +115,7 @@ def _content(token: Any) -> Any:
 
 
 def backend_of(tokens: Iterable[str], settings: dict[str, Any]) -> tokenizers.Tokenizer:
-    """Build the library's tokenizer of tokens in the order of their ids; of two alike, the last.
-
-    `settings` are those of the library's BertNormalizer, by its names.
-    """
+    """Build the library's tokenizer of tokens in the order of their ids; of two alike, the last."""
     vocabulary = {token: index for index, token in enumerate(tokens)}
     backend = tokenizers.Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     backend.normalizer = _normalizer(settings)
@@ -157,12 +151,12 @@ def _read_settings(folder: Path) -> tuple[dict[str, Any], dict[str, bool], int |
     if faults:
         raise MiniftError(f"{file}: {'; '.join(faults)}. minift reads only BERT's tokenizer")
     for name in _SETTINGS:
-        if not isinstance(config.get(name), bool | None):
-            raise MiniftError(f"{file}: {name} must be true or false, got {config[name]!r}")
+        got = config.get(name)
+        require(isinstance(got, bool | None), f"{file}: {name}", got, "true or false")
     longest = config.get("model_max_length")
     # transformers writes 10**30 where it knows of no limit, sometimes as 1e30
-    if longest is not None and not (type(longest) in (int, float) and longest >= 3):
-        raise MiniftError(f"{file}: model_max_length must be a number from 3 up, got {longest!r}")
+    good = longest is None or (type(longest) in (int, float) and longest >= 3)
+    require(good, f"{file}: model_max_length", longest, "a number from 3 up")
     stated = _SETTINGS if "Bert" in kind or "Electra" in kind else {}
     settings = {ours: config[key] for key, ours in stated.items() if config.get(key) is not None}
     return config, settings, None if longest is None else int(min(longest, 2**62))

@@ -34,7 +34,7 @@ from minift.bert.masked_lm import MaskedLM, Model, initialise
 from minift.checkpoints.hub import remedy, resolve
 from minift.checkpoints.limits import read_json
 from minift.checkpoints.modules import DENSE, ENCODER, description, encoder_folder
-from minift.checkpoints.strict import config_from_json, config_to_dict
+from minift.checkpoints.strict import KINDS, config_from_json, config_to_dict
 from minift.checkpoints.tensor_files import read_pickled, read_safetensors
 from minift.checkpoints.tokenizer import Tokenizer
 from minift.errors import MiniftError
@@ -65,7 +65,6 @@ _TIED = {
 }
 _CLASSIFIER = "classifier."  # stands before the names of a head that lies in a file of its own
 _SHOWN = 10  # names per list of an error
-_MULTI_LABEL = "multi_label_classification"
 # Anything may stand before "bert.", but only these before a bare encoder: "roberta." is another.
 _WRAPPERS = r"((?:\w+\.)*?(?=bert\.)|(?:(?:module|\w*model|_orig_mod|encoder|net|\d+)\.)*)"
 _WRAPPED = re.compile(_WRAPPERS + r"(?:bert\.)?embeddings\.word_embeddings\.weight")
@@ -100,10 +99,7 @@ def hf_name(name: str) -> str:
 
 
 def load_encoder(name_or_path: str | Path) -> tuple[Bert, Tokenizer]:
-    """Load a pretrained encoder and its tokenizer.
-
-    Args:
-        name_or_path: a folder, a short name ("minilm") or a Hugging Face hub id.
+    """Load a pretrained encoder and its tokenizer: a folder, a short name or a hub id.
 
     Raises:
         MiniftError: if it cannot be found, is not a BERT, or has a tensor that does not fit.
@@ -120,8 +116,8 @@ def load_tokenizer(name_or_path: str | Path) -> Tokenizer:
     tokenizer = Tokenizer.from_directory(encoder_folder(directory), *sizes)
     if tokenizer.vocab_size > config.vocab_size:
         raise MiniftError(
-            f"{directory}: the tokenizer has {tokenizer.vocab_size} pieces but the word embedding "
-            f"only {config.vocab_size} rows; config.json and tokenizer.json do not belong together"
+            f"{directory}: the tokenizer has {tokenizer.vocab_size} pieces, the word embedding "
+            f"only {config.vocab_size} rows; they do not belong together"
         )
     return tokenizer
 
@@ -184,13 +180,10 @@ def load_model(
 
 
 def _one_answer(config: BertConfig, directory: Path) -> BertConfig:
-    """Refuse a head of texts that gives neither one class of several nor one number.
-
-    One output is a number where problem_type does not say otherwise, as in transformers.
-    """
+    """Refuse a head that gives neither a class nor a number; one output is one, if unsaid."""
     kind, outputs = config.problem_type, len(config.labels)
     kind = "regression" if outputs == 1 and kind is None else kind
-    if outputs and (kind == _MULTI_LABEL or (kind == "regression") != (outputs == 1)):
+    if outputs and (kind == KINDS[1] or (kind == "regression") != (outputs == 1)):
         raise MiniftError(
             f"{directory}: problem_type is {kind!r} with {outputs} output(s); minift chooses one "
             "class of several or gives one number. To use the encoder only, name your own labels"
@@ -241,8 +234,8 @@ def _unwrapped(tensors: dict[str, Tensor], directory: Path) -> dict[str, Tensor]
     found = [match and match[1] for match in map(_WRAPPED.fullmatch, words)]
     if None in found or len(set(found)) > 1:
         raise MiniftError(
-            f"{directory}: expected the tensors of one BERT, found {' and '.join(words)}; choose "
-            'a BERT, or store its tensors alone, as "bert.embeddings..." or "embeddings..."'
+            f"{directory}: expected the tensors of one BERT, found {' and '.join(words)}; store "
+            'its tensors alone, as "bert.embeddings..." or "embeddings..."'
         )
     return {name.removeprefix((found or [""])[0] or ""): t for name, t in tensors.items()}
 
@@ -297,8 +290,7 @@ def _canonical_names(tensors: dict[str, Tensor], prefix: str) -> tuple[dict[str,
     for name in tensors:
         today = re.sub(r"LayerNorm\.gamma$", "LayerNorm.weight", name)
         today = re.sub(r"LayerNorm\.beta$", "LayerNorm.bias", today).removeprefix("bert.")
-        if re.match(r"(embeddings|encoder|pooler)\.", today):
-            today = prefix + today
+        today = re.sub(r"^(?=(embeddings|encoder|pooler)\.)", prefix, today)
         if today in names:
             twice.append(f"{name} and {names[today]}")
         names[today] = name
@@ -341,12 +333,8 @@ def save_pretrained(
     """Write a checkpoint that `transformers` loads with identical logits; with the mean head one
     that `sentence_transformers` does, and with any other that `transformers` refuses (modules.py).
 
-    All files are complete before the first replaces an older one, so a full disk or a kill while
-    writing leaves the previous checkpoint as it was.
-
-    Args:
-        tokenizer: written beside it; None leaves it out.
-        dtype: storage type of the weights; None keeps the model's.
+    All files are complete before the first replaces an older one. A `dtype` of None keeps the
+    model's; a tokenizer of None is left out.
     """
     architecture = getattr(model, "hugging_face_class", "BertModel")
     tensors = {

@@ -95,14 +95,8 @@ def advance(state: AdaptiveState, dev_loss: float, settings: AdaptiveSettings) -
     cooling = state.phase == "cooldown"
     improved = state.best is None or dev_loss < state.best - settings.min_delta
     if improved and (settings.restarts or not cooling):
-        state = replace(
-            state,
-            phase="constant" if cooling else state.phase,
-            best=dev_loss,
-            best_epoch=state.epoch,
-            wait=0,
-            cooldown_start=None,
-        )
+        phase: Phase = "constant" if cooling else state.phase
+        state = AdaptiveState(phase, state.epoch, best=dev_loss, best_epoch=state.epoch)
     else:
         state = replace(state, wait=state.wait + 1)
         if state.wait == settings.patience + 1:
@@ -147,10 +141,7 @@ def replay(dev_losses: Iterable[float], settings: AdaptiveSettings) -> list[Adap
 def rate_factor(
     state: AdaptiveState, step: int, steps_per_epoch: int, settings: AdaptiveSettings
 ) -> float:
-    """Return what the learning rate is multiplied by at a step of the epoch after `state`.
-
-    `step` counts the optimizer steps since the start of the run.
-    """
+    """Return the factor of the rate at a step, counted from the run's start, after `state`."""
     if state.phase == "warmup":
         return rise(step, settings.warmup_epochs * steps_per_epoch)
     if state.phase == "cooldown" and state.cooldown_start is not None:
@@ -186,11 +177,7 @@ class Adaptive:
         return rate_factor(self.state, step, self.steps_per_epoch, self.settings)
 
     def after_epoch(self, dev_loss: float | None) -> str | None:
-        """Take one step of the machine; return the reason if it stops.
-
-        Raises:
-            MiniftError: if there is no validation loss.
-        """
+        """Take one step of the machine; return the reason if it stops."""
         if dev_loss is None:
             raise MiniftError(
                 "this schedule stops by the validation loss, but the run has none; "
@@ -201,13 +188,6 @@ class Adaptive:
 
 
 def early_stopping(patience: int, rates: Schedule, min_delta: float = 0.0) -> Adaptive:
-    """Stop another schedule when the validation loss stalls: the machine without its rates.
-
-    Args:
-        patience: epochs in a row without improvement that are tolerated.
-        rates: gives the rate.
-        min_delta: an improvement must be larger than this, counted from the last loss that
-            was accepted as one.
-    """
+    """Stop another schedule when the validation loss stalls: the machine without its rates."""
     rules = AdaptiveSettings(0, patience, 0, min_delta, max_epochs=sys.maxsize)
     return Adaptive(rules, rates)

@@ -50,8 +50,7 @@ class ChildTuningF:
     weight that is dropped at a step still moves by its momentum.
 
     Args:
-        keep_fraction: p, the probability that an element's gradient is kept, in (0, 1]. With 1
-            nothing is drawn and nothing changes.
+        keep_fraction: p in (0, 1]; with 1 nothing is drawn and nothing changes.
         generator: source of the masks, on the device of the model (`Seeds.masks`).
     """
 
@@ -124,16 +123,12 @@ class FixedMask:
 
 
 def candidates(model: nn.Module) -> list[str]:
-    """Name the parameters that a child is selected from: those of the encoder's layers that learn.
-
-    A frozen tensor is not a candidate, or p would mean something else.
-    """
+    """Name what a child is selected from: the parameters of the encoder's layers that learn."""
     learning = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
     names = [name for name in learning if isinstance(part_of(name), int)]
     if not names:
         raise MiniftError(
-            "there is nothing to select a child from: no layer of the encoder learns; "
-            "let some learn, or leave Child-Tuning D out"
+            "Child-Tuning D selects from the layers of the encoder that learn, and none does"
         )
     return names
 
@@ -148,16 +143,13 @@ def select_child(
 
     Args:
         scores: for each candidate a tensor of its shape (`minift.methods.fisher`).
-        keep_fraction: p in (0, 1]; exactly round(p * N) of the N elements are kept.
+        keep_fraction: p in (0, 1]; exactly round(p * N) of the N elements are kept. Ties go to
+            the earlier tensor, then the earlier element.
         order: "highest" scores learn (the method); "lowest" or "random" are controls.
-        generator: source of the "random" order, on the CPU.
-
-    Returns:
-        One mask per tensor, on the CPU. Ties go to the earlier tensor, then the earlier element.
+        generator: source of the "random" order, on the CPU, where the masks are, too.
 
     Raises:
-        MiniftError: if p is outside (0, 1] or keeps nothing, a score is not finite, all scores
-            are 0, the order is unknown, or "random" has no generator.
+        MiniftError: if p keeps nothing, a score is not finite, or all scores are 0.
     """
     _check_fraction(keep_fraction)
     require_known("order", order, get_args(Order))
@@ -166,8 +158,7 @@ def select_child(
     if keep == 0:
         raise MiniftError(f"keep_fraction {keep_fraction} keeps none of {total} candidate weights")
     if order == "random":
-        if generator is None:
-            raise MiniftError('order "random" needs a generator')
+        require(generator is not None, "generator", None, 'a torch.Generator, for order "random"')
         flat = torch.rand(total, generator=generator)
     else:
         for name, score in scores.items():
@@ -176,8 +167,7 @@ def select_child(
         flat = torch.cat([score.detach().flatten().cpu() for score in scores.values()])
         if not flat.any():
             raise MiniftError(
-                "all Fisher scores are 0: no label pulls at any candidate weight, so there is "
-                "no child to select (is the loss constant, or the encoder cut off?)"
+                "all Fisher scores are 0, so there is no child to select: is the loss constant?"
             )
         if order == "lowest":
             flat.neg_()

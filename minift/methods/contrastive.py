@@ -40,8 +40,7 @@ Loss = Callable[[Tensor, Tensor], Tensor]  # vectors (texts, width), classes (te
 def cosine_pairs(vectors: Tensor, classes: Tensor) -> Tensor:
     """Return (cosine - [same class])^2: the mean of its means over pairs of one class and of two.
 
-    Args:
-        vectors: (texts, width); classes: (texts,). Without any pair the loss is 0.
+    `vectors` (texts, width), `classes` (texts,). Without any pair the loss is 0.
     """
     one, other = torch.triu_indices(len(vectors), len(vectors), 1, device=vectors.device)
     same = classes[one] == classes[other]  # (pairs,)
@@ -110,11 +109,7 @@ def require_classes(model: nn.Module) -> None:
 
 
 def require_pairs(items: Sequence[Item], labels: Sequence[str]) -> None:
-    """Raise MiniftError if the training items have exactly one of a class, which no pair teaches.
-
-    Args:
-        items: of classification; labels: the class names, in the order of the logits.
-    """
+    """Raise MiniftError if the items have exactly one of a class, which no pair teaches."""
     count = Counter(target for item in items for target in item.targets)
     if alone := [f'"{label}"' for number, label in enumerate(labels) if count[number] == 1]:
         raise MiniftError(

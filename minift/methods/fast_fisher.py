@@ -42,7 +42,6 @@ def fast_fisher(
     """Score weights as `fisher` does.
 
     Args:
-        model, items, names: as for `fisher`.
         objective: it must read the model once per call.
         batch_size: examples of one pass; it changes time and memory, not the scores.
         team: the processes that share the examples.
@@ -81,8 +80,7 @@ def _add_batch(
         label = next(iter(modules[module].values()))
         if module in seen:
             raise MiniftError(
-                f"Fisher: the objective runs the module of {label} twice; it must read the "
-                "model once per call (take cross_entropy or squared_error)"
+                f"Fisher: the objective runs the module of {label} twice; once per call is allowed"
             )
         seen.add(module)
         rows = inputs[0].detach()
@@ -113,7 +111,7 @@ def _rows_of_examples(rows: int, items: Sequence[Item], label: str) -> Lengths:
             return lengths
     raise MiniftError(
         f"Fisher: the module of {label} read {rows} rows, which are neither the batch's "
-        f"{sum(tokens)} tokens nor the {sum(asked)} that are asked; take one item per batch"
+        f"{sum(tokens)} tokens nor the {sum(asked)} that are asked; take batch_size=1"
     )
 
 

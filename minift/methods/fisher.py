@@ -47,16 +47,10 @@ def fisher(
 
     Args:
         model: an encoder with a head; it is left exactly as found.
-        items: the training inputs.
+        items: the training inputs; MiniftError: if none has a label.
         objective: -log p of each labelled target. An example's loss is the sum over its targets.
             For regression take `squared_error`.
-        names: parameters to score; None means all.
-
-    Returns:
-        For each name a tensor of the parameter's shape, dtype and device.
-
-    Raises:
-        MiniftError: if no item has a label, or a name is unknown.
+        names: parameters to score, None means all; for each a tensor like it is returned.
     """
     items, weights = labelled(items), chosen(model, names)
     scores = {name: torch.zeros_like(weight) for name, weight in weights.items()}
@@ -86,7 +80,6 @@ def batch_fisher(
     authors shuffle them).
 
     Args:
-        model, items, objective, names: as for `fisher`.
         batch_size: examples of one gradient; a smaller last batch weighs as much as the others.
         clip: largest norm of each tensor's gradient; 0 switches clipping off.
         dropout: source of dropout masks (the authors leave dropout on); None means no dropout.
@@ -111,9 +104,7 @@ def losses(model: nn.Module, items: Sequence[Item], objective: Objective) -> Ten
 
 def _gradients(value: Tensor, weights: dict[str, nn.Parameter]) -> tuple[Tensor, ...]:
     """Return the derivative by each weight; 0 where `value` does not depend on it."""
-    return torch.autograd.grad(
-        value, list(weights.values()), allow_unused=True, materialize_grads=True
-    )
+    return torch.autograd.grad(value, list(weights.values()), materialize_grads=True)
 
 
 def labelled(items: Sequence[Item]) -> list[Item]:

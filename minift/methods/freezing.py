@@ -32,8 +32,7 @@ def freeze(layers: int = 0, embeddings: bool | None = None) -> Trainable:
 
     Args:
         layers: F; k > 0 freezes the k layers next to the input, -k those next to the output.
-        embeddings: whether the embeddings (tables and LayerNorm) freeze too; None means that
-            they do where `layers` > 0.
+        embeddings: whether the embeddings freeze too; None means where `layers` > 0.
     """
 
     def trainable(model: nn.Module, epoch: int = 1) -> list[str]:

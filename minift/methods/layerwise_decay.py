@@ -24,9 +24,7 @@ from minift.errors import require
 def layerwise_scales(model: nn.Module, decay: float) -> dict[str, float]:
     """Return decay**depth for each parameter, by name, whether or not it trains.
 
-    Args:
-        model: any module whose parameters are named as in `minift.bert`.
-        decay: factor between neighbouring layers, in (0, 1]; 1 is ordinary fine-tuning.
+    `decay` lies in (0, 1]; 1 is ordinary fine-tuning.
     """
     require(0 < decay <= 1, "decay", decay, "in (0, 1], where 1 means no decay")
     scales, layers = {}, number_of_layers(model)

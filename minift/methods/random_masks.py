@@ -30,14 +30,8 @@ from minift.methods.child_tuning import Masks
 def random_scalars(model: nn.Module, count: int, generator: torch.Generator) -> Masks:
     """Let `count` scalars learn, drawn uniformly from all scalars of the encoder.
 
-    Args:
-        model: the shapes of its encoder's tensors are read, unless they are frozen; the head
-            learns in any case and is not counted.
-        count: as many as BitFit trains, for a fair control.
-        generator: source of the draw.
-
-    Returns:
-        Masks for `FixedMask`.
+    Frozen tensors are left out; the head learns in any case and is not counted. For a fair
+    control `count` is as many as BitFit trains. Returns masks for `FixedMask`.
     """
     shapes = {name: mask.shape for name, mask in _closed(model).items()}
     total = sum(shape.numel() for shape in shapes.values())

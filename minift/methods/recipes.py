@@ -17,6 +17,7 @@ import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeAlias, cast, get_args
 
@@ -26,7 +27,7 @@ from torch import nn
 from minift.bert.names import encoder_suffix
 from minift.checkpoints.hub import resolve
 from minift.checkpoints.limits import read_json
-from minift.errors import MiniftError, nearest, require, require_known
+from minift.errors import MiniftError, require, require_known
 from minift.methods.adaptive import Adaptive, AdaptiveSettings, early_stopping
 from minift.methods.bitfit import bitfit
 from minift.methods.child_tuning import (
@@ -53,7 +54,7 @@ from minift.training.loop import (
     usual_objective,
 )
 from minift.training.schedules import Linear, Schedule
-from minift.training.trapezoids import SlantedTriangular, hybrid, original, stable
+from minift.training.trapezoids import SlantedTriangular, Trapezoid
 
 # Few parameters need large steps. Everybody gets enough of them, however few the labels are:
 # 8 epochs of 100 examples are 56 steps, and BitFit with 200 against full fine-tuning with 56
@@ -204,19 +205,19 @@ def _adaptive(recipe: Recipe, _: str) -> Recipe:
 def _hybrid(recipe: Recipe, argument: str) -> Recipe:
     """hybrid:20, adaptive's curve over a fixed length."""
     epochs = _whole("hybrid", argument or "20", "a number of epochs")
-    return _with_schedule(recipe, lambda: hybrid(epochs), hybrid(epochs).epochs)
+    return _with_trapezoid(recipe, epochs, 7)
 
 
 @_word("schedule", "Stollenwerk (2022)")
 def _original(recipe: Recipe, _: str) -> Recipe:
     """5 epochs, linear decay."""
-    return _with_schedule(recipe, original, original().epochs)
+    return _with_trapezoid(recipe, 5)
 
 
 @_word("schedule", "Mosbach et al. (2021)")
 def _stable(recipe: Recipe, _: str) -> Recipe:
     """20 epochs, linear decay."""
-    return _with_schedule(recipe, stable, stable().epochs)
+    return _with_trapezoid(recipe, 20)
 
 
 @_word("schedule", "", argument=True)
@@ -255,14 +256,16 @@ def _with_schedule(recipe: Recipe, make: Callable[[], Schedule], epochs: int) ->
     return replace(recipe, schedule=make, settings=replace(recipe.settings, epochs=epochs))
 
 
+def _with_trapezoid(recipe: Recipe, epochs: int, cooldown: int | None = None) -> Recipe:
+    make = partial(Trapezoid, epochs, cooldown_epochs=cooldown)
+    make()  # it judges the number of epochs
+    return _with_schedule(recipe, make, epochs)
+
+
 def rates_of(encoder: str | Path) -> dict[str, float]:
     """Return the learning rates that suit an encoder: `RATES`, or what its rates.json has instead.
 
-    Args:
-        encoder: anything `load_encoder` takes; it is downloaded where necessary.
-
-    Raises:
-        MiniftError: if it cannot be found, or the file has another key or not a positive number.
+    A MiniftError says if that has another key, or not a positive number.
     """
     file = resolve(encoder) / "rates.json"
     own = read_json(file) if file.is_file() else {}
@@ -277,8 +280,7 @@ def recipe(name: str | Recipe, encoder: str | Path | None = None) -> Recipe:
     """Return the method called `name`.
 
     Args:
-        name: words of `WORDS` joined by "+"; a word may carry an argument after ":". A `Recipe`
-            is returned as it is.
+        name: words of `WORDS` joined by "+", perhaps with an argument after ":"; or a `Recipe`.
         encoder: whose learning rates to take (see `rates_of`); None takes `RATES`.
 
     Raises:
@@ -290,11 +292,7 @@ def recipe(name: str | Recipe, encoder: str | Path | None = None) -> Recipe:
     filled: dict[str, str] = {}
     parts = [part.partition(":") for part in name.split("+")]
     for word, colon, argument in parts:
-        if word not in WORDS:
-            raise MiniftError(
-                f'unknown method "{word}"{nearest(word, WORDS)} '
-                f"(methods: {', '.join(WORDS)}; join them with +)"
-            )
+        require_known("method", word, WORDS)
         part, slot = word + colon + argument, WORDS[word].slot
         if argument and not WORDS[word].argument:
             raise MiniftError(f'"{part}": {word} takes nothing after ":"')
@@ -305,7 +303,7 @@ def recipe(name: str | Recipe, encoder: str | Path | None = None) -> Recipe:
         filled[slot] = part
     rates = RATES if encoder is None else rates_of(encoder)
     result = Recipe(name, settings=Settings(learning_rate=rates["full"], min_steps=STEP_FLOOR))
-    solves = [word for word in ("head", "contrastive", "start") if word in {w for w, *_ in parts}]
+    solves = [word for word, *_ in parts if word in ("head", "contrastive", "start")]
     if len(solves) > 1:
         raise MiniftError(
             f'"{name}": {" and ".join(solves)} both say what becomes of the head; choose one'

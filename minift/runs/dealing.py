@@ -38,9 +38,7 @@ def deal(
     """Do jobs, and yield each with its result as soon as it is finished.
 
     Args:
-        do: does one job. With several processes it must be a function of a module, or a `partial`
-            of one.
-        jobs: what to do, in the order in which they are begun.
+        do: with several processes a function of a module, or a `partial` of one.
         processes: 1 does the jobs here; with more each has its share of the threads. Where
             torchrun has started several processes these do the jobs, see `work`.
 
@@ -59,10 +57,7 @@ def deal(
 def work(do: Callable[[Json], Json], entries: dist.Store | None = None, name: str = "") -> None:
     """Do jobs, one after the other, until there are no more: the part of each process.
 
-    Args:
-        do: does one job.
-        entries: where the jobs are; None takes torchrun's.
-        name: of this process, under which it notes which job it is doing.
+    They are in `entries`, None for torchrun's, where the process of this name notes what it does.
     """
     entries = entries or store()
     while True:
@@ -87,12 +82,6 @@ def send_home() -> None:
         dealt = store().add("dealt", 0)
         for number in range(dealt + 1, dealt + 1 + world_size()):
             _put(store(), f"job {number}", None)
-
-
-def _said(job: Json) -> str:
-    if isinstance(job, dict):
-        return ", ".join(f"{name} {value}" for name, value in job.items())
-    return str(job)
 
 
 def _put(entries: dist.Store, name: str, value: object) -> None:
@@ -155,7 +144,9 @@ def _dealt_to_children(
                 if child.exitcode is not None:
                     doing = f"doing {number}"
                     known = entries.check([doing])
-                    job = _said(json.loads(entries.get(doing))) if known else "a job"
+                    job = json.loads(entries.get(doing)) if known else "a job"
+                    if isinstance(job, dict):
+                        job = ", ".join(f"{name} {value}" for name, value in job.items())
                     raise MiniftError(
                         f"the process of {job} ended with exit code {child.exitcode} (-9 is most "
                         "often a lack of memory: take fewer --processes); finished runs are kept, "

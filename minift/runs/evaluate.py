@@ -40,9 +40,7 @@ def predict_logits(
 
     Args:
         model: a model with a head; its mode (train or eval) is left as found.
-        items: what it reads.
         tokens: size of a batch (see `by_length`).
-        progress: show a bar on standard error.
         make_batch: packs items, with what is known of them already.
         vectors: return what the last layer answers from instead (`Classifier.vectors`).
 

@@ -65,13 +65,10 @@ def fit(
 
     Args:
         tuned: the model; its `cache`, if it has one, must be of its own weights.
-        items: what it is trained on.
-        recipe, seeds: the method and the random streams.
         asked: items that it will be asked about repeatedly, so that frozen layers are computed
             for them, too.
         validate: returns (loss, headline score) on the development split.
         folder: for states that are too large for memory.
-        watch: see `fine_tune`.
     """
     model, settings = tuned.model, recipe.settings
     as_given = recipe.objective is None or getattr(recipe.objective, "reads_items", False)
@@ -141,9 +138,6 @@ def _solve(tuned: FineTuned, items: Sequence[Item], last: nn.Linear) -> str:
     with torch.no_grad():
         last.weight.copy_(solved.weight)
         last.bias.copy_(solved.bias)
-    why = (
-        f"the best in {solved.folds}-fold cross-validation"
-        if solved.folds
-        else "too few labels to choose it"
-    )
+    best = f"the best in {solved.folds}-fold cross-validation"
+    why = best if solved.folds else "too few labels to choose it"
     return f"head solved with C = {solved.strength:.3g} ({why})"

@@ -15,14 +15,12 @@ import json
 import sys
 import warnings
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from reprlib import repr as short
 from typing import Any
 
 import torch
 
-from minift.bert.encoder import frozen_prefix
 from minift.bert.heads import Classifier, TokenClassifier
 from minift.checkpoints.limits import read_json
 from minift.checkpoints.strict import class_of
@@ -31,12 +29,11 @@ from minift.data.examples import Task
 from minift.data.tags import NO_TAG, scheme_of
 from minift.errors import MiniftError
 from minift.files import atomic_write, claim_folder, locked
-from minift.methods.recipes import recipe
 from minift.runs.processes import rank
 from minift.runs.resume import Checkpoints
 from minift.runs.tuned import HEADS, FineTuned
 from minift.speed.precision import compute_in
-from minift.training.loop import Precision, select
+from minift.training.loop import Precision
 
 
 @contextlib.contextmanager
@@ -51,7 +48,6 @@ def open_run(
 
     Args:
         folder: of the run; None yields None.
-        what: "run" or "distill".
         spec: all that decides what it comes to.
         save_every: seconds between two checkpoints.
         progress: say on standard error if an unfinished run is there.
@@ -145,18 +141,22 @@ def load_run(
         read_json(file) if (file := folder / name).is_file() else {}
         for name in ("run.json", "result.json")
     )
-    if came_out.get("minift_version") == "0.1.0":  # which did not write it down
-        came_out["quiet"] = _quiet(model, made)
     settings = made.get("settings")  # of a run of ours; a stranger's file may hold anything
     kept: Precision = "float32"
     if isinstance(settings, dict):
         kept = settings.get("precision", kept)
     compute_in(model.to(device), precision or kept)
     labels = () if task == "regression" else model.config.labels
-    found = FineTuned(model, load_tokenizer(folder), task, labels, quiet=came_out.get("quiet", 0))
-    pairs, positive = made.get("pairs"), made.get("positive")  # of a stranger: anything
-    found = replace(found, pairs=pairs if isinstance(pairs, bool) else None)
-    return replace(found, positive=positive) if positive in labels else found
+    pairs, positive = made.get("pairs"), made.get("positive")
+    return FineTuned(
+        model,
+        load_tokenizer(folder),
+        task,
+        labels,
+        quiet=came_out.get("quiet", 0),
+        pairs=pairs if isinstance(pairs, bool) else None,
+        positive=positive if positive in labels else None,
+    )
 
 
 def _judge_tags(model: Classifier, where: str) -> None:
@@ -172,13 +172,3 @@ def _judge_tags(model: Classifier, where: str) -> None:
     with torch.no_grad():
         never = [number for number, label in enumerate(labels) if NO_TAG.fullmatch(label)]
         model.classifier.get_parameter("bias")[never] = -1e4
-
-
-def _quiet(model: Classifier, made: dict[str, Any]) -> int:
-    """Return how many of embeddings, layer 0, ... had no dropout in a run of version 0.1.0."""
-    if made["settings"]["prefix_dropout"]:
-        return 0
-    select(model, recipe(made["method"]).trainable)
-    quiet = len(frozen_prefix(model))
-    model.requires_grad_(True)
-    return quiet

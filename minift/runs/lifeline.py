@@ -30,12 +30,9 @@ STOPPED = 128 + signal.SIGTERM
 
 
 class Lifeline:
-    """What one process knows of the others' lives.
+    """What one process, `rank` of `size`, knows of the others' lives.
 
-    Args:
-        rank, size: which process this is, and of how many.
-        local_rank: which it is on its machine; the lowest speaks for its machine.
-        store: tells the others where the first one listens, at `address`.
+    The lowest `local_rank` speaks for its machine. `store` tells where at `address` rank 0 is.
     """
 
     def __init__(self, rank: int, size: int, local_rank: int, store: dist.Store, address: str):

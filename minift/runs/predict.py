@@ -39,7 +39,6 @@ def predict(
     """Answer each example.
 
     Args:
-        tuned: a fine-tuned model, or a student.
         examples: texts, `TextExample`s, or for tagging `TaggedExample`s, whose text is then their
             words joined by blanks. Labels are ignored.
         notes: a list that gets what a user should know, once all are answered.

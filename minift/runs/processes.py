@@ -216,8 +216,7 @@ def several(
 
     Args:
         command: what this process was asked to do; must be the same for all.
-        device: "cpu", "cuda", or "auto" for a GPU if there is one; process k of a machine takes
-            its GPU k.
+        device: with "cuda", or "auto" and a GPU, process k of a machine takes its GPU k.
         time_limit: seconds that processes wait for each other.
     """
     global _world

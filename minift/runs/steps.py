@@ -33,24 +33,14 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class Steps:
-    """How long to train, how fast, and when to look.
+    """How long to train, how fast, and when to look."""
 
-    Args:
-        steps: optimizer steps. The number may be changed between a stop and the next start.
-        rate: learning rate of a step; the first step is 0.
-        evaluate_every: steps from one look to the next.
-        clip: largest norm of the whole gradient; 0 switches clipping off.
-        score: name of the held-out figure whose highest value says which weights to keep; None
-            keeps the last ones.
-        patience: looks without a higher score after which training stops; 0 never stops.
-    """
-
-    steps: int
-    rate: Callable[[int], float]
-    evaluate_every: int
-    clip: float
-    score: str | None = None
-    patience: int = 0
+    steps: int  # of the optimizer; may be changed between a stop and the next start
+    rate: Callable[[int], float]  # learning rate of step 0, 1, ...
+    evaluate_every: int  # steps from one look to the next
+    clip: float  # largest norm of the whole gradient; 0 switches clipping off
+    score: str | None = None  # held-out figure whose highest value is kept; None keeps the last
+    patience: int = 0  # looks without a higher score after which training stops; 0 never stops
 
     def __post_init__(self) -> None:
         for name, least in (("steps", 1), ("evaluate_every", 1), ("patience", 0)):
@@ -65,22 +55,11 @@ class StepTraining:
 
     Args:
         model: everything that learns, on its device.
-        optimizer: over its parameters.
         losses: returns the named parts of a step's loss, whose sum is minimised; a function of
             the step (and the weights) alone.
-        steps: length and rate.
         seed: of the dropout masks.
-        checkpoints: of the run. If there is one already, the training resumes from it.
-
-    Attributes:
-        step: optimizer steps so far.
-        records: one per look: step, seconds, rate, the mean of each part of the loss since the
-            look before, the held-out figures, and whether the score is the "best" so far.
-        kept_step, best: the step whose weights are kept, and its score (None without one).
-        stopped: a sentence that says why training ended.
-
-    Raises:
-        MiniftError: if the checkpoint is of another model.
+        checkpoints: of the run. If there is one already, the training resumes from it; a
+            MiniftError says if that is of another model.
     """
 
     def __init__(
@@ -96,11 +75,11 @@ class StepTraining:
         self.seed, self.checkpoints = seed, checkpoints
         self.dropout = torch.Generator(next(model.parameters()).device)
         set_dropout_generator(model, self.dropout)
-        self.step, self.records, self.seconds = 0, list[Record](), 0.0
+        self.step, self.records, self.seconds = 0, list[Record](), 0.0  # a record per look
         self.sums, self.since = dict[str, float](), 0  # parts of the loss since the last look
         self.kept, self.kept_step, self.without_better = dict[str, Tensor](), 0, 0
-        self.best: float | None = None
-        self.stopped = ""
+        self.best: float | None = None  # score of the kept step
+        self.stopped = ""  # why training ended
         if checkpoints is not None and (state := checkpoints.load()) is not None:
             self._restore(state, checkpoints)
 
@@ -133,9 +112,7 @@ class StepTraining:
         While a record is yielded the model is in evaluation mode and has the weights of that
         moment. The checkpoint that knows of the record is written afterwards.
 
-        Args:
-            look: returns the held-out figures; called in evaluation mode.
-            progress: show a bar on standard error.
+        `look` returns the held-out figures.
 
         Raises:
             Diverged: if the loss is not finite; the weights are then those of the step before.
@@ -212,13 +189,9 @@ def stream(seed: int, step: int) -> int:
 
 
 def rows_of(step: int, count: int, size: int, seed: int) -> list[int]:
-    """Return which of `count` rows a step reads: pass after pass, each in an order of its own.
+    """Return which of `count` rows a step (0, 1, ...) reads: pass after pass, each in its order.
 
-    Args:
-        step: the first is 0.
-        count: rows that there are.
-        size: rows of a step; the last step of a pass has those that are left.
-        seed: of the orders.
+    A step reads `size` rows, the last of a pass those that are left.
     """
     per_pass = -(-count // size)
     order = np.random.default_rng((seed, step // per_pass)).permutation(count)

@@ -75,19 +75,15 @@ def train(
     and scores, bit for bit on the same machine with the same number of threads.
 
     Args:
-        dataset: what to learn and to be scored on.
-        encoder: anything `load_encoder` takes.
         method: what fills the slots, or its name.
         seeds: the random streams, or one number for all.
         labels: number of training examples to use; None for all.
         settings: None takes the method's.
         head, new_head: see `build`.
-        out: run folder to write; None writes nothing.
+        out: run folder to write, with a checkpoint each `save_every` seconds; None writes nothing.
         source: where the data set came from, kept in run.json (see minift.compact.source).
-        device: where to train.
         validate_each_epoch: score the development split after each epoch even if nothing is
             decided by it; history.jsonl then tells the scores.
-        save_every: seconds between two checkpoints in `out`.
         progress: show a bar on standard error, and say if an earlier run is resumed.
 
     Returns:

@@ -24,7 +24,7 @@ from minift.data.examples import Dataset, Example, TaggedExample, Task, has_pair
 from minift.data.notes import cut_notes, refuse_unlike
 from minift.data.tags import as_iob2, from_iob2, scheme_of
 from minift.data.words import as_words
-from minift.errors import MiniftError
+from minift.errors import MiniftError, require_known
 from minift.methods.cnn_head import ConvClassifier
 from minift.methods.mean_head import MeanClassifier, PairClassifier
 from minift.runs.evaluate import Evaluation, evaluate, predict_logits, tags_by_sentence
@@ -112,10 +112,7 @@ def build(
     """Load a pretrained encoder with a head for the data set.
 
     Args:
-        dataset: says what is to be answered.
-        encoder: anything `load_encoder` takes.
         seeds: `head` draws the head's weights.
-        device, precision: where and how to compute.
         head: "linear"; for texts also "mean" or "cnn" (see minift/methods/); None: see `head_of`.
         new_head: draw the head also where the encoder is a run folder with a trained one that
             fits; by default that one is kept.
@@ -158,13 +155,10 @@ def head_of(encoder: str | Path, dataset: Dataset, method: Recipe | None = None)
 
 def head_class(dataset: Dataset, head: Head) -> type[Classifier]:
     """Return the class of model that answers for a data set with a head of this name."""
-    if head not in get_args(Head):
-        raise MiniftError(f'a head is "linear", "mean" or "cnn", not {head!r}')
+    require_known("head", head, get_args(Head))
     if dataset.task == "tagging":
         if head != "linear":
-            raise MiniftError(
-                f"the {head} head answers per text, tagging per word; use the linear head"
-            )
+            raise MiniftError(f"the {head} head answers per text, tagging per word: take linear")
         return TokenClassifier
     if head == "mean":
         return PairClassifier if has_pairs(dataset) else MeanClassifier

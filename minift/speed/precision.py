@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from minift.bert.encoder import Bert
 from minift.bert.packing import Packed, Selection
-from minift.errors import MiniftError
+from minift.errors import MiniftError, require_known
 from minift.speed import varlen
 from minift.training.loop import Precision
 
@@ -64,10 +64,8 @@ class Bf16Bert(Bert):
 def compute_in(model: nn.Module, precision: Precision) -> None:
     """Let the encoder of `model` compute its matrix products in `precision`, from now on.
 
-    On a GPU bf16 also brings attention without rectangles (see varlen.py).
-
-    Raises:
-        MiniftError: if the device of `model` cannot, or there is no encoder that could.
+    On a GPU bf16 also brings attention without rectangles (varlen.py). Raises MiniftError if the
+    device of `model` cannot, or there is no encoder that could.
     """
     require_precision(precision, next(model.parameters()).device)
     encoders = [module for module in model.modules() if isinstance(module, Bert)]
@@ -95,13 +93,8 @@ def full_precision(model: nn.Module) -> Iterator[None]:
 
 
 def require_precision(precision: Precision, device: torch.device) -> None:
-    """Refuse what the device cannot compute well.
-
-    Raises:
-        MiniftError: if there is no such precision, or the device has no instructions for it.
-    """
-    if precision not in get_args(Precision):
-        raise MiniftError(f"precision is {' or '.join(get_args(Precision))}, not {precision!r}")
+    """Refuse, with MiniftError, what is no precision or what the device has no instructions for."""
+    require_known("precision", precision, get_args(Precision))
     if precision == "float32":
         return
     if device.type == "cpu":
@@ -124,24 +117,13 @@ def processor_flags() -> frozenset[str] | None:
 
 
 def require_bf16(flags: frozenset[str] | None) -> str:
-    """Return the flag by which a processor has bf16 products.
-
-    Args:
-        flags: of `processor_flags()`.
-
-    Raises:
-        MiniftError: if it has none, or nobody can tell.
-    """
-    if flags is None:
-        raise MiniftError(
-            f"bf16 on this processor is refused: {platform.system()} does not say whether it has "
-            "bf16 instructions, and without them it is far slower than float32; stay with float32"
-        )
+    """Return the flag by which a processor has bf16 products; MiniftError: it has none."""
     for flag in BF16_FLAGS:
-        if flag in flags:
+        if flag in (flags or ()):
             return flag
+    unknown = f"{platform.system()} does not say whether it has bf16 instructions"
+    why = unknown if flags is None else f"it has no bf16 instructions ({', '.join(BF16_FLAGS)})"
     raise MiniftError(
-        "bf16 on this processor is refused: it has no bf16 instructions "
-        f"({', '.join(BF16_FLAGS)}), so that each product would be emulated, several times slower "
-        "than in float32; stay with float32, or take a GPU"
+        f"bf16 on this processor is refused: {why}, and without them each product is emulated, "
+        "several times slower than in float32; stay with float32, or take a GPU"
     )

@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeGuard
 
 import numpy as np
 import torch
@@ -43,7 +44,7 @@ def reads_every_token(model: nn.Module) -> bool:
     return getattr(model, "reads_every_token", False)
 
 
-def pools(model: nn.Module, layers: int) -> bool:
+def pools(model: nn.Module, layers: int) -> TypeGuard[MeanClassifier]:
     """Whether the head takes one vector per text of the output of so many layers."""
     return isinstance(model, MeanClassifier) and layers == len(model.bert.layers)
 
@@ -56,7 +57,7 @@ def arranged(model: nn.Module, packed: Packed) -> Packed:
 def run_up_to(model: nn.Module, layers: int, batch: Batch) -> Tensor:
     """Return what the lowest layers leave: all tokens, and above the last what the head takes."""
     encoder = encoder_of(model)
-    if isinstance(model, MeanClassifier) and pools(model, layers):
+    if pools(model, layers):
         return model.vectors(batch.packed)
     if layers == len(encoder.layers) and not reads_every_token(model):
         return encoder(batch.packed, batch.wanted)
@@ -79,15 +80,11 @@ class PrefixCache:
     is found whatever example it stands in, and the prefix by a digest of its weights (see `fits`).
 
     Args:
-        model: a model that holds a `Bert` as `bert`.
         layers: layers of the prefix above the embeddings.
         items: the inputs, whose states are computed here with dropout off.
-        folder: where the file of states lies that are too large for memory; None: where the
-            system keeps temporary files. It has no name and is gone with the cache.
+        folder: where a nameless file of states lies that are too large for memory; None: where
+            the system keeps temporary files. MiniftError says if there is no room for it.
         largest: bytes that may be kept in memory.
-
-    Raises:
-        MiniftError: if there is no room for the file.
     """
 
     def __init__(
@@ -112,7 +109,7 @@ class PrefixCache:
                 self.places[key] = slice(rows, rows := rows + rows_of(model, layers, item))
                 needed.append(item)
         weight = next(encoder.parameters())
-        parts = getattr(model, "parts", 1) if pools(model, layers) else 1
+        parts = model.parts if pools(model, layers) else 1
         shape = (rows, parts * encoder.config.hidden_size)
         if rows * shape[1] * weight.element_size() <= largest:
             self.states = torch.empty(shape, dtype=weight.dtype)
@@ -153,9 +150,8 @@ class PrefixCache:
 
     def _digest(self, model: nn.Module) -> str:
         """Tell one prefix from another by all that its output depends on."""
-        encoder = encoder_of(model)
+        encoder, read = encoder_of(model), (type(model).__name__, self.layers)
         modules = (encoder.embeddings, *encoder.layers[: self.layers])
-        read = (type(model).__name__, self.layers)
         about = repr((encoder.config, precision_of(model), *read))
         return digest(about, *(weights_digest(module) for module in modules))
 

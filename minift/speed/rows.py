@@ -32,19 +32,12 @@ WORD_TABLE = "bert.embeddings.word.weight"
 
 
 class UsedRows(nn.Module):
-    """Stands for a table (vocabulary, hidden) of which only the rows `used` learn.
-
-    Args:
-        whole: the table, which is not changed.
-        used: (rows,) ids, each once.
-    """
+    """Stands for a table (vocabulary, hidden) of which only the rows `used`, (ids,), learn."""
 
     def __init__(self, whole: Tensor, used: Tensor):
         super().__init__()
         self.whole = whole.detach()
-        self.weight = nn.Parameter(
-            torch.cat([self.whole[used], self.whole.new_ones(1, whole.shape[1])])
-        )
+        self.weight = nn.Parameter(F.pad(self.whole[used], (0, 0, 0, 1), value=1.0))
         self.place = torch.full((len(whole),), len(used), device=whole.device)  # that of the ones
         self.place[used] = torch.arange(len(used), device=whole.device)
 
@@ -71,10 +64,10 @@ def used_rows(
     words by it, or where a gradient rule chooses among its elements.
 
     Args:
-        model: a model with a head; after the block it has its whole table again.
+        model: after the block it has its whole table again.
         items: all that is trained on in the block; anything may be predicted.
         learning: names of the parameters that learn.
-        rule: what changes the gradients; it sees those of the small table.
+        rule: it sees the gradients of the small table.
     """
     encoder = getattr(model, "bert", None)
     used = torch.tensor(sorted({id for item in items for id in item.input_ids}), dtype=torch.long)

@@ -57,13 +57,7 @@ def kernel() -> Callable[..., Any] | None:
 
 
 def computes(hidden: Tensor, head_dim: int, dropout: float) -> bool:
-    """Whether attention goes through the kernel.
-
-    Args:
-        hidden: (tokens, hidden) what attends; cast to bf16 if autocast says so.
-        head_dim: width of a head.
-        dropout: probability with which attention probabilities are dropped now.
-    """
+    """Whether attention of `hidden` (tokens, hidden), cast as autocast says, takes the kernel."""
     halved = torch.is_autocast_enabled("cuda") and torch.get_autocast_dtype("cuda")
     return (
         hidden.is_cuda
@@ -82,13 +76,8 @@ def attend(
     """softmax(Q K^T / sqrt(head_dim)) V in each head of each sequence.
 
     Args:
-        query: (asking rows, hidden)
-        key, value: (rows, hidden)
-        heads: number of them, which share `hidden`.
-        asking, layout: how the rows of the queries and of the others are spread.
-
-    Returns:
-        (asking rows, hidden)
+        query: (asking rows, hidden), spread as in `asking`, as is what is returned.
+        key, value: (rows, hidden), spread as in `layout`.
     """
     run = kernel()
     assert run is not None, "`computes` said so"

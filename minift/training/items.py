@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from minift.data.examples import Example, TaggedExample, Task, as_sentences, as_texts
-from minift.errors import MiniftError, nearest
+from minift.errors import MiniftError, require_known
 from minift.training.batches import UNLABELLED, Item, OtherPieces
 
 if TYPE_CHECKING:
@@ -37,9 +37,8 @@ def make_items(
 
     Args:
         examples: `TaggedExample`s for tagging, `TextExample`s otherwise.
-        tokenizer: makes the word pieces, and knows how many its encoder reads: longer texts are
-            cut, longer tagged sentences become several items.
-        task: what is asked.
+        tokenizer: knows how many pieces its encoder reads: longer texts are cut, longer tagged
+            sentences become several items.
         labels: class names or tags, in the order of the logits.
         other_pieces: what tagging asks of the later pieces of a word: "ignore" asks
             nothing; "continue" asks for the tag that continues the word's, for training only.
@@ -49,8 +48,7 @@ def make_items(
     Raises:
         MiniftError: if a label is not among `labels`, or `other_pieces` does not fit.
     """
-    if other_pieces not in ("ignore", "continue"):
-        raise MiniftError(f'other_pieces must be "ignore" or "continue", got {other_pieces!r}')
+    require_known("other_pieces", other_pieces, get_args(OtherPieces))
     index = {label: number for number, label in enumerate(labels)}
     if task == "tagging":
         continues = other_pieces == "continue"
@@ -114,30 +112,20 @@ def _continued(tag: str | None) -> str | None:
 def _index_of(label: str | None, index: dict[str, int], where: str) -> int:
     if label is None:
         return UNLABELLED
-    if label not in index:
-        raise MiniftError(
-            f"{where}: label {label!r} is unknown; known are {', '.join(index)}"
-            f"{nearest(label, index)}"
-        )
+    require_known(f"label in {where}:", label, index)
     return index[label]
 
 
 def by_length(items: Sequence[Item], tokens: int) -> Iterator[list[int]]:
     """Group item indices so that neighbours in length share a batch.
 
-    Args:
-        items: the items.
-        tokens: largest rectangle (sequences x longest) of a batch; an item longer than that
-            is a batch of its own.
-
-    Yields:
-        Indices of the items of one batch, the longest batch first, so that a machine that
-        runs out of memory does so at once.
+    `tokens` is the largest rectangle (sequences x longest) of a batch; an item longer than that is
+    a batch of its own. The longest batch comes first, so that a machine that runs out of memory
+    does so at once.
     """
     order = sorted(range(len(items)), key=lambda i: -len(items[i].input_ids))
     at = 0
     while at < len(order):
-        longest = len(items[order[at]].input_ids)
-        size = max(1, tokens // longest)
+        size = max(1, tokens // len(items[order[at]].input_ids))
         yield order[at : at + size]
         at += size

@@ -31,7 +31,7 @@ def fall(step: int, steps: int) -> float:
 
 @dataclass
 class Constant:
-    """The full rate at every step."""
+    """The full rate at every step; the curves below have another factor."""
 
     needs_dev_loss = False
 
@@ -48,21 +48,16 @@ class Constant:
 
 
 @dataclass
-class Trapezoid:
+class Trapezoid(Constant):
     """Rise, stay, fall to 0, over a number of epochs known beforehand.
 
-    Args:
-        epochs: what the loop should be given. If the loop runs another number of epochs (to
-            reach `min_steps`, say), the fall ends with the last of those.
-        warmup_epochs: of the rise; may be 0.
-        cooldown_epochs: of the fall; 0 means that the rate stays, None that it falls from the end
-            of the rise.
+    The paper's "original" is `Trapezoid(5)`, its "stable" `Trapezoid(20)`, and its "hybrid",
+    the curve of "adaptive" over a fixed number of epochs, `Trapezoid(epochs, cooldown_epochs=7)`.
     """
 
-    epochs: int
-    warmup_epochs: int = 2
-    cooldown_epochs: int | None = None
-    needs_dev_loss = False
+    epochs: int  # if the loop runs another number (see `min_steps`), the fall ends with the last
+    warmup_epochs: int = 2  # of the rise; may be 0
+    cooldown_epochs: int | None = None  # of the fall; 0: the rate stays; None: all after the rise
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -94,42 +89,18 @@ class Trapezoid:
             return fall(step - self.top, self.falling)
         return rise(step, self.rising) if self.rising else 1.0
 
-    def after_epoch(self, dev_loss: float | None) -> str | None:
-        """Never stop early."""
-        return None
-
-
-def original() -> Trapezoid:
-    """The paper's "original": 5 epochs, 2 of them warm-up, then linear decay."""
-    return Trapezoid(epochs=5)
-
-
-def stable() -> Trapezoid:
-    """The paper's "stable", after Mosbach et al. (2021): the same over 20 epochs."""
-    return Trapezoid(epochs=20)
-
-
-def hybrid(epochs: int) -> Trapezoid:
-    """The paper's "hybrid": the curve of "adaptive" over a fixed number of epochs."""
-    return Trapezoid(epochs, cooldown_epochs=7)
-
 
 @dataclass
-class SlantedTriangular:
+class SlantedTriangular(Constant):
     """ULMFiT's schedule: a short steep rise, a long fall, never quite 0.
 
     Of a run of T steps, step 0 has the lowest rate and step `cut` the highest. The fall would be
     back at the lowest rate at step T, which is the first after the run; the last, T - 1, is still
     one part of the fall above it.
-
-    Args:
-        cut_fraction: share of all steps that the rise takes, in (0, 1).
-        ratio: the highest rate over the lowest.
     """
 
-    cut_fraction: float = 0.1
-    ratio: float = 32.0
-    needs_dev_loss = False
+    cut_fraction: float = 0.1  # share of all steps that the rise takes, in (0, 1)
+    ratio: float = 32.0  # the highest rate over the lowest
 
     def __post_init__(self) -> None:
         cut, ratio = self.cut_fraction, self.ratio
@@ -149,7 +120,3 @@ class SlantedTriangular:
         else:
             height = fall(step - self.cut, max(1, self.total - self.cut))
         return (1 + height * (self.ratio - 1)) / self.ratio
-
-    def after_epoch(self, dev_loss: float | None) -> str | None:
-        """Never stop early."""
-        return None

@@ -488,7 +488,7 @@ def test_another_model_than_wordpiece_is_refused_by_its_name(tmp_path, name):
     }[name]()
     folder = write_fast(tmp_path / "c", tokenizers.Tokenizer(model))
     with pytest.raises(
-        MiniftError, match=rf"tokenizer\.json holds a {name} model; minift reads only WordPiece"
+        MiniftError, match=rf"tokenizer\.json holds a {name} model; .* BERT's, WordPiece"
     ):
         Tokenizer.from_directory(folder)
 
@@ -545,7 +545,7 @@ def test_a_broken_file_is_named(tmp_path, file, content, words):
         (lambda: OURS.encode_words("ab"), r"words must be a list of str, got 'ab'"),
         (lambda: OURS.encode_words(["a", 7]), r"words\[1\] must be a str, got int: 7"),
         (lambda: OURS.encode_words(["a"], overlap=-1), r"overlap must be 0 or more.*got -1"),
-        (lambda: OURS.tokens([0, 10**12]), r"id 1000000000000 has no token: .* from 0 to \d+"),
+        (lambda: OURS.tokens([0, 10**12]), r"id 1000000000000 has no token; the last is \d+"),
         (lambda: OURS.tokens([-1]), r"id -1 has no token"),
     ],
 )

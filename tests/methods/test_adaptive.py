@@ -45,7 +45,7 @@ from minift.training import loop
 from minift.training.batches import Item, make_batch
 from minift.training.loop import Settings
 from minift.training.schedules import Linear
-from minift.training.trapezoids import Constant, SlantedTriangular, hybrid
+from minift.training.trapezoids import Constant, SlantedTriangular, Trapezoid
 from tests.bert.reference import own_config, randomise
 from tests.methods.tuning import SEEDS, tune
 from tests.training.test_trapezoids import drive, printed
@@ -359,7 +359,12 @@ def test_weights_follow_adamw_with_untouched_moments_through_cooldown_restart_an
 
 @pytest.mark.parametrize(
     "schedule",
-    [Adaptive(), hybrid(14), SlantedTriangular(), early_stopping(20, Linear())],
+    [
+        Adaptive(),
+        Trapezoid(14, cooldown_epochs=7),
+        SlantedTriangular(),
+        early_stopping(20, Linear()),
+    ],
     ids=repr,
 )
 def test_every_optimizer_group_gets_the_same_factor_at_every_step(monkeypatch, schedule):
@@ -397,7 +402,7 @@ RISING, FALLING = [Fraction(k, 6) for k in range(6)], [Fraction(k, 21) for k in 
     [
         (SlantedTriangular(), printed(30)),
         (Constant(), [1] * 30),
-        (hybrid(10), RISING + [1] * 3 + FALLING),
+        (Trapezoid(10, cooldown_epochs=7), RISING + [1] * 3 + FALLING),
     ],
     ids=["slanted", "constant", "hybrid"],
 )
@@ -490,7 +495,7 @@ def test_the_loops_own_number_of_epochs_is_a_cap_too_and_the_run_says_not_conver
 def test_the_adaptive_presets_numbers_are_the_papers():
     assert Adaptive().settings == AdaptiveSettings(2, 0, 7, 0.0, True, 250)
     assert Adaptive().settings.max_epochs == 250
-    assert hybrid(20).epochs == 20
+    assert Trapezoid(20, cooldown_epochs=7).epochs == 20
     made = recipe("adaptive").settings  # where it differs: the authors train at 2e-5, not clipped
     assert (made.learning_rate, made.clip) == (5e-5, 1.0)
 
@@ -502,7 +507,9 @@ def test_hybrid_has_the_curve_of_adaptive_without_restarts_of_the_same_length(ep
     losses = [100.0 - n for n in range(epochs - 8)] + [200.0] + [1.0 / n for n in range(1, 9)]
     rules = AdaptiveSettings(restarts=False)
     found, ends, _ = drive(Adaptive(rules), losses, steps, 250)
-    fixed, fixed_ends, _ = drive(hybrid(epochs), [None] * epochs, steps, epochs)
+    fixed, fixed_ends, _ = drive(
+        Trapezoid(epochs, cooldown_epochs=7), [None] * epochs, steps, epochs
+    )
     assert len(found) == epochs * steps
     assert fixed == pytest.approx(found, abs=1e-15)
     assert fixed_ends == pytest.approx(ends, abs=1e-15)

@@ -453,7 +453,7 @@ def test_a_p_that_keeps_nothing_or_an_unknown_order_is_refused():
         select_child({"w": torch.ones(10)}, 0.01)
     with pytest.raises(MiniftError, match=r'unknown order.*did you mean "lowest"'):
         select_child({"w": torch.ones(10)}, 0.5, "lowst")
-    with pytest.raises(MiniftError, match='"random" needs a generator'):
+    with pytest.raises(MiniftError, match=r'generator must be .* "random"'):
         select_child({"w": torch.ones(10)}, 0.5, "random")
 
 
@@ -499,7 +499,7 @@ def test_frozen_tensors_are_no_candidates():
     select(model, lambda *_: upper)
     assert candidates(model) == [n for n in upper if "layers" in n]
     select(model, lambda *_: ["classifier.bias"])
-    with pytest.raises(MiniftError, match="nothing to select a child from"):
+    with pytest.raises(MiniftError, match=r"selects from the layers .* and none does"):
         candidates(model)
 
 

@@ -255,5 +255,5 @@ def test_the_head_learns_what_a_single_word_decides(encoder):
 def test_tagging_and_unknown_heads_are_refused(encoder):
     with pytest.raises(MiniftError, match="the cnn head answers per text, tagging per word"):
         build(news(), encoder, Seeds.all(0), head="cnn")
-    with pytest.raises(MiniftError, match='a head is "linear", "mean" or "cnn", not \'lstm\''):
+    with pytest.raises(MiniftError, match='unknown head "lstm"; known: linear, mean, cnn'):
         build(reviews(), encoder, Seeds.all(0), head="lstm")

@@ -188,7 +188,7 @@ def test_the_random_control_moves_as_many_scalars_of_the_encoder_as_bitfit():
 @pytest.mark.parametrize(
     "name,message",
     [
-        ("bitft", 'unknown method "bitft"; did you mean "bitfit"'),
+        ("bitft", 'unknown method "bitft"; known: full, .*; did you mean "bitfit"'),
         ("child-f:3", r"child-f:3.*\(0, 1\].*child-f:0.3"),
         ("child-f", r'"child-f:": expected a number in'),
         ("child-d:0.3,lowes", 'did you mean "lowest"'),

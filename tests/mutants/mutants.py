@@ -870,8 +870,8 @@ TRAINING = (
         "minift/training/trapezoids.py",
         (
             "a slanted triangle asks for a development split",
-            "    ratio: float = 32.0\n    needs_dev_loss = False",
-            "    ratio: float = 32.0\n    needs_dev_loss = True",
+            "    needs_dev_loss = False",
+            "    needs_dev_loss = True",
             "tests/methods/test_adaptive.py::test_a_schedule_of_fixed_length_trains_without_a"
             "_validation_split[slanted]",
             "the method word slanted is refused where there are no labels to spare",

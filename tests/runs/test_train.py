@@ -331,25 +331,3 @@ def test_full_tuning_learns_what_biases_alone_cannot_get_from_a_random_encoder(e
     assert full["test"] > 0.9 > full["test_majority"]
     # Negative control: BitFit adapts what pretraining has put there, and here is nothing.
     assert biases["test"] < 0.75
-
-
-@pytest.mark.parametrize("method", ["head", "freeze:1", "bitfit", "full"])
-def test_a_run_of_version_0_1_0_knows_where_dropout_acted_as_a_new_one_does(
-    method, encoder, tmp_path
-):
-    settings = replace(recipe(method).settings, epochs=1)
-    train(
-        reviews(),
-        encoder,
-        recipe(method),
-        seeds=Seeds.all(0),
-        settings=settings,
-        out=tmp_path / "r",
-    )
-    new, file = load_run(tmp_path / "r"), tmp_path / "r" / "result.json"
-    result = json.loads(file.read_text())
-    assert result.pop("quiet") == new.quiet == {"head": 3, "freeze:1": 2}.get(method, 0)
-    file.write_text(json.dumps({**result, "minift_version": "0.1.0"}))
-    old = load_run(tmp_path / "r")
-    assert old.quiet == new.quiet
-    assert all(parameter.requires_grad for parameter in old.model.parameters())

@@ -280,8 +280,8 @@ def test_a_run_answers_as_it_was_scored_in_the_precision_of_its_training(tmp_pat
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ('{"settings": {"precision": "fp8"}}', "precision is float32 or bf16, not 'fp8'"),
-        ('{"settings": {"precision": ["bf16"]}}', r"precision is float32 or bf16, not \['bf16'\]"),
+        ('{"settings": {"precision": "fp8"}}', 'unknown precision "fp8"; known: float32, bf16'),
+        ('{"settings": {"precision": ["bf16"]}}', r"unknown precision .*; known: float32, bf16"),
         ('{"settings": ', "run.json: cannot be read as JSON"),
         ("[" * 100_000, "run.json: cannot be read as JSON"),
         ("[]", "run.json: expected a JSON object, got list"),
@@ -308,7 +308,7 @@ def test_bf16_is_refused_where_the_processor_lacks_it(monkeypatch, tmp_path, cap
         require_bf16(AVX2_ONLY)
     with pytest.raises(MiniftError, match="does not say whether it has"):
         require_bf16(None)
-    with pytest.raises(MiniftError, match="precision is float32 or bf16, not 'fp16'"):
+    with pytest.raises(MiniftError, match='unknown precision "fp16"; known: float32, bf16'):
         require_precision("fp16", torch.device("cpu"))
 
     monkeypatch.setattr(precision, "processor_flags", lambda: AVX2_ONLY)

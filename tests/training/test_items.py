@@ -124,11 +124,11 @@ def test_a_word_without_pieces_is_asked_about_too(tokenizer):
 
 def test_other_pieces_that_cannot_be_are_refused(tokenizer):
     tagged, text = TaggedExample("1", ("a",), ("B-T",)), TextExample("1", "a", "no")
-    with pytest.raises(MiniftError, match='must be "ignore" or "continue", got \'all\''):
+    with pytest.raises(MiniftError, match='unknown other_pieces "all"; known: ignore, continue'):
         make_items([tagged], tokenizer, "tagging", ("O", "B-T", "I-T"), other_pieces="all")
     with pytest.raises(MiniftError, match='"continue" is for tagging, not for classification'):
         make_items([text], tokenizer, "classification", ("no",), other_pieces="continue")
-    with pytest.raises(MiniftError, match="sentence 1: label 'I-T' is unknown"):
+    with pytest.raises(MiniftError, match='label in sentence 1: "I-T"; known: O, B-T'):
         make_items([tagged], tokenizer, "tagging", ("O", "B-T"), other_pieces="continue")
 
 
@@ -169,7 +169,7 @@ def test_batches_by_length_cover_each_item_once_and_stay_within_their_size():
 
 def test_an_unknown_label_is_named_with_the_nearest_known_one(tokenizer):
     with pytest.raises(
-        MiniftError, match=r'example 7: label \'positiv\' .*did you mean "positive"'
+        MiniftError, match=r'label in example 7: "positiv".*did you mean "positive"'
     ):
         make_items(
             [TextExample("7", "a", "positiv")],
@@ -177,5 +177,5 @@ def test_an_unknown_label_is_named_with_the_nearest_known_one(tokenizer):
             "classification",
             ("negative", "positive"),
         )
-    with pytest.raises(MiniftError, match="sentence 3: label 'I-TX' is unknown"):
+    with pytest.raises(MiniftError, match='label in sentence 3: "I-TX"; known: O, I-T'):
         make_items([TaggedExample("3", ("a",), ("I-TX",))], tokenizer, "tagging", ("O", "I-T"))
