@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from xml.etree import ElementTree
 
 DASHES = ("none", "10 4", "2 4", "12 4 2 4", "6 3")  # with five colours: 25 curves that differ
@@ -147,15 +148,9 @@ class Curves:
 
     def _looks(self) -> list[tuple[str, str]]:
         """Return the colour and the dashes of each line."""
-        numbers = iter(range(len(self.lines)))
-        looks = []
-        for line in self.lines:
-            if line.reference:
-                looks.append(("color: var(--soft)", "5 4"))
-            else:
-                n = next(numbers)
-                looks.append((f"color: var(--c{n % 5})", DASHES[(n + n // 5) % 5]))
-        return looks
+        others = ((f"color: var(--c{n % 5})", DASHES[(n + n // 5) % 5]) for n in count())
+        reference = ("color: var(--soft)", "5 4")
+        return [reference if line.reference else next(others) for line in self.lines]
 
 
 class _Drawing:

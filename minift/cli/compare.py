@@ -25,7 +25,7 @@ def add(commands: options.Commands) -> None:
     add("--rate-factor", type=float, default=1.0, metavar="X", help=help)
     help = "examples of the development split that a method may choose by (default: all)"
     add("--selection", type=int, metavar="N", help=help)
-    help = "begin no seed whose runs would not end within M minutes"
+    help = "begin no seed that would not end within M minutes, by the slowest so far"
     add("--budget-minutes", type=float, metavar="M", help=help)
     add("--processes", type=int, default=1, metavar="N", help="do N runs at a time")
     add("--keep-weights", action="store_true", help="keep each run's weights, in OUT/weights")

@@ -19,7 +19,7 @@ from minift.checkpoints.weights import without_pretraining
 from minift.cli import options
 from minift.data.examples import Dataset, as_texts, gold_classes
 from minift.data.metrics import accuracy, majority_baseline
-from minift.data.named import load_embedded
+from minift.data.named import load_dataset
 from minift.errors import require
 from minift.methods.recipes import recipe
 from minift.runs.train import subset, train
@@ -139,7 +139,7 @@ def _rows(dataset: Dataset, encoder: str, seeds: int) -> Iterator[Row]:
 
 def examples() -> Dataset:
     """Return the embedded reviews; nothing is chosen here by a development split."""
-    return replace(load_embedded("reviews"), dev=())
+    return replace(load_dataset("reviews"), dev=())
 
 
 def bag_of_words(dataset: Dataset, seeds: int) -> Row:

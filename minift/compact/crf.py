@@ -25,11 +25,7 @@ from minift.training.batches import UNLABELLED
 
 
 class Crf(nn.Module):
-    """The scores of neighbouring tags, and what follows from them.
-
-    Args:
-        labels: number of labels.
-    """
+    """The scores of neighbouring tags, and what follows from them."""
 
     def __init__(self, labels: int):
         super().__init__()
@@ -44,10 +40,7 @@ class Crf(nn.Module):
     def negative_log_likelihood(self, emissions: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
         """Return -log p(targets), (sentences,), at least 0.
 
-        Args:
-            emissions: (sentences, longest, labels).
-            targets: (sentences, longest) labels, or `UNLABELLED` where any will do.
-            mask: (sentences, longest).
+        `targets` are (sentences, longest) labels, or `UNLABELLED` where any will do.
         """
         labels = torch.arange(emissions.shape[2], device=emissions.device)
         allowed = (targets.unsqueeze(2) == labels) | (targets == UNLABELLED).unsqueeze(2)

@@ -28,9 +28,7 @@ Differs  - The authors' documentation writes KL(student || teacher) without T^2;
            word vectors: .077 at 3e-3, .041 at 1e-3 (.042 after 1,500). With the teacher's
            vectors .105 (best look: .150). All were still rising, the teacher is at .417; more
            steps and other rates: not measured.
-         - The loop is that of pretraining (minift/runs/steps.py), not that of fine-tuning: two
-           streams of different lengths have no epochs in common, so it counts steps and looks at
-           the development split every N of them.
+         - The loop counts steps, not epochs; minift/runs/steps.py says why.
 Proof    tests/compact/test_distill.py
 """
 
@@ -70,10 +68,9 @@ class Distillation:
     label_weight: float = 1.0  # w_s, of the labels, gold and pseudo
     teacher_weight: float = 1.0  # w_d, of what the teacher believes
     temperature: float = 1.0  # T, at which the two are compared
-    loss: Literal["kl", "mse"] = "kl"  # "kl", or "mse" as in the authors' code
+    loss: Literal["kl", "mse"] = "kl"  # "mse" is that of the authors' code
     pseudo_weight: float = 1.0  # of a pseudo-label beside a gold one; 0 uses none
-    # a pseudo-label counts if the teacher gives it at least this probability
-    confidence: float = 0.0
+    confidence: float = 0.0  # probability from which on a pseudo-label counts
 
     def __post_init__(self) -> None:
         self.steps_of(None)  # judges steps, evaluate_every, patience and clip
@@ -153,9 +150,6 @@ def soft_losses(
         temperature: T.
         loss: "kl" is KL(teacher || student); "mse" the mean over labels of
             (log-probability of the student - probability of the teacher)^2.
-
-    Returns:
-        (words,)
     """
     log_teacher = (teacher.detach() / temperature).log_softmax(1)
     if loss == "mse":
@@ -198,11 +192,9 @@ def teach(
     """Train a student in place; it ends with its best weights, in evaluation mode.
 
     Args:
-        student: to be trained.
         labelled: gold sentences.
         unlabelled: pseudo-labelled sentences, or none: ordinary training.
-        settings: lengths, rates and weights.
-        seeds: the random streams; this function uses `order` and `dropout`.
+        seeds: `order` and `dropout` are used.
         validate: returns (loss, score) on the development split; the highest score is kept, the
             earliest if several are equal. Without it the last weights are kept.
         on_look: is called after each look, the last of `records`; the student then has the

@@ -63,10 +63,8 @@ def bert_base(labels: Sequence[str]) -> Size:
     return size_of(without_weights(TokenClassifier, BertConfig(labels=tuple(labels))))
 
 
-def stored_bytes(path: str | Path | None) -> int | None:
-    """Return the bytes of a weight file, or of all weight files of a folder; None for None."""
-    if path is None:
-        return None
+def stored_bytes(path: str | Path) -> int:
+    """Return the bytes of a weight file, or of all weight files of a folder."""
     path = Path(path)
     files = [path] if path.is_file() else sorted(path.glob("*.safetensors"))
     if not files:
@@ -88,10 +86,7 @@ def alternating_speeds(
 ) -> tuple[Speeds, Speeds]:
     """Time two jobs in turn, after one round of each that is not counted.
 
-    Args:
-        first, second: each goes through all sentences once.
-        sentences: how many there are.
-        rounds: timed rounds of each.
+    In each of the timed rounds each goes through all sentences once.
     """
     seconds: tuple[list[float], list[float]] = ([], [])
     for number in range(rounds + 1):
@@ -124,7 +119,7 @@ def compression_report(
         examples: labelled sentences that neither was trained on.
         teacher_file, student_file: weight files or their folders, for the stored bytes.
         rounds: timed rounds over the first `TIMED` sentences.
-        command: what was typed, kept in the report.
+        command: what was typed.
 
     Returns:
         What report.json holds. F1 is that of entities, micro, mode "conlleval"; agreement is the
@@ -142,14 +137,13 @@ def compression_report(
     )
     models, files = (teacher.model, student.model), (teacher_file, student_file)
     large, small = sizes = tuple(map(size_of, models))
-    stored = tuple(map(stored_bytes, files))
+    stored = [None if file is None else stored_bytes(file) for file in files]
     report: dict[str, Any] = {}
     for side, size, bytes_, speed in zip(("teacher", "student"), sizes, stored, speeds):
         report |= {
             f"{side}_parameters": size.parameters,
             f"{side}_parameters_without_embeddings": size.without_embeddings,
             f"{side}_float32_bytes": 4 * size.parameters,
-            f"{side}_float32_bytes_without_embeddings": 4 * size.without_embeddings,
             f"{side}_stored_bytes": bytes_,
             f"{side}_sentences_per_second": round(speed.median, 2),
             f"{side}_sentences_per_second_range": [

@@ -4,8 +4,8 @@ Claim    The folder holds the student in one file, how it was made (distill.json
          (history.jsonl), what came out (result.json) and what it cost and bought (report.json).
          The best student so far is on the disk from the first look at the development split on.
 Differs  - A sentence that is labelled is not also unlabelled: its gold tags are what counts.
-         - Words of dev and test are unknown unless the text has them or `transductive` is on;
-           sentences of them among the unlabelled text are counted in a note.
+         - Words of dev and test are unknown unless the text has them; sentences of them among the
+           unlabelled text are counted in a note.
 Proof    tests/compact/test_run.py
 """
 
@@ -27,7 +27,7 @@ from minift.compact.store import FILE, STORAGES, Storage, load_student, save_stu
 from minift.compact.student import Student, label_indices, new_student
 from minift.compact.tagger import TaggerConfig
 from minift.compact.teacher import tag_labels, teacher_logits
-from minift.compact.vocabulary import Vocabulary, Words, build_vocabulary
+from minift.compact.vocabulary import Words, build_vocabulary
 from minift.compact.word_vectors import WordVectors, start_from_teacher, whole_words
 from minift.data.examples import Dataset, TaggedExample, as_sentences, is_labelled
 from minift.data.files.texts import read_texts
@@ -47,9 +47,8 @@ from minift.version import __version__
 def read_sentences(path: str | Path) -> list[tuple[str, ...]]:
     """Read unlabelled text; tags, if the file has them, are ignored.
 
-    Args:
-        path: a text file (suffix .txt or none), one sentence per line, cut into words by
-            `split_words`; or a token file, JSONL, CSV or TSV.
+    It is a text file (suffix .txt or none), one sentence per line, cut into words by
+    `split_words`; or a token file, JSONL, CSV or TSV.
 
     Raises:
         MiniftError: if the file is missing, empty or faulty.
@@ -68,28 +67,21 @@ def read_sentences(path: str | Path) -> list[tuple[str, ...]]:
 class StudentSettings:
     """What a student is before it is taught, and how it is stored."""
 
-    head: Literal["softmax", "crf"] = "softmax"  # "softmax" or "crf"
+    head: Literal["softmax", "crf"] = "softmax"
     # word vectors start as the "teacher" has them (see word_vectors.py), or at "random"
     vectors: WordVectors = "teacher"
-    # word_dropout, min_count, most_words: see `TaggerConfig` and `build_vocabulary`
-    word_dropout: float = 0.05
-    min_count: int = 2
-    most_words: int | None = None
-    # so many words of the teacher's own vocabulary are known, too (`whole_words`)
-    teacher_words: int = 0
-    transductive: bool = False  # let the words of dev and test into the vocabulary
-    # how the weights are stored; the scores are those of the stored student
-    storage: Storage = "float32"
+    word_dropout: float = 0.05  # see `TaggerConfig`
+    min_count: int = 2  # see `build_vocabulary`
+    teacher_words: int = 0  # how many of the teacher's own are known, too (`whole_words`)
+    storage: Storage = "float32"  # of the weights; the scores are those of the stored student
 
     def __post_init__(self) -> None:
         require_known("storage", self.storage, STORAGES)
         known = get_args(WordVectors)
         require(self.vectors in known, "vectors", self.vectors, '"teacher" or "random"')
-        for name, least in (("min_count", 1), ("most_words", 1), ("teacher_words", 0)):
+        for name, least in (("min_count", 1), ("teacher_words", 0)):
             value = getattr(self, name)
-            good = (type(value) is int and value >= least) or (
-                value is None and name == "most_words"
-            )
+            good = type(value) is int and value >= least
             require(good, name, value, f"a whole number from {least} up")
         TaggerConfig(1, 1, 1, head=self.head, word_dropout=self.word_dropout)  # judges these two
 
@@ -116,9 +108,7 @@ def distill(
         dataset: labelled sentences; dev chooses the weights, test is scored once.
         unlabelled: sentences without labels; none with teacher_weight 0 is plain training.
         out: folder to write; None writes nothing.
-        settings: of the training; None takes the defaults.
-        student: what is taught; None takes the defaults.
-        seeds: the random streams; None means 0.
+        seeds: None means 0.
         cache: file that keeps what the teacher says.
         teacher_folder: of the teacher's weights; with it report.json is written, too: sizes,
             speeds and stored bytes of both, on test, else on dev.
@@ -189,15 +179,14 @@ def distill(
             "kept_step": taught.kept_step,
             "stopped": taught.stopped,
             "best_dev_in_training": taught.best,
-            "unknown_words": _unknown_share(pupil.vocabulary, dataset),
             "notes": [*_notes(dataset, unlabelled, pool), *said],
             **scores,
             "seconds": round(time.perf_counter() - started, 2),
         }
         if folder is not None and checkpoints is not None:
-            scorable = [part for part in (dataset.test, dataset.dev) if is_labelled(part)]
-            if teacher_folder is not None and scorable:
-                examples, files = as_sentences(scorable[0]), (teacher_folder, folder / FILE)
+            scored = dataset.test if is_labelled(dataset.test) else dataset.dev
+            if teacher_folder is not None and is_labelled(scored):
+                examples, files = as_sentences(scored), (teacher_folder, folder / FILE)
                 report = compression_report(teacher, pupil, examples, *files, command=command)
                 atomic_write(folder / "report.json", json.dumps(report, indent=2) + "\n")
             atomic_write(folder / "result.json", json.dumps(result, indent=2) + "\n")
@@ -206,21 +195,14 @@ def distill(
 
 
 def _untaught(
-    teacher: FineTuned,
-    dataset: Dataset,
-    pool: Sequence[Words],
-    kind: StudentSettings,
-    seeds: Seeds,
+    teacher: FineTuned, dataset: Dataset, pool: Sequence[Words], kind: StudentSettings, seeds: Seeds
 ) -> Student:
     """Return the student that training starts from, on the teacher's device."""
-    train, dev, test = (as_sentences(part) for part in (dataset.train, dataset.dev, dataset.test))
     vocabulary = build_vocabulary(
-        [example.words for example in train],
+        [example.words for example in as_sentences(dataset.train)],
         pool,
-        min_count=kind.min_count,
-        most_words=kind.most_words,
-        more_words=whole_words(teacher, kind.teacher_words),
-        transductive=[e.words for e in (*dev, *test)] if kind.transductive else None,
+        kind.min_count,
+        whole_words(teacher, kind.teacher_words),
     )
     student = new_student(
         vocabulary,
@@ -262,14 +244,14 @@ def _refuse_unknown_tags(dataset: Dataset, labels: Sequence[str]) -> None:
         raise MiniftError(f"{dataset.name} has no labelled training sentences")
     index = {label: number for number, label in enumerate(labels)}
     for split in ("train", "dev", "test"):
-        for example in getattr(dataset, split):
-            try:
+        try:
+            for example in getattr(dataset, split):
                 label_indices(example, index)
-            except MiniftError as error:
-                raise MiniftError(
-                    f"{dataset.name}, {split}: {error}: the teacher was trained on other labels; "
-                    "use the data it was trained on, or train a teacher on these"
-                ) from None
+        except MiniftError as error:
+            raise MiniftError(
+                f"{dataset.name}, {split}: {error}: the teacher was trained on other labels; "
+                "use the data it was trained on, or train a teacher on these"
+            ) from None
 
 
 def _notes(dataset: Dataset, given: Sequence[Words], pool: Sequence[Words]) -> list[str]:
@@ -287,13 +269,3 @@ def _notes(dataset: Dataset, given: Sequence[Words], pool: Sequence[Words]) -> l
                 "them, so its score there is too good"
             )
     return [*notes, *dataset.notes]
-
-
-def _unknown_share(vocabulary: Vocabulary, dataset: Dataset) -> dict[str, float]:
-    """Return the share of words of each split that have no row of their own."""
-    shares = {}
-    for split in ("train", "dev", "test"):
-        words = [word for example in getattr(dataset, split) for word in example.words]
-        if words:
-            shares[split] = sum(not vocabulary.word_id(word) for word in words) / len(words)
-    return shares

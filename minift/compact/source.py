@@ -8,12 +8,12 @@ Proof    tests/compact/test_source.py
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from minift.checkpoints.limits import read_json
 from minift.data.examples import Dataset
 from minift.data.files.readers import read_dataset
 from minift.data.named import EMBEDDED_SETS, NAMED_SETS, load_dataset
@@ -32,9 +32,7 @@ def source_of_files(
 ) -> dict[str, Any]:
     """Return what run.json keeps under "source" for a run on files; {"data": NAME} is a named set.
 
-    Args:
-        train, dev, test: the files.
-        options: those of `read_dataset`; None values are left out.
+    `options` are those of `read_dataset`; None values are left out.
     """
     given = {"train": train, "dev": dev, "test": test}
     files = {split: Path(file).resolve() for split, file in given.items() if file is not None}
@@ -53,10 +51,9 @@ def training_data(run: str | Path) -> Dataset:
     """
     run = Path(run)
     try:
-        made = json.loads((run / "run.json").read_text(encoding="utf-8"))
-        came_out = json.loads((run / "result.json").read_text(encoding="utf-8"))
+        made, came_out = read_json(run / "run.json"), read_json(run / "result.json")
         name, seed, labels = made["data"], made["seeds"]["subset"], came_out["labels"]
-    except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+    except (MiniftError, KeyError, TypeError) as error:
         raise MiniftError(
             f"{run} does not say what the teacher was trained on ({error!r}); {_REMEDY}"
         ) from None

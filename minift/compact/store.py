@@ -38,15 +38,11 @@ _SCALE = ".scale"
 
 
 def save_student(student: Student, path: str | Path, storage: Storage = "float32") -> Path:
-    """Write a student to one file, whole or not at all.
+    """Write a student to one file, whole or not at all, and return the file.
 
     Args:
-        student: what to keep.
         path: a folder, which gets the file `student.safetensors`, or a name that ends so.
-        storage: "float32" (exact), "float16" or "int8".
-
-    Returns:
-        The file.
+        storage: "float32" is exact.
 
     Raises:
         MiniftError: if the storage is unknown, or the file cannot be written.
@@ -69,11 +65,7 @@ def save_student(student: Student, path: str | Path, storage: Storage = "float32
 
 
 def load_student(path: str | Path, device: torch.device | str = "cpu") -> Student:
-    """Read a student, in evaluation mode and float32.
-
-    Args:
-        path: the file, or the folder it is in.
-        device: where it is to compute.
+    """Read a student from its file or folder, in evaluation mode and float32.
 
     Raises:
         MiniftError: if there is no such file, or it is not a student.
@@ -84,25 +76,19 @@ def load_student(path: str | Path, device: torch.device | str = "cpu") -> Studen
     tensors, metadata = read_safetensors(path)
     try:
         about = json.loads(metadata.get("minift", "{}"))
-        if not isinstance(about, dict):
-            raise ValueError(f"expected an object, got {type(about).__name__}")
-    except (ValueError, RecursionError) as error:
-        raise MiniftError(f"{path}: damaged, or not a student's file ({error})") from None
-    if about.get("format") != FORMAT:
-        raise MiniftError(
-            f"{path}: not a student of this version; expected {FORMAT!r}, got "
-            f"{about.get('format')!r}"
-        )
-    try:
+        if about.get("format") != FORMAT:
+            raise ValueError(f"expected {FORMAT!r}, got {about.get('format')!r}")
         known = about["vocabulary"]
-        seen = {name: tuple(known[name]) for name in ("words", "characters")}
-        vocabulary = Vocabulary(**{**known, **seen})
+        words, characters = tuple(known["words"]), tuple(known["characters"])
+        vocabulary = Vocabulary(words, characters, int(known["longest_word"]))
         model = without_weights(Tagger, TaggerConfig(**about["config"]))
         model.load_state_dict(_unpacked(tensors), assign=True)
         labels = tuple(map(str, about["labels"]))
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         reason = " ".join(str(error).split())  # PyTorch's has several lines
-        raise MiniftError(f"{path}: its parts do not fit together: {reason}") from None
+        raise MiniftError(
+            f"{path}: not a student of this version, or its parts do not fit together: {reason}"
+        ) from None
     return Student(model.to(device).eval(), vocabulary, labels)
 
 
@@ -130,13 +116,8 @@ def _packed(name: str, values: Tensor, storage: Storage) -> dict[str, Tensor]:
 
 def _unpacked(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return the weights in float32: the inverse of `_packed`, except for the rounding."""
-    weights = {}
-    for name, values in tensors.items():
-        if name.endswith(_SCALE):
-            continue
-        rows = values.float()
-        if name + _SCALE in tensors:
-            scale = tensors[name + _SCALE].view(-1, *[1] * (values.dim() - 1))
-            rows = rows * scale
-        weights[name] = rows
+    weights = {n: values.float() for n, values in tensors.items() if not n.endswith(_SCALE)}
+    for name, values in weights.items():
+        if (scale := tensors.get(name + _SCALE)) is not None:
+            weights[name] = values * scale.view(-1, *[1] * (values.dim() - 1))
     return weights

@@ -44,9 +44,7 @@ class Student:
     def evaluate(self, examples: Sequence[Example], progress: bool = False) -> Evaluation:
         """Score labelled sentences: entity scores, and -log p(tags) per word.
 
-        Args:
-            examples: sentences with tags.
-            progress: ignored; a student finishes before a bar would be drawn.
+        `progress` is ignored: a student finishes before a bar would be drawn.
 
         Raises:
             MiniftError: if one is a text, a tag is not among the student's labels, or a sentence
@@ -74,11 +72,9 @@ class Student:
                 for group in _by_length([len(words) for words in sentences]):
                     batch = to_device(self.vocabulary.encode([sentences[i] for i in group]), device)
                     logits = self.model(batch)
-                    best = self.model.best_tags(logits, batch.layout).tolist()
-                    at = 0
-                    for i in group:
-                        tags[i] = [self.labels[k] for k in best[at : at + len(sentences[i])]]
-                        at += len(sentences[i])
+                    best = self.model.best_tags(logits, batch.layout).split(batch.layout.lengths)
+                    for i, numbers in zip(group, best):
+                        tags[i] = [self.labels[k] for k in numbers.tolist()]
                     if targets is not None:
                         gold = torch.tensor([t for i in group for t in targets[i]], device=device)
                         total += float(label_losses(self.model, logits, gold, batch.layout).sum())
@@ -90,12 +86,8 @@ class Student:
 def label_losses(model: Tagger, logits: Tensor, targets: Tensor, layout: Layout) -> Tensor:
     """Return -log p(target): one per word with softmax, one per sentence with a CRF.
 
-    Args:
-        model: says which of the two.
-        logits: (words, labels).
-        targets: (words,) labels; a word that is `UNLABELLED` costs nothing (the CRF sums over
-            all its labels).
-        layout: how the words are spread over the sentences.
+    Logits are (words, labels), targets (words,) labels; a word that is `UNLABELLED` costs nothing
+    (the CRF sums over all its labels).
     """
     if model.crf is None:
         return F.cross_entropy(logits, targets, reduction="none", ignore_index=UNLABELLED)
@@ -128,15 +120,7 @@ def new_student(
     head: Literal["softmax", "crf"] = "softmax",
     word_dropout: float = TaggerConfig.word_dropout,
 ) -> Student:
-    """Build an untrained student of the usual sizes.
-
-    Args:
-        vocabulary: what it can tell apart.
-        labels: IOB2 tags.
-        generator: source of its weights.
-        head: "softmax" or "crf".
-        word_dropout: share of words that become unknown in training.
-    """
+    """Build an untrained student of the usual sizes; `labels` are IOB2 tags."""
     config = TaggerConfig(
         vocabulary.word_rows,
         vocabulary.character_rows,

@@ -42,20 +42,17 @@ _LARGEST = {  # of a file that is not damaged
 class TaggerConfig:
     """Sizes of a student."""
 
-    # word_rows, character_rows: of the two tables (`Vocabulary` knows them)
-    word_rows: int
-    character_rows: int
-    labels: int  # number of labels
-    # word_size, character_size: how many numbers represent a word and a character
-    word_size: int = 100
-    character_size: int = 16
+    word_rows: int  # of the table of words (`Vocabulary` knows it)
+    character_rows: int  # of the table of characters
+    labels: int  # how many
+    word_size: int = 100  # how many numbers represent a word
+    character_size: int = 16  # and a character
     filters: int = 128  # of the convolution, which sees three characters at a time
     hidden: int = 100  # of the LSTM, in each direction and layer
     layers: int = 2  # of the LSTM
     dropout: float = 0.5  # on what goes into the LSTM and what comes out, not between its layers
     word_dropout: float = 0.05  # share of words that become unknown in training
-    # "softmax" decides word by word, "crf" decides for the sentence as a whole
-    head: Literal["softmax", "crf"] = "softmax"
+    head: Literal["softmax", "crf"] = "softmax"  # decides word by word, or for the whole sentence
 
     def __post_init__(self) -> None:
         require(self.head in ("softmax", "crf"), "head", self.head, '"softmax" or "crf"')
@@ -69,12 +66,7 @@ class TaggerConfig:
 
 
 class Tagger(nn.Module):
-    """One row of logits per word.
-
-    Args:
-        config: sizes.
-        generator: source of the first weights; None is torch's global one.
-    """
+    """One row of logits per word; the first weights come from a generator, None is torch's."""
 
     def __init__(self, config: TaggerConfig, generator: torch.Generator | None = None):
         super().__init__()

@@ -64,11 +64,9 @@ def teacher_logits(
     cache: str | Path | None = None,
     progress: bool = False,
 ) -> list[Tensor]:
-    """Ask the teacher about each word of each sentence.
+    """Ask the teacher about each word of each sentence, however long.
 
     Args:
-        teacher: a fine-tuned tagger; it is used in evaluation mode and left as it was.
-        sentences: sentences of words, however long.
         cache: file that keeps the answers, written every `PART` sentences. What it holds of
             this teacher on these sentences is read; answers of another are replaced.
         progress: show a bar on standard error.

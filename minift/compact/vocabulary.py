@@ -5,7 +5,7 @@ Claim    A student needs no tokenizer: a word is a row of a table if it was seen
 Paper    Izsak, Guskin & Wasserblat (2019), "Training Compact Models for Low Resource Entity
          Tagging using Pre-trained Language Models", https://arxiv.org/abs/1910.06294.
 Differs  - Words come from training and unlabelled text only. The authors' code also counts the
-           words of dev and test; `transductive` does that, and the vocabulary remembers it.
+           words of dev and test.
          - Any character that was seen has a row, and no character shares the row of the padding;
            theirs knows ASCII letters and six punctuation marks, and gives "a" the padding's row.
          - A word that is not known as it is written is looked up in lower case: "Oslo" at least
@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -52,17 +53,7 @@ class Vocabulary:
     # known words, the most frequent first; word n has row n + 1, row 0 is "unknown"
     words: tuple[str, ...]
     characters: tuple[str, ...]  # known characters; character n has row n + 2
-    # characters that are read of a word; the rest of a longer word is cut off
-    longest_word: int = 20
-    transductive: bool = False  # True if words of dev or test were counted, too
-
-    def __post_init__(self) -> None:
-        if self.longest_word < 1:
-            raise MiniftError(f"longest_word must be at least 1, got {self.longest_word}")
-        for name in ("words", "characters"):
-            if len(set(getattr(self, name))) < len(getattr(self, name)):
-                twice, _ = Counter(getattr(self, name)).most_common(1)[0]
-                raise MiniftError(f"the vocabulary has {twice!r} twice among its {name}")
+    longest_word: int = 20  # characters that are read of a word; the rest is cut off
 
     @property
     def word_rows(self) -> int:
@@ -114,11 +105,7 @@ class Vocabulary:
 def build_vocabulary(
     training: Iterable[Words],
     unlabelled: Iterable[Words] = (),
-    *,
     min_count: int = 2,
-    most_words: int | None = None,
-    longest_word: int = 20,
-    transductive: Iterable[Words] | None = None,
     more_words: Iterable[str] = (),
 ) -> Vocabulary:
     """Count words and characters.
@@ -126,28 +113,18 @@ def build_vocabulary(
     Args:
         training, unlabelled: sentences of words; nothing else is counted.
         min_count: a rarer word is unknown, which is how the row of the unknown word learns.
-        most_words: how many of the most frequent words to keep; None keeps all.
-        longest_word: characters that are read of a word.
-        transductive: sentences of dev and test to count as well. Scores on them then no longer
-            say how well the student does on text nobody has seen; report them as such.
-        more_words: words to know though no sentence has them, behind the counted ones and not
-            counted by `most_words`.
+        more_words: words to know though no sentence has them, behind the counted ones.
 
     Raises:
         MiniftError: if no word is left.
     """
-    counts: Counter[str] = Counter()
-    for sentences in (training, unlabelled, transductive or ()):
-        for sentence in sentences:
-            counts.update(sentence)
+    counts = Counter(word for sentence in chain(training, unlabelled) for word in sentence)
     known = [word for word in counts if counts[word] >= min_count]
     known.sort(key=lambda word: (-counts[word], word))
-    if not known or (most_words is not None and most_words < 1):
-        wanted = f"occurs {min_count} times" if most_words is None else f"fits in {most_words}"
+    if not known:
         raise MiniftError(
-            f"the vocabulary would be empty: none of {len(counts)} different words {wanted}; "
-            "lower min_count, or give more text"
+            f"the vocabulary would be empty: none of {len(counts)} different words occurs "
+            f"{min_count} times; lower min_count, or give more text"
         )
-    words = dict.fromkeys([*known[:most_words], *more_words])
-    characters = sorted({character for word in counts for character in word})
-    return Vocabulary(tuple(words), tuple(characters), longest_word, transductive is not None)
+    words = dict.fromkeys([*known, *more_words])
+    return Vocabulary(tuple(words), tuple(sorted(set(chain.from_iterable(counts)))))

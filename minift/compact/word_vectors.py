@@ -25,16 +25,10 @@ WordVectors = Literal["teacher", "random"]
 
 
 def word_vectors(teacher: FineTuned, words: Sequence[str], size: int) -> Tensor:
-    """Read vectors of words from the teacher's embedding table.
+    """Read vectors of one or more words from the teacher's embedding table.
 
-    Args:
-        teacher: any fine-tuned encoder.
-        words: one or more words.
-        size: numbers of a vector.
-
-    Returns:
-        (words, size) float32, or narrower if the teacher's table is; principal components,
-        the first varying most.
+    They are (words, size) float32, or narrower if the table is; principal components, the first
+    varying most.
     """
     table = teacher.model.bert.embeddings.word.weight.detach().cpu().double()
     (window,) = teacher.tokenizer.encode_words(words, max_length=2**40)

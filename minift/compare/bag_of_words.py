@@ -17,7 +17,6 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from minift.data.examples import TextExample
 from minift.errors import MiniftError
@@ -31,15 +30,13 @@ class BagOfWords:
     """A fitted model."""
 
     vocabulary: dict[str, int]  # place of each known word or pair of neighbours
-    weights: Tensor  # (classes, words); for two classes (1, words), the second against the first
-    bias: Tensor  # (classes) or (1)
+    weights: Tensor  # (classes, words)
+    bias: Tensor  # (classes,)
     labels: tuple[str, ...]  # the classes
 
     def accuracy(self, examples: Sequence[TextExample]) -> float:
         """Return the share of texts whose class is right."""
         logits = _counts(examples, self.vocabulary) @ self.weights.T + self.bias
-        if len(self.bias) == 1:  # the first class has logit 0
-            logits = F.pad(logits, (1, 0))
         classes: list[int] = logits.argmax(-1).tolist()
         return sum(self.labels[c] == e.label for c, e in zip(classes, examples)) / len(examples)
 
@@ -58,10 +55,7 @@ def fit_bag_of_words(examples: Sequence[TextExample], labels: Sequence[str]) -> 
         )
     target = torch.tensor([labels.index(example.label) for example in examples])
     best = solve(_counts(examples, vocabulary), target, len(labels), strength=1.0)
-    weights, bias = best.weight, best.bias
-    if len(labels) == 2:
-        weights, bias = weights[1:] - weights[:1], bias[1:] - bias[:1]
-    return BagOfWords(vocabulary, weights, bias, tuple(labels))
+    return BagOfWords(vocabulary, best.weight, best.bias, tuple(labels))
 
 
 def _features(example: TextExample) -> list[str]:

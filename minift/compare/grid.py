@@ -17,6 +17,7 @@ Proof    tests/compare/test_grid.py, tests/runs/test_processes.py
 
 from __future__ import annotations
 
+import math
 import operator
 import sys
 import time
@@ -39,7 +40,7 @@ from minift.compare.lineup import (
     with_controls,
 )
 from minift.compare.report import Comparison, write
-from minift.compare.runlog import RunLog, data_digest, encoder_digest, open_log
+from minift.compare.runlog import data_digest, encoder_digest, open_log
 from minift.compare.workers import Job, Plan, do_runs, run_all
 from minift.data.examples import Dataset
 from minift.data.notes import missing_notes
@@ -60,16 +61,13 @@ class Terms:
 
     epochs: int | None = None  # for all methods, instead of their own length
     batch_size: int | None = None  # for all methods instead of their own
-    # by which the learning rate of every method is multiplied, for an encoder whose folder does not
-    # say its own (see `minift.methods.recipes.rates_of`)
+    # by which every method's rate is multiplied, for an encoder whose folder does not say its own
+    # (see `minift.methods.recipes.rates_of`)
     rate_factor: float = 1.0
-    # "last" weights, or the "best" epoch's by the selection split
-    keep: Literal["last", "best"] = "last"
-    # choose each run's rate among the method's own, a third of it and three times it, by the
-    # selection split
+    keep: Literal["last", "best"] = "last"  # "best": the epoch's, by the selection split
+    # by the selection split choose among the method's rate, a third of it and three times it
     grid: bool = False
-    # examples of the selection split that a run may see, drawn with its seed
-    selection: int | None = None
+    selection: int | None = None  # how many of that split a run may see, drawn with its seed
     precision: Precision = "float32"  # of matrix products (see minift.speed.precision)
     device: str = "cpu"  # where to train
 
@@ -80,12 +78,14 @@ class Terms:
 
     def settings_of(self, own: Settings) -> Settings:
         """Return the settings of a method, given its own."""
-        chosen: dict[str, Any] = {"keep": self.keep, "precision": self.precision}
-        if self.epochs is not None:
-            chosen["epochs"] = self.epochs
-        if self.batch_size is not None:
-            chosen["batch_size"] = self.batch_size
-        return replace(own, learning_rate=own.learning_rate * self.rate_factor, **chosen)
+        return replace(
+            own,
+            epochs=own.epochs if self.epochs is None else self.epochs,
+            batch_size=own.batch_size if self.batch_size is None else self.batch_size,
+            learning_rate=own.learning_rate * self.rate_factor,
+            keep=self.keep,
+            precision=self.precision,
+        )
 
 
 @dataclass(frozen=True)
@@ -95,10 +95,9 @@ class Work:
     # how many runs are done at a time, in as many processes. Where torchrun has started several,
     # each of them does runs instead.
     processes: int = 1
-    # runs are done seed by seed, and no seed is begun that would not fit
+    # runs are done seed by seed, and none is begun if the slowest so far would not fit any more
     budget_minutes: float | None = None
-    # keep the weights of each run, in the folder "weights" of the comparison
-    keep_weights: bool = False
+    keep_weights: bool = False  # of each run, in the folder "weights" of the comparison
     progress: bool = False  # show a bar on standard error, and say what is done if interrupted
     command: str = ""  # what the user typed, for the report
 
@@ -133,8 +132,6 @@ def compare(
         labels: number(s) of training examples; None for all.
         seeds: a number of seeds (5 means 0 to 4), or the seeds themselves.
         out: folder of the comparison; methods, sizes and seeds may be added to it later.
-        terms: what is the same for all methods.
-        work: how the runs are done.
 
     Returns:
         All finished runs of the folder, as in its report.
@@ -143,8 +140,7 @@ def compare(
         MiniftError: before any run: a method, size or split that does not fit, a method that
             would train nothing, a folder of something else. Later: a run that cannot go on.
     """
-    started, out = time.monotonic(), Path(out)
-    terms, work = terms or Terms(), work or Work()
+    began, out, terms, work = time.monotonic(), Path(out), terms or Terms(), work or Work()
     checkpoint = resolve(encoder)
     if isinstance(methods, str):
         methods = split_methods(methods)
@@ -201,15 +197,34 @@ def compare(
     about = replace(about, notes=(*notes, *about.notes))
     jobs = [Job(method, size, seed) for seed in seeds for size in sizes for method in names]
     with open_log(out, setup) as log:
+        pending = [job for job in jobs if job not in log.done]
+        done, hidden = len(jobs) - len(pending), None if work.progress else True
+        rounds, budget, longest = [pending], math.inf, 0.0  # in seconds
+        if work.budget_minutes is not None:
+            rounds = [[*seed] for _, seed in groupby(pending, key=lambda job: job.seed)]
+            budget = 60 * work.budget_minutes
         try:
-            late = _run_rounds(plan, jobs, log, work, started)
-            about = replace(about, notes=(*late, *about.notes))
+            with tqdm(total=len(jobs), initial=done, unit="run", disable=hidden) as bar:
+                for batch in rounds:
+                    left = budget - (start := time.monotonic()) + began
+                    if longest > left:
+                        late = (
+                            f"stopped before seed {batch[0].seed}: a seed took up to "
+                            f"{longest / 60:.1f} minutes, and {max(0, left) / 60:.1f} of the "
+                            f"budget of {budget / 60:g} were left; the same command resumes"
+                        )
+                        about = replace(about, notes=(late, *about.notes))
+                        break
+                    for run in run_all(plan, batch, work.processes):
+                        log.add(run)
+                        bar.update()
+                        bar.set_postfix_str(f"{run.method}: {100 * run.test:.1f}")
+                    longest = max(longest, time.monotonic() - start)
         except KeyboardInterrupt:
             if work.progress:
-                done = sum(job in log.done for job in jobs)
                 print(
-                    f"\n{done} of {len(jobs)} runs are finished and reported in {out}/report.md; "
-                    "the same command resumes with the others",
+                    f"\n{sum(job in log.done for job in jobs)} of {len(jobs)} runs are finished "
+                    f"and reported in {out}/report.md; the same command resumes with the others",
                     file=sys.stderr,
                 )
             raise
@@ -261,32 +276,3 @@ def _distinct(name: str, numbers: int | Sequence[int], least: int) -> list[int]:
     if not numbers or min(numbers) < least:
         raise MiniftError(f"{name} must be whole numbers from {least} up, got {numbers}")
     return numbers
-
-
-def _run_rounds(
-    plan: Plan, jobs: Sequence[Job], log: RunLog, work: Work, started: float
-) -> list[str]:
-    """Do what is not done yet; with a budget seed by seed. Return a note if time ran out."""
-    pending = [job for job in jobs if job not in log.done]
-    rounds, at_once = [pending], max(work.processes, world_size())
-    if work.budget_minutes is not None:
-        rounds = [list(seed) for _, seed in groupby(pending, key=lambda job: job.seed)]
-    hidden = None if work.progress else True
-    done = len(jobs) - len(pending)
-    with tqdm(total=len(jobs), initial=done, unit="run", disable=hidden) as bar:
-        for batch in rounds:
-            if work.budget_minutes is not None:
-                walls = {(r.method, r.labels): r.wall_seconds for r in log.done.values()}
-                needed = sum(walls.get((j.method, j.labels), 0.0) for j in batch) / at_once / 60
-                left = work.budget_minutes - (time.monotonic() - started) / 60
-                if needed > left:
-                    return [
-                        f"stopped before seed {batch[0].seed}: its runs would take about "
-                        f"{needed:.1f} minutes, and {max(0.0, left):.1f} of the budget of "
-                        f"{work.budget_minutes:g} were left; the same command resumes"
-                    ]
-            for run in run_all(plan, batch, work.processes):
-                log.add(run)
-                bar.update()
-                bar.set_postfix_str(f"{run.method}: {100 * run.test:.1f}")
-    return []

@@ -59,9 +59,8 @@ def default_methods(checkpoint: Path) -> list[str]:
 def control_of(name: str) -> str | None:
     """Return the method that a child-f must beat: all gradients at rate * sqrt(p)."""
     words = [word.partition(":") for word in name.split("+")]
-    if any(WORDS[word].slot == "trainable" for word, _, _ in words):
-        return None  # full-sqrt would fill the same slot
-    if not any(word == "child-f" for word, _, _ in words):
+    filled = any(WORDS[word].slot == "trainable" for word, _, _ in words)  # full-sqrt's slot
+    if filled or not any(word == "child-f" for word, _, _ in words):
         return None
     return "+".join(("full-sqrt" if w == "child-f" else w) + c + a for w, c, a in words)
 

@@ -45,28 +45,20 @@ from minift.plots import Plot, Strip
 class Run:
     """One finished run: a line of runs.jsonl and a row of results.csv."""
 
-    # method, seed, labels: what was run; `labels` counts the training examples
     method: str
     seed: int
-    labels: int
-    # dev, test: headline score on the selection split (None: there is none) and on the reporting
-    # split
-    dev: float | None
-    test: float
-    trainable_parameters: int  # parameters of the tensors that learn
+    labels: int  # number of training examples
+    dev: float | None  # headline score on the selection split; None: there is none
+    test: float  # and on the reporting split
+    trainable_parameters: int  # of the tensors that learn
     seconds: float  # loading, training, and validation where the method needs it; not the scoring
-    # largest memory of the process (of the GPU, if there is one), PyTorch included
-    peak_mb: float | None
+    peak_mb: float | None  # largest memory of the process, PyTorch included, or of the GPU
     failed: bool  # every prediction is the same, or the loss was not finite
-    # epochs, learning_rate, stopped: what happened
     epochs: int
     learning_rate: float
-    stopped: str
+    stopped: str  # why training ended
     selection_examples: int  # labelled examples that the run chose by (0: it chose nothing)
     constant: float  # the score on the reporting split of the best constant answer
-    stored_bytes: int  # of what learns, 4 per parameter, which is all that must be kept
-    peak_exact: bool  # False where the system keeps only the peak of all runs so far
-    wall_seconds: float  # everything, scoring included
     threads: int  # of PyTorch
     machine: str  # processor, system and versions
     note: str = ""  # what went wrong
@@ -76,27 +68,23 @@ class Run:
 class Comparison:
     """Finished runs, and what a reader must know beside them."""
 
-    # data, metric, encoder: names
-    data: str
+    data: str  # its name, as those of metric and encoder
     metric: str
     encoder: str
-    # reporting, selection: phrases that say which examples were reported on and chosen by
-    reporting: str
-    selection: str
+    reporting: str  # a phrase that says which examples were reported on
+    selection: str  # and chosen by
     examples: int  # size of the reporting split
-    # in the order of the tables; differences are to "full", else to the first
-    methods: tuple[str, ...]
+    methods: tuple[str, ...]  # in the order of the tables
     notes: tuple[str, ...]  # about the data and the comparison
     command: str  # how to do it again, or ""
-    # for each method the columns of the settings table
-    settings: dict[str, dict[str, str]] = field(default_factory=dict)
+    settings: dict[str, dict[str, str]] = field(default_factory=dict)  # method -> column -> cell
     controls: tuple[tuple[str, str], ...] = ()  # (method, control) pairs that are compared, too
     runs: tuple[Run, ...] = ()  # all finished ones
     planned: int = 0  # number of runs asked for
 
     @property
     def baseline(self) -> str:
-        """The method that the others are compared with."""
+        """The method that the others are compared with: "full", else the first."""
         return "full" if "full" in self.methods else self.methods[0]
 
     @property
@@ -192,7 +180,7 @@ def results_table(comparison: Comparison, labels: int) -> Table:
         runs = comparison.of(method, labels)
         scores = summary([run.test for run in runs])
         peaks = [run.peak_mb for run in runs if run.peak_mb is not None]
-        bound = "" if all(run.peak_exact for run in runs) else "≤ "
+        stored = 4 * runs[0].trainable_parameters  # bytes
         rows.append(
             (
                 method,
@@ -204,17 +192,11 @@ def results_table(comparison: Comparison, labels: int) -> Table:
                 str(sum(run.failed for run in runs)),
                 f"{runs[0].trainable_parameters:,}",
                 f"{summary([run.seconds for run in runs]).mean:.1f}",
-                f"{bound}{max(peaks):,.0f}" if peaks else "",
-                _size(runs[0].stored_bytes),
+                f"{max(peaks):,.0f}" if peaks else "",
+                f"{stored / 1e6:.1f} MB" if stored >= 1e5 else f"{stored / 1e3:.1f} kB",
             )
         )
     return Table(header, tuple(rows))
-
-
-def differences_table(made: Sequence[Against]) -> Table:
-    """Return the table of differences, in points."""
-    rows = [(a.method, a.other, *difference_cells(a.difference, a.holm)) for a in made]
-    return Table(("method", "against", *DIFFERENCE_HEADER), tuple(rows))
 
 
 def caution(made: Sequence[Against]) -> list[str]:
@@ -279,7 +261,9 @@ def _size_blocks(c: Comparison, labels: int, made: Sequence[Against]) -> list[Bl
         Paragraph(f"A constant answer (no text read) scores {constant} points."),
     ]
     if made:
-        blocks += [Heading("Paired differences, in points", 3), differences_table(made)]
+        rows = [(a.method, a.other, *difference_cells(a.difference, a.holm)) for a in made]
+        blocks.append(Heading("Paired differences, in points", 3))
+        blocks.append(Table(("method", "against", *DIFFERENCE_HEADER), tuple(rows)))
     if troubles := [f"{r.method}, seed {r.seed}: {r.note}" for r in runs if r.note]:
         blocks += [Heading("What went wrong", 3), Bullets(tuple(troubles))]
     return blocks
@@ -292,24 +276,28 @@ def _sentences(made: Sequence[Against]) -> list[str]:
 
 def _reading(c: Comparison, made: Sequence[Against]) -> list[str]:
     """Return what a reader must know beside the figures."""
-    bound = any(not run.peak_exact for run in c.runs)
+    chosen = "Nothing was chosen by looking at scores: no rate, no length, no epoch."
+    if any(run.selection_examples for run in c.runs):
+        chosen = (
+            f"Choices are made by {c.selection}, never by the examples reported on. The column "
+            '"chooses by" of the settings says how many labelled examples a method needs for that, '
+            "on top of its training labels."
+        )
     return [
         "Seed s gives every method the same training examples, the same new head, the same order "
         "of batches and the same stream of dropout, so methods are compared seed by seed.",
         "An interval covers what changes with the seed. It does not cover the choice of the "
         f"{c.examples:,} examples reported on{_sampling(c)}.",
         *caution(made),
-        *_choices(c),
+        chosen,
         "A failed run predicts the same for every example, or its loss was not finite (it then "
         "counts with the score of a constant answer). Failed runs are part of every mean.",
         "Trained: parameters that learn, head included (see Settings); where a mask holds the "
         "others back (child-d, random-scalars, random-rows), those that it lets move.",
         "Seconds: loading, training, and validation where the method needs it, mean over the "
         "seeds; scoring is left out. Peak MB: the largest memory of the process in any run, "
-        "PyTorch and data included"
-        + ("; ≤ where the system tells only the peak of all runs." if bound else ".")
-        + " To store: 4 bytes per parameter that learns, and for a mask one bit per element on "
-        "top; the pretrained rest is shared.",
+        "PyTorch and data included, where the system tells it. To store: 4 bytes per parameter "
+        "that learns, and for a mask one bit per element on top; the pretrained rest is shared.",
     ]
 
 
@@ -357,17 +345,6 @@ def _settings_table(c: Comparison) -> Table:
     return Table(("method", *columns), tuple(rows))
 
 
-def _choices(c: Comparison) -> tuple[str, ...]:
-    """Say by what anything was chosen, if anything was."""
-    if not any(run.selection_examples for run in c.runs):
-        return ("Nothing was chosen by looking at scores: no rate, no length, no epoch.",)
-    return (
-        f"Choices are made by {c.selection}, never by the examples reported on. The "
-        'column "chooses by" of the settings says how many labelled examples a method '
-        "needs for that, on top of its training labels.",
-    )
-
-
 def _sampling(c: Comparison) -> str:
     """Say how much an accuracy would vary over other test examples."""
     if c.metric != "accuracy":
@@ -383,7 +360,3 @@ def _sampling(c: Comparison) -> str:
 
 def _labels(count: int) -> str:
     return f"{count:,} labels"
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"

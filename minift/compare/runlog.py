@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from minift.checkpoints.limits import read_json
 from minift.compare.lineup import control_pairs
 from minift.compare.report import Comparison, Run
 from minift.compare.workers import Job
@@ -23,6 +24,7 @@ from minift.files import atomic_write, claim_folder, digest, file_digest, locked
 from minift.journal import append_log, read_log
 
 FORMAT = 2  # of the folder; in 1 a seed meant other heads, orders and masks
+FIXED = ("minift_version", "data_digest", "encoder_digest", "selection", "grid", "device")
 
 
 @dataclass
@@ -75,18 +77,19 @@ def _merged(folder: Path, setup_file: Path, new: dict[str, Any]) -> dict[str, An
     """Return the setup with the methods of both, or refuse what would mix different runs."""
     if not setup_file.is_file():
         return new
-    try:
-        old = json.loads(setup_file.read_text(encoding="utf-8"))
-    except json.JSONDecodeError:
-        old = None
-    if not isinstance(old, dict) or old.get("format") != FORMAT:
-        version = old.get("minift_version") if isinstance(old, dict) else None
+    old = read_json(setup_file)
+    if old.get("format") != FORMAT:
         raise MiniftError(
-            f"{setup_file} "
-            + (f"was written by minift {version}" if version else "is not a comparison")
-            + ", so this version cannot add runs to it; choose another --out"
+            f"{setup_file} was written by minift {old.get('minift_version', '(unknown)')}, so this "
+            "version cannot add runs to it; choose another --out"
         )
-    changed = _changed(old, new)
+    both = new["methods"].keys() & old["methods"].keys()
+    before, now = _facts(old, both), _facts(new, both)
+    changed = [
+        f"{fact} was {before.get(fact)} and is now {now.get(fact)}"
+        for fact in before | now
+        if before.get(fact) != now.get(fact)
+    ]
     if changed:
         raise MiniftError(
             f"{folder} holds a comparison with another setup: {'; '.join(changed)}. Choose "
@@ -95,26 +98,13 @@ def _merged(folder: Path, setup_file: Path, new: dict[str, Any]) -> dict[str, An
     return {**new, "methods": {**old["methods"], **new["methods"]}}
 
 
-def _changed(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Say what differs, except for which methods there are."""
-    changed = [
-        f"{key.replace('_', ' ')} was {old.get(key)} and is now {new[key]}"
-        for key in ("minift_version", "selection", "grid", "device")
-        if new[key] != old.get(key)
-    ]
-    changed += [
-        f"the {key} is not the same ({old.get(key)}, now {new[key]})"
-        for key in ("data", "encoder")
-        if new[f"{key}_digest"] != old.get(f"{key}_digest")
-    ]
-    for name in new["methods"].keys() & old["methods"].keys():
-        before, now = (side["methods"][name]["settings"] for side in (old, new))
-        changed += [
-            f"{key} of {name} was {before.get(key)} and is now {now.get(key)}"
-            for key in sorted({*before, *now})
-            if before.get(key) != now.get(key)
-        ]
-    return changed
+def _facts(setup: dict[str, Any], methods: Iterable[str]) -> dict[str, Any]:
+    """Return what must stay as it is, by the name that an error gives it."""
+    facts = {key.replace("_", " "): setup.get(key) for key in FIXED}
+    for name in methods:
+        own = setup["methods"][name]["settings"].items()
+        facts |= {f"{key} of {name}": value for key, value in own}
+    return facts
 
 
 def _finished(file: Path) -> dict[Job, Run]:

@@ -6,7 +6,7 @@ Differs  - A run whose loss is not finite is a result, not an error: it failed, 
            the score of a constant answer. Left out, it would flatter its method.
          - On Linux the kernel's peak of memory is reset before each run (after the allocator has
            given back what earlier runs left). Elsewhere a process knows only the peak since it
-           began, and the report says "at most".
+           began, and none is reported.
 Proof    tests/compare/test_grid.py
 """
 
@@ -17,7 +17,6 @@ import ctypes
 import functools
 import gc
 import math
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -100,7 +99,7 @@ def _described(plan: Plan, job: dict[str, Any]) -> dict[str, Any]:
 def run_once(plan: Plan, job: Job) -> Run:
     """Train, score and measure."""
     started = time.perf_counter()
-    exact = _reset_peak(plan.device)
+    measured = _reset_peak(plan.device)
     data, chooses = plan.data, job.method in plan.choosing
     dev = subset(data.dev, plan.selection, job.seed) if data.dev else ()
     best, notes = _best(plan, job, replace(data, dev=dev if chooses else (), test=()))
@@ -124,25 +123,21 @@ def run_once(plan: Plan, job: Job) -> Run:
         if plan.weights:
             name = f"{job.method}-{job.labels}-s{job.seed}".replace(":", "").replace(",", "-")
             save_pretrained(tuned.model, tuned.tokenizer, plan.weights / name)
-    trained = plan.trained[job.method]
     return Run(
         method=job.method,
         seed=job.seed,
         labels=job.labels,
         dev=dev_score,
         test=test,
-        trainable_parameters=trained,
+        trainable_parameters=plan.trained[job.method],
         seconds=round(seconds, 2),
-        peak_mb=_peak_mb(plan.device),
+        peak_mb=_peak_mb(plan.device) if measured else None,
         failed=failed,
         epochs=result["epochs"],
         learning_rate=rate,
         stopped=result["stopped"],
         selection_examples=len(dev) if chooses else 0,
         constant=constant,
-        stored_bytes=4 * trained,
-        peak_exact=exact,
-        wall_seconds=round(time.perf_counter() - started, 2),
         threads=torch.get_num_threads(),
         machine=machine(plan.device),
         note="; ".join(notes),
@@ -203,7 +198,7 @@ def gave_up(found: Evaluation, examples: Sequence[Example]) -> bool:
 
 
 def _reset_peak(device: str) -> bool:
-    """Forget the peak of earlier runs; say whether that was possible."""
+    """Forget the peak of memory of earlier runs; say whether that was possible."""
     gc.collect()
     if device.startswith("cuda"):
         torch.cuda.reset_peak_memory_stats(device)
@@ -217,18 +212,11 @@ def _reset_peak(device: str) -> bool:
     return True
 
 
-def _peak_mb(device: str) -> float | None:
-    """Return the largest memory since `_reset_peak`, in 10**6 bytes; None if it is unknown."""
+def _peak_mb(device: str) -> float:
+    """Return the largest memory since `_reset_peak`, in 10**6 bytes."""
     if device.startswith("cuda"):
         return round(torch.cuda.max_memory_allocated(device) / 1e6, 1)
-    with contextlib.suppress(OSError, StopIteration):
-        # not ru_maxrss, which a child process has from its parent
-        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-        line = next(line for line in lines if line.startswith("VmHWM"))
-        return round(int(line.split()[1]) * 1024 / 1e6, 1)
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS, else kilobytes
-    return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)
+    # not ru_maxrss, which a child process has from its parent
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    line = next(line for line in lines if line.startswith("VmHWM"))
+    return round(int(line.split()[1]) * 1024 / 1e6, 1)

@@ -8,10 +8,9 @@ Claim    Word accuracy flatters a tagger, because most words are "O". Precision,
 Paper    Tjong Kim Sang & De Meulder (2003), "Introduction to the CoNLL-2003 Shared Task",
          section 2, https://aclanthology.org/W03-0419/. Mode "conlleval", the default here and
          in seqeval, reads tags as its script of that name does.
-Differs  conlleval prints percentages, how many entities of a type were *found*, and no macro
-         average; here scores lie in [0, 1], `support` counts the gold entities, and macro is
-         the plain mean over the types that occur in gold or prediction.
-         seqeval's macro average is nan where there is no entity at all; here it is 0.
+Differs  conlleval prints percentages, and how many entities of a type were *found*; here scores lie
+         in [0, 1], `support` counts the gold entities, and macro is the plain mean over the types
+         in gold or prediction, 0 where there is none (nan in seqeval).
          seqeval's strict mode strips hyphens at a type's end ("B-X-" becomes X); kept here.
          Tags that are not IOB2 ("PERSON", "S-PER", "0") are refused; seqeval reads types
          such as "ERSON" from them, and conlleval joins two neighbouring S- into one entity.
@@ -62,13 +61,10 @@ class EntityReport:
 def entity_scores(
     gold: Sequence[Tags], predicted: Sequence[Sequence[str | None]], mode: Mode = "conlleval"
 ) -> EntityReport:
-    """Score predicted entities against gold ones.
+    """Score predicted entities against gold ones, given an IOB2 tag for each word per sentence.
 
-    Args:
-        gold: one sequence of IOB2 tags per sentence.
-        predicted: the same shape; None marks a word that could not be scored (cut off by a
-            length limit, say) and counts as "O", so its entity counts as missed.
-        mode: "conlleval" or "strict", see `spans_conlleval` and `spans_strict`.
+    A predicted None marks a word that could not be scored (cut off by a length limit, say) and
+    counts as "O", so its entity counts as missed.
     """
     correct, found, support = Counter[str](), Counter[str](), Counter[str]()
     for true, guessed in _span_pairs(gold, predicted, mode):
@@ -113,9 +109,7 @@ def entity_errors(
 
     A wrong prediction explains at most one gold entity. Of several that overlap, one of the
     right type is taken first, then the one that shares more words, then the one further left.
-
-    Returns:
-        Errors by sentence, then by position of the (gold, else predicted) entity.
+    They come by sentence, then by the place of the (gold, else predicted) entity.
     """
     errors: list[EntityError] = []
     for number, (true, guessed) in enumerate(_span_pairs(gold, predicted, mode)):
@@ -146,19 +140,15 @@ def _span_pairs(
     readers = {"conlleval": spans_conlleval, "strict": spans_strict}
     require_known("mode", mode, readers)
     if len(gold) == 0 or len(gold) != len(predicted):
-        raise MiniftError(
-            f"got {len(gold)} gold and {len(predicted)} predicted sentences; "
-            "expected as many of one as of the other, and at least one"
-        )
+        got = f"got {len(gold)} gold and {len(predicted)} predicted sentences"
+        raise MiniftError(f"{got}; expected as many of one as of the other, and at least one")
     for number, (true, guessed) in enumerate(zip(gold, predicted)):
         where = f"sentence {number + 1}"
         if isinstance(true, str) or isinstance(guessed, str):
             raise MiniftError(f"{where} is a string; expected a sequence of tags per sentence")
         if len(true) != len(guessed):
-            raise MiniftError(
-                f"{where}: {len(true)} gold but {len(guessed)} predicted tags; "
-                "give None for each word that could not be scored"
-            )
+            got = f"{where}: {len(true)} gold but {len(guessed)} predicted tags"
+            raise MiniftError(f"{got}; give None for each word that could not be scored")
         side, known = "gold", ["O" if tag is None else tag for tag in guessed]
         try:
             spans = readers[mode](true)
@@ -168,15 +158,11 @@ def _span_pairs(
             raise MiniftError(f"{side} tags, {where}, {error}") from None
 
 
-# ---------------------------------------------------------------- for a person
-
-
 def side_by_side(gold: Sequence[Tags], predicted: Sequence[Sequence[str | None]]) -> dict[str, Any]:
-    """Score entities in both modes; takes what `entity_scores` takes.
+    """Score as `entity_scores` in both modes, for JSON.
 
-    Returns:
-        {"scheme": "iob2", mode: {"per_type": {type: score}, "micro": score, "macro": score}},
-        each score being the fields of an `EntityScore`; ready for JSON.
+    It is {"scheme": "iob2", mode: {"per_type": {type: score}, "micro": score, "macro": score}},
+    each score being the fields of an `EntityScore`.
     """
     report: dict[str, Any] = {"scheme": "iob2"}  # what every reader returns
     for mode in MODES:
@@ -213,40 +199,27 @@ def error_list(
     predicted: Sequence[Sequence[str | None]],
     mode: Mode = "conlleval",
 ) -> Iterator[dict[str, Any]]:
-    """Describe each entity error (see `entity_errors`), sentence by sentence.
+    """Describe each of the `entity_errors`, with the id of its sentence and its words as a text.
 
-    Yields:
-        {"kind", "sentence" (its id), "text" (its words joined by blanks), "gold", "predicted"};
-        the last two are None or {"type", "text", "start_word", "end_word", "start", "end"}:
-        words and characters of "text", from 0, the end not included.
+    Its "gold" and "predicted" are None or have the places of words and characters in the text,
+    from 0, the end not included.
     """
     for error in entity_errors(gold_tags(examples), predicted, mode):
         sentence = examples[error.sentence]
-        yield {
-            "kind": error.kind,
-            "sentence": sentence.id,
-            "text": " ".join(sentence.words),
-            "gold": error.gold and _described(error.gold, sentence.words),
-            "predicted": error.predicted and _described(error.predicted, sentence.words),
-        }
-
-
-def _described(span: Span, words: Sequence[str]) -> dict[str, Any]:
-    places = word_places(words)
-    return {
-        "type": span.type,
-        "text": " ".join(words[span.start : span.end]),
-        "start_word": span.start,
-        "end_word": span.end,
-        "start": places[span.start][0],
-        "end": places[span.end - 1][1],
-    }
+        text, places = " ".join(sentence.words), word_places(sentence.words)
+        row: dict[str, Any] = {"kind": error.kind, "sentence": sentence.id, "text": text}
+        for side, span in (("gold", error.gold), ("predicted", error.predicted)):
+            row[side] = None
+            if span is not None:
+                _, first, last = span
+                start, end = places[first][0], places[last - 1][1]
+                row[side] = {"type": span.type, "text": text[start:end], "start_word": first}
+                row[side] |= {"end_word": last, "start": start, "end": end}
+        yield row
 
 
 def write_errors(
-    path: str | Path,
-    examples: Sequence[TaggedExample],
-    predicted: Sequence[Sequence[str | None]],
+    path: str | Path, examples: Sequence[TaggedExample], predicted: Sequence[Sequence[str | None]]
 ) -> None:
     """Write the error list, one JSON object per line; raises MiniftError if that is impossible."""
     errors = error_list(examples, predicted)

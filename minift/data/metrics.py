@@ -8,9 +8,8 @@ Differs  Where a denominator is 0 the score is 0, without a warning: the F1 of a
          as in scikit-learn), and Pearson and Spearman of constant or non-finite predictions,
          where SciPy returns nan.
          Macro F1 averages over the classes that occur in gold or predictions, so that perfect
-         predictions score 1 on a small sample that lacks a class.
-         A label outside `labels` is an error here; scikit-learn drops its row in silence.
-         Text and number labels that meet are an error too: "1" never equals 1.
+         predictions score 1 on a small sample that lacks a class. A label outside `labels` is an
+         error, where scikit-learn drops its row; so are text and numbers: "1" never equals 1.
 Proof    tests/data/test_metrics.py
 """
 
@@ -42,29 +41,8 @@ def accuracy(gold: Labels, predicted: Labels) -> float:
     return sum(a == b for a, b in zip(gold, predicted)) / len(gold)
 
 
-def confusion(gold: Labels, predicted: Labels, labels: Labels) -> np.ndarray:
-    """Count how often each gold label (row) was predicted as each label (column): integers."""
-    gold, predicted = _paired(gold, predicted)
-    labels = _listed(labels)
-    index = {label: i for i, label in enumerate(labels)}
-    if len(index) < len(labels):
-        raise MiniftError(f"labels name a class twice: {labels}")
-    for side, values in (("gold", gold), ("predicted", predicted)):
-        if unknown := next(((row, x) for row, x in enumerate(values, 1) if x not in index), None):
-            row, label = unknown
-            hint = nearest(str(label), map(str, labels))
-            raise MiniftError(f"{side} label {label!r} of row {row} is not in {labels}{hint}")
-    rows, columns = ([index[label] for label in side] for side in (gold, predicted))
-    counts = np.bincount(np.multiply(rows, len(labels)) + columns, minlength=len(labels) ** 2)
-    return counts.reshape(len(labels), len(labels))
-
-
 def f1(gold: Labels, predicted: Labels, positive: Label | None = None) -> float:
-    """Return F1 = 2 TP / (2 TP + FP + FN), of one class or the mean over those that occur (macro).
-
-    Args:
-        positive: the F1 of this class alone.
-    """
+    """Return F1 = 2 TP / (2 TP + FP + FN) of `positive`, or the mean of all that occur (macro)."""
     gold, predicted = _paired(gold, predicted)
     true, guessed = Counter(gold), Counter(predicted)
     classes = sorted(true | guessed) if positive is None else [positive]
@@ -73,11 +51,7 @@ def f1(gold: Labels, predicted: Labels, positive: Label | None = None) -> float:
 
 
 def matthews(gold: Labels, predicted: Labels) -> float:
-    """Return the Matthews correlation coefficient of two or more classes, in [-1, 1].
-
-    It is the correlation of the one-hot labels (Gorodkin 2004, R_K); 0 where gold or
-    predictions hold a single class.
-    """
+    """Return the Matthews correlation of one-hot labels (Gorodkin 2004, R_K), in [-1, 1]."""
     gold, predicted = _paired(gold, predicted)
     true, guessed = Counter(gold), Counter(predicted)
     n, hits = len(gold), sum(a == b for a, b in zip(gold, predicted))
@@ -100,26 +74,31 @@ def evaluate_classification(
     gold: Labels, predicted: Labels, labels: Labels, positive: Label | None = None
 ) -> dict[str, Any]:
     """Return accuracy, macro_f1, matthews; and f1, with its class: `positive`, or second of two."""
-    confusion(gold, predicted, labels)  # refuses labels that do not exist
+    gold, predicted = _paired(gold, predicted)
+    labels = _listed(labels)
+    if len(set(labels)) < len(labels):
+        raise MiniftError(f"labels name a class twice: {labels}")
+    for side, values in (("gold", gold), ("predicted", predicted)):
+        for row, label in enumerate(values, start=1):
+            if label not in labels:
+                hint = nearest(str(label), map(str, labels))
+                raise MiniftError(f"{side} label {label!r} of row {row} is not in {labels}{hint}")
     scores: dict[str, Any] = {
         "accuracy": accuracy(gold, predicted),
         "macro_f1": f1(gold, predicted),
         "matthews": matthews(gold, predicted),
     }
     if positive is None and len(labels) == 2:
-        positive = _listed(labels)[1]
+        positive = labels[1]
     if positive is not None:
-        if positive not in _listed(labels):
-            raise MiniftError(f"the positive class {positive!r} is not one of {_listed(labels)}")
+        if positive not in labels:
+            raise MiniftError(f"the positive class {positive!r} is not one of {labels}")
         scores |= {"f1": f1(gold, predicted, positive), "f1_of": positive}
     return scores
 
 
 def evaluate_regression(gold: Numbers, predicted: Numbers) -> dict[str, float]:
-    """Return pearson, spearman and rmse, the root mean square error in units of the labels.
-
-    A diverged run shows in rmse, which is then nan or infinite.
-    """
+    """Return pearson, spearman and rmse, in units of the labels; nan or infinite if it diverged."""
     scores = {"pearson": pearson(gold, predicted), "spearman": spearman(gold, predicted)}
     error = np.asarray(predicted, dtype=np.float64) - np.asarray(gold, dtype=np.float64)
     return {**scores, "rmse": float(np.sqrt(np.mean(error**2)))}
@@ -130,21 +109,13 @@ def evaluate_tagging(
 ) -> dict[str, float]:
     """Return micro entity_precision, entity_recall, entity_f1, and entity_macro_f1."""
     report = entity_scores(gold, predicted)
-    return {
-        "entity_precision": report.micro.precision,
-        "entity_recall": report.micro.recall,
-        "entity_f1": report.micro.f1,
-        "entity_macro_f1": report.macro.f1,
-    }
+    parts = "precision", "recall", "f1"
+    micro = {f"entity_{part}": getattr(report.micro, part) for part in parts}
+    return {**micro, "entity_macro_f1": report.macro.f1}
 
 
 def headline(metric: str, scores: Mapping[str, Any]) -> float:
-    """Return the one number a data set is judged by.
-
-    Args:
-        metric: one of `HEADLINES`; "pearson_spearman" is the mean of the two.
-        scores: what an `evaluate_...` function returned.
-    """
+    """Return the one number a data set is judged by, out of what `evaluate_...` returned."""
     require_known("metric", metric, HEADLINES)
     parts = metric.split("_") if metric == "pearson_spearman" else [metric]
     if not set(parts) <= set(scores):
@@ -168,17 +139,15 @@ def collapsed(predicted: Labels, gold: Labels | None = None) -> Label | None:
 def majority_baseline(train: Labels, gold: Labels, labels: Labels) -> list[Label]:
     """Predict the most frequent training label for each of `gold`; score it like a model.
 
-    Of labels that are equally frequent the one that comes first in `labels` is taken, which is
-    the order of the logits: the baseline does not depend on the order of the training set.
+    Of labels that are equally frequent the one that comes first in `labels` is taken.
 
     >>> majority_baseline(["10", "9", "9", "10"], ["9", "10", "9"], ["9", "10"])
     ['9', '9', '9']
     """
     counts, order = Counter(_listed(train)), _listed(labels)
     if not counts or not set(counts) <= set(order):
-        raise MiniftError(
-            f"got the training labels {sorted(map(str, counts))}; expected one or more of {order}"
-        )
+        got = f"got the training labels {sorted(map(str, counts))}"
+        raise MiniftError(f"{got}; expected one or more of {order}")
     return [max(order, key=lambda label: counts[label])] * len(gold)
 
 
@@ -186,20 +155,16 @@ def _listed(values: Labels) -> list[Label]:
     """Return plain Python labels, whatever array or tensor they came in."""
     shape = tuple(getattr(values, "shape", (len(values),)))
     if len(shape) != 1:
-        raise MiniftError(
-            f"expected one label per row, got an array of shape {shape}; "
-            "turn logits into labels with argmax first"
-        )
+        what = f"expected one label per row, got an array of shape {shape}"
+        raise MiniftError(f"{what}; turn logits into labels with argmax first")
     return values.tolist() if hasattr(values, "tolist") else list(values)
 
 
 def _paired(gold: Labels, predicted: Labels) -> tuple[list[Label], list[Label]]:
     gold, predicted = _listed(gold), _listed(predicted)
     if not gold or len(gold) != len(predicted):
-        raise MiniftError(
-            f"got {len(gold)} gold and {len(predicted)} predicted labels; "
-            "expected as many of one as of the other, and at least one"
-        )
+        got = f"got {len(gold)} gold and {len(predicted)} predicted labels"
+        raise MiniftError(f"{got}; expected as many of one as of the other, and at least one")
     kinds = [sorted(map(_kind, set(map(type, side)))) for side in (gold, predicted)]
     if kinds not in ([["text"], ["text"]], [["numbers"], ["numbers"]]):
         raise MiniftError(
@@ -218,10 +183,8 @@ def _finite(gold: Numbers, predicted: Numbers) -> tuple[np.ndarray, np.ndarray]:
     """Return both in float64; predictions become constant if one of them is not finite."""
     x, y = (np.asarray(side, dtype=np.float64) for side in (gold, predicted))
     if x.ndim != 1 or x.shape != y.shape or not x.size:
-        raise MiniftError(
-            f"got gold of shape {x.shape} and predictions of shape {y.shape}; "
-            "expected two rows of numbers of equal length, at least one"
-        )
+        got = f"got gold of shape {x.shape} and predictions of shape {y.shape}"
+        raise MiniftError(f"{got}; expected two rows of numbers of equal length, at least one")
     if not np.isfinite(x).all():
         row = int(np.argmin(np.isfinite(x)))
         raise MiniftError(f"gold value of row {row + 1} is {x[row]}; score labelled examples only")

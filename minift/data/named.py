@@ -7,10 +7,8 @@ Differs  The embedded sets are split by theme, not at random: what is learned on
          dentists has to hold for campsites, and no story is on two sides.
          QNLI: "qnli" is the development part of GLUE alone, split by question into train,
          dev and test (60/20/20): no question is on two sides. "qnli_full" is all of it.
-         CoLA, STS-B, RTE, QNLI (full): GLUE keeps the labels of its test parts, so
-         `test` is empty.
-         SST-2 is the sentence-level set of Socher et al. in Kim's split (6,920 sentences),
-         not the phrase-level one of GLUE.
+         CoLA, STS-B, RTE, QNLI (full): GLUE keeps the labels of its test parts, so `test` is
+         empty. SST-2 is the sentence-level set of Socher et al. in Kim's split (6,920 sentences).
          TREC, AG News, MIT restaurant and Swedish NER have no development part: one in ten
          training examples is held out, by a hash of its text. TREC has its six coarse classes.
 Proof    tests/data/test_named.py, tests/data/test_embedded.py
@@ -20,9 +18,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from minift.data.examples import Dataset, Example, Task, TextExample, texts_of
@@ -34,7 +33,9 @@ from minift.errors import MiniftError, require_known
 from minift.files import digest, minift_home
 
 Examples = tuple[Example, ...]
-EMBEDDED_SETS = {"reviews": ".jsonl", "news": ".conll"}  # name -> suffix of its three files
+# name -> suffix of its files, of which sets/README.md says how they were written: short reviews,
+# negative or positive (1,360 / 400 / 400); sentences with PER, ORG, LOC and MISC (501 / 139 / 140)
+EMBEDDED_SETS = {"reviews": ".jsonl", "news": ".conll"}
 
 
 @dataclass(frozen=True)
@@ -51,16 +52,18 @@ class NamedSet:
 
 
 def load_dataset(name: str, home: str | Path | None = None) -> Dataset:
-    """Return a public set by name, from files that lie on this machine.
+    """Return one of `NAMED_SETS` or of `EMBEDDED_SETS`, from files that lie on this machine.
 
-    Args:
-        name: one of `NAMED_SETS`, or an embedded set.
-        home: folder that has `data/NAME`; None looks in $MINIFT_DATA/NAME, then in
-            $MINIFT_HOME/data/NAME, which is ~/.cache/minift/data/NAME if not set.
+    They lie in `home`/data/NAME; None looks in $MINIFT_DATA/NAME, then in $MINIFT_HOME/data/NAME,
+    which is ~/.cache/minift/data/NAME if not set.
     """
     require_known("data set", name, [*EMBEDDED_SETS, *NAMED_SETS])
-    if name in EMBEDDED_SETS:
-        return load_embedded(name)
+    if suffix := EMBEDDED_SETS.get(name):
+        sets = Path(__file__).with_name("sets")
+        dataset = read_dataset(
+            *(sets / f"{name}_{split}{suffix}" for split in ("train", "dev", "test")), name=name
+        )
+        return replace(dataset, notes=(*dataset.notes, "licence: CC0 1.0"))
     spec = NAMED_SETS[name]
     folder = _find(name, spec.files, home)
     parts = tuple(spec.read(folder / file) for file in spec.files)
@@ -68,21 +71,6 @@ def load_dataset(name: str, home: str | Path | None = None) -> Dataset:
     train, dev, test = (*(spec.split(*parts) if spec.split else parts), (), ())[:3]
     notes = (*overlap_notes(train, dev, test), f"licence: {spec.licence}")
     return Dataset(name, spec.task, labels, train, dev, test, spec.metric, notes)
-
-
-def load_embedded(name: str) -> Dataset:
-    """Return a set that ships with the package.
-
-    Args:
-        name: "reviews" (short reviews, labels negative and positive, 1,360 / 400 / 400) or
-            "news" (sentences with PER, ORG, LOC and MISC in IOB2, 501 / 139 / 140).
-            `sets/README.md` beside this file says how they were written.
-    """
-    require_known("embedded set", name, EMBEDDED_SETS)
-    sets, suffix = Path(__file__).with_name("sets"), EMBEDDED_SETS[name]
-    files = [sets / f"{name}_{split}{suffix}" for split in ("train", "dev", "test")]
-    dataset = read_dataset(*files, name=name)
-    return replace(dataset, notes=(*dataset.notes, "licence: CC0 1.0"))
 
 
 def _find(name: str, files: tuple[str, ...], home: str | Path | None) -> Path:
@@ -93,14 +81,9 @@ def _find(name: str, files: tuple[str, ...], home: str | Path | None) -> Path:
     for folder in folders:
         if all((folder / file).is_file() for file in files):
             return folder
-    raise MiniftError(
-        f'the files of "{name}" are not here; expected {", ".join(files)} in one of '
-        f"{', '.join(map(str, folders))}; get them with: python data_scripts/fetch_dataset.py "
-        f"{name} (or copy them there by hand)"
-    )
-
-
-# ---------------------------------------------------------------- formats
+    expected = f"expected {', '.join(files)} in one of {', '.join(map(str, folders))}"
+    get = f"python data_scripts/fetch_dataset.py {name} (or copy them there by hand)"
+    raise MiniftError(f'the files of "{name}" are not here; {expected}; get them with: {get}')
 
 
 def _matching(
@@ -108,14 +91,11 @@ def _matching(
     pattern: str,
     names: dict[str, str],
     expected: str,
-    encoding: str = "utf-8",
-    header: int = 0,
+    lines: Callable[[Path], Iterable[tuple[int, str]]] = stream_text,
 ) -> Examples:
     """Make an example of each line by the groups label (a key of `names`), text, text_b and id."""
-    problems: Problems = []
-    examples = []
-    lines = list(stream_text(path))[header:] if encoding == "utf-8" else _decoded(path, encoding)
-    for line, row in lines:
+    problems, examples = Problems(), []
+    for line, row in lines(path):
         found = re.fullmatch(pattern, row)
         if found is None:
             problems.append((line, f"not as published: expected {expected}, got {row[:40]!r}"))
@@ -125,11 +105,6 @@ def _matching(
         examples.append(TextExample(id_, part["text"], names[part["label"]], part.get("text_b")))
     refuse(path, problems)
     return tuple(examples)
-
-
-def _decoded(path: Path, encoding: str) -> list[tuple[int, str]]:
-    rows = path.read_bytes().decode(encoding).removesuffix("\n").split("\n")
-    return [(line, row.removesuffix("\r")) for line, row in enumerate(rows, start=1)]
 
 
 def _mrpc(path: Path) -> Examples:
@@ -146,8 +121,7 @@ def _mrpc(path: Path) -> Examples:
 
 def _ag_news(path: Path) -> Examples:
     """Read `"1","title","description"` rows without a header; title and description are joined."""
-    problems: Problems = []
-    examples = []
+    problems, examples = Problems(), []
     for line, cells in csv_cells(raw_lines(path), problems):
         if len(cells) != 3 or cells[0] not in ("1", "2", "3", "4"):
             expected = "a class 1 to 4, a title and a description"
@@ -159,39 +133,24 @@ def _ag_news(path: Path) -> Examples:
     return tuple(examples)
 
 
-def _numbered(names: tuple[str, ...]) -> dict[str, str]:
-    return {str(number): name for number, name in enumerate(names)}
+def split_by_question(examples: Examples) -> tuple[Examples, ...]:
+    """Split pairs about 60/20/20 by a hash of the first text, so that none is on two sides."""
+    return _by_position(examples, 0.6, 0.8)
 
 
-# ---------------------------------------------------------------- splits
-
-
-def split_by_question(examples: Examples) -> tuple[Examples, Examples, Examples]:
-    """Split pairs about 60/20/20 by a hash of the first text, so that none is on two sides.
-
-    The side of a question depends on its text alone: not on its place in the file, the other
-    questions, a seed or the machine.
-    """
-    train, dev, test = _by_position(examples, 0.6, 0.8)
-    return train, dev, test
-
-
-def hold_out_dev(train: Examples, test: Examples) -> tuple[Examples, Examples, Examples]:
+def hold_out_dev(train: Examples, test: Examples) -> tuple[Examples, ...]:
     """Make one in ten training examples the dev part; its text alone decides, as above."""
-    kept, dev = _by_position(train, 0.9)
-    return kept, dev, test
+    return *_by_position(train, 0.9), test
 
 
-def _by_position(examples: Examples, *limits: float) -> list[Examples]:
+def _by_position(examples: Examples, *limits: float) -> tuple[Examples, ...]:
     """Cut at `limits` of a number uniform in [0, 1) that depends on the text and nothing else."""
     sides: list[list[Example]] = [[] for _ in (0, *limits)]
     for example in examples:
         position = int(digest(texts_of(example)[0])[:16], 16) / 2**64
         sides[sum(position >= limit for limit in limits)].append(example)
-    return [tuple(side) for side in sides]
+    return tuple(map(tuple, sides))
 
-
-# ---------------------------------------------------------------- the sets
 
 MRPC = ("msr_paraphrase_train.txt", "mrpc_dev_ids.tsv", "msr_paraphrase_test.txt")
 QUESTIONS = ("ABBR", "DESC", "ENTY", "HUM", "LOC", "NUM")
@@ -200,27 +159,28 @@ _POLARITY = ("negative", "positive")
 _ACCEPTABLE = ("unacceptable", "acceptable")
 _EQUIVALENT = ("not_equivalent", "equivalent")
 _PAIR = ("entailment", "not_entailment")
-
 # `label text`: the first blank separates
 _sst2 = partial(
-    _matching, pattern=r"(?P<label>[01]) (?P<text>.*\S.*)", names=_numbered(_POLARITY),
+    _matching, pattern=r"(?P<label>[01]) (?P<text>.*\S.*)", names=dict(zip("01", _POLARITY)),
     expected="0 or 1, a blank and a text",
 )  # fmt: skip
 # `source, label, original mark, sentence` without a header
 _cola = partial(
     _matching, pattern=r"[^\t]*\t(?P<label>[01])\t[^\t]*\t(?P<text>.*\S.*)",
-    names=_numbered(_ACCEPTABLE), expected="4 columns, the second being 0 or 1",
+    names=dict(zip("01", _ACCEPTABLE)), expected="4 columns, the second being 0 or 1",
 )  # fmt: skip
 # `label, id, id, text, text` after a header; quotes are plain characters
 _mrpc_pairs = partial(
-    _matching, header=1, names=_numbered(_EQUIVALENT),
+    _matching, names=dict(zip("01", _EQUIVALENT)),
+    lines=lambda path: islice(stream_text(path), 1, None),
     pattern=r"(?P<label>[01])\t(?P<id>[^\t]*\t[^\t]*)\t(?P<text>[^\t]*\S[^\t]*)"
     r"\t(?P<text_b>[^\t]*\S[^\t]*)",
     expected="label 0 or 1, two ids and two texts",
 )  # fmt: skip
 # `CLASS:subclass question`
 _trec = partial(
-    _matching, encoding="latin-1", names=dict(zip(QUESTIONS, QUESTIONS)),
+    _matching, names=dict(zip(QUESTIONS, QUESTIONS)),
+    lines=lambda path: enumerate(path.read_text("latin-1").strip("\n").split("\n"), start=1),
     pattern=rf"(?P<label>{'|'.join(QUESTIONS)})(:[^ ]*)? (?P<text>.*\S.*)",
     expected=f"{'|'.join(QUESTIONS)}:subclass and a question",
 )  # fmt: skip
@@ -233,10 +193,7 @@ _scored = partial(_pairs, task="regression", label="score")
 _iob2 = partial(read_examples, format="conll", scheme="iob2")
 _types = partial(read_examples, format="conll", scheme="io")
 _detected = partial(read_examples, format="conll")
-
-
 _tagged = partial(NamedSet, read=_iob2, task="tagging")
-
 
 NAMED_SETS = {
     "sst2": NamedSet(

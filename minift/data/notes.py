@@ -84,13 +84,11 @@ def missing_notes(split: str, examples: Sequence[Example], labels: Sequence[str]
 def class_notes(train: Sequence[Example]) -> list[str]:
     """Name classes of a single example, and ask whether many integers are amounts."""
     counts = Counter(gold_classes(train))
-    notes = [
-        f'class "{label}" has only one training example' for label, n in counts.items() if n == 1
-    ]
+    single = [label for label, n in counts.items() if n == 1]
+    notes = [f'class "{label}" has only one training example' for label in single]
     if len(counts) > MANY_CLASSES and all(re.fullmatch("[+-]?[0-9]+", label) for label in counts):
-        notes.append(
-            f"{len(counts)} classes, all integers: pass --task regression if they are amounts"
-        )
+        what = f"{len(counts)} classes, all integers"
+        notes.append(f"{what}: pass --task regression if they are amounts")
     return notes
 
 

@@ -6,14 +6,12 @@ Claim    Each sentence is shown as its words with one blank between them. Tags b
          known, they are those of `split_words`, cut also where a span begins or ends.
 Differs  - A span may take in the blank before or after its words, as a mouse does.
          - A span of type "O" says that its words are no entity.
-         - Tools count characters in two ways: Python and Label Studio count code points,
-           doccano and Argilla the UTF-16 units of the browser, where an emoji counts two.
+         - Characters are code points, or the UTF-16 units of browsers: an emoji counts two.
 Proof    tests/data/test_spans.py
 """
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from reprlib import repr as short
@@ -33,10 +31,10 @@ class Mark(NamedTuple):
     text: str | None = None  # what the tool says the span covers, if it does
 
 
-def mark(start: object, end: object, type: object, text: object = None) -> Mark:
+def mark(start: object, end: object, kind: object, text: object = None) -> Mark:
     """Return a mark that can be compared and shown, whatever a file has in its place."""
-    first, last = (place if builtins.type(place) is int else short(place) for place in (start, end))
-    named = type if isinstance(type, str | int) else None  # two types in a list are none
+    first, last = (place if type(place) is int else short(place) for place in (start, end))
+    named = kind if isinstance(kind, str | int) else None  # two types in a list are none
     return Mark(first, last, named, text if isinstance(text, str | None) else short(text))
 
 
@@ -123,9 +121,8 @@ def tags_in(
         start, end = places.get(mark.start), places.get(mark.end)
         named = f"span {mark.start}-{mark.end} ({short(mark.type)})"
         if start is None or end is None or start >= end:
-            faults.append(
-                f"{named} lies outside the text of {[*places][-1]} characters; mark it again"
-            )
+            size = f"{[*places][-1]} characters"
+            faults.append(f"{named} lies outside the text of {size}; mark it again")
             continue
         named += f", {short(text[start:end])}"
         type_ = match(mark.type, ["O", *types])
@@ -133,8 +130,7 @@ def tags_in(
         if mark.text is not None and _loose(mark.text) != _loose(text[start:end]):
             faults.append(f"{named}, should be {short(mark.text)}: it was moved; mark it again")
         elif type_ is None:
-            known = ", ".join(types)
-            hint = nearest(str(mark.type), types)
+            known, hint = ", ".join(types), nearest(str(mark.type), types)
             faults.append(f"{named}: there is no such type; types are {known}{hint}")
         elif first is None or last is None or first >= last:
             faults.append(f"{named}: it does not begin and end with a word; mark whole words")

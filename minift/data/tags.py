@@ -31,11 +31,9 @@ Tags = Sequence[str]
 OUTSIDE = ("O", "0")  # some files write a zero
 UNTYPED = "entity"  # the type of tags that are a bare B, I, O
 
-_BEGIN_INSIDE = {"B": "B", "I": "I"}
-_ALL = {**_BEGIN_INSIDE, "M": "I", "E": "E", "L": "E", "S": "S", "U": "S"}
-LETTERS: dict[Scheme, dict[str, str]] = {
-    "iob1": _BEGIN_INSIDE, "iob2": _BEGIN_INSIDE, "bioes": _ALL, "io": {},
-}  # fmt: skip
+_IOB = {"B": "B", "I": "I"}
+_ALL = {**_IOB, "M": "I", "E": "E", "L": "E", "S": "S", "U": "S"}
+LETTERS: dict[Scheme, dict[str, str]] = {"iob1": _IOB, "iob2": _IOB, "bioes": _ALL, "io": {}}
 TAG = re.compile(rf"[{''.join(OUTSIDE)}]|[{''.join(_ALL)}]-.+", re.DOTALL)  # of any scheme but IO
 
 
@@ -83,14 +81,9 @@ def _split(tag: str, scheme: Scheme) -> tuple[str, str]:
         letter, type_ = LETTERS[scheme].get(prefix, ""), rest if hyphen else UNTYPED
     if not letter or not type_:
         known = ", ".join([f"{prefix}-TYPE" for prefix in LETTERS[scheme]] or ["TYPE"])
-        raise MiniftError(
-            f'"{tag}" is not a tag of the scheme {scheme}; expected O or {known} '
-            f"(schemes: {', '.join(LETTERS)})"
-        )
+        what = f'"{tag}" is not a tag of the scheme {scheme}; expected O or {known}'
+        raise MiniftError(f"{what} (schemes: {', '.join(LETTERS)})")
     return letter, type_
-
-
-# ---------------------------------------------------------------- IOB2, which models speak
 
 
 def spans_conlleval(tags: Tags) -> list[Span]:
@@ -113,16 +106,15 @@ def spans_strict(tags: Tags) -> list[Span]:
 
 def is_iob2(tag: object) -> bool:
     """Return whether this is "O", "B-type" or "I-type"."""
-    return tag == "O" or (isinstance(tag, str) and tag[:2] in ("B-", "I-") and len(tag) > 2)
+    return isinstance(tag, str) and re.fullmatch("O|[BI]-.+", tag, re.DOTALL) is not None
 
 
 def _checked(tags: Tags) -> Tags:
     for number, tag in enumerate(tags, start=1):
         if not is_iob2(tag):
-            raise MiniftError(
-                f'word {number}: {tag!r} is not an IOB2 tag; expected "O", "B-type" or "I-type": '
-                "turn label numbers into tags, other schemes with minift.data.tags.to_iob2"
-            )
+            got = f'word {number}: {tag!r} is not an IOB2 tag; expected "O", "B-type" or "I-type"'
+            how = "turn label numbers into tags, other schemes with minift.data.tags.to_iob2"
+            raise MiniftError(f"{got}: {how}")
     return tags
 
 
@@ -147,9 +139,6 @@ def word_places(words: Sequence[str]) -> list[tuple[int, int]]:
     return [(start, start + len(word)) for start, word in zip(starts, words)]
 
 
-# ---------------------------------------------------------------- from other schemes
-
-
 def violations(tags: Tags, scheme: Scheme) -> list[tuple[int, str]]:
     """Return (its first word, from 0; what is wrong) of each entity that breaks `scheme`.
 
@@ -162,9 +151,7 @@ def violations(tags: Tags, scheme: Scheme) -> list[tuple[int, str]]:
 def to_iob2(tags: Tags, scheme: Scheme) -> list[str]:
     """Return the tags of one sentence in IOB2; what `violations` names becomes entities.
 
-    Args:
-        tags: one tag per word, in `scheme`; "0" is read as "O", a bare "B" as "B-entity".
-        scheme: "iob1", "iob2", "bioes" (BILOU and BMES letters too) or "io".
+    "0" is read as "O", a bare "B" as "B-entity"; bioes knows the letters of BILOU and BMES too.
     """
     result = ["O"] * len(tags)
     for (type_, start, end), _ in _cut(tags, scheme):
@@ -184,13 +171,12 @@ def detect_scheme(sentences: Iterable[Tags]) -> Scheme:
     lettered = {tag for tag in tags if tag in _ALL or TAG.fullmatch(tag)}
     if lettered and lettered != tags:
         without, with_ = (", ".join(sorted(found)[:5]) for found in (tags - lettered, lettered))
-        raise MiniftError(
-            f"some tags have B- or I- ({with_}) and some do not ({without}): fix the file, "
-            "or choose the scheme io if each tag is the name of a type"
-        )
+        what = f"some tags have B- or I- ({with_}) and some do not ({without})"
+        how = "fix the file, or choose the scheme io if each tag is the name of a type"
+        raise MiniftError(f"{what}: {how}")
     if tags and not lettered:
         return "io"
-    if {tag[0] for tag in tags} - set(_BEGIN_INSIDE):
+    if {tag[0] for tag in tags} - set(_IOB):
         return "bioes"
     for sentence in sentences:
         for previous, tag in zip(["O", *sentence], sentence):

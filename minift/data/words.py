@@ -15,10 +15,9 @@ from collections.abc import Sequence
 
 from minift.errors import MiniftError
 
-# Over shapes: one sign with its accents (and emoji joined to it), an ideograph, or a word from its
-# first to its last letter. Python's \w will not do: it takes the vowel signs of Hindi for
-# punctuation.
-_WORD = re.compile(r"\.m*(?:j\.m*)*|cm*|[wmj](?:[^ c]*w)?[mj]*")
+# Over shapes: a sign with its accents (and emoji joined to it), or a run of the same, an ideograph,
+# or a word from its first to its last letter. To Python's \w, vowel signs of Hindi are punctuation.
+_WORD = re.compile("([^ cjmw]m*(?:j[^ cjmw]m*)*)(?:\\1(?!m|j[^ cjmw]))*|cm*|[wmj](?:[^ c]*w)?[mj]*")
 # The blocks that BERT calls Chinese, in bert/tokenization.py of google-research.
 _IDEOGRAPH = re.compile(
     "[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002a6df\U0002a700-\U0002ceaf"
@@ -37,17 +36,8 @@ def split_words(text: str) -> list[tuple[str, int, int]]:
     [('(', 0, 1), ("Don't", 1, 6), ('!', 6, 7), (')', 7, 8)]
     """
     shape = "".join(_shape(character) for character in text)
-    words: list[tuple[str, int, int]] = []
-    for match in _WORD.finditer(shape):
-        start, end = match.span()
-        word = text[start:end]
-        if shape[start] == "." and words and words[-1][2] == start:
-            before, before_start, _ = words[-1]
-            if not before.replace(word, ""):  # a run of the same sign
-                words[-1] = (before + word, before_start, end)
-                continue
-        words.append((word, start, end))
-    return words
+    places = [match.span() for match in _WORD.finditer(shape)]
+    return [(text[start:end], start, end) for start, end in places]
 
 
 def as_words(words: Sequence[str]) -> tuple[str, ...]:
@@ -59,11 +49,11 @@ def as_words(words: Sequence[str]) -> tuple[str, ...]:
 
 
 def _shape(character: str) -> str:
-    """Return " " (white space), "." (sign), "m" (accent), "j" (joiner), "c" (ideograph) or "w"."""
+    """Return " " (white space), "m" (accent), "j" (joiner), "c" (ideograph), "w", or a sign."""
     if character.isspace():
         return " "
     if character == "\u200d":
         return "j"
     if character > "\u33ff" and _IDEOGRAPH.match(character):
         return "c"
-    return {"P": ".", "S": ".", "M": "m"}.get(unicodedata.category(character)[0], "w")
+    return {"P": character, "S": character, "M": "m"}.get(unicodedata.category(character)[0], "w")

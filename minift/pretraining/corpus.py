@@ -39,10 +39,7 @@ ALPHABET = 250  # rarer characters would fill a small vocabulary
 def train_vocabulary(texts: Iterable[str], size: int, lowercase: bool = False) -> Tokenizer:
     """Train a WordPiece vocabulary; the same texts always give the same one.
 
-    Args:
-        texts: the training text, in pieces of any length.
-        size: pieces of the vocabulary, the five special tokens included.
-        lowercase: whether to throw case away.
+    `texts` may be of any length; `size` counts the five special tokens, too.
     """
     texts = list(texts)
     backend = tokenizers.Tokenizer(models.WordPiece(unk_token="[UNK]"))
@@ -70,25 +67,15 @@ def train_vocabulary(texts: Iterable[str], size: int, lowercase: bool = False) -
 
 @dataclass(frozen=True)
 class Corpus:
-    """A text as word pieces, without special tokens.
+    """A text as word pieces, without special tokens."""
 
-    Args:
-        ids: (pieces,) all documents in a row.
-        ends: (documents,) where each ends.
-    """
-
-    ids: np.ndarray
-    ends: np.ndarray
+    ids: np.ndarray  # (pieces,) all documents in a row
+    ends: np.ndarray  # (documents,) where each ends
 
     def cut(self, length: int, continues: np.ndarray) -> np.ndarray:
         """Cut each document into runs of at most `length` pieces that end between words.
 
-        Args:
-            length: most pieces of a run.
-            continues: (vocabulary,) True for pieces that continue a word.
-
-        Returns:
-            (runs, 2) start and end of each run.
+        With `continues` as in `piece_kinds`, return (runs, 2) start and end of each run.
         """
         runs, start = [], 0
         for document_end in self.ends.tolist():
@@ -115,21 +102,23 @@ class MaskedText:
     ):
         """Prepare batches of `sequences` x `length` pieces.
 
+        Sequences end between words.
+
         Args:
             corpus: the text.
             tokenizer: that made its ids.
-            sequences, length: size of a batch; sequences end between words.
+            sequences, length: size of a batch.
             long_every: every batch of this number has half as many sequences of twice the
                 length, so that later positions are trained too; 0 for none.
             seed: of order, cuts and masks.
         """
-        continues, special = piece_kinds(tokenizer)
+        self.continues, self.special = piece_kinds(tokenizer)
         self.corpus, self.tokenizer, self.seed = corpus, tokenizer, seed
-        self.continues, self.special = continues, special
-        self.replacements = (~special).nonzero()[:, 0]
+        self.replacements = (~self.special).nonzero()[:, 0]
         self.sequences, self.long_every = sequences, long_every
-        self.runs = corpus.cut(length - 3, continues.numpy())  # [CLS] a [SEP] b [SEP]
-        self.long_runs = corpus.cut(2 * length - 3, continues.numpy())
+        self.runs, self.long_runs = (  # [CLS] a [SEP] b [SEP]
+            corpus.cut(size - 3, self.continues.numpy()) for size in (length, 2 * length)
+        )
         if len(self.runs) < sequences:
             raise MiniftError(
                 f"the text gives {len(self.runs)} sequences of {length} pieces, a batch needs "
@@ -139,11 +128,9 @@ class MaskedText:
     def batch(self, step: int) -> Batch:
         """Return the batch of a step: packed ids with words hidden, the places, the targets."""
         long_before = step // self.long_every if self.long_every else 0
-        is_long = self.long_every > 0 and step % self.long_every == self.long_every - 1
-        if is_long:
+        runs, turn, size = self.runs, step - long_before, self.sequences
+        if self.long_every and step % self.long_every == self.long_every - 1:
             runs, turn, size = self.long_runs, long_before, self.sequences // 2
-        else:
-            runs, turn, size = self.runs, step - long_before, self.sequences
         generator = torch.Generator().manual_seed(stream(self.seed, step))
         sequences, segments, positions, targets = [], [], [], []
         for start, end in runs[rows_of(turn, len(runs), size, self.seed)]:

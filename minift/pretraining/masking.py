@@ -19,59 +19,41 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from minift.checkpoints.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
 class Masked:
-    """A sequence with words hidden.
+    """A sequence with words hidden."""
 
-    Args:
-        input_ids: (tokens,) what the model sees.
-        positions: (hidden,) ascending places of the hidden pieces: those with a loss.
-        targets: (hidden,) the ids that stood there.
-    """
-
-    input_ids: Tensor
-    positions: Tensor
-    targets: Tensor
+    input_ids: Tensor  # (tokens,) what the model sees
+    positions: Tensor  # (hidden,) ascending places of the hidden pieces: those with a loss
+    targets: Tensor  # (hidden,) the ids that stood there
 
 
 def piece_kinds(tokenizer: Tokenizer) -> tuple[Tensor, Tensor]:
-    """Return (continues, special), each (vocabulary,) bool.
-
-    Args:
-        tokenizer: its pieces that start with ## continue a word; its five special tokens
-            are special.
-    """
+    """Return (continues, special), each (vocabulary,) bool: begins with ##; one of the five."""
     pieces = tokenizer.tokens(range(tokenizer.vocab_size))
     continues = torch.tensor([piece.startswith("##") for piece in pieces])
     special = torch.zeros(tokenizer.vocab_size, dtype=torch.bool)
-    special[[getattr(tokenizer, f"{name}_id") for name in ("pad", "cls", "sep", "mask")]] = True
-    special[tokenizer.unk_id] = True  # nobody can guess what stood there
+    # [UNK], too: nobody can guess what stood there
+    special[[getattr(tokenizer, f"{n}_id") for n in ("pad", "unk", "cls", "sep", "mask")]] = True
     return continues, special
 
 
 def word_numbers(input_ids: Tensor, continues: Tensor, special: Tensor) -> Tensor:
-    """Number the words of a sequence.
-
-    Args:
-        input_ids: (tokens,)
-        continues, special: see `piece_kinds`.
-
-    Returns:
-        (tokens,) 0, 1, 2, ... with one number per word, -1 for special tokens.
+    """Number the words of a sequence (see `piece_kinds`): 0, 1, 2, ..., -1 for special tokens.
 
     >>> continues, special = torch.tensor([[0, 0, 0, 1], [1, 0, 0, 0]]).bool()
     >>> word_numbers(torch.tensor([0, 1, 2, 3, 3, 1, 0]), continues, special).tolist()
     [-1, 0, 1, 1, 1, 2, -1]
     """
     ordinary = ~special[input_ids]
-    starts = ordinary & ~continues[input_ids]
     # A sequence cut out of a text may begin in the middle of a word.
-    starts[1:] |= ordinary[1:] & ~ordinary[:-1]
-    starts[:1] |= ordinary[:1]
+    first = ordinary & ~F.pad(ordinary, (1, -1))
+    starts = first | (ordinary & ~continues[input_ids])
     return torch.where(ordinary, starts.cumsum(0) - 1, -1)
 
 
@@ -93,13 +75,8 @@ def mask_words(
         mask_id: id of [MASK].
         generator: source of all draws.
         share: of the pieces that may be hidden, how many are; at least one word is.
-
-    Returns:
-        The sequence with words hidden; no positions where there is no word.
     """
-    sizes = torch.bincount(words[words >= 0])
-    sizes = sizes[sizes > 0]
-    numbers = words[words >= 0].unique()
+    numbers, sizes = words[words >= 0].unique(return_counts=True)
     order = torch.randperm(len(numbers), generator=generator)
     middles = sizes[order].cumsum(0) - sizes[order] / 2
     count = max(int((middles <= share * sizes.sum()).sum()), 1)

@@ -5,9 +5,7 @@ Claim    A run that was killed resumes from its last checkpoint and ends with th
 Paper    Devlin et al. (2019), https://arxiv.org/abs/1810.04805, appendix A.2.
 Differs  - The rate stays constant between warm-up and decay, so that the end of a run may be
            moved while it lasts.
-         - It shares the loop of distillation (minift/runs/steps.py), not that of fine-tuning: it
-           counts steps, for it may end before the text does, and looks at a held-out loss every
-           N steps.
+         - The loop counts steps, not epochs; minift/runs/steps.py says why.
 Proof    tests/pretraining/test_pretrain.py
 """
 
@@ -22,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from minift.errors import MiniftError, require
+from minift.errors import require
 from minift.files import atomic_write
 from minift.runs.resume import Checkpoints
 from minift.runs.steps import Steps, StepTraining
@@ -38,31 +36,19 @@ def masked_lm_loss(model: nn.Module, batch: Batch) -> Tensor:
 
 @dataclass(frozen=True)
 class Settings:
-    """How long and how hard to pretrain.
+    """How long and how hard to pretrain."""
 
-    Args:
-        steps: length of the run. It may be changed between a stop and the next start.
-        learning_rate: between warm-up and decay.
-        warmup: steps of the linear rise.
-        decay: share of all steps that the linear fall to 0 takes, at the end.
-        weight_decay, clip, betas: as in fine-tuning.
-        seed: of dropout.
-        bf16: compute matrix products in bfloat16 (weights stay float32).
-        evaluate_every: steps from one line of the log to the next.
-        save_seconds: from one checkpoint to the next.
-    """
-
-    steps: int
-    learning_rate: float = 2e-3
-    warmup: int = 300
-    decay: float = 0.4
-    weight_decay: float = 0.01
+    steps: int  # length of the run. It may be changed between a stop and the next start.
+    learning_rate: float = 2e-3  # between warm-up and decay
+    warmup: int = 300  # steps of the linear rise
+    decay: float = 0.4  # share of all steps that the linear fall to 0 takes, at the end
+    weight_decay: float = 0.01  # as in fine-tuning, like the next two
     clip: float = 1.0
     betas: tuple[float, float] = (0.9, 0.98)
-    seed: int = 0
-    bf16: bool = False
-    evaluate_every: int = 250
-    save_seconds: float = 180.0
+    seed: int = 0  # of dropout
+    bf16: bool = False  # compute matrix products in bfloat16 (weights stay float32)
+    evaluate_every: int = 250  # steps from one line of the log to the next
+    save_seconds: float = 180.0  # from one checkpoint to the next
 
     def __post_init__(self) -> None:
         self.plan()  # judges steps, evaluate_every and clip
@@ -103,7 +89,6 @@ def pretrain(
         model: everything that learns, on its device.
         losses: returns the named parts of a step's loss, whose sum is minimised. It must be
             a function of the step alone (and the weights).
-        settings: length, rates.
         folder: gets log.jsonl, one line per look, and the checkpoints, which stay when the run
             has ended, so that it can be made longer.
         evaluate: returns held-out figures for the log.
@@ -113,11 +98,6 @@ def pretrain(
         MiniftError: if the loss is not finite, or the checkpoint is of another model.
     """
     folder = Path(folder)
-    if (folder / "checkpoint.pt").exists():
-        raise MiniftError(
-            f"{folder / 'checkpoint.pt'} was written by minift 0.1.0, whose unfinished runs later "
-            "versions cannot resume; finish the run with that version, or choose another folder"
-        )
     device = next(model.parameters()).device
 
     def parts(step: int) -> Mapping[str, Tensor]:

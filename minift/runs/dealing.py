@@ -103,7 +103,7 @@ def _collected(
     entries: dist.Store, jobs: Sequence[Json], check: Callable[[], None]
 ) -> Iterator[tuple[Json, Json]]:
     """Lay the jobs out, and yield the results as they come; `check` raises if none will."""
-    first = entries.add("dealt", 0) + 1  # a comparison with a budget deals round after round
+    first = entries.add("dealt", 0) + 1
     entries.add("dealt", len(jobs))
     waiting = dict(enumerate(jobs, first))
     for number, job in waiting.items():

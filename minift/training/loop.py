@@ -357,7 +357,7 @@ class Training:
             self.best, self.history.best_epoch = dev, self.epoch
             self.history.weights["best"] = copy_of(self.parameters)
         self.epoch, self.done, self.loss, self.targets = self.epoch + 1, 0, 0.0, 0
-        done = f"all {self.epochs} epochs done" if self.epoch > self.epochs else ""
+        done = f"epoch {self.epochs} of {self.epochs} done" if self.epoch > self.epochs else ""
         self.history.stopped = self.schedule.after_epoch(dev_loss) or done
         return record
 

@@ -24,7 +24,7 @@ from minift.active.loop import Asking, Learner, choose
 from minift.active.simulate import Plan, simulate
 from minift.active.streaming import mc_predict
 from minift.active.study import study, whole_curves
-from minift.data.named import load_embedded
+from minift.data.named import load_dataset
 from minift.methods.recipes import recipe
 from minift.runs.train import subset
 from minift.training.loop import Seeds
@@ -36,7 +36,7 @@ ASKED = 40
 
 @pytest.fixture(scope="module")
 def world():
-    data = load_embedded("reviews")
+    data = load_dataset("reviews")
     drawn = subset(data.train, 320, seed=0)
     labelled, pool = drawn[:120], drawn[120:]
     return Learner(data, "tiny", METHOD, "cnn").fit(labelled, Seeds.all(0)), pool
@@ -66,7 +66,7 @@ def test_bald_asks_for_texts_that_fresh_passes_disagree_about(world, record_prop
 
 @pytest.mark.slow
 def test_a_short_simulation_claims_no_more_than_its_interval_allows(tmp_path, record_property):
-    data = load_embedded("reviews")
+    data = load_dataset("reviews")
     data = replace(data, train=subset(data.train, 120, seed=1), test=data.test[:100])
     plan = Plan(("random", "bald"), (0, 1, 2), 1, 40, 20, passes=5, layers="head", steps=20)
     rounds = simulate(Learner(data, "tiny", METHOD, "cnn"), plan, tmp_path)

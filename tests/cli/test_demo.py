@@ -30,7 +30,7 @@ from minift.cli.demo import (
 )
 from minift.compare.bag_of_words import fit_bag_of_words
 from minift.compare.statistics import paired_difference
-from minift.data.named import load_embedded
+from minift.data.named import load_dataset
 from minift.runs.train import subset
 from tests.tiny import checkpoint
 
@@ -46,7 +46,7 @@ def test_the_demo_compares_methods_with_what_one_gets_for_nothing(encoder, capsy
     assert rows[NOTHING].test == [0.5]  # the test split is balanced
     assert set(rows) == {NOTHING, WORDS, WITHOUT, *METHODS}
     assert all(len(row.test) == 2 for name, row in rows.items() if name != NOTHING)
-    reviews = load_embedded("reviews")
+    reviews = load_dataset("reviews")
     for seed, accuracy in enumerate(rows[WORDS].test):
         drawn = subset(reviews.train, 100, seed)  # the labels that the other rows had, too
         assert accuracy == fit_bag_of_words(drawn, reviews.labels).accuracy(reviews.test)

@@ -72,7 +72,7 @@ def test_training_prints_a_plain_summary_and_writes_the_run_folder(world, capsys
     assert code == 0
     assert "bitfit on 16 labels of train" in out
     assert "parameters learned" in out
-    assert "all 1 epochs done" in out
+    assert "epoch 1 of 1 done" in out
     assert "always the most frequent label" in out
     names = {file.name for file in (tmp_path / "run").iterdir()}
     assert names >= {

@@ -182,7 +182,7 @@ def test_the_defaults_of_distill_are_those_of_its_training():
         ("train --epochs 0", "--epochs must be a whole number from 1 up, got 0"),
         ("train --learning-rate -1", "--learning-rate must be a positive number, got -1.0"),
         ("train --batch-size 0", "--batch-size must be a whole number from 1 up"),
-        ("compare --budget-minutes 0", "--budget-minutes must be a positive number"),
+        ("compare --processes 0", "--processes must be a whole number from 1 up"),
         ("active simulate --query 0", "--query must be at least 1, got 0"),
     ],
 )

@@ -16,7 +16,7 @@ import pytest
 
 from minift.compact.distill import Distillation
 from minift.compact.run import distill
-from minift.data.named import load_embedded
+from minift.data.named import load_dataset
 from minift.methods.recipes import recipe
 from minift.runs.train import subset, train
 from minift.training.loop import Seeds
@@ -29,7 +29,7 @@ LABELS, STEPS = 60, 600
 @pytest.fixture(scope="module")
 def world():
     """Few labelled sentences, and the others without their tags."""
-    news = load_embedded("news")
+    news = load_dataset("news")
     few = replace(news, train=subset(news.train, LABELS, 0))
     known = {example.words for example in few.train}
     return few, [e.words for e in news.train if e.words not in known]

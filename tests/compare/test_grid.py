@@ -53,7 +53,7 @@ from minift.runs.train import train
 from minift.training.loop import Seeds
 from tests.tiny import checkpoint, news, reviews, similarity
 
-MEASURED = ("seconds", "wall_seconds", "peak_mb")
+MEASURED = ("seconds", "peak_mb")
 
 
 @pytest.fixture(scope="module")
@@ -394,15 +394,15 @@ def test_tagging_and_regression_are_compared_too(dataset, encoder, tmp_path):
     assert comparison.metric in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
 
-def test_a_runs_peak_of_memory_is_its_own_or_said_to_be_a_bound(data, encoder):
+def test_a_runs_peak_of_memory_is_its_own_or_not_reported(data, encoder):
     shared = plan(data, encoder, "head")
     before = run_once(shared, Job("head", 8, 0))
     waste = torch.ones(100_000_000)  # 400 MB
     del waste
     after = run_once(shared, Job("head", 8, 0))
-    assert after.peak_mb > 100
-    assert before.peak_exact == sys.platform.startswith("linux")
-    assert not after.peak_exact or after.peak_mb < before.peak_mb + 100
+    assert (before.peak_mb is not None) == sys.platform.startswith("linux")
+    if before.peak_mb is not None:
+        assert 100 < after.peak_mb < before.peak_mb + 100
 
 
 def test_weights_are_kept_only_if_asked_for_and_give_the_reported_score(data, encoder, tmp_path):
@@ -496,8 +496,8 @@ def test_a_changed_setup_in_the_same_folder_is_refused_by_name(finished, encoder
         ((data, *rest), {"epochs": 2, "keep": "best"}, r"keep of full was last and is now best"),
         ((data, *rest), {"epochs": 2, "grid": True}, r"grid was False and is now True"),
         ((data, *rest), {"epochs": 2, "selection": 3}, r"selection was None and is now 3"),
-        ((fewer, *rest), {"epochs": 2}, r"the data is not the same \(tiny-reviews"),
-        ((data, stranger, *rest[1:]), {"epochs": 2}, r"the encoder is not the same"),
+        ((fewer, *rest), {"epochs": 2}, r"data digest was \w+ and is now \w+"),
+        ((data, stranger, *rest[1:]), {"epochs": 2}, r"encoder digest was"),
     ):
         with pytest.raises(MiniftError, match=words):
             compare(*changed, folder, **options)
@@ -596,23 +596,23 @@ def test_an_interrupt_reports_what_is_done_and_says_how_to_go_on(
 
 
 def test_a_budget_ends_before_a_seed_that_would_not_fit(data, encoder, tmp_path, monkeypatch):
-    once, begun = workers.run_once, []
+    now, once, begun = [0.0], workers.run_once, []
 
     def slow(shared, job):
         begun.append(job)
-        return replace(once(shared, job), wall_seconds=60.0)
+        now[0] += 60.0
+        return once(shared, job)
 
     monkeypatch.setattr(workers, "run_once", slow)
+    monkeypatch.setattr(grid.time, "monotonic", lambda: now[0])
     arguments = (data, encoder, "full,head", 16, 3, tmp_path / "out")
-    options = {"epochs": 1}
-    comparison = compare(*arguments, budget_minutes=1.9, **options)
+    comparison = compare(*arguments, budget_minutes=3.9, epochs=1)
     assert begun == [Job("full", 16, 0), Job("head", 16, 0)]  # the first seed is not yet measured
-    assert "stopped before seed 1: its runs would take about 2.0 minutes" in comparison.notes[0]
-    assert comparison.planned == 6
-    compare(*arguments, budget_minutes=1.9, **options)  # knows it from the folder
-    assert len(begun) == 2
-    comparison = compare(*arguments, budget_minutes=2.9, **options)
-    assert len(begun) == 6  # 60 s are said, and hardly any passed
+    said = "stopped before seed 1: a seed took up to 2.0 minutes, and 1.9 of the budget of 3.9 were"
+    assert comparison.notes[0].startswith(said)
+    assert comparison.planned == 6 and len(comparison.runs) == 2
+    comparison = compare(*arguments, budget_minutes=4, epochs=1)  # resumes, to the minute
+    assert len(begun) == 6
     assert not any("stopped" in note for note in comparison.notes)
 
 
@@ -653,7 +653,6 @@ BAD = [
     (["--methods=full,freeze:7"], r'"freeze:7": cannot freeze 7 layers .* the encoder has 2'),
     (["--methods=head+child-d:0.3"], r'"head\+child-d:0.3": there is nothing to select a child'),
     (["--methods=original", "--epochs=1"], r'"original": this schedule needs at least 3 epochs'),
-    (["--seeds=0"], r"seeds must be whole numbers from 0 up, got \[\]"),
     (["--seeds=3,-1"], r"seeds must be whole numbers from 0 up, got \[3, -1\]"),
     (["--labels=0"], r"labels must be whole numbers from 1 up"),
     (["--labels=16,4000"], r"--labels 4000: the training split has 32 examples"),
@@ -664,7 +663,7 @@ BAD = [
     (["--epochs=0"], r"--epochs must be a whole number from 1 up"),
     (["--out={file}"], r"is a file; --out names a folder"),
     (["--out={other}"], r"holds something else \(notes.txt\); choose another --out"),
-    (["--out={foreign}"], r"compare.json is not a comparison, so this version cannot"),
+    (["--out={foreign}"], r"compare.json: cannot be read as JSON"),
 ]
 
 

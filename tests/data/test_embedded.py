@@ -30,7 +30,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from minift.data import named
-from minift.data.named import load_embedded
+from minift.data.named import load_dataset
 from minift.errors import MiniftError
 
 MODULE = Path(named.__file__)
@@ -46,17 +46,17 @@ PAIRS = [("train", "dev"), ("train", "test"), ("dev", "test")]
 
 @pytest.fixture(scope="module", params=SIZES)
 def dataset(request):
-    return load_embedded(request.param)
+    return load_dataset(request.param)
 
 
 @pytest.fixture(scope="module")
 def reviews():
-    return load_embedded("reviews")
+    return load_dataset("reviews")
 
 
 @pytest.fixture(scope="module")
 def news():
-    return load_embedded("news")
+    return load_dataset("news")
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +134,7 @@ def test_sizes_labels_and_metrics_are_those_promised(dataset):
 
 def test_an_unknown_name_gets_the_nearest_one():
     with pytest.raises(MiniftError, match=r'unknown embedded set "review"; .*mean "reviews"'):
-        load_embedded("review")
+        load_dataset("review")
 
 
 # Balance, lengths, tags

@@ -21,7 +21,7 @@ import pytest
 import torch
 
 from minift.checkpoints.weights import load_encoder
-from minift.data.named import load_embedded
+from minift.data.named import load_dataset
 from minift.errors import MiniftError
 from minift.methods.recipes import recipe
 from minift.runs.train import train
@@ -46,7 +46,7 @@ def test_a_run_is_an_ordinary_training_run(tmp_path, capsys):
     asked = ["--runs", "reviews:20", "--encoders", encoder, "--seeds", "1", "--threads", "1"]
     script.main(["--out", str(out), *asked])
     full = recipe("full")
-    reviews = replace(load_embedded("reviews"), dev=())
+    reviews = replace(load_dataset("reviews"), dev=())
     _, result = train(reviews, encoder, full, labels=20, seeds=Seeds.all(0))
     assert json.loads(out.read_text())["test"] == result["test"]
     assert f"{result['test']:.3f}, 1 seeds" in capsys.readouterr().out

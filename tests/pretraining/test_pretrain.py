@@ -345,12 +345,6 @@ def test_a_loss_that_is_not_finite_stops_before_it_spoils_the_weights(tokenizer,
     assert not (tmp_path / "checkpoints").exists()
 
 
-def test_a_run_of_an_older_version_is_refused_by_name(tokenizer, tmp_path):
-    (tmp_path / "checkpoint.pt").write_bytes(b"")
-    with pytest.raises(MiniftError, match=r"written by minift 0\.1\.0"):
-        run(tokenizer, tmp_path, SHORT)
-
-
 @pytest.mark.parametrize(
     "bad",
     [{"steps": 0}, {"steps": 2.5}, {"evaluate_every": 0}, {"clip": -1}, {"decay": 1.5},

@@ -244,8 +244,8 @@ def test_a_best_epoch_of_scores_that_are_not_numbers_is_the_last(encoder, tmp_pa
     _, result = run(reviews(), encoder, tmp_path / "best", settings=settings)
     weights = [(tmp_path / n / "model.safetensors").read_bytes() for n in ("last", "best")]
     assert weights[0] == weights[1]
-    sentence = "all 2 epochs done; no epoch's score was a number, so the last weights are kept"
-    assert (last["stopped"], result["stopped"]) == ("all 2 epochs done", sentence)
+    sentence = "epoch 2 of 2 done; no epoch's score was a number, so the last weights are kept"
+    assert (last["stopped"], result["stopped"]) == ("epoch 2 of 2 done", sentence)
 
 
 def test_a_run_folder_as_encoder_keeps_its_head_and_the_run_says_so(encoder, tmp_path):

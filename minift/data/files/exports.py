@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 from minift.data.examples import Task
 from minift.data.files.lines import Problems, unit
+from minift.data.files.tables import Names
 from minift.data.spans import Mark, cut_words, mark, tags_in
 from minift.data.tags import labels_of
 from minift.errors import MiniftError
@@ -62,32 +63,20 @@ class Fault(NamedTuple):
     what: str
 
 
-class Names(NamedTuple):
-    """What a project of the tool calls its texts, and its question."""
-
-    text: str = "text"
-    text_b: str = "text_b"
-    label: str | None = None  # None is "label", or whatever there is
-
-    def texts(self, fields: dict[str, Any]) -> list[object]:
-        """Return the text, or both of a pair."""
-        second = fields.get(self.text_b)
-        return [fields.get(self.text)] if second in (None, "") else [fields.get(self.text), second]
+def _texts(fields: dict[str, Any], names: Names) -> list[object]:
+    first, second = (fields.get(name) for name in (names.text or "text", names.text_b or "text_b"))
+    return [first] if second in (None, "") else [first, second]
 
 
 def tool_of(row: dict[str, Any]) -> str | None:
     """Return the tool that a record comes from; None if it is a row like any other."""
-
-    def has(kind: type, *keys: str) -> bool:
-        return any(isinstance(row.get(key), kind) for key in keys)
-
-    by_id = any(isinstance(value, dict) and "_server_id" in value for value in row.values())
-    if has(dict, "fields") or "_server_id" in row or by_id:
+    nested, lists = ({k for k in row if isinstance(row[k], kind)} for kind in (dict, list))
+    if "fields" in nested or any("_server_id" in one for one in (row, *(row[k] for k in nested))):
         return "argilla"
-    if has(dict, "data") or has(list, "annotations") or "annotation_id" in row:
+    if "data" in nested or "annotations" in lists or "annotation_id" in row:
         return "labelstudio"
     theirs = {"minift_id"}, {"id", "label", "Comments"}
-    spans = has(list, "label", "labels", "entities", "spans", "accept")
+    spans = lists & {"label", "labels", "entities", "spans", "accept"}
     judged = row.get("answer") in ("accept", "reject", "ignore")
     if "text" in row and (spans or judged or any(keys <= row.keys() for keys in theirs)):
         return "doccano"
@@ -118,9 +107,6 @@ def _who(value: object) -> str:
     return str(value).encode(errors="replace").decode() if isinstance(value, str | int) else ""
 
 
-# ---------------------------------------------------------------- Label Studio
-
-
 def _labelstudio(records: list[Record], task: str, names: Names) -> Iterator[Row | Fault]:
     kind = "labels" if task == "tagging" else "choices"
     name = names.label or "label"
@@ -135,22 +121,20 @@ def _labelstudio(records: list[Record], task: str, names: Names) -> Iterator[Row
         said, data = list[Said](), _data(rows[0][1])
         annotations = [one for where, row in rows for one in _annotations(where, row, kind, names)]
         for where, given in sorted(annotations, key=_when):  # JSON-MIN lists the newest first
-            regions, one = objects(given.get("result") or []), Said(where)
+            regions = objects(given.get("result") or [])
+            one = Said(where, by=_who(given.get("completed_by")))
             mine = [r for r in regions or () if names.label in (None, r.get("from_name"))]
             values = [region.get("value") for region in mine if region.get("type") == kind]
             if given.get("was_cancelled"):
-                pass
+                said.append(one)
             elif regions is None or (kind == "labels" and mine and not values):
                 got = short(given["result"])
-                one = Said(where, unclear=f'expected regions of type "{kind}", got {got}')
+                said.append(one._replace(unclear=f'expected regions of type "{kind}", got {got}'))
             elif kind == "labels":
-                one = Said(where, marks=[_span(value) for value in values])
-            elif not values:
-                continue
-            else:
-                one = Said(where, classes=[_only(value, "choices") for value in values])
-            said.append(one._replace(by=_who(given.get("completed_by"))))
-        yield Row(rows[0][0], data.get("minift_id"), names.texts(data), said)
+                said.append(one._replace(marks=[_mark(value or {}) for value in values]))
+            elif values:
+                said.append(one._replace(classes=[_only(value, "choices") for value in values]))
+        yield Row(rows[0][0], data.get("minift_id"), _texts(data, names), said)
 
 
 def _data(row: dict[str, Any]) -> dict[str, Any]:
@@ -165,11 +149,10 @@ def _when(record: Record) -> str:
 def _annotations(where: str, row: dict[str, Any], kind: str, names: Names) -> list[Record]:
     """Return the annotations of a task; a row of JSON-MIN, CSV or TSV is one of them."""
     if "data" in row:
-        found = objects(row.get("annotations") or []) or [{"result": row.get("annotations")}]
-        places = [f"{where}, annotation {n}" for n in range(1, len(found) + 1)]
-        return list(
-            zip([where] if len(found) == 1 else places, found if row.get("annotations") else [])
-        )
+        given = row.get("annotations") or []
+        found = [{"result": given}] if objects(given) is None else given
+        several = [f", annotation {n}" * (len(found) > 1) for n in range(1, len(found) + 1)]
+        return [(where + place, one) for place, one in zip(several, found)]
     if row.get("annotation_id") in (None, ""):
         return []
     cell = row.get(names.label or "label")
@@ -186,19 +169,10 @@ def _annotations(where: str, row: dict[str, Any], kind: str, names: Names) -> li
     return [(where, {**row, "completed_by": row.get("annotator"), "result": result})]
 
 
-def _span(value: object) -> Mark:
-    fields = value if isinstance(value, dict) else {}
-    where = fields.get("start"), fields.get("end")
-    return mark(*where, _only(value, "labels"), fields.get("text"))
-
-
 def _only(value: object, key: str) -> object:
     """Return the one element of value[key]; all of it if there is not exactly one."""
     given = value.get(key) if isinstance(value, dict) else None
     return given[0] if isinstance(given, list) and len(given) == 1 else given
-
-
-# ---------------------------------------------------------------- doccano, spaCy, Prodigy
 
 
 def _doccano(records: list[Record], task: str, names: Names) -> Iterator[Row | Fault]:
@@ -208,13 +182,11 @@ def _doccano(records: list[Record], task: str, names: Names) -> Iterator[Row | F
         id_ = row.get("minift_id", meta.get("minift_id") if isinstance(meta, dict) else None)
         said = _labels(where, row, task, names.label)
         unmarked += not said and task == "tagging"
-        yield Row(where, id_, names.texts(row), said)
+        yield Row(where, id_, _texts(row, names), said)
     if unmarked:
-        yield Fault(
-            "all lines",
-            f"sentences without a span: {unmarked}. doccano does not say whether anybody looked at "
-            'them, so they are left open. Where there is no entity, mark a word as "O"',
-        )
+        left = "doccano does not say whether anybody looked at them, so they are left open"
+        what = f"sentences without a span: {unmarked}. {left}. Where there is no entity"
+        yield Fault("all lines", f'{what}, mark a word as "O"')
 
 
 def _labels(where: str, row: dict[str, Any], task: str, name: str | None) -> list[Said]:
@@ -239,24 +211,20 @@ def _labels(where: str, row: dict[str, Any], task: str, name: str | None) -> lis
 def _says_skip(comments: object) -> bool:
     """Return whether a comment is "skip"; objects are of relation projects, strings of CSV."""
     said = comments.split("#") if isinstance(comments, str) else comments
-    for comment in said if isinstance(said, list) else []:
-        text = comment.get("comment", comment.get("text")) if isinstance(comment, dict) else comment
-        if isinstance(text, str) and text.strip().lower() == "skip":
-            return True
-    return False
+    said = said if isinstance(said, list) else []
+    texts = [one.get("comment", one.get("text")) if isinstance(one, dict) else one for one in said]
+    return "skip" in [str(text).strip().lower() for text in texts]
 
 
 def _mark(span: object) -> Mark:
-    """Take [start, end, type], or the objects of Prodigy and of projects with relations."""
+    """Take [start, end, type], or the objects of Label Studio, Prodigy, Argilla and relations."""
     if isinstance(span, dict):
         start, end = (span.get(f"{key}_offset", span.get(key)) for key in ("start", "end"))
-        return mark(start, end, span.get("label"))
+        text = span.get("text") if "labels" in span else None
+        return mark(start, end, _only(span, "labels") or span.get("label"), text)
     if isinstance(span, list) and len(span) == 3:
         return mark(*span)
     return mark(short(span), None, None)
-
-
-# ---------------------------------------------------------------- Argilla
 
 
 def _argilla(records: list[Record], task: str, names: Names) -> Iterator[Row | Fault]:
@@ -276,19 +244,14 @@ def _argilla(records: list[Record], task: str, names: Names) -> Iterator[Row | F
             if status is None and not (done and len(given or ()) == 1):
                 raise MiniftError(f"it does not tell what was submitted from drafts; {AS_LIST}")
             one, spans = Said(where, by=_who(response.get("user_id"))), objects(value)
-            if status == "discarded":
-                said.append(one)
-            elif status not in ("submitted", None):
-                continue
-            elif task == "classification":
-                said.append(
-                    one._replace(classes=value if value and isinstance(value, list) else [value])
-                )
-            elif spans is None:
-                said.append(one._replace(unclear=f"expected a list of spans, got {short(value)}"))
-            else:
-                said.append(one._replace(marks=[*map(_mark, spans)], utf16=True))
-        yield Row(where, row.get("id"), names.texts(fields), said)
+            if status in ("submitted", None) and task == "classification":
+                one = one._replace(classes=(isinstance(value, list) and value) or [value])
+            elif status in ("submitted", None) and spans is None:
+                one = one._replace(unclear=f"expected a list of spans, got {short(value)}")
+            elif status in ("submitted", None):
+                one = one._replace(marks=[*map(_mark, spans or ())], utf16=True)
+            said += [one] * (status in ("submitted", "discarded", None))
+        yield Row(where, row.get("id"), _texts(fields, names), said)
 
 
 def _flat(row: dict[str, Any], name: str) -> list[dict[str, Any]] | None:
@@ -307,16 +270,12 @@ READERS: dict[str, Callable[[list[Record], str, Names], Iterator[Row | Fault]]]
 READERS = {"labelstudio": _labelstudio, "doccano": _doccano, "argilla": _argilla}
 
 
-# ---------------------------------------------------------------- as a table, to train on
-
-
 def as_table(
     path: Path, rows: list[Line], problems: Problems, task: Task | None, names: Names
 ) -> tuple[list[Line], list[str]] | None:
     """Return the answers in a tool's export as rows of a table with our own columns, and notes.
 
-    None if not every row is that of a tool. Where several people differ the last answer counts,
-    as in a project. Spans make it tagging, unless there is a `task`.
+    None if not every row is that of a tool. Spans make it tagging, unless there is a `task`.
     """
     tool, *others = {tool_of(row) for _, row in rows} or {None}
     if tool is None or others:
@@ -343,10 +302,18 @@ def as_table(
         texts = dict(zip(("text", "text_b"), row.texts))
         answers: list[dict[str, object]] = []
         for said in row.said:
-            answer, faults, halved = _answer(said, texts, labels)
+            faults = [said.unclear] if said.unclear else []
+            if said.classes is not None:
+                answers.append({**texts, "label": said.classes[0]})
+                faults += [several_classes(said.classes)] * (len(said.classes) > 1)
+            elif said.marks is not None and isinstance(text := texts["text"], str):
+                words, halved = cut_words(text, said.marks, said.utf16)
+                tags, faults = tags_in(text, words, said.marks, labels, said.utf16)
+                answers.append({"words": [text[a:b] for a, b in words], "tags": tags})
+                cut += [f"{said.where}, {word!r}" for word in halved]
+            if said.marks is not None and [*map(type, row.texts)] != [str]:
+                faults = [f"spans need one text, got {short(texts)}"]
             problems += [(line_of[row.where], fault) for fault in faults]
-            answers += [answer] if answer is not None else []
-            cut += [f"{said.where}, {word!r}" for word in halved]
         if answers:
             table.append((line_of[row.where], {**({"id": row.id} if named else {}), **answers[-1]}))
             differing += [row.where] * any(answer != answers[0] for answer in answers)
@@ -362,20 +329,3 @@ def as_table(
     }
     notes += [f"{what}: {len(at)} (first: {at[0]})" for what, at in counted.items() if at]
     return table, notes
-
-
-def _answer(
-    said: Said, texts: dict[str, object], labels: Sequence[str]
-) -> tuple[dict[str, object] | None, list[str], list[str]]:
-    """Return (the row of a table, or None if it was set aside, faults, words that are cut)."""
-    if said.classes is not None:
-        faults = [several_classes(said.classes)] if len(said.classes) > 1 else []
-        return {**texts, "label": said.classes[0]}, faults, []
-    if said.marks is None:
-        return None, [said.unclear] if said.unclear else [], []
-    text = texts["text"]
-    if not isinstance(text, str) or "text_b" in texts:
-        return None, [f"spans need one text, got {short(texts)}"], []
-    words, cut = cut_words(text, said.marks, said.utf16)
-    tags, faults = tags_in(text, words, said.marks, labels, said.utf16)
-    return {"words": [text[start:end] for start, end in words], "tags": tags}, faults, cut

@@ -57,8 +57,7 @@ def _name(path: Path) -> str:
 def stream_text(path: str | Path) -> Iterator[tuple[int, str]]:
     """Yield the (number, line) pairs of a UTF-8 file, without line ends or byte-order mark.
 
-    Raises, where it is met:
-        MiniftError: no such file, not UTF-8 (with line and byte offset), a NUL byte, or empty.
+    Raises MiniftError where it is met: no such file, not UTF-8, a NUL byte, or empty.
     """
     for number, line in enumerate(raw_lines(Path(path)), start=1):
         yield number, line.removesuffix("\n").removesuffix("\r")

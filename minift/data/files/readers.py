@@ -29,19 +29,10 @@ from minift.data.examples import (
     is_labelled,
     pairs_of,
 )
-from minift.data.files.exports import CONLL, NO_CONLL, Names, as_table
+from minift.data.files import tables
+from minift.data.files.exports import CONLL, NO_CONLL, as_table
 from minift.data.files.lines import FOREIGN, Problems, read_once, refuse, stream_text
-from minift.data.files.tables import (
-    FASTTEXT,
-    TABLES,
-    TAG_COLUMNS,
-    TEXT_COLUMNS,
-    WORD_COLUMNS,
-    choose_columns,
-    columns_of,
-    json_sentences,
-    text_examples,
-)
+from minift.data.files.tables import Names
 from minift.data.files.tokens import is_tagged, parse_sentences, tagged_examples
 from minift.data.notes import alike_notes, class_notes, conflict_notes, overlap_notes, refuse_unlike
 from minift.data.tags import Scheme, labels_of, types_of
@@ -76,20 +67,17 @@ def read_examples(
 
     Args:
         format: "csv", "tsv", "jsonl", "conll" (a token file) or "fasttext"; None goes by the
-            suffix, and for .txt by the content. What labelling tools export is read as
-            `minift.data.files.exports` says.
+            suffix, and for .txt by the content. Exports of labelling tools are known by theirs.
         task: "regression" makes labels finite floats; otherwise they stay strings.
         text, text_b, label: columns, where they are not named as in `tables.TEXT_COLUMNS` and
             `LABEL_COLUMNS`; in a token file `text` and `label` are numbers from 1: "2".
         require_labels: a missing label is a fault; otherwise the label is None.
-        scheme: scheme of the tags; None detects it. Tags come out in IOB2; entities that break
-            the scheme are kept as the CoNLL script counts them, and counted in a note.
+        scheme: of the tags, which come out in IOB2; None detects it.
         labels: the labels a model knows; any other is a fault. None allows all.
         notes: a list that gets what was noticed and need not be fixed, if given.
     """
-    return _read(
-        path, format, text, text_b, label, task, scheme, require_labels, labels or (), notes
-    )[0]
+    names = Names(text, text_b, label)
+    return _read(path, format, names, task, scheme, require_labels, labels or (), notes)[0]
 
 
 def read_dataset(
@@ -111,11 +99,9 @@ def read_dataset(
     are "O" and a B-/I- pair for each type. Words with tags make the task "tagging", anything
     else "classification" unless `task` says otherwise. `test` may lack labels.
 
-    Raises:
-        MiniftError: a faulty file; one class only; a label that training lacks; labels such
-            as 2.75 while `task` is None.
+    Raises MiniftError for a faulty file, a single class, and a label that training lacks.
     """
-    read = partial(_read, format=format, text=text, text_b=text_b, label=label)
+    read = partial(_read, format=format, names=Names(text, text_b, label))
     path, notes = Path(train), list[str]()
     examples, scheme = read(path, task=task, scheme=scheme, notes=notes)
     if isinstance(examples[0], TaggedExample):
@@ -156,9 +142,7 @@ def label_order(train: tuple[Example, ...], task: Task) -> tuple[str, ...]:
 def _read(
     path: str | Path,
     format: str | None,
-    text: str | None,
-    text_b: str | None,
-    label: str | None,
+    names: Names,
     task: Task | None,
     scheme: Scheme | None,
     required: bool = True,
@@ -174,13 +158,12 @@ def _read(
     format = format_of(path, format)
     if format == "text":
         refuse(path, [(0, f"texts without labels, one per line; if it is not, {_NAME_IT}")])
-    rows = list(TABLES[format](path, problems)) if format in TABLES else []
-    names = Names(text or "text", text_b or "text_b", label)
+    rows = list(tables.TABLES[format](path, problems)) if format in tables.TABLES else []
     if exported := as_table(path, rows, problems, task, names):
-        (rows, noticed), format, text, text_b, label = exported, "jsonl", None, None, None
+        (rows, noticed), format, names = exported, "jsonl", Names()
         refuse(path, problems)
-    found = columns_of(rows)
-    words = has_words(path, format, found, task, text)
+    found = tables.columns_of(rows)
+    words = has_words(path, format, found, task, names.text)
     if task == "tagging" and not words:
         expected = 'a token file, or JSONL with "words" or "tokens", "tags" or "ner_tags"'
         problems.append((0, f"tagging needs {expected}"))
@@ -190,20 +173,20 @@ def _read(
     if format == "conll":
         numbered = [*stream_text(path)]
         problems += [(n, NO_CONLL) for n, line in numbered[1:2] if CONLL in line]
-        sentences = parse_sentences(numbered, problems, text, label, required)
+        sentences = parse_sentences(numbered, problems, names.text, names.label, required)
     else:
-        columns = choose_columns(found, problems, text, text_b, label, required, words, noticed)
+        columns = tables.choose_columns(found, problems, names, required, words, noticed)
         lines = [tuple([line]) for line, _ in rows]
         if any(line == 0 for line, _ in problems):
             rows = []  # a column is missing
         if words:
-            sentences = [*json_sentences(rows, columns, problems, required)]
+            sentences = [*tables.json_sentences(rows, columns, problems, required)]
         else:
             numeric = task == "regression"
-            read = text_examples(rows, columns, problems, required, numeric)
+            read = tables.text_examples(rows, columns, problems, required, numeric)
             examples = [example for _, example in read if example]
     if words:
-        lines = [sentence.lines for sentence in sentences]
+        lines = [where for where, _ in sentences]
         examples, scheme, about_tags = tagged_examples(sentences, scheme, problems)
         noticed += about_tags
     problems += repeated_ids(zip((line[0] for line in lines), examples))
@@ -228,10 +211,7 @@ def _read(
 
 
 def format_of(path: Path, format: str | None) -> str:
-    """Return the format of a file as named, or by its suffix, or that of a .txt by its content.
-
-    Raises MiniftError if the name or the suffix is unknown, or is that of another program.
-    """
+    """Return the format of a file as named, or by its suffix, or that of a .txt by its content."""
     if format is not None:
         require_known("format", format, SUFFIXES)
         return format
@@ -246,11 +226,11 @@ def format_of(path: Path, format: str | None) -> str:
     lines = [*islice(((n, line) for n, line in stream_text(path) if line.strip()), 500)]
     first = lines[0][1]
     header = {cell.strip(' "').lower() for cell in first.split("\t")} if "\t" in first else set()
-    if first.startswith(FASTTEXT):
+    if first.startswith(tables.FASTTEXT):
         return "fasttext"
     if is_tagged(lines):
         return "conll"
-    return "table" if any(header.issuperset(names) for names in TEXT_COLUMNS) else "text"
+    return "table" if any(header.issuperset(names) for names in tables.TEXT_COLUMNS) else "text"
 
 
 def has_words(
@@ -263,11 +243,13 @@ def has_words(
     if format != "jsonl" or not tagging:
         return format == "conll"
     names = {name.lower() for name in found}
-    words = names.intersection(*zip(*WORD_COLUMNS))
+    words = names.intersection(*zip(*tables.WORD_COLUMNS))
     if text is not None:
         return text.lower() in words
-    texts = any(names.issuperset(usual) for usual in TEXT_COLUMNS)  # "tokens" may be beside them
-    meant = task == "tagging" or not texts or not names.isdisjoint(TAG_COLUMNS)
+    texts = any(
+        names.issuperset(usual) for usual in tables.TEXT_COLUMNS
+    )  # "tokens" may be beside them
+    meant = task == "tagging" or not texts or not names.isdisjoint(tables.TAG_COLUMNS)
     return "words" in words or (meant and bool(words))
 
 
@@ -288,7 +270,5 @@ def _refuse_amounts(path: Path, examples: Sequence[Example]) -> None:
     except ValueError:
         return
     if fractions := [label for label, n in numbers.items() if math.isfinite(n) and n % 1]:
-        raise MiniftError(
-            f"{path}: labels such as {fractions[0]} may be amounts: pass "
-            "--task regression, or --task classification if each number is a class"
-        )
+        what = f"{path}: labels such as {fractions[0]} may be amounts: pass --task regression"
+        raise MiniftError(f"{what}, or --task classification if each number is a class")

@@ -4,12 +4,10 @@ Claim    A row is exactly what stands in the file: cells over several lines, raw
          labels such as "0.0" come out as they went in, or the row is named with its fault.
 Differs  Columns are apart by the comma, semicolon, TAB or bar that gives the header most of the
          usual names, or else most columns; or by what Excel's line "sep=" says.
-         CSV is read strictly: text after a closing quote, or a quote that is never closed, is
-         a fault, where Python's default would swallow the rest of the file.
-         Between TABs, quotes are characters, or they enclose cells, as spreadsheets and pandas
-         write them. If both can be, a file is refused until --format says "tsv" or "csv".
+         CSV is read strictly: a quote that is never closed is a fault, where Python's default
+         would swallow the rest of the file. Between TABs, quotes are characters, or enclose cells,
+         as pandas writes them. If both can be, a file is refused until --format says which.
          Names of columns may differ by capitals. Columns that nobody asked for are left out.
-         Without a column `id` the id of an example is its number in the file, from 1.
          Rows come one at a time, so that a file need not fit in memory; a list of JSON must.
 Proof    tests/data/test_readers.py
 """
@@ -20,7 +18,6 @@ import csv
 import json
 import math
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import chain, combinations
@@ -28,7 +25,7 @@ from pathlib import Path
 from reprlib import repr as short
 from typing import NamedTuple, TypeGuard
 
-from minift.data.examples import TextExample
+from minift.data.examples import TaggedExample, TextExample
 from minift.data.files.lines import Problems, lines_again, stream_text
 from minift.data.files.tokens import Sentence
 from minift.data.tags import TAG
@@ -52,9 +49,6 @@ _HALF = re.compile("[\ud800-\udfff]")  # JSON can spell half a character, UTF-8 
 _QUOTED = re.compile(r'(?:^|\t)"')  # a cell that begins with a quote
 _DOUBLED = re.compile(r'(?:^|\t)"[^"\t]*""')  # and has two later, as nobody writes by hand
 _FASTTEXT = re.compile(rf"(?<!\S){FASTTEXT}(\S+)\s*")
-
-
-# ---------------------------------------------------------------- files to rows
 
 
 def csv_cells(
@@ -127,13 +121,9 @@ def _enclosed(lines: Callable[[], Iterable[str]], problems: Problems, quotes: bo
 def table_rows(
     path: Path, problems: Problems, marks: str = "", quotes: bool | None = None
 ) -> Iterator[Row]:
-    """Yield the rows of a table with a header, as `table_cells`; faults go to `problems`."""
+    """Yield the rows of a table, as `table_cells`; one not as wide as the header is a fault."""
     marks = marks or (",;\t|" if path.suffix.lower() == ".csv" else "\t,;|")
-    return _with_header(table_cells(lines_again(path), problems, marks, quotes), problems)
-
-
-def _with_header(table: Iterator[tuple[int, list[str]]], problems: Problems) -> Iterator[Row]:
-    """Take the first row as column names; rows of another width are faults."""
+    table = table_cells(lines_again(path), problems, marks, quotes)
     header_line, header = next(table, (0, []))
     names = [name.strip() for name in header]
     for name in sorted({name for name in names if name and names.count(name) > 1}):
@@ -188,7 +178,12 @@ def columns_of(rows: Iterable[Row]) -> list[str]:
     return list(dict.fromkeys(column for _, row in rows for column in row))
 
 
-# ---------------------------------------------------------------- rows to examples
+class Names(NamedTuple):
+    """What columns are called, or the fields and the question of a labelling tool's project."""
+
+    text: str | None = None  # None is the usual name, or whatever there is
+    text_b: str | None = None
+    label: str | None = None
 
 
 class Columns(NamedTuple):
@@ -202,12 +197,10 @@ class Columns(NamedTuple):
 def choose_columns(
     found: list[str],
     problems: Problems,
-    text: str | None = None,
-    text_b: str | None = None,
-    label: str | None = None,
-    required: bool = False,
-    words: bool = False,
-    notes: list[str] | None = None,
+    names: Names,
+    required: bool,
+    words: bool,
+    notes: list[str],
 ) -> Columns:
     """Return the columns that are meant, as named or else as usual; capitals may differ.
 
@@ -215,36 +208,32 @@ def choose_columns(
     For sentences of `words`, texts are lists of words and labels are lists of tags. `notes` gets
     a sentence for each name whose capitals differ.
     """
-    lower = Counter(name.lower() for name in found)
-    alike = {name.lower(): name for name in found if lower[name.lower()] == 1}
 
     def there(name: str) -> str | None:
-        return name if name in found else alike.get(name.lower())
+        alike = [column for column in found if column.lower() == name.lower()]
+        return name if name in found else alike[0] if len(alike) == 1 else None
 
     usual, labels = (WORD_COLUMNS, TAG_COLUMNS) if words else (TEXT_COLUMNS, LABEL_COLUMNS)
-    texts = next((names for names in usual if all(map(there, names))), usual[0][:1])
-    texts = (text,) if text else texts
-    texts = (texts[0], text_b) if text_b else texts
-    label = label or next(filter(there, labels), labels[0])
-    chosen = []
-    listed = ", ".join(f'"{column}"' for column in found)
+    texts = next((both for both in usual if all(map(there, both))), usual[0][:1])
+    texts = (names.text,) if names.text else texts
+    texts = (texts[0], names.text_b) if names.text_b else texts
+    label = names.label or next(filter(there, labels), labels[0])
     roles = [*zip(("text", "text-b"), texts), ("label", label), ("id", "id")]
-    for role, name in roles:
-        chosen.append(column := there(name))
+    chosen = [there(name) for _, name in roles]
+    for (role, name), column in zip(roles, chosen):
         if found and column is None and (role != "id" if required else role[:4] == "text"):
             token_file = any(map(TAG.fullmatch, found))
             remedy = "--format conll if this is a token file" if token_file else f"--{role} COLUMN"
-            hint = nearest(name, found)
+            listed, hint = ", ".join(f'"{column}"' for column in found), nearest(name, found)
             problems.append((0, f'no column "{name}" (found: {listed}){hint}; pass {remedy}'))
-        elif column not in (None, name) and notes is not None:
+        elif column not in (None, name):
             notes.append(f'the column "{column}" is read as "{name}"')
     read = [*zip((role for role, _ in roles), chosen)][: None if required else len(texts)]
     for (role, one), (other, same) in combinations(read, 2):
         if one is not None and one == same:
             what = f'the column "{one}" is read both as --{role} and as --{other}'
             problems.append((0, f"{what}; name another one"))
-    *first, label, id_ = chosen
-    return Columns(tuple(name or "" for name in first), label, id_)
+    return Columns(tuple(name or "" for name in chosen[:-2]), *chosen[-2:])
 
 
 def text_examples(
@@ -258,12 +247,8 @@ def text_examples(
 ) -> Iterator[tuple[int, TextExample | None]]:
     """Yield (line, example) of each row; of no use once `problems` has grown.
 
-    Args:
-        columns: of the file; without a label, labels are not looked at.
-        required: a missing label is a fault; otherwise the label is None.
-        numeric: labels become finite floats; otherwise strings.
-        by_line: without a column `id` the id is the line, rather than the number of the row.
-        allow_blank: a row without a text gives None; otherwise it is a fault.
+    Labels that are `numeric` become finite floats. Without a column `id` the id is the number of
+    the row, or `by_line` its line. A row without a text gives None if that is allowed.
     """
     texts, label, _ = columns
     for number, (line, row) in enumerate(rows, start=1):
@@ -304,7 +289,7 @@ def json_sentences(
         kept = tuple(tags) if _are_strings(tags) and not faults else None
         id_ = _id(columns.id, row, line if by_line else number, faults)
         problems += [(line, fault) for fault in faults]
-        yield Sentence(id_, tuple(words), kept, (line,) * len(words))
+        yield (line,) * len(words), TaggedExample(id_, tuple(words), kept)
 
 
 def _text(value: object, name: str, faults: list[str]) -> str:

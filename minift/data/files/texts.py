@@ -5,7 +5,6 @@ Claim    A file of any size is read in constant memory, and yet a fault of its l
 Differs  - A table is read three times: for its columns, for its faults, for its texts. Token
            files and what can be read only once, such as a pipe, are held in memory.
          - Standard input is read line by line, and its faults are told where they are met.
-         - What a .txt is, is decided by its content, as in training.
          - Labels in the file are never looked at. The id of a text is the one of the column
            `id`, or its line; two texts may have the same id.
 Proof    tests/data/test_texts.py
@@ -18,16 +17,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from minift.data.examples import Example, TaggedExample, Task, TextExample
+from minift.data.files import tables
 from minift.data.files.lines import Problems, read_once, refuse, stream_text
 from minift.data.files.readers import format_of, has_words
-from minift.data.files.tables import (
-    TABLES,
-    Row,
-    choose_columns,
-    columns_of,
-    json_sentences,
-    text_examples,
-)
+from minift.data.files.tables import Names, Row
 from minift.data.files.tokens import parse_sentences
 from minift.errors import require_known
 
@@ -59,7 +52,7 @@ class Texts:
     def columns(self, names: Sequence[str]) -> Iterator[dict[str, object]]:
         """Yield these columns of each row of a table, as they stand in the file."""
         for name in names:
-            require_known(f"column of {self.path}", name, columns_of(self.table()))
+            require_known(f"column of {self.path}", name, tables.columns_of(self.table()))
         return ({name: row.get(name) for name in names} for _, row in self.table())
 
 
@@ -76,12 +69,10 @@ def read_texts(
 
     Args:
         path: a file, or "-" for standard input.
-        format: as in `read_examples`, or "text": one text per line.
+        format, text, text_b: as in `read_examples`; also "text", one text per line.
         task: what the texts are for. Words are for tagging, which takes texts as well; None
             takes whatever there is.
-        text, text_b: as in `read_examples`.
-        allow_blank: a row of a table without a text is a blank one; otherwise it is a fault.
-            Blank lines of text are always allowed.
+        allow_blank: rows of a table may have no text, as lines of text always may.
     """
     path, problems = Path(path), Problems()
     format = format_of(path, format)
@@ -93,30 +84,30 @@ def read_texts(
     elif format == "conll":
         has_words(path, format, [], task)  # refuses other tasks
         sentences = parse_sentences(stream_text(path), problems, text, None, False)
-        held = [(s.lines[0], TaggedExample(str(s.lines[0]), s.words)) for s in sentences]
-        texts = Texts(path, None, any(s.tags for s in sentences), lambda _: iter(held))
+        held = [(at[0], TaggedExample(str(at[0]), e.words)) for at, e in sentences]
+        texts = Texts(path, None, any(e.tags for _, e in sentences), lambda _: iter(held))
     else:
-        table = list(TABLES[format](path, problems)) if once else None
-        found = columns_of(table if table is not None else TABLES[format](path, []))
+        table = list(tables.TABLES[format](path, problems)) if once else None
+
+        def rows_of(problems: Problems) -> Iterator[Row]:
+            return tables.TABLES[format](path, problems) if table is None else iter(table)
+
+        found = tables.columns_of(rows_of([]))
         words, notes = has_words(path, format, found, task, text), list[str]()
-        columns = choose_columns(found, problems, text, text_b, words=words, notes=notes)
+        columns = tables.choose_columns(found, problems, Names(text, text_b), False, words, notes)
         if task == "tagging" and not words and len(columns.texts) > 1:
             problems.append((0, "taggers read no pairs; name the one column with --text"))
         refuse(path, problems)
 
-        def rows_of(problems: Problems) -> Iterator[Row]:
-            return TABLES[format](path, problems) if table is None else iter(table)
-
         def read(problems: Problems) -> Iterator[Numbered]:
             rows, unread = rows_of(problems), columns._replace(label=None)
             if words:
-                sentences = json_sentences(rows, unread, problems, by_line=True)
-                return ((s.lines[0], TaggedExample(s.id, s.words)) for s in sentences)
-            return text_examples(rows, unread, problems, by_line=True, allow_blank=allow_blank)
+                sentences = tables.json_sentences(rows, unread, problems, by_line=True)
+                return ((lines[0], sentence) for lines, sentence in sentences)
+            return tables.text_examples(rows, unread, problems, False, False, True, allow_blank)
 
-        texts = Texts(
-            path, None, columns.label is not None, read, tuple(notes), lambda: rows_of([])
-        )
+        has_labels = columns.label is not None
+        texts = Texts(path, None, has_labels, read, tuple(notes), lambda: rows_of([]))
     total = sum(1 for _ in texts.read(problems))
     refuse(path, problems)
     if not total:

@@ -6,16 +6,12 @@ Differs  What is decided here, since no standard does:
          - columns are split at blank and TAB only, so a no-break space stays in its word; at TABs
            alone if blanks stand between two of them, so that "5 000" is one word;
          - the number of columns of a file is the one most of its lines have;
-         - the word is the first column and the tag the last, unless columns are given by
-           number, counted from 1;
-         - a line that begins with "# " (or "#" and TAB) is a comment if it stands outside a
-           sentence and has not the file's number of columns; "# O" is a word and its tag,
-           and so is the hashtag "#now O";
+         - the word is the first column and the tag the last, unless given by number, from 1;
+         - outside sentences "# " begins a comment, on a line that has not the file's number of
+           columns: "# O" is a word and its tag, and so is the hashtag "#now O";
          - lines with "-DOCSTART-" end a sentence and are left out; "0" is read as "O";
          - columns that are plainly the wrong ones are refused: words that are all tags, or
-           that only count 1, 2, 3 (files with nested tags begin so);
-         - tags that are almost IOB ("o", "B_PER", "PER-B") are refused, and so are tags without
-           letters of which none is O, such as parts of speech: they are no types of entities.
+           that only count; tags that are almost IOB ("o", "B_PER"), or parts of speech.
 Proof    tests/data/test_readers.py
 """
 
@@ -24,7 +20,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
-from typing import NamedTuple
+from dataclasses import replace
 
 from minift.data.examples import TaggedExample
 from minift.data.files.lines import Problems
@@ -32,7 +28,6 @@ from minift.data.tags import OUTSIDE, TAG, Scheme, detect_scheme, to_iob2, viola
 from minift.errors import MiniftError
 
 MOST_COLUMNS = 4
-DOCUMENT = "-DOCSTART-"
 
 _SAY_WHICH = "say which column is the word and which the tag, for example --text 2 --label 3"
 _BLANKS, _TABS = re.compile(r"[ \t]+"), re.compile(r" *\t[ \t]*")
@@ -41,35 +36,25 @@ _SPOILT = re.compile(r"(?i:[biesmlu][-_:./|].+|.+[-_:./|][biesmlu])|[oO0]")  # "
 _TYPE = re.compile(r"[A-Z][A-Z0-9_.-]+|[oO0]")  # as tags without letters are usually written
 
 
-class Sentence(NamedTuple):
-    """A sentence as the file has it: `lines` of its words, `tags` in the file's own scheme."""
+Lines = Iterable[tuple[int, str]]  # (line number from 1, line)
 
-    id: str
-    words: tuple[str, ...]
-    tags: tuple[str, ...] | None
-    lines: tuple[int, ...]
+
+Sentence = tuple[tuple[int, ...], TaggedExample]  # (lines of its words; its tags as in the file)
 
 
 def parse_sentences(
-    lines: Iterable[tuple[int, str]],
-    problems: Problems,
-    text: str | None,
-    label: str | None,
-    require_labels: bool,
+    lines: Lines, problems: Problems, text: str | None, label: str | None, required: bool
 ) -> list[Sentence]:
-    """Cut numbered lines into sentences; what is wrong is appended to `problems`.
+    """Cut the numbered lines of a file into sentences; what is wrong is appended to `problems`.
 
-    Args:
-        lines: (line number, line) of the whole file.
-        text, label: columns of word and tag, counted from "1"; None is the first and the last.
-        require_labels: a file of one column is a problem; otherwise its words are unlabelled.
+    `text` and `label` are the columns of word and tag from "1"; None is the first and the last.
     """
     for option, value in (("text", text), ("label", label)):
         if value is not None and not re.fullmatch("[1-9][0-9]?", value):
             problems.append((0, f"--{option} {value}: columns of a token file are numbers from 1"))
             return []
-    rows = _columns([(line, content.strip(" \t")) for line, content in lines])
-    rows = [(line, [""] if DOCUMENT in row else row) for line, row in rows]
+    rows = _columns(lines)
+    rows = [(line, [""] if "-DOCSTART-" in row else row) for line, row in rows]
     filled = [row for _, row in rows if row != [""]]
     if not filled:
         return []
@@ -77,12 +62,12 @@ def parse_sentences(
     widths = Counter(map(len, plain or filled))
     width = widths.most_common(1)[0][0]
     word_at, tag_at = int(text or 1), int(label or width)
-    if word_at > width or (tag_at > width and require_labels):
+    if word_at > width or (tag_at > width and required):
         asked = f"column {max(word_at, tag_at)} is asked for"
         problems.append((0, f"{asked}, but its lines have {width}"))
         return []
     tagged = tag_at <= width and tag_at != word_at
-    if require_labels and not tagged:
+    if required and not tagged:
         problems.append((0, "words without tags; expected a word and its tag on each line"))
     if width > MOST_COLUMNS and text is None and label is None:
         expected = f"1 to {MOST_COLUMNS} with one word per line"
@@ -95,7 +80,7 @@ def parse_sentences(
             where, columns = zip(*current)
             words = tuple(row[word_at - 1] for row in columns)
             tags = tuple(row[tag_at - 1] for row in columns) if tagged else None
-            sentences.append(Sentence(str(len(sentences) + 1), words, tags, where))
+            sentences.append((where, TaggedExample(str(len(sentences) + 1), words, tags)))
             current = []
         elif len(row) == width and row != [""]:
             current.append((line, row))
@@ -105,17 +90,17 @@ def parse_sentences(
     return sentences
 
 
-def _columns(lines: list[tuple[int, str]]) -> list[tuple[int, list[str]]]:
+def _columns(numbered: Lines) -> list[tuple[int, list[str]]]:
     """Split the lines of a file into columns, all in the same way."""
+    lines = [(number, line.strip(" \t")) for number, line in numbered]
     apart = [_TABS.split(line) for _, line in lines if "\t" in line]
     blanks = any(" " in cell for row in apart if row[0][:2] not in _COMMENTS for cell in row)
     return [(number, (_TABS if blanks else _BLANKS).split(line)) for number, line in lines]
 
 
-def is_tagged(lines: Iterable[tuple[int, str]]) -> bool:
+def is_tagged(lines: Lines) -> bool:
     """Return whether most lines are a word and its tag, nearly right or without letters too."""
-    split = _columns([(n, line.strip(" \t")) for n, line in lines])
-    rows = [row for _, row in split if row != [""] and row[0][:2] not in _COMMENTS]
+    rows = [row for _, row in _columns(lines) if row != [""] and row[0][:2] not in _COMMENTS]
     tags = [row[-1] for row in rows if len(row) > 1]
     tagged = [tag for tag in tags if TAG.fullmatch(tag) or _SPOILT.fullmatch(tag)]
     typed = [tag for tag in tags if _TYPE.fullmatch(tag)] if {"o", "O"} & {*tags} else []
@@ -124,8 +109,8 @@ def is_tagged(lines: Iterable[tuple[int, str]]) -> bool:
 
 def _refuse_wrong_columns(sentences: list[Sentence], problems: Problems, turned: str) -> None:
     """Find columns that parse but cannot be what they are taken for."""
-    words = [word for sentence in sentences for word in sentence.words]
-    tags = [tag for sentence in sentences for tag in sentence.tags or ()]
+    words = [word for _, sentence in sentences for word in sentence.words]
+    tags = [tag for _, sentence in sentences for tag in sentence.tags or ()]
     if not tags:
         return
     more_tags_than_words = "O" in words and len(set(tags)) > len(set(words))
@@ -133,8 +118,8 @@ def _refuse_wrong_columns(sentences: list[Sentence], problems: Problems, turned:
         more_tags_than_words or all(map(TAG.fullmatch, words))
     ):
         problems.append((0, f"the words look like tags and the tags like words; try {turned}"))
-    counted = [tuple(str(n + 1) for n in range(len(s.words))) for s in sentences]
-    if len(words) > 1 and counted == [sentence.words for sentence in sentences]:
+    counted = [str(n + 1) for lines, _ in sentences for n in range(len(lines))]
+    if len(words) > 1 and counted == words:
         problems.append((0, f"the first column only counts the words; {_SAY_WHICH}"))
     if len(words) > 1 and all(" " in word for word in words):
         problems.append((0, "blanks and TABs both separate its columns; use one of them"))
@@ -148,19 +133,18 @@ def _refuse_guesses(tags: set[str]) -> None:
     spoilt = {tag for tag in types if _SPOILT.fullmatch(tag)} | nameless | paired
     if nameless or paired or types in (spoilt, tags):
         what = "almost those of IOB" if spoilt else "parts of speech, if none is O"
-        raise MiniftError(
-            f"tags such as {', '.join(sorted(spoilt or types)[:5])} are {what}; write entities as "
-            "B-PER, I-PER and O, or pass --scheme io if each tag is the name of a type"
-        )
+        got = f"tags such as {', '.join(sorted(spoilt or types)[:5])} are {what}"
+        how = "B-PER, I-PER and O, or pass --scheme io if each tag is the name of a type"
+        raise MiniftError(f"{got}; write entities as {how}")
 
 
 def tagged_examples(
     sentences: list[Sentence], scheme: Scheme | None, problems: Problems
 ) -> tuple[list[TaggedExample], Scheme | None, list[str]]:
     """Turn the tags into IOB2; return (examples, the scheme they were in, notes for the user)."""
-    tagged = [(s.lines, s.tags) for s in sentences if s.tags is not None]
+    tagged = [(lines, e.tags) for lines, e in sentences if e.tags is not None]
     if not tagged:
-        return [TaggedExample(s.id, s.words) for s in sentences], scheme, []
+        return [e for _, e in sentences], scheme, []
     try:
         if scheme is None:
             scheme = detect_scheme(tags for _, tags in tagged)
@@ -185,16 +169,12 @@ def tagged_examples(
     ]
     if broken:
         line, fault = broken[0]
-        notes.append(
-            f"{len(broken)} entities break the scheme {scheme} and are read as entities of their "
-            f"own (first: line {line}, {fault})"
-        )
+        what = f"{len(broken)} entities break the scheme {scheme} and are read as entities of their"
+        notes.append(f"{what} own (first: line {line}, {fault})")
     if zeros := sum(tags.count("0") for _, tags in tagged):
         notes.append(f'{zeros} tags "0" are read as "O"')
     if scheme != "iob2":
         notes.append(f"tags are in the scheme {scheme} and are read as iob2")
-    examples = [
-        TaggedExample(s.id, s.words, None if s.tags is None else tuple(to_iob2(s.tags, scheme)))
-        for s in sentences
-    ]
-    return examples, scheme, notes
+    examples = [e for _, e in sentences]
+    given = [e.tags and tuple(to_iob2(e.tags, scheme)) for e in examples]
+    return [replace(e, tags=tags) for e, tags in zip(examples, given)], scheme, notes

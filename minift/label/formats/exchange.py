@@ -21,7 +21,7 @@ from minift.data.examples import Example, texts_of
 from minift.data.files import exports
 from minift.data.files.exports import Fault, Row, tool_of
 from minift.data.files.lines import Problems, raw_lines, unit
-from minift.data.files.tables import json_rows, table_rows
+from minift.data.files.tables import Names, json_rows, table_rows
 from minift.errors import MiniftError, require_known
 from minift.label.formats import argilla, conll, doccano, labelstudio, spreadsheet
 from minift.label.formats.rows import Imported, Question, match_rows
@@ -123,7 +123,7 @@ def _exported(tool: str, path: Path, text: str, task: str) -> list[Row | Fault]:
     if not rows:
         what = "; ".join(fault.what for fault in faults[:1]) or "it has no records"
         raise MiniftError(f"{what}; was it exported in another format?")
-    return [*faults, *exports.READERS[tool](exports.numbered(path, rows), task, exports.Names())]
+    return [*faults, *exports.READERS[tool](exports.numbered(path, rows), task, Names())]
 
 
 def _check(format: str, task: str) -> None:
