@@ -148,7 +148,11 @@ def _temporary_folder(parent: Path) -> Iterator[Path]:
             if ours:  # so its process was killed
                 _remove(lock)
     lock = parent / f"{_HELD}{os.urandom(8).hex()}.lock"
-    with _hold(lock):  # before there is a folder that others could take for abandoned
+    with _hold(lock) as ours:  # before there is a folder that others could take for abandoned
+        if ours is False:  # they were faster: they remove the new lock, and it is tried again
+            with _temporary_folder(parent) as folder:
+                yield folder
+            return
         try:
             folder = lock.with_suffix("")
             folder.mkdir()

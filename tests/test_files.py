@@ -14,6 +14,7 @@ a digest is the SHA-256 of all parts                         FIPS 180-2, example
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import multiprocessing
 import os
@@ -28,6 +29,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from minift import files
 from minift.errors import MiniftError
 from minift.files import (
     atomic_directory_write,
@@ -263,6 +265,7 @@ def test_of_writers_at_once_a_reader_always_sees_exactly_one_whole_file(tmp_path
     assert names(tmp_path) == ["file"]
 
 
+@pytest.mark.filterwarnings("error")  # what a thread raises is a warning to pytest
 def test_threads_that_write_different_files_of_a_folder_do_not_disturb_each_other(folder):
     def write(number: int) -> None:
         for _ in range(5):
@@ -274,6 +277,26 @@ def test_threads_that_write_different_files_of_a_folder_do_not_disturb_each_othe
     for thread in threads:
         thread.join()
     assert contents(folder) == OLD | {f"{number}.txt": str(number) for number in range(8)}
+
+
+def test_a_new_lock_that_another_writer_takes_for_abandoned_is_not_written_under(
+    folder, monkeypatch
+):
+    real, taken = files._hold, []
+
+    @contextlib.contextmanager
+    def hold(lock):
+        with real(lock) as ours:
+            taken.append(lock)
+            yield ours and len(taken) > 1  # the first is another's
+
+    def write(new: Path) -> None:
+        assert taken[0] != taken[-1] and new == taken[-1].with_suffix("")
+        write_both(new)
+
+    monkeypatch.setattr(files, "_hold", hold)
+    atomic_directory_write(folder, write)
+    assert contents(folder)["a.json"] == "new a"
 
 
 # --- folders, locks, digests ---------------------------------------------------------------

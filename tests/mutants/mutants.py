@@ -1714,6 +1714,13 @@ KEPT = [
             OPTIONS + "test_a_value_that_the_library_refuses_is_named_by_its_option",
             "who typed --learning-rate reads of learning_rate",
         ),
+        (
+            "help that cannot be written is no failure",
+            "(file or sys.stderr).write(message)",
+            "super()._print_message(message, file)",
+            EDGES + "test_a_failure_of_a_stream_or_of_the_disk_is_one_line",
+            "a script that keeps the help on a full disk goes on with half of it",
+        ),
     ),
     *_in(
         "minift/data/notes.py",
