@@ -21,11 +21,6 @@ TASKS = {
     4: Task("Write the test", minutes=25),
     5: Task("Measure and explain", minutes=35, hand=5),
 }
-WITHOUT = (  # they are the solution
-    "minift.methods.child_tuning",
-    "minift.methods.fisher",
-    "minift.methods.fast_fisher",
-)
 
 # --- task 1 ---
 

@@ -21,7 +21,6 @@ TASKS = {
     4: Task("Write the test", minutes=30),
     5: Task("Measure and explain", minutes=40, hand=5),
 }
-WITHOUT = ("minift.active.acquisition",)  # it is the solution
 KEYS = ("total", "aleatoric", "epistemic")
 
 

@@ -18,7 +18,6 @@ TASKS = {
     4: Task("Write the test", minutes=30),
     5: Task("Measure and explain", minutes=35, hand=5),
 }
-WITHOUT = ("minift.data.entities", "minift.data.tags")  # they are the solution
 
 # A sentence is a list of parts: (type, words), type "O" for words between entities.
 Parts = list[tuple[str, int]]

@@ -20,7 +20,6 @@ TASKS = {
     4: Task("Write the test", minutes=30),
     5: Task("Measure and explain", minutes=30, hand=5),
 }
-WITHOUT = ("minift.compact.crf", "minift.compact.distill")  # they are the solution
 
 
 def softmax(logits, temperature: float = 1.0) -> list[float]:

@@ -39,6 +39,10 @@ class Wrong(Exception):
         self.share = share
 
 
+class Later(Exception):
+    """One sentence to the student: this is in order so far, and judged after handing in."""
+
+
 @dataclass(frozen=True)
 class Task:
     """A task as the hand-out has it.
@@ -122,7 +126,7 @@ class Assignment:
         title: of the assignment.
         tasks: by number.
         checks: by task, then in the order written.
-        without: modules that a submission may not import, since they are its solution.
+        modules: of minift, that are there while a submission runs; no other is.
         harness: text of harness.py, if there is one.
     """
 
@@ -131,7 +135,7 @@ class Assignment:
     title: str
     tasks: dict[int, Task]
     checks: tuple[Check, ...]
-    without: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
     harness: str | None = field(default=None, repr=False)
 
     @property
@@ -168,7 +172,7 @@ def load(folder: Path) -> Assignment:
         module.TITLE,
         tasks,
         tuple(sorted(marked, key=lambda check: check.task)),
-        tuple(getattr(module, "WITHOUT", ())),
+        tuple(getattr(module, "WITH", ())),
         harness.read_text(encoding="utf-8") if harness.is_file() else None,
     )
 

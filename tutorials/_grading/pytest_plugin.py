@@ -12,7 +12,8 @@ import pytest
 from _grading.checks import load
 from _grading.process import Launcher
 from _grading.results import title
-from _grading.score import UNFINISHED, Report, grade, read_exercise
+from _grading.score import UNFINISHED, Report, grade
+from _grading.submission import read_exercise
 
 LAUNCHER = pytest.StashKey[Launcher]()
 

@@ -12,13 +12,13 @@ import ast
 import contextlib
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from _grading import codec
 from _grading.checks import Wrong
-from _grading.process import Child, Launcher
+from _grading.process import START_SECONDS, Child, GraderError, Launcher
 
 SIGXCPU = 24
 
@@ -62,6 +62,7 @@ class Student:
         exercise: text of exercise.py.
         harness: text of the assignment's harness.py, if it has one.
         limits: of each question.
+        modules: of minift, that it may use.
     """
 
     def __init__(
@@ -70,8 +71,9 @@ class Student:
         exercise: str,
         harness: str | None = None,
         limits: Limits | None = None,
+        modules: Sequence[str] = (),
     ):
-        self._launcher, self._limits = launcher, limits or Limits()
+        self._launcher, self._limits, self._modules = launcher, limits or Limits(), modules
         self._job = {
             "exercise": exercise,
             "harness": harness,
@@ -83,6 +85,7 @@ class Student:
         self._unloadable: Failure | None = None
         self._count = 0
         self.output = ""
+        self.asked = "exercise.py"  # the last question was about this
 
     def call(self, name: str, *args: Any) -> Any:
         """Return what a function of harness.py or exercise.py returns.
@@ -140,18 +143,30 @@ class Student:
         if args is not None:
             request |= {"args": args, "candidate": candidate is not None}
         frame = codec.encode(request)  # too large an argument is the author's mistake: it raises
-        return self._exchange(frame, f"`{self._shown.get(name, name)}`", candidate)
+        self.asked = f"`{self._shown.get(name, name)}`"
+        return self._exchange(frame, self.asked, candidate)
 
     def _load(self) -> Failure | None:
         if self._unloadable or self._child:
             return self._unloadable
-        self._child = self._launcher.start()
+        self._child = self._launcher.start(self._modules)
+        self._await_child(self._child)
         answer = self._exchange(codec.encode(self._job), "exercise.py", None)
         if isinstance(answer, Failure):
             sentence = answer.sentence.removeprefix("exercise.py ")
             self._unloadable = Failure("load", f"exercise.py cannot be loaded: it {sentence}")
             self.restart()
         return self._unloadable
+
+    def _await_child(self, child: Child) -> None:
+        """Wait until it is where it belongs; nothing of the student's has run yet."""
+        try:
+            found = self._receive(child.connection, time.monotonic() + START_SECONDS)
+        except (OSError, ValueError, KeyError) as error:
+            found = {"kind": "lost", "message": f"{type(error).__name__}: {error}"}
+        if found["kind"] != "ready":
+            self.restart()
+            raise GraderError(f"cannot start the student's process: {found.get('message')}")
 
     def _exchange(self, frame: bytes, what: str, candidate: Callable | None) -> Any | Failure:
         connection = self._child.connection
@@ -276,8 +291,14 @@ def _failure(reply: dict, what: str) -> Failure:
     ):
         if types[0] == known:
             sentence = said
-    if types[0] == "OSError" and "[Errno 27]" in message:
-        sentence = f"{what} writes a file{where}, which graded code may not do"
+    if "OSError" in types:
+        for number, said in (
+            (27, "writes more than its folder holds"),  # or anything, where there is no sandbox
+            (28, "writes more than its folder holds"),
+            (30, "writes a file outside its folder"),
+        ):
+            if message.startswith(f"[Errno {number}]"):
+                sentence = f"{what} {said}{where}, which graded code may not do"
     return Failure("raised", sentence, types, message)
 
 
