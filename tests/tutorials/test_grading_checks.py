@@ -204,7 +204,7 @@ def told(launcher, answer: str, **options) -> str | None:
         ("200.2", {"band": 1.0}, "count again"),  # two mistakes fit
         ("10.9", {}, "far$"),
         ("11.1", {}, "count again"),
-        ("float('nan')", {"band": 1.0}, "count again"),
+        ("float('nan')", {"band": 1.0}, "is to be a number"),
         ("True", {"band": 200.0}, "is to be a number"),
         ("'100'", {}, "is to be a number"),
         ("None", {}, "still None"),

@@ -178,6 +178,8 @@ def check_old_names(student, draw):
     old = {f"{n}.gamma": f"{n}.weight" for n in norms} | {f"{n}.beta": f"{n}.bias" for n in norms}
     old |= {n.removeprefix("bert."): n for n in bare}
     today = translated(student, list(old.values()))
+    if len(set(today.values())) < len(today):
+        raise Wrong("our_name gives two tensors of today's names the same name")
     got = translated(student, list(old))
     for name, new in old.items():
         if got[name] != today[new] or got[name] is None or not got[name].endswith(new[-4:]):

@@ -14,6 +14,7 @@ import torch
 from _grading.checks import Task, Wrong, check
 from _grading.diagnose import equal, expect
 from _grading.measure_task import grade_number
+from _grading.recorded import only
 from _grading.tests_task import grade_test
 from minift.compare.statistics import t_quantile
 
@@ -47,7 +48,7 @@ def drawn(student, labels, size, seed, noise) -> tuple[list[int], list[float]]:
     return list(chosen), got["next"]
 
 
-@check(task=1, points=3)
+@check(task=1, points=3, public="open")
 def check_strata(student, draw):
     whole = 20 * draw.integer(3, 5)  # of 4 * whole texts half as many are drawn: whole shares
     cases = [([whole, 2 * whole, whole], 2 * whole), ([whole + 1, 2 * whole + 3, 7], whole - 1)]
@@ -69,7 +70,7 @@ def check_strata(student, draw):
                 raise Wrong(f"draw_labels returns {len(chosen)} indices; {size} were asked for")
 
 
-@check(task=1, points=2)
+@check(task=1, points=2, public="open")
 def check_streams(student, draw):
     labels, size = pool(draw, [40, 60]), 20  # whole shares: rounding is another check's
     seed, noise = draw.integer(0, 10**6), draw.integer(0, 10**6)
@@ -172,7 +173,7 @@ def compared(student, scores, others) -> dict[str, float]:
     return got
 
 
-@check(task=2, points=2)
+@check(task=2, points=2, public=only("n", "mean"), tolerance=5e-5)
 def check_pairing(student, draw):
     n = draw.integer(5, 7)
     scores = {seed: 0.6 + 0.1 * draw.random.random() for seed in range(n)}
@@ -210,7 +211,7 @@ def check_pairing(student, draw):
     )
 
 
-@check(task=2, points=3)
+@check(task=2, points=3, public=only("sd", "low", "high"), tolerance=5e-5)
 def check_interval(student, draw):
     n = draw.integer(4, 8)
     luck = [draw.random.gauss(0, 0.05) for _ in range(n)]  # of the labelled texts, shared
@@ -289,7 +290,12 @@ def subsets_wrong(calls: list, methods: list[str]) -> str:
     return ""
 
 
-@check(task=3, points=4)
+def results_and_subsets(got: dict) -> list:
+    """Return what counts of a comparison: which texts were drawn does not, but how often others."""
+    return [got["results"], subsets_wrong(got["calls"], sorted({call[0] for call in got["calls"]}))]
+
+
+@check(task=3, points=4, public=results_and_subsets)
 def check_compare(student, draw):
     methods, rates, guess = ["plain", "frozen", "biases"], [1e-5, 3e-5, 1e-4], 0.5
     seeds = draw.random.sample(range(50), draw.integer(3, 4))

@@ -12,6 +12,7 @@ import minift
 from _grading.checks import Task, Wrong, check
 from _grading.diagnose import expect, expect_names
 from _grading.measure_task import answered_number
+from _grading.recorded import names_in_any_order
 from _grading.tests_task import grade_test
 from minift.bert.packing import pack
 
@@ -87,7 +88,7 @@ def chosen(student, head: str, layers: int) -> tuple[list[str], list[str]]:
     return [n for n in got if in_encoder(n)], [n for n in got if not in_encoder(n)]
 
 
-@check(task=1, points=4)
+@check(task=1, points=4, public=names_in_any_order)
 def check_bias_names(student, draw):
     layers = draw.integer(2, 4)
     names = [n for n in sizes("sequence", layers, 8) if in_encoder(n)]
@@ -114,7 +115,7 @@ def check_bias_names(student, draw):
     )
 
 
-@check(task=1, points=2)
+@check(task=1, points=2, public=names_in_any_order)
 def check_head_names(student, draw):
     layers = draw.integer(2, 4)
     got, right = [], []
@@ -192,7 +193,7 @@ def check_counts(student, draw):
     )
 
 
-@check(task=3, points=4)
+@check(task=3, points=4, public=names_in_any_order)
 def check_subset(student, draw):
     layers = draw.integer(11, 13)  # a layer may have two digits
     names = list(sizes("sequence", layers, 8))

@@ -34,15 +34,16 @@ def some_gradient(draw, *shape: int):
 def masked(student, gradient, p: float, seed: int, noise: int = 0, calls: int = 1) -> dict:
     got = student.call("masked", gradient, p, seed, noise, calls)
     for value in got["masked"]:
-        if value.shape != gradient.shape:
+        shape = tuple(getattr(value, "shape", ()))  # a number in a list was a tensor without any
+        if shape != tuple(gradient.shape):
             raise Wrong(
-                f"mask_gradient returns the shape {tuple(value.shape)} for a gradient of the "
-                f"shape {tuple(gradient.shape)}"
+                f"mask_gradient returns the shape {shape} for a gradient of the shape "
+                f"{tuple(gradient.shape)}"
             )
     return got
 
 
-@check(task=1, points=3)
+@check(task=1, points=3, public="open")
 def check_values(student, draw):
     n = 20_000
     gradient, seed = some_gradient(draw, n), draw.seed()
@@ -82,7 +83,7 @@ def check_values(student, draw):
         raise Wrong("with p = 1 all of the gradient is kept, as it is")
 
 
-@check(task=1, points=2)
+@check(task=1, points=2, public="open")
 def check_draws(student, draw):
     gradient, p, seed = some_gradient(draw, 60, 40), 0.4, draw.seed()
     got = masked(student, gradient, p, seed, noise=1, calls=3)
@@ -190,7 +191,7 @@ def check_fisher(student, draw):
     )
 
 
-@check(task=2, points=2)
+@check(task=2, points=2, public="open")
 def check_as_found(student, draw):
     """Judge what the scores do not depend on and what they leave behind, not the scores."""
     weights, inputs = network(draw, 4, 6, 3), draw.normal(5, 4)
@@ -198,6 +199,9 @@ def check_as_found(student, draw):
     for training in (True, False):
         got = student.call("scores_during_training", weights, inputs, labels, training)
         first, redrawn, with_gradients = got["scores"]
+        numbers = torch.cat([value.double().flatten() for value in first.values()])
+        if not numbers.isfinite().all() or numbers.min() == numbers.max():
+            raise Wrong("fisher gives every weight the same score, or one that is no number")
         if not equal(redrawn, first):
             raise Wrong(
                 "two calls on the same examples give different scores: dropout is on; the scores "

@@ -11,6 +11,7 @@ import torch
 from _grading.checks import Task, Wrong, check
 from _grading.diagnose import equal, expect
 from _grading.measure_task import answered_number
+from _grading.recorded import only
 from _grading.tests_task import grade_test
 
 TITLE = "Active learning: the doubt that labels settle"
@@ -68,7 +69,7 @@ def doubts(student, passes: torch.Tensor) -> dict[str, torch.Tensor]:
     return {key: value.double() for key, value in got.items()}
 
 
-@check(task=1, points=4)
+@check(task=1, points=4, public=only("total", "aleatoric"))
 def check_entropies(student, draw):
     passes = passes_of(draw)
     got = doubts(student, passes)
@@ -103,11 +104,19 @@ def summed(passes: torch.Tensor) -> torch.Tensor:
     return tensor(math.fsum(-p * math.log(p) for p in row) for row in sums)
 
 
-@check(task=1, points=3)
+def told_apart(got: dict[str, torch.Tensor]) -> None:
+    """Refuse doubts that have nothing to do with the texts."""
+    both = torch.stack([got["total"], got["aleatoric"]])
+    if not both.isfinite().all() or bool((both == both[:, :1]).all()):
+        raise Wrong("doubts says the same of texts that the passes see differently")
+
+
+@check(task=1, points=3, public=only("epistemic"))
 def check_epistemic(student, draw):
     passes = passes_of(draw)
     got = doubts(student, passes)
     total, own = right_doubts(passes)
+    told_apart(got)
     if equal(got["epistemic"], got["total"] - got["aleatoric"]):
         return  # if the two are wrong, another check says so; the third follows from them
     texts = by_text(passes)
@@ -148,10 +157,11 @@ def votes(rows) -> float:
     return entropy([winners.count(c) / len(winners) for c in range(len(rows[0]))])
 
 
-@check(task=1, points=2)
+@check(task=1, points=2, public="open")
 def check_zeros(student, draw):
     passes = passes_of(draw)
     before = doubts(student, passes)
+    told_apart(before)
     at = draw.integer(0, passes.shape[2])
     never = torch.zeros(*passes.shape[:2], 1, dtype=torch.float64)
     after = doubts(student, torch.cat([passes[..., :at], never, passes[..., at:]], -1))
@@ -258,7 +268,7 @@ def check_choose(student, draw):
             )
 
 
-@check(task=2, points=3)
+@check(task=2, points=3, public="open")
 def check_ties(student, draw):
     ids = names(draw, 6)
     seeds = [draw.seed() for _ in range(60)]
@@ -307,7 +317,12 @@ def rounds_of(ids, table, initial, rounds, query, how="right"):
     return history
 
 
-@check(task=3, points=4)
+def sorted_rounds(got: list) -> list:
+    """Return the ids of each round in any order."""
+    return [sorted(map(str, asked)) for asked in got]
+
+
+@check(task=3, points=4, public=sorted_rounds)
 def check_rounds(student, draw):
     initial, rounds, query = draw.integer(2, 4), 4, 3
     while True:  # until the bug shows, and shows without an IndexError
@@ -500,7 +515,7 @@ def check_line(student, draw):
     for sentence, values in wrong.items():
         if like(values):
             raise Wrong(sentence)
-    off = [key for key in got if abs(got[key] - right[key]) > 0.002]
+    off = [key for key in got if not abs(got[key] - right[key]) <= 0.002]
     hint = "; do the thresholds have shares by Bayes' rule?" if "after" in off[0] else ""
     raise Wrong(f'ANSWERS["{off[0]}"] is not what the line gives{hint}')
 

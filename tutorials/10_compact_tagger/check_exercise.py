@@ -10,6 +10,7 @@ import torch
 from _grading.checks import Task, Wrong, check
 from _grading.diagnose import expect
 from _grading.measure_task import answered_number
+from _grading.recorded import as_list
 from _grading.tests_task import grade_test
 
 TITLE = "A compact tagger: what a teacher says, and what a byte costs"
@@ -35,7 +36,7 @@ def kl(p, q) -> float:
 def scalar(value, name: str) -> float:
     if isinstance(value, torch.Tensor) and value.numel() == 1:
         return float(value)
-    if isinstance(value, (int, float)):
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
     raise Wrong(f"{name} is to return a scalar")
 
@@ -115,8 +116,10 @@ def check_padding(student, draw):
 
     together = loss(mine, theirs, targets, mask)
     junk = (~mask).unsqueeze(2) * 5.0 * draw.normal(3, longest, labels)
-    if abs(loss(mine + junk, theirs + 2 * junk.flip(2), targets, mask) - together) > 1e-6:
+    if not abs(loss(mine + junk, theirs + 2 * junk.flip(2), targets, mask) - together) <= 1e-6:
         raise Wrong("what stands in the padding changes lesson_loss")
+    if abs(loss(mine.flip(2), theirs, targets, mask) - together) <= 1e-6:
+        raise Wrong("lesson_loss does not change with the student's logits")
     own = []
     for i, length in enumerate(lengths):
         parts = (x[i : i + 1, :length] for x in (mine, theirs, targets, mask))
@@ -208,7 +211,7 @@ def greedy(case) -> list[int]:
     return tags
 
 
-@check(task=2, points=4)
+@check(task=2, points=4, public=as_list)
 def check_viterbi(student, draw):
     cases = [field(draw, draw.integer(4, 5), 3) for _ in range(8)] + [field(draw, 1, 3)]
 

@@ -27,11 +27,13 @@ from itertools import groupby
 from pathlib import Path
 
 import minift
+from _grading import public
 from _grading.checks import PUBLIC, Assignment
 from minift.errors import MiniftError
 
 FRAMEWORK = Path(__file__).resolve().parent
-NEEDED = sorted(p.name for p in FRAMEWORK.glob("*.py") if p.name not in ("bundle.py", "mutants.py"))
+OURS = ("bundle.py", "mutants.py", "public.py", "rehearsal.py")  # what only the author needs
+NEEDED = sorted(p.name for p in FRAMEWORK.glob("*.py") if p.name not in OURS)
 HANDED_OUT = ("assignment.md", "exercise.py", "harness.py", "check_exercise.py")
 BLOCK = 3  # lines of a solution in a row that the hand-out may not have
 TELLING = 60  # characters that are a block too, in however few lines
@@ -201,7 +203,7 @@ def _checking_files(assignment: Assignment) -> dict[str, str]:
 
 
 def _student_files(assignment: Assignment) -> dict[str, str]:
-    files = _checking_files(assignment)
+    files = _checking_files(assignment) | public.files(assignment)
     for name in ("assignment.md", "exercise.py"):
         files[name] = re.sub(r"python tutorials/grade\.py( \d\d)?", "python grade.py", files[name])
     files["conftest.py"] = CONFTEST

@@ -60,11 +60,21 @@ class Task:
 
 @dataclass(frozen=True)
 class Check:
-    """A function `(student, draw) -> None` with its task and points."""
+    """A function `(student, draw) -> None` with its task and points.
+
+    Args:
+        function: the check.
+        task, points: as the hand-out has them.
+        public: how students get it: "open", as it is, where it computes no right answer; else as
+            recorded answers, of which this function, if there is one, keeps what counts.
+        tolerance: of recorded numbers.
+    """
 
     function: Callable
     task: int
     points: int
+    public: str | Callable[[Any], Any] | None = None
+    tolerance: float = 1e-6
 
     @property
     def name(self) -> str:
@@ -72,11 +82,16 @@ class Check:
         return self.function.__name__
 
 
-def check(task: int, points: int) -> Callable[[Callable], Callable]:
-    """Mark a function of check_exercise.py as a check of `task` worth `points`."""
+def check(
+    task: int,
+    points: int,
+    public: str | Callable[[Any], Any] | None = None,
+    tolerance: float = 1e-6,
+) -> Callable[[Callable], Callable]:
+    """Mark a function of check_exercise.py as a check of `task` worth `points`; see `Check`."""
 
     def mark(function: Callable) -> Callable:
-        function.graded = Check(function, task, points)
+        function.graded = Check(function, task, points, public, tolerance)
         return function
 
     return mark

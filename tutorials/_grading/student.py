@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import inspect
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -30,10 +31,12 @@ class Limits:
     Args:
         processor: seconds of processor time.
         clock: seconds by the clock, for what sleeps; long, since a busy machine is not a mistake.
+        total: seconds by the clock for all questions; after that nothing more is asked.
     """
 
     processor: int = 5
     clock: float = 40.0
+    total: float = 300.0
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ class Student:
         self._child: Child | None = None
         self._unloadable: Failure | None = None
         self._count = 0
+        self._spent = 0.0
         self.output = ""
         self.asked = "exercise.py"  # the last question was about this
 
@@ -136,6 +140,11 @@ class Student:
     close = restart
 
     def _ask(self, name: str, args: list | None, candidate: Callable | None) -> Any | Failure:
+        if self._spent >= self._limits.total:
+            said = (
+                f"it has taken {self._spent:.0f} seconds, and {self._limits.total:.0f} are allowed"
+            )
+            return Failure("load", f"exercise.py is asked no more: {said}")
         if failure := self._load():
             return failure
         self._count += 1
@@ -170,7 +179,8 @@ class Student:
 
     def _exchange(self, frame: bytes, what: str, candidate: Callable | None) -> Any | Failure:
         connection = self._child.connection
-        until = time.monotonic() + self._limits.clock
+        start = time.monotonic()
+        until = start + self._limits.clock
         try:
             self._send(connection, frame, until)
             while True:
@@ -191,6 +201,8 @@ class Student:
             return Failure("died", f"{what} wrote into the grader's channel; leave it alone")
         except OSError:
             return self._death(self._end(grace=1.0), what)
+        finally:
+            self._spent += time.monotonic() - start
 
     def _death(self, status: int | None, what: str) -> Failure:
         if status is not None and -status == SIGXCPU:
@@ -307,14 +319,27 @@ def _short(text: Any) -> str:
 
 
 def _ran(candidate: Callable, args: Any) -> dict:
-    """Run a candidate on what the student's test hands it; its errors are answers too."""
+    """Run a candidate on what the student's test hands it; its errors are answers too.
+
+    They do not tell one program from another by its name or its lines: only a ValueError, by
+    which all candidates refuse what is no task, keeps its words.
+    """
     with contextlib.suppress(codec.CodecError):
+        try:
+            inspect.signature(candidate).bind(*args)
+        except TypeError:
+            return {
+                "raised": "TypeError",
+                "message": f"the candidate does not take {len(args)} arguments",
+            }
         try:
             answer = {"value": candidate(*args)}
             codec.encode(answer)
             return answer
         except codec.CodecError:
             raise
+        except ValueError as error:
+            return {"raised": "ValueError", "message": str(error)[:300]}
         except Exception as error:
-            return {"raised": type(error).__name__, "message": str(error)[:300]}
+            return {"raised": type(error).__name__, "message": "the candidate raised this"}
     return {"raised": "ValueError", "message": "the result is too large to be sent"}

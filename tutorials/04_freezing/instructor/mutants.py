@@ -94,6 +94,7 @@ MUTANTS = [
         "",
         loses="check_frozen_bits",
         says="what is frozen keeps learning",
+        also=("check_others_learn_on",),
     ),
     Mutant(
         "out of the optimizer, but gradients are still computed",
