@@ -70,13 +70,20 @@ def lost(report: score.Report) -> dict[str, str]:
     return {result.check: result.sentence for result in report.results if not result.passed}
 
 
+def with_answers(assignment: checks.Assignment, source: str, salt: str) -> str:
+    """Return a program with the right numbers of a term; the public ones stand in it."""
+    if salt == checks.PUBLIC:
+        return source
+    return f"{source}\nANSWERS = {assignment.answers(assignment.question(salt))!r}\n"
+
+
 @each_assignment
 @pytest.mark.parametrize("solution", ["solution.py", "solution_b.py"])
 @pytest.mark.parametrize("salt", SALTS)
 def test_a_solution_gets_all_points_whatever_the_salt(folder, solution, salt, launcher):
     assignment = load(folder)
     source = (folder / "instructor" / solution).read_text()
-    report = score.grade(assignment, source, launcher, salt)
+    report = score.grade(assignment, with_answers(assignment, source, salt), launcher, salt)
     assert lost(report) == {}
     assert report.given == assignment.points
 
@@ -99,7 +106,13 @@ def test_the_blank_gets_no_point_and_is_told_where_to_begin(folder, salt, launch
 )
 def test_a_mistake_loses_exactly_its_own_check_in_its_own_words(folder, mutant, salt, launcher):
     assignment = load(folder)
-    found = lost(score.grade(assignment, mutant.source(folder), launcher, salt))
+    loses = next(check for check in assignment.checks if check.name == mutant.loses)
+    source = mutant.source(folder)
+    if loses.task != 5:
+        source = with_answers(assignment, source, salt)
+    elif salt != checks.PUBLIC:
+        return  # wrong numbers are wrong for the public question
+    found = lost(score.grade(assignment, source, launcher, salt))
     assert set(found) == {mutant.loses, *mutant.also}, found
     said = found[mutant.loses]
     assert mutant.says in said
@@ -114,6 +127,17 @@ def test_every_check_finds_at_least_one_mistake_and_seven_are_there(folder):
     assert {mutant.loses for mutant in found} == {check.name for check in load(folder).checks}
     assert len(found) >= 7
     assert len({mutant.name for mutant in found}) == len(found)
+
+
+@each_assignment
+@pytest.mark.parametrize("salt", SALTS[1:])
+def test_the_numbers_of_the_public_question_are_of_no_use_in_another_term(folder, salt, launcher):
+    assignment = load(folder)
+    source = (folder / "instructor" / "solution.py").read_text() + "\nQUESTION = {'old': 1}\n"
+    report = score.grade(assignment, source, launcher, salt)
+    assert set(lost(report)) == {check.name for check in assignment.checks if check.task == 5}
+    assert score.ANOTHER_QUESTION in report.notes
+    assert assignment.question(salt) != assignment.question(SALTS[0])
 
 
 def test_there_are_sixty_mutants_over_all_assignments():

@@ -36,7 +36,7 @@ try:
     from _grading import results, score
     from _grading.checks import PUBLIC, Assignment, Wrong, find, load
     from _grading.process import GraderError, Launcher
-    from _grading.submission import complaints, explanation, functions, is_rubbish, read_exercise
+    from _grading.submission import complaints, functions, is_rubbish, literal, read_exercise
     from minift.errors import MiniftError
 except ModuleNotFoundError as error:
     sys.exit(f"{error}; install minift first: pip install -e . in its folder")
@@ -191,7 +191,8 @@ def _all(words: Sequence[str]) -> int:
             except MiniftError as error:  # an empty folder: nobody's mark
                 assignment, exercise = known[0], ""
                 report = results.unfinished(assignment, str(error))
-            rows.append(results.row(name, report, explanation(exercise)))
+            explained = str(literal(exercise, "EXPLANATION") or "").strip()
+            rows.append(results.row(name, report, explained))
             print(f"{name:<40} {assignment.name:<26} {rows[-1]['points']:>5}  {report.trouble}")
             worst = max(worst, 0 if report.finished else 3)
             results.write(options.csv, results.as_csv(rows, tasks))

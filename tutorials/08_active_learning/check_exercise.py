@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from functools import cache
 
 import torch
 
@@ -446,10 +445,37 @@ def check_your_test(student, draw):
 
 # --- task 5 ---
 
-LABELS = [
-    *((0.5, 1), (0.25, 0), (0.375, 1), (0.3, 0), (1.1, 1), (1.2, 0)),
-    *((1.2, 1), (1.1, 0), (0.35, 1), (0.45, 1), (0.2, 0), (1.2, 0)),
-]
+QUESTION = {
+    "labels": [
+        *((0.5, 1), (0.25, 0), (0.375, 1), (0.3, 0), (1.1, 1), (1.2, 0)),
+        *((1.2, 1), (1.1, 0), (0.35, 1), (0.45, 1), (0.2, 0), (1.2, 0)),
+    ],
+    "line": 0.36,
+    "coin": 1.2,
+    "passes": [0.5, 0.9, 0.1, 0.5],
+}
+
+
+def ask(draw):
+    """Draw the question of a term: a threshold, eight labels beside it, four of coins."""
+    at = draw.integer(30, 70)
+    near = draw.random.sample(range(2, 25), 8)
+    left = [((at - by) / 100, 0) for by in near[:4]]
+    right = [((at + by) / 100, 1) for by in near[4:]]
+    coins = [(1.1, 1), (1.2, 0), (1.2, 1), (1.1, 0)]
+    labels = left + right + coins
+    draw.random.shuffle(labels)
+    return {
+        "labels": labels,
+        "line": (at + draw.choice([-1, 1])) / 100,
+        "coin": draw.choice([1.1, 1.15, 1.25]),
+        "passes": draw.random.sample([0.05, 0.2, 0.3, 0.5, 0.6, 0.8, 0.95], 4),
+    }
+
+
+def answers(question) -> dict[str, float]:
+    """Return the right numbers."""
+    return {**line(question), "two_passes": share_of_two(question["passes"])}
 
 
 def class_1(x: float, theta: float) -> float:
@@ -458,19 +484,18 @@ def class_1(x: float, theta: float) -> float:
     return 0.95 if x > theta else 0.05
 
 
-@cache
-def line() -> dict[str, float]:
+def line(question) -> dict[str, float]:
     """Work the line out."""
     thetas = [k / 400 for k in range(401)]
     shares = [1.0] * 401
     found = {}
-    for when, labels in (("before", []), ("after", LABELS)):
+    for when, labels in (("before", []), ("after", question["labels"])):
         for x, label in labels:
             for k, theta in enumerate(thetas):
                 shares[k] *= class_1(x, theta) if label else 1 - class_1(x, theta)
         total = math.fsum(shares)
-        for place, x in (("line", 0.36), ("coin", 1.2)):
-            ones = [class_1(x, theta) for theta in thetas]
+        for place in ("line", "coin"):
+            ones = [class_1(question[place], theta) for theta in thetas]
             middle = math.fsum(s * p for s, p in zip(shares, ones)) / total
             own = math.fsum(s * entropy([p, 1 - p]) for s, p in zip(shares, ones)) / total
             found[f"aleatoric_{place}_{when}"] = own
@@ -480,7 +505,7 @@ def line() -> dict[str, float]:
 
 @check(task=5, points=2)
 def check_line(student, draw):
-    right = line()
+    right = line(draw.question)
     asked = itertools.product(("line", "coin"), ("epistemic", "aleatoric"), ("before", "after"))
     got = {
         key: answered_number(student, key)
@@ -520,10 +545,9 @@ def check_line(student, draw):
     raise Wrong(f'ANSWERS["{off[0]}"] is not what the line gives{hint}')
 
 
-@cache
-def share_of_two() -> float:
+def share_of_two(passes: list[float]) -> float:
     """Work out the mean BALD of two passes, over that of all four."""
-    rows = [[p, 1 - p] for p in (0.5, 0.9, 0.1, 0.5)]
+    rows = [[p, 1 - p] for p in passes]
 
     def of(chosen) -> float:
         return entropy(mean(chosen)) - sum(map(entropy, chosen)) / len(chosen)
@@ -534,10 +558,10 @@ def share_of_two() -> float:
 
 @check(task=5, points=2)
 def check_two_passes(student, draw):
-    got, right = answered_number(student, "two_passes"), share_of_two()
+    got, right = answered_number(student, "two_passes"), share_of_two(draw.question["passes"])
     if abs(got - right) <= 0.003:
         return
-    rows = [0.5, 0.9, 0.1, 0.5]
+    passes = draw.question["passes"]
     if abs(got - right * 4 / 3) <= 0.003:
         raise Wrong(
             "two_passes: this is without replacement; a mask can come twice, as the four pairs of "
@@ -545,7 +569,8 @@ def check_two_passes(student, draw):
         )
     if abs(got - 1 / right) <= 0.006:
         raise Wrong("two_passes: this is the first divided by the second")
-    whole = entropy([0.5, 0.5]) - sum(entropy([p, 1 - p]) for p in rows) / 4
+    rows = [[p, 1 - p] for p in passes]
+    whole = entropy(mean(rows)) - sum(map(entropy, rows)) / 4
     if abs(got - right * whole) <= 0.003:
         raise Wrong("two_passes: this is the mean itself; divide it by BALD from all four passes")
     raise Wrong(f"two_passes is {got:.3g}: is it the mean over 16 pairs, each with its own BALD?")

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import ast
 import io
+import pprint
 import re
 import shutil
 import tempfile
@@ -25,6 +26,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import minift
 from _grading import public
@@ -132,12 +134,12 @@ def student(assignment: Assignment, out: Path, salt: str = PUBLIC) -> list[Path]
     Raises:
         MiniftError: if some line block of a solution is in it; nothing is written then.
     """
-    return _write(_student_files(assignment), out / assignment.name)
+    return _write(_student_files(assignment, salt), out / assignment.name)
 
 
 def github(assignment: Assignment, out: Path, salt: str = PUBLIC) -> list[Path]:
     """Write the same as the first commit of a repository, with its workflow."""
-    files = _student_files(assignment)
+    files = _student_files(assignment, salt)
     files[".github/workflows/grade.yml"] = WORKFLOW.replace("SOURCE", SOURCE)
     files[".github/restore.sh"] = RESTORE
     return _write(files, out / f"{assignment.name}_github")
@@ -171,7 +173,7 @@ def gradescope(assignment: Assignment, out: Path, salt: str = PUBLIC) -> list[Pa
 
 def otter(assignment: Assignment, out: Path, salt: str = PUBLIC) -> list[Path]:
     """Write a folder for otter: a test a check, in its OK format, with the public draws."""
-    files = _student_files(assignment)
+    files = _student_files(assignment, salt)
     files["grade.py"] = files["grade.py"].replace(
         "\n\nif __name__", f"{OTTER_CHECK}\n\nif __name__"
     )
@@ -202,8 +204,24 @@ def _checking_files(assignment: Assignment) -> dict[str, str]:
     return files
 
 
-def _student_files(assignment: Assignment) -> dict[str, str]:
+def with_question(exercise: str, question: dict[str, Any]) -> str:
+    """Return an exercise.py with another QUESTION."""
+    lines = exercise.splitlines(keepends=True)
+    for node in ast.parse(exercise).body:
+        names = [ast.unparse(t) for t in getattr(node, "targets", [])]
+        if names == ["QUESTION"]:
+            shown = pprint.pformat(question, width=96, sort_dicts=False)
+            if len(f"QUESTION = {shown}") > 100 or "\n" in shown:
+                body = ",\n    ".join(f"{key!r}: {value!r}" for key, value in question.items())
+                shown = f"{{\n    {body},\n}}"
+            lines[node.lineno - 1 : node.end_lineno] = [f"QUESTION = {shown}\n"]
+    return "".join(lines)
+
+
+def _student_files(assignment: Assignment, salt: str) -> dict[str, str]:
     files = _checking_files(assignment) | public.files(assignment)
+    if salt != PUBLIC:
+        files["exercise.py"] = with_question(files["exercise.py"], assignment.question(salt))
     for name in ("assignment.md", "exercise.py"):
         files[name] = re.sub(r"python tutorials/grade\.py( \d\d)?", "python grade.py", files[name])
     files["conftest.py"] = CONFTEST

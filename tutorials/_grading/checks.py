@@ -107,9 +107,11 @@ class Draw:
     Attributes:
         random: a `random.Random`.
         torch: a `torch.Generator`.
+        question: of this term, for "measure": what stands in the hand-out as QUESTION.
     """
 
-    def __init__(self, salt: str, name: str):
+    def __init__(self, salt: str, name: str, question: dict[str, Any] | None = None):
+        self.question = question or {}
         digest = hashlib.sha256(f"{salt}\n{name}".encode()).digest()
         self.random = random.Random(digest)
         self.torch = torch.Generator().manual_seed(int.from_bytes(digest[:6], "big"))
@@ -142,6 +144,9 @@ class Assignment:
         tasks: by number.
         checks: by task, then in the order written.
         modules: of minift, that are there while a submission runs; no other is.
+        asked: the public QUESTION of "measure".
+        ask: draws that of a term.
+        answers: gives the right numbers for one.
         harness: text of harness.py, if there is one.
     """
 
@@ -151,6 +156,9 @@ class Assignment:
     tasks: dict[int, Task]
     checks: tuple[Check, ...]
     modules: tuple[str, ...] = ()
+    asked: dict[str, Any] = field(default_factory=dict)
+    ask: Callable[[Draw], dict[str, Any]] | None = None
+    answers: Callable[[dict[str, Any]], dict[str, float]] = lambda question: {}
     harness: str | None = field(default=None, repr=False)
 
     @property
@@ -165,7 +173,13 @@ class Assignment:
 
     def draw(self, check: Check, salt: str) -> Draw:
         """Return the draws of a check in a term."""
-        return Draw(salt, f"{self.name}/{check.name}")
+        return Draw(salt, f"{self.name}/{check.name}", self.question(salt))
+
+    def question(self, salt: str) -> dict[str, Any]:
+        """Return the QUESTION of a term: it stands in what that term's students get."""
+        if salt == PUBLIC or self.ask is None:
+            return self.asked
+        return self.ask(Draw(salt, f"{self.name}/question"))
 
 
 def load(folder: Path) -> Assignment:
@@ -188,6 +202,9 @@ def load(folder: Path) -> Assignment:
         tasks,
         tuple(sorted(marked, key=lambda check: check.task)),
         tuple(getattr(module, "WITH", ())),
+        getattr(module, "QUESTION", {}),
+        getattr(module, "ask", None),
+        getattr(module, "answers", lambda question: {}),
         harness.read_text(encoding="utf-8") if harness.is_file() else None,
     )
 

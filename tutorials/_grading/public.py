@@ -36,7 +36,7 @@ from _grading.recorded import recorded
 HERE = Path(__file__).parent
 
 '''
-KEPT = ("TITLE", "TASKS", "WITH", "QUESTION")
+KEPT = ("TITLE", "TASKS", "WITH")
 
 
 def files(assignment: Assignment) -> dict[str, str]:

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from _grading.checks import PUBLIC, Assignment, Check, Later, Wrong
 from _grading.process import GraderError, Launcher
 from _grading.student import Limits, Student
+from _grading.submission import literal
 
 DOCSTRING = "is it what the docstring says that it returns?"
+ANOTHER_QUESTION = "its QUESTION is not this term's: was it handed out without this salt?"
 UNFINISHED = "the grader did not finish: this is not your mark"
 
 
@@ -104,6 +106,9 @@ def grade(
     """
     student = Student(launcher, exercise, assignment.harness, limits, assignment.modules)
     results, notes, trouble = [], [], ""
+    written = literal(exercise, "QUESTION")
+    if written is not None and written != assignment.question(salt):
+        notes.append(ANOTHER_QUESTION)
     try:
         unsafe = launcher.refused
         for check in assignment.checks:

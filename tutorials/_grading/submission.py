@@ -17,6 +17,7 @@ import re
 import stat
 import zipfile
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from _grading.checks import Assignment, Wrong
 from minift.errors import MiniftError
@@ -73,15 +74,20 @@ def functions(text: str) -> list[str]:
     return [node.name for node in body if isinstance(node, ast.FunctionDef)]
 
 
-def explanation(text: str) -> str:
-    """Return what a submission's EXPLANATION says, without running it; "" if that is no text."""
+def literal(text: str, name: str) -> Any:
+    """Return a variable of a submission that is written out, without running it; None if none is.
+
+    Args:
+        text: of exercise.py.
+        name: of the variable, such as EXPLANATION.
+    """
     try:
         for node in ast.parse(text).body:
-            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "EXPLANATION":
-                return str(ast.literal_eval(node.value)).strip()
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
+                return ast.literal_eval(node.value)
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
         pass
-    return ""
+    return None
 
 
 def is_rubbish(name: str) -> bool:
