@@ -722,7 +722,7 @@ def test_a_course_with_every_attack_in_it_gets_the_right_marks(room, tmp_path):
     solution.write_text(SOLUTION_5)
     before_all, after_all = "0 honest", "Z honest"
     names = [before_all, *ATTACKS, *LINKS, after_all]
-    paths = [str(results_in / f"{name}.05_bitfit.json") for name in names]
+    paths = [str(results_in / f"{name}.json") for name in names]
     paths += [str(handed_in / name / "exercise.py") for name in names]
     paths += [str(marks), str(salt), str(solution), __file__]
     paths += [str(TUTORIALS / "05_bitfit" / "instructor" / "solution.py")]
@@ -745,13 +745,17 @@ def test_a_course_with_every_attack_in_it_gets_the_right_marks(room, tmp_path):
         SOLUTION_5.replace('EXPLANATION = """', 'EXPLANATION = """=HYPERLINK("x")')
     )
     (handed_in / "Ada_7_assignsubmission_file_exercise.py").write_text(SOLUTION_5)
+    (handed_in / "Ada_1_2_exercise.py").write_text("# I say that I am Ada\n")
     there = {path: path.lstat().st_mtime_ns for path in handed_in.rglob("*")}
     words = ["--salt", str(salt), "--csv", str(marks), "--json", str(results_in)]
     process = run_grader("all", str(handed_in), "05", *words)
     out, _ = process.communicate()
     assert process.returncode == 3, out  # one hand-in was empty: that is nobody's mark
     assert {path: path.lstat().st_mtime_ns for path in handed_in.rglob("*")} == there
-    rows = {row["student"]: row for row in csv.DictReader(marks.open(newline=""))}
+    rows = list(csv.DictReader(marks.open(newline="")))
+    (other,) = [row for row in rows if row["file"] == "Ada_1_2_exercise.py"]
+    assert (other["student"], other["points"]) == ("Ada", "0.0")
+    rows = {row["student"]: row for row in rows if row is not other}
     own = load(TUTORIALS / "05_bitfit").points - TASK_5
     for name in (before_all, after_all, "Ada", "'=cmd|'x'!A1"):
         assert float(rows.pop(name)["points"]) >= own, name
@@ -759,12 +763,12 @@ def test_a_course_with_every_attack_in_it_gets_the_right_marks(room, tmp_path):
     assert {name: row["points"] for name, row in rows.items()} == dict.fromkeys(rows, "0.0")
     assert set(rows) == {*ATTACKS, *LINKS, "link in archive", "link to a folder"}
     written = [*results_in.iterdir(), marks]
-    assert len(written) == len(names) + 6
+    assert len(written) == len(names) + 7
     for path in written:
         assert "s3cret" not in path.read_text() and "=HYPERLINK" not in path.read_text()[:1]
     for name in ATTACKS:
-        found = json.loads((results_in / f"{name}.05_bitfit.json").read_text())
+        found = json.loads((results_in / f"{name}.json").read_text())
         assert found["status"] == "finished" and found["score"] == 0 and found["sandbox"]
     for name in LINKS:
-        said = json.loads((results_in / f"{name}.05_bitfit.json").read_text())["tests"][0]["output"]
+        said = json.loads((results_in / f"{name}.json").read_text())["tests"][0]["output"]
         assert re.search("link|regular|bytes|no exercise.py", said), said

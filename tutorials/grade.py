@@ -192,13 +192,13 @@ def _all(words: Sequence[str]) -> int:
                 assignment, exercise = known[0], ""
                 report = results.unfinished(assignment, str(error))
             explained = str(literal(exercise, "EXPLANATION") or "").strip()
-            rows.append(results.row(name, report, explained))
+            rows.append(results.row(name, entry.name, report, explained))
             print(f"{name:<40} {assignment.name:<26} {rows[-1]['points']:>5}  {report.trouble}")
             worst = max(worst, 0 if report.finished else 3)
             results.write(options.csv, results.as_csv(rows, tasks))
             if options.json:
-                target = options.json / f"{name}.{assignment.name}.json"
-                results.write(target, results.as_json(report))
+                # By the entry's own name: two may be the same student's, or say so.
+                results.write(options.json / f"{entry.name}.json", results.as_json(report))
     print(f"{len(rows)} hand-ins, {options.csv}")
     return worst
 
@@ -211,7 +211,7 @@ def student_name(entry: Path) -> str:
     name = entry.name if entry.is_dir() else entry.stem
     name = re.sub(r"_?exercise(-\d+| ?\(\d+\))?$", "", name)
     name = re.sub(r"_\d+_assignsubmission_file_?.*$", "", name)
-    name = re.sub(r"(_LATE)?(_\d+_\d+)$", "", name)
+    name = re.sub(r"(_LATE)?_\d+_\d+(_.*)?$", "", name)
     return score.printable(name).replace("/", "?") or entry.name
 
 
@@ -306,4 +306,10 @@ def _export(words: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        status = main()
+        sys.stdout.flush()
+    except BrokenPipeError:  # of `grade.py list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        status = 2
+    sys.exit(status)

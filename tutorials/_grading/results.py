@@ -140,7 +140,7 @@ def write(path: Path, content: dict[str, Any] | str) -> None:
         raise MiniftError(f"cannot write {path}: {error.strerror}") from None
 
 
-_COLUMNS = ("student", "assignment", "points", "of", "status")
+_COLUMNS = ("student", "file", "assignment", "points", "of", "status")
 
 
 def as_csv(rows: Sequence[dict[str, Any]], tasks: int) -> str:
@@ -163,10 +163,11 @@ def _cell(value: Any) -> Any:
     return value
 
 
-def row(name: str, report: Report, explanation: str) -> dict[str, Any]:
+def row(name: str, file: str, report: Report, explanation: str) -> dict[str, Any]:
     """Return the line of a hand-in."""
     found = {
         "student": name,
+        "file": file,
         "assignment": report.assignment.name,
         "points": report.given if report.finished else "",
         "of": report.assignment.points,
