@@ -38,6 +38,8 @@ from tests.conftest import NO_OTHER_USER, NO_SANDBOX
 TUTORIALS = Path(__file__).resolve().parents[1] / "tutorials"
 sys.path.append(str(TUTORIALS))  # the framework stands beside the assignments, no package
 
+import grade  # noqa: E402
+
 from _grading import checks, mutants, results, score  # noqa: E402
 from _grading.process import GraderError, Launcher  # noqa: E402
 from _grading.student import Limits, Student  # noqa: E402
@@ -772,3 +774,103 @@ def test_a_course_with_every_attack_in_it_gets_the_right_marks(room, tmp_path):
     for name in LINKS:
         said = json.loads((results_in / f"{name}.json").read_text())["tests"][0]["output"]
         assert re.search("link|regular|bytes|no exercise.py", said), said
+
+
+def test_without_a_sandbox_other_peoples_code_is_not_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(grade.Launcher, "refused", "the kernel says no")
+    (tmp_path / "exercise.py").write_text("x = 1\n")
+    file, marks = tmp_path / "r.json", tmp_path / "m.csv"
+    one = ["05", "--submission", str(tmp_path / "exercise.py"), "--json", str(file)]
+    many = ["all", str(tmp_path), "05", "--csv", str(marks)]
+    for words in (one, many):
+        assert grade.main(words) == 2
+        said = capsys.readouterr().err
+        assert "no sandbox (the kernel says no)" in said and "--unsafe" in said
+    assert not file.exists() and not marks.exists()
+    monkeypatch.setattr(grade.Launcher, "isolated", False)
+    assert grade.main([*one, "--unsafe"]) == 1
+    out = capsys.readouterr().out
+    assert out.startswith("UNSAFE: graded without a sandbox (the kernel says no)")
+    found = json.loads(file.read_text())
+    assert found["notes"][0].startswith("UNSAFE") and found["sandbox"] is False
+    report = score.Report(load(TUTORIALS / "05_bitfit"), (), unsafe="no")
+    assert results.as_gradescope(report)["output"].startswith("UNSAFE")
+
+
+@pytest.mark.parametrize("salt", ["s3cret-of-a-term", "@s3cret-of-a-term"])
+def test_a_salt_is_taken_from_no_command_line_and_no_environment(salt, capsys, monkeypatch):
+    assert grade.main(["05", "--salt", salt]) == 2
+    assert "--salt takes a file" in capsys.readouterr().err
+    monkeypatch.setenv("MINIFT_SALT", "s3cret")
+    assert grade.main(["05"]) == 2
+    assert "MINIFT_SALT is set" in capsys.readouterr().err
+
+
+def test_a_salt_is_typed_or_in_a_file_and_never_empty_or_the_public_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(grade.getpass, "getpass", lambda prompt: " autumn ")
+    assert grade._salt("ask") == "autumn" and grade._salt(None) == checks.PUBLIC
+    file = tmp_path / "salt.txt"
+    for text, right in (("autumn\n", "autumn"), ("\n", None), ("public", None)):
+        file.write_text(text)
+        if right:
+            assert grade._salt(str(file)) == grade._salt(f"@{file}") == right
+        else:
+            with pytest.raises(grade.MiniftError, match="a word of your own"):
+                grade._salt(str(file))
+
+
+def test_a_wrong_path_or_an_empty_folder_is_wrong_usage_and_writes_nothing(tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    for path in (tmp_path / "nowhere", tmp_path / "empty"):
+        words = ["05", "--submission", str(path), "--json", str(tmp_path / "r.json")]
+        assert grade.main(words) == 2
+        assert str(path) in capsys.readouterr().err
+    assert not (tmp_path / "r.json").exists()
+
+
+def test_a_results_file_is_made_anew_and_no_link_is_followed(tmp_path):
+    victim, place = tmp_path / "victim", tmp_path / "results.json"
+    victim.write_text("mine")
+    place.symlink_to(victim)
+    results.write(place, {"score": 1})
+    assert victim.read_text() == "mine" and not place.is_symlink()
+    assert json.loads(place.read_text()) == {"score": 1}
+    assert [p.name for p in sorted(tmp_path.iterdir())] == ["results.json", "victim"]
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(grade.MiniftError, match="cannot write"):
+        results.write(tmp_path / "folder", {"score": 1})
+
+
+@pytest.mark.parametrize(
+    ("entry", "name"),
+    [
+        ("Ada Lovelace_12_assignsubmission_file_", "Ada Lovelace"),
+        ("Ada Lovelace_12_assignsubmission_file_exercise.py", "Ada Lovelace"),
+        ("lovelaceada_12_34_exercise-1.py", "lovelaceada"),
+        ("lovelaceada_LATE_12_34_exercise.py", "lovelaceada"),
+        ("carol_1_2_hand in.zip", "carol"),
+        ("bob", "bob"),
+        ("exercise.py", "exercise.py"),
+    ],
+)
+def test_a_students_name_is_what_moodle_or_canvas_left_of_it(entry, name, tmp_path):
+    path = tmp_path / entry
+    path.touch() if "." in entry else path.mkdir()
+    assert grade.student_name(path) == name
+
+
+def test_a_hand_in_says_by_its_functions_which_assignment_it_is():
+    known = [load(folder) for folder in FOLDERS]
+    for folder in FOLDERS:
+        source = (folder / "instructor" / "solution_b.py").read_text()
+        assert grade._which(source, known).folder == folder
+    with pytest.raises(checks.Wrong, match="functions of no assignment"):
+        grade._which("def f(): pass\n", known)
+
+
+def test_what_a_room_is_for_is_seen_without_one(tmp_path):
+    """The observations are no empty ones: without a sandbox most of them are others."""
+    with Launcher(room=False) as launcher:
+        found = observed(launcher, str(tmp_path))
+    differs = {what for what, (_, right) in OBSERVED.items() if found[what] != right}
+    assert len(differs) >= 6, differs

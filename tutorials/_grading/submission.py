@@ -27,6 +27,7 @@ LARGEST_ARCHIVE = 50 * 2**20
 MOST_FILES = 10_000
 NAME = "exercise.py"
 _RUBBISH = ("__MACOSX", ".DS_Store", "__pycache__", ".ipynb_checkpoints", ".git", "Thumbs.db")
+_ARCHIVES = (".rar", ".7z", ".tar", ".gz", ".tgz", ".xz", ".bz2")
 _CHANGED_NAME = re.compile(r"(.*_)?exercise(-\d+| ?\(\d+\))?\.py")
 
 
@@ -109,9 +110,9 @@ def _content(path: Path) -> tuple[bytes, str]:
         return _of_folder(path)
     if path.suffix == ".ipynb":
         raise Wrong(f"{path.name} is a notebook; hand in {NAME}")
-    if path.suffix == ".zip":
+    if path.suffix.lower() == ".zip":
         return _of_archive(path)
-    if path.suffix != ".py":
+    if path.suffix.lower() in _ARCHIVES:
         raise Wrong(f"{path.name} is not a zip archive; hand in {NAME}, or a .zip with it inside")
     return _regular(path, LARGEST), path.name
 
@@ -217,7 +218,7 @@ def _choose(names: list[str], where: str) -> str:
         )
     if notebook := [n for n in ours if n.endswith(".ipynb")]:
         raise Wrong(f"{where} has a notebook ({notebook[0]}) and no {NAME}; hand in {NAME}")
-    if inner := [n for n in ours if n.endswith((".zip", ".tar", ".gz", ".7z", ".rar"))]:
+    if inner := [n for n in ours if n.lower().endswith((".zip", *_ARCHIVES))]:
         raise Wrong(f"{where} has an archive in it ({inner[0]}); put {NAME} in directly")
     if alike := [n for n in ours if PurePosixPath(n).name.lower().startswith("exercise")]:
         raise Wrong(f"{where} has {alike[0]}; rename it to {NAME}")
