@@ -874,3 +874,14 @@ def test_what_a_room_is_for_is_seen_without_one(tmp_path):
         found = observed(launcher, str(tmp_path))
     differs = {what for what, (_, right) in OBSERVED.items() if found[what] != right}
     assert len(differs) >= 6, differs
+
+
+def test_what_is_hidden_is_not_there_even_among_pythons_packages(room):
+    package = Path(json.__file__).parent
+    with Launcher(hidden=[package, csv.__file__]) as launcher:
+        look = f"return [os.listdir({str(package)!r}), open({csv.__file__!r}).read()]"
+        assert looked(launcher, f"try: {look}\nexcept OSError as error: return str(error)") in (
+            [[], ""],
+            f"[Errno 13] Permission denied: '{csv.__file__}'",
+        )
+    assert looked(room, f"return len(os.listdir({str(package)!r})) > 3") is True

@@ -104,7 +104,15 @@ LEAK = """    wanted = "|".join(re.escape(TERMS[term]) for term in terms)
 """
 
 
-@pytest.mark.parametrize("file", ["check_exercise.py", "harness.py", "assignment.md"])
+def test_what_a_hidden_check_has_beside_its_checks_is_not_handed_out(tmp_path):
+    folder = copy_of_first(tmp_path)
+    text = (folder / "check_exercise.py").read_text()
+    (folder / "check_exercise.py").write_text(f"{text}\ndef f(names, terms):\n{LEAK}")
+    (made,) = bundle.student(checks.load(folder), tmp_path / "out")
+    assert LEAK not in (made / "check_exercise.py").read_text()
+
+
+@pytest.mark.parametrize("file", ["harness.py", "assignment.md"])
 def test_a_bundle_with_lines_of_a_solution_is_refused_and_not_written(file, tmp_path):
     folder = copy_of_first(tmp_path)
     assert LEAK in (folder / "instructor" / "solution_b.py").read_text()
