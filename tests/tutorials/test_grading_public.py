@@ -7,6 +7,7 @@ the blank loses them all, a mistake its own              exercise.py; the mutant
 no reference, no wrong program, no answer is in it       the functions of the hidden checks, by name
 constants, nothing and nan earn 0 in every check         answers of the right form with one number
 no odd answer is more than a lost check                  16 odd values for each function
+a sentence names no function of a harness                each function of each harness
 a rehearsal sees what a process shows                    both, on every mutant of one assignment
 """
 
@@ -31,7 +32,7 @@ sys.path.append(str(TUTORIALS))
 from _grading import bundle, checks, mutants, recorded, score  # noqa: E402
 from _grading.process import Launcher  # noqa: E402
 from _grading.rehearsal import Rehearsal  # noqa: E402
-from _grading.student import Failure  # noqa: E402
+from _grading.student import Failure, _students_functions  # noqa: E402
 from _grading.submission import functions  # noqa: E402
 
 FOLDERS = checks.find(TUTORIALS)
@@ -231,6 +232,18 @@ def test_an_odd_answer_costs_its_check_with_a_sentence_and_breaks_none(folder):
             assert said, (name, odd)
             for sentence in said.values():
                 assert len(sentence) > 10 and "Error:" not in sentence.replace("raised", "")
+
+
+@each_assignment
+def test_a_sentence_names_what_the_student_wrote_and_nothing_of_ours(folder):
+    harness = load(folder).harness or ""
+    written = functions((folder / "exercise.py").read_text())
+    shown = _students_functions(harness)
+    assert {n for n in functions(harness) if not n.startswith("_")} - {"build", "classifier"} <= {
+        *shown,
+        "encoder",
+    }
+    assert set(shown.values()) <= set(written)
 
 
 def test_a_rehearsal_sees_what_a_process_shows():

@@ -256,19 +256,21 @@ def _students_functions(harness: str) -> dict[str, str]:
 
     A student knows the second and has never seen the first.
     """
-    shown = {}
+    uses: dict[str, set[str]] = {}
+    calls: dict[str, set[str]] = {}
     for node in ast.parse(harness).body:
         if isinstance(node, ast.FunctionDef):
-            used = {
+            inside = list(ast.walk(node))
+            calls[node.name] = {inner.id for inner in inside if isinstance(inner, ast.Name)}
+            uses[node.name] = {
                 inner.attr
-                for inner in ast.walk(node)
-                if isinstance(inner, ast.Attribute)
-                and isinstance(inner.value, ast.Name)
-                and inner.value.id == "exercise"
+                for inner in inside
+                if isinstance(inner, ast.Attribute) and ast.unparse(inner.value) == "exercise"
             }
-            if len(used) == 1:
-                shown[node.name] = used.pop()
-    return shown
+    for _ in uses:  # as deep as functions can call each other
+        for name in uses:
+            uses[name] |= {used for other in calls[name] & set(uses) for used in uses[other]}
+    return {name: "` or `".join(sorted(used)) for name, used in uses.items() if used}
 
 
 def _value(answer: Any) -> Any:
