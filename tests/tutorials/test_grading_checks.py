@@ -26,7 +26,7 @@ from _grading.checks import Draw, Wrong
 from _grading.diagnose import diagnose, difference, expect, expect_names
 from _grading.measure_task import grade_number
 from _grading.process import Launcher
-from _grading.student import Limits, Student
+from _grading.student import Limits, Student, with_numbers
 from _grading.tests_task import grade_test
 
 
@@ -92,6 +92,13 @@ def test_the_first_difference_is_said_in_words(got, right, said):
 )
 def test_what_is_the_same_is_no_difference(got, right):
     assert difference(got, right) is None
+
+
+def test_a_tensor_without_dimensions_is_a_number_where_one_is_expected():
+    assert with_numbers([torch.tensor(1.5), {"a": (torch.tensor(2),)}]) == [1.5, {"a": (2,)}]
+    assert with_numbers(torch.tensor(1.5)).dim() == 0
+    assert difference(torch.tensor(1.5), 1.5) is None and difference([1.5], [1.5]) is None
+    assert difference(torch.tensor(1.5), 2.5, where="it") == "it is 1.5, expected 2.5"
 
 
 def test_names_that_are_missing_and_too_many_are_listed():

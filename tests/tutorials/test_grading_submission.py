@@ -148,6 +148,6 @@ def test_no_link_is_followed_and_no_pipe_waited_for(tmp_path):
 
 
 def test_what_is_written_out_is_read_without_running_it():
-    assert literal("EXPLANATION = 'a\nb'\n", "EXPLANATION") == "a\nb"
+    assert literal(f"EXPLANATION = {chr(10)!r}\n", "EXPLANATION") == chr(10)
     for text in ("EXPLANATION = print(1)", "x = 1", "def f(:", "EXPLANATION = " + "-" * 9999 + "1"):
         assert literal(text, "EXPLANATION") is None

@@ -17,6 +17,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor
+
 from _grading import codec
 from _grading.checks import Wrong
 from _grading.process import START_SECONDS, Child, GraderError, Launcher
@@ -190,9 +192,9 @@ class Student:
                 self._send(connection, codec.encode(_ran(candidate, reply["args"])), until)
             if reply.get("id", self._count) != self._count:
                 raise codec.CodecError("an answer to another question")
-            if reply["kind"] == "value":
-                return reply["value"]
-            return _failure(reply, what)
+            return (
+                with_numbers(reply["value"]) if reply["kind"] == "value" else _failure(reply, what)
+            )
         except TimeoutError:
             self._end(grace=0.0)
             return self._too_long(what)
@@ -271,6 +273,15 @@ def _students_functions(harness: str) -> dict[str, str]:
         for name in uses:
             uses[name] |= {used for other in calls[name] & set(uses) for used in uses[other]}
     return {name: "` or `".join(sorted(used)) for name, used in uses.items() if used}
+
+
+def with_numbers(value: Any, inside: bool = False) -> Any:
+    """Return an answer in which a tensor without dimensions that stands in a list is a number."""
+    if isinstance(value, (list, tuple)):
+        return type(value)(with_numbers(item, True) for item in value)
+    if isinstance(value, dict):
+        return {key: with_numbers(item) for key, item in value.items()}
+    return value.item() if inside and isinstance(value, Tensor) and value.dim() == 0 else value
 
 
 def _value(answer: Any) -> Any:
