@@ -40,7 +40,9 @@ NO_GPU = "no GPU"
 NO_REAL_DATA = "real data absent (set MINIFT_DATA)"
 NO_CHECKPOINT = "checkpoint not fetched (run: minift info minilm)"
 NO_CHROMIUM = "no Chromium"
-ALLOWED_SKIPS = {NO_GPU, NO_REAL_DATA, NO_CHECKPOINT, NO_CHROMIUM}
+NO_SANDBOX = "this kernel makes no sandbox"
+NO_OTHER_USER = "no other user may run a Python here"
+ALLOWED_SKIPS = {NO_GPU, NO_REAL_DATA, NO_CHECKPOINT, NO_CHROMIUM, NO_SANDBOX, NO_OTHER_USER}
 
 
 # What surrounds the proofs: the application for people, kills, spoilt files, pages, graders, and

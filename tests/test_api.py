@@ -50,6 +50,31 @@ def equal(one, other) -> bool:
     return all(torch.equal(a, weights(other)[name]) for name, a in weights(one).items())
 
 
+def test_columns_are_no_texts_and_a_name_is_no_model(tuned):
+    with pytest.raises(MiniftError, match=r"expected a list of texts, got columns: \{'text'"):
+        list(minift.predict(tuned, {"text": ["a"], "label": ["x"]}))
+    with pytest.raises(
+        MiniftError, match=r"expected a model, as minift.load_run returns it, got 'r"
+    ):
+        list(minift.predict("runs/a", ["a"]))
+
+
+def test_weights_that_are_not_finite_answer_nothing(tuned, encoder, tmp_path):
+    folder = tmp_path / "run"
+    spoilt = minift.train(reviews(32), encoder, "head", seeds=0, out=folder)[0]
+    minift.load_run(folder)
+    with torch.no_grad():
+        spoilt.model.classifier.weight[0, 0] = math.nan
+    minift.save_pretrained(spoilt.model, spoilt.tokenizer, folder)
+    with pytest.raises(MiniftError, match=r"classifier\.weight holds numbers that are not finite"):
+        minift.load_run(folder)
+    with pytest.raises(MiniftError, match="became"):
+        minift.train(
+            reviews(32), encoder, "full", seeds=0,
+            settings=minift.Settings(learning_rate=1e38, epochs=1),
+        )  # fmt: skip
+
+
 def test_a_plain_text_is_answered_as_its_example_is(tuned, encoder):
     examples = [TextExample("1", "good film"), TextExample("2", "bad")]
     plain = minift.predict(tuned, ["good film", "bad"])

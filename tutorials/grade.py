@@ -1,23 +1,28 @@
 """Grade assignments: python tutorials/grade.py 05 [--submission FOLDER_OR_FILE]
 
 Claim    The same checks run on the student's machine and on the teacher's; a results file is there
-         whatever the submission does, and says what is known.
+         whatever the submission does, and says what is known. Other people's code runs in a room of
+         its own, or not at all.
 Proof    tests/test_graders.py
 
     grade.py list                       the assignments there are
     grade.py 05                         grade tutorials/05_.../exercise.py with the public checks
-    grade.py 05 --submission F --salt TERM --json results.json
+    grade.py 05 --submission F --salt salt.txt --json results.json
+    grade.py all HANDED_IN 05 --salt salt.txt --csv marks.csv
     grade.py submission ARCHIVE 05      is this archive all right? (before handing it in)
-    grade.py export student|gradescope|github|otter 05 --out DIR [--salt TERM]
+    grade.py answers 05 --salt salt.txt the right numbers of this term's "measure" (for the teacher)
+    grade.py export student|gradescope|github|otter|all 05|all --out DIR [--salt salt.txt]
 
-A term's salt makes the hidden checks. It may also stand in the environment variable MINIFT_SALT
-or in a file: --salt @FILE.
+A term's salt makes the hidden checks. It stands in a file, or is asked for: --salt ask.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import getpass
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,17 +35,26 @@ if (ROOT.parent / "minift").is_dir():
 try:
     from _grading import results, score
     from _grading.checks import PUBLIC, Assignment, Wrong, find, load
-    from _grading.process import Launcher
-    from _grading.submission import complaints
+    from _grading.process import GraderError, Launcher
+    from _grading.submission import complaints, functions, is_rubbish, literal, read_exercise
     from minift.errors import MiniftError
 except ModuleNotFoundError as error:
     sys.exit(f"{error}; install minift first: pip install -e . in its folder")
+
+SALT_HELP = "file with the word of this term, for hidden checks; ask: type it"
+UNSAFE_HELP = "run other people's code even where this system makes no sandbox for it"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return 0 (done, all points), 1 (points lost), 2 (usage), 3 (no mark)."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    commands = {"list": _list, "submission": _submission, "export": _export}
+    commands = {
+        "list": _list,
+        "all": _all,
+        "submission": _submission,
+        "answers": _answers,
+        "export": _export,
+    }
     command = commands.get(words[0]) if words else None
     try:
         return command(words[1:]) if command else _grade(words)
@@ -66,13 +80,18 @@ def _grade(words: Sequence[str]) -> int:
     )
     alone = (ROOT / "check_exercise.py").is_file()  # in a student's bundle
     parser.add_argument("assignment", nargs="?" if alone else None, help="05, or 05_bitfit")
-    parser.add_argument("--submission", type=Path, help="folder or file (default: exercise.py)")
-    parser.add_argument("--salt", help="of the term, for hidden checks; @FILE reads it from there")
+    parser.add_argument("--submission", type=Path, help="folder, file or .zip (default: yours)")
+    parser.add_argument("--salt", metavar="FILE", help=SALT_HELP)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write results there")
     parser.add_argument("--gradescope", type=Path, metavar="FILE", help="the same, for Gradescope")
+    parser.add_argument("--unsafe", action="store_true", help=UNSAFE_HELP)
     options = parser.parse_args(words)
     salt = _salt(options.salt)
     assignment = load(find(ROOT, options.assignment)[0])
+    own = options.submission is None
+    submission = assignment.folder / "exercise.py" if own else options.submission
+    _read_or_wrong(submission, assignment)  # a wrong path is told before anything is written
+    written = [path for path in (options.json, options.gradescope) if path]
 
     def write(report: score.Report) -> None:
         if options.json:
@@ -80,39 +99,164 @@ def _grade(words: Sequence[str]) -> int:
         if options.gradescope:
             results.write(options.gradescope, results.as_gradescope(report))
 
-    write(results.unfinished(assignment))
-    report = _report(assignment, options.submission or assignment.folder, salt)
-    write(report)
+    with _launcher([submission, *written, options.salt], own or options.unsafe) as launcher:
+        write(results.unfinished(assignment))
+        report = _report(assignment, submission, salt, launcher)
+    if own:
+        report = dataclasses.replace(report, unsafe="")  # on the own machine, by the own hand
     print(results.as_text(report))
+    write(report)
     if not report.finished:
         return 3
-    return 0 if report.given == assignment.points else 1
+    return 0 if report.given + report.later == assignment.points else 1
 
 
-def _report(assignment: Assignment, submission: Path, salt: str) -> score.Report:
+def _launcher(hidden: Sequence[str | Path | None], allowed: bool) -> Launcher:
+    """Return what starts the students' processes.
+
+    Raises:
+        MiniftError: if they would be in no room, and that was not allowed.
+    """
+    launcher = Launcher(hidden=[path for path in hidden if path])
     try:
-        exercise = score.read_exercise(submission)
+        if not allowed and launcher.refused:
+            raise MiniftError(
+                f"this system makes no sandbox ({launcher.refused}), so other people's code is "
+                "not run; TEACHING.md says what to do, --unsafe runs it without one"
+            )
+    except GraderError as error:
+        launcher.close()
+        raise MiniftError(str(error)) from None
+    except MiniftError:
+        launcher.close()
+        raise
+    return launcher
+
+
+def _read_or_wrong(submission: Path, assignment: Assignment) -> str | Wrong:
+    """Return the text of what was handed in, or the sentence that says why it cannot be graded."""
+    try:
+        return read_exercise(submission)
     except Wrong as wrong:
-        found = complaints(submission, assignment) or [str(wrong)]
-        return score.refused(assignment, found[0], salt)
+        return Wrong((complaints(submission, assignment) or [str(wrong)])[0])
+
+
+def _report(
+    assignment: Assignment, submission: Path, salt: str, launcher: Launcher
+) -> score.Report:
+    exercise = _read_or_wrong(submission, assignment)
+    if isinstance(exercise, Wrong):
+        return score.refused(assignment, str(exercise), salt)
     try:
-        with Launcher() as launcher:
-            return score.grade(assignment, exercise, launcher, salt)
+        return score.grade(assignment, exercise, launcher, salt)
     except Exception as error:
         return results.unfinished(assignment, f"{type(error).__name__}: {error}")
 
 
+def _all(words: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="grade.py all")
+    parser.add_argument("handed_in", type=Path, help="a folder with a file or folder a student")
+    parser.add_argument("assignment", nargs="?", help="05; default: told by each hand-in")
+    parser.add_argument("--csv", type=Path, required=True, metavar="FILE", help="the marks")
+    parser.add_argument("--json", type=Path, metavar="DIR", help="a results file a student")
+    parser.add_argument("--salt", metavar="FILE", help=SALT_HELP)
+    parser.add_argument("--unsafe", action="store_true", help=UNSAFE_HELP)
+    options = parser.parse_args(words)
+    salt = _salt(options.salt)
+    if not options.handed_in.is_dir():
+        raise MiniftError(f"there is no folder {options.handed_in}")
+    entries = [
+        path
+        for path in sorted(options.handed_in.iterdir())
+        if not is_rubbish(path.name) and not path.name.startswith(".")
+    ]
+    if not entries:
+        raise MiniftError(f"{options.handed_in} is empty: nothing was handed in there")
+    known = [load(folder) for folder in find(ROOT, options.assignment)]
+    rows, worst = [], 0
+    tasks = max(len(assignment.tasks) for assignment in known)
+    hidden = [options.handed_in, options.csv, options.json, options.salt]
+    with _launcher(hidden, options.unsafe) as launcher:
+        for entry in entries:
+            name = student_name(entry)
+            try:
+                exercise = read_exercise(entry)
+                assignment = _which(exercise, known)
+                report = _report(assignment, entry, salt, launcher)
+            except Wrong as wrong:
+                assignment, exercise = known[0], ""
+                report = score.refused(assignment, str(wrong), salt)
+                if len(known) > 1:
+                    report = results.unfinished(assignment, str(wrong))
+            except MiniftError as error:  # an empty folder: nobody's mark
+                assignment, exercise = known[0], ""
+                report = results.unfinished(assignment, str(error))
+            explained = str(literal(exercise, "EXPLANATION") or "").strip()
+            rows.append(results.row(name, entry.name, report, explained))
+            print(f"{name:<40} {assignment.name:<26} {rows[-1]['points']:>5}  {report.trouble}")
+            worst = max(worst, 0 if report.finished else 3)
+            results.write(options.csv, results.as_csv(rows, tasks))
+            if options.json:
+                # By the entry's own name: two may be the same student's, or say so.
+                results.write(options.json / f"{entry.name}.json", results.as_json(report))
+    print(f"{len(rows)} hand-ins, {options.csv}")
+    return worst
+
+
+def student_name(entry: Path) -> str:
+    """Return whose hand-in a file or folder is: its name, without what Moodle and Canvas add.
+
+    "Ada Lovelace_12_assignsubmission_file_" and "lovelaceada_LATE_12_34_exercise-1.py" are Ada's.
+    """
+    name = entry.name if entry.is_dir() else entry.stem
+    name = re.sub(r"_?exercise(-\d+| ?\(\d+\))?$", "", name)
+    name = re.sub(r"_\d+_assignsubmission_file_?.*$", "", name)
+    name = re.sub(r"(_LATE)?_\d+_\d+(_.*)?$", "", name)
+    return score.printable(name).replace("/", "?") or entry.name
+
+
+def _which(exercise: str, known: Sequence[Assignment]) -> Assignment:
+    """Return the assignment whose functions a hand-in has.
+
+    Raises:
+        Wrong: if it has those of none.
+    """
+    if len(known) == 1:
+        return known[0]
+    there = set(functions(exercise))
+
+    def share(assignment: Assignment) -> float:
+        asked = functions((assignment.folder / "exercise.py").read_text(encoding="utf-8"))
+        return len(there & set(asked)) / len(asked)
+
+    best = max(known, key=share)
+    if share(best) < 0.5:
+        raise Wrong("it has the functions of no assignment; which is it? (grade.py all DIR 05)")
+    return best
+
+
 def _salt(given: str | None) -> str:
-    """Return the term's salt, and take it away from where a child could look for it."""
-    from_environment = os.environ.pop("MINIFT_SALT", None)
+    """Return the term's salt, out of a file or from the keyboard."""
+    if "MINIFT_SALT" in os.environ:
+        raise MiniftError(
+            "MINIFT_SALT is set, and other programs can read an environment: put the salt into a "
+            "file (--salt FILE), and unset MINIFT_SALT"
+        )
     if given is None:
-        return from_environment or PUBLIC
-    if given.startswith("@"):
-        path = Path(given[1:])
+        return PUBLIC
+    if given == "ask":
+        salt = getpass.getpass("Salt of this term: ").strip()
+    else:
+        path = Path(given.removeprefix("@"))
         if not path.is_file():
-            raise MiniftError(f"there is no file {path} to read the salt from")
-        given = path.read_text(encoding="utf-8")
-    return given.strip() or PUBLIC
+            raise MiniftError(
+                "--salt takes a file, since everybody may read a command line, and there is no "
+                f"file {path}; --salt ask lets you type the salt"
+            )
+        salt = path.read_text(encoding="utf-8").strip()
+    if not salt or salt == PUBLIC:
+        raise MiniftError(f'the salt is to be a word of your own, not empty and not "{PUBLIC}"')
+    return salt
 
 
 def _submission(words: Sequence[str]) -> int:
@@ -126,34 +270,46 @@ def _submission(words: Sequence[str]) -> int:
     return 1 if found else 0
 
 
+def _answers(words: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="grade.py answers")
+    parser.add_argument("assignment", help="05, or 05_bitfit")
+    parser.add_argument("--salt", metavar="FILE", help=SALT_HELP)
+    options = parser.parse_args(words)
+    assignment = load(find(ROOT, options.assignment)[0])
+    question = assignment.question(_salt(options.salt))
+    print(f"QUESTION = {question!r}")
+    for key, value in assignment.answers(question).items():
+        print(f"{key:<28} {value:.10g}")
+    return 0
+
+
 def _export(words: Sequence[str]) -> int:
     try:
         from _grading import bundle
     except ImportError:
         raise MiniftError("exports are made in a checkout of minift, not in a bundle") from None
     parser = argparse.ArgumentParser(prog="grade.py export")
-    parser.add_argument("target", choices=sorted(bundle.TARGETS))
-    parser.add_argument("assignment", help="05, or 05_bitfit")
+    parser.add_argument("target", choices=["all", *sorted(bundle.TARGETS)])
+    parser.add_argument("assignment", help="05, or 05_bitfit, or all")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--salt", help="of the term; gradescope needs one")
+    parser.add_argument("--salt", metavar="FILE", help=f"{SALT_HELP}; gradescope needs one")
     options = parser.parse_args(words)
-    assignment = load(find(ROOT, options.assignment)[0])
-    made = bundle.TARGETS[options.target](assignment, options.out, _salt(options.salt))
-    print(*made, sep="\n")
+    salt = _salt(options.salt)
+    name = None if options.assignment == "all" else options.assignment
+    targets = sorted(bundle.TARGETS) if options.target == "all" else [options.target]
+    if "gradescope" in targets and salt == PUBLIC:
+        raise MiniftError("an autograder needs the term's salt: --salt FILE, a word of your own")
+    for folder in find(ROOT, name):
+        for target in targets:
+            print(*bundle.TARGETS[target](load(folder), options.out, salt), sep="\n")
     return 0
 
 
-def _hide_salt(words: list[str]) -> None:
-    """Start again without the salt in the command line, which every process can read (POSIX)."""
-    if "--salt" not in words or not hasattr(os, "fork"):
-        return
-    at = words.index("--salt")
-    if at + 1 < len(words) and not words[at + 1].startswith("@"):
-        rest = [*words[:at], *words[at + 2 :]]
-        environment = {**os.environ, "MINIFT_SALT": words[at + 1]}
-        os.execve(sys.executable, [sys.executable, __file__, *rest], environment)
-
-
 if __name__ == "__main__":
-    _hide_salt(sys.argv[1:])
-    sys.exit(main())
+    try:
+        status = main()
+        sys.stdout.flush()
+    except BrokenPipeError:  # of `grade.py list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        status = 2
+    sys.exit(status)

@@ -60,7 +60,8 @@ def conflict_notes(examples: Iterable[Example], places: Iterable[int]) -> list[s
     several = [labels for labels in found.values() if len(labels) > 1]
     where = []
     for labels in several[:SHOWN]:
-        lines, names = _and([*map(str, labels.values())]), ", ".join(map(str, labels))
+        lines, names = _and([*map(str, labels.values())]), ", ".join([*map(str, labels)][:SHOWN])
+        names += ", ..." if len(labels) > SHOWN else ""
         tags = isinstance(next(iter(labels)), tuple)  # too long to be shown
         where.append(f"lines {lines}" if tags else f"lines {lines}: {names}")
     more = f"; and {len(several) - SHOWN} more" if len(several) > SHOWN else ""
@@ -84,8 +85,11 @@ def missing_notes(split: str, examples: Sequence[Example], labels: Sequence[str]
 def class_notes(train: Sequence[Example]) -> list[str]:
     """Name classes of a single example, and ask whether many integers are amounts."""
     counts = Counter(gold_classes(train))
-    single = [label for label, n in counts.items() if n == 1]
-    notes = [f'class "{label}" has only one training example' for label in single]
+    single = [f'"{label}"' for label, n in counts.items() if n == 1]
+    which = f"classes {_and(single)} have" if len(single) > 1 else f"class {''.join(single)} has"
+    notes = [f"{which} only one training example"] if single else []
+    if len(single) == len(train):
+        notes = ["every text has a label of its own: is that the column of the labels?"]
     if len(counts) > MANY_CLASSES and all(re.fullmatch("[+-]?[0-9]+", label) for label in counts):
         what = f"{len(counts)} classes, all integers"
         notes.append(f"{what}: pass --task regression if they are amounts")

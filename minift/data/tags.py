@@ -37,6 +37,7 @@ LETTERS: dict[Scheme, dict[str, str]] = {"iob1": _IOB, "iob2": _IOB, "bioes": _A
 TAG = re.compile(rf"[{''.join(OUTSIDE)}]|[{''.join(_ALL)}]-.+", re.DOTALL)  # of any scheme but IO
 
 
+SPOILT = re.compile(r"(?i:[biesmlu][-_:./|–—].+|.+[-_:./|–—][biesmlu])|[oO0]")  # "B_PER", "PER-B"
 # What taggers of others call the pieces that continue a word, or are none.
 NO_TAG = re.compile(r"X|[\W_]*(pad|cls|sep|unk|ignored?)?[\W_]*", re.IGNORECASE)
 
@@ -202,7 +203,8 @@ def scheme_of(labels: tuple[str, ...]) -> tuple[Scheme, tuple[str, ...]]:
     found = labels_of(sorted({_split(tag, scheme)[1] for tag in tags} - {""}))
     if scheme == "io" and not tags.intersection(OUTSIDE):
         raise MiniftError("none of them is O, for words outside entities")
-    if len(found) == 1 or (scheme == "io" and any(re.match("[BI][_.:/]", tag) for tag in tags)):
+    spoilt = any(re.match("[BI][_.:/]", tag) for tag in tags) or all(map(SPOILT.fullmatch, tags))
+    if len(found) == 1 or (scheme == "io" and spoilt):
         raise MiniftError("a tag is O, B-TYPE or I-TYPE, with a hyphen")
     return "iob1" if scheme == "iob2" and not set(found) <= tags else scheme, found
 

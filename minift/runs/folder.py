@@ -31,7 +31,7 @@ from minift.errors import MiniftError
 from minift.files import atomic_write, claim_folder, locked
 from minift.runs.processes import rank
 from minift.runs.resume import Checkpoints
-from minift.runs.tuned import HEADS, FineTuned
+from minift.runs.tuned import HEADS, FineTuned, not_finite
 from minift.speed.precision import compute_in
 from minift.training.loop import Precision
 
@@ -131,6 +131,9 @@ def load_run(
     if drawn := report.initialised:  # a pooler, a classifier, or both
         part = "classifier" if drawn[-1].startswith("classifier.") else "pooler"
         raise MiniftError(f"{folder}: the checkpoint has no {part}; train one: minift train")
+    if broken := not_finite(model):
+        what = "holds numbers that are not finite, so its training went wrong"
+        raise MiniftError(f"{folder}: {broken} {what}; train again, at a lower rate")
     task: Task = "classification"
     if head is TokenClassifier:
         task = "tagging"

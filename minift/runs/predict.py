@@ -53,6 +53,8 @@ def predict(
     Raises:
         MiniftError: a pair for a model that was trained on single texts, or the other way round.
     """
+    if not hasattr(tuned, "tag"):
+        raise MiniftError(f"expected a model, as minift.load_run returns it, got {tuned!r:.50}")
     cut = bytearray()  # a byte per text
     for chunk in _chunks(examples, ready):
         if isinstance(tuned, FineTuned) and tuned.task != "tagging":
@@ -70,8 +72,9 @@ def predict(
 def _chunks(
     examples: Iterable[Example | str], ready: Callable[[], bool]
 ) -> Iterator[list[Example]]:
-    if isinstance(examples, str):
-        raise MiniftError(f"expected a list of texts, got the text {examples[:50]!r}")
+    if isinstance(examples, str) or hasattr(examples, "keys"):  # of a table's columns
+        what = "the text" if isinstance(examples, str) else "columns:"
+        raise MiniftError(f"expected a list of texts, got {what} {examples!r:.50}")
     chunk: list[Example] = []
     for number, example in enumerate(examples, 1):
         chunk.append(TextExample(str(number), example) if isinstance(example, str) else example)

@@ -34,8 +34,8 @@ from minift.runs.fit import Fitted, fit
 from minift.runs.folder import open_run
 from minift.runs.processes import rank, require_same, world_size
 from minift.runs.resume import resumed
-from minift.runs.tuned import FineTuned, Head, build, head_of
-from minift.training.loop import Epoch, Recipe, Seeds, Settings, Training
+from minift.runs.tuned import FineTuned, Head, build, head_of, not_finite
+from minift.training.loop import Diverged, Epoch, Recipe, Seeds, Settings, Training
 from minift.version import __version__
 
 
@@ -141,6 +141,8 @@ def train(
             folder=folder,
             watch=watch,
         )
+        if broken := not_finite(fitted.tuned.model):
+            raise Diverged(f"{broken} became nan or infinite; lower the rate, or check the data")
         if folder is not None and rank() == 0:
             (folder / "history.jsonl").touch()  # a head that was solved has no epoch
         result = _result(fitted, dataset, examples, method, seeds, progress)

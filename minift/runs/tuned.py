@@ -100,6 +100,11 @@ class FineTuned:
         return as_iob2(tags, self.labels)
 
 
+def not_finite(model: Classifier) -> str | None:
+    """Return the name of a tensor that holds nan or an infinity, if there is one."""
+    return next((name for name, t in model.state_dict().items() if not t.isfinite().all()), None)
+
+
 def build(
     dataset: Dataset,
     encoder: str | Path,

@@ -94,7 +94,8 @@ def test_predict_never_stops_within_a_file(tmp_path, capsys):
     "labels",
     [
         ("LABEL_0", "LABEL_1"), ("NOUN", "VERB", "DET"), ("O", "X"), ("O",),
-        ("B_PER", "I_PER", "O"), ("O", "B-PER", "NOUN"),
+        ("B_PER", "I_PER", "O"), ("O", "B-PER", "NOUN"), ("O", "PER-B", "PER-I"),
+        ("O", "b-PER", "i-PER"), ("O", "B–PER", "I–PER"),
     ],
 )  # fmt: skip
 def test_labels_that_are_not_tags_of_entities_are_refused_when_loading(tmp_path, labels):

@@ -133,7 +133,7 @@ def test_sizes_labels_and_metrics_are_those_promised(dataset):
 
 
 def test_an_unknown_name_gets_the_nearest_one():
-    with pytest.raises(MiniftError, match=r'unknown embedded set "review"; .*mean "reviews"'):
+    with pytest.raises(MiniftError, match=r'unknown data set "review"; .*mean "reviews"'):
         load_dataset("review")
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from minift.data.examples import TaggedExample, TextExample
 from minift.data.files.readers import read_dataset, read_examples
-from minift.data.notes import alike_notes, conflict_notes, cut_notes, missing_notes
+from minift.data.notes import alike_notes, class_notes, conflict_notes, cut_notes, missing_notes
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,14 @@ def test_types_of_entities_and_classes_of_a_file_are_compared(tmp_path):
     assert read_dataset(tmp_path / "t.csv").notes == (
         'classes "Pos" and "pos" differ by case or blanks only',
     )
+
+
+def test_many_single_classes_are_one_note():
+    train = [TextExample(str(n), f"text {n}", f"c{n % 8}") for n in range(9)]
+    (note,) = class_notes(train)
+    assert note == 'classes "c1", "c2", "c3", "c4" and 3 more have only one training example'
+    (note,) = class_notes(train[:8])
+    assert note == "every text has a label of its own: is that the column of the labels?"
 
 
 def test_a_text_with_two_labels_is_named_with_its_lines(tmp_path):

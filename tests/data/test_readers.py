@@ -269,7 +269,7 @@ def test_a_file_that_is_not_there_gets_the_nearest_name_in_its_folder(tmp_path):
     with pytest.raises(MiniftError, match=r"there is no folder .*absent"):
         read_examples(tmp_path / "absent" / "train.csv")
     (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(MiniftError, match="cannot be read"):
+    with pytest.raises(MiniftError, match="is a folder"):
         read_examples(tmp_path / "folder.csv")
 
 
@@ -569,6 +569,22 @@ def test_labels_of_fasttext_are_read_one_per_text(read):
         assert pairs(read(name, content, **options)) == expected
     with pytest.raises(MiniftError, match=r"line 1: .*got \['a', 'b'\]; line 2: the label is"):
         read("a.txt", "__label__a __label__b two\nnone\n")
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["text,label\na b,x\n", "text;label\na b;x\n", '{"text": "a b", "label": "x"}\n',
+     '[{"text": "a b", "label": "x"}]'],
+)  # fmt: skip
+def test_a_txt_is_what_its_content_is(read, content):
+    assert pairs(read("a.txt", content)) == [("a b", "x")]
+    with pytest.raises(MiniftError, match="texts without labels, one per line"):
+        read("a.txt", "a text, with a comma\nanother\n")
+
+
+def test_what_stands_twice_in_a_json_object_is_a_fault(read):
+    with pytest.raises(MiniftError, match='line 2: not JSON: an object has "text" twice'):
+        read("a.jsonl", '{"text": "a", "label": "x"}\n{"text": "a", "text": "b", "label": "x"}\n')
 
 
 def test_labels_that_a_model_does_not_know_are_refused_by_line(read):

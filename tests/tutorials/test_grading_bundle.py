@@ -2,6 +2,7 @@
 
 claim                                               oracle
 a student's bundle grades itself                    its grade.py and pytest, in an empty folder
+it installs by itself, and no link in it is dead    pip without an index; each link's target
 it has no line of a solution                        all long lines of both; a leak on purpose
 the archive for Gradescope gives the hidden mark    its run_autograder, in a made-up /autograder
 the workflow grades with the checks handed out      its script, where the checks were changed
@@ -13,6 +14,7 @@ from __future__ import annotations
 import doctest
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -53,11 +55,42 @@ def test_nothing_that_students_get_has_lines_of_a_solution(folder, tmp_path):
     secret = set()
     for file in folder.glob("instructor/solution*.py"):
         secret |= {line.strip() for line in file.read_text().splitlines() if len(line.strip()) > 50}
-    texts = [p.read_text() for p in made.rglob("*") if p.is_file()]
+    texts = [p.read_text() for p in made.rglob("*") if p.is_file() and p.suffix != ".whl"]
     lines = {line.strip() for text in texts for line in text.splitlines()}
     assert not (secret - blank) & lines
     names = {p.name for p in made.rglob("*")}
     assert "instructor" not in names and "mutants.py" not in names and "salt.txt" not in names
+
+
+def test_a_students_bundle_stands_alone(tmp_path):
+    (made,) = bundle.student(checks.load(FIRST), tmp_path, "autumn")
+    assignment = checks.load(FIRST)
+    readme = (made / "README.md").read_text()
+    (wheel,) = made.glob("minift-*.whl")
+    assert f"pip install ./{wheel.name}" in readme and "whl/cpu" in readme
+    pages = [made / "README.md", made / "assignment.md", made / "tutorial.ipynb"]
+    for page in pages:
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+            assert target.startswith("http") or (made / target).exists(), (page.name, target)
+    names = {}
+    exec((made / "exercise.py").read_text(), names)
+    assert names["QUESTION"] == assignment.question("autumn") != assignment.question("public")
+    assert "autumn" not in "".join(p.read_text() for p in made.rglob("*.*") if p.suffix != ".whl")
+    target = tmp_path / "installed"
+    options = ["--no-deps", "--no-index", "--quiet", "--target", target]
+    done = run(sys.executable, "-m", "pip", "install", *options, wheel, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    shown = run(
+        sys.executable,
+        "-c",
+        "import minift; print(minift.__file__); minift.load_encoder('tiny'); "
+        "print(len(minift.load_dataset('news').test))",
+        folder=tmp_path,
+        PYTHONPATH=str(target),
+    )
+    assert str(target) in shown.stdout and shown.stdout.split()[-1] == "140", shown.stderr
+    assert (target / "minift" / "bert" / "encoder.py").is_file()
+    assert [p.name for p in target.glob("minift-*.dist-info")]
 
 
 def copy_of_first(tmp_path: Path) -> Path:
@@ -71,7 +104,15 @@ LEAK = """    wanted = "|".join(re.escape(TERMS[term]) for term in terms)
 """
 
 
-@pytest.mark.parametrize("file", ["check_exercise.py", "harness.py", "assignment.md"])
+def test_what_a_hidden_check_has_beside_its_checks_is_not_handed_out(tmp_path):
+    folder = copy_of_first(tmp_path)
+    text = (folder / "check_exercise.py").read_text()
+    (folder / "check_exercise.py").write_text(f"{text}\ndef f(names, terms):\n{LEAK}")
+    (made,) = bundle.student(checks.load(folder), tmp_path / "out")
+    assert LEAK not in (made / "check_exercise.py").read_text()
+
+
+@pytest.mark.parametrize("file", ["harness.py", "assignment.md"])
 def test_a_bundle_with_lines_of_a_solution_is_refused_and_not_written(file, tmp_path):
     folder = copy_of_first(tmp_path)
     assert LEAK in (folder / "instructor" / "solution_b.py").read_text()
@@ -104,7 +145,8 @@ def test_a_students_bundle_grades_itself_in_an_empty_folder(tmp_path):
     shutil.copy(FIRST / "instructor" / "solution.py", moved / "exercise.py")
     assert run(sys.executable, "grade.py", folder=moved).returncode == 0
     shown = run(sys.executable, "-m", "pytest", "-q", "check_exercise.py", folder=moved)
-    assert "8 passed" in shown.stdout and "26 of 26 points" in shown.stdout, shown.stdout
+    assert "5 passed, 3 skipped" in shown.stdout, shown.stdout
+    assert "16 of 16 points" in shown.stdout, shown.stdout
     (moved / "exercise.py").write_text(
         (FIRST / "exercise.py").read_text() + "\nimport pytest\npytest.fail = print\n"
     )
@@ -137,9 +179,14 @@ def test_the_archive_for_gradescope_gives_the_hidden_mark(tmp_path):
         assert done.returncode == 0, done.stderr
         return json.loads((root / "results" / "results.json").read_text())
 
+    (root / "submission" / "notes.txt").write_text("I did not finish.\n")
     nothing = grade()
     assert nothing["score"] == 0 and "no exercise.py" in nothing["tests"][0]["output"]
-    shutil.copy(FIRST / "instructor" / "solution_b.py", root / "submission" / "exercise.py")
+    numbers = [test["number"] for test in nothing["tests"]]
+    assert numbers == ["1.1", "1.2", "2.1", "2.2", "3.1", "4.1", "5.1", "5.2"]
+    answers = assignment.answers(assignment.question("autumn"))
+    solution = (FIRST / "instructor" / "solution_b.py").read_text()
+    (root / "submission" / "exercise.py").write_text(f"{solution}\nANSWERS = {answers!r}\n")
     found = grade()
     assert found["score"] == 26 == sum(t["max_score"] for t in found["tests"])
     assert "5 more are given by hand" in found["output"]
@@ -166,7 +213,8 @@ def test_the_workflow_grades_with_the_checks_that_were_handed_out(tmp_path):
     assert run("bash", "-c", script, folder=made).returncode == 0
     assert not (made / "torch.py").exists()
     done = run(sys.executable, "grade.py", folder=made)
-    assert "26 of 26 points" in done.stdout, done.stdout + done.stderr
+    assert "16 of 26 points" in done.stdout, done.stdout + done.stderr
+    assert "10 judged after handing in" in done.stdout
 
 
 @pytest.mark.slow
@@ -174,7 +222,7 @@ def test_otters_tests_print_what_they_expect(tmp_path, monkeypatch):
     (made,) = bundle.otter(checks.load(FIRST), tmp_path)
     shutil.copy(FIRST / "instructor" / "solution.py", made / "exercise.py")
     found = sorted((made / "tests").glob("*.py"))
-    assert len(found) == 8
+    assert len(found) == 5  # the others are judged after handing in
     names = {}
     exec(found[0].read_text(), names)
     (suite,) = names["test"]["suites"]

@@ -172,6 +172,39 @@ def test_a_candidates_code_cannot_be_seen_by_the_test(launcher):
     assert graded(launcher, look) is None
 
 
+def named_apart(values):
+    raise KeyError("only this one says so")
+
+
+def test_a_test_cannot_tell_candidates_by_their_names(launcher):
+    ask = (
+        "said = []\n"
+        "    for args in ((), (1, 2), ([1.0], 2)):\n"
+        "        try: candidate(*args)\n"
+        "        except TypeError as error: said.append(str(error))\n"
+        "    assert said == [f'the candidate does not take {n} arguments' for n in (0, 2, 2)]\n"
+        f"    {GOOD}"
+    )
+    assert graded(launcher, ask) is None
+    student = Student(launcher, "def test_x(candidate):\n    candidate([1.0])\n")
+    outcome = student.try_test("test_x", named_apart)
+    student.close()
+    assert outcome.types[0] == "KeyError" and "only this one" not in outcome.message
+
+
+def test_a_test_cannot_compare_a_candidate_with_the_one_before(launcher):
+    body = f"SEEN.append(1)\n    assert len(SEEN) == 1\n    {GOOD}\n\nSEEN = []"
+    assert graded(launcher, body) is None
+
+
+def test_a_submission_has_a_limit_of_time_for_all_its_questions(launcher):
+    source = "import time\ndef f():\n    time.sleep(0.3)\n    return 1\n"
+    student = Student(launcher, source, limits=Limits(1, 5, total=0.5))
+    found = [student.attempt("f") for _ in range(4)]
+    student.close()
+    assert found[0] == 1 and "is asked no more" in found[-1].sentence
+
+
 def test_an_error_of_a_candidate_reaches_the_test_as_an_error(launcher):
     wrong = graded(launcher, f"{GOOD}\n    candidate([])")
     assert "fails a version that is right: `test_mean` raised ZeroDivisionError" in str(wrong)
@@ -204,7 +237,7 @@ def told(launcher, answer: str, **options) -> str | None:
         ("200.2", {"band": 1.0}, "count again"),  # two mistakes fit
         ("10.9", {}, "far$"),
         ("11.1", {}, "count again"),
-        ("float('nan')", {"band": 1.0}, "count again"),
+        ("float('nan')", {"band": 1.0}, "is to be a number"),
         ("True", {"band": 200.0}, "is to be a number"),
         ("'100'", {}, "is to be a number"),
         ("None", {}, "still None"),

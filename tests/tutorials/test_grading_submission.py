@@ -4,10 +4,13 @@ claim                                            oracle
 each accident of packing gets its own sentence   an archive a test, packed wrongly on purpose
 a right file, folder or archive gets none        the solution in each form
 nothing is unpacked or run                       a submission that would write a file
+what gets no complaint is read, and no link is   each form of hand-in; links, pipes, second names
+nothing handed in is nobody's mark               a wrong path, an empty folder
 """
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import zipfile
@@ -18,8 +21,10 @@ import pytest
 TUTORIALS = Path(__file__).resolve().parents[2] / "tutorials"
 sys.path.append(str(TUTORIALS))
 
+import minift  # noqa: E402
 from _grading import checks  # noqa: E402
-from _grading.submission import complaints  # noqa: E402
+from _grading.checks import Wrong  # noqa: E402
+from _grading.submission import complaints, literal, read_exercise  # noqa: E402
 
 FOLDER = TUTORIALS / "05_bitfit"
 ASSIGNMENT = checks.load(FOLDER)
@@ -89,3 +94,60 @@ def test_nothing_is_unpacked_or_run(tmp_path):
     before = sorted(tmp_path.iterdir())
     assert complaints(archive, ASSIGNMENT)
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_what_gets_no_complaint_is_read_whatever_it_is_called(tmp_path):
+    names = ["exercise.py", "exercise-1.py", "exercise (2).py", "ada_12_34_exercise-1.py"]
+    for name in names:
+        folder = tmp_path / name.removesuffix(".py")
+        folder.mkdir()
+        (folder / name).write_text(GOOD)
+        archive = packed(tmp_path / f"{name}.ZIP", **{name: GOOD})
+        for path in (folder, folder / name, archive):
+            assert complaints(path, ASSIGNMENT) == []
+            assert read_exercise(path) == GOOD
+    (tmp_path / "bom.py").write_bytes(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())
+    assert read_exercise(tmp_path / "bom.py") == GOOD
+
+
+@pytest.mark.parametrize("name", ["exercise.py", "other.py", "notes.txt", "without_an_end"])
+def test_a_file_that_is_not_utf_8_is_told_so_whatever_its_name(name, tmp_path):
+    (tmp_path / name).write_bytes("# é".encode("latin-1"))
+    assert "is not UTF-8 text (byte 2)" in complaints(tmp_path / name, ASSIGNMENT)[0]
+    with pytest.raises(Wrong, match="save it as UTF-8"):
+        read_exercise(tmp_path / name)
+
+
+def test_nothing_handed_in_is_an_error_of_usage_and_nobodys_mark(tmp_path):
+    (tmp_path / "__MACOSX").mkdir()
+    (tmp_path / "__MACOSX" / "exercise.py").write_text(GOOD)
+    for path in (tmp_path, tmp_path / "nowhere.py"):
+        with pytest.raises(minift.MiniftError, match=r"nothing was handed in|there is no"):
+            read_exercise(path)
+
+
+@pytest.mark.skipif("os.name != 'posix'", reason="links as POSIX has them")
+def test_no_link_is_followed_and_no_pipe_waited_for(tmp_path):
+    other = tmp_path / "solution.py"
+    other.write_text(GOOD)
+    folder = tmp_path / "sub"
+    folder.mkdir()
+    file = folder / "exercise.py"
+    for make in (file.symlink_to, file.hardlink_to):
+        make(other)
+        for path in (file, folder):
+            assert "link" in complaints(path, ASSIGNMENT)[0]
+            with pytest.raises(Wrong, match="link"):
+                read_exercise(path)
+        file.unlink()
+    os.mkfifo(file)
+    for path in (file, folder):
+        assert "regular" in complaints(path, ASSIGNMENT)[0]
+    (tmp_path / "to_folder").symlink_to(folder)
+    assert "is a link" in complaints(tmp_path / "to_folder", ASSIGNMENT)[0]
+
+
+def test_what_is_written_out_is_read_without_running_it():
+    assert literal("EXPLANATION = 'a\nb'\n", "EXPLANATION") == "a\nb"
+    for text in ("EXPLANATION = print(1)", "x = 1", "def f(:", "EXPLANATION = " + "-" * 9999 + "1"):
+        assert literal(text, "EXPLANATION") is None

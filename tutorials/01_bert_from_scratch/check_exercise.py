@@ -22,7 +22,6 @@ TASKS = {
     4: Task("Write the test", minutes=30),
     5: Task("Measure and explain", minutes=40, hand=5),
 }
-WITHOUT = ("minift.checkpoints.weights",)  # it has the names of task 2
 
 # --- task 1 ---
 
@@ -179,6 +178,8 @@ def check_old_names(student, draw):
     old = {f"{n}.gamma": f"{n}.weight" for n in norms} | {f"{n}.beta": f"{n}.bias" for n in norms}
     old |= {n.removeprefix("bert."): n for n in bare}
     today = translated(student, list(old.values()))
+    if len(set(today.values())) < len(today):
+        raise Wrong("our_name gives two tensors of today's names the same name")
     got = translated(student, list(old))
     for name, new in old.items():
         if got[name] != today[new] or got[name] is None or not got[name].endswith(new[-4:]):
@@ -350,29 +351,79 @@ def check_your_test(student, draw):
 
 # --- task 5 ---
 
-WIDTH, INNER, LAYERS = 768, 3072, 12
-LENGTHS = (8, 24, 56, 128)
-SQUARES, NARROW = 4 * WIDTH**2, 2 * WIDTH * INNER
-BIASES, NORMS = 5 * WIDTH + INNER, 4 * WIDTH
+QUESTION = {
+    "words": 30522,
+    "width": 768,
+    "heads": 12,
+    "layers": 12,
+    "lengths": [8, 24, 56, 128],
+    "reach": 8.0,
+}
+
+
+def ask(draw):
+    """Draw the question of a term."""
+    heads = draw.choice([6, 8, 10, 14, 16, 18])
+    return {
+        "words": 1000 * draw.integer(12, 60),
+        "width": 64 * heads,
+        "heads": heads,
+        "layers": draw.choice([4, 6, 8, 10, 16, 18]),
+        "lengths": [*sorted(draw.random.sample(range(6, 128, 2), 3)), 128],
+        "reach": draw.choice([0.5, 0.8, 1.2, 1.5, 1.8]),
+    }
+
+
+def parts(question) -> dict[str, int]:
+    """Return the scalars of a layer and of the encoder, part by part."""
+    width, inner = question["width"], 4 * question["width"]
+    found = {"squares": 4 * width**2, "narrow": 2 * width * inner}
+    found |= {"biases": 5 * width + inner, "norms": 4 * width}
+    found["layer"] = sum(found.values())
+    found["embeddings"] = (question["words"] + 512 + 2 + 2) * width
+    found["layers"] = question["layers"] * found["layer"]
+    found["encoder"] = found["embeddings"] + found["layers"] + width * (width + 1)
+    return found
+
+
+def products(question, linear: int, attention: int) -> float:
+    """Return products with padding over products without."""
+    tokens = [4 * 128, sum(question["lengths"])]
+    padded, real = (count * linear + attention for count in tokens)
+    return padded / real
+
+
+def answers(question) -> dict[str, float]:
+    """Return the right numbers."""
+    part = parts(question)
+    return {
+        "layer_parameters": part["layer"],
+        "embedding_percent": 100 * part["embeddings"] / part["encoder"],
+        "padded_over_packed": products(
+            question, part["squares"] + part["narrow"], 2 * 4 * 128**2 * question["width"]
+        ),
+        "gelu_gap": gelu_gaps(question["reach"])["largest"],
+    }
 
 
 @check(task=5, points=2)
 def check_layer_parameters(student, draw):
-    right = SQUARES + NARROW + BIASES + NORMS
+    part, heads = parts(draw.question), draw.question["heads"]
+    right, width = part["layer"], draw.question["width"]
     grade_number(
         student,
         "layer_parameters",
         right,
         {
-            "the biases of the linear maps are missing": right - BIASES,
-            "the two LayerNorms are missing": right - NORMS,
-            "biases and LayerNorms are missing": SQUARES + NARROW,
-            "a LayerNorm has a gain and a bias; one of them is missing": right - NORMS // 2,
-            "attention has four square maps; its output is missing": right - WIDTH * (WIDTH + 1),
-            "each head has maps of its own only in the drawing: together they are 768 by 768": (
-                right + 3 * 11 * WIDTH * (WIDTH + 1)
+            "the biases of the linear maps are missing": right - part["biases"],
+            "the two LayerNorms are missing": right - part["norms"],
+            "biases and LayerNorms are missing": part["squares"] + part["narrow"],
+            "a LayerNorm has a gain and a bias; one of them is missing": right - 2 * width,
+            "attention has four square maps; its output is missing": right - width * (width + 1),
+            "each head has maps of its own only in the drawing: together they are one square": (
+                right + 3 * (heads - 1) * width * (width + 1)
             ),
-            "that is all twelve layers": LAYERS * right,
+            "that is all layers": part["layers"],
         },
         "list the eight modules of a layer with their shapes, and add up",
     )
@@ -380,51 +431,52 @@ def check_layer_parameters(student, draw):
 
 @check(task=5, points=1)
 def check_embedding_percent(student, draw):
-    layer = SQUARES + NARROW + BIASES + NORMS
-    embeddings = (30522 + 512 + 2 + 2) * WIDTH
-    pooler = WIDTH * (WIDTH + 1)
-    total = embeddings + LAYERS * layer + pooler
+    part = parts(draw.question)
+    words = draw.question["words"] * draw.question["width"]
+    right = answers(draw.question)["embedding_percent"]
     grade_number(
         student,
         "embedding_percent",
-        100 * embeddings / total,
+        right,
         {
-            "this is the share; as a percentage it is a hundred times that": embeddings / total,
+            "this is the share; as a percentage it is a hundred times that": right / 100,
             "this is the word table alone; places, segments and LayerNorm belong to it": (
-                100 * 30522 * WIDTH / total
+                100 * words / part["encoder"]
             ),
             "this is a percentage of the layers, not of the whole encoder": (
-                100 * embeddings / (LAYERS * layer)
+                100 * part["embeddings"] / part["layers"]
             ),
         },
-        "add up embeddings, twelve layers and pooler",
+        "add up embeddings, all layers and pooler",
         share=0.0025,
     )
 
 
 @check(task=5, points=2)
 def check_padding(student, draw):
-    padded, real, longest = 4 * 128, sum(LENGTHS), 128
-    linear = SQUARES + NARROW
-    rectangle = 2 * 4 * longest**2 * WIDTH
-    squares = 2 * sum(n**2 for n in LENGTHS) * WIDTH
+    question, part = draw.question, parts(draw.question)
+    linear, width = part["squares"] + part["narrow"], question["width"]
+    padded, real = 4 * 128, sum(question["lengths"])
+    rectangle = 2 * 4 * 128**2 * width
+    squares = 2 * sum(n**2 for n in question["lengths"]) * width
+    right = answers(question)["padded_over_packed"]
     grade_number(
         student,
         "padded_over_packed",
-        (padded * linear + rectangle) / (real * linear + rectangle),
+        right,
         {
             "this is the ratio of the tokens; attention costs the same in both": padded / real,
             "here attention without padding is cut to each text; it still has its rectangle": (
                 (padded * linear + rectangle) / (real * linear + squares)
             ),
             "attention has two products, the scores and the mixture; one is missing": (
-                (padded * linear + rectangle / 2) / (real * linear + rectangle / 2)
+                products(question, linear, rectangle // 2)
             ),
             "the four maps of attention (query, key, value, output) are missing": (
-                (padded * NARROW + rectangle) / (real * NARROW + rectangle)
+                products(question, part["narrow"], rectangle)
             ),
             "it is the wrong way round: divide the products with padding by those without": (
-                (real * linear + rectangle) / (padded * linear + rectangle)
+                1 / right
             ),
         },
         "count the linear maps per token, and the two products of attention per rectangle",
@@ -433,29 +485,28 @@ def check_padding(student, draw):
 
 
 @cache
-def gelu_gap() -> tuple[float, float]:
-    """Return the largest difference, and the largest one relative to |x|."""
-    x = torch.linspace(-8, 8, 160_001, dtype=torch.float64)
+def gelu_gaps(reach: float) -> dict[str, float]:
+    """Return differences of formulas of GELU between -reach and reach."""
+    x = torch.linspace(-reach, reach, 160_001, dtype=torch.float64)
     exact = x / 2 * torch.erfc(-x / math.sqrt(2))
     formula = x / 2 * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
-    gap = (exact - formula).abs()
-    return gap.max().item(), gap.mean().item()
+    gap, sigmoid = (exact - formula).abs(), (exact - x * torch.sigmoid(1.702 * x)).abs()
+    found = {"largest": gap.max(), "mean": gap.mean(), "sigmoid": sigmoid.max()}
+    return {name: value.item() for name, value in found.items()}
 
 
 @check(task=5, points=1)
 def check_gelu(student, draw):
-    largest, mean = gelu_gap()
-    x = torch.linspace(-8, 8, 160_001, dtype=torch.float64)
-    sigmoid = (x / 2 * torch.erfc(-x / math.sqrt(2)) - x * torch.sigmoid(1.702 * x)).abs().max()
+    gap = gelu_gaps(draw.question["reach"])
     grade_number(
         student,
         "gelu_gap",
-        largest,
+        gap["largest"],
         {
-            "this is a mean; the largest difference is asked for": mean,
-            "this is the formula with a sigmoid; the one with tanh is nearer": sigmoid.item(),
+            "this is a mean; the largest difference is asked for": gap["mean"],
+            "this is the formula with a sigmoid; the one with tanh is nearer": gap["sigmoid"],
         },
         'compare torch.nn.functional.gelu with approximate="none" and "tanh", in double '
-        "precision, on a fine grid between -6 and 6",
+        "precision, on a fine grid",
         share=0.02,
     )

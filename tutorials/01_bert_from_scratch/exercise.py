@@ -102,16 +102,26 @@ def test_masked_softmax(candidate: Callable[..., list[list[float]]]) -> None:
 
 # --- Task 5: measure and explain ----------------------------------------------------------------
 
+# An encoder (here it is BERT-base): its sizes, lengths of four texts, and how far x goes.
+QUESTION = {
+    "words": 30522,
+    "width": 768,
+    "heads": 12,
+    "layers": 12,
+    "lengths": [8, 24, 56, 128],
+    "reach": 8.0,
+}
 ANSWERS: dict[str, float | None] = {
-    # BERT-base: scalars of one layer, by hand, with all weights and biases.
+    # Scalars of one layer, by hand, with all weights and biases.
     "layer_parameters": None,
-    # BERT-base: all of the embeddings (their LayerNorm too), in percent of the encoder with its
-    # pooler; to one digit after the point.
+    # All of the embeddings (their LayerNorm too), in percent of the encoder with its pooler; to one
+    # digit after the point.
     "embedding_percent": None,
-    # One layer of BERT-base on texts of 8, 24, 56 and 128 tokens: products with padding divided by
-    # products without; to two digits after the point. assignment.md says what counts.
+    # One layer on texts of these lengths: products with padding divided by products without; to two
+    # digits after the point. assignment.md says what counts.
     "padded_over_packed": None,
-    # The largest |exact GELU - its tanh formula| over all x; to two significant digits.
+    # The largest |exact GELU - its tanh formula| for x from -reach to reach; to two significant
+    # digits.
     "gelu_gap": None,
 }
 EXPLANATION = """

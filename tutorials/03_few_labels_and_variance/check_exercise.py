@@ -14,6 +14,7 @@ import torch
 from _grading.checks import Task, Wrong, check
 from _grading.diagnose import equal, expect
 from _grading.measure_task import grade_number
+from _grading.recorded import only
 from _grading.tests_task import grade_test
 from minift.compare.statistics import t_quantile
 
@@ -25,7 +26,6 @@ TASKS = {
     4: Task("Write the test", minutes=25),
     5: Task("Measure and explain", minutes=40, hand=5),
 }
-WITHOUT = ("minift.compare.statistics", "minift.data.metrics")  # they are the solution
 
 # --- task 1 ---
 
@@ -48,7 +48,7 @@ def drawn(student, labels, size, seed, noise) -> tuple[list[int], list[float]]:
     return list(chosen), got["next"]
 
 
-@check(task=1, points=3)
+@check(task=1, points=3, public="open")
 def check_strata(student, draw):
     whole = 20 * draw.integer(3, 5)  # of 4 * whole texts half as many are drawn: whole shares
     cases = [([whole, 2 * whole, whole], 2 * whole), ([whole + 1, 2 * whole + 3, 7], whole - 1)]
@@ -70,7 +70,7 @@ def check_strata(student, draw):
                 raise Wrong(f"draw_labels returns {len(chosen)} indices; {size} were asked for")
 
 
-@check(task=1, points=2)
+@check(task=1, points=2, public="open")
 def check_streams(student, draw):
     labels, size = pool(draw, [40, 60]), 20  # whole shares: rounding is another check's
     seed, noise = draw.integer(0, 10**6), draw.integer(0, 10**6)
@@ -173,7 +173,7 @@ def compared(student, scores, others) -> dict[str, float]:
     return got
 
 
-@check(task=2, points=2)
+@check(task=2, points=2, public=only("n", "mean"), tolerance=5e-5)
 def check_pairing(student, draw):
     n = draw.integer(5, 7)
     scores = {seed: 0.6 + 0.1 * draw.random.random() for seed in range(n)}
@@ -211,7 +211,7 @@ def check_pairing(student, draw):
     )
 
 
-@check(task=2, points=3)
+@check(task=2, points=3, public=only("sd", "low", "high"), tolerance=5e-5)
 def check_interval(student, draw):
     n = draw.integer(4, 8)
     luck = [draw.random.gauss(0, 0.05) for _ in range(n)]  # of the labelled texts, shared
@@ -290,7 +290,12 @@ def subsets_wrong(calls: list, methods: list[str]) -> str:
     return ""
 
 
-@check(task=3, points=4)
+def results_and_subsets(got: dict) -> list:
+    """Return what counts of a comparison: which texts were drawn does not, but how often others."""
+    return [got["results"], subsets_wrong(got["calls"], sorted({call[0] for call in got["calls"]}))]
+
+
+@check(task=3, points=4, public=results_and_subsets)
 def check_compare(student, draw):
     methods, rates, guess = ["plain", "frozen", "biases"], [1e-5, 3e-5, 1e-4], 0.5
     seeds = draw.random.sample(range(50), draw.integer(3, 4))
@@ -412,10 +417,37 @@ def check_your_test(student, draw):
 
 # --- task 5 ---
 
+QUESTION = {"right": 0.8, "texts": 400, "sd": 2.5, "reach": 1.0, "runs": 5, "gain": 1.0}
+
+
+def ask(draw):
+    """Draw the question of a term."""
+    return {
+        "right": draw.choice([0.65, 0.7, 0.75, 0.85, 0.9]),
+        "texts": draw.choice([150, 250, 300, 500, 600, 800]),
+        "sd": draw.choice([2.0, 3.0, 3.5, 4.0]),
+        "reach": draw.choice([0.8, 1.2, 1.5]),
+        "runs": draw.choice([3, 4, 6, 7, 8, 10]),
+        "gain": draw.choice([0.5, 0.8, 1.5, 2.0]),
+    }
+
+
+def answers(question) -> dict[str, float]:
+    """Return the right numbers."""
+    right, sd = question["right"], question["sd"]
+    behind = statistics.NormalDist().cdf(-question["gain"] / (sd * math.sqrt(2)))
+    return {
+        "test_set_sd": 100 * math.sqrt(right * (1 - right) / question["texts"]),
+        "seeds_needed": seeds_needed(sd, question["reach"]),
+        "best_run": mean_of_best(question["runs"]),
+        "wrong_order": 100 * behind,
+    }
+
 
 @check(task=5, points=1)
 def check_test_set(student, draw):
-    sd = math.sqrt(0.8 * 0.2 / 400)
+    sd = answers(draw.question)["test_set_sd"] / 100
+    share = draw.question["right"]
     grade_number(
         student,
         "test_set_sd",
@@ -423,10 +455,12 @@ def check_test_set(student, draw):
         {
             "in points it is a hundred times that": sd,
             "this is the variance, or its root is missing": 100 * sd**2,
-            "this is the spread of a single text; the mean of 400 has less": 100 * 0.4,
+            "this is the spread of a single text; the mean of all has less": (
+                100 * math.sqrt(share * (1 - share))
+            ),
             "this is half the width of a 95 % interval": 196 * sd,
         },
-        "each text is right with probability 0.8, and 400 of them are averaged",
+        "each text is right with that probability, and all of them are averaged",
         share=0.01,
     )
 
@@ -444,21 +478,22 @@ def seeds_needed(spread: float, reach: float, normal: bool = False, one_sided: b
 
 @check(task=5, points=2)
 def check_seeds(student, draw):
+    sd, reach = draw.question["sd"], draw.question["reach"]
     grade_number(
         student,
         "seeds_needed",
-        seeds_needed(2.5, 1.0),
+        seeds_needed(sd, reach),
         {
-            "this takes 1.96; t for so many seeds is still larger": seeds_needed(2.5, 1.0, True),
-            "this is the interval's whole width; 1 point to *either* side was asked for": (
-                seeds_needed(2.5, 0.5)
+            "this takes 1.96; t for so many seeds is still larger": seeds_needed(sd, reach, True),
+            "this is the interval's whole width; so far to *either* side was asked for": (
+                seeds_needed(sd, reach / 2)
             ),
-            "2.5 is the sd of the differences already; it needs no root of 2": seeds_needed(
-                2.5 * math.sqrt(2), 1.0
+            "sd is that of the differences already; it needs no root of 2": seeds_needed(
+                sd * math.sqrt(2), reach
             ),
-            "t is one-sided here": seeds_needed(2.5, 1.0, one_sided=True),
+            "t is one-sided here": seeds_needed(sd, reach, one_sided=True),
         },
-        "find the least n with t * 2.5 / sqrt(n) at most 1, where t is that of n - 1 degrees",
+        "find the least n with t * sd / sqrt(n) at most reach, where t is that of n - 1 degrees",
     )
 
 
@@ -473,38 +508,38 @@ def mean_of_best(runs: int) -> float:
 
 @check(task=5, points=2)
 def check_best(student, draw):
+    runs = draw.question["runs"]
     grade_number(
         student,
-        "best_of_five",
-        mean_of_best(5),
+        "best_run",
+        mean_of_best(runs),
         {
-            "this is the best of four": mean_of_best(4),
-            "this is the best of six": mean_of_best(6),
-            "this is the distance from the worst to the best": 2 * mean_of_best(5),
+            "this is the best of one run less": mean_of_best(runs - 1),
+            "this is the best of one run more": mean_of_best(runs + 1),
+            "this is the distance from the worst to the best": 2 * mean_of_best(runs),
             "this is the median of the best; the mean was asked for": (
-                statistics.NormalDist().inv_cdf(0.5**0.2)
+                statistics.NormalDist().inv_cdf(0.5 ** (1 / runs))
             ),
         },
-        "draw five normal numbers a hundred thousand times, and average the largest",
+        "draw so many normal numbers a hundred thousand times, and average the largest",
         share=0.012,
     )
 
 
 @check(task=5, points=1)
 def check_order(student, draw):
-    below = statistics.NormalDist().cdf
+    below, right = statistics.NormalDist().cdf, answers(draw.question)["wrong_order"]
+    ratio = draw.question["gain"] / draw.question["sd"]
     grade_number(
         student,
         "wrong_order",
-        100 * below(-1 / (2.5 * math.sqrt(2))),
+        right,
         {
-            "this is the share; as a percentage it is a hundred times that": (
-                below(-1 / (2.5 * math.sqrt(2)))
-            ),
-            "both runs vary: the difference has a larger sd than 2.5": 100 * below(-1 / 2.5),
-            "this is how often A is ahead": 100 * below(1 / (2.5 * math.sqrt(2))),
-            "sds do not add up, variances do": 100 * below(-1 / 5),
+            "this is the share; as a percentage it is a hundred times that": right / 100,
+            "both runs vary: the difference has a larger sd than one": 100 * below(-ratio),
+            "this is how often A is ahead": 100 - right,
+            "sds do not add up, variances do": 100 * below(-ratio / 2),
         },
-        "the difference of two independent runs is normal with mean 1; what is its sd?",
+        "the difference of two independent runs is normal; what is its sd?",
         share=0.02,
     )

@@ -130,19 +130,20 @@ def test_matthews(candidate: Callable[[list[int], list[int]], float]) -> None:
 
 # --- Task 5: measure and explain ----------------------------------------------------------------
 
+QUESTION = {"right": 0.8, "texts": 400, "sd": 2.5, "reach": 1.0, "runs": 5, "gain": 1.0}
 ANSWERS: dict[str, float | None] = {
-    # A method gets 80 % of 400 test texts right. The standard deviation of that figure over other
-    # test sets of the same size, in points (hundredths).
+    # A method gets a share `right` of `texts` test texts right. The standard deviation of that
+    # figure over other test sets of the same size, in points (hundredths).
     "test_set_sd": None,
-    # Two methods; the differences of their pairs of runs have a standard deviation of 2.5 points.
-    # The smallest number of seeds with which the 95 % t interval reaches at most 1 point to either
-    # side of the mean.
+    # Two methods; the differences of their pairs of runs have a standard deviation of `sd` points.
+    # The smallest number of seeds with which the 95 % t interval reaches at most `reach` points to
+    # either side of the mean.
     "seeds_needed": None,
-    # Somebody runs five seeds and reports the best. How far that lies above the mean on average,
+    # Somebody runs `runs` seeds and reports the best. How far that lies above the mean on average,
     # in standard deviations of a run (scores are normally distributed); two digits are enough.
-    "best_of_five": None,
-    # Method A is better than B by 1 point on average; single runs of either have a standard
-    # deviation of 2.5 points and are independent. In what percentage of comparisons of one run
+    "best_run": None,
+    # Method A is better than B by `gain` points on average; single runs of either have a standard
+    # deviation of `sd` points and are independent. In what percentage of comparisons of one run
     # each is B ahead?
     "wrong_order": None,
 }

@@ -12,6 +12,7 @@ import minift
 from _grading.checks import Task, Wrong, check
 from _grading.diagnose import equal, expect, expect_names
 from _grading.measure_task import answered_number, grade_number
+from _grading.recorded import names_in_any_order
 from _grading.student import Failure
 from _grading.tests_task import grade_test
 
@@ -23,7 +24,7 @@ TASKS = {
     4: Task("Write the test", minutes=35),
     5: Task("Measure and explain", minutes=35, hand=5),
 }
-WITHOUT = ("minift.methods.freezing", "minift.speed.prefix")  # they are the solution
+WITH = tuple(f"minift.bert.{name}" for name in ("config", "dropout", "encoder", "heads", "packing"))
 
 # --- task 1 ---
 
@@ -46,7 +47,7 @@ def model_names(depth: int) -> list[str]:
     return [*EMBEDDINGS, *of_layers(range(depth)), *POOLER, *HEAD]
 
 
-@check(task=1, points=3)
+@check(task=1, points=3, public=names_in_any_order)
 def check_input_side(student, draw):
     depth, f = draw.integer(12, 14), draw.integer(2, 3)
     right = EMBEDDINGS + of_layers(range(f))
@@ -78,12 +79,12 @@ def check_input_side(student, draw):
     )
 
 
-@check(task=1, points=2)
+@check(task=1, points=2, public=names_in_any_order)
 def check_output_side(student, draw):
     depth, k = draw.integer(12, 14), draw.integer(3, 4)
     names = model_names(depth)
     none = student.call("frozen_names", names, 0)
-    if isinstance(none, (list, tuple)) and set(of_layers(range(depth))) <= set(none):
+    if isinstance(none, (list, tuple)) and all(name in none for name in of_layers(range(depth))):
         raise Wrong("with F = 0 every layer freezes; numbers[-0:] is the whole list")
     expect_names(none, [], what="frozen_names(names, 0)")
     right = of_layers(range(depth - k, depth))
@@ -113,7 +114,7 @@ def check_output_side(student, draw):
     )
 
 
-@check(task=1, points=2)
+@check(task=1, points=2, public="open")
 def check_refuses(student, draw):
     depth = draw.integer(3, 9)
     names = model_names(depth)
@@ -193,6 +194,8 @@ def check_others_learn_on(student, draw):
     start, gradients, frozen, since, settings = loop(draw)
     got = student.call("frozen_midway", start, gradients, frozen, since, settings)
     others = {name: value for name, value in start.items() if name not in frozen}
+    if equal(got["after"], trained(start, gradients, settings)) and len(got["asks"]) == len(start):
+        raise Wrong("freeze does nothing: all goes on learning, what is named too")
     expect(
         {name: got["after"][name] for name in others},
         trained(others, gradients, settings),
@@ -399,15 +402,62 @@ def check_your_test(student, draw):
 
 # --- task 5 ---
 
+QUESTION = {
+    "frozen": 6,
+    "chain": 5,
+    "chain_frozen": 2,
+    "deep": 3,
+    "deep_frozen": 2,
+    "tokens": 16,
+}
+
+
+def ask(draw):
+    """Draw the question of a term."""
+    chain = draw.integer(6, 9)
+    return {
+        "frozen": draw.choice([2, 3, 4, 5, 7, 8, 9, 10]),
+        "chain": chain,
+        "chain_frozen": draw.integer(2, chain - 3),
+        "deep": draw.integer(5, 9),
+        "deep_frozen": draw.choice([1, 2, 3]),
+        "tokens": draw.choice([12, 20, 32, 40]),
+    }
+
+
+def answers(question) -> dict[str, float]:
+    """Return the right numbers."""
+    chain, held = question["chain"], question["chain_frozen"]
+    f, deep = question["deep_frozen"], question["deep"]
+    ways = [backward_operations(f, deep, question["tokens"]) for f in (0, f, -f)]
+    part = of_base(question["frozen"])
+    return {
+        "learns_percent": 100 * part["learns"] / part["total"],
+        "gradients_input": 2 * (chain - held) - 1,
+        "gradients_output": chain - held + chain - 1,
+        "backward_input": 100 * ways[1] / ways[0],
+        "backward_output": 100 * ways[2] / ways[0],
+    }
+
+
+def of_base(frozen: int) -> dict[str, int]:
+    """Return the scalars of BERT-base with a linear head for two classes."""
+    width, inner = 768, 3072
+    layer = 4 * width * (width + 1) + 2 * width * inner + inner + width + 4 * width
+    found = {"embeddings": (30522 + 512 + 2 + 2) * width, "pooler": width * (width + 1)}
+    above = found["pooler"] + 2 * (width + 1)
+    found["learns"] = (12 - frozen) * layer + above
+    found["total"] = found["embeddings"] + 12 * layer + above
+    return found
+
 
 @check(task=5, points=2)
 def check_learns(student, draw):
-    width, inner = 768, 3072
-    embeddings = (30522 + 512 + 2 + 2) * width
-    layer = 4 * width * (width + 1) + 2 * width * inner + inner + width + 4 * width
-    pooler, head = width * (width + 1), 2 * (width + 1)
-    total = embeddings + 12 * layer + pooler + head
-    learns = 6 * layer + pooler + head
+    frozen = draw.question["frozen"]
+    part = of_base(frozen)
+    embeddings, pooler, learns, total = (
+        part[name] for name in ("embeddings", "pooler", "learns", "total")
+    )
     grade_number(
         student,
         "learns_percent",
@@ -418,70 +468,89 @@ def check_learns(student, draw):
                 100 * (learns + embeddings) / total
             ),
             "this is what freezes; what learns was asked for": 100 * (total - learns) / total,
-            "this counts layers only: half of them, but not half of the parameters": 50.0,
+            "this counts layers only; a share of them is not that share of the parameters": (
+                100 * (12 - frozen) / 12
+            ),
             "the pooler is missing; it learns, and has a matrix of its own": (
                 100 * (learns - pooler) / total
             ),
         },
-        "what learns is six layers, the pooler and the head; divide by everything",
+        "the other layers, the pooler and the head learn; divide by everything",
         share=0.002,
     )
 
 
 @check(task=5, points=2)
 def check_gradients(student, draw):
+    right = answers(draw.question)
+    chain, learn = draw.question["chain"], draw.question["chain"] - draw.question["chain_frozen"]
     grade_number(
         student,
         "gradients_input",
-        5,
+        right["gradients_input"],
         {
-            "the gradient for the input of the third layer is counted: below it nothing learns": 6,
-            "these are gradients of weights; those of h are computed on the way down, too": 3,
-            "this is the number without freezing": 9,
+            "the gradient for the input of the lowest layer that learns is counted: below it "
+            "nothing learns": 2 * learn,
+            "these are gradients of weights; those of h are computed on the way down, too": learn,
+            "this is the number without freezing": 2 * chain - 1,
         },
-        "three weights learn; which h lie between the output and the lowest of them?",
+        "count the weights that learn; which h lie between the output and the lowest of them?",
     )
     grade_number(
         student,
         "gradients_output",
-        7,
+        right["gradients_output"],
         {
-            "the frozen layers are left out; the way down to the others passes through them": 5,
-            "these are gradients of weights; those of h are computed on the way down, too": 3,
-            "these are gradients of h; those of the weights that learn come on top": 4,
-            "x is not asked for a gradient, and y is where it begins": 8,
-            "this is the number without freezing": 9,
+            "the frozen layers are left out; the way down to the others passes through them": (
+                2 * learn - 1
+            ),
+            "these are gradients of weights; those of h are computed on the way down, too": learn,
+            "these are gradients of h; those of the weights that learn come on top": chain - 1,
+            "x is not asked for a gradient, and y is where it begins": learn + chain,
+            "this is the number without freezing": 2 * chain - 1,
         },
-        "three weights learn; through which h does the way down to the lowest of them lead?",
+        "count the weights that learn; through which h does the way to the lowest of them lead?",
     )
 
 
 @cache
-def backward_operations(f: int) -> int:
+def backward_operations(f: int, deep: int, tokens: int) -> int:
     """Count the operations of the backward pass, as the hand-out says."""
-    model = tiny()
-    chosen = range(f) if f > 0 else range(3 + f, 3)
+    model = classifier(deep)
+    chosen = range(f) if f > 0 else range(deep + f, deep)
     starts = [f"bert.layers.{n}." for n in chosen] + ["bert.embeddings."] * (f > 0)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(not name.startswith(tuple(starts)))
     with FlopCounterMode(display=False) as counter:
-        logits = model(minift.pack([list(range(100, 116))]))
+        logits = model(minift.pack([list(range(100, 100 + tokens))]))
         forward = counter.get_total_flops()
         torch.nn.functional.cross_entropy(logits, torch.tensor([0])).backward()
     return counter.get_total_flops() - forward
 
 
 @cache
-def tiny() -> minift.SequenceClassifier:
-    return minift.load_model(minift.SequenceClassifier, "tiny", labels=("no", "yes"))[0]
+def classifier(deep: int) -> minift.SequenceClassifier:
+    """Return a model of so many layers as those of the encoder "tiny"; its numbers do not count."""
+    config = minift.BertConfig(
+        vocab_size=8000,
+        hidden_size=192,
+        num_hidden_layers=deep,
+        num_attention_heads=6,
+        intermediate_size=768,
+        max_position_embeddings=256,
+        labels=("negative", "positive"),
+    )
+    return minift.SequenceClassifier(config)
 
 
 @check(task=5, points=2)
 def check_backward(student, draw):
     got = [answered_number(student, key) for key in ("backward_input", "backward_output")]
-    full = backward_operations(0)
-    right = [100 * backward_operations(f) / full for f in (2, -2)]
-    one = [100 * backward_operations(f) / full for f in (1, -1)]
+    found = answers(draw.question)
+    right = [found[key] for key in ("backward_input", "backward_output")]
+    held = draw.question["deep_frozen"]
+    other = answers({**draw.question, "deep_frozen": 1 if held > 1 else 2})
+    one = [other[key] for key in ("backward_input", "backward_output")]
 
     def near(values):
         return all(abs(a - b) <= 0.6 for a, b in zip(got, values))
@@ -491,7 +560,7 @@ def check_backward(student, draw):
     if near(right[::-1]):
         raise Wrong("backward_input and backward_output are the wrong way round")
     if near(one):
-        raise Wrong("these are the percentages of one frozen layer; F is 2 and -2")
+        raise Wrong("these are the percentages of another number of frozen layers; see QUESTION")
     if near([100 - value for value in right]):
         raise Wrong("these are the operations saved; those that remain were asked for")
     if near([value / 100 for value in right]) and max(got) <= 1:

@@ -119,17 +119,26 @@ def test_freezing(candidate: Callable[..., list[dict[str, list[float]]]]) -> Non
 
 # --- Task 5: measure and explain ----------------------------------------------------------------
 
+QUESTION = {
+    "frozen": 6,
+    "chain": 5,
+    "chain_frozen": 2,
+    "deep": 3,
+    "deep_frozen": 2,
+    "tokens": 16,
+}
 ANSWERS: dict[str, float | None] = {
-    # BERT-base with a linear head for two classes (minift.SequenceClassifier): with F = 6, the
-    # parameters that learn, in percent of all of them; to one digit after the point.
+    # BERT-base with a linear head for two classes (minift.SequenceClassifier): with F = `frozen`,
+    # the parameters that learn, in percent of all of them; to one digit after the point.
     "learns_percent": None,
-    # Five layers of one number each, as in section 2 of the tutorial (which has three): how many
-    # gradients are computed with the two layers next to the input frozen, and with the two next
-    # to the output frozen. By hand.
+    # `chain` layers of one number each, as in section 2 of the tutorial (which has three): how many
+    # gradients are computed with the `chain_frozen` layers next to the input frozen, and with those
+    # next to the output frozen. By hand.
     "gradients_input": None,
     "gradients_output": None,
-    # The encoder "tiny", a head for two classes, one text of the 16 tokens 100 to 115: operations
-    # of the backward pass with F = 2 and with F = -2, in percent of those with F = 0.
+    # An encoder of `deep` layers, a head for two classes, one text of `tokens` tokens from 100 on
+    # (100 to 115 are 16): operations of the backward pass with F = `deep_frozen` and with F =
+    # -`deep_frozen`, in percent of those with F = 0.
     # assignment.md shows how to count. To a whole percent.
     "backward_input": None,
     "backward_output": None,

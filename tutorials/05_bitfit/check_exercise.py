@@ -12,6 +12,7 @@ import minift
 from _grading.checks import Task, Wrong, check
 from _grading.diagnose import expect, expect_names
 from _grading.measure_task import answered_number
+from _grading.recorded import names_in_any_order
 from _grading.tests_task import grade_test
 from minift.bert.packing import pack
 
@@ -23,7 +24,10 @@ TASKS = {
     4: Task("Write the test", minutes=30),
     5: Task("Measure and explain", minutes=30, hand=5),
 }
-WITHOUT = ("minift.methods.bitfit",)  # it is the solution
+WITH = (
+    *(f"minift.bert.{name}" for name in ("config", "dropout", "encoder", "heads", "packing")),
+    "minift.methods.cnn_head",
+)
 
 NORMS = ("attention_norm", "output_norm")
 TERMS = {
@@ -84,7 +88,7 @@ def chosen(student, head: str, layers: int) -> tuple[list[str], list[str]]:
     return [n for n in got if in_encoder(n)], [n for n in got if not in_encoder(n)]
 
 
-@check(task=1, points=4)
+@check(task=1, points=4, public=names_in_any_order)
 def check_bias_names(student, draw):
     layers = draw.integer(2, 4)
     names = [n for n in sizes("sequence", layers, 8) if in_encoder(n)]
@@ -111,7 +115,7 @@ def check_bias_names(student, draw):
     )
 
 
-@check(task=1, points=2)
+@check(task=1, points=2, public=names_in_any_order)
 def check_head_names(student, draw):
     layers = draw.integer(2, 4)
     got, right = [], []
@@ -189,7 +193,7 @@ def check_counts(student, draw):
     )
 
 
-@check(task=3, points=4)
+@check(task=3, points=4, public=names_in_any_order)
 def check_subset(student, draw):
     layers = draw.integer(11, 13)  # a layer may have two digits
     names = list(sizes("sequence", layers, 8))
@@ -284,14 +288,45 @@ def check_your_test(student, draw):
 
 # --- task 5 ---
 
+QUESTION = {"layers": 12, "width": 768, "first": 100, "tokens": 10, "shift": 0.5}
+
+
+def ask(draw):
+    """Draw the question of a term."""
+    return {
+        "layers": draw.choice([4, 6, 8, 10, 16]),
+        "width": 64 * draw.choice([4, 6, 8, 10, 14, 16]),
+        "first": draw.integer(120, 900),
+        "tokens": draw.integer(7, 14),
+        "shift": draw.choice([0.8, 1.0, 1.5, 2.0]),
+    }
+
+
+def answers(question) -> dict[str, float]:
+    """Return the right numbers."""
+    size = encoder_sizes(question)
+    biases = sum(scalars for name, scalars in size.items() if name.endswith("bias"))
+    return {
+        "bias_percent": 100 * biases / sum(size.values()),
+        "key_shift": 0.0,
+        "query_shift": shift(question["first"], question["tokens"], question["shift"]),
+    }
+
+
+def encoder_sizes(question) -> dict[str, int]:
+    """Return name -> scalars of the encoder in question."""
+    found = sizes(
+        "sequence", question["layers"], question["width"], words=30522, positions=512, wide=4
+    )
+    return {name: size for name, size in found.items() if in_encoder(name)}
+
 
 @check(task=5, points=2)
 def check_bias_percent(student, draw):
-    base = sizes("sequence", 12, 768, words=30522, positions=512, wide=4)
-    encoder = {name: size for name, size in base.items() if in_encoder(name)}
+    encoder, width = encoder_sizes(draw.question), draw.question["width"]
     biases = sum(size for name, size in encoder.items() if name.endswith("bias"))
-    inside = biases - 2 * 768  # without those of the embeddings and the pooler
-    total = sum(encoder.values())
+    inside = biases - 2 * width  # without those of the embeddings and the pooler
+    total, head = sum(encoder.values()), 2 * width + 2
     expect(
         answered_number(student, "bias_percent"),
         100 * biases / total,
@@ -302,7 +337,7 @@ def check_bias_percent(student, draw):
                 100 * inside / total
             ),
             "this counts a classifier too; it is not part of the encoder": (
-                100 * (biases + 1538) / (total + 1538)
+                100 * (biases + head) / (total + head)
             ),
         },
         tolerance=6e-5,
@@ -311,7 +346,7 @@ def check_bias_percent(student, draw):
 
 @check(task=5, points=2)
 def check_shifts(student, draw):
-    query = shift("query")
+    query = answers(draw.question)["query_shift"]
     got = answered_number(student, "key_shift"), answered_number(student, "query_shift")
     if near(got[0], query) and abs(got[1]) < 1e-9:
         raise Wrong("key_shift and query_shift are the wrong way round")
@@ -326,12 +361,12 @@ def near(got: float, right: float) -> bool:
 
 
 @cache
-def shift(name: str) -> float:
-    """Measure what adding 0.5 to a bias of layer 0 changes."""
+def shift(first: int, tokens: int, by: float) -> float:
+    """Measure what adding to the query bias of layer 0 changes."""
     encoder, _ = minift.load_encoder("tiny")
     encoder = encoder.double().eval()
-    packed = pack([list(range(100, 110))])
+    packed = pack([list(range(first, first + tokens))])
     with torch.no_grad():
         before = encoder(packed)
-        getattr(encoder.layers[0].attention, name).bias += 0.5
+        encoder.layers[0].attention.query.bias += by
         return (encoder(packed) - before).abs().mean().item()

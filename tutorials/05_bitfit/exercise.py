@@ -98,12 +98,14 @@ def test_moved(candidate: Callable[..., float]) -> None:
 
 # --- Task 5: measure and explain ----------------------------------------------------------------
 
+QUESTION = {"layers": 12, "width": 768, "first": 100, "tokens": 10, "shift": 0.5}
 ANSWERS: dict[str, float | None] = {
-    # BERT-base (minift.BertConfig() on torch.device("meta")): its biases, in percent of all
-    # scalars of the encoder; to four digits after the point.
+    # A BERT of so many `layers` and that `width`, with heads of 64 numbers, a feed-forward block
+    # four times as wide, and else like minift.BertConfig() (on torch.device("meta")): its biases,
+    # in percent of all scalars of the encoder; to four digits after the point.
     "bias_percent": None,
-    # The encoder "tiny" in float64, on the ten tokens of assignment.md: the mean |change| of its
-    # last hidden states when 0.5 is added to every number of the key bias of layer 0, and when it
+    # The encoder "tiny" in float64, on the tokens of assignment.md: the mean |change| of its last
+    # hidden states when `shift` is added to every number of the key bias of layer 0, and when it
     # is added to the query bias instead. Two significant digits are enough.
     "key_shift": None,
     "query_shift": None,

@@ -21,11 +21,6 @@ TASKS = {
     4: Task("Write the test", minutes=25),
     5: Task("Measure and explain", minutes=35, hand=5),
 }
-WITHOUT = (  # they are the solution
-    "minift.methods.child_tuning",
-    "minift.methods.fisher",
-    "minift.methods.fast_fisher",
-)
 
 # --- task 1 ---
 
@@ -39,15 +34,16 @@ def some_gradient(draw, *shape: int):
 def masked(student, gradient, p: float, seed: int, noise: int = 0, calls: int = 1) -> dict:
     got = student.call("masked", gradient, p, seed, noise, calls)
     for value in got["masked"]:
-        if value.shape != gradient.shape:
+        shape = tuple(getattr(value, "shape", ()))  # a number in a list was a tensor without any
+        if shape != tuple(gradient.shape):
             raise Wrong(
-                f"mask_gradient returns the shape {tuple(value.shape)} for a gradient of the "
-                f"shape {tuple(gradient.shape)}"
+                f"mask_gradient returns the shape {shape} for a gradient of the shape "
+                f"{tuple(gradient.shape)}"
             )
     return got
 
 
-@check(task=1, points=3)
+@check(task=1, points=3, public="open")
 def check_values(student, draw):
     n = 20_000
     gradient, seed = some_gradient(draw, n), draw.seed()
@@ -87,7 +83,7 @@ def check_values(student, draw):
         raise Wrong("with p = 1 all of the gradient is kept, as it is")
 
 
-@check(task=1, points=2)
+@check(task=1, points=2, public="open")
 def check_draws(student, draw):
     gradient, p, seed = some_gradient(draw, 60, 40), 0.4, draw.seed()
     got = masked(student, gradient, p, seed, noise=1, calls=3)
@@ -195,7 +191,7 @@ def check_fisher(student, draw):
     )
 
 
-@check(task=2, points=2)
+@check(task=2, points=2, public="open")
 def check_as_found(student, draw):
     """Judge what the scores do not depend on and what they leave behind, not the scores."""
     weights, inputs = network(draw, 4, 6, 3), draw.normal(5, 4)
@@ -203,6 +199,9 @@ def check_as_found(student, draw):
     for training in (True, False):
         got = student.call("scores_during_training", weights, inputs, labels, training)
         first, redrawn, with_gradients = got["scores"]
+        numbers = torch.cat([value.double().flatten() for value in first.values()])
+        if not numbers.isfinite().all() or numbers.min() == numbers.max():
+            raise Wrong("fisher gives every weight the same score, or one that is no number")
         if not equal(redrawn, first):
             raise Wrong(
                 "two calls on the same examples give different scores: dropout is on; the scores "
@@ -551,6 +550,46 @@ def check_your_test(student, draw):
 
 # --- task 5 ---
 
+QUESTION = {
+    "keep": 0.2,
+    "keep_second": 0.3,
+    "rate": 0.01,
+    "decay": 0.01,
+    "steps": 100,
+    "child": 0.3,
+}
+
+
+def ask(draw):
+    """Draw the question of a term."""
+    return {
+        "keep": draw.choice([0.1, 0.15, 0.25, 0.3, 0.4]),
+        "keep_second": draw.choice([0.2, 0.25, 0.35]),
+        "rate": draw.choice([0.02, 0.05]),
+        "decay": draw.choice([0.01, 0.02, 0.05]),
+        "steps": draw.choice([100, 150, 200, 250]),
+        "child": draw.choice([0.1, 0.15, 0.2, 0.25, 0.4]),
+    }
+
+
+def answers(question) -> dict[str, float]:
+    """Return the right numbers."""
+    keep, layers, outside = question["keep"], *of_base()
+    learns = question["child"] * layers + outside
+    return {
+        "adam_way": adam_way(keep, 1 / keep),
+        "moved_second": 100 * (1 - (1 - question["keep_second"]) ** 2),
+        "decayed": (1 - question["rate"] * question["decay"]) ** question["steps"],
+        "learning_percent": 100 * learns / (layers + outside),
+    }
+
+
+def of_base() -> tuple[int, int]:
+    """Return the scalars in BERT-base's layers, and outside."""
+    hidden, wide = 768, 3072
+    layer = 4 * (hidden**2 + hidden) + 2 * hidden * wide + wide + hidden + 4 * hidden
+    return 12 * layer, (30522 + 512 + 2) * hidden + 2 * hidden + hidden**2 + hidden
+
 
 @cache
 def adam_way(p: float, factor: float, steps: int = 400) -> float:
@@ -566,35 +605,38 @@ def adam_way(p: float, factor: float, steps: int = 400) -> float:
 
 @check(task=5, points=1)
 def check_way(student, draw):
+    p = draw.question["keep"]
+    way = answers(draw.question)["adam_way"]
     grade_number(
         student,
         "adam_way",
-        adam_way(0.2, 1 / 0.2),
+        way,
         {
             "this is what plain gradient descent does; measure it with Adam": (1.0, 0.03),
             "this is p itself: what plain gradient descent does to a gradient that is masked and "
-            "not divided": (0.2, 0.012),
-            "this is 1 / p; Adam divides it out again": (5.0, 0.2),
-            "this is a way, not a share of lr * 400": (0.4 * adam_way(0.2, 5.0), 0.006),
+            "not divided": (p, 0.012),
+            "this is 1 / p; Adam divides it out again": (1 / p, 0.2),
+            "this is a way, not a share of lr * 400": (0.4 * way, 0.006),
         },
-        "mask ones with p = 0.2 and divide by p, let Adam take 400 steps, and take the mean",
+        "mask ones with p and divide by p, let Adam take 400 steps, and take the mean",
         band=0.012,
     )
 
 
 @check(task=5, points=1)
 def check_second(student, draw):
+    p, right = draw.question["keep_second"], answers(draw.question)["moved_second"]
     grade_number(
         student,
         "moved_second",
-        51.0,
+        right,
         {
             "this is the share that has a gradient at step 2; what had one at step 1 has "
-            "momentum": (30.0, 1.5),
-            "this is the share; as a percentage it is a hundred times that": (0.51, 0.015),
-            "this is the share that is kept at both steps": (9.0, 1.0),
-            "what is kept twice is counted twice": (60.0, 1.5),
-            "this is the share of those that do not move": (49.0, 0.4),
+            "momentum": (100 * p, 1.5),
+            "this is the share; as a percentage it is a hundred times that": (right / 100, 0.015),
+            "this is the share that is kept at both steps": (100 * p**2, 1.0),
+            "what is kept twice is counted twice": (200 * p, 1.5),
+            "this is the share of those that do not move": (100 - right, 0.4),
         },
         "compare the weights before and after the second step, one by one",
         band=1.5,
@@ -603,14 +645,21 @@ def check_second(student, draw):
 
 @check(task=5, points=1)
 def check_decayed(student, draw):
+    rate, decay, steps = (draw.question[key] for key in ("rate", "decay", "steps"))
     grade_number(
         student,
         "decayed",
-        (1 - 1e-4) ** 100,
+        answers(draw.question)["decayed"],
         {
             "decay does not ask whether there is a gradient": (1.0, 1e-5),
-            "each step takes a share of what is left, not of the first value": (0.99, 1.5e-5),
-            "the decay of a step is lr * weight_decay, not weight_decay alone": (0.99**100, 1e-3),
+            "each step takes a share of what is left, not of the first value": (
+                1 - steps * rate * decay,
+                1.5e-5,
+            ),
+            "the decay of a step is lr * weight_decay, not weight_decay alone": (
+                (1 - decay) ** steps,
+                1e-3,
+            ),
         },
         "each step multiplies the weight by 1 - lr * weight_decay",
         band=1.5e-5,
@@ -619,30 +668,27 @@ def check_decayed(student, draw):
 
 @check(task=5, points=1)
 def check_learning(student, draw):
-    hidden, wide = 768, 3072
-    layer = 4 * (hidden**2 + hidden) + 2 * hidden * wide + wide + hidden + 4 * hidden
-    layers = 12 * layer
-    outside = (30522 + 512 + 2) * hidden + 2 * hidden + hidden**2 + hidden
-    total = layers + outside
+    (layers, outside), p = of_base(), draw.question["child"]
+    total, right = layers + outside, answers(draw.question)["learning_percent"]
     grade_number(
         student,
         "learning_percent",
-        100 * (0.3 * layers + outside) / total,
+        right,
         {
-            "p is the share of the layers; embeddings and pooler learn besides": (30.0, 0.06),
+            "p is the share of the layers; embeddings and pooler learn besides": (100 * p, 0.06),
             "this counts the child alone; embeddings and pooler learn too": (
-                30 * layers / total,
+                100 * p * layers / total,
                 0.06,
             ),
             "this is the share; as a percentage it is a hundred times that": (
-                (0.3 * layers + outside) / total,
+                right / 100,
                 0.0006,
             ),
             "this is the share of all weights outside the layers; the child learns besides": (
                 100 * outside / total,
                 0.06,
             ),
-            "this is the share that does not learn": (70 * layers / total, 0.06),
+            "this is the share that does not learn": (100 - right, 0.06),
         },
         "count the weights of model.layers, and of all the model",
         band=0.06,

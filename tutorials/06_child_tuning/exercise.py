@@ -115,20 +115,28 @@ def test_fisher(candidate: Callable[..., list[float]]) -> None:
 
 # --- Task 5: measure and explain ----------------------------------------------------------------
 
+QUESTION = {
+    "keep": 0.2,
+    "keep_second": 0.3,
+    "rate": 0.01,
+    "decay": 0.01,
+    "steps": 100,
+    "child": 0.3,
+}
 ANSWERS: dict[str, float | None] = {
     # Many weights start at 0, and each has the gradient 1 at every one of 400 steps. F with
-    # p = 0.2 masks it, torch.optim.Adam (its defaults, lr=1e-3) takes the steps. The mean way of
+    # p = `keep` masks it, torch.optim.Adam (its defaults, lr=1e-3) takes the steps. The mean way of
     # a weight, as a share of lr * 400; two digits are enough.
     "adam_way": None,
-    # The same with p = 0.3. What percentage of the weights change at step 2?
+    # The same with p = `keep_second`. What percentage of the weights change at step 2?
     "moved_second": None,
     # D by masks on gradients alone. A weight outside the child is 1.0 and has met no gradient;
-    # torch.optim.AdamW with lr=0.01 and weight_decay=0.01. Its value after 100 steps, to five
-    # digits after the point.
+    # torch.optim.AdamW with that `rate` as lr and that `decay` as weight_decay. Its value after
+    # `steps` steps, to five digits after the point.
     "decayed": None,
-    # BERT-base (minift.BertConfig() on torch.device("meta"), without a head): the child is 30 %
-    # of the weights in the encoder's layers; what is outside the layers learns in full. What
-    # percentage of all its weights learn? To one digit after the point.
+    # BERT-base (minift.BertConfig() on torch.device("meta"), without a head): the child is a share
+    # `child` of the weights in the encoder's layers; what is outside the layers learns in full.
+    # What percentage of all its weights learn? To one digit after the point.
     "learning_percent": None,
 }
 EXPLANATION = """

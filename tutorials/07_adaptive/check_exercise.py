@@ -20,7 +20,6 @@ TASKS = {
     4: Task("Write the test", minutes=30),
     5: Task("Measure and explain", minutes=30, hand=5),
 }
-WITHOUT = ("minift.methods.adaptive", "minift.training.trapezoids")  # they are the solution
 
 
 def rules_of(**changes) -> dict:
@@ -584,16 +583,73 @@ def check_your_test(student, draw):
 
 # --- task 5 ---
 
+QUESTION = {
+    "patience": 3,
+    "cooldown": 6,
+    "epochs": 20,
+    "steps": 10,
+    "losses": [0.90, 0.70, 0.60, 0.65, 0.62, 0.58, 0.61, 0.59, 0.60, 0.57, 0.59, 0.60],
+    "fall": 0.01,
+    "error": 0.02,
+}
+
+
+def ask(draw):
+    """Draw the question of a term: losses with two new bests during cool-downs."""
+    best, losses = 90, [0.9]
+    for number in range(draw.integer(4, 5)):
+        worse = draw.integer(2, 4) if number in (2, 3) else 0
+        losses += [(best + draw.integer(1, 6)) / 100 for _ in range(worse)]
+        best -= draw.integer(2, 7)
+        losses.append(best / 100)
+    losses += [(best + 2) / 100, (best + 3) / 100]
+    return {
+        "patience": draw.integer(1, 5),
+        "cooldown": draw.choice([4, 5, 8, 9]),
+        "epochs": draw.choice([14, 16, 18, 24, 30]),
+        "steps": draw.choice([8, 12, 15, 20]),
+        "losses": losses,
+        "fall": draw.choice([0.008, 0.012, 0.015]),
+        "error": draw.choice([0.016, 0.025, 0.03]),
+    }
+
+
+def answers(question) -> dict[str, float]:
+    """Return the right numbers."""
+    ratio = question["fall"] / (question["error"] * math.sqrt(2))
+    factors = hybrid(question)
+    return {
+        "shortest": 1 + question["patience"] + 1 + question["cooldown"],
+        "mean_factor": sum(factors) / len(factors),
+        "stops_after": len(by_library(for_ever(question), 0, 7, 0.0)),
+        "false_alarm": 100 * NormalDist().cdf(-ratio),
+    }
+
+
+def for_ever(question) -> list[float]:
+    return question["losses"] + [question["losses"][-1]] * 90
+
+
+def hybrid(question, ahead: int = 0, rise: bool = True) -> list[float]:
+    """Return the factor at each step of "hybrid"."""
+    steps = question["steps"]
+    total = question["epochs"] * steps
+    found = [min(1.0, (total - step) / (7 * steps)) for step in range(total)]
+    if not rise:
+        return found
+    return [min(f, (step + ahead) / (2 * steps)) for step, f in enumerate(found)]
+
 
 @check(task=5, points=1)
 def check_shortest(student, draw):
+    right = answers(draw.question)["shortest"]
     grade_number(
         student,
         "shortest",
-        len(by_library([1.0] * 50, 3, 6, 0.0)),
+        right,
         {
             "this is one short: patience is how many bad epochs are tolerated, and the next one "
-            "begins the cool-down; the first epoch is always a best": 10,
+            "begins the cool-down; the first epoch is always a best": right - 1,
             "this is the length under the paper's own patience and cool-down": 9,
         },
         "drive the machine with a loss that never falls",
@@ -603,41 +659,49 @@ def check_shortest(student, draw):
 
 @check(task=5, points=1)
 def check_mean(student, draw):
-    factors = [min(1.0, step / 20, (200 - step) / 70) for step in range(200)]
+    question = draw.question
+    factors, ahead = hybrid(question), hybrid(question, 1)
+    level = hybrid(question, rise=False)
     grade_number(
         student,
         "mean_factor",
-        sum(factors) / 200,
+        answers(question)["mean_factor"],
         {
             "this takes the rise one step ahead; the first step is to have the factor 0": (
-                sum(factors) / 200 + 1 / 200
+                sum(ahead) / len(ahead)
             ),
-            "this leaves the warm-up out": 165.5 / 200,
+            "this leaves the warm-up out": sum(level) / len(level),
             "this is the sum over epochs of the factor, or of the steps; take the mean": (
                 sum(factors)
             ),
         },
-        "add up the factor of preset_factor over the 200 steps",
+        "add up the factor of preset_factor over all steps",
         band=6e-4,
     )
 
 
 @check(task=5, points=1)
 def check_length(student, draw):
-    losses = [0.90, 0.70, 0.60, 0.65, 0.62, 0.58, 0.61, 0.59, 0.60, 0.57, 0.59] + [0.60] * 90
+    losses, right = for_ever(draw.question), answers(draw.question)["stops_after"]
+    best = losses.index(min(losses)) + 1
+    before = losses.index(min(losses[: best - 1])) + 1
     grade_number(
         student,
         "stops_after",
-        len(by_library(losses, 0, 7, 0.0)),
+        right,
         {
             "a new best during a cool-down takes the machine back; this run has two of them, and "
             "here the first is missed": len(phases(losses, 0, 7, 0.0, "no return")),
-            "a new best during a cool-down takes the machine back; here the second is missed": 14,
+            "a new best during a cool-down takes the machine back; here the second is missed": (
+                before + 8
+            ),
             "this compares with the epoch before; compare with the best so far": len(
                 phases(losses, 0, 7, 0.0, "previous")
             ),
-            "this is one epoch short: one bad epoch begins the cool-down, and 7 more follow": 17,
-            "this is the best epoch, not the last one": 10,
+            "this is one epoch short: one bad epoch begins the cool-down, and 7 more follow": (
+                right - 1
+            ),
+            "this is the best epoch, not the last one": best,
         },
         "write the phases down, epoch by epoch",
         band=0.1,
@@ -646,19 +710,20 @@ def check_length(student, draw):
 
 @check(task=5, points=1)
 def check_alarm(student, draw):
-    below = NormalDist().cdf
+    below, right = NormalDist().cdf, answers(draw.question)["false_alarm"]
+    ratio = draw.question["fall"] / draw.question["error"]
     grade_number(
         student,
         "false_alarm",
-        100 * below(-0.01 / (0.02 * math.sqrt(2))),
+        right,
         {
             "both losses are measured with an error, so their difference has a larger one": (
-                100 * below(-0.5)
+                100 * below(-ratio)
             ),
-            "standard deviations do not add up, variances do": 100 * below(-0.25),
-            "this is how often the second loss is below the first": 100 * below(0.5 / math.sqrt(2)),
+            "standard deviations do not add up, variances do": 100 * below(-ratio / 2),
+            "this is how often the second loss is below the first": 100 - right,
             "half of the runs would be right if the true loss stayed as it is": 50.0,
         },
-        "the difference of the two is normal with mean -0.01; draw it, or work its spread out",
+        "the difference of the two is normal with mean -fall; draw it, or work its spread out",
         band=0.6,
     )

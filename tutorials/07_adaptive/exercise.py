@@ -139,19 +139,28 @@ def test_phases(candidate: Callable[..., list[str]]) -> None:
 
 # --- Task 5: measure and explain ----------------------------------------------------------------
 
+QUESTION = {
+    "patience": 3,
+    "cooldown": 6,
+    "epochs": 20,
+    "steps": 10,
+    "losses": [0.90, 0.70, 0.60, 0.65, 0.62, 0.58, 0.61, 0.59, 0.60, 0.57, 0.59, 0.60],
+    "fall": 0.01,
+    "error": 0.02,
+}
 ANSWERS: dict[str, float | None] = {
-    # The paper's rules, but patience 3 and a cool-down of 6 epochs. How many epochs does the
-    # shortest possible run take, if all losses are finite?
+    # The paper's rules, but that `patience` and a cool-down of `cooldown` epochs. How many epochs
+    # does the shortest possible run take, if all losses are finite?
     "shortest": None,
-    # "hybrid" over 20 epochs of 10 steps: the mean of the factor over all 200 steps. To three
-    # digits.
+    # "hybrid" over `epochs` epochs of `steps` steps: the mean of the factor over all steps. To
+    # three digits.
     "mean_factor": None,
-    # The paper's rules, and the losses 0.90 0.70 0.60 0.65 0.62 0.58 0.61 0.59 0.60 0.57 0.59 0.60
-    # and then 0.60 for ever. After which epoch does the run stop?
+    # The paper's rules, and these `losses`, the last of them for ever. After which epoch does the
+    # run stop?
     "stops_after": None,
-    # Training goes well: the true loss falls by 0.01 an epoch. But the validation texts are few,
+    # Training goes well: the true loss falls by `fall` an epoch. But the validation texts are few,
     # so that each measured loss is off by a normal error of its own, with a standard deviation of
-    # 0.02. In what percentage of runs is the second measured loss not below the first?
+    # `error`. In what percentage of runs is the second measured loss not below the first?
     "false_alarm": None,
 }
 EXPLANATION = """

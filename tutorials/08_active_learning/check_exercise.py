@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from functools import cache
 
 import torch
 
 from _grading.checks import Task, Wrong, check
 from _grading.diagnose import equal, expect
 from _grading.measure_task import answered_number
+from _grading.recorded import only
 from _grading.tests_task import grade_test
 
 TITLE = "Active learning: the doubt that labels settle"
@@ -21,7 +21,6 @@ TASKS = {
     4: Task("Write the test", minutes=30),
     5: Task("Measure and explain", minutes=40, hand=5),
 }
-WITHOUT = ("minift.active.acquisition",)  # it is the solution
 KEYS = ("total", "aleatoric", "epistemic")
 
 
@@ -69,7 +68,7 @@ def doubts(student, passes: torch.Tensor) -> dict[str, torch.Tensor]:
     return {key: value.double() for key, value in got.items()}
 
 
-@check(task=1, points=4)
+@check(task=1, points=4, public=only("total", "aleatoric"))
 def check_entropies(student, draw):
     passes = passes_of(draw)
     got = doubts(student, passes)
@@ -104,11 +103,19 @@ def summed(passes: torch.Tensor) -> torch.Tensor:
     return tensor(math.fsum(-p * math.log(p) for p in row) for row in sums)
 
 
-@check(task=1, points=3)
+def told_apart(got: dict[str, torch.Tensor]) -> None:
+    """Refuse doubts that have nothing to do with the texts."""
+    both = torch.stack([got["total"], got["aleatoric"]])
+    if not both.isfinite().all() or bool((both == both[:, :1]).all()):
+        raise Wrong("doubts says the same of texts that the passes see differently")
+
+
+@check(task=1, points=3, public=only("epistemic"))
 def check_epistemic(student, draw):
     passes = passes_of(draw)
     got = doubts(student, passes)
     total, own = right_doubts(passes)
+    told_apart(got)
     if equal(got["epistemic"], got["total"] - got["aleatoric"]):
         return  # if the two are wrong, another check says so; the third follows from them
     texts = by_text(passes)
@@ -149,10 +156,11 @@ def votes(rows) -> float:
     return entropy([winners.count(c) / len(winners) for c in range(len(rows[0]))])
 
 
-@check(task=1, points=2)
+@check(task=1, points=2, public="open")
 def check_zeros(student, draw):
     passes = passes_of(draw)
     before = doubts(student, passes)
+    told_apart(before)
     at = draw.integer(0, passes.shape[2])
     never = torch.zeros(*passes.shape[:2], 1, dtype=torch.float64)
     after = doubts(student, torch.cat([passes[..., :at], never, passes[..., at:]], -1))
@@ -259,7 +267,7 @@ def check_choose(student, draw):
             )
 
 
-@check(task=2, points=3)
+@check(task=2, points=3, public="open")
 def check_ties(student, draw):
     ids = names(draw, 6)
     seeds = [draw.seed() for _ in range(60)]
@@ -308,7 +316,12 @@ def rounds_of(ids, table, initial, rounds, query, how="right"):
     return history
 
 
-@check(task=3, points=4)
+def sorted_rounds(got: list) -> list:
+    """Return the ids of each round in any order."""
+    return [sorted(map(str, asked)) for asked in got]
+
+
+@check(task=3, points=4, public=sorted_rounds)
 def check_rounds(student, draw):
     initial, rounds, query = draw.integer(2, 4), 4, 3
     while True:  # until the bug shows, and shows without an IndexError
@@ -432,10 +445,37 @@ def check_your_test(student, draw):
 
 # --- task 5 ---
 
-LABELS = [
-    *((0.5, 1), (0.25, 0), (0.375, 1), (0.3, 0), (1.1, 1), (1.2, 0)),
-    *((1.2, 1), (1.1, 0), (0.35, 1), (0.45, 1), (0.2, 0), (1.2, 0)),
-]
+QUESTION = {
+    "labels": [
+        *((0.5, 1), (0.25, 0), (0.375, 1), (0.3, 0), (1.1, 1), (1.2, 0)),
+        *((1.2, 1), (1.1, 0), (0.35, 1), (0.45, 1), (0.2, 0), (1.2, 0)),
+    ],
+    "line": 0.36,
+    "coin": 1.2,
+    "passes": [0.5, 0.9, 0.1, 0.5],
+}
+
+
+def ask(draw):
+    """Draw the question of a term: a threshold, eight labels beside it, four of coins."""
+    at = draw.integer(30, 70)
+    near = draw.random.sample(range(2, 25), 8)
+    left = [((at - by) / 100, 0) for by in near[:4]]
+    right = [((at + by) / 100, 1) for by in near[4:]]
+    coins = [(1.1, 1), (1.2, 0), (1.2, 1), (1.1, 0)]
+    labels = left + right + coins
+    draw.random.shuffle(labels)
+    return {
+        "labels": labels,
+        "line": (at + draw.choice([-1, 1])) / 100,
+        "coin": draw.choice([1.1, 1.15, 1.25]),
+        "passes": draw.random.sample([0.05, 0.2, 0.3, 0.5, 0.6, 0.8, 0.95], 4),
+    }
+
+
+def answers(question) -> dict[str, float]:
+    """Return the right numbers."""
+    return {**line(question), "two_passes": share_of_two(question["passes"])}
 
 
 def class_1(x: float, theta: float) -> float:
@@ -444,19 +484,18 @@ def class_1(x: float, theta: float) -> float:
     return 0.95 if x > theta else 0.05
 
 
-@cache
-def line() -> dict[str, float]:
+def line(question) -> dict[str, float]:
     """Work the line out."""
     thetas = [k / 400 for k in range(401)]
     shares = [1.0] * 401
     found = {}
-    for when, labels in (("before", []), ("after", LABELS)):
+    for when, labels in (("before", []), ("after", question["labels"])):
         for x, label in labels:
             for k, theta in enumerate(thetas):
                 shares[k] *= class_1(x, theta) if label else 1 - class_1(x, theta)
         total = math.fsum(shares)
-        for place, x in (("line", 0.36), ("coin", 1.2)):
-            ones = [class_1(x, theta) for theta in thetas]
+        for place in ("line", "coin"):
+            ones = [class_1(question[place], theta) for theta in thetas]
             middle = math.fsum(s * p for s, p in zip(shares, ones)) / total
             own = math.fsum(s * entropy([p, 1 - p]) for s, p in zip(shares, ones)) / total
             found[f"aleatoric_{place}_{when}"] = own
@@ -466,7 +505,7 @@ def line() -> dict[str, float]:
 
 @check(task=5, points=2)
 def check_line(student, draw):
-    right = line()
+    right = line(draw.question)
     asked = itertools.product(("line", "coin"), ("epistemic", "aleatoric"), ("before", "after"))
     got = {
         key: answered_number(student, key)
@@ -501,15 +540,14 @@ def check_line(student, draw):
     for sentence, values in wrong.items():
         if like(values):
             raise Wrong(sentence)
-    off = [key for key in got if abs(got[key] - right[key]) > 0.002]
+    off = [key for key in got if not abs(got[key] - right[key]) <= 0.002]
     hint = "; do the thresholds have shares by Bayes' rule?" if "after" in off[0] else ""
     raise Wrong(f'ANSWERS["{off[0]}"] is not what the line gives{hint}')
 
 
-@cache
-def share_of_two() -> float:
+def share_of_two(passes: list[float]) -> float:
     """Work out the mean BALD of two passes, over that of all four."""
-    rows = [[p, 1 - p] for p in (0.5, 0.9, 0.1, 0.5)]
+    rows = [[p, 1 - p] for p in passes]
 
     def of(chosen) -> float:
         return entropy(mean(chosen)) - sum(map(entropy, chosen)) / len(chosen)
@@ -520,10 +558,10 @@ def share_of_two() -> float:
 
 @check(task=5, points=2)
 def check_two_passes(student, draw):
-    got, right = answered_number(student, "two_passes"), share_of_two()
+    got, right = answered_number(student, "two_passes"), share_of_two(draw.question["passes"])
     if abs(got - right) <= 0.003:
         return
-    rows = [0.5, 0.9, 0.1, 0.5]
+    passes = draw.question["passes"]
     if abs(got - right * 4 / 3) <= 0.003:
         raise Wrong(
             "two_passes: this is without replacement; a mask can come twice, as the four pairs of "
@@ -531,7 +569,8 @@ def check_two_passes(student, draw):
         )
     if abs(got - 1 / right) <= 0.006:
         raise Wrong("two_passes: this is the first divided by the second")
-    whole = entropy([0.5, 0.5]) - sum(entropy([p, 1 - p]) for p in rows) / 4
+    rows = [[p, 1 - p] for p in passes]
+    whole = entropy(mean(rows)) - sum(map(entropy, rows)) / 4
     if abs(got - right * whole) <= 0.003:
         raise Wrong("two_passes: this is the mean itself; divide it by BALD from all four passes")
     raise Wrong(f"two_passes is {got:.3g}: is it the mean over 16 pairs, each with its own BALD?")

@@ -118,9 +118,18 @@ def test_bald(candidate: Callable[..., list[float]]) -> None:
 
 # --- Task 5: measure and explain ----------------------------------------------------------------
 
+QUESTION = {
+    "labels": [
+        *((0.5, 1), (0.25, 0), (0.375, 1), (0.3, 0), (1.1, 1), (1.2, 0)),
+        *((1.2, 1), (1.1, 0), (0.35, 1), (0.45, 1), (0.2, 0), (1.2, 0)),
+    ],
+    "line": 0.36,
+    "coin": 1.2,
+    "passes": [0.5, 0.9, 0.1, 0.5],
+}
 ANSWERS: dict[str, float | None] = {
-    # The line of assignment.md. At x = 0.36 and at x = 1.2, in nats: the epistemic doubt (BALD)
-    # and the aleatoric doubt, before any label and after all twelve.
+    # The line of assignment.md. At x = `line` and at x = `coin`, in nats: the epistemic doubt
+    # (BALD) and the aleatoric doubt, before any label and after all twelve.
     "epistemic_line_before": None,
     "epistemic_line_after": None,
     "aleatoric_line_before": None,

@@ -10,6 +10,7 @@ import torch
 from _grading.checks import Task, Wrong, check
 from _grading.diagnose import expect
 from _grading.measure_task import answered_number
+from _grading.recorded import as_list
 from _grading.tests_task import grade_test
 
 TITLE = "A compact tagger: what a teacher says, and what a byte costs"
@@ -20,7 +21,6 @@ TASKS = {
     4: Task("Write the test", minutes=30),
     5: Task("Measure and explain", minutes=30, hand=5),
 }
-WITHOUT = ("minift.compact.crf", "minift.compact.distill")  # they are the solution
 
 
 def softmax(logits, temperature: float = 1.0) -> list[float]:
@@ -36,7 +36,7 @@ def kl(p, q) -> float:
 def scalar(value, name: str) -> float:
     if isinstance(value, torch.Tensor) and value.numel() == 1:
         return float(value)
-    if isinstance(value, (int, float)):
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
     raise Wrong(f"{name} is to return a scalar")
 
@@ -116,8 +116,10 @@ def check_padding(student, draw):
 
     together = loss(mine, theirs, targets, mask)
     junk = (~mask).unsqueeze(2) * 5.0 * draw.normal(3, longest, labels)
-    if abs(loss(mine + junk, theirs + 2 * junk.flip(2), targets, mask) - together) > 1e-6:
+    if not abs(loss(mine + junk, theirs + 2 * junk.flip(2), targets, mask) - together) <= 1e-6:
         raise Wrong("what stands in the padding changes lesson_loss")
+    if abs(loss(mine.flip(2), theirs, targets, mask) - together) <= 1e-6:
+        raise Wrong("lesson_loss does not change with the student's logits")
     own = []
     for i, length in enumerate(lengths):
         parts = (x[i : i + 1, :length] for x in (mine, theirs, targets, mask))
@@ -209,7 +211,7 @@ def greedy(case) -> list[int]:
     return tags
 
 
-@check(task=2, points=4)
+@check(task=2, points=4, public=as_list)
 def check_viterbi(student, draw):
     cases = [field(draw, draw.integer(4, 5), 3) for _ in range(8)] + [field(draw, 1, 3)]
 
@@ -392,8 +394,45 @@ def check_your_test(student, draw):
 
 # --- task 5 ---
 
-BERT, INSIDE, STUDENT = 109_482_240, 85_646_592, 513_882
-TABLE = 25_000 * 100
+QUESTION = {
+    "student": 513_882,
+    "words": 25_000,
+    "width": 100,
+    "more_words": 400_000,
+    "row": [0.9, -1.27, 0.004, 0.3],
+}
+BERT, INSIDE = 109_482_240, 85_646_592
+
+
+def ask(draw):
+    """Draw the question of a term."""
+    scale = draw.choice([0.02, 0.03, 0.05])
+    largest = draw.integer(30, 45) / 100  # error of the row, in scales: not near a half, nor 0
+    others = [draw.integer(20, 120) for _ in range(2)]
+    signs = [draw.choice([-1, 1]) for _ in range(4)]
+    row = [127 * scale, others[0] * scale, (others[1] + largest) * scale, scale * largest / 2]
+    return {
+        "student": draw.integer(300_000, 900_000),
+        "words": 1000 * draw.integer(12, 60),
+        "width": draw.choice([50, 64, 150, 200]),
+        "more_words": 1000 * draw.integer(200, 600),
+        "row": [round(sign * number, 6) for sign, number in zip(signs, row)],
+    }
+
+
+def answers(question) -> dict[str, float]:
+    """Return the right numbers."""
+    student, words, width = (question[key] for key in ("student", "words", "width"))
+    table = words * width
+    scale = max(map(abs, question["row"])) / 127
+    return {
+        "times_fewer": BERT / (student + table),
+        "times_fewer_without_tables": INSIDE / student,
+        "times_fewer_400k": BERT / (student + question["more_words"] * width),
+        "int8_bytes": table + 4 * words,
+        "int8_times": 4 * table / (table + 4 * words),
+        "int8_error": max(abs(x - round(x / scale) * scale) for x in question["row"]),
+    }
 
 
 def near(got: float, right: float) -> bool:
@@ -402,24 +441,27 @@ def near(got: float, right: float) -> bool:
 
 @check(task=5, points=2)
 def check_times(student, draw):
+    size, right = draw.question["student"], answers(draw.question)
+    table = draw.question["words"] * draw.question["width"]
+    more = draw.question["more_words"] * draw.question["width"]
     cases = {
         "times_fewer": (
-            BERT / (STUDENT + TABLE),
-            {"the student's table is missing": BERT / STUDENT},
+            right["times_fewer"],
+            {"the student's table is missing": BERT / size},
         ),
         "times_fewer_without_tables": (
-            INSIDE / STUDENT,
+            right["times_fewer_without_tables"],
             {
-                "BERT's tables are still in it": BERT / STUDENT,
-                "the student's table is still in it": INSIDE / (STUDENT + TABLE),
+                "BERT's tables are still in it": BERT / size,
+                "the student's table is still in it": INSIDE / (size + table),
                 "only the table of words is taken off; positions and segments have one": (
-                    (BERT - 30522 * 768) / STUDENT
+                    (BERT - 30522 * 768) / size
                 ),
             },
         ),
         "times_fewer_400k": (
-            BERT / (STUDENT + 400_000 * 100),
-            {"the 400,000 words come instead of the 25,000": BERT / (STUDENT + 42_500_000)},
+            right["times_fewer_400k"],
+            {"`more_words` come instead of `words`": BERT / (size + table + more)},
         ),
     }
     got = {key: answered_number(student, key) for key in cases}
@@ -435,22 +477,27 @@ def check_times(student, draw):
 @check(task=5, points=2)
 def check_int8(student, draw):
     got = {key: answered_number(student, key) for key in ("int8_bytes", "int8_times", "int8_error")}
-    size = TABLE + 4 * 25_000
+    right, width = answers(draw.question), draw.question["width"]
+    table, size = draw.question["words"] * width, right["int8_bytes"]
+    half = max(map(abs, draw.question["row"])) / 127 / 2
     for wrong, sentence in (
-        (TABLE, "each row has a scale, too"),
-        (TABLE + 4, "there is one scale a row, not one for the table"),
-        (TABLE + 400, "there is one scale a row, not one a column"),
-        (8 * TABLE, "these are bits"),
+        (table, "each row has a scale, too"),
+        (table + 4, "there is one scale a row, not one for the table"),
+        (table + 4 * width, "there is one scale a row, not one a column"),
+        (8 * table, "these are bits"),
     ):
         if got["int8_bytes"] == wrong:
             raise Wrong(f"int8_bytes: {sentence}")
     if got["int8_bytes"] != size:
         raise Wrong("int8_bytes is not one byte a number and four a row")
-    if near(got["int8_times"], 4.0) and not near(got["int8_times"], 4 * TABLE / size):
+    if near(got["int8_times"], 4.0) and not near(got["int8_times"], right["int8_times"]):
         raise Wrong("int8_times: four times would be without the scales")
-    if not near(got["int8_times"], 4 * TABLE / size):
+    if not near(got["int8_times"], right["int8_times"]):
         raise Wrong("int8_times is not bytes in 32 bits over bytes in 8 bits")
-    if abs(got["int8_error"] - 0.005) < 1e-6:
+    if abs(got["int8_error"] - half) < 1e-6:
         raise Wrong("int8_error: this is half a scale, which bounds it; the row itself errs less")
-    if abs(got["int8_error"] - 0.004) > 1e-6:
-        raise Wrong("int8_error: the scale is 0.01; what does each number become, and go back to?")
+    if not abs(got["int8_error"] - right["int8_error"]) <= 1e-5:
+        raise Wrong(
+            "int8_error: the scale is the largest / 127; what does each number become, and go back "
+            "to?"
+        )

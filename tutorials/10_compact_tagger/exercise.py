@@ -107,17 +107,24 @@ def test_soft_loss(candidate: Callable[..., float]) -> None:
 
 # --- Task 5: measure and explain ----------------------------------------------------------------
 
+QUESTION = {
+    "student": 513_882,
+    "words": 25_000,
+    "width": 100,
+    "more_words": 400_000,
+    "row": [0.9, -1.27, 0.004, 0.3],
+}
 ANSWERS: dict[str, float | None] = {
     # How many times fewer parameters the student of assignment.md has than BERT-base: all of
-    # both; without the tables of both; and all of both if the student keeps 400,000 words.
+    # both; without the tables of both; and all of both if the student keeps `more_words`.
     "times_fewer": None,
     "times_fewer_without_tables": None,
     "times_fewer_400k": None,
-    # Its table of 25,000 words, stored in 8 bits as assignment.md says: bytes of it, and how many
+    # Its table of `words` words, stored in 8 bits as assignment.md says: bytes of it, and how many
     # times less than in 32 bits.
     "int8_bytes": None,
     "int8_times": None,
-    # The row [0.9, -1.27, 0.004, 0.3] stored so and read again: the largest error of a number.
+    # The `row` stored so and read again: the largest error of a number, to four digits.
     "int8_error": None,
 }
 EXPLANATION = """

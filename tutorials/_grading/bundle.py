@@ -1,37 +1,51 @@
 """One assignment as what somebody else's system wants: from one source, never edited by hand.
 
-Claim    What students get has no line of a solution in it, or nothing is written. The salt is in
-         the archive for Gradescope, which only the teacher sees, and in no other.
+Claim    What students get has no line of a solution in it, or nothing is written, and computes no
+         right answer (public.py). The salt is in the archive for Gradescope, which only the teacher
+         sees, and in no other.
 Source   Gradescope: https://gradescope-autograders.readthedocs.io/en/latest/specs/;
          otter: https://otter-grader.readthedocs.io/en/latest/test_files/ok_format.html
 Differs  Written by those pages and by GitHub's documentation of workflows; none was run against the
          real service. run_autograder, the workflow's script and otter's test are run by our tests.
 Proof    tests/tutorials/test_grading_bundle.py
 
-    student      a folder: exercise.py, assignment.md, the checks, `python grade.py`
+    student      a folder: exercise.py, pages, public checks, `python grade.py`, minift to install
     github       the same as a repository, with a workflow that restores the checks before it runs
-    gradescope   autograder.zip, to be uploaded
-    otter        a folder tests/ with one test in otter's OK format, and what it needs
+    gradescope   autograder.zip, to be uploaded: the hidden checks
+    otter        a folder tests/ with a test a public check in otter's OK format, and what it needs
 """
 
 from __future__ import annotations
 
 import ast
 import io
+import json
+import pprint
 import re
 import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
+from functools import cache
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import minift
+from _grading import public
 from _grading.checks import PUBLIC, Assignment
+from _grading.wheel import wheel
 from minift.errors import MiniftError
 
 FRAMEWORK = Path(__file__).resolve().parent
-NEEDED = sorted(p.name for p in FRAMEWORK.glob("*.py") if p.name not in ("bundle.py", "mutants.py"))
+OURS = (
+    "bundle.py",
+    "mutants.py",
+    "public.py",
+    "rehearsal.py",
+    "wheel.py",
+)  # what only the author needs
+NEEDED = sorted(p.name for p in FRAMEWORK.glob("*.py") if p.name not in OURS)
 HANDED_OUT = ("assignment.md", "exercise.py", "harness.py", "check_exercise.py")
 BLOCK = 3  # lines of a solution in a row that the hand-out may not have
 TELLING = 60  # characters that are a block too, in however few lines
@@ -60,8 +74,9 @@ RUN = """#!/usr/bin/env bash
 # Gradescope runs this for each submission, as root.
 cd "${AUTOGRADER:=/autograder}"
 chmod -R go-rwx source results
-"${PYTHON:=/opt/minift/bin/python}" source/grade.py --submission submission \\
-    --salt @source/salt.txt --json results/minift.json --gradescope results/results.json
+# --unsafe: a container there may make no sandbox; it holds one submission, and nobody else's.
+"${PYTHON:=/opt/minift/bin/python}" source/grade.py --submission submission --unsafe \\
+    --salt source/salt.txt --json results/minift.json --gradescope results/results.json
 exit 0  # points that were lost are not a failure of the autograder
 """
 WORKFLOW = """name: grade
@@ -93,6 +108,23 @@ git read-tree -u --reset "$first" # files that were added since are taken away
 git checkout --quiet HEAD -- exercise.py
 git clean -fdxq
 """
+README = """# {title}
+
+```
+pip install torch --index-url https://download.pytorch.org/whl/cpu
+pip install ./{wheel}
+python grade.py
+```
+
+The first line gets the PyTorch without CUDA, which is enough here; the second minift, as it was
+when this was handed out; the third says what is done in `exercise.py`, and what to do next. Read
+[assignment.md](assignment.md) first{page}.
+"""
+IGNORED = """__pycache__/
+.venv/
+.ipynb_checkpoints/
+results*.json
+"""
 OTTER_TEST = '''OK_FORMAT = True
 
 test = {{
@@ -118,7 +150,7 @@ def check(name: str) -> None:
     """Print "right", or what is wrong, for one check: otter's tests compare that line."""
     assignment = load(ROOT)
     with Launcher() as launcher:
-        exercise = score.read_exercise(ROOT)
+        exercise = read_exercise(ROOT / "exercise.py")
         report = score.grade(assignment, exercise, launcher, only=name)
     print(report.trouble or report.next_step or "right")
 '''
@@ -130,12 +162,39 @@ def student(assignment: Assignment, out: Path, salt: str = PUBLIC) -> list[Path]
     Raises:
         MiniftError: if some line block of a solution is in it; nothing is written then.
     """
-    return _write(_student_files(assignment), out / assignment.name)
+    return _write(_student_files(assignment, salt) | _to_install(assignment), out / assignment.name)
+
+
+def _to_install(assignment: Assignment) -> dict[str, str | bytes]:
+    """Return what makes a folder stand alone: minift, how to install it, and the tutorial."""
+    name, content = _wheel()
+    files: dict[str, str | bytes] = {name: content, ".gitignore": IGNORED}
+    page = assignment.folder / "tutorial.ipynb"
+    if page.is_file():
+        files["tutorial.ipynb"] = _without_dead_links(page.read_text(encoding="utf-8"))
+    shown = ", and [the tutorial](tutorial.ipynb) before it" if page.is_file() else ""
+    files["README.md"] = README.format(title=assignment.title, wheel=name, page=shown)
+    return files
+
+
+@cache
+def _wheel() -> tuple[str, bytes]:
+    return wheel(_library())
+
+
+def _without_dead_links(notebook: str) -> str:
+    """Return a page in which what leads out of its folder is text."""
+    content = json.loads(notebook)
+    for cell in content["cells"]:
+        if cell["cell_type"] == "markdown":
+            text = re.sub(r"\[([^]]+)\]\(\.\./[^)]*\)", r"\1", "".join(cell["source"]))
+            cell["source"] = text.splitlines(keepends=True)
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
 def github(assignment: Assignment, out: Path, salt: str = PUBLIC) -> list[Path]:
     """Write the same as the first commit of a repository, with its workflow."""
-    files = _student_files(assignment)
+    files = _student_files(assignment, salt)
     files[".github/workflows/grade.yml"] = WORKFLOW.replace("SOURCE", SOURCE)
     files[".github/restore.sh"] = RESTORE
     return _write(files, out / f"{assignment.name}_github")
@@ -168,12 +227,18 @@ def gradescope(assignment: Assignment, out: Path, salt: str = PUBLIC) -> list[Pa
 
 
 def otter(assignment: Assignment, out: Path, salt: str = PUBLIC) -> list[Path]:
-    """Write a folder for otter: a test a check, in its OK format, with the public draws."""
-    files = _student_files(assignment)
+    """Write a folder for otter: a test a public check, in its OK format.
+
+    A test is all or nothing there, and what is judged after handing in is not in it.
+    """
+    files = _student_files(assignment, salt)
     files["grade.py"] = files["grade.py"].replace(
         "\n\nif __name__", f"{OTTER_CHECK}\n\nif __name__"
     )
+    recorded = json.loads(files["recorded.json"])
     for check in assignment.checks:
+        if {"test", "answers"} & set(recorded.get(check.name, ())):
+            continue
         files[f"tests/{check.name}.py"] = OTTER_TEST.format(name=check.name, points=check.points)
     files["requirements.txt"] = f"minift @ {SOURCE}\n"
     return _write(files, out / f"{assignment.name}_otter")
@@ -200,8 +265,24 @@ def _checking_files(assignment: Assignment) -> dict[str, str]:
     return files
 
 
-def _student_files(assignment: Assignment) -> dict[str, str]:
-    files = _checking_files(assignment)
+def with_question(exercise: str, question: dict[str, Any]) -> str:
+    """Return an exercise.py with another QUESTION."""
+    lines = exercise.splitlines(keepends=True)
+    for node in ast.parse(exercise).body:
+        names = [ast.unparse(t) for t in getattr(node, "targets", [])]
+        if names == ["QUESTION"]:
+            shown = pprint.pformat(question, width=96, sort_dicts=False)
+            if len(f"QUESTION = {shown}") > 100 or "\n" in shown:
+                body = ",\n    ".join(f"{key!r}: {value!r}" for key, value in question.items())
+                shown = f"{{\n    {body},\n}}"
+            lines[node.lineno - 1 : node.end_lineno] = [f"QUESTION = {shown}\n"]
+    return "".join(lines)
+
+
+def _student_files(assignment: Assignment, salt: str) -> dict[str, str]:
+    files = _checking_files(assignment) | public.files(assignment)
+    if salt != PUBLIC:
+        files["exercise.py"] = with_question(files["exercise.py"], assignment.question(salt))
     for name in ("assignment.md", "exercise.py"):
         files[name] = re.sub(r"python tutorials/grade\.py( \d\d)?", "python grade.py", files[name])
     files["conftest.py"] = CONFTEST
@@ -287,7 +368,7 @@ def _library() -> dict[str, bytes]:
     return files
 
 
-def _write(files: dict[str, str], target: Path) -> list[Path]:
+def _write(files: dict[str, str] | dict[str, str | bytes], target: Path) -> list[Path]:
     """Write a folder whole; it must not be there yet.
 
     Raises:
@@ -301,7 +382,8 @@ def _write(files: dict[str, str], target: Path) -> list[Path]:
         for path, content in files.items():
             file = made / path
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(content, encoding="utf-8")
+            data = content if isinstance(content, bytes) else content.encode()
+            file.write_bytes(data)
             file.chmod(0o755 if path.endswith(".sh") else 0o644)
         shutil.move(made, target)
     return [target]

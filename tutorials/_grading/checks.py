@@ -39,6 +39,10 @@ class Wrong(Exception):
         self.share = share
 
 
+class Later(Exception):
+    """One sentence to the student: this is in order so far, and judged after handing in."""
+
+
 @dataclass(frozen=True)
 class Task:
     """A task as the hand-out has it.
@@ -56,11 +60,21 @@ class Task:
 
 @dataclass(frozen=True)
 class Check:
-    """A function `(student, draw) -> None` with its task and points."""
+    """A function `(student, draw) -> None` with its task and points.
+
+    Args:
+        function: the check.
+        task, points: as the hand-out has them.
+        public: how students get it: "open", as it is, where it computes no right answer; else as
+            recorded answers, of which this function, if there is one, keeps what counts.
+        tolerance: of recorded numbers.
+    """
 
     function: Callable
     task: int
     points: int
+    public: str | Callable[[Any], Any] | None = None
+    tolerance: float = 1e-6
 
     @property
     def name(self) -> str:
@@ -68,11 +82,16 @@ class Check:
         return self.function.__name__
 
 
-def check(task: int, points: int) -> Callable[[Callable], Callable]:
-    """Mark a function of check_exercise.py as a check of `task` worth `points`."""
+def check(
+    task: int,
+    points: int,
+    public: str | Callable[[Any], Any] | None = None,
+    tolerance: float = 1e-6,
+) -> Callable[[Callable], Callable]:
+    """Mark a function of check_exercise.py as a check of `task` worth `points`; see `Check`."""
 
     def mark(function: Callable) -> Callable:
-        function.graded = Check(function, task, points)
+        function.graded = Check(function, task, points, public, tolerance)
         return function
 
     return mark
@@ -88,9 +107,11 @@ class Draw:
     Attributes:
         random: a `random.Random`.
         torch: a `torch.Generator`.
+        question: of this term, for "measure": what stands in the hand-out as QUESTION.
     """
 
-    def __init__(self, salt: str, name: str):
+    def __init__(self, salt: str, name: str, question: dict[str, Any] | None = None):
+        self.question = question or {}
         digest = hashlib.sha256(f"{salt}\n{name}".encode()).digest()
         self.random = random.Random(digest)
         self.torch = torch.Generator().manual_seed(int.from_bytes(digest[:6], "big"))
@@ -122,7 +143,10 @@ class Assignment:
         title: of the assignment.
         tasks: by number.
         checks: by task, then in the order written.
-        without: modules that a submission may not import, since they are its solution.
+        modules: of minift, that are there while a submission runs; no other is.
+        asked: the public QUESTION of "measure".
+        ask: draws that of a term.
+        answers: gives the right numbers for one.
         harness: text of harness.py, if there is one.
     """
 
@@ -131,7 +155,10 @@ class Assignment:
     title: str
     tasks: dict[int, Task]
     checks: tuple[Check, ...]
-    without: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+    asked: dict[str, Any] = field(default_factory=dict)
+    ask: Callable[[Draw], dict[str, Any]] | None = None
+    answers: Callable[[dict[str, Any]], dict[str, float]] = lambda question: {}
     harness: str | None = field(default=None, repr=False)
 
     @property
@@ -146,7 +173,13 @@ class Assignment:
 
     def draw(self, check: Check, salt: str) -> Draw:
         """Return the draws of a check in a term."""
-        return Draw(salt, f"{self.name}/{check.name}")
+        return Draw(salt, f"{self.name}/{check.name}", self.question(salt))
+
+    def question(self, salt: str) -> dict[str, Any]:
+        """Return the QUESTION of a term: it stands in what that term's students get."""
+        if salt == PUBLIC or self.ask is None:
+            return self.asked
+        return self.ask(Draw(salt, f"{self.name}/question"))
 
 
 def load(folder: Path) -> Assignment:
@@ -168,7 +201,10 @@ def load(folder: Path) -> Assignment:
         module.TITLE,
         tasks,
         tuple(sorted(marked, key=lambda check: check.task)),
-        tuple(getattr(module, "WITHOUT", ())),
+        tuple(getattr(module, "WITH", ())),
+        getattr(module, "QUESTION", {}),
+        getattr(module, "ask", None),
+        getattr(module, "answers", lambda question: {}),
         harness.read_text(encoding="utf-8") if harness.is_file() else None,
     )
 

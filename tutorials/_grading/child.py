@@ -3,9 +3,10 @@
 Claim    Nothing in here can give a point: the process holds no check, no solution, no expected
          value and no salt, and every answer is only a value that the grader judges elsewhere.
          To forge a message is to return a value.
-Differs  On POSIX a *zygote* imports torch and minift once and forks a child a submission; elsewhere
-         this file is started anew. Limits (processor time, memory, no files written, no further
-         processes) are those that the system has; Windows has none of them but the clock.
+Differs  On POSIX a *zygote* imports torch once and forks a child a submission; elsewhere this file
+         is started anew. On Linux a child goes into a room of its own (sandbox.py). Limits
+         (processor time, memory, files, no further processes) are those that the system has;
+         Windows has none of them but the clock.
 Proof    tests/test_graders.py (hostile submissions)
 
 Not imported by the grader. Started by process.py:
@@ -38,15 +39,23 @@ HERE = Path(__file__).resolve().parent
 sys.path[:] = [p for p in sys.path if not p or Path(p).resolve() != HERE]
 sys.dont_write_bytecode = True
 
+import numpy  # noqa: E402 (a child then has it already)
 import torch  # noqa: E402
 
-import minift  # noqa: E402, F401 (a child then has it already)
 
-spec = importlib.util.spec_from_file_location("minift_grading_codec", HERE / "codec.py")
-codec = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(codec)
+def _beside(name: str) -> types.ModuleType:
+    """Load a file that stands beside this one; the package it is of stays unknown here."""
+    spec = importlib.util.spec_from_file_location(f"minift_grading_{name}", HERE / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+codec = _beside("codec")
+sandbox = _beside("sandbox")
 
 GIB = 2**30
+ADDRESS_SPACE = 64 * GIB  # of the zygote; see there
 PROCESSOR_SECONDS = 300  # of a child's whole life
 CALLS_BACK = 10_000  # of a candidate, in one test
 NO_NEW_PRIVILEGES, DEATH_SIGNAL, SUBREAPER = 38, 1, 36  # Linux: prctl
@@ -82,6 +91,7 @@ class Channel:
 
 def serve(channel: Channel) -> None:
     """Load what the first message brings, then answer until the channel closes."""
+    channel.send({"kind": "ready"})
     job = channel.receive()
     _processor_limit(job["seconds"])
     # The same submission gets the same draws each time, even from torch's own generator.
@@ -204,10 +214,15 @@ def zygote(control: socket.socket) -> None:
     behind is running.
     """
     torch.set_num_threads(1)
+    torch.ones(2, 2) @ torch.ones(2, 2)  # some things are found out about the processor only now
+    torch.nn.functional.linear(torch.ones(2, 2), torch.ones(2, 2)).double().softmax(-1)
     gc.freeze()  # a child's collector then leaves our pages alone, and they stay shared
+    global ADDRESS_SPACE
+    ADDRESS_SPACE = _address_space()
     _prctl(SUBREAPER, 1)  # what a child leaves behind becomes ours, so that we can end it
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    control.sendall(b'{"ready": true}\n')
+    refused = _try_room() if sys.platform == "linux" else "there is none for this system"
+    control.sendall(json.dumps({"ready": True, "refused": refused}).encode() + b"\n")
     while True:
         message, descriptors, _, _ = socket.recv_fds(control, 65536, 2)
         if not message:
@@ -226,20 +241,71 @@ def zygote(control: socket.socket) -> None:
         control.sendall(json.dumps(answer).encode() + b"\n")
 
 
+def _try_room() -> str:
+    """Return why there is no room for a student's code on this machine; "" if there is one."""
+    with tempfile.TemporaryDirectory(prefix="minift-room-") as folder:
+        reading, writing = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                os.dup2(writing, 3)
+                sandbox.enter(folder, [], folder)
+                os.write(3, _cannot_read().encode())
+            except BaseException as error:
+                os.write(writing, f"{type(error).__name__}: {error}".encode())
+            finally:
+                os._exit(0)
+        os.close(writing)
+        said = b""
+        while part := os.read(reading, 2**16):
+            said += part
+        os.close(reading)
+        os.waitpid(pid, 0)
+    return "" if said == b"ok" else said.decode() or "it ended without a word"
+
+
+def _cannot_read() -> str:
+    """Return "ok" if Python's packages can be read from here."""
+    for file in (os.__file__, torch.__file__, numpy.__file__):
+        try:
+            with Path(file).open("rb") as opened:
+                opened.read(1)
+        except OSError as error:
+            return f"{error.strerror}: {file} (may all read it? chmod -R a+rX its folder)"
+    return "ok"
+
+
 def _become_child(descriptors: list[int], wishes: dict) -> None:
     try:
         os.setsid()
-        os.dup2(descriptors[1], 1)
-        os.dup2(descriptors[1], 2)
-        os.dup2(descriptors[0], 3) if descriptors[0] != 3 else None
+        channel, output = (os.dup(d) for d in descriptors)  # so that neither is 1, 2 or 3
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        os.dup2(channel, 3)
         _close_all_from(4)
-        os.chdir(wishes["folder"])
         os.environ.clear()
         os.environ.update(wishes["environment"])
-        _confine(wishes["user"])
+        library = wishes["library"]
+        room = wishes["hidden"] is not None
+        if room:
+            _first_to_go()
+            sandbox.enter(wishes["folder"], wishes["hidden"], library)
+            library = sandbox.LIBRARY
+        else:
+            os.chdir(wishes["folder"])
+        sys.path.insert(0, library)
+        _confine(wishes["user"], room)
         serve(Channel(socket.socket(fileno=3)))
+    except OSError as error:  # of this function: what the student's code raises ends in `serve`
+        Channel(socket.socket(fileno=3)).send({"kind": "refused", "message": str(error)})
     finally:
         os._exit(70)
+
+
+def _first_to_go() -> None:
+    """Let the kernel end this process, and not the grader, where memory runs out."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 def _close_all_from(first: int) -> None:
@@ -251,21 +317,25 @@ def _close_all_from(first: int) -> None:
                     os.close(descriptor)
 
 
-def _confine(user: int | None) -> None:
-    """Give up rights: after this nothing can be written, started or regained."""
+def _confine(user: int | None, room: bool) -> None:
+    """Give up rights: after this nothing can be started or regained."""
     import resource
 
-    if user is not None:
+    if user is not None and not room:
         os.setgroups([])
         os.setgid(user)
         os.setuid(user)
     _prctl(NO_NEW_PRIVILEGES, 1)  # no sudo
-    _prctl(DEATH_SIGNAL, signal.SIGKILL)
+    if not room:
+        _prctl(DEATH_SIGNAL, signal.SIGKILL)
     for name, limit in (
-        ("RLIMIT_FSIZE", 0),  # a file that cannot be written cannot be a results file
+        # Without a room: a file that cannot be written cannot be a results file.
+        ("RLIMIT_FSIZE", sandbox.SCRATCH_BYTES if room else 0),
         ("RLIMIT_CORE", 0),
         ("RLIMIT_NPROC", 0),
+        ("RLIMIT_NOFILE", 256),
         ("RLIMIT_DATA", 4 * GIB),
+        ("RLIMIT_AS", ADDRESS_SPACE + 4 * GIB),
     ):
         with contextlib.suppress(AttributeError, ValueError, OSError):
             resource.setrlimit(getattr(resource, name), (limit, limit))
@@ -299,6 +369,13 @@ def _end(pid: int, grace: float) -> int | None:
     return status
 
 
+def _address_space() -> int:
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return ADDRESS_SPACE
+
+
 def _children() -> list[int]:
     listing = Path(f"/proc/self/task/{os.getpid()}/children")
     with contextlib.suppress(OSError):
@@ -317,6 +394,7 @@ def main() -> None:
     if sys.argv[1] == "zygote":
         zygote(socket.socket(fileno=int(sys.argv[2])))
     torch.set_num_threads(1)
+    sys.path.insert(0, os.environ.pop("MINIFT_LIBRARY"))
     connection = socket.create_connection(("127.0.0.1", int(sys.argv[2])))
     connection.sendall(os.environ.pop("MINIFT_TOKEN").encode())
     serve(Channel(connection))

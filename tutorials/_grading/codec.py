@@ -4,7 +4,8 @@ Claim    Decoding runs no code and makes nothing but None, bool, int, float, str
          and tensors, whatever bytes arrive: a student's process can send a wrong value and
          nothing worse. (Unpickling what it sends would hand it the grader.)
 Differs  A value of another type is an error in words, not a guess: a set or an array of NumPy is
-         to be turned into one of these by who returns it.
+         to be turned into one of these by who returns it. A tensor without dimensions that stands
+         in a list is a number.
 Proof    tests/tutorials/test_grading_codec.py
 
 A frame is two lengths of 8 bytes, a tree in JSON, and the numbers of all tensors, one behind the
@@ -116,7 +117,7 @@ def _node(value: Any, blobs: list[bytes], where: str, depth: int) -> list:
         return ["tensor", _tensor_node(value, blobs, where)]
     if isinstance(value, (list, tuple)):
         kind = "list" if isinstance(value, list) else "tuple"
-        items = [_node(v, blobs, f"{where}[{i}]", depth + 1) for i, v in enumerate(value)]
+        items = [_node(_number(v), blobs, f"{where}[{i}]", depth + 1) for i, v in enumerate(value)]
         return [kind, items]
     if isinstance(value, dict):
         pairs = []
@@ -127,6 +128,12 @@ def _node(value: Any, blobs: list[bytes], where: str, depth: int) -> list:
     kind = type(value).__name__
     hint = _HINTS.get(kind, "return numbers, text, lists, dicts or tensors")
     raise CodecError(f"{where} is a {kind}; {hint}")
+
+
+def _number(value: Any) -> Any:
+    """Return the number of a tensor without dimensions, and anything else as it is."""
+    alone = isinstance(value, Tensor) and value.dim() == 0 and value.device.type != "meta"
+    return value.item() if alone else value
 
 
 def _tensor_node(tensor: Tensor, blobs: list[bytes], where: str) -> list:

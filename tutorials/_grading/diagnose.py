@@ -108,6 +108,8 @@ def difference(got: Any, right: Any, tolerance: float = 1e-6, where: str = "it")
     """Return the first place where two values differ, in words; None if they do not."""
     if isinstance(right, Tensor):
         return _tensor_difference(got, right, tolerance, where)
+    if isinstance(got, Tensor) and got.dim() == 0 and isinstance(right, (bool, int, float)):
+        got = got.item()
     if _is_number(right) and _is_number(got):
         if _close(float(got), float(right), tolerance):
             return None

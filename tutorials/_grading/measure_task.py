@@ -19,7 +19,10 @@ In check_exercise.py:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+
+from torch import Tensor
 
 from _grading.checks import Wrong
 from _grading.student import Student
@@ -28,7 +31,9 @@ from _grading.student import Student
 def answered_number(student: Student, key: str) -> float:
     """Return ANSWERS[key], which is to be a number."""
     got = student.answer(key)
-    if isinstance(got, bool) or not isinstance(got, (int, float)):
+    if isinstance(got, Tensor) and got.numel() == 1:
+        got = got.item()
+    if isinstance(got, bool) or not isinstance(got, (int, float)) or not math.isfinite(got):
         raise Wrong(f'ANSWERS["{key}"] is to be a number')
     return got
 

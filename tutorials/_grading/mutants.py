@@ -25,6 +25,7 @@ class Mutant:
         loses: the check that must find it.
         says: part of the sentence that the student must read.
         base: the solution that is changed.
+        also: further checks that it loses, where it does nothing at all.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Mutant:
     loses: str
     says: str
     base: str = "solution.py"
+    also: tuple[str, ...] = ()
 
     def source(self, folder: Path) -> str:
         """Return the wrong exercise.py.

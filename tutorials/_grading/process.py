@@ -3,15 +3,16 @@
 Claim    A hundred submissions cost one import of torch, not a hundred; nothing of the grader (its
          environment, its command line, its open files) reaches a child; and after `end` nothing
          that a child started is running (Linux; elsewhere: nothing of its process group).
-Differs  Where the grader is root (Gradescope, most containers) children run as the user "nobody",
-         unless that user may not read torch or minift: then they run as root, and `isolated` says
-         so. Without fork (Windows) each child is a new process, and only the clock limits it.
+Differs  Where the kernel makes no rooms (`refused` says why) children run as the grader's own user,
+         or as "nobody" where the grader is root and that user may read torch. Without fork
+         (Windows) each child is a new process, and only the clock limits it.
 Proof    tests/test_graders.py (hostile submissions)
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import secrets
@@ -23,15 +24,20 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 import minift
+from _grading import library
 
 CHILD = Path(__file__).with_name("child.py")
 OUTPUT_LIMIT = 20_000  # bytes kept of what a submission prints; the rest is read and forgotten
+SCRATCH = "/scratch"  # a child's folder, as it sees it
+_CHECKOUT = CHILD.parents[2] if (CHILD.parents[2] / "minift").is_dir() else CHILD.parents[1]
+OURS = (_CHECKOUT, Path(minift.__file__).parent)  # the second is the first's, if not installed
 START_SECONDS = 300  # for the import of torch, on a slow machine
 
 
@@ -80,24 +86,50 @@ class Launcher:
 
     Args:
         fork: with a zygote. None means where the system can.
+        room: whether children go into rooms of their own, where the system makes them.
+        hidden: files and folders that no child may see, wherever they are.
     """
 
-    def __init__(self, fork: bool | None = None):
+    def __init__(
+        self, fork: bool | None = None, room: bool = True, hidden: Sequence[str | Path] = ()
+    ):
         self.fork = hasattr(os, "fork") and hasattr(socket, "recv_fds") if fork is None else fork
         self.user = _unprivileged_user() if self.fork else None
+        self._hidden = [str(Path(path).resolve()) for path in (*OURS, *hidden)]
+        self._room = room
         self._zygote: subprocess.Popen | None = None
         self._control: socket.socket | None = None
+        self._refused = "" if self.fork else "there is none for this system"
+        self._libraries = tempfile.TemporaryDirectory(prefix="minift-library-")
+        Path(self._libraries.name).chmod(0o755)
+
+    @property
+    def refused(self) -> str:
+        """Why children are in no room: what the kernel says. "" if they are in one.
+
+        Raises:
+            GraderError: if the first process does not come up.
+        """
+        if not self._room:
+            return "it was not asked for"
+        if self.fork and not self._zygote:
+            try:
+                self._start_zygote()
+            except (OSError, ValueError) as error:
+                raise GraderError(f"cannot start the first process: {error}") from None
+        return self._refused
 
     @property
     def isolated(self) -> bool:
-        """Whether children may not read what the grader may."""
-        return self.user is not None
+        """Whether a child sees, and may change, nothing of this machine but its own folder."""
+        return not self.refused
 
     def __enter__(self) -> Launcher:
         return self
 
     def __exit__(self, *_) -> None:
         self.close()
+        self._libraries.cleanup()
 
     def close(self) -> None:
         """End the zygote, and with it all children."""
@@ -110,15 +142,19 @@ class Launcher:
             self._zygote.wait()
         self._zygote = self._control = None
 
-    def start(self) -> Child:
+    def start(self, modules: Sequence[str] = ()) -> Child:
         """Return a new child that waits for its job.
+
+        Args:
+            modules: of minift, that it has; see library.py.
 
         Raises:
             GraderError: if the system refuses.
         """
         folder = Path(tempfile.mkdtemp(prefix="minift-exercise-"))
         try:
-            return self._forked(folder) if self.fork else self._new_process(folder)
+            there = self._library(tuple(modules))
+            return self._forked(folder, there) if self.fork else self._new_process(folder, there)
         except (OSError, ValueError) as error:
             shutil.rmtree(folder, ignore_errors=True)
             raise GraderError(f"cannot start the student's process: {error}") from None
@@ -148,16 +184,31 @@ class Launcher:
         shutil.rmtree(child.folder, ignore_errors=True)
         return status
 
-    def _forked(self, folder: Path) -> Child:
-        if self.user is not None:
+    def _library(self, modules: tuple[str, ...]) -> Path:
+        """Return a folder with these modules of minift, made once."""
+        name = hashlib.sha256("\n".join(modules).encode()).hexdigest()[:16]
+        folder = Path(self._libraries.name, name)
+        if not folder.is_dir():
+            folder.mkdir()
+            library.make(folder, modules)
+        return folder
+
+    def _forked(self, folder: Path, there: Path) -> Child:
+        if self.user is not None and not self.isolated:
             os.chown(folder, self.user, -1)
-        environment = _environment(folder)
+        environment = _environment(Path(SCRATCH) if self.isolated else folder)
         for attempt in (1, 2):
             ours, theirs = socket.socketpair()
             reading, writing = os.pipe()
             try:
                 self._start_zygote()
-                wishes = {"folder": str(folder), "environment": environment, "user": self.user}
+                wishes = {
+                    "folder": str(folder),
+                    "environment": environment,
+                    "user": self.user,
+                    "library": str(there),
+                    "hidden": self._hidden if self.isolated else None,
+                }
                 pid = self._ask({"spawn": wishes}, [theirs.fileno(), writing])["pid"]
             except (OSError, ValueError):
                 self.close()
@@ -188,8 +239,10 @@ class Launcher:
         )
         theirs.close()
         self._control.settimeout(START_SECONDS)
-        if not self._line().get("ready"):
+        line = self._line()
+        if not line.get("ready"):
             raise OSError("the zygote did not come up")
+        self._refused = line["refused"]
 
     def _ask(self, request: dict, descriptors: list[int] | None = None, seconds: float = 60):
         self._control.settimeout(seconds)
@@ -206,7 +259,7 @@ class Launcher:
             line += part
         return json.loads(line)
 
-    def _new_process(self, folder: Path) -> Child:
+    def _new_process(self, folder: Path, there: Path) -> Child:
         token = secrets.token_hex(16)
         with socket.create_server(("127.0.0.1", 0)) as server:
             process = subprocess.Popen(
@@ -214,7 +267,11 @@ class Launcher:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                env={**_environment(folder), "MINIFT_TOKEN": token},
+                env={
+                    **_environment(folder),
+                    "MINIFT_TOKEN": token,
+                    "MINIFT_LIBRARY": str(there),
+                },
                 cwd=folder,
             )
             child = Child(socket.socket(), folder, process=process)
@@ -246,10 +303,15 @@ def _environment(folder: Path | None) -> dict[str, str]:
     """Return what a child may know of this machine: how to find Python's packages."""
     kept = ("PATH", "LANG", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "VIRTUAL_ENV")
     home = folder or os.environ.get("HOME")  # the zygote's: packages may lie under it
+    packages = [
+        path
+        for path in os.environ.get("PYTHONPATH", "").split(os.pathsep)
+        if path and not Path(path).resolve().is_relative_to(OURS[0])
+    ]
     return {
         **{name: os.environ[name] for name in kept if name in os.environ},
+        **({"PYTHONPATH": os.pathsep.join(packages)} if packages else {}),
         **({"HOME": str(home), "TMPDIR": str(folder or tempfile.gettempdir())} if home else {}),
-        "PYTHONPATH": str(Path(minift.__file__).resolve().parents[1]),
         "PYTHONHASHSEED": "0",
         "PYTHONIOENCODING": "utf-8",
         "OMP_NUM_THREADS": "1",
@@ -261,10 +323,10 @@ def _environment(folder: Path | None) -> dict[str, str]:
 
 
 def _unprivileged_user() -> int | None:
-    """Return the user that children become; None if this is not root, or nobody could not read."""
+    """Return whom a child without a room becomes; None: it stays who the grader is."""
     if not hasattr(os, "geteuid") or os.geteuid() != 0:
         return None
-    readable = all(map(_all_may_read, (torch.__file__, minift.__file__, os.__file__)))
+    readable = all(map(_all_may_read, (torch.__file__, os.__file__)))
     return 65534 if readable else None
 
 

@@ -12,7 +12,8 @@ import pytest
 from _grading.checks import load
 from _grading.process import Launcher
 from _grading.results import title
-from _grading.score import UNFINISHED, Report, grade, read_exercise
+from _grading.score import UNFINISHED, Report, grade
+from _grading.submission import read_exercise
 
 LAUNCHER = pytest.StashKey[Launcher]()
 
@@ -39,9 +40,11 @@ class CheckItem(pytest.Item):
         assignment = self.parent.assignment
         launcher = self.config.stash.setdefault(LAUNCHER, None) or Launcher()
         self.config.stash[LAUNCHER] = launcher
-        exercise = read_exercise(assignment.folder)
+        exercise = read_exercise(assignment.folder / "exercise.py")
         report = grade(assignment, exercise, launcher, only=self.check.name)
         self.user_properties.append(("points", f"{report.given:g}/{self.check.points}"))
+        if report.later:
+            pytest.skip(report.results[0].sentence)
         if not report.finished or report.next_step:
             raise Lost(report)
 

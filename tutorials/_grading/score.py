@@ -7,14 +7,15 @@ Proof    tests/test_graders.py
 
 from __future__ import annotations
 
-import ast
 from dataclasses import dataclass
-from pathlib import Path
 
-from _grading.checks import PUBLIC, Assignment, Check, Wrong
+from _grading.checks import PUBLIC, Assignment, Check, Later, Wrong
 from _grading.process import GraderError, Launcher
 from _grading.student import Limits, Student
+from _grading.submission import literal
 
+DOCSTRING = "is it what the docstring says that it returns?"
+ANOTHER_QUESTION = "its QUESTION is not this term's: was it handed out without this salt?"
 UNFINISHED = "the grader did not finish: this is not your mark"
 
 
@@ -26,6 +27,7 @@ class Result:
         check, task, points: as the assignment has them.
         given: points given.
         sentence: what is wrong; "" if nothing is.
+        later: whether this is judged after handing in only; `sentence` then says so.
     """
 
     check: str
@@ -33,6 +35,7 @@ class Result:
     points: int
     given: float
     sentence: str = ""
+    later: bool = False
 
     @property
     def passed(self) -> bool:
@@ -51,6 +54,7 @@ class Report:
         trouble: why the grader did not finish; "" if it did.
         output: what the submission printed, cut.
         notes: about the grading, for the teacher.
+        unsafe: why the code ran in no room of its own; "" if it did.
     """
 
     assignment: Assignment
@@ -59,6 +63,7 @@ class Report:
     trouble: str = ""
     output: str = ""
     notes: tuple[str, ...] = ()
+    unsafe: str = ""
 
     @property
     def finished(self) -> bool:
@@ -71,9 +76,14 @@ class Report:
         return round(sum(result.given for result in self.results), 2)
 
     @property
+    def later(self) -> int:
+        """Points that are given after handing in only."""
+        return sum(result.points for result in self.results if result.later)
+
+    @property
     def next_step(self) -> str:
         """The sentence of the first check that was not passed: where to continue."""
-        return next((r.sentence for r in self.results if not r.passed), "")
+        return next((r.sentence for r in self.results if not r.passed and not r.later), "")
 
 
 def grade(
@@ -94,79 +104,51 @@ def grade(
         limits: of each question to the submission.
         only: name of the one check to run; None means all.
     """
-    student = Student(launcher, exercise, assignment.harness, limits)
-    forbidden = _forbidden_import(exercise, assignment.without)
-    results, trouble = [], ""
+    student = Student(launcher, exercise, assignment.harness, limits, assignment.modules)
+    results, notes, trouble = [], [], ""
+    written = literal(exercise, "QUESTION")
+    if written is not None and written != assignment.question(salt):
+        notes.append(ANOTHER_QUESTION)
     try:
+        unsafe = launcher.refused
         for check in assignment.checks:
             if only in (None, check.name):
-                results.append(_result(check, assignment, student, salt, forbidden))
+                result, note = _result(check, assignment, student, salt)
+                results.append(result)
+                notes += [note] if note else []
     except GraderError as error:
-        trouble = str(error)
-    except Exception as error:  # a check that does not hold is not the student's mistake
-        trouble = f"{check.name}: {type(error).__name__}: {error}"
+        trouble, unsafe = str(error), ""
     finally:
         student.close()
-    notes = () if launcher.isolated else ("graded code ran as the grader's own user",)
-    return Report(
-        assignment, tuple(results), salt != PUBLIC, trouble, printable(student.output), notes
-    )
+    output = printable(student.output)
+    salted = salt != PUBLIC
+    return Report(assignment, tuple(results), salted, trouble, output, tuple(notes), unsafe)
 
 
 def _result(
-    check: Check, assignment: Assignment, student: Student, salt: str, forbidden: str
-) -> Result:
+    check: Check, assignment: Assignment, student: Student, salt: str
+) -> tuple[Result, str]:
+    """Return what came of a check, and a note for the teacher where it could not be held."""
+    note = ""
     try:
-        if forbidden:
-            raise Wrong(forbidden)
         check.function(student, assignment.draw(check, salt))
+        return Result(check.name, check.task, check.points, float(check.points)), ""
+    except Later as later:
+        return Result(check.name, check.task, check.points, 0.0, str(later), later=True), ""
     except Wrong as wrong:
-        given = round(check.points * wrong.share, 2)
-        return Result(check.name, check.task, check.points, given, printable(str(wrong)))
-    return Result(check.name, check.task, check.points, float(check.points))
-
-
-def _forbidden_import(exercise: str, without: tuple[str, ...]) -> str:
-    """Return what to say to a submission that imports its own solution; "" if it does not.
-
-    A reminder, not a lock: who wants to can hide an import from it.
-    """
-    try:
-        tree = ast.parse(exercise)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return ""  # the student's process says where
-    for node in ast.walk(tree):
-        names = []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        for name in names:
-            if any(name == module or name.startswith(f"{module}.") for module in without):
-                return f"line {node.lineno} of exercise.py imports {name}, which you are to write"
-    return ""
+        given, said = round(check.points * wrong.share, 2), str(wrong)
+    except GraderError:
+        raise
+    except Exception as error:
+        # An answer of a form that the author did not think of: it costs this check and no other.
+        given, said = 0.0, f"{student.asked} gives what cannot be judged: {DOCSTRING}"
+        note = f"{check.name} itself raised {type(error).__name__}: {printable(str(error))[:200]}"
+    return Result(check.name, check.task, check.points, given, printable(said)), note
 
 
 def printable(text: str) -> str:
     """Return text that any terminal and any file can take; a submission chose some of it."""
     return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
-
-
-def read_exercise(submission: Path) -> str:
-    """Return the text of a submitted exercise.py, given the file or its folder.
-
-    Raises:
-        Wrong: if there is none; the sentence is the student's.
-    """
-    file = submission / "exercise.py" if submission.is_dir() else submission
-    if not file.is_file():
-        raise Wrong(f"there is no {file.name} in what was handed in")
-    if file.stat().st_size > 2**20:
-        raise Wrong(f"{file.name} is larger than a megabyte: that is not what the hand-out gave")
-    try:
-        return file.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise Wrong(f"{file.name} is not a text in UTF-8; save it as that") from None
 
 
 def refused(assignment: Assignment, sentence: str, salt: str = PUBLIC) -> Report:

@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import inspect
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from _grading import codec
 from _grading.checks import Wrong
-from _grading.process import Child, Launcher
+from _grading.process import START_SECONDS, Child, GraderError, Launcher
 
 SIGXCPU = 24
 
@@ -30,10 +31,12 @@ class Limits:
     Args:
         processor: seconds of processor time.
         clock: seconds by the clock, for what sleeps; long, since a busy machine is not a mistake.
+        total: seconds by the clock for all questions; after that nothing more is asked.
     """
 
     processor: int = 5
     clock: float = 40.0
+    total: float = 300.0
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ class Student:
         exercise: text of exercise.py.
         harness: text of the assignment's harness.py, if it has one.
         limits: of each question.
+        modules: of minift, that it may use.
     """
 
     def __init__(
@@ -70,8 +74,9 @@ class Student:
         exercise: str,
         harness: str | None = None,
         limits: Limits | None = None,
+        modules: Sequence[str] = (),
     ):
-        self._launcher, self._limits = launcher, limits or Limits()
+        self._launcher, self._limits, self._modules = launcher, limits or Limits(), modules
         self._job = {
             "exercise": exercise,
             "harness": harness,
@@ -82,7 +87,9 @@ class Student:
         self._child: Child | None = None
         self._unloadable: Failure | None = None
         self._count = 0
+        self._spent = 0.0
         self.output = ""
+        self.asked = "exercise.py"  # the last question was about this
 
     def call(self, name: str, *args: Any) -> Any:
         """Return what a function of harness.py or exercise.py returns.
@@ -133,6 +140,11 @@ class Student:
     close = restart
 
     def _ask(self, name: str, args: list | None, candidate: Callable | None) -> Any | Failure:
+        if self._spent >= self._limits.total:
+            said = (
+                f"it has taken {self._spent:.0f} seconds, and {self._limits.total:.0f} are allowed"
+            )
+            return Failure("load", f"exercise.py is asked no more: {said}")
         if failure := self._load():
             return failure
         self._count += 1
@@ -140,12 +152,14 @@ class Student:
         if args is not None:
             request |= {"args": args, "candidate": candidate is not None}
         frame = codec.encode(request)  # too large an argument is the author's mistake: it raises
-        return self._exchange(frame, f"`{self._shown.get(name, name)}`", candidate)
+        self.asked = f"`{self._shown.get(name, name)}`"
+        return self._exchange(frame, self.asked, candidate)
 
     def _load(self) -> Failure | None:
         if self._unloadable or self._child:
             return self._unloadable
-        self._child = self._launcher.start()
+        self._child = self._launcher.start(self._modules)
+        self._await_child(self._child)
         answer = self._exchange(codec.encode(self._job), "exercise.py", None)
         if isinstance(answer, Failure):
             sentence = answer.sentence.removeprefix("exercise.py ")
@@ -153,9 +167,20 @@ class Student:
             self.restart()
         return self._unloadable
 
+    def _await_child(self, child: Child) -> None:
+        """Wait until it is where it belongs; nothing of the student's has run yet."""
+        try:
+            found = self._receive(child.connection, time.monotonic() + START_SECONDS)
+        except (OSError, ValueError, KeyError) as error:
+            found = {"kind": "lost", "message": f"{type(error).__name__}: {error}"}
+        if found["kind"] != "ready":
+            self.restart()
+            raise GraderError(f"cannot start the student's process: {found.get('message')}")
+
     def _exchange(self, frame: bytes, what: str, candidate: Callable | None) -> Any | Failure:
         connection = self._child.connection
-        until = time.monotonic() + self._limits.clock
+        start = time.monotonic()
+        until = start + self._limits.clock
         try:
             self._send(connection, frame, until)
             while True:
@@ -176,6 +201,8 @@ class Student:
             return Failure("died", f"{what} wrote into the grader's channel; leave it alone")
         except OSError:
             return self._death(self._end(grace=1.0), what)
+        finally:
+            self._spent += time.monotonic() - start
 
     def _death(self, status: int | None, what: str) -> Failure:
         if status is not None and -status == SIGXCPU:
@@ -229,19 +256,21 @@ def _students_functions(harness: str) -> dict[str, str]:
 
     A student knows the second and has never seen the first.
     """
-    shown = {}
+    uses: dict[str, set[str]] = {}
+    calls: dict[str, set[str]] = {}
     for node in ast.parse(harness).body:
         if isinstance(node, ast.FunctionDef):
-            used = {
+            inside = list(ast.walk(node))
+            calls[node.name] = {inner.id for inner in inside if isinstance(inner, ast.Name)}
+            uses[node.name] = {
                 inner.attr
-                for inner in ast.walk(node)
-                if isinstance(inner, ast.Attribute)
-                and isinstance(inner.value, ast.Name)
-                and inner.value.id == "exercise"
+                for inner in inside
+                if isinstance(inner, ast.Attribute) and ast.unparse(inner.value) == "exercise"
             }
-            if len(used) == 1:
-                shown[node.name] = used.pop()
-    return shown
+    for _ in uses:  # as deep as functions can call each other
+        for name in uses:
+            uses[name] |= {used for other in calls[name] & set(uses) for used in uses[other]}
+    return {name: "` or `".join(sorted(used)) for name, used in uses.items() if used}
 
 
 def _value(answer: Any) -> Any:
@@ -276,8 +305,14 @@ def _failure(reply: dict, what: str) -> Failure:
     ):
         if types[0] == known:
             sentence = said
-    if types[0] == "OSError" and "[Errno 27]" in message:
-        sentence = f"{what} writes a file{where}, which graded code may not do"
+    if "OSError" in types:
+        for number, said in (
+            (27, "writes more than its folder holds"),  # or anything, where there is no sandbox
+            (28, "writes more than its folder holds"),
+            (30, "writes a file outside its folder"),
+        ):
+            if message.startswith(f"[Errno {number}]"):
+                sentence = f"{what} {said}{where}, which graded code may not do"
     return Failure("raised", sentence, types, message)
 
 
@@ -286,14 +321,27 @@ def _short(text: Any) -> str:
 
 
 def _ran(candidate: Callable, args: Any) -> dict:
-    """Run a candidate on what the student's test hands it; its errors are answers too."""
+    """Run a candidate on what the student's test hands it; its errors are answers too.
+
+    They do not tell one program from another by its name or its lines: only a ValueError, by
+    which all candidates refuse what is no task, keeps its words.
+    """
     with contextlib.suppress(codec.CodecError):
+        try:
+            inspect.signature(candidate).bind(*args)
+        except TypeError:
+            return {
+                "raised": "TypeError",
+                "message": f"the candidate does not take {len(args)} arguments",
+            }
         try:
             answer = {"value": candidate(*args)}
             codec.encode(answer)
             return answer
         except codec.CodecError:
             raise
+        except ValueError as error:
+            return {"raised": "ValueError", "message": str(error)[:300]}
         except Exception as error:
-            return {"raised": type(error).__name__, "message": str(error)[:300]}
+            return {"raised": type(error).__name__, "message": "the candidate raised this"}
     return {"raised": "ValueError", "message": "the result is too large to be sent"}

@@ -1,8 +1,10 @@
 """The kind of task "write the test": graded by the wrong versions that the student's test finds.
 
 Claim    The candidates live in the grader's process; the student's process sees what they return
-         and nothing else. So a test can find a wrong version only by calling it. A test that
-         fails a right version gets no point, however many wrong ones it fails.
+         and nothing else, neither names nor lines of them. So a test can find a wrong version only
+         by calling it. Each meets a fresh process: a test cannot compare one with the one before.
+         A test that fails a right version gets no point, however many wrong ones it fails; each
+         right one is tried twice, so that a test that throws dice fails one.
 Proof    tests/tutorials/test_grading_checks.py
 
 In exercise.py:
@@ -21,6 +23,7 @@ In check_exercise.py:
 
 from __future__ import annotations
 
+import functools
 import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -53,10 +56,11 @@ def grade_test(
     Raises:
         Wrong: with the share of wrong candidates found, unless all were.
     """
-    kinds = [("", candidate) for candidate in right] + list(wrong.items())
+    kinds = [("", candidate) for candidate in right] * 2 + list(wrong.items())
     draw.random.shuffle(kinds)
     refused, survivors = None, []
     for sentence, candidate in kinds:
+        student.restart()
         outcome = student.try_test(test, _in_time(candidate), *args)
         if isinstance(outcome, Failure) and outcome.kind in ("load", "missing", "not done"):
             raise Wrong(outcome.sentence)
@@ -83,6 +87,7 @@ def _in_time(candidate: Callable) -> Callable:
     if not hasattr(signal, "setitimer"):
         return candidate
 
+    @functools.wraps(candidate)
     def limited(*args: Any) -> Any:
         if threading.current_thread() is not threading.main_thread():
             return candidate(*args)

@@ -215,6 +215,8 @@ def format_of(path: Path, format: str | None) -> str:
     if format is not None:
         require_known("format", format, SUFFIXES)
         return format
+    if path.is_dir():
+        raise MiniftError(f"{path} is a folder; name a file in it")
     suffix = path.suffix.lower()
     found = next((name for name, suffixes in SUFFIXES.items() if suffix in suffixes), None)
     if found is None:
@@ -225,9 +227,13 @@ def format_of(path: Path, format: str | None) -> str:
         return found
     lines = [*islice(((n, line) for n, line in stream_text(path) if line.strip()), 500)]
     first = lines[0][1]
-    header = {cell.strip(' "').lower() for cell in first.split("\t")} if "\t" in first else set()
     if first.startswith(tables.FASTTEXT):
         return "fasttext"
+    if re.match(r'\s*(\{\s*"|\[\s*\{|\[$)', first):
+        return "jsonl"
+    header = {cell.strip(' "').lower() for cell in re.split("[\t,;]", first)}
+    if "\t" not in first and header.isdisjoint(tables.LABEL_COLUMNS):  # or a text has commas
+        header = set()
     if is_tagged(lines):
         return "conll"
     return "table" if any(header.issuperset(names) for names in tables.TEXT_COLUMNS) else "text"

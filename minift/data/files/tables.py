@@ -18,6 +18,7 @@ import csv
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import chain, combinations
@@ -143,7 +144,7 @@ def json_rows(path: Path, problems: Problems) -> Iterator[Row]:
         first = "\n".join([first, *(line for _, line in filled)])
     for number, source in chain([(begin, first)] if first else [], filled):
         try:
-            value = json.loads(source)
+            value = json.loads(source, object_pairs_hook=_each_once)
         except (ValueError, RecursionError) as error:
             problems.append((number, f"not JSON: {error}"))
             continue
@@ -154,6 +155,14 @@ def json_rows(path: Path, problems: Problems) -> Iterator[Row]:
                 problems.append((line, f"half of a surrogate pair is no character: {short(row)}"))
             else:
                 yield line, row
+
+
+def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(name for name, n in Counter(name for name, _ in pairs).items() if n > 1)
+        raise ValueError(f'an object has "{twice}" twice')
+    return found
 
 
 def fasttext_rows(path: Path, problems: Problems) -> Iterator[Row]:

@@ -24,7 +24,7 @@ from dataclasses import replace
 
 from minift.data.examples import TaggedExample
 from minift.data.files.lines import Problems
-from minift.data.tags import OUTSIDE, TAG, Scheme, detect_scheme, to_iob2, violations
+from minift.data.tags import OUTSIDE, SPOILT, TAG, Scheme, detect_scheme, to_iob2, violations
 from minift.errors import MiniftError
 
 MOST_COLUMNS = 4
@@ -32,7 +32,6 @@ MOST_COLUMNS = 4
 _SAY_WHICH = "say which column is the word and which the tag, for example --text 2 --label 3"
 _BLANKS, _TABS = re.compile(r"[ \t]+"), re.compile(r" *\t[ \t]*")
 _COMMENTS = ("#", "# ")  # as a comment's first column begins
-_SPOILT = re.compile(r"(?i:[biesmlu][-_:./|].+|.+[-_:./|][biesmlu])|[oO0]")  # "B_PER", "PER-B"
 _TYPE = re.compile(r"[A-Z][A-Z0-9_.-]+|[oO0]")  # as tags without letters are usually written
 
 
@@ -102,7 +101,7 @@ def is_tagged(lines: Lines) -> bool:
     """Return whether most lines are a word and its tag, nearly right or without letters too."""
     rows = [row for _, row in _columns(lines) if row != [""] and row[0][:2] not in _COMMENTS]
     tags = [row[-1] for row in rows if len(row) > 1]
-    tagged = [tag for tag in tags if TAG.fullmatch(tag) or _SPOILT.fullmatch(tag)]
+    tagged = [tag for tag in tags if TAG.fullmatch(tag) or SPOILT.fullmatch(tag)]
     typed = [tag for tag in tags if _TYPE.fullmatch(tag)] if {"o", "O"} & {*tags} else []
     return len(rows) > 1 and 4 * max(len(tagged), len(typed)) >= 3 * len(rows)
 
@@ -130,7 +129,7 @@ def _refuse_guesses(tags: set[str]) -> None:
     types = tags - set(OUTSIDE)
     nameless = {tag for tag in types if tag == "o" or not re.search(r"[^\W_]", tag)}
     paired = {tag for tag in types if tag[:1] == "B" and tag[2:] and f"I{tag[1:]}" in types}
-    spoilt = {tag for tag in types if _SPOILT.fullmatch(tag)} | nameless | paired
+    spoilt = {tag for tag in types if SPOILT.fullmatch(tag)} | nameless | paired
     if nameless or paired or types in (spoilt, tags):
         what = "almost those of IOB" if spoilt else "parts of speech, if none is O"
         got = f"tags such as {', '.join(sorted(spoilt or types)[:5])} are {what}"

@@ -254,7 +254,7 @@ MUTANTS = [
         "torch.randn(200_000, 4,",
         base=B,
         loses="check_best",
-        says="this is the best of four",
+        says="this is the best of one run less",
     ),
     Mutant(
         "only one of the two runs varies",

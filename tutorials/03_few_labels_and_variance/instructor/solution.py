@@ -64,5 +64,5 @@ def test_matthews(candidate) -> None:
     assert abs(candidate(gold, [1, 1, 1, 0, 0, 0]) - 6 / math.sqrt(72)) < 1e-6
 
 
-ANSWERS = {"test_set_sd": 2.0, "seeds_needed": 27, "best_of_five": 1.16, "wrong_order": 38.9}
+ANSWERS = {"test_set_sd": 2.0, "seeds_needed": 27, "best_run": 1.16, "wrong_order": 38.9}
 EXPLANATION = """The best of five is 1.2 standard deviations above the mean by itself ..."""

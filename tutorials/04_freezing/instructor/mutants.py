@@ -94,6 +94,7 @@ MUTANTS = [
         "",
         loses="check_frozen_bits",
         says="what is frozen keeps learning",
+        also=("check_others_learn_on",),
     ),
     Mutant(
         "out of the optimizer, but gradients are still computed",
@@ -222,7 +223,7 @@ MUTANTS = [
         '"learns_percent": 39.4',
         '"learns_percent": 50',
         loses="check_learns",
-        says="not half of the parameters",
+        says="a share of them is not that share of the parameters",
     ),
     Mutant(
         "the way down through frozen layers is forgotten",
@@ -251,6 +252,6 @@ MUTANTS = [
         '"backward_input": 6,\n    "backward_output": 73,',
         '"backward_input": 49.4,\n    "backward_output": 95.1,',
         loses="check_backward",
-        says="percentages of one frozen layer",
+        says="percentages of another number of frozen layers",
     ),
 ]

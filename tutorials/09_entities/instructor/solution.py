@@ -73,7 +73,7 @@ ANSWERS = {
     "short_sighted_f1": 0.489,
     "silent_accuracy": 0.878,
     "silent_f1": 0.657,
-    "blurred_f1_conlleval": 1.0,
+    "blurred_f1_conlleval": 0.8635,
     "blurred_f1_strict": 0.0,
 }
 EXPLANATION = """The silent tagger is paid for saying nothing: half an entity costs two errors."""

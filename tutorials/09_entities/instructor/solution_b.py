@@ -94,9 +94,22 @@ def _taggers():
         yield f"{name}_accuracy", same / len(words)
         yield f"{name}_f1", scores(everything, found)["f1"]
     for name, strict in (("conlleval", False), ("strict", True)):
-        found = [spans([re.sub("^B", "I", tag) for tag in tags], strict) for tags in gold]
+        found = [
+            spans([re.sub("^B", "I", tag) for tag in tags], strict) if number % 5 else []
+            for number, tags in enumerate(gold, start=1)
+        ]
         yield f"blurred_f1_{name}", scores(everything, found)["f1"]
 
 
-ANSWERS = dict(_taggers())
+ANSWERS = {
+    "sleeper_accuracy": 0.8258,
+    "short_sighted_accuracy": 0.9456,
+    "short_sighted_f1": 0.4892,
+    "silent_accuracy": 0.8777,
+    "silent_f1": 0.6572,
+    "blurred_f1_conlleval": 0.8635,
+    "blurred_f1_strict": 0.0,
+}
+if __name__ == "__main__":
+    print(dict(_taggers()))
 EXPLANATION = """A half-found name is two errors, a name passed over is one: F1 pays for silence."""
