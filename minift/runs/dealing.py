@@ -29,6 +29,7 @@ from minift.runs.determinism import deterministic, inherited
 from minift.runs.processes import alone, store, world_size
 
 POLL = 0.05  # seconds between two looks
+_OWN = "jobs of the first rank"
 Json = Any  # a number, a text, or a list or dictionary of such
 
 
@@ -82,6 +83,9 @@ def send_home() -> None:
         dealt = store().add("dealt", 0)
         for number in range(dealt + 1, dealt + 1 + world_size()):
             _put(store(), f"job {number}", None)
+        for thread in threading.enumerate():
+            if thread.name == _OWN:  # killed in the store's code at exit, it would abort us
+                thread.join()
 
 
 def _put(entries: dist.Store, name: str, value: object) -> None:
@@ -125,7 +129,7 @@ def _dealt_to_ranks(
             raise failed[0]
 
     if entries.add("first thread", 1) == 1:
-        threading.Thread(target=own, daemon=True).start()
+        threading.Thread(target=own, name=_OWN, daemon=True).start()
     yield from _collected(entries, jobs, check)
 
 
