@@ -104,7 +104,8 @@ def config_from_dict(values: dict[str, Any], where: str, labelled: bool = True) 
             "only; delete an unknown key if it does not change what the model computes"
         )
     if ignored:
-        warnings.warn(f"{where}: unknown keys are ignored: {', '.join(ignored)}", stacklevel=1)
+        names = ", ".join(ignored).encode(errors="replace").decode()  # JSON spells half characters
+        warnings.warn(f"{where}: unknown keys are ignored: {names}", stacklevel=1)
     try:
         return BertConfig(**sizes, labels=_labels(values.get("id2label")))
     except MiniftError as error:

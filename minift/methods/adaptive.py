@@ -95,8 +95,14 @@ def advance(state: AdaptiveState, dev_loss: float, settings: AdaptiveSettings) -
     cooling = state.phase == "cooldown"
     improved = state.best is None or dev_loss < state.best - settings.min_delta
     if improved and (settings.restarts or not cooling):
-        phase: Phase = "constant" if cooling else state.phase
-        state = AdaptiveState(phase, state.epoch, best=dev_loss, best_epoch=state.epoch)
+        state = replace(
+            state,
+            phase="constant" if cooling else state.phase,
+            best=dev_loss,
+            best_epoch=state.epoch,
+            wait=0,
+            cooldown_start=None,
+        )
     else:
         state = replace(state, wait=state.wait + 1)
         if state.wait == settings.patience + 1:

@@ -390,4 +390,4 @@ def test_no_error_names_a_keyword_of_python():
                 for part in ast.walk(node):
                     if isinstance(part, ast.Constant) and isinstance(part.value, str):
                         found.update(re.findall(r"\b([a-z_]{3,})=", part.value))
-    assert found <= {"keep", "other_pieces", "with_responses", "flatten"}
+    assert found <= {"keep", "other_pieces", "with_responses", "flatten", "batch_size"}

@@ -644,14 +644,17 @@ def test_the_command_prints_tables_sentences_and_where_the_report_is(files, tmp_
 
 
 BAD = [
-    (["--methods=full,bitft"], r'unknown method "bitft"; did you mean "bitfit"'),
+    (["--methods=full,bitft"], r'unknown method "bitft"; known: .* did you mean "bitfit"'),
     (["--methods=full,bitfit:query,intermediat"], r'did you mean "intermediate"'),
     (["--methods=child-d:0.3,randm"], r'did you mean "random"'),
     (["--methods=full,child-f:3"], r'"child-f:3": expected a number in \(0, 1\]'),
     (["--methods=full+head"], r'both fill the slot "trainable"'),
     (["--methods=,"], r"there is no method to compare"),
     (["--methods=full,freeze:7"], r'"freeze:7": cannot freeze 7 layers .* the encoder has 2'),
-    (["--methods=head+child-d:0.3"], r'"head\+child-d:0.3": there is nothing to select a child'),
+    (
+        ["--methods=head+child-d:0.3"],
+        r'"head\+child-d:0.3": Child-Tuning D selects from the layers',
+    ),
     (["--methods=original", "--epochs=1"], r'"original": this schedule needs at least 3 epochs'),
     (["--seeds=3,-1"], r"seeds must be whole numbers from 0 up, got \[3, -1\]"),
     (["--labels=0"], r"labels must be whole numbers from 1 up"),

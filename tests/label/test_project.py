@@ -216,7 +216,7 @@ START = [
     ({"method": "adaptive"}, r"decides by the development split, and active learning has none"),
     ({"method": "bitft"}, r'did you mean "bitfit"'),
     ({"method": "freeze:9"}, r"freeze|layers"),
-    ({"head": "cnn", "task": "tagging", "labels": ("PER",)}, r"use the linear head"),
+    ({"head": "cnn", "task": "tagging", "labels": ("PER",)}, r"tagging per word: take linear"),
     ({"pool": "nowhere.txt"}, r"no such file"),
     ({"pool": "p.pdf"}, r'".pdf" does not tell the format'),
     ({"pool": "blank.csv"}, r"blank.csv: there is no text in it"),
