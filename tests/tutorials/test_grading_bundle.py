@@ -28,7 +28,7 @@ import minift
 TUTORIALS = Path(__file__).resolve().parents[2] / "tutorials"
 sys.path.append(str(TUTORIALS))
 
-from _grading import bundle, checks  # noqa: E402
+from _grading import bundle, checks, submission  # noqa: E402
 
 FOLDERS = checks.find(TUTORIALS)
 FIRST = TUTORIALS / "05_bitfit"
@@ -232,3 +232,9 @@ def test_otters_tests_print_what_they_expect(tmp_path, monkeypatch):
     assert run(sys.executable, "-c", program, folder=made).stdout == ""
     shutil.copy(FIRST / "exercise.py", made / "exercise.py")
     assert "not done yet" in run(sys.executable, "-c", program, folder=made).stdout
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_the_exercise_of_the_repository_asks_the_public_question(folder):
+    written = submission.literal((folder / "exercise.py").read_text(), "QUESTION")
+    assert (written or {}) == checks.load(folder).question(checks.PUBLIC)

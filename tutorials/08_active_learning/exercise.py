@@ -120,13 +120,13 @@ def test_bald(candidate: Callable[..., list[float]]) -> None:
 
 QUESTION = {
     "labels": [
-        *((0.5, 1), (0.25, 0), (0.375, 1), (0.3, 0), (1.1, 1), (1.2, 0)),
-        *((1.2, 1), (1.1, 0), (0.35, 1), (0.45, 1), (0.2, 0), (1.2, 0)),
+        (0.5, 1), (0.25, 0), (0.375, 1), (0.3, 0), (1.1, 1), (1.2, 0),
+        (1.2, 1), (1.1, 0), (0.35, 1), (0.45, 1), (0.2, 0), (1.2, 0),
     ],
     "line": 0.36,
     "coin": 1.2,
     "passes": [0.5, 0.9, 0.1, 0.5],
-}
+}  # fmt: skip
 ANSWERS: dict[str, float | None] = {
     # The line of assignment.md. At x = `line` and at x = `coin`, in nats: the epistemic doubt
     # (BALD) and the aleatoric doubt, before any label and after all twelve.
