@@ -74,7 +74,8 @@ def read_backend(folder: Path) -> tuple[tokenizers.Tokenizer, Path, int | None]:
     else:
         there = ", ".join(sorted(entry.name for entry in folder.glob("*"))) or "nothing"
         raise MiniftError(
-            f"no tokenizer in {folder}: expected tokenizer.json or vocab.txt, found {there}"
+            f"no tokenizer in {folder}: expected tokenizer.json or vocab.txt, found {there}; copy "
+            "it, with tokenizer_config.json, from the encoder that this was trained from"
         )
     _add_tokens(backend, folder, config)
     return backend, file, longest
@@ -169,6 +170,8 @@ def _read_tokenizer(file: Path) -> tuple[tokenizers.Tokenizer, dict[str, Any]]:
         content = json.loads(text)
         _refuse_what_grows(content)
         return tokenizers.Tokenizer.from_str(text), content
+    except MiniftError:
+        raise
     except BaseException as error:  # the library raises Exception, its Rust a PanicException
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise

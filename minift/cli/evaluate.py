@@ -47,6 +47,7 @@ def run(arguments: options.Arguments) -> None:
         how, known = options.reading(arguments), tuned.labels or None
         if tuned.task == "tagging":
             _, known = scheme_of(tuned.labels)
+        how["pairs"] = tuned.pairs if isinstance(tuned, FineTuned) else None
         examples = read_examples(arguments.data, task=tuned.task, labels=known, notes=notes, **how)
     else:
         split = arguments.split or "test"

@@ -204,8 +204,12 @@ def _labels(names: Sequence[str], task: Task) -> tuple[str, ...]:
     for name in names:
         if names.count(name) > 1:
             raise MiniftError(f'--labels: "{name}" is there twice')
-        if task == "tagging" and TAG.fullmatch(name):
-            raise MiniftError(f'--labels: "{name}" is a tag; name the types, such as PER')
+    tags = [*filter(TAG.fullmatch, names)]
+    types = dict.fromkeys(name[2:] if name in tags else name for name in names if name != "O")
+    # Of classes called B-... alone nobody knows; B-PER, I-PER and O, B-PER are tags.
+    if tags and (task == "tagging" or (tags == names and len(types) < len(names))):
+        how = f"name the types of entities: --task tagging --labels {','.join(types)}"
+        raise MiniftError(f'--labels: "{tags[0]}" is a tag; {how}')
     return labels_of(names) if task == "tagging" else tuple(names)
 
 

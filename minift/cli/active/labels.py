@@ -78,8 +78,9 @@ def run_next(arguments: options.Arguments) -> None:
     many = "" if len(asked.ids) == 1 else "s"
     print(f"{len(asked.ids)} text{many} to label, round {asked.round}: {asked.path}")
     if asked.path is not None:
-        print(f"next: {asked.how}\nthen give it, or what the tool has exported, to:")
-        print(f"  {options.suggested('active', 'import', arguments.project, asked.path)}")
+        same = asked.answers == str(asked.path)
+        print(f"next: {asked.how}\nthen give {'it' if same else 'the export'} to:")
+        print(f"  {options.suggested('active', 'import', arguments.project, asked.answers)}")
     print(f"or here in the terminal: {options.suggested('active', 'label', arguments.project)}")
 
 

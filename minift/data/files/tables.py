@@ -237,7 +237,9 @@ def choose_columns(
             problems.append((0, f'no column "{name}" (found: {listed}){hint}; pass {remedy}'))
         elif column not in (None, name):
             notes.append(f'the column "{column}" is read as "{name}"')
-    read = [*zip((role for role, _ in roles), chosen)][: None if required else len(texts)]
+    # A label that nobody reads may be the text, if no column has a usual name of one.
+    judged = required or any(all(map(there, both)) for both in usual)
+    read = [*zip((role for role, _ in roles), chosen)][: None if judged else len(texts)]
     for (role, one), (other, same) in combinations(read, 2):
         if one is not None and one == same:
             what = f'the column "{one}" is read both as --{role} and as --{other}'

@@ -36,16 +36,21 @@ class Format(NamedTuple):
     how: str  # what people do with a file
     shown: Callable[[Example], tuple[str, ...]] = texts_of  # strings by which files show an example
     read: Callable[[str, str], Iterable[Row | Fault]] | None = None  # text, task; None: as a tool's
+    export: str = ""  # the file that people then have; "": the same one, filled in
 
 
-_CSV = 'fill in the column "label"; "skip" sets a text aside'
+_CSV = 'fill in the column "label"; "{skip}" sets a text aside'
 _CONLL = 'write tags over the "?"; a line "# skip = yes" sets a sentence aside'
 _BOTH = _CLASSES, _ENTITIES = "classification", "tagging"
 FORMATS: dict[str, Format] = {
     "csv": Format(".csv", (_CLASSES,), spreadsheet.write, _CSV, texts_of, spreadsheet.read),
-    "labelstudio": Format(".json", _BOTH, labelstudio.write, labelstudio.HOW),
-    "doccano": Format(".jsonl", _BOTH, doccano.write, doccano.HOW, doccano.shown),
-    "argilla": Format(".json", _BOTH, argilla.write, argilla.HOW),
+    "labelstudio": Format(
+        ".json", _BOTH, labelstudio.write, labelstudio.HOW, export="EXPORT.json"
+    ),
+    "doccano": Format(
+        ".jsonl", _BOTH, doccano.write, doccano.HOW, doccano.shown, export="EXPORT.jsonl"
+    ),
+    "argilla": Format(".json", _BOTH, argilla.write, argilla.HOW, export="answers.json"),
     "conll": Format(".conll", (_ENTITIES,), conll.write, _CONLL, conll.shown, conll.read),
 }
 _REFUSED = {  # what only occurs in exports that do not say which text was meant
@@ -67,6 +72,7 @@ def how(format: str, path: Path, names: Sequence[str], task: str, pairs: bool) -
         question = f'rg.SpanQuestion(name="label", field="text", labels={list(names)})'
     fields = ", ".join(f'rg.TextField(name="{n}")' for n in ("text", "text_b")[: 1 + pairs])
     facts = {"labels": ", ".join(names), "fields": fields, "question": question}
+    facts["skip"] = "(skip)" if "skip" in map(str.lower, names) else "skip"
     return FORMATS[format].how.format(path=path, file=str(path), **facts)
 
 
