@@ -40,24 +40,20 @@ _SMALL_PATTERNS = (
 _SAFE_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "model-*-of-*.safetensors")
 _PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model-*-of-*.bin")
 _CONVERT = "convert it with transformers 4: from_pretrained(folder, from_{}=True), save_pretrained"
-_NO_INDEX = "the parts lack {}.index.json, which says what is in them: fetch it too"
-_WHOLE = "give a whole folder: config.json, tokenizer and weights"
 _EXPORTED = "{} was exported from a checkpoint, for another program: fetch that checkpoint"
 _REMEDIES = {  # what may lie where we read no weights: what to do
     "adapter_config.json": "an adapter: merge it into its base (PEFT: merge_and_unload), save that",
-    "run.json": "its run is not finished: give the same command again",
+    "run.json": "this run is not finished: give its command again",
     "project.json": "train a model of this project: minift active train",
-    "*.ckpt.index": "TensorFlow: convert it with transformers 4 (python -m transformers.models.bert."
-    "convert_bert_original_tf_checkpoint_to_pytorch), and rename bert_config.json to config.json",
+    "*.ckpt.index": "convert it with transformers 4 (python -m transformers.models.bert.convert_"
+    "bert_original_tf_checkpoint_to_pytorch), and rename bert_config.json to config.json",
     "bert_config.json": "rename bert_config.json to config.json",
     "tf_model*.h5": _CONVERT.format("tf"),
     "flax_model*": _CONVERT.format("flax"),
     "[0a-z]*/config.json": "give the folder {}",
-    "*-of-*.safetensors": _NO_INDEX.format("model.safetensors"),
-    "*-of-*.bin": _NO_INDEX.format("pytorch_model.bin"),
-    "model.safetensors": _WHOLE,
-    "pytorch_model.bin": _WHOLE,
     **dict.fromkeys(("*.gguf", "*.onnx", "*/*.onnx", "openvino*", "*.tflite", "*.ot"), _EXPORTED),
+    "*-of-*": "the parts lack their .index.json, which says what is in each: fetch it too",
+    "*model.[bs]*": "give a whole folder: config.json, tokenizer and weights",
     "*.safetensors": "rename {} to model.safetensors",
     "*model*.pt": "rename {} to pytorch_model.bin",
 }
@@ -118,9 +114,8 @@ def refusal(path: Path, kind: str) -> MiniftError:
     elif path.exists():
         what = f"{path} is a file; a {kind} is a folder with a config.json"
     else:
-        short = "; this is an encoder: train a classifier on it first (minift train)"
-        hint = short if str(path) in SHORT_NAMES else ""
-        return MiniftError(f"there is no {kind} folder {path}{hint or _alike(path)}")
+        hint = "; this is an encoder: train it first" if str(path) in SHORT_NAMES else _alike(path)
+        return MiniftError(f"there is no {kind} folder {path}{hint}")
     return MiniftError(what + remedy(path))
 
 

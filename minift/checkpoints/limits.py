@@ -8,6 +8,7 @@ Proof    tests/safety/test_configs.py, tests/safety/test_tensor_files.py
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,9 @@ LONGEST_WORD = 1000  # letters that are looked up; the time grows with their squ
 
 def refuse_pointer(path: Path) -> None:
     """Refuse what git leaves in the place of a large file that git-lfs has not fetched."""
-    with path.open("rb") as file:
+    with contextlib.suppress(OSError), path.open("rb") as file:
         if file.read(26) == b"version https://git-lfs.gi":
-            raise MiniftError(f"{path} is only a pointer of git-lfs; fetch the file itself: git lfs pull")
+            raise MiniftError(f"{path} is a pointer of git-lfs; fetch the file: git lfs pull")
 
 
 def read_limited(path: Path, largest: int) -> str:

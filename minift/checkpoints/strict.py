@@ -86,7 +86,6 @@ def config_from_dict(values: dict[str, Any], where: str, labelled: bool = True) 
     if not isinstance(classes, list | None) or not all(isinstance(c, str) for c in classes or ()):
         raise MiniftError(f"{where}: architectures must be a list of names, got {classes!r}")
     faults, ignored, known = [], [], own | _REQUIRED_VALUES.keys() | {"id2label"}
-    advice = ""
     if not isinstance(pad := values.get("pad_token_id"), int | None):
         faults.append(f"pad_token_id is {short(pad)}, expected a whole number")
     for key, value in values.items():
@@ -97,14 +96,13 @@ def config_from_dict(values: dict[str, Any], where: str, labelled: bool = True) 
             continue
         close = get_close_matches(key, known, n=1, cutoff=0.8)
         if close or _COMPUTES.search(key):
-            faults.append(f"unknown key {key!r} = {short(value)}{nearest(key, close)}")
-            advice = "; delete an unknown key if it does not change what the model computes"
+            what = f"unknown key {key!r} = {short(value)} (delete it if it changes no output)"
+            faults.append(what + nearest(key, close))
         else:
             ignored.append(key)
     if faults:
         raise MiniftError(
-            f"{where}: {'; '.join(faults)}. minift computes BERT with absolute positions, encoder "
-            f"only{advice}"
+            f"{where}: {'; '.join(faults)}. minift reads BERT with absolute positions, encoder only"
         )
     if ignored:
         names = ", ".join(ignored).encode(errors="replace").decode()  # JSON spells half characters

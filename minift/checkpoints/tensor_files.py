@@ -40,14 +40,12 @@ _PARTS_OF_OLD_FILES = 5  # a magic number, the version, the system, the table, i
 
 def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Return the tensors by name, and the metadata; the tensors lie in the file until used."""
+    refuse_pointer(path)
     try:
-        refuse_pointer(path)
         _check_header(path)
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             return tensors, file.metadata() or {}
-    except MiniftError:
-        raise
     except Exception as error:  # a damaged file can fail in any way
         reason = " ".join(str(error).split())[:300]  # PyTorch's may have a C++ stack behind it
         raise MiniftError(

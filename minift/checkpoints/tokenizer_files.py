@@ -170,8 +170,6 @@ def _read_tokenizer(file: Path) -> tuple[tokenizers.Tokenizer, dict[str, Any]]:
         content = json.loads(text)
         _refuse_what_grows(content)
         return tokenizers.Tokenizer.from_str(text), content
-    except MiniftError:
-        raise
     except BaseException as error:  # the library raises Exception, its Rust a PanicException
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise

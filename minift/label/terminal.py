@@ -76,8 +76,8 @@ def label(
     stdin, stdout = stdin or standard_input(), stdout or sys.stdout
     if hasattr(stdout, "reconfigure"):
         stdout.reconfigure(errors="backslashreplace")  # a narrow terminal is no reason to stop
-    if hasattr(stdin, "reconfigure"):  # else the lines before a bad one are lost with it
-        stdin.reconfigure(errors="surrogateescape")
+    with contextlib.suppress(AttributeError, OSError):  # else a bad line takes those before it
+        stdin.reconfigure(errors="surrogateescape")  # type: ignore[attr-defined]
     with open_ledger(project.ledger, project.ids, project.labels) as ledger:
         state = ledger.state
         if not (waiting := state.waiting):

@@ -125,8 +125,8 @@ def load_run(
     if head is None:
         raise MiniftError(
             f"{config_file}: architectures is {read_json(config_file).get('architectures')}, so "
-            "this is an encoder without a classifier: train one on it (minift train --encoder); or, if "
-            f"it has one, name that: {' or '.join(known.hugging_face_class for known in HEADS)}"
+            "this is an encoder without a classifier: train one (minift train); or, if it has one, "
+            f"name that: {' or '.join(known.hugging_face_class for known in HEADS)}"
         )
     model, report = load_model(head, folder)
     if drawn := report.initialised:  # a pooler, a classifier, or both

@@ -497,7 +497,7 @@ LOADER = _in(
     ),
     (
         "misshapen tensors are not named",
-        '"misshapen": [f"{name} {misfit}" for name, misfit in misfits.items() if misfit]',
+        '"misshapen": misfits',
         '"misshapen": []',
         ALL_NAMED,
         "the word embedding of another vocabulary fails inside torch, or is broadcast",

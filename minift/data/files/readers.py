@@ -106,7 +106,6 @@ def read_dataset(
     read = partial(_read, format=format, names=Names(text, text_b, label))
     path, notes = Path(train), list[str]()
     examples, scheme = read(path, task=task, scheme=scheme, notes=notes)
-    pairs = pairs_of(examples)
     if isinstance(examples[0], TaggedExample):
         task = "tagging"
     elif task is None:
@@ -121,7 +120,7 @@ def read_dataset(
         if other is not None:
             splits[split], _ = read(
                 other, task=task, scheme=scheme, required=split == "dev", labels=labels,
-                notes=notes, pairs=pairs, who=f"{other}: {path.name}",
+                notes=notes, pairs=pairs_of(examples), who=f"{other}: {path.name}",
             )  # fmt: skip
     notes += alike_notes(types_of(labels) if task == "tagging" else labels)
     notes += class_notes(examples) if task == "classification" else []
