@@ -205,6 +205,15 @@ def test_an_unknown_key_is_refused_with_the_nearest_name_and_the_remedy():
 
 
 @pytest.mark.parametrize(
+    "known", [{"is_decoder": True}, {"hidden_act": "swiglu"}, {"pad_token_id": "a"}]
+)
+def test_no_unknown_key_is_spoken_of_where_all_are_known(known):
+    with pytest.raises(MiniftError, match=next(iter(known))) as caught:
+        config_from_dict({**SMALL, **known}, "here")
+    assert "unknown" not in str(caught.value) and "delete" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("id2label", "words"),
     [
         ({"0": "a", "2": "b"}, r"number the classes from 0, got \[0, 2\]"),
