@@ -19,8 +19,9 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def require_known(what: str, name: str, known: Iterable[str]) -> None:
     """Raise MiniftError with the known names, and the nearest, if `name` is none of them."""
     if name not in (known := list(known)):
-        names = ", ".join(known) or "none"
-        raise MiniftError(f'unknown {what} "{name}"; known: {names}{nearest(str(name), known)}')
+        raise MiniftError(
+            f'unknown {what} "{name}"; known: {", ".join(known)}{nearest(str(name), known)}'
+        )
 
 
 def require(good: bool, name: str, got: object, expected: str) -> None:

@@ -53,8 +53,7 @@ def run(arguments: options.Arguments) -> None:
         split = arguments.split or "test"
         dataset = options.named(arguments)
         if dataset.task != tuned.task:
-            what = f"{arguments.data} is for {dataset.task}"
-            raise MiniftError(f"{what}, and {arguments.run} for {tuned.task}")
+            raise MiniftError(f"{arguments.data} is for {dataset.task}, the run for {tuned.task}")
         if not (examples := getattr(dataset, split)):
             raise MiniftError(f"{arguments.data} has no labelled {split} split")
     if arguments.positive is not None:

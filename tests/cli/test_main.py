@@ -282,7 +282,7 @@ BAD = [
     (["evaluate", "{world}/reviews", "--data", "reviews", "--text", "x"], r"--text: .* named set"),
     (["evaluate", "{world}/reviews", "--data", "x.csv", "--split", "dev"], r"--split is for named"),
     (["evaluate", "{world}/reviews", "--data", "{world}/test.conll"], r"classification"),
-    (["evaluate", "{world}/reviews", "--data", "news"], r"news is for tagging, and .* for class"),
+    (["evaluate", "{world}/reviews", "--data", "news"], r"news is for tagging, the run for class"),
     (["evaluate", "{world}/nothing", "--data", "{world}/test.csv"], r"there is no run folder"),
     (["predict", "{world}/reviews", "{world}/nothing.txt"], r"no such file"),
     (["predict", "{world}/encoder", "{world}/train.csv"], r"BertForMaskedLM"),
