@@ -41,6 +41,7 @@ _REQUIRED_VALUES: dict[str, tuple[Any, ...]] = {
     "auto_map": (None,),  # code of its own
     "problem_type": (None, *KINDS),
 }
+_EXPECTED = {"quantization_config": "none: give the checkpoint that was quantized"}
 # Keys that other libraries write and that do not change a logit; hand-written notes begin with _.
 _HARMLESS = re.compile(
     "_.*|pooler_.*|return_dict.*|num_(beam.*|labels|return_sequences)|torch_?(dtype|script)|top_[kp]"
@@ -89,19 +90,19 @@ def config_from_dict(values: dict[str, Any], where: str, labelled: bool = True) 
         faults.append(f"pad_token_id is {short(pad)}, expected a whole number")
     for key, value in values.items():
         if value not in (allowed := _REQUIRED_VALUES.get(key, (value,))):
-            expected = " or ".join(map(str, allowed))
+            expected = _EXPECTED.get(key) or " or ".join(map(str, allowed))
             faults.append(f"{key} is {short(value)}, expected {expected}")
         if key in known or _HARMLESS.fullmatch(key) or value in (None, False, {}, [], ""):
             continue
         close = get_close_matches(key, known, n=1, cutoff=0.8)
         if close or _COMPUTES.search(key):
-            faults.append(f"unknown key {key!r} = {short(value)}{nearest(key, close)}")
+            what = f"unknown key {key!r} = {short(value)} (delete it if it changes no output)"
+            faults.append(what + nearest(key, close))
         else:
             ignored.append(key)
     if faults:
         raise MiniftError(
-            f"{where}: {'; '.join(faults)}. minift computes BERT with absolute positions, encoder "
-            "only; delete an unknown key if it does not change what the model computes"
+            f"{where}: {'; '.join(faults)}. minift reads BERT with absolute positions, encoder only"
         )
     if ignored:
         names = ", ".join(ignored).encode(errors="replace").decode()  # JSON spells half characters

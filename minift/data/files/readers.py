@@ -62,6 +62,7 @@ def read_examples(
     scheme: Scheme | None = None,
     labels: Sequence[str] | None = None,
     notes: list[str] | None = None,
+    pairs: bool | None = None,
 ) -> tuple[Example, ...]:
     """Read one file.
 
@@ -75,9 +76,10 @@ def read_examples(
         scheme: of the tags, which come out in IOB2; None detects it.
         labels: the labels a model knows; any other is a fault. None allows all.
         notes: a list that gets what was noticed and need not be fixed, if given.
+        pairs: whether a model reads pairs of texts; the other kind is refused. None takes both.
     """
     names = Names(text, text_b, label)
-    return _read(path, format, names, task, scheme, require_labels, labels or (), notes)[0]
+    return _read(path, format, names, task, scheme, require_labels, labels or (), notes, pairs)[0]
 
 
 def read_dataset(
@@ -117,9 +119,9 @@ def read_dataset(
     for split, other in (("dev", dev), ("test", test)):
         if other is not None:
             splits[split], _ = read(
-                other, task=task, scheme=scheme, required=split == "dev", labels=labels, notes=notes
-            )
-            refuse_unlike(pairs_of(examples), splits[split], f"{other}: {path.name}")
+                other, task=task, scheme=scheme, required=split == "dev", labels=labels,
+                notes=notes, pairs=pairs_of(examples), who=f"{other}: {path.name}",
+            )  # fmt: skip
     notes += alike_notes(types_of(labels) if task == "tagging" else labels)
     notes += class_notes(examples) if task == "classification" else []
     notes += overlap_notes(examples, **splits)
@@ -148,6 +150,8 @@ def _read(
     required: bool = True,
     labels: Sequence[str] = (),
     notes: list[str] | None = None,
+    pairs: bool | None = None,
+    who: str = "the model",
 ) -> tuple[tuple[Example, ...], Scheme | None]:
     """Read a file of any format, or raise one error with all its faults."""
     if task is not None:
@@ -185,6 +189,7 @@ def _read(
             numeric = task == "regression"
             read = tables.text_examples(rows, columns, problems, required, numeric)
             examples = [example for _, example in read if example]
+            refuse_unlike(pairs, examples, who)  # before its labels are judged
     if words:
         lines = [where for where, _ in sentences]
         examples, scheme, about_tags = tagged_examples(sentences, scheme, problems)

@@ -237,7 +237,8 @@ def choose_columns(
             problems.append((0, f'no column "{name}" (found: {listed}){hint}; pass {remedy}'))
         elif column not in (None, name):
             notes.append(f'the column "{column}" is read as "{name}"')
-    read = [*zip((role for role, _ in roles), chosen)][: None if required else len(texts)]
+    judged = required or any(all(map(there, both)) for both in usual)  # else a label may be a text
+    read = [*zip((role for role, _ in roles), chosen)][: None if judged else len(texts)]
     for (role, one), (other, same) in combinations(read, 2):
         if one is not None and one == same:
             what = f'the column "{one}" is read both as --{role} and as --{other}'
