@@ -96,14 +96,14 @@ def config_from_dict(values: dict[str, Any], where: str, labelled: bool = True) 
             continue
         close = get_close_matches(key, known, n=1, cutoff=0.8)
         if close or _COMPUTES.search(key):
-            what = f"unknown key {key!r} = {short(value)} (delete it if it changes no output)"
-            faults.append(what + nearest(key, close))
+            faults.append(f"unknown key {key!r} = {short(value)}{nearest(key, close)}")
         else:
             ignored.append(key)
     if faults:
-        raise MiniftError(
-            f"{where}: {'; '.join(faults)}. minift reads BERT with absolute positions, encoder only"
-        )
+        reads = "minift reads BERT with absolute positions, encoder only"
+        if any(fault.startswith("unknown key") for fault in faults):
+            reads += "; delete an unknown key that changes no output"
+        raise MiniftError(f"{where}: {'; '.join(faults)}. {reads}")
     if ignored:
         names = ", ".join(ignored).encode(errors="replace").decode()  # JSON spells half characters
         warnings.warn(f"{where}: unknown keys are ignored: {names}", stacklevel=1)
