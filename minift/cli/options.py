@@ -117,13 +117,14 @@ def reading(arguments: Arguments) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def add_model(parser: Parser) -> None:
+def add_model(parser: Parser, method: str | None = "full", more: str = "") -> None:
     """Add what is trained: encoder, head, method, learning rate, precision."""
     add = parser.add_argument
     add("--encoder", default="minilm", help=ENCODER)
     help = "classifier on the encoder (default: what the encoder's makers read, mean or linear)"
     add("--head", choices=["linear", "mean", "cnn"], help=help)
-    add("--method", default="full", help="what learns, and how: see minift info --methods")
+    help = "what learns, and how: see minift info --methods"
+    add("--method", default=method, help=help + more)
     add("--learning-rate", type=float, metavar="X", help="highest rate (default: the method's own)")
     add_precision(parser)
 

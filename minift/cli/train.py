@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from minift.cli import options
+from minift.compare.lineup import first_choice
 from minift.runs.folds import cross_validate
 from minift.runs.processes import world_size
 from minift.runs.train import subset, train
@@ -20,7 +21,8 @@ def add(commands: options.Commands) -> None:
     parser, add = options.command(commands, "train", run, help, ranks=True)
     options.add_data(parser)
     add("--positive", metavar="CLASS", help=options.POSITIVE)
-    options.add_model(parser)
+    more = " (default: what was measured best for such data and as many labels)"
+    options.add_model(parser, None, more)
     add("--labels", type=int, metavar="N", help="train on N random examples (default: all)")
     add("--seed", type=int, default=0, help=options.SEED)
     add("--epochs", type=int, metavar="N", help="exactly N epochs (default: the method's own)")
@@ -48,16 +50,17 @@ def run(arguments: options.Arguments) -> None:
     from minift.compact.source import source_of_files
 
     dataset = options.data(arguments)
+    known = replace(dataset, train=subset(dataset.train, arguments.labels, arguments.seed))
+    if arguments.method is None:
+        arguments.method = first_choice(known, arguments.encoder, arguments.head)
+        options.say([f"the method is {arguments.method}, for none is named (--method)"])
     method = options.method(arguments)
     labels = arguments.labels or len(dataset.train)
     head = f"-{arguments.head}" if arguments.head else ""
     name = f"{dataset.name}-{method.name}{head}-{labels}-s{arguments.seed}".replace(":", "")
     out = arguments.out or Path("runs") / name
     files = arguments.train, arguments.dev, arguments.test
-    where, known = (
-        options.device(arguments),
-        replace(dataset, train=subset(dataset.train, arguments.labels, arguments.seed)),
-    )
+    where = options.device(arguments)
 
     def estimate() -> dict[str, Any]:
         what = f"no --dev and no --test: {arguments.folds} folds first, each about as long as"
@@ -69,6 +72,7 @@ def run(arguments: options.Arguments) -> None:
             folds=arguments.folds,
             seed=arguments.seed,
             head=arguments.head,
+            new_head=arguments.new_head,
             budget_minutes=arguments.budget_minutes,
             log=out / "folds.jsonl",
             device=where,
