@@ -16,7 +16,7 @@ def add(commands: options.Commands) -> None:
     options.add_data(parser)
     add("--positive", metavar="CLASS", help=options.POSITIVE)
     add("--encoder", default="minilm", help=options.ENCODER)
-    help = "e.g. full,bitfit:query,intermediate,freeze:3+adaptive (default: one of each kind)"
+    help = "e.g. full,bitfit:query,intermediate,freeze:3+adaptive (default: what to choose among)"
     add("--methods", metavar="A,B", help=help)
     help = "number of training examples, or several numbers: 100,300 (default: all)"
     add("--labels", type=options.numbers, metavar="N", help=help)

@@ -31,6 +31,7 @@ import pytest
 import torch
 
 import minift.compare
+from minift.checkpoints.hub import resolve
 from minift.cli.main import main
 from minift.compare import grid, workers
 from minift.compare.grid import Terms, Work
@@ -177,9 +178,10 @@ def test_bitfit_is_compared_with_random_parts_of_the_encoder():
     assert control_pairs(["full", "random-rows"]) == []
 
 
-def test_the_default_methods_freeze_half_of_the_layers(encoder):
-    methods = ["full", "head", "bitfit", "freeze:1", "child-f:0.3", "full-sqrt:0.3"]
-    assert default_methods(encoder) == methods
+def test_the_default_methods_freeze_half_of_the_layers_and_hold_the_first_choice(data, encoder):
+    assert default_methods(data, encoder) == ["full", "head", "bitfit", "freeze:1"]
+    found = default_methods(data, resolve("mini"))  # of three layers, its makers read the mean
+    assert found == ["full", "head", "bitfit", "freeze:1", "contrastive"]
 
 
 # Which examples
