@@ -79,7 +79,7 @@ class Dataset:
             object.__setattr__(self, split, tuple(map(_example, getattr(self, split))))
         if self.positive is not None:
             if self.task != "classification":
-                raise MiniftError(f"--positive names a class, and {self.name} is for {self.task}")
+                raise MiniftError(f"positive= names a class, and {self.name} is for {self.task}")
             require_known("positive class", self.positive, self.labels)
             object.__setattr__(self, "metric", "f1")
         object.__setattr__(self, "metric", self.metric or METRICS[self.task][0])

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from minift.data.examples import Example, TaggedExample, Task, TextExample
 from minift.data.files import tables
-from minift.data.files.lines import Problems, read_once, refuse, stream_text
-from minift.data.files.readers import format_of, has_words
+from minift.data.files.lines import Problems, as_path, read_once, refuse, stream_text
+from minift.data.files.readers import NAME_IT, format_of, has_words
 from minift.data.files.tables import Names, Row
 from minift.data.files.tokens import parse_sentences
 from minift.errors import require_known
@@ -74,10 +74,13 @@ def read_texts(
             takes whatever there is.
         allow_blank: rows of a table may have no text, as lines of text always may.
     """
-    path, problems = Path(path), Problems()
+    path, problems = as_path(path), Problems()
     format = format_of(path, format)
     once = read_once(path)
     if format == "text":
+        if text or text_b:
+            what = "one text per line has no columns for text= and text_b=; if it is a table"
+            refuse(path, [(0, f"{what}, {NAME_IT}")])
         texts = Texts(path, None, False, lambda _: _lines(path))
         if once:
             return texts
@@ -96,7 +99,7 @@ def read_texts(
         words, notes = has_words(path, format, found, task, text), list[str]()
         columns = tables.choose_columns(found, problems, Names(text, text_b), False, words, notes)
         if task == "tagging" and not words and len(columns.texts) > 1:
-            problems.append((0, "taggers read no pairs; name the one column with --text"))
+            problems.append((0, "taggers read no pairs; name the one column with text="))
         refuse(path, problems)
 
         def read(problems: Problems) -> Iterator[Numbered]:
