@@ -27,7 +27,6 @@ from minift.errors import MiniftError, counted
 
 MANY_CLASSES = 20  # more different integers than that may be amounts rather than classes
 SHOWN = 4  # of many texts, or classes
-_SELECTORS = "\ufe0e\ufe0f"  # after an emoji: in black, in colour
 
 
 def cut_notes(cut: Sequence[int], length: int) -> list[str]:
@@ -40,18 +39,14 @@ def alike_notes(labels: Iterable[str]) -> list[str]:
     """Name classes, or types of entities, that differ in how they are written: Pos and pos."""
     alike = defaultdict[str | Decimal, list[str]](list)
     for name in labels:
-        seen = "".join(c for c in name if unicodedata.category(c) != "Cf" and c not in _SELECTORS)
+        seen = "".join(c for c in name if unicodedata.category(c) != "Cf" and c != "\ufe0f")
         key = " ".join(unicodedata.normalize("NFKC", seen).casefold().split())
         number = re.fullmatch(r"[+-]?\d+(\.\d*)?", key)
         shown = (c if c.isprintable() else ascii(c)[1:-1] for c in name)
         alike[Decimal(key) if number else key].append(f'"{"".join(shown)}"')
     return [
         f"classes {_and(names)} "
-        + (
-            "differ by case, blanks or unseen characters only"
-            if isinstance(key, str)
-            else "are the same number"
-        )
+        + ("differ by case or blanks only" if isinstance(key, str) else "are the same number")
         for key, names in alike.items()
         if len(names) > 1
     ]
@@ -113,9 +108,8 @@ def overlap_notes(
         notes.append(f"{counted(repeated, 'duplicate text')} in train")
     for split, examples in (("dev", dev), ("test", test)):
         if again := len(texts & {texts_of(example) for example in examples}):
-            notes.append(
-                f"{counted(again, 'text of train occurs', 'texts of train occur')} in {split}"
-            )
+            said = counted(again, "text of train occurs", "texts of train occur")
+            notes.append(f"{said} in {split}")
     return notes
 
 

@@ -121,7 +121,7 @@ def tags_in(
         start, end = places.get(mark.start), places.get(mark.end)
         named = f"span {mark.start}-{mark.end} ({short(mark.type)})"
         if start is None or end is None or start >= end:
-            size = counted([*places][-1], "character")
+            size = counted(int([*places][-1]), "character")
             faults.append(f"{named} lies outside the text of {size}; mark it again")
             continue
         named += f", {short(text[start:end])}"

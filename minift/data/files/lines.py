@@ -17,7 +17,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from reprlib import repr as short
 
 from minift.errors import MiniftError, counted, nearest
 from minift.files import standard_input
@@ -44,13 +43,6 @@ def refuse(path: Path, problems: Problems) -> None:
         rest = len(problems) - len(first)
         more = f"; and {counted(rest, 'more fault')}" if rest else ""
         raise MiniftError(f"{_name(path)}: {shown}{more}")
-
-
-def as_path(given: str | Path) -> Path:
-    """Return the name of a file as a path; raises MiniftError if it is something else."""
-    if not isinstance(given, str | os.PathLike):
-        raise MiniftError(f"expected the name of one file, got {short(given)}")
-    return Path(given)
 
 
 def unit(path: Path) -> str:

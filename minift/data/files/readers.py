@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import islice
+from os import PathLike
 from pathlib import Path
 from reprlib import repr as short
 from typing import get_args
@@ -31,7 +32,7 @@ from minift.data.examples import (
 )
 from minift.data.files import tables
 from minift.data.files.exports import CONLL, NO_CONLL, NO_FASTTEXT, as_table
-from minift.data.files.lines import FOREIGN, Problems, as_path, read_once, refuse, stream_text
+from minift.data.files.lines import FOREIGN, Problems, read_once, refuse, stream_text
 from minift.data.files.tables import Names
 from minift.data.files.tokens import is_tagged, parse_sentences, tagged_examples
 from minift.data.notes import alike_notes, class_notes, conflict_notes, overlap_notes, refuse_unlike
@@ -102,8 +103,9 @@ def read_dataset(
     Raises MiniftError for a faulty file, a single class, and a label that training lacks.
     """
     read = partial(_read, format=format, names=Names(text, text_b, label))
-    path, notes = as_path(train), list[str]()
-    examples, scheme = read(path, task=task, scheme=scheme, notes=notes)
+    notes = list[str]()
+    examples, scheme = read(train, task=task, scheme=scheme, notes=notes)
+    path = Path(train)
     if isinstance(examples[0], TaggedExample):
         task = "tagging"
     elif task is None:
@@ -155,8 +157,8 @@ def _read(
         require_known("task", task, get_args(Task))
     if scheme is not None:
         require_known("scheme", scheme, get_args(Scheme))
-    path, problems, noticed = as_path(path), Problems(), list[str]()
     format = format_of(path, format)
+    path, problems, noticed = Path(path), Problems(), list[str]()
     if format == "text":
         refuse(path, [(0, f"texts without labels, one per line; if it is not, {NAME_IT}")])
     rows = list(tables.TABLES[format](path, problems)) if format in tables.TABLES else []
@@ -212,8 +214,11 @@ def _read(
     return tuple(examples), scheme
 
 
-def format_of(path: Path, format: str | None) -> str:
+def format_of(path: str | Path, format: str | None) -> str:
     """Return the format of a file as named, or by its suffix, or that of a .txt by its content."""
+    if not isinstance(path, str | PathLike):
+        raise MiniftError(f"expected the name of one file, got {short(path)}")
+    path = Path(path)
     if format is not None:
         require_known("format", format, SUFFIXES)
         return format

@@ -145,13 +145,12 @@ def json_rows(path: Path, problems: Problems) -> Iterator[Row]:
     """Yield the objects of a file, or of one list or table in it, where they count as lines."""
     values = _json_values(path, problems)
     first = [*islice(values, 2)]
-    if len(first) == 1:
-        ((line, value, source),) = first
-        rows = _rows_in(value)
-        first = [(n, row, source) for n, row in enumerate(rows, line if rows == [value] else 1)]
+    if len(first) == 1 and (rows := _rows_in(first[0][1])) is not None:
+        first = [(number, row, first[0][2]) for number, row in enumerate(rows, start=1)]
     for line, row, source in chain(first, values):
-        if isinstance(row, list) and [*map(type, row)] == [str, dict]:  # an example of spaCy 2
-            row = {"text": row[0], **row[1]}
+        match row:
+            case [str(text), dict(more)]:  # an example of spaCy 2
+                row = {"text": text, **more}
         if not isinstance(row, dict):
             problems.append((line, f"a row must be a JSON object, got {short(row)}"))
         elif "\\u" in source and _HALF.search(json.dumps(row, ensure_ascii=False)):
@@ -175,32 +174,32 @@ def _json_values(path: Path, problems: Problems) -> Iterator[tuple[int, Any, str
     if not begins(first):
         whole = "".join(lines())
         sources = [(1, whole)] if first.lstrip()[:1] == "[" or begins(whole) else sources
-    for number, source in sources:
-        at = 0
-        while found := _FILLED.search(source, at):
-            number, at = number + source.count("\n", at, found.start()), found.start()
+    for line, source in sources:
+        start = end = 0
+        while found := _FILLED.search(source, end):
+            line += source.count("\n", start, found.start())
+            start = found.start()
             try:
-                value, end = decode(source, at)
+                value, end = decode(source, start)
             except (ValueError, RecursionError) as error:
-                problems.append((number, f"not JSON: {error}"))
+                problems.append((line, f"not JSON: {error}"))
                 break
-            yield number, value, source[at:end]
-            number, at = number + source.count("\n", at, end), end
+            yield line, value, source[start:end]
 
 
-def _rows_in(value: Any) -> list[Any]:
-    """Return the rows of a file that is one value: a list of them, or a table of pandas."""
-    if not isinstance(value, dict) or not value:
-        return value if isinstance(value, list) and [*map(type, value)] != [str, dict] else [value]
+def _rows_in(value: Any) -> list[Any] | None:
+    """Return the rows of a file that is one value: a list, or a table of pandas; None: neither."""
+    if not isinstance(value, dict):
+        return value if isinstance(value, list) else None
     columns = [*value.values()]
-    if all(isinstance(c, dict) and c and c.keys() == columns[0].keys() for c in columns):
+    if {*map(type, columns)} == {dict} and len({*map(tuple, columns)}) == 1:
         if not (USUAL & value.keys() or all(map(str.isdecimal, columns[0]))):
-            return columns  # the names of these are names of rows
+            return columns  # these are named rows
         columns = [[*column.values()] for column in columns]
-    lists = all(isinstance(c, list) and len(c) == len(columns[0]) for c in columns)
-    if not lists or any(_are_strings(value.get(name)) for (name,) in WORD_COLUMNS):
-        return [value]
-    if len(columns) == 1 and all(isinstance(row, dict) for row in columns[0]):
+    words = any(_are_strings(c) for name, c in value.items() if (name.lower(),) in WORD_COLUMNS)
+    if words or {*map(type, columns)} != {list} or len({*map(len, columns)}) > 1:
+        return None
+    if len(columns) == 1 and {*map(type, columns[0])} == {dict}:
         return list(columns[0])  # {"data": [...]}
     return [dict(zip(value, cells)) for cells in zip(*columns)]
 
@@ -350,8 +349,8 @@ def json_sentences(
             got = f'numbers; write their names, in datasets features["{label}"].feature.names'
             faults.append(f'"{label}" must be a list of strings, got {got}')
         elif tags is not None and not (_are_strings(tags) and len(tags) == len(words)):
-            expected = counted(len(words), "string")
-            faults.append(f'"{label}" must be a list of {expected}, got {short(tags)}')
+            each = f"strings, one per word ({len(words)})"
+            faults.append(f'"{label}" must be a list of {each}, got {short(tags)}')
         kept = tuple(tags) if _are_strings(tags) and not faults else None
         id_ = _id(columns.id, row, line if by_line else number, faults)
         problems += [(line, fault) for fault in faults]
@@ -391,8 +390,8 @@ def _id(column: str | None, row: dict[str, object], number: int, faults: list[st
         return str(number)
     value = row.get(column)
     if not isinstance(value, (str, int)) or not str(value).strip():
-        how = "write one in each row, or rename the column"
-        faults.append(f"the id must be a string or an integer, got {short(value)}; {how}")
+        what = f"the id must be a string or an integer, got {short(value)}"
+        faults.append(f"{what}; write one in each row, or rename the column")
         return f"row {number}"
     return str(value)
 

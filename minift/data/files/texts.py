@@ -18,7 +18,7 @@ from pathlib import Path
 
 from minift.data.examples import Example, TaggedExample, Task, TextExample
 from minift.data.files import tables
-from minift.data.files.lines import Problems, as_path, read_once, refuse, stream_text
+from minift.data.files.lines import Problems, read_once, refuse, stream_text
 from minift.data.files.readers import NAME_IT, format_of, has_words
 from minift.data.files.tables import Names, Row
 from minift.data.files.tokens import parse_sentences
@@ -74,8 +74,8 @@ def read_texts(
             takes whatever there is.
         allow_blank: rows of a table may have no text, as lines of text always may.
     """
-    path, problems = as_path(path), Problems()
     format = format_of(path, format)
+    path, problems = Path(path), Problems()
     once = read_once(path)
     if format == "text":
         if text or text_b:
