@@ -21,6 +21,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from minift.errors import counted
+
 FEWEST = 3  # seeds that an interval needs
 RESAMPLES = 10_000
 
@@ -143,7 +145,7 @@ def sentence(name: str, other: str, difference: Difference) -> str:
     n, mean = len(difference.differences), 100 * difference.mean
     if n == 0:
         return f"{name} and {other} have no seed in common"
-    seeds = "1 seed" if n == 1 else f"{n} seeds"
+    seeds = counted(n, "seed")
     if n < FEWEST:
         return (
             f"nothing can be said about {name} against {other} from {seeds} "

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar, cast
 
 from minift.data.words import as_words
-from minift.errors import MiniftError, require_known
+from minift.errors import MiniftError, counted, require_known
 
 Task = Literal["classification", "regression", "tagging"]
 METRICS: dict[str, tuple[str, ...]] = {  # task -> its headline metrics, the default first
@@ -50,7 +50,7 @@ class TaggedExample:
     def __post_init__(self) -> None:
         object.__setattr__(self, "words", as_words(self.words))
         if self.tags is not None and len(self.tags) != len(self.words):
-            got = f"{len(self.words)} words but {len(self.tags)} tags"
+            got = f"{counted(len(self.words), 'word')} but {counted(len(self.tags), 'tag')}"
             raise MiniftError(f"sentence {self.id}: {got}; each word needs exactly one tag")
 
 

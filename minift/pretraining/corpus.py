@@ -28,7 +28,7 @@ from torch import Tensor
 from minift.bert.packing import pack
 from minift.checkpoints.tokenizer import Tokenizer
 from minift.checkpoints.tokenizer_files import SPECIAL_TOKENS
-from minift.errors import MiniftError
+from minift.errors import MiniftError, counted
 from minift.pretraining.masking import mask_words, piece_kinds, word_numbers
 from minift.runs.steps import rows_of, stream
 from minift.training.batches import Batch
@@ -121,8 +121,8 @@ class MaskedText:
         )
         if len(self.runs) < sequences:
             raise MiniftError(
-                f"the text gives {len(self.runs)} sequences of {length} pieces, a batch needs "
-                f"{sequences}; give more text or ask for smaller batches"
+                f"the text gives {counted(len(self.runs), 'sequence')} of {length} pieces, a "
+                f"batch needs {sequences}; give more text or ask for smaller batches"
             )
 
     def batch(self, step: int) -> Batch:

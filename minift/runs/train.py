@@ -25,7 +25,7 @@ from minift.data.entities import side_by_side
 from minift.data.examples import Dataset, Example, gold_classes, gold_tags, is_labelled
 from minift.data.metrics import collapsed, evaluate_classification, headline, majority_baseline
 from minift.data.notes import missing_notes
-from minift.errors import MiniftError
+from minift.errors import MiniftError, counted
 from minift.files import atomic_write, digest
 from minift.journal import append_log
 from minift.methods.recipes import recipe
@@ -45,7 +45,7 @@ def subset(examples: Sequence[Example], labels: int | None, seed: int) -> tuple[
         return tuple(examples)
     if not 1 <= labels <= len(examples):
         raise MiniftError(
-            f"--labels {labels}: the training split has {len(examples)} examples; "
+            f"--labels {labels}: the training split has {counted(len(examples), 'example')}; "
             f"ask for a number from 1 to {len(examples)}"
         )
     order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed))
@@ -162,8 +162,8 @@ def require_two_classes(examples: Sequence[Example], dataset: Dataset) -> None:
     """Refuse a training draw from which nothing can be learned."""
     if dataset.task == "classification" and len(set(gold_classes(examples))) < 2:
         raise MiniftError(
-            f"all {len(examples)} training examples have the label {gold_classes(examples)[0]!r}; "
-            "use more labels or another seed"
+            f"every training example ({len(examples)}) has the label "
+            f"{gold_classes(examples)[0]!r}; use more labels or another seed"
         )
 
 

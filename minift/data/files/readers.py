@@ -15,7 +15,6 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import islice
-from os import PathLike
 from pathlib import Path
 from reprlib import repr as short
 from typing import get_args
@@ -103,9 +102,8 @@ def read_dataset(
     Raises MiniftError for a faulty file, a single class, and a label that training lacks.
     """
     read = partial(_read, format=format, names=Names(text, text_b, label))
-    notes = list[str]()
-    examples, scheme = read(train, task=task, scheme=scheme, notes=notes)
-    path = Path(train)
+    path, notes = Path(train), list[str]()
+    examples, scheme = read(path, task=task, scheme=scheme, notes=notes)
     if isinstance(examples[0], TaggedExample):
         task = "tagging"
     elif task is None:
@@ -157,8 +155,8 @@ def _read(
         require_known("task", task, get_args(Task))
     if scheme is not None:
         require_known("scheme", scheme, get_args(Scheme))
-    format = format_of(path, format)
     path, problems, noticed = Path(path), Problems(), list[str]()
+    format = format_of(path, format)
     if format == "text":
         refuse(path, [(0, f"texts without labels, one per line; if it is not, {NAME_IT}")])
     rows = list(tables.TABLES[format](path, problems)) if format in tables.TABLES else []
@@ -214,11 +212,8 @@ def _read(
     return tuple(examples), scheme
 
 
-def format_of(path: str | Path, format: str | None) -> str:
+def format_of(path: Path, format: str | None) -> str:
     """Return the format of a file as named, or by its suffix, or that of a .txt by its content."""
-    if not isinstance(path, str | PathLike):
-        raise MiniftError(f"expected the name of one file, got {short(path)}")
-    path = Path(path)
     if format is not None:
         require_known("format", format, SUFFIXES)
         return format

@@ -74,8 +74,8 @@ def read_texts(
             takes whatever there is.
         allow_blank: rows of a table may have no text, as lines of text always may.
     """
-    format = format_of(path, format)
     path, problems = Path(path), Problems()
+    format = format_of(path, format)
     once = read_once(path)
     if format == "text":
         if text or text_b:
