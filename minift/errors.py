@@ -16,11 +16,6 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f'; did you mean "{match[0]}"?' if match else ""
 
 
-def counted(n: int, one: str, many: str = "") -> str:
-    """Return "1 text", "2 texts"; `many` where an s at the end does not make the plural."""
-    return f"{n} {one if n == 1 else many or one + 's'}"
-
-
 def require_known(what: str, name: str, known: Iterable[str]) -> None:
     """Raise MiniftError with the known names, and the nearest, if `name` is none of them."""
     if name not in (known := list(known)):

@@ -21,7 +21,8 @@ from minift.data.entities import side_by_side_text
 from minift.data.examples import Dataset
 from minift.data.files.readers import read_dataset
 from minift.data.named import load_dataset
-from minift.errors import MiniftError, counted
+from minift.data.words import counted
+from minift.errors import MiniftError
 from minift.methods.recipes import recipe
 from minift.runs.folder import load_run
 from minift.runs.processes import require_same_weights

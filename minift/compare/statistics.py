@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minift.errors import counted
+from minift.data.words import counted
 
 FEWEST = 3  # seeds that an interval needs
 RESAMPLES = 10_000

@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeVar, cast
 
-from minift.data.words import as_words
-from minift.errors import MiniftError, counted, require_known
+from minift.data.words import as_words, counted
+from minift.errors import MiniftError, require_known
 
 Task = Literal["classification", "regression", "tagging"]
 METRICS: dict[str, tuple[str, ...]] = {  # task -> its headline metrics, the default first

@@ -23,7 +23,8 @@ from minift.data.examples import (
     texts_of,
 )
 from minift.data.tags import types_of
-from minift.errors import MiniftError, counted
+from minift.data.words import counted
+from minift.errors import MiniftError
 
 MANY_CLASSES = 20  # more different integers than that may be amounts rather than classes
 SHOWN = 4  # of many texts, or classes

@@ -18,8 +18,8 @@ from reprlib import repr as short
 from typing import NamedTuple
 
 from minift.data.tags import entity_tags, spans_conlleval, types_of, word_places
-from minift.data.words import split_words
-from minift.errors import counted, nearest
+from minift.data.words import counted, split_words
+from minift.errors import nearest
 
 
 class Mark(NamedTuple):

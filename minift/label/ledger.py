@@ -23,7 +23,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from minift.errors import MiniftError, counted, require_known
+from minift.data.words import counted
+from minift.errors import MiniftError, require_known
 from minift.files import digest
 from minift.journal import LOST, Journal, open_journal
 

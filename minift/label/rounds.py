@@ -38,7 +38,8 @@ from minift.data.examples import (
     texts_of,
 )
 from minift.data.tags import to_iob2
-from minift.errors import MiniftError, counted, require
+from minift.data.words import counted
+from minift.errors import MiniftError, require
 from minift.files import atomic_folder, atomic_write, digest
 from minift.label.formats.exchange import FORMATS, how, written
 from minift.label.formats.labelstudio import labelling_config

@@ -34,7 +34,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from minift.errors import MiniftError, counted, require
+from minift.data.words import counted
+from minift.errors import MiniftError, require
 from minift.training.schedules import Schedule
 from minift.training.trapezoids import fall, rise
 

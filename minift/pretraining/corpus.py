@@ -28,7 +28,8 @@ from torch import Tensor
 from minift.bert.packing import pack
 from minift.checkpoints.tokenizer import Tokenizer
 from minift.checkpoints.tokenizer_files import SPECIAL_TOKENS
-from minift.errors import MiniftError, counted
+from minift.data.words import counted
+from minift.errors import MiniftError
 from minift.pretraining.masking import mask_words, piece_kinds, word_numbers
 from minift.runs.steps import rows_of, stream
 from minift.training.batches import Batch

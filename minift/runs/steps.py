@@ -24,7 +24,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from minift.bert.dropout import set_dropout_generator
-from minift.errors import MiniftError, counted, require
+from minift.data.words import counted
+from minift.errors import MiniftError, require
 from minift.runs.resume import Checkpoints
 from minift.training.loop import Diverged
 

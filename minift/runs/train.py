@@ -25,7 +25,8 @@ from minift.data.entities import side_by_side
 from minift.data.examples import Dataset, Example, gold_classes, gold_tags, is_labelled
 from minift.data.metrics import collapsed, evaluate_classification, headline, majority_baseline
 from minift.data.notes import missing_notes
-from minift.errors import MiniftError, counted
+from minift.data.words import counted
+from minift.errors import MiniftError
 from minift.files import atomic_write, digest
 from minift.journal import append_log
 from minift.methods.recipes import recipe

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 from minift.cli import options
-from minift.errors import MiniftError, counted
+from minift.data.words import counted
+from minift.errors import MiniftError
 
 
 def add(commands: options.Commands) -> None:

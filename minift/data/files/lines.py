@@ -18,7 +18,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
-from minift.errors import MiniftError, counted, nearest
+from minift.data.words import counted
+from minift.errors import MiniftError, nearest
 from minift.files import standard_input
 
 STANDARD_INPUT = Path("-")

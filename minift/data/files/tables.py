@@ -31,7 +31,8 @@ from minift.data.examples import TaggedExample, TextExample
 from minift.data.files.lines import Problems, lines_again, stream_text
 from minift.data.files.tokens import Sentence
 from minift.data.tags import TAG
-from minift.errors import counted, nearest
+from minift.data.words import counted
+from minift.errors import nearest
 
 TEXT_COLUMNS = (  # (text, text_b): the first line whose columns are all in the file is taken
     ("text", "text_b"),

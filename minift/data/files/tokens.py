@@ -25,7 +25,8 @@ from dataclasses import replace
 from minift.data.examples import TaggedExample
 from minift.data.files.lines import Problems
 from minift.data.tags import OUTSIDE, SPOILT, TAG, Scheme, detect_scheme, to_iob2, violations
-from minift.errors import MiniftError, counted
+from minift.data.words import counted
+from minift.errors import MiniftError
 
 MOST_COLUMNS = 4
 

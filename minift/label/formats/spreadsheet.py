@@ -27,7 +27,8 @@ from minift.data.examples import texts_of
 from minift.data.files.exports import Fault, Row, Said
 from minift.data.files.lines import Problems
 from minift.data.files.tables import table_cells
-from minift.errors import MiniftError, counted
+from minift.data.words import counted
+from minift.errors import MiniftError
 from minift.label.formats.rows import Question
 
 _FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
