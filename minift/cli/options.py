@@ -21,7 +21,6 @@ from minift.data.entities import side_by_side_text
 from minift.data.examples import Dataset
 from minift.data.files.readers import read_dataset
 from minift.data.named import load_dataset
-from minift.data.words import counted
 from minift.errors import MiniftError
 from minift.methods.recipes import recipe
 from minift.runs.folder import load_run
@@ -258,7 +257,7 @@ def finite(text: str) -> float:
 def summary(result: dict[str, Any]) -> str:
     """Say in a few lines what a run did; `result` is the content of result.json."""
     lines = [
-        f"{result['method']} on {counted(result['labels'], 'label')} of {result['data']}: "
+        f"{result['method']} on {result['labels']} labels of {result['data']}: "
         f"{result['trainable_parameters']:,} parameters learned, {result['stopped']}, "
     ]
     if result["epochs"]:  # else the head was solved

@@ -21,8 +21,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minift.data.words import counted
-
 FEWEST = 3  # seeds that an interval needs
 RESAMPLES = 10_000
 
@@ -145,7 +143,7 @@ def sentence(name: str, other: str, difference: Difference) -> str:
     n, mean = len(difference.differences), 100 * difference.mean
     if n == 0:
         return f"{name} and {other} have no seed in common"
-    seeds = counted(n, "seed")
+    seeds = "1 seed" if n == 1 else f"{n} seeds"
     if n < FEWEST:
         return (
             f"nothing can be said about {name} against {other} from {seeds} "

@@ -43,8 +43,8 @@ def alike_notes(labels: Iterable[str]) -> list[str]:
         seen = "".join(c for c in name if unicodedata.category(c) != "Cf" and c != "\ufe0f")
         key = " ".join(unicodedata.normalize("NFKC", seen).casefold().split())
         number = re.fullmatch(r"[+-]?\d+(\.\d*)?", key)
-        shown = (c if c.isprintable() else ascii(c)[1:-1] for c in name)
-        alike[Decimal(key) if number else key].append(f'"{"".join(shown)}"')
+        shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name)
+        alike[Decimal(key) if number else key].append(f'"{shown}"')
     return [
         f"classes {_and(names)} "
         + ("differ by case or blanks only" if isinstance(key, str) else "are the same number")

@@ -23,7 +23,6 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from minift.data.words import counted
 from minift.errors import MiniftError, require_known
 from minift.files import digest
 from minift.journal import LOST, Journal, open_journal
@@ -149,7 +148,7 @@ class State:
 
     def _require_known(self, id: str) -> None:
         if id not in self.ids:
-            raise MiniftError(f"text {id!r} is not in the pool of {counted(len(self.ids), 'text')}")
+            raise MiniftError(f"text {id!r} is not in the pool of {len(self.ids)} texts")
 
 
 def say(label: Label | None) -> str:

@@ -38,7 +38,6 @@ from minift.data.examples import (
     texts_of,
 )
 from minift.data.tags import to_iob2
-from minift.data.words import counted
 from minift.errors import MiniftError, require
 from minift.files import atomic_folder, atomic_write, digest
 from minift.label.formats.exchange import FORMATS, how, written
@@ -148,7 +147,7 @@ def _require_free(project: Project, state: State, more: bool) -> None:
     """Refuse to choose while texts wait, unless somebody wants more, and when none is left."""
     waiting, folder = state.waiting, project.folder
     if waiting and not more:
-        wait = counted(len(waiting), "text still waits", "texts still wait")
+        wait = "1 text still waits" if len(waiting) == 1 else f"{len(waiting)} texts still wait"
         rounds = ", ".join(map(str, sorted({state.queried[id] for id in waiting})))
         raise MiniftError(
             f"{wait} for a label (asked in round {rounds}). Label: {command('label', folder)}. Or "
@@ -269,7 +268,7 @@ def _model(
     there = next(models.glob(f"*-{name}"), None)
     if there is None:
         if progress:
-            print(f"training on {counted(len(labelled), 'label')} ...", file=sys.stderr)
+            print(f"training on {len(labelled)} labels ...", file=sys.stderr)
         tuned = project.learner(device).fit(labelled, Seeds.all(project.seed))
         there = models / f"{round:03d}-{name}"
         with atomic_folder(there) as new:

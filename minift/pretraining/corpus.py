@@ -28,7 +28,6 @@ from torch import Tensor
 from minift.bert.packing import pack
 from minift.checkpoints.tokenizer import Tokenizer
 from minift.checkpoints.tokenizer_files import SPECIAL_TOKENS
-from minift.data.words import counted
 from minift.errors import MiniftError
 from minift.pretraining.masking import mask_words, piece_kinds, word_numbers
 from minift.runs.steps import rows_of, stream
@@ -122,8 +121,8 @@ class MaskedText:
         )
         if len(self.runs) < sequences:
             raise MiniftError(
-                f"the text gives {counted(len(self.runs), 'sequence')} of {length} pieces, a "
-                f"batch needs {sequences}; give more text or ask for smaller batches"
+                f"the text gives {len(self.runs)} sequences of {length} pieces, a batch needs "
+                f"{sequences}; give more text or ask for smaller batches"
             )
 
     def batch(self, step: int) -> Batch:

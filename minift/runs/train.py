@@ -25,7 +25,6 @@ from minift.data.entities import side_by_side
 from minift.data.examples import Dataset, Example, gold_classes, gold_tags, is_labelled
 from minift.data.metrics import collapsed, evaluate_classification, headline, majority_baseline
 from minift.data.notes import missing_notes
-from minift.data.words import counted
 from minift.errors import MiniftError
 from minift.files import atomic_write, digest
 from minift.journal import append_log
@@ -46,7 +45,7 @@ def subset(examples: Sequence[Example], labels: int | None, seed: int) -> tuple[
         return tuple(examples)
     if not 1 <= labels <= len(examples):
         raise MiniftError(
-            f"--labels {labels}: the training split has {counted(len(examples), 'example')}; "
+            f"--labels {labels}: the training split has {len(examples)} examples; "
             f"ask for a number from 1 to {len(examples)}"
         )
     order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed))

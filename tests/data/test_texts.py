@@ -99,7 +99,7 @@ def test_a_fault_of_the_last_line_is_told_before_the_first_text_comes(name, cont
 def test_columns_of_plain_texts_are_refused_and_not_ignored(write):
     path = write("a.txt", "one\ntwo\n")
     for column in ({"text": "t"}, {"text_b": "t"}):
-        with pytest.raises(MiniftError, match="one text per line has no columns for text= and"):
+        with pytest.raises(MiniftError, match="one text per line has no columns text= or"):
             read_texts(path, **column)
     table = write("b.txt", "a,t\none,two\n")
     (pair,) = read_texts(table, format="csv", text="a", text_b="t")

@@ -200,9 +200,8 @@ def _rows_in(value: Any) -> list[Any] | None:
     words = any(_are_strings(c) for name, c in value.items() if (name.lower(),) in WORD_COLUMNS)
     if words or {*map(type, columns)} != {list} or len({*map(len, columns)}) > 1:
         return None
-    if len(columns) == 1 and {*map(type, columns[0])} == {dict}:
-        return list(columns[0])  # {"data": [...]}
-    return [dict(zip(value, cells)) for cells in zip(*columns)]
+    rows = len(columns) == 1 and {*map(type, columns[0])} == {dict}  # {"data": [...]}
+    return columns[0] if rows else [dict(zip(value, cells)) for cells in zip(*columns)]
 
 
 def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -79,8 +79,7 @@ def read_texts(
     once = read_once(path)
     if format == "text":
         if text or text_b:
-            what = "one text per line has no columns for text= and text_b=; if it is a table"
-            refuse(path, [(0, f"{what}, {NAME_IT}")])
+            refuse(path, [(0, f"one text per line has no columns text= or text_b=; or {NAME_IT}")])
         texts = Texts(path, None, False, lambda _: _lines(path))
         if once:
             return texts
