@@ -194,7 +194,7 @@ def test_what_cannot_be_had_is_refused_in_one_line(world, arguments, words, caps
 
 
 def test_single_texts_are_refused_by_a_run_on_pairs_in_every_command(world, capsys, tmp_path):
-    words = "has pairs of texts, and these are single texts; name the second column with --text-b"
+    words = "these are single texts; in a table, name the second column with --text-b"
     table = world / "t.csv"
     for arguments in (
         ("predict", world / "pairs", table),

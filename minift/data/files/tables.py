@@ -8,7 +8,7 @@ Differs  Columns are apart by the comma, semicolon, TAB or bar that gives the he
          would swallow the rest of the file. Between TABs, quotes are characters, or enclose cells,
          as pandas writes them. If both can be, a file is refused until --format says which.
          Names of columns may differ by capitals. Columns that nobody asked for are left out.
-         Rows come one at a time, so that a file need not fit in memory; a list of JSON must.
+         Rows come one at a time, so that a file need not fit in memory; JSON over lines must.
 Proof    tests/data/test_readers.py
 """
 
