@@ -28,9 +28,9 @@ EPILOG = """\
 a first session:
   minift demo                   compare methods on a small set, in a minute
   minift info minilm            what an encoder is, and what each method trains
-  minift train --train my.csv --encoder minilm --method bitfit --out runs/mine
+  minift compare --train my.csv                  which method, and how good is it on new texts?
+  minift train --train my.csv --method head --out runs/mine
   minift predict runs/mine texts.txt                          one line of JSON per text
-  minift compare --train my.csv --test held_out.csv           which method for my data?
   minift distill --teacher runs/tagger --unlabelled texts.txt   a tagger many times smaller
 
 files:
@@ -161,7 +161,7 @@ class _Parser(argparse.ArgumentParser):
         found, unknown = super().parse_known_args(args, namespace)
         if unknown:
             typed = unknown[0].split("=")[0]
-            close = nearest(typed, self._option_string_actions) if typed.startswith("--") else ""
+            close = nearest(typed, (o for o in self._option_string_actions if o[:3] == typed[:3]))
             self.error(f"unrecognized arguments: {' '.join(unknown)}{close}")
         return found, unknown
 

@@ -58,10 +58,12 @@ def read_examples(
     text: str | None = None,
     text_b: str | None = None,
     label: str | None = None,
+    group: str | None = None,
     require_labels: bool = True,
     scheme: Scheme | None = None,
     labels: Sequence[str] | None = None,
     notes: list[str] | None = None,
+    pairs: bool | None = None,
 ) -> tuple[Example, ...]:
     """Read one file.
 
@@ -71,13 +73,15 @@ def read_examples(
         task: "regression" makes labels finite floats; otherwise they stay strings.
         text, text_b, label: columns, where they are not named as in `tables.TEXT_COLUMNS` and
             `LABEL_COLUMNS`; in a token file `text` and `label` are numbers from 1: "2".
+        group: column of what a row belongs to, such as a document: folds part no group.
         require_labels: a missing label is a fault; otherwise the label is None.
         scheme: of the tags, which come out in IOB2; None detects it.
         labels: the labels a model knows; any other is a fault. None allows all.
         notes: a list that gets what was noticed and need not be fixed, if given.
+        pairs: whether a model reads pairs of texts; the other kind is refused. None takes both.
     """
-    names = Names(text, text_b, label)
-    return _read(path, format, names, task, scheme, require_labels, labels or (), notes)[0]
+    names = Names(text, text_b, label, group)
+    return _read(path, format, names, task, scheme, require_labels, labels or (), notes, pairs)[0]
 
 
 def read_dataset(
@@ -90,6 +94,7 @@ def read_dataset(
     text: str | None = None,
     text_b: str | None = None,
     label: str | None = None,
+    group: str | None = None,
     scheme: Scheme | None = None,
     name: str | None = None,
 ) -> Dataset:
@@ -101,7 +106,7 @@ def read_dataset(
 
     Raises MiniftError for a faulty file, a single class, and a label that training lacks.
     """
-    read = partial(_read, format=format, names=Names(text, text_b, label))
+    read = partial(_read, format=format, names=Names(text, text_b, label, group))
     path, notes = Path(train), list[str]()
     examples, scheme = read(path, task=task, scheme=scheme, notes=notes)
     if isinstance(examples[0], TaggedExample):
@@ -118,9 +123,9 @@ def read_dataset(
     for split, other in (("dev", dev), ("test", test)):
         if other is not None:
             splits[split], _ = read(
-                other, task=task, scheme=scheme, required=split == "dev", labels=labels, notes=notes
-            )
-            refuse_unlike(pairs_of(examples), splits[split], f"{other}: {path.name}")
+                other, task=task, scheme=scheme, required=split == "dev", labels=labels,
+                notes=notes, pairs=pairs_of(examples), who=f"{other}: {path.name}",
+            )  # fmt: skip
     notes += alike_notes(types_of(labels) if task == "tagging" else labels)
     notes += class_notes(examples) if task == "classification" else []
     notes += overlap_notes(examples, **splits)
@@ -149,6 +154,8 @@ def _read(
     required: bool = True,
     labels: Sequence[str] = (),
     notes: list[str] | None = None,
+    pairs: bool | None = None,
+    who: str = "the model",
 ) -> tuple[tuple[Example, ...], Scheme | None]:
     """Read a file of any format, or raise one error with all its faults."""
     if task is not None:
@@ -160,7 +167,11 @@ def _read(
     if format == "text":
         refuse(path, [(0, f"texts without labels, one per line; if it is not, {NAME_IT}")])
     rows = list(tables.TABLES[format](path, problems)) if format in tables.TABLES else []
-    if exported := as_table(path, rows, problems, task, names):
+    exported = as_table(path, rows, problems, task, names)
+    if names.group and (exported or format == "conll"):
+        what = "a labelling tool's export" if exported else "a token file"
+        problems.append((0, f'group="{names.group}": {what} has no such column; take a table'))
+    if exported:
         (rows, noticed), format, names = exported, "jsonl", Names()
         refuse(path, problems)
     found = tables.columns_of(rows)
@@ -185,6 +196,7 @@ def _read(
             numeric = task == "regression"
             read = tables.text_examples(rows, columns, problems, required, numeric)
             examples = [example for _, example in read if example]
+            refuse_unlike(pairs, examples, who)  # before its labels are judged
             if format == "fasttext" and required and not is_labelled(examples):
                 problems.append((0, NO_FASTTEXT))
     if words:
