@@ -67,7 +67,7 @@ def read_backend(folder: Path) -> tuple[tokenizers.Tokenizer, Path, int | None]:
         cased = [piece for piece in pieces if re.search("[A-Z]", piece) and piece[0] != "["]
         if cased and "lowercase" not in settings:
             warnings.warn(
-                f"{file}: {len(cased)} pieces such as {short(cased[0])} have capital letters, but "
+                f"{file}: pieces with capital letters: {len(cased)} ({short(cased[0])}), but "
                 'texts are lower-cased: put {"do_lower_case": false} into tokenizer_config.json',
                 stacklevel=1,
             )

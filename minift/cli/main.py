@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from minift.cli import active, compare, demo, distill, doctor, evaluate, info, predict, train
-from minift.cli.options import finite, whole
+from minift.cli.options import READING, finite, whole
 from minift.errors import MiniftError, nearest
 from minift.interrupts import leave
 from minift.runs.determinism import deterministic
@@ -109,7 +109,8 @@ def _note(message: Warning | str, *_: Any) -> None:
 
 def _in_options(message: str, parser: argparse.ArgumentParser) -> str:
     """Say in options what the library says in keywords: `keep="best"` is `--keep best`."""
-    options = {a.dest: a.option_strings[-1] for a in parser._actions if a.option_strings}
+    options = {name: option for name, (option, *_) in READING.items()}
+    options |= {a.dest: a.option_strings[-1] for a in parser._actions if a.option_strings}
     message = re.sub(r"^(\w+)(?= must )", lambda found: options.get(found[1], found[1]), message)
 
     def typed(found: re.Match[str]) -> str:

@@ -240,8 +240,8 @@ def compare(
         except KeyboardInterrupt:
             if work.progress:
                 print(
-                    f"\n{sum(job in log.done for job in jobs)} of {len(jobs)} runs are finished "
-                    f"and reported in {out}/report.md; the same command resumes with the others",
+                    f"\nfinished runs: {sum(job in log.done for job in jobs)} of {len(jobs)}, "
+                    f"reported in {out}/report.md; the same command resumes with the others",
                     file=sys.stderr,
                 )
             raise

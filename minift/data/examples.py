@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeVar, cast
 
-from minift.data.words import as_words
+from minift.data.words import as_words, counted
 from minift.errors import MiniftError, require_known
 
 Task = Literal["classification", "regression", "tagging"]
@@ -52,7 +52,7 @@ class TaggedExample:
     def __post_init__(self) -> None:
         object.__setattr__(self, "words", as_words(self.words))
         if self.tags is not None and len(self.tags) != len(self.words):
-            got = f"{len(self.words)} words but {len(self.tags)} tags"
+            got = f"{counted(len(self.words), 'word')} but {counted(len(self.tags), 'tag')}"
             raise MiniftError(f"sentence {self.id}: {got}; each word needs exactly one tag")
 
 
@@ -81,7 +81,7 @@ class Dataset:
             object.__setattr__(self, split, tuple(map(_example, getattr(self, split))))
         if self.positive is not None:
             if self.task != "classification":
-                raise MiniftError(f"--positive names a class, and {self.name} is for {self.task}")
+                raise MiniftError(f"positive= names a class, and {self.name} is for {self.task}")
             require_known("positive class", self.positive, self.labels)
             object.__setattr__(self, "metric", "f1")
         object.__setattr__(self, "metric", self.metric or METRICS[self.task][0])

@@ -165,8 +165,8 @@ def require_two_classes(examples: Sequence[Example], dataset: Dataset) -> None:
     """Refuse a training draw from which nothing can be learned."""
     if dataset.task == "classification" and len(set(gold_classes(examples))) < 2:
         raise MiniftError(
-            f"all {len(examples)} training examples have the label {gold_classes(examples)[0]!r}; "
-            "use more labels or another seed"
+            f"every training example ({len(examples)}) has the label "
+            f"{gold_classes(examples)[0]!r}; use more labels or another seed"
         )
 
 

@@ -475,7 +475,7 @@ def test_a_class_of_tokenizer_in_config_json_counts_too(tmp_path):
 
 def test_a_cased_vocabulary_that_nothing_says_how_to_case_is_told_once(tmp_path, capsys):
     folder = published(tmp_path, words=CASED)
-    with pytest.warns(UserWarning, match=r"3 pieces such as 'The' .*do_lower_case.: false"):
+    with pytest.warns(UserWarning, match=r"capital letters: 3 .'The'.*do_lower_case.: false"):
         assert load_tokenizer(folder).lowercase
     for silent in ({"do_lower_case": False}, {"do_lower_case": True}):
         (folder / "tokenizer_config.json").write_text(json.dumps(silent))

@@ -154,7 +154,7 @@ def test_guesses_for_random_texts_and_answers_given_before_are_taken_if_asked_fo
     code, out, _ = run(capsys, "active", "import", project, batch)
     assert code == 0 and "recorded: 0 labels" in out and "import it with --again" in out
     code, out, _ = run(capsys, "active", "import", project, batch, "--again")
-    assert code == 0 and "recorded: 1 labels" in out
+    assert code == 0 and "recorded: 1 label, " in out
     for options, models in ((), 0), (("--no-guesses", "--more"), 0), (("--guesses", "--more"), 1):
         run(capsys, "active", "next", project, "-n", 2, "--strategy", "random", *options)
         assert len(list((project / "models").glob("*.json"))) == models

@@ -27,7 +27,7 @@ from minift.training.loop import Seeds, Settings
 from tests.tiny import checkpoint
 
 LONG = "the film was good and " * 13  # 65 pieces, of which the encoder reads 62
-CUT = "3 of 30 texts are longer than the encoder reads (64 pieces) and were cut"
+CUT = "texts longer than the encoder reads (64 pieces), which were cut: 3 of 30"
 ODD = ['=1+1, "quoted"\tand a tab', "two\r\nlines", "ünï 東京", "'"]
 LABELS = ["pos", "neg", "neg"]
 
@@ -79,7 +79,7 @@ def test_texts_that_are_cut_are_told_by_each_command(world, capsys, tmp_path):
     simulated = ("active", "simulate", "--train", table, "--test", table, "--rounds=0", "--seeds=1")
     how = ("--steps=1", "--strategies=random", "--out", tmp_path / "s", *encoder)
     told = run(capsys, *simulated, *how)
-    assert told[0] == 0 and "note: 6 of 60 texts are longer" in told[2]
+    assert told[0] == 0 and "which were cut: 6 of 60" in told[2]
     short = write_csv(tmp_path / "short.csv", [("1", "good", "pos", "")])
     assert "longer" not in run(capsys, "evaluate", world / "run", "--data", short)[2]
 
@@ -195,7 +195,7 @@ def test_what_cannot_be_had_is_refused_in_one_line(world, arguments, words, caps
 
 
 def test_single_texts_are_refused_by_a_run_on_pairs_in_every_command(world, capsys, tmp_path):
-    words = "has pairs of texts, and these are single texts; name the second column with --text-b"
+    words = "these are single texts; in a table, name the second column with --text-b"
     table = world / "t.csv"
     for arguments in (
         ("predict", world / "pairs", table),

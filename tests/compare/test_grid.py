@@ -589,10 +589,12 @@ def test_an_interrupt_reports_what_is_done_and_says_how_to_go_on(
     command = ["compare", *files, "--methods=full,head", "--labels=16", "--seeds=2", "--epochs=1"]
     assert main([*command, f"--out={out}"]) == 130
     error = capsys.readouterr().err
-    assert f"2 of 4 runs are finished and reported in {out}/report.md" in error
+    assert f"finished runs: 2 of 4, reported in {out}/report.md" in error
     assert "the same command resumes" in error
     assert len(content(out)) == 2
-    assert "2 of 4 runs are not finished yet" in (out / "report.md").read_text(encoding="utf-8")
+    assert "Runs that are not finished yet: 2 of 4" in (out / "report.md").read_text(
+        encoding="utf-8"
+    )
     monkeypatch.setattr(workers, "run_once", once)
     assert main([*command, f"--out={out}"]) == 0
     assert len(content(out)) == 4
@@ -662,7 +664,7 @@ BAD = [
     (["--seeds=3,-1"], r"seeds must be whole numbers from 0 up, got \[3, -1\]"),
     (["--labels=0"], r"labels must be whole numbers from 1 up"),
     (["--labels=16,4000"], r"--labels 4000: the training split has 32 examples"),
-    (["--labels=1"], r"all 1 training examples have the label"),
+    (["--labels=1"], r"every training example .1. has the label"),
     (["--processes=0"], r"processes must be a whole number from 1 up"),
     (["--budget-minutes=-1"], r"--budget-minutes must be a positive number"),
     (["--selection=17"], r"--selection 17: there are 16 examples to choose by"),

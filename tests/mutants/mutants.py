@@ -991,6 +991,13 @@ EXCHANGED = (
     + _in(
         "minift/label/formats/conll.py",
         (
+            "tags that break BIOES are put right in silence",
+            'tags if violations(tags, "bioes") else to_iob2(tags, "bioes")',
+            'to_iob2(tags, "bioes")',
+            TABLES + "test_tags_of_another_tool_in_bioes_are_read_and_what_breaks_it_is_named",
+            "an answer is recorded that nobody gave",
+        ),
+        (
             "half a sentence is taken for none",
             "elif not all(tag in UNTAGGED",
             "elif not any(tag in UNTAGGED",
@@ -1031,6 +1038,14 @@ EXCHANGED = (
     )
     + _in(
         "minift/data/files/exports.py",
+        (
+            "an empty list of spans is no answer",
+            ' or "spans" in row',
+            "",
+            "tests/data/test_exports.py::"
+            "test_an_empty_list_of_spans_says_that_there_is_none_but_in_doccano",
+            "sentences without an entity are dropped, and the tagger finds entities everywhere",
+        ),
         (
             "predictions are taken for answers",
             'given = row.get("annotations") or []',
@@ -1754,6 +1769,13 @@ KEPT = [
             "classes that are long ids are said to be one",
         ),
         (
+            "signs that nobody sees tell labels apart",
+            'unicodedata.category(c) != "Cf"',
+            "True",
+            "tests/data/test_notes.py::test_labels_that_differ_by_case_or_blanks_are_named_together",
+            "a class is learned as two, and nobody can see why",
+        ),
+        (
             "a conflict names the last line of a label",
             "found[text].setdefault(label, line)",
             "found[text][label] = line",
@@ -1877,6 +1899,28 @@ KEPT = [
             "False",
             READERS + "test_faulty_json_lines_are_named",
             "a file of answers breaks off where it cannot be written",
+        ),
+        (
+            "a single row of words is taken for a table",
+            "if words or {*map(type, columns)} != {list}",
+            "if {*map(type, columns)} != {list}",
+            READERS + "test_what_pandas_writes_is_read_and_a_row_of_words_is_no_table",
+            "each word of a sentence becomes a sentence",
+        ),
+        (
+            "rows that have names are taken for columns",
+            "        if not (USUAL & value.keys() or all(map(str.isdecimal, columns[0]))):",
+            "        if False:",
+            READERS + "test_json_is_read_whatever_its_lines_and_its_shape_are",
+            "a table by rows is refused with columns called 0 and 1",
+        ),
+        (
+            "a fault in the first line hides those of all others",
+            'first.lstrip()[:1] == "[" or begins(whole)',
+            "True",
+            READERS
+            + "test_a_fault_in_json_over_several_lines_is_told_by_the_line_where_the_object_begins",
+            "a file is mended fault by fault, and an import loses the answers of the other lines",
         ),
     ),
     *_in(

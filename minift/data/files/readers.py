@@ -30,7 +30,7 @@ from minift.data.examples import (
     pairs_of,
 )
 from minift.data.files import tables
-from minift.data.files.exports import CONLL, NO_CONLL, as_table
+from minift.data.files.exports import CONLL, NO_CONLL, NO_FASTTEXT, as_table
 from minift.data.files.lines import FOREIGN, Problems, read_once, refuse, stream_text
 from minift.data.files.tables import Names
 from minift.data.files.tokens import is_tagged, parse_sentences, tagged_examples
@@ -43,11 +43,11 @@ SUFFIXES = {
     "tsv": (),  # and this for quotes that are characters, where a table does not tell
     "table": (".csv", ".tsv"),
     "jsonl": (".jsonl", ".ndjson", ".json"),
-    "conll": (".conll", ".bio", ".iob", ".iob2"),  # one word per line
+    "conll": (".conll", ".bio", ".iob", ".iob2", ".conllu"),  # one word per line
     "fasttext": (".ft",),
     "text": (".txt", ""),  # one text per line, or what the first 500 look like
 }
-_NAME_IT = "name it with --format: csv, tsv, jsonl, conll (a token file), fasttext"
+NAME_IT = "name it with format=, one of csv, tsv, jsonl, conll (a token file), fasttext"
 
 
 def read_examples(
@@ -116,7 +116,8 @@ def read_dataset(
         _refuse_amounts(path, examples)
     labels = label_order(examples, task)
     if task != "regression" and len(labels) < 2:
-        raise MiniftError(f"{path}: every label is {short(labels[0])}; expected two or more")
+        every = f"{path}: every label is {short(labels[0])}; expected two or more"
+        raise MiniftError("; ".join([every, *notes]))
 
     splits: dict[str, tuple[Example, ...]] = {"dev": (), "test": ()}
     for split, other in (("dev", dev), ("test", test)):
@@ -164,20 +165,19 @@ def _read(
     path, problems, noticed = Path(path), Problems(), list[str]()
     format = format_of(path, format)
     if format == "text":
-        refuse(path, [(0, f"texts without labels, one per line; if it is not, {_NAME_IT}")])
+        refuse(path, [(0, f"texts without labels, one per line; if it is not, {NAME_IT}")])
     rows = list(tables.TABLES[format](path, problems)) if format in tables.TABLES else []
     exported = as_table(path, rows, problems, task, names)
     if names.group and (exported or format == "conll"):
         what = "a labelling tool's export" if exported else "a token file"
-        problems.append((0, f"--group {names.group}: {what} has no such column; take a table"))
+        problems.append((0, f'group="{names.group}": {what} has no such column; take a table'))
     if exported:
         (rows, noticed), format, names = exported, "jsonl", Names()
         refuse(path, problems)
     found = tables.columns_of(rows)
     words = has_words(path, format, found, task, names.text)
     if task == "tagging" and not words:
-        expected = 'a token file, or JSONL with "words" or "tokens", "tags" or "ner_tags"'
-        problems.append((0, f"tagging needs {expected}"))
+        problems.append((0, f"tagging needs {tables.WORDS_IN}"))
         refuse(path, problems)
 
     examples: Sequence[Example] = ()
@@ -197,6 +197,8 @@ def _read(
             read = tables.text_examples(rows, columns, problems, required, numeric)
             examples = [example for _, example in read if example]
             refuse_unlike(pairs, examples, who)  # before its labels are judged
+            if format == "fasttext" and required and not is_labelled(examples):
+                problems.append((0, NO_FASTTEXT))
     if words:
         lines = [where for where, _ in sentences]
         examples, scheme, about_tags = tagged_examples(sentences, scheme, problems)
@@ -215,7 +217,7 @@ def _read(
     ]
     refuse(path, problems)
     if unlabelled := sum(not is_labelled([example]) for example in examples):
-        noticed.append(f"{unlabelled} of {len(examples)} examples have no label")
+        noticed.append(f"examples without a label: {unlabelled} of {len(examples)}")
     noticed += conflict_notes(examples, [line[0] for line in lines])
     if notes is not None:
         notes += [f"{path.name}: {note}" for note in noticed]
@@ -233,15 +235,15 @@ def format_of(path: Path, format: str | None) -> str:
     found = next((name for name, suffixes in SUFFIXES.items() if suffix in suffixes), None)
     if found is None:
         known = (remedy for _, suffixes, remedy in FOREIGN if suffix in suffixes)
-        reason = next(known, f'"{suffix}" does not tell the format; {_NAME_IT}')
+        reason = next(known, f'"{suffix}" does not tell the format; {NAME_IT}')
         raise MiniftError(f"{path}: {reason}")
     if found != "text" or read_once(path):
         return found
     lines = [*islice(((n, line) for n, line in stream_text(path) if line.strip()), 500)]
     first = lines[0][1]
-    if first.startswith(tables.FASTTEXT):
+    if any(line.startswith(tables.FASTTEXT) for _, line in lines):
         return "fasttext"
-    if re.match(r'\s*(\{\s*"|\[\s*\{|\[$)', first):
+    if re.match(r'\s*(\{\s*"|\[\s*\{|[\[{]$)', first):
         return "jsonl"
     header = {cell.strip(' "').lower() for cell in re.split("[\t,;]", first)}
     if "\t" not in first and header.isdisjoint(tables.LABEL_COLUMNS):  # or a text has commas
@@ -273,9 +275,9 @@ def has_words(
 
 def repeated_ids(examples: Iterable[tuple[int, Example | None]]) -> Problems:
     """Find, among (line, example or None), each id that an earlier line has."""
-    seen: dict[str, int] = {}
+    seen, how = dict[str, int](), "give each row its own, or rename the column"
     return [
-        (line, f'the id "{example.id}" is already on line {first}')
+        (line, f'the id "{example.id}" is already on line {first}; {how}')
         for line, example in examples
         if example is not None and (first := seen.setdefault(example.id, line)) != line
     ]
@@ -288,5 +290,5 @@ def _refuse_amounts(path: Path, examples: Sequence[Example]) -> None:
     except ValueError:
         return
     if fractions := [label for label, n in numbers.items() if math.isfinite(n) and n % 1]:
-        what = f"{path}: labels such as {fractions[0]} may be amounts: pass --task regression"
-        raise MiniftError(f"{what}, or --task classification if each number is a class")
+        what = f'{path}: labels such as {fractions[0]} may be amounts: pass task="regression"'
+        raise MiniftError(f'{what}, or task="classification" if each number is a class')
