@@ -21,7 +21,7 @@ from minift.data.entities import side_by_side_text
 from minift.data.examples import Dataset
 from minift.data.files.readers import read_dataset
 from minift.data.named import load_dataset
-from minift.errors import MiniftError
+from minift.errors import MiniftError, require
 from minift.methods.recipes import recipe
 from minift.runs.folder import load_run
 from minift.runs.processes import require_same_weights
@@ -128,7 +128,11 @@ def add_model(parser: Parser) -> None:
 
 def method(arguments: Arguments) -> Recipe:
     """Return the method, with what was asked for instead of its own settings."""
-    found = recipe(arguments.method, arguments.encoder)
+    name = arguments.method
+    if weights := getattr(arguments, "class_weights", None):
+        require("+" not in weights, "--class-weights", weights, 'a name without "+"')
+        name += f"+weighted:{weights}"
+    found = recipe(name, arguments.encoder)
     asked = ("epochs", "batch_size", "learning_rate", "keep", "precision")
     given = {name: value for name in asked if (value := getattr(arguments, name, None)) is not None}
     return replace(found, settings=replace(found.settings, **given))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from minift.cli import options
@@ -16,6 +17,8 @@ def add(commands: options.Commands) -> None:
     options.add_data(parser)
     add("--positive", metavar="CLASS", help=options.POSITIVE)
     options.add_model(parser)
+    help = "balanced: rare classes count for more; or a file with the columns class and weight"
+    add("--class-weights", metavar="balanced|FILE", help=help)
     add("--labels", type=int, metavar="N", help="train on N random examples (default: all)")
     add("--seed", type=int, default=0, help=options.SEED)
     add("--epochs", type=int, metavar="N", help="exactly N epochs (default: the method's own)")
@@ -42,8 +45,8 @@ def run(arguments: options.Arguments) -> None:
     method = options.method(arguments)
     labels = arguments.labels or len(dataset.train)
     head = f"-{arguments.head}" if arguments.head else ""
-    name = f"{dataset.name}-{method.name}{head}-{labels}-s{arguments.seed}".replace(":", "")
-    out = arguments.out or Path("runs") / name
+    name = f"{dataset.name}-{method.name}{head}-{labels}-s{arguments.seed}"
+    out = arguments.out or Path("runs") / re.sub(r"[/\\]", "-", name).replace(":", "")
     files = arguments.train, arguments.dev, arguments.test
     _, result = train(
         dataset,

@@ -110,6 +110,7 @@ def train(
         "encoder": str(encoder),
         "weights": weights_digest(tuned.model) if folder or world_size() > 1 else None,
         "method": method.name,
+        "class_weights": [*(getattr(method.objective, "weights", None) or {}).items()],
         "head": head,
         "seeds": asdict(seeds),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
