@@ -52,6 +52,8 @@ READING: dict[str, tuple[str, list[str] | str, str]] = {
     "text_b": ("--text-b", "COLUMN", "column of a pair's second text (default: text_b)"),
     "label": ("--label", "COLUMN", "column of the label (default: label or score; of a token file "
               "the last column), by name or, in a token file, by number"),
+    "group": ("--group", "COLUMN", "column of what a row belongs to, such as a document, none of "
+              "which is parted when the rows are dealt into folds"),
     "task": ("--task", ["classification", "regression", "tagging"],
              "what is learned (default: tagging for token files, otherwise classification)"),
     "scheme": ("--scheme", ["iob1", "iob2", "bioes", "io"],
@@ -223,10 +225,10 @@ def asking(arguments: Arguments) -> Asking:
     return Asking(arguments.strategy, arguments.passes, arguments.layers)
 
 
-def add_seeds(parser: Parser) -> None:
+def add_seeds(parser: Parser, default: str | None = "5", more: str = "") -> None:
     """Add a number of seeds, or the seeds themselves."""
-    help = "how many seeds (5: from 0 to 4), or which: 0,1,2"
-    parser.add_argument("--seeds", type=_seeds, default="5", metavar="N", help=help)
+    help = f"how many seeds (5: from 0 to 4), or which: 0,1,2{more}"
+    parser.add_argument("--seeds", type=_seeds, default=default, metavar="N", help=help)
 
 
 def _seeds(text: str) -> tuple[int, ...]:

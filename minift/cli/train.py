@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
+import sys
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from minift.cli import options
-from minift.runs.train import train
+from minift.runs.folds import cross_validate
+from minift.runs.processes import world_size
+from minift.runs.train import subset, train
 from minift.training.loop import Seeds
 
 
@@ -32,6 +37,10 @@ def add(commands: options.Commands) -> None:
     add("--validate-each-epoch", action="store_true", help=help)
     help = "draw a new head even where the encoder is a run folder whose head fits the labels"
     add("--new-head", action="store_true", help=help)
+    help = "without --dev and --test: estimate by so many folds (default: 5; 0: not at all)"
+    add("--folds", type=int, default=5, metavar="K", help=help)
+    help = "deal the folds up to five times, but begin none that would not end within M minutes"
+    add("--budget-minutes", type=float, metavar="M", help=help)
     add("--out", type=Path, help="run folder (default: runs/DATA-METHOD-LABELS-sSEED)")
     options.add_device(parser, learns=True)
     options.add_reading(parser, *options.READING)
@@ -48,6 +57,30 @@ def run(arguments: options.Arguments) -> None:
     name = f"{dataset.name}-{method.name}{head}-{labels}-s{arguments.seed}"
     out = arguments.out or Path("runs") / re.sub(r"[/\\]", "-", name).replace(":", "")
     files = arguments.train, arguments.dev, arguments.test
+    where, known = (
+        options.device(arguments),
+        replace(dataset, train=subset(dataset.train, arguments.labels, arguments.seed)),
+    )
+
+    def estimate() -> dict[str, Any]:
+        what = f"no --dev and no --test: {arguments.folds} folds first, each about as long as"
+        print(f"{what} the training itself (--folds 0 leaves them out)", file=sys.stderr)
+        found, _ = cross_validate(
+            known,
+            arguments.encoder,
+            method,
+            folds=arguments.folds,
+            seed=arguments.seed,
+            head=arguments.head,
+            budget_minutes=arguments.budget_minutes,
+            log=out / "folds.jsonl",
+            device=where,
+            progress=True,
+        )
+        print("\n".join([f"estimate: {found}", *(f"note: {note}" for note in found.notes)]))
+        return {"estimate": asdict(found)}
+
+    alone = not (dataset.dev or dataset.test)
     _, result = train(
         dataset,
         arguments.encoder,
@@ -60,8 +93,9 @@ def run(arguments: options.Arguments) -> None:
         source={"data": arguments.data}
         if arguments.data
         else source_of_files(*files, options.reading(arguments)),
-        device=options.device(arguments),
+        device=where,
         validate_each_epoch=arguments.validate_each_epoch,
+        before=estimate if alone and arguments.folds and world_size() == 1 else None,
         progress=True,
     )
     print(f"{options.summary(result)}\nrun folder: {out}")

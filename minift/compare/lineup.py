@@ -95,11 +95,12 @@ def control_pairs(names: Sequence[str]) -> list[tuple[str, str]]:
     return [(name, control) for name, control in pairs if control in names]
 
 
-def split_roles(dataset: Dataset) -> tuple[Dataset, str, str]:
+def split_roles(dataset: Dataset, folds: int | None = None) -> tuple[Dataset, str, str]:
     """Say which examples are reported on and which may be chosen by; never the same ones.
 
     They are test and development split. Without a labelled test split the development split is
-    cut in two by a hash of each (first) text, whatever the seed and the methods.
+    cut in two by a hash of each (first) text, whatever the seed and the methods. With `folds`, the
+    training split is reported on.
 
     Returns:
         The data set with the selection split as `dev` and the reporting split as `test`, and a
@@ -108,6 +109,9 @@ def split_roles(dataset: Dataset) -> tuple[Dataset, str, str]:
     Raises:
         MiniftError: if there is nothing to report on.
     """
+    if folds:
+        who = f"{folds} folds of the {len(dataset.train):,} training examples"
+        return dataset, f"{who}, each by a model that has not seen them", "no examples"
     dev = dataset.dev if is_labelled(dataset.dev) else ()
     if is_labelled(dataset.test):
         chosen = f"the development split ({len(dev):,} examples)" if dev else "no examples"

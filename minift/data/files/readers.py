@@ -58,6 +58,7 @@ def read_examples(
     text: str | None = None,
     text_b: str | None = None,
     label: str | None = None,
+    group: str | None = None,
     require_labels: bool = True,
     scheme: Scheme | None = None,
     labels: Sequence[str] | None = None,
@@ -71,12 +72,13 @@ def read_examples(
         task: "regression" makes labels finite floats; otherwise they stay strings.
         text, text_b, label: columns, where they are not named as in `tables.TEXT_COLUMNS` and
             `LABEL_COLUMNS`; in a token file `text` and `label` are numbers from 1: "2".
+        group: column of what a row belongs to, such as a document: folds part no group.
         require_labels: a missing label is a fault; otherwise the label is None.
         scheme: of the tags, which come out in IOB2; None detects it.
         labels: the labels a model knows; any other is a fault. None allows all.
         notes: a list that gets what was noticed and need not be fixed, if given.
     """
-    names = Names(text, text_b, label)
+    names = Names(text, text_b, label, group)
     return _read(path, format, names, task, scheme, require_labels, labels or (), notes)[0]
 
 
@@ -90,6 +92,7 @@ def read_dataset(
     text: str | None = None,
     text_b: str | None = None,
     label: str | None = None,
+    group: str | None = None,
     scheme: Scheme | None = None,
     name: str | None = None,
 ) -> Dataset:
@@ -101,7 +104,7 @@ def read_dataset(
 
     Raises MiniftError for a faulty file, a single class, and a label that training lacks.
     """
-    read = partial(_read, format=format, names=Names(text, text_b, label))
+    read = partial(_read, format=format, names=Names(text, text_b, label, group))
     path, notes = Path(train), list[str]()
     examples, scheme = read(path, task=task, scheme=scheme, notes=notes)
     if isinstance(examples[0], TaggedExample):
@@ -159,7 +162,11 @@ def _read(
     if format == "text":
         refuse(path, [(0, f"texts without labels, one per line; if it is not, {_NAME_IT}")])
     rows = list(tables.TABLES[format](path, problems)) if format in tables.TABLES else []
-    if exported := as_table(path, rows, problems, task, names):
+    exported = as_table(path, rows, problems, task, names)
+    if names.group and (exported or format == "conll"):
+        what = "a labelling tool's export" if exported else "a token file"
+        problems.append((0, f"--group {names.group}: {what} has no such column; take a table"))
+    if exported:
         (rows, noticed), format, names = exported, "jsonl", Names()
         refuse(path, problems)
     found = tables.columns_of(rows)
