@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
+from minift.data.calibration import class_report_text
 from minift.data.entities import side_by_side_text
 from minift.data.examples import Dataset
 from minift.data.files.readers import read_dataset
@@ -280,6 +281,8 @@ def summary(result: dict[str, Any]) -> str:
             lines.append(line)
     tables = [result[f"{s}_entities"] for s in ("test", "dev") if result.get(f"{s}_entities")]
     lines += [side_by_side_text(table) for table in tables[:1]]
+    reports = [result[f"{s}_classes"] for s in ("test", "dev") if result.get(f"{s}_classes")]
+    lines += [class_report_text(report) for report in reports[:1]]
     return "\n".join([*lines, *(f"note: {note}" for note in result["notes"])])
 
 

@@ -9,6 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from minift.cli import options
+from minift.data.calibration import class_report_text, parse_goal
+from minift.data.examples import Dataset, gold_classes
+from minift.errors import MiniftError
+from minift.runs.decide import Decision, decide, told
 from minift.runs.folds import cross_validate
 from minift.runs.processes import world_size
 from minift.runs.train import subset, train
@@ -41,6 +45,14 @@ def add(commands: options.Commands) -> None:
     add("--folds", type=int, default=5, metavar="K", help=help)
     help = "deal the folds up to five times, but begin none that would not end within M minutes"
     add("--budget-minutes", type=float, metavar="M", help=help)
+    help = (
+        "two classes: answer --positive (or the second) from the probability that is best on folds"
+    )
+    add("--threshold-for", metavar="f1|recall=X|precision=X", help=help)
+    help = (
+        "leave texts unanswered whose label is less likely; folds say how many, and what it helps"
+    )
+    add("--abstain-below", type=float, default=0.0, metavar="P", help=help)
     add("--out", type=Path, help="run folder (default: runs/DATA-METHOD-LABELS-sSEED)")
     options.add_device(parser, learns=True)
     options.add_reading(parser, *options.READING)
@@ -62,10 +74,13 @@ def run(arguments: options.Arguments) -> None:
         replace(dataset, train=subset(dataset.train, arguments.labels, arguments.seed)),
     )
 
+    asked = _choices(arguments, dataset)
+
     def estimate() -> dict[str, Any]:
-        what = f"no --dev and no --test: {arguments.folds} folds first, each about as long as"
+        why = "to choose on" if asked else "no --dev and no --test"
+        what = f"{why}: {arguments.folds} folds first, each about as long as"
         print(f"{what} the training itself (--folds 0 leaves them out)", file=sys.stderr)
-        found, _ = cross_validate(
+        found, answers = cross_validate(
             known,
             arguments.encoder,
             method,
@@ -78,7 +93,19 @@ def run(arguments: options.Arguments) -> None:
             progress=True,
         )
         print("\n".join([f"estimate: {found}", *(f"note: {note}" for note in found.notes)]))
-        return {"estimate": asdict(found)}
+        facts = {"estimate": asdict(found)}
+        if dataset.task == "classification":
+            decision, report = decide(
+                answers,
+                gold_classes(known.train),
+                dataset.labels,
+                positive=dataset.positive,
+                threshold_for=arguments.threshold_for,
+                abstain_below=arguments.abstain_below,
+            )
+            print("\n".join([*told(decision), class_report_text(report)]))
+            facts |= {"decision": asdict(decision), "folds_classes": report}
+        return facts
 
     alone = not (dataset.dev or dataset.test)
     _, result = train(
@@ -95,7 +122,27 @@ def run(arguments: options.Arguments) -> None:
         else source_of_files(*files, options.reading(arguments)),
         device=where,
         validate_each_epoch=arguments.validate_each_epoch,
-        before=estimate if alone and arguments.folds and world_size() == 1 else None,
+        before=estimate if asked or (alone and arguments.folds and world_size() == 1) else None,
         progress=True,
     )
     print(f"{options.summary(result)}\nrun folder: {out}")
+
+
+def _choices(arguments: options.Arguments, dataset: Dataset) -> bool:
+    """Return whether something is to be chosen on folds, which must then be possible."""
+    goal, least = arguments.threshold_for, arguments.abstain_below
+    if goal is None and not least:
+        return False
+    Decision(abstain_below=least)
+    if goal is not None:
+        parse_goal(goal)
+    option = "--abstain-below" if goal is None else "--threshold-for"
+    if dataset.task != "classification" or (goal is not None and len(dataset.labels) != 2):
+        kind = "two classes" if goal is not None else "classes"
+        got = f"{len(dataset.labels)} classes" if dataset.labels else "numbers"
+        got = "tags" if dataset.task == "tagging" else got
+        raise MiniftError(f"{option} is for {kind}, and {dataset.name} has {got}")
+    if not arguments.folds or world_size() > 1:
+        why = "several processes make none" if arguments.folds else "--folds 0 leaves them out"
+        raise MiniftError(f"{option} is chosen on folds, and {why}")
+    return True

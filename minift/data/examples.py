@@ -9,6 +9,7 @@ Proof    tests/data/test_examples.py
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeVar, cast
@@ -22,6 +23,10 @@ METRICS: dict[str, tuple[str, ...]] = {  # task -> its headline metrics, the def
     "regression": ("pearson_spearman",),
     "tagging": ("entity_f1",),
 }
+
+
+MAJORITY = 0.8  # share of the largest class above which accuracy says little
+_HEADLINE = "macro F1 is the headline score"
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,8 @@ class Dataset:
     train: tuple[Example, ...]
     dev: tuple[Example, ...] = ()
     test: tuple[Example, ...] = ()
-    metric: str = ""  # the headline score; "" becomes the first that fits the task
+    metric: str = ""  # the headline score; "" becomes the first of the task, or "macro_f1" where
+    # more than `MAJORITY` of the training examples are of one class
     notes: tuple[str, ...] = ()  # what a user should know: "9 duplicate texts in train"
     positive: str | None = None  # the class whose F1 is the headline score, if one is named
 
@@ -84,6 +90,15 @@ class Dataset:
                 raise MiniftError(f"--positive names a class, and {self.name} is for {self.task}")
             require_known("positive class", self.positive, self.labels)
             object.__setattr__(self, "metric", "f1")
+        if self.task == "classification" and not self.metric:
+            counts = Counter(filter(None, map(label_of, self.train))).most_common(1)
+            if counts and (most := counts[0][1]) > MAJORITY * len(self.train):
+                what = f'{most} of {len(self.train)} training examples are "{counts[0][0]}", so'
+                object.__setattr__(self, "metric", "macro_f1")
+                object.__setattr__(self, "notes", (*self.notes, f"{what} {_HEADLINE}"))
+        elif self.positive is not None:  # which takes its place
+            notes = (note for note in self.notes if not note.endswith(_HEADLINE))
+            object.__setattr__(self, "notes", tuple(notes))
         object.__setattr__(self, "metric", self.metric or METRICS[self.task][0])
         require_known(f"{self.task} metric", self.metric, METRICS[self.task])
         wanted = "none" if self.task == "regression" else "at least one, each once"
