@@ -10,7 +10,7 @@ from typing import Any
 
 from minift.cli import options
 from minift.data.calibration import class_report_text, parse_goal
-from minift.data.examples import Dataset, gold_classes
+from minift.data.examples import gold_classes
 from minift.errors import MiniftError
 from minift.runs.decide import Decision, decide, told
 from minift.runs.folds import cross_validate
@@ -52,7 +52,7 @@ def add(commands: options.Commands) -> None:
     help = (
         "leave texts unanswered whose label is less likely; folds say how many, and what it helps"
     )
-    add("--abstain-below", type=float, default=0.0, metavar="P", help=help)
+    add("--abstain-below", type=float, metavar="P", help=help)
     add("--out", type=Path, help="run folder (default: runs/DATA-METHOD-LABELS-sSEED)")
     options.add_device(parser, learns=True)
     options.add_reading(parser, *options.READING)
@@ -74,7 +74,15 @@ def run(arguments: options.Arguments) -> None:
         replace(dataset, train=subset(dataset.train, arguments.labels, arguments.seed)),
     )
 
-    asked = _choices(arguments, dataset)
+    goal, least, classes = arguments.threshold_for, arguments.abstain_below, dataset.labels
+    asked, option = bool(goal or least), "--threshold-for" if goal else "--abstain-below"
+    if asked and (dataset.task != "classification" or (goal and len(classes) != 2)):
+        got = f"{len(classes)} classes" if dataset.task == "classification" else dataset.task
+        raise MiniftError(f"{option} is for {'two ' * bool(goal)}classes; here it is {got}")
+    if asked and (not arguments.folds or world_size() > 1):
+        raise MiniftError(f"{option} is chosen on folds, by one process, and --folds is not 0")
+    Decision(abstain_below=least or 0.0)
+    parse_goal(goal or "f1")
 
     def estimate() -> dict[str, Any]:
         why = "to choose on" if asked else "no --dev and no --test"
@@ -95,15 +103,9 @@ def run(arguments: options.Arguments) -> None:
         print("\n".join([f"estimate: {found}", *(f"note: {note}" for note in found.notes)]))
         facts = {"estimate": asdict(found)}
         if dataset.task == "classification":
-            decision, report = decide(
-                answers,
-                gold_classes(known.train),
-                dataset.labels,
-                positive=dataset.positive,
-                threshold_for=arguments.threshold_for,
-                abstain_below=arguments.abstain_below,
-            )
-            print("\n".join([*told(decision), class_report_text(report)]))
+            gold = gold_classes(known.train)
+            decision, report = decide(answers, gold, classes, dataset.positive, goal, least or 0.0)
+            print(f"{told(decision)}\n{class_report_text(report)}")
             facts |= {"decision": asdict(decision), "folds_classes": report}
         return facts
 
@@ -126,23 +128,3 @@ def run(arguments: options.Arguments) -> None:
         progress=True,
     )
     print(f"{options.summary(result)}\nrun folder: {out}")
-
-
-def _choices(arguments: options.Arguments, dataset: Dataset) -> bool:
-    """Return whether something is to be chosen on folds, which must then be possible."""
-    goal, least = arguments.threshold_for, arguments.abstain_below
-    if goal is None and not least:
-        return False
-    Decision(abstain_below=least)
-    if goal is not None:
-        parse_goal(goal)
-    option = "--abstain-below" if goal is None else "--threshold-for"
-    if dataset.task != "classification" or (goal is not None and len(dataset.labels) != 2):
-        kind = "two classes" if goal is not None else "classes"
-        got = f"{len(dataset.labels)} classes" if dataset.labels else "numbers"
-        got = "tags" if dataset.task == "tagging" else got
-        raise MiniftError(f"{option} is for {kind}, and {dataset.name} has {got}")
-    if not arguments.folds or world_size() > 1:
-        why = "several processes make none" if arguments.folds else "--folds 0 leaves them out"
-        raise MiniftError(f"{option} is chosen on folds, and {why}")
-    return True

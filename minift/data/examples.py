@@ -26,7 +26,6 @@ METRICS: dict[str, tuple[str, ...]] = {  # task -> its headline metrics, the def
 
 
 MAJORITY = 0.8  # share of the largest class above which accuracy says little
-_HEADLINE = "macro F1 is the headline score"
 
 
 @dataclass(frozen=True)
@@ -91,14 +90,14 @@ class Dataset:
             require_known("positive class", self.positive, self.labels)
             object.__setattr__(self, "metric", "f1")
         if self.task == "classification" and not self.metric:
-            counts = Counter(filter(None, map(label_of, self.train))).most_common(1)
-            if counts and (most := counts[0][1]) > MAJORITY * len(self.train):
-                what = f'{most} of {len(self.train)} training examples are "{counts[0][0]}", so'
-                object.__setattr__(self, "metric", "macro_f1")
-                object.__setattr__(self, "notes", (*self.notes, f"{what} {_HEADLINE}"))
-        elif self.positive is not None:  # which takes its place
-            notes = (note for note in self.notes if not note.endswith(_HEADLINE))
-            object.__setattr__(self, "notes", tuple(notes))
+            for name, n in Counter(filter(None, map(label_of, self.train))).most_common(1):
+                if n > MAJORITY * len(self.train):
+                    note = (
+                        f'{n} of {len(self.train)} training examples are "{name}": accuracy says '
+                    )
+                    note += "little, macro F1 more"
+                    object.__setattr__(self, "notes", (*self.notes, note))
+                    object.__setattr__(self, "metric", "macro_f1")
         object.__setattr__(self, "metric", self.metric or METRICS[self.task][0])
         require_known(f"{self.task} metric", self.metric, METRICS[self.task])
         wanted = "none" if self.task == "regression" else "at least one, each once"

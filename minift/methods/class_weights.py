@@ -7,19 +7,19 @@ Paper    King & Zeng (2001), "Logistic Regression in Rare Events Data", section 
 Differs  - Weights are scaled to a mean of 1 over the training targets ("balanced" has that), so
            that a rate, a clipped gradient and a strength C mean what they mean without weights.
            Over all of training the mean loss is that of torch.nn.CrossEntropyLoss(weight=...).
-           A step divides by its number of targets, not by their weights: otherwise the classes of
-           a step that has no rare one would count for more than in other steps.
-         - The development loss, which some schedules read, is not weighted.
+           A step divides by its number of targets, not by their weights: otherwise a step without
+           a rare class would count for as much as one that has it.
 Proof    tests/methods/test_class_weights.py
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -55,7 +55,8 @@ class Weighted:
             raise MiniftError("class weights are for classes, one per text or word; leave them out")
         targets = torch.tensor([target for item in items for target in item.targets])
         counts = targets[labelled(targets)].long().bincount(minlength=len(labels)).double()
-        given = self.weights or dict(zip(labels, (1 / counts.clamp(min=1)).tolist()))
+        balanced = dict(zip(labels, (1 / counts.clamp(min=1)).tolist()))  # but for a factor
+        given = balanced if self.weights is None else self.weights
         for name in given:
             require_known("class with a weight:", name, labels)
         if missing := [name for name in labels if name not in given]:
@@ -73,24 +74,19 @@ def weighted(argument: str) -> Weighted:
     """
     if argument in ("", "balanced"):
         return Weighted()
-    path, weights, pairs = Path(argument), dict[str, float](), list[tuple[str, Any]]()
+    path, problems, weights = Path(argument), Problems(), dict[str, float]()
     if not path.suffix:
         raise MiniftError(f'class weights "{argument}": expected balanced, or a .csv or .json file')
     if path.suffix.lower() == ".json":
-        pairs += read_json(path).items()
+        pairs = [*read_json(path).items()]
     else:
-        problems = Problems()
-        rows = [row for _, row in table_rows(path, problems)]
-        if not problems and (not rows or rows[0].keys() != {"class", "weight"}):
-            problems.append((1, 'expected the columns "class" and "weight", and a row per class'))
+        rows = [(row.get("class"), row.get("weight")) for _, row in table_rows(path, problems)]
         refuse(path, problems)
-        pairs += [(str(row["class"]), row["weight"]) for row in rows]
+        pairs = [(str(name), weight) for name, weight in rows]
     for name, weight in pairs:
-        try:
-            weights[name] = float("nan" if name in weights else weight)
-        except (TypeError, ValueError):
-            weights[name] = math.nan
-        if not 0 < weights[name] < math.inf:
-            what = f'class "{name}" has the weight {weight!r}'
-            raise MiniftError(f"{path}: {what}; expected one positive number per class")
+        with contextlib.suppress(TypeError, ValueError):
+            weights[name] = float(weight) if name not in weights else math.nan
+        if not 0 < weights.get(name, math.nan) < math.inf:
+            what = f'class "{name}" has the weight {weight!r}; expected one positive number per'
+            raise MiniftError(f'{path}: {what} class, in the columns "class" and "weight"')
     return Weighted(weights)

@@ -113,9 +113,7 @@ def last_linear(model: nn.Module) -> nn.Linear | None:
     return last if isinstance(last, nn.Linear) else None
 
 
-def _choose(
-    rows: Tensor, targets: Tensor, turn: Tensor, weights: Tensor | None
-) -> tuple[float, int]:
+def _choose(rows: Tensor, targets: Tensor, turn: Tensor, by: Tensor | None) -> tuple[float, int]:
     """Return the strength nearest to 1 of those that do best on held-out rows, and the folds.
 
     Args:
@@ -125,7 +123,7 @@ def _choose(
     parts = []
     for fold in range(folds):
         held = turn % folds == fold
-        own, x, y, group, w = targets[~held], rows[held], targets[held], turn[held], weights
+        own, x, y, group, w = targets[~held], rows[held], targets[held], turn[held], by
         if not y.is_floating_point():
             present, own = own.unique(return_inverse=True)
             known, w = torch.isin(y, present), None if w is None else w[present]
@@ -156,11 +154,7 @@ def _choose(
 
 
 def _path(
-    rows: Tensor,
-    targets: Tensor,
-    strengths: Sequence[float],
-    tolerance: float,
-    weights: Tensor | None,
+    rows: Tensor, targets: Tensor, strengths: Sequence[float], tolerance: float, by: Tensor | None
 ) -> Iterator[Tensor]:
     """Yield the best weights (outputs, columns) at each strength, at the last to the tolerance."""
     costs = rows.new_ones(rows.shape[1])
@@ -172,11 +166,11 @@ def _path(
         return
     classes = int(targets.max()) + 1
     weight = rows.new_zeros(classes, rows.shape[1])
-    total = len(rows) if weights is None else float(weights[targets].sum())
+    total = len(rows) if by is None else float(by[targets].sum())
     for strength in strengths:  # each starts from the one before: a fraction of the steps
         cost = costs * (2 if classes == 2 else 1) / (strength * total)
         enough = tolerance if strength == strengths[-1] else LOOSE
-        weight = _descend(rows, targets, weight, cost, enough, weights)
+        weight = _descend(rows, targets, weight, cost, enough, by)
         yield weight
 
 
@@ -185,7 +179,7 @@ def _descend(
 ) -> Tensor:
     """Return the weights (classes, columns) of least mean loss plus cost * weight^2 / 2.
 
-    The mean weighs each row by the entry of its class in `by` (classes,); None: all the same.
+    `by` (classes,) weighs the rows of that mean by their class.
     """
     p = (rows @ start.T).softmax(1)
     share = rows.new_ones(len(rows), 1) if by is None else by[targets].unsqueeze(1)

@@ -3,8 +3,6 @@
 Claim    A run folder with decision.json answers by it, in prediction and in evaluation; one
          without answers with the likeliest class, and the softmax of its logits, bit for bit.
          What is in it was chosen on folds: no model was asked for a text that it was trained on.
-Differs  A text is left unanswered if the probability of what would be answered, which a threshold
-         may make the less likely of two classes, is below `abstain_below`.
 Proof    tests/runs/test_decide.py
 """
 
@@ -14,26 +12,17 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from minift.checkpoints.limits import read_json
-from minift.data.calibration import best_temperature, best_threshold, class_report
-from minift.data.intervals import wilson
+from minift.data import calibration as calibrate
 from minift.errors import MiniftError, require, require_known
 
 FILE = "decision.json"
-
-
-class Answer(NamedTuple):
-    """What is said of one text."""
-
-    label: str
-    sure: bool  # or the text is left unanswered
-    scores: list[float]  # probability of each class
 
 
 @dataclass(frozen=True)
@@ -42,7 +31,7 @@ class Decision:
 
     temperature: float = 1.0  # that logits are divided by
     thresholds: Mapping[str, float] = field(default_factory=dict)  # label -> least probability
-    abstain_below: float = 0.0  # probability of an answer that is not given
+    abstain_below: float = 0.0  # probability of what would be answered
     on_folds: Mapping[str, Any] = field(default_factory=dict)  # what these had where chosen
 
     def __post_init__(self) -> None:
@@ -54,14 +43,13 @@ class Decision:
             good = type(p) in (int, float) and 0 <= p <= 1
             require(good, name, p, "a probability, from 0 to 1")
 
-    def answer(self, logits: Tensor, labels: Sequence[str]) -> Answer:
-        """Answer one text from its logits (labels,)."""
-        best = int(logits.argmax())
-        scores = (logits / self.temperature).softmax(-1).tolist()
+    def answer(self, logits: Tensor, labels: Sequence[str]) -> tuple[str, bool, list[float]]:
+        """Return the label of a text with logits (labels,), whether to give it, and the scores."""
+        best, scores = int(logits.argmax()), (logits / self.temperature).softmax(-1).tolist()
         for label, least in self.thresholds.items():  # of two classes
             index = labels.index(label)
             best = index if scores[index] >= least else 1 - index
-        return Answer(labels[best], scores[best] >= self.abstain_below, scores)
+        return labels[best], scores[best] >= self.abstain_below, scores
 
 
 PLAIN = Decision()
@@ -91,7 +79,6 @@ def decide(
     answers: Sequence[tuple[int, Tensor]],
     gold: Sequence[str],
     labels: Sequence[str],
-    *,
     positive: str | None = None,
     threshold_for: str | None = None,
     abstain_below: float = 0.0,
@@ -101,57 +88,47 @@ def decide(
     Args:
         answers: (index of a text, its logits (1, labels)), of all repeats one after the other.
         gold: the class of each text.
-        labels: in the order of the logits.
         positive: the class of the threshold; None: the second of two.
-        threshold_for: see `best_threshold`; None chooses none.
-        abstain_below: see `Decision`.
+        threshold_for: the goal of `best_threshold`; None chooses none.
     """
-    rows = [row[0] for _, row in answers]
-    true = [gold[index] for index, _ in answers]
+    rows, true = [row[0] for _, row in answers], [gold[index] for index, _ in answers]
     numbers = [labels.index(label) for label in true]
-    found = Decision(best_temperature(torch.stack(rows).numpy(), numbers))
+    found = Decision(
+        calibrate.best_temperature(torch.stack(rows).numpy(), numbers), {}, abstain_below
+    )
     if threshold_for:
         label = positive or labels[1]
-        p = [found.answer(row, labels).scores[labels.index(label)] for row in rows]
-        hits = np.array([other == label for other in true])
-        found = replace(found, thresholds={label: best_threshold(np.array(p), hits, threshold_for)})
-    found = replace(found, abstain_below=abstain_below)
+        p = np.array([found.answer(row, labels)[2] for row in rows])[:, labels.index(label)]
+        hits = np.array(true) == label
+        found = replace(found, thresholds={label: calibrate.best_threshold(p, hits, threshold_for)})
     once = len({index for index, _ in answers})  # a repeat asks for the same texts again
-    said, true = [found.answer(row, labels) for row in rows[:once]], true[:once]
-    plain = [PLAIN.answer(row, labels) for row in rows[:once]]
-    reports = [
-        class_report(true, [a.label for a in given], [a.scores for a in given], labels)
-        for given in (plain, said)
-    ]
-    right = [a.label == label for a, label in zip(said, true) if a.sure]
-    accuracy = [sum(right) / len(right), *wilson(sum(right), len(right))] if right else None
+    said, sure, scores = zip(*(found.answer(row, labels) for row in rows[:once]))
+    plain = np.array([PLAIN.answer(row, labels)[2] for row in rows[:once]])
+    report = calibrate.class_report(true[:once], said, scores, labels)
+    right = [a == b for a, b, given in zip(said, true, sure) if given]
     had = {
         "texts": once,
-        "calibration_error_before": reports[0]["calibration"]["error"],
-        "calibration_error": reports[1]["calibration"]["error"],
+        "calibration_error": report["calibration"]["error"],
+        "calibration_error_without": calibrate.calibration(plain, numbers[:once])["error"],
         "coverage": len(right) / once,
-        "accuracy": accuracy,
-        "classes": {label: reports[1]["classes"][label] for label in found.thresholds},
+        "accuracy": calibrate.share_of(sum(right), len(right)),
+        **{label: report["classes"][label] for label in found.thresholds},
     }
-    return replace(found, on_folds=had), reports[1]
+    return replace(found, on_folds=had), report
 
 
-def told(decision: Decision) -> list[str]:
+def told(decision: Decision) -> str:
     """Say what was chosen, and what it had on the folds."""
-    had, lines = decision.on_folds, list[str]()
-    before, after = (
-        "{:.3f} ({:.3f}-{:.3f})".format(*had[f"calibration_error{when}"])
-        for when in ("_before", "")
+    had, least = decision.on_folds, decision.abstain_below
+    error, without, right = (
+        calibrate.within(had[name])
+        for name in ("calibration_error", "calibration_error_without", "accuracy")
     )
-    lines.append(
-        f"temperature {decision.temperature:.3g}: calibration error {after}, without it {before}"
-    )
-    for label, least in decision.thresholds.items():
-        scores = had["classes"][label]
-        parts = (f"{part} {scores[part][0]:.3f}" for part in ("precision", "recall", "f1"))
-        lines.append(f'"{label}" from {least:.3f} on: {", ".join(parts)} (where it was chosen)')
-    if decision.abstain_below:
-        share = f"{had['coverage']:.0%} of texts are answered from {decision.abstain_below:g} on"
-        right = ", and right {:.3f} ({:.3f}-{:.3f})".format(*had["accuracy"] or [0, 0, 0])
-        lines.append(share + right * bool(had["accuracy"]))
-    return [f"on folds: {line}" for line in lines]
+    said = f"on folds: calibration error {error} at temperature {decision.temperature:.3g}, else "
+    said += without
+    for label, cut in decision.thresholds.items():
+        scores = (f"{part} {calibrate.within(score)}" for part, score in had[label].items())
+        said += f'\non folds: "{label}" from {cut:.3f} on, chosen as the best: {", ".join(scores)}'
+    if least:
+        said += f"\non folds: {had['coverage']:.0%} answered from {least:g} on, {right} right"
+    return said

@@ -109,13 +109,13 @@ def evaluate(
         tags = as_iob2(tags_by_sentence(logits, items, len(examples), labels), labels)
         return Evaluation(evaluate_tagging(gold_tags(examples), tags), loss, tags)
     answers, gold = [decision.answer(row[0], labels) for row in logits], gold_classes(examples)
-    predicted = [answer.label for answer in answers]
+    predicted = [label for label, *_ in answers]
     scores = evaluate_classification(gold, predicted, labels, positive)
     if decision.abstain_below:
-        right = [a.label == label for a, label in zip(answers, gold) if a.sure]
+        right = [said == label for (said, sure, _), label in zip(answers, gold) if sure]
         scores["coverage"] = len(right) / len(gold)
         scores["accuracy_of_answered"] = sum(right) / len(right) if right else None
-    return Evaluation(scores, loss, predicted, probabilities=[a.scores for a in answers])
+    return Evaluation(scores, loss, predicted, probabilities=[p for *_, p in answers])
 
 
 def tags_by_sentence(

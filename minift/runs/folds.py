@@ -206,16 +206,8 @@ def cross_validate(
         cheap = method.name == "head" and len(dataset.train) <= FEW
         repeats = REPEATS if budget_minutes is not None or cheap else 1
     head = head or head_of(encoder, dataset, method)
-    facts = [
-        getattr(method.objective, "weights", None),
-        dataset.train,
-        dataset.labels,
-        dataset.metric,
-        folds,
-        str(encoder),
-        method.name,
-        head,
-    ]
+    facts = [dataset.train, dataset.labels, dataset.metric, folds, str(encoder), method.name, head]
+    facts += [getattr(method.objective, "weights", None)]
     setup = digest(repr([*facts, method.settings]))[:16]
     records = [*read_log(log)] if log else []
     if any(record["setup"] != setup for record in records):

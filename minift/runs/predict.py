@@ -101,9 +101,9 @@ def _labelled(
         if tuned.task == "regression":
             answer["label"] = float(row)
         else:
-            said = tuned.decision.answer(row[0], tuned.labels)
-            answer["label"] = said.label if said.sure else None
-            answer["scores"] = dict(zip(tuned.labels, said.scores))
+            label, sure, scores = tuned.decision.answer(row[0], tuned.labels)
+            answer["label"] = label if sure else None
+            answer["scores"] = dict(zip(tuned.labels, scores))
         yield answer
 
 

@@ -172,8 +172,6 @@ def test_ties_go_to_the_largest_threshold_by_hand():
 
 @pytest.mark.parametrize("goal", ["f2", "recall", "recall=0", "recall=2", "f1=.5", "", "recall=x"])
 def test_an_unknown_goal_is_one_sentence(goal):
-    if goal == "f1=.5":
-        goal = "f1=a"
     with pytest.raises(MiniftError, match=r"--threshold-for .*: expected f1, or recall or prec"):
         best_threshold(np.array([0.5]), np.array([True]), goal)
 
@@ -223,4 +221,4 @@ def test_a_table_shows_ten_classes_and_says_how_many_more():
     lines = class_report_text(class_report(gold, gold, p, labels)).splitlines()
     assert [line.split("  ")[0].strip() for line in lines[2:4]] == ["1 class 12", "2 class 11"]
     assert len(lines) == 2 + 10 + 2 and lines[-2].strip() == "and 3 smaller classes"
-    assert lines[-1].startswith("says 0.077 on average and is right 0.011")  # the first of equals
+    assert lines[-1].startswith("says 0.077, is right 0.011")  # the first of equals

@@ -255,8 +255,8 @@ def test_a_file_of_weights_is_read(content, suffix, tmp_path):
 @pytest.mark.parametrize(
     ("content", "suffix", "words"),
     [
-        ("positive,8\nnegative,1\n", ".csv", 'line 1: expected the columns "class" and "weight"'),
-        ("class,weight\n", ".csv", 'expected the columns "class" and "weight", and a row'),
+        ("positive,8\nnegative,1\n", ".csv", 'in the columns "class" and "weight"'),
+        ("class,weight\n", ".csv", 'have none for "negative"'),
         ("class,weight\na,1,2\n", ".csv", "line 2: 3 columns, expected 2"),
         ("class,weight\npositive,-1\nnegative,1\n", ".csv", 'class "positive" has the weight'),
         ("class,weight\npositive,inf\nnegative,1\n", ".csv", "expected one positive number"),

@@ -7,7 +7,7 @@ temperature, threshold and abstention are applied in         NumPy on the logits
 what decision.json says of the folds is true                 scikit-learn on the folds' own logits
 repeats of the folds are not counted as more texts           the first repeat alone
 it is read strictly                                          words
-more than 80 % of one class: macro F1 is the headline, said  counting; not with a metric, or --positive
+more than 80 % of one class: macro F1 is the headline, said  counting; a metric that was asked for
 what cannot be chosen is refused before anything is trained  words; nothing is written
 """
 
@@ -133,7 +133,7 @@ def test_predict_and_evaluate_answer_by_the_decision_of_the_folder(world, capsys
     loss = -np.log(p[np.arange(len(gold)), gold]).mean()
     assert scores["loss"] == pytest.approx(loss, abs=1e-5)
     assert scores["classes"]["positive"]["recall"][0] == pytest.approx(recall_score(gold, best))
-    assert "classes (95 % interval)" in said and "calibration error" in said
+    assert "95 % intervals; answers" in said and "calibration error" in said
 
 
 def test_what_a_decision_had_on_the_folds_is_true(world):
@@ -147,12 +147,12 @@ def test_what_a_decision_had_on_the_folds_is_true(world):
     assert len(rows) % len(every) == 0
     first = rows[: len(every)]  # each text once
     order = [i for i, _ in first]
-    best, sure, p = by_hand(np.array([row[0] for _, row in first]), decision)
+    best, sure, _ = by_hand(np.array([row[0] for _, row in first]), decision)
     truth, answered = gold[order], sure >= 0.6
     had = decision.on_folds
     assert had["coverage"] == pytest.approx(answered.mean())
     assert had["accuracy"][0] == pytest.approx((truth == best)[answered].mean())
-    scores = had["classes"]["positive"]
+    scores = had["positive"]
     assert scores["precision"][0] == pytest.approx(precision_score(truth, best))
     assert scores["recall"][0] == pytest.approx(recall_score(truth, best))
     everywhere, _, _ = by_hand(np.array([row[0] for _, row in rows]), decision)
@@ -177,8 +177,8 @@ def test_labels_that_say_nothing_give_no_confidence():
     source = torch.Generator().manual_seed(0)
     rows = [(i, 8 * torch.randn(1, 2, generator=source)) for i in range(300)]
     coins = torch.randint(2, (300,), generator=source).tolist()
-    found, report = decide(rows, [LABELS[k] for k in coins], LABELS, abstain_below=0.8)
-    assert found.on_folds["calibration_error_before"][1] > 0.25
+    found, _ = decide(rows, [LABELS[k] for k in coins], LABELS, abstain_below=0.8)
+    assert found.on_folds["calibration_error_without"][1] > 0.25
     assert found.on_folds["calibration_error"][1] == 0 and found.on_folds["coverage"] < 0.02
     wrong = [(i, row) for i, row in rows if int(row.argmax()) != coins[i]]
     none, _ = decide(
@@ -222,9 +222,17 @@ def test_a_decision_comes_back_as_it_was_written(tmp_path):
     [
         (noisy(), ["--threshold-for", "f2"], '--threshold-for "f2": expected f1, or recall'),
         (noisy(), ["--abstain-below", "2"], "--abstain-below must be a probability"),
-        (noisy(), ["--abstain-below", ".5", "--folds", "0"], "--folds 0 leaves them out"),
-        (news(), ["--abstain-below", ".5"], "--abstain-below is for classes, and .* has tags"),
-        (similarity(), ["--threshold-for", "f1"], "is for two classes, and .* has numbers"),
+        (
+            noisy(),
+            ["--abstain-below", ".5", "--folds", "0"],
+            "chosen on folds, by one process, and --folds is not 0",
+        ),
+        (news(), ["--abstain-below", ".5"], "--abstain-below is for classes; here it is tagging"),
+        (
+            similarity(),
+            ["--threshold-for", "f1"],
+            "--threshold-for is for two classes; here it is regression",
+        ),
     ],
 )
 def test_what_cannot_be_chosen_is_refused_at_once(data, options, words, encoder, tmp_path, capsys):
@@ -251,8 +259,8 @@ def of_classes(counts, **more) -> Dataset:
 def test_macro_f1_is_the_headline_where_one_class_has_more_than_80_percent():
     many = of_classes({"ham": 81, "spam": 19})
     assert many.metric == "macro_f1"
-    (note,) = many.notes
-    assert note == '81 of 100 training examples are "ham", so macro F1 is the headline score'
+    note = '81 of 100 training examples are "ham": accuracy says little, macro F1 more'
+    assert many.notes == (note,)
     assert of_classes({"ham": 80, "spam": 20}).metric == "accuracy"
     assert of_classes({"ham": 80, "spam": 20}).notes == ()
     # What is asked for stays, and a smaller draw of the same data keeps the score of the whole.
@@ -260,7 +268,7 @@ def test_macro_f1_is_the_headline_where_one_class_has_more_than_80_percent():
     drawn = replace(many, train=many.train[70:])
     assert (drawn.metric, drawn.notes) == ("macro_f1", many.notes)
     positive = replace(many, positive="spam")
-    assert (positive.metric, positive.notes) == ("f1", ())
+    assert (positive.metric, positive.notes) == ("f1", (note,))
     assert of_classes({"ham": 0, "spam": 0}).metric == "accuracy"
 
 
