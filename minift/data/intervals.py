@@ -1,13 +1,14 @@
 """Intervals: how far a score may lie from what it would be on other texts like these.
 
-Claim    Each interval covers the true score about as often as it says, also for 50 texts: the one
-         of cross-validation in 93 to 97 of 100 simulated files.
+Claim    Each interval covers the true score about as often as it says, also for 60 texts: that of
+         folds in 93 to 97 of 100 simulated files with random labels, and in more where there is
+         something to learn (98 of one repeat).
 Source   Student's t: Abramowitz & Stegun (1964), Handbook of Mathematical Functions, 26.7.3 and
          26.7.4 (whole degrees of freedom, closed form). Cross-validation: Nadeau & Bengio (2003),
          "Inference for the Generalization Error", section 3, for repeated folds as Bouckaert &
          Frank (2004). Shares: Wilson (1927), "Probable Inference".
-Differs  Folds may all score the same, which says little: of an accuracy the wider of Nadeau and
-         Bengio's interval and Wilson's for as many texts is taken, and others have none then.
+Differs  Where all folds score the same, which says little, an accuracy has Wilson's interval for as
+         many texts, and other scores have none.
 Proof    tests/data/test_intervals.py
 """
 
@@ -68,10 +69,8 @@ def of_folds(scores: Sequence[float], ratio: float, accuracy_of: int = 0) -> Int
         accuracy_of: if the scores are accuracies, the number of different texts answered.
     """
     x, n = np.asarray(scores, dtype=np.float64), len(scores)
-    spread = float(x.var(ddof=1)) if n > 1 else 0.0
-    share = wilson(float(x.mean()) * accuracy_of, accuracy_of) if accuracy_of else None
-    if n < 2 or spread < 1e-24:
-        return share
+    mean, spread = float(x.mean()), float(x.var(ddof=1)) if n > 1 else 0.0
+    if spread < 1e-24:
+        return wilson(mean * accuracy_of, accuracy_of) if accuracy_of else None
     half = t_quantile(0.975, n - 1) * math.sqrt((1 / n + ratio) * spread)
-    low, high = float(x.mean()) - half, min(1.0, float(x.mean()) + half)
-    return (max(0.0, min(low, share[0])), max(high, share[1])) if share else (low, high)
+    return mean - half, min(1.0, mean + half)
