@@ -80,7 +80,7 @@ def run(arguments: options.Arguments) -> None:
         got = f"{len(classes)} classes" if dataset.task == "classification" else dataset.task
         raise MiniftError(f"{option} is for {'two ' * bool(goal)}classes; here it is {got}")
     if asked and (not arguments.folds or world_size() > 1):
-        raise MiniftError(f"{option} is chosen on folds, by one process, and --folds is not 0")
+        raise MiniftError(f"{option} is chosen on folds, by one process: --folds 2 or more")
     Decision(abstain_below=least or 0.0)
     parse_goal(goal or "f1")
 

@@ -72,10 +72,11 @@ def test_calibration_error_is_that_of_its_definition(n, classes):
 
 
 def test_calibration_error_by_hand_at_the_edges_of_bins():
-    # .6 = 9/15 is in the ninth bin, 1 in the last; a sure answer that is wrong costs all.
-    found = calibration(np.array([[0.6, 0.4], [1.0, 0.0], [0.0, 1.0]]), [0, 0, 0])
-    assert found["bins"] == [[1, 0.6, 1.0], [2, 1.0, 0.5]]
-    assert found["error"][0] == pytest.approx((0.4 + 2 * 0.5) / 3)
+    # .6 = 9/15 is in the ninth bin, as .56 is, and 1 in the last, as .94 is.
+    p = [[0.6, 0.4], [0.56, 0.44], [1.0, 0.0], [0.06, 0.94]]
+    found = calibration(np.array(p), [0, 1, 0, 0])
+    np.testing.assert_allclose(found["bins"], [[2, 0.58, 0.5], [2, 0.97, 0.5]])
+    assert found["error"][0] == pytest.approx((2 * 0.08 + 2 * 0.47) / 4)
 
 
 @pytest.mark.parametrize("true_temperature", [1.0, 2.5, 0.4, math.inf])

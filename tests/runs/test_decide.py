@@ -136,6 +136,16 @@ def test_predict_and_evaluate_answer_by_the_decision_of_the_folder(world, capsys
     assert "95 % intervals; answers" in said and "calibration error" in said
 
 
+def test_a_text_is_judged_by_the_class_that_a_threshold_answers():
+    logits = torch.tensor([0.7, 0.3]).log()
+    for least, expected in ((0.0, ("positive", True)), (0.6, ("positive", False))):
+        assert Decision(1.0, {"positive": 0.2}, least).answer(logits, LABELS)[:2] == expected
+    assert Decision(1.0, {"positive": 0.4}, 0.6).answer(logits, LABELS)[:2] == ("negative", True)
+    # Raised to the power 1/2 and made to sum to 1, .7 and .3 are .604 and .396.
+    *_, scores = Decision(2.0).answer(logits, LABELS)
+    assert scores == pytest.approx([0.6044, 0.3956], abs=1e-4)
+
+
 def test_what_a_decision_had_on_the_folds_is_true(world):
     data = noisy()
     records = [*read_log(world / "run" / "folds.jsonl")]
@@ -225,7 +235,7 @@ def test_a_decision_comes_back_as_it_was_written(tmp_path):
         (
             noisy(),
             ["--abstain-below", ".5", "--folds", "0"],
-            "chosen on folds, by one process, and --folds is not 0",
+            "chosen on folds, by one process: --folds 2",
         ),
         (news(), ["--abstain-below", ".5"], "--abstain-below is for classes; here it is tagging"),
         (
