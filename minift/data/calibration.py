@@ -149,4 +149,4 @@ def class_report_text(report: dict[str, Any]) -> str:
     sure, right = (np.average(x, weights=n) for x in means)
     error = f"calibration error {within(report['calibration']['error'])}"
     lines += [f"   and {more} smaller classes"] * bool(more)
-    return "\n".join([*lines, f"says {sure:.3f}, is right {right:.3f}; {error}"])
+    return "\n".join([*lines, f"likeliest class: says {sure:.3f}, right {right:.3f}; {error}"])

@@ -222,4 +222,4 @@ def test_a_table_shows_ten_classes_and_says_how_many_more():
     lines = class_report_text(class_report(gold, gold, p, labels)).splitlines()
     assert [line.split("  ")[0].strip() for line in lines[2:4]] == ["1 class 12", "2 class 11"]
     assert len(lines) == 2 + 10 + 2 and lines[-2].strip() == "and 3 smaller classes"
-    assert lines[-1].startswith("says 0.077, is right 0.011")  # the first of equals
+    assert lines[-1].startswith("likeliest class: says 0.077, right 0.011")  # the first of equals
