@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from minift.cli import options
+from minift.data.calibration import class_report, class_report_text
 from minift.data.entities import side_by_side, side_by_side_text, write_errors
-from minift.data.examples import as_sentences, gold_tags
+from minift.data.examples import as_sentences, gold_classes, gold_tags
 from minift.data.files.readers import read_examples
 from minift.data.notes import missing_notes
 from minift.data.tags import scheme_of
@@ -66,6 +67,12 @@ def run(arguments: options.Arguments) -> None:
     if tuned.task == "tagging":
         answer["entities"] = side_by_side(gold_tags(examples), found.predicted)
         print(side_by_side_text(answer["entities"]), file=sys.stderr)
+    elif tuned.task == "classification":
+        gold = gold_classes(examples)
+        report = class_report(gold, found.predicted, found.probabilities, tuned.labels)
+        print(class_report_text(report), file=sys.stderr)
+        answer |= {"classes": report["classes"], "confusion": report["confusion"]}
+        answer["calibration_error"] = report["calibration"]["error"]
     options.say(notes)
     print(json.dumps(answer, indent=2))
     if arguments.errors and rank() == 0:

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
+from minift.data.calibration import class_report_text
 from minift.data.entities import side_by_side_text
 from minift.data.examples import Dataset
 from minift.data.files.readers import read_dataset
 from minift.data.named import load_dataset
-from minift.errors import MiniftError
+from minift.errors import MiniftError, require
 from minift.methods.recipes import recipe
 from minift.runs.folder import load_run
 from minift.runs.processes import require_same_weights
@@ -131,7 +132,11 @@ def add_model(parser: Parser, method: str | None = "full", more: str = "") -> No
 
 def method(arguments: Arguments) -> Recipe:
     """Return the method, with what was asked for instead of its own settings."""
-    found = recipe(arguments.method, arguments.encoder)
+    name = arguments.method
+    if weights := getattr(arguments, "class_weights", None):
+        require("+" not in weights, "--class-weights", weights, 'a name without "+"')
+        name += f"+weighted:{weights}"
+    found = recipe(name, arguments.encoder)
     asked = ("epochs", "batch_size", "learning_rate", "keep", "precision")
     given = {name: value for name in asked if (value := getattr(arguments, name, None)) is not None}
     return replace(found, settings=replace(found.settings, **given))
@@ -277,6 +282,8 @@ def summary(result: dict[str, Any]) -> str:
             lines.append(line)
     tables = [result[f"{s}_entities"] for s in ("test", "dev") if result.get(f"{s}_entities")]
     lines += [side_by_side_text(table) for table in tables[:1]]
+    reports = [result[f"{s}_classes"] for s in ("test", "dev") if result.get(f"{s}_classes")]
+    lines += [class_report_text(report) for report in reports[:1]]
     return "\n".join([*lines, *(f"note: {note}" for note in result["notes"])])
 
 

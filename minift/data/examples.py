@@ -9,6 +9,7 @@ Proof    tests/data/test_examples.py
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeVar, cast
@@ -22,6 +23,9 @@ METRICS: dict[str, tuple[str, ...]] = {  # task -> its headline metrics, the def
     "regression": ("pearson_spearman",),
     "tagging": ("entity_f1",),
 }
+
+
+MAJORITY = 0.8  # share of the largest class above which accuracy says little
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,8 @@ class Dataset:
     train: tuple[Example, ...]
     dev: tuple[Example, ...] = ()
     test: tuple[Example, ...] = ()
-    metric: str = ""  # the headline score; "" becomes the first that fits the task
+    metric: str = ""  # the headline score; "" becomes the first of the task, or "macro_f1" where
+    # more than `MAJORITY` of the training examples are of one class
     notes: tuple[str, ...] = ()  # what a user should know: "9 duplicate texts in train"
     positive: str | None = None  # the class whose F1 is the headline score, if one is named
 
@@ -84,6 +89,15 @@ class Dataset:
                 raise MiniftError(f"positive= names a class, and {self.name} is for {self.task}")
             require_known("positive class", self.positive, self.labels)
             object.__setattr__(self, "metric", "f1")
+        if self.task == "classification" and not self.metric:
+            for name, n in Counter(filter(None, map(label_of, self.train))).most_common(1):
+                if n > MAJORITY * len(self.train):
+                    note = (
+                        f'{n} of {len(self.train)} training examples are "{name}": accuracy says '
+                    )
+                    note += "little, macro F1 more"
+                    object.__setattr__(self, "notes", (*self.notes, note))
+                    object.__setattr__(self, "metric", "macro_f1")
         object.__setattr__(self, "metric", self.metric or METRICS[self.task][0])
         require_known(f"{self.task} metric", self.metric, METRICS[self.task])
         wanted = "none" if self.task == "regression" else "at least one, each once"

@@ -3,7 +3,8 @@
 Claim    A run folder *is* a Hugging Face checkpoint (config.json, model.safetensors, tokenizer),
          or with the mean head a folder of sentence-transformers (checkpoints/modules.py), with
          three more files: run.json says how it was made, history.jsonl what happened,
-         result.json what came out (and its encoder's rates.json, if that has one). One process at
+         result.json what came out (and its encoder's rates.json, if that has one; and, chosen on
+         folds, decision.json: how it answers). One process at
          a time works in it, and only the same command takes up an unfinished run.
 Proof    tests/runs/test_train.py
 """
@@ -30,6 +31,7 @@ from minift.data.examples import Task
 from minift.data.tags import NO_TAG, scheme_of
 from minift.errors import MiniftError
 from minift.files import atomic_write, claim_folder, locked
+from minift.runs.decide import read_decision
 from minift.runs.processes import rank
 from minift.runs.resume import Checkpoints
 from minift.runs.tuned import HEADS, FineTuned, not_finite
@@ -160,6 +162,7 @@ def load_run(
         quiet=came_out.get("quiet", 0),
         pairs=pairs if isinstance(pairs, bool) else None,
         positive=positive if positive in labels else None,
+        decision=read_decision(folder, labels),
     )
 
 

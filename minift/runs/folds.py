@@ -211,6 +211,7 @@ def cross_validate(
         repeats = REPEATS if budget_minutes is not None or cheap else 1
     head = head or head_of(encoder, dataset, method)
     facts = [dataset.train, dataset.labels, dataset.metric, folds, str(encoder), head, new_head]
+    facts += [getattr(method.objective, "weights", None)]
     setup = digest(repr([*facts, method.name, method.settings]))[:16]
     if (resolve(encoder) / "run.json").is_file():
         notes.append("the encoder is a run: if it was trained on these texts, the folds flatter it")

@@ -2515,6 +2515,61 @@ SOLVED = _in(
     ),
 )
 
+WEIGHED = "tests/methods/test_class_weights.py::"
+CALIBRATED = "tests/data/test_calibration.py::"
+DECIDED = "tests/runs/test_decide.py::"
+SURE = [
+    Mutant(
+        "a solved head forgets the weights of its classes in the penalty",
+        "minift/methods/solved_head.py",
+        "total = len(rows) if by is None else float(by[targets].sum())",
+        "total = len(rows)",
+        WEIGHED + "test_a_solved_head_is_logistic_regression_with_the_same_weights"
+        "[by hand-1.0-60-10-2]",
+        "C would mean another strength with weights than scikit-learn's does.",
+    ),
+    Mutant(
+        "class weights do not reach a head that is solved",
+        "minift/runs/fit.py",
+        'of_class = getattr(recipe.objective, "of_class", None)',
+        "of_class = None",
+        WEIGHED + "test_rare_classes_are_answered_more_often_with_weights",
+        "--class-weights would be accepted by --method head, and change nothing.",
+    ),
+    Mutant(
+        "bins of the calibration error hold their lower ends",
+        "minift/data/calibration.py",
+        "places = np.ceil(sure * BINS).astype(int)",
+        "places = np.floor(sure * BINS).astype(int)",
+        CALIBRATED + "test_calibration_error_by_hand_at_the_edges_of_bins",
+        "Probabilities of 1 would have a bin of their own, and no other paper's error.",
+    ),
+    Mutant(
+        "ties go to the smallest threshold",
+        "minift/data/calibration.py",
+        "cuts = np.unique(p)[::-1]",
+        "cuts = np.unique(p)",
+        CALIBRATED + "test_ties_go_to_the_largest_threshold_by_hand",
+        "Of two thresholds with one F1, that with more false alarms would be kept.",
+    ),
+    Mutant(
+        "a text is judged by its likeliest class, whatever the threshold answers",
+        "minift/runs/decide.py",
+        "return labels[best], scores[best] >= self.abstain_below, scores",
+        "return labels[best], max(scores) >= self.abstain_below, scores",
+        DECIDED + "test_a_text_is_judged_by_the_class_that_a_threshold_answers",
+        "Labels of probability .2 would be given as if they were of .8.",
+    ),
+    Mutant(
+        "repeats of the folds count as more texts",
+        "minift/runs/decide.py",
+        "once = len({index for index, _ in answers})",
+        "once = len(answers)",
+        DECIDED + "test_repeats_are_not_counted_as_more_texts",
+        "Intervals would be narrower the more often the same texts are asked for.",
+    ),
+]
+
 MUTANTS = [
     *HEART,
     *ENCODER,
@@ -2542,4 +2597,5 @@ MUTANTS = [
     *TABLES,
     *RATED,
     *SOLVED,
+    *SURE,
 ]
