@@ -16,9 +16,11 @@ from typing import Literal, TypeVar, cast
 from minift.data.words import as_words
 from minift.errors import MiniftError, require_known
 
-Task = Literal["classification", "regression", "tagging"]
+Task = Literal["classification", "multilabel", "regression", "tagging"]
 METRICS: dict[str, tuple[str, ...]] = {  # task -> its headline metrics, the default first
     "classification": ("accuracy", "macro_f1", "f1", "matthews"),
+    # the micro F1 first: of few test texts the F1 of a rare label, as much in the macro, is noise
+    "multilabel": ("micro_f1", "macro_f1"),
     "regression": ("pearson_spearman",),
     "tagging": ("entity_f1",),
 }
@@ -30,13 +32,15 @@ class TextExample:
 
     id: str  # unique within its split
     text: str
-    label: str | float | None = None
+    label: str | float | tuple[str, ...] | None = None  # a tuple, sorted, is of several; () of none
     text_b: str | None = None
 
     def __post_init__(self) -> None:
         if not (isinstance(self.text, str) and isinstance(self.text_b, str | None)):
             got = f"{self.text!r:.50} and {self.text_b!r:.50}"
             raise MiniftError(f"example {self.id} has the texts {got}; expected strings")
+        if isinstance(self.label, tuple | list | set | frozenset):
+            object.__setattr__(self, "label", tuple(sorted(set(map(str, self.label)))))
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,7 @@ class TaggedExample:
 
 
 Example = TextExample | TaggedExample
+SEPARATOR, NONE = "|", "none"  # of the labels of one text; what says that it has none of them
 T = TypeVar("T", TextExample, TaggedExample)
 
 
@@ -87,6 +92,9 @@ class Dataset:
         wanted = "none" if self.task == "regression" else "at least one, each once"
         if bool(self.labels) == (wanted == "none") or len(set(self.labels)) < len(self.labels):
             raise MiniftError(f"got the labels {self.labels} for {self.task}; expected {wanted}")
+        if self.task == "multilabel" and any(SEPARATOR in label for label in self.labels):
+            what = f'"{SEPARATOR}" stands between labels, so that none may hold it'
+            raise MiniftError(f"{self.name} has the labels {self.labels}: {what}")
 
 
 def _example(given: Example) -> Example:
@@ -137,6 +145,11 @@ def label_of(example: Example) -> str | float | tuple[str, ...] | None:
     return example.tags if isinstance(example, TaggedExample) else example.label
 
 
+def joined(label: object) -> str:
+    """Return a label, or the labels of a text in one string, as files have them."""
+    return SEPARATOR.join(label) or NONE if isinstance(label, tuple | list) else str(label)
+
+
 def is_labelled(examples: Iterable[Example]) -> bool:
     """Return whether there are examples, and each has a label."""
     labels = [*map(label_of, examples)]
@@ -150,7 +163,17 @@ def gold_classes(examples: Iterable[Example]) -> list[str]:
 
 def gold_numbers(examples: Iterable[Example]) -> list[float]:
     """Return the number of each text of a regression; raises MiniftError if one has none."""
-    return [float(e.label) for e in _labelled(as_texts(examples)) if e.label is not None]
+    numbers = (e.label for e in _labelled(as_texts(examples)))
+    return [float(n) for n in numbers if not isinstance(n, tuple | None)]
+
+
+def gold_labels(examples: Iterable[Example]) -> list[tuple[str, ...]]:
+    """Return the labels of each text, of which it may have none, or one as a string.
+
+    Raises MiniftError if a text is not labelled.
+    """
+    given = (e.label for e in _labelled(as_texts(examples)))
+    return [label if isinstance(label, tuple) else (str(label),) for label in given]
 
 
 def gold_tags(examples: Iterable[Example]) -> list[tuple[str, ...]]:

@@ -12,10 +12,14 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from itertools import product
 
 from minift.data.examples import (
+    SEPARATOR,
     Example,
+    TaggedExample,
     gold_classes,
+    gold_labels,
     gold_tags,
     is_labelled,
     label_of,
@@ -74,16 +78,16 @@ def missing_notes(split: str, examples: Sequence[Example], labels: Sequence[str]
     """Name the classes, or the types of entities, of which a labelled split has no example."""
     if not is_labelled(examples):
         return []
-    if isinstance(label_of(examples[0]), tuple):
+    if isinstance(examples[0], TaggedExample):
         labels, there = types_of(labels), {t[2:] for tags in gold_tags(examples) for t in tags}
     else:
-        there = set(gold_classes(examples))
+        there = {name for names in gold_labels(examples) for name in names}
     missing = [f'"{name}"' for name in labels if name not in there]
     return [f"{split} has no example of class {_and(missing)}"] if missing else []
 
 
 def class_notes(train: Sequence[Example]) -> list[str]:
-    """Name classes of a single example, and ask whether many integers are amounts."""
+    """Name classes of a single example; ask whether classes are amounts, or several in one."""
     counts = Counter(gold_classes(train))
     single = [f'"{label}"' for label, n in counts.items() if n == 1]
     which = f"classes {_and(single)} have" if len(single) > 1 else f"class {''.join(single)} has"
@@ -93,7 +97,18 @@ def class_notes(train: Sequence[Example]) -> list[str]:
     if len(counts) > MANY_CLASSES and all(re.fullmatch("[+-]?[0-9]+", label) for label in counts):
         what = f"{len(counts)} classes, all integers"
         notes.append(f"{what}: pass --task regression if they are amounts")
-    return notes
+    return notes + joined_notes(counts, "if they do, pass --task multilabel")
+
+
+def joined_notes(labels: Iterable[str], remedy: str) -> list[str]:
+    """Say which labels look as if they held several: "a|b" and "a;b", and "a,b" beside a and b."""
+    known, found = {name.strip() for name in labels}, dict[str, None]()
+    for name, mark in product(sorted(known), f"{SEPARATOR};,"):
+        parts = {part.strip() for part in name.split(mark)}
+        if mark in name and "" not in parts and (mark != "," or parts <= known):
+            found[f'"{name}"'] = None
+    which = f"labels such as {_and([*found] or [''])} look as if they held several"
+    return [f'{which}; {remedy}, with "{SEPARATOR}" between the labels of a text'] if found else []
 
 
 def overlap_notes(

@@ -30,11 +30,13 @@ from minift.active.loop import WATCHED, Asking, Choice, choose, seed_of, take_lo
 from minift.active.streaming import mc_stream
 from minift.checkpoints.weights import save_pretrained
 from minift.data.examples import (
+    NONE,
     Example,
     TaggedExample,
     TextExample,
-    gold_classes,
+    gold_labels,
     gold_tags,
+    joined,
     texts_of,
 )
 from minift.data.tags import to_iob2
@@ -46,6 +48,7 @@ from minift.label.formats.rows import Question
 from minift.label.ledger import State, open_ledger
 from minift.label.project import Project, command, last_model, load_project, read_state
 from minift.label.score_files import read_scores, score_file
+from minift.runs.evaluate import applying
 from minift.runs.folder import load_run
 from minift.runs.train import subset
 from minift.runs.train import train as train_run
@@ -96,9 +99,9 @@ def ask(
     format = format or ("conll" if project.task == "tagging" else "csv")
     if write:  # an unknown format is refused now, not after the training
         written(format, [], project.task)
-    if project.task == "tagging" and asking.strategy == "batch_bald":
-        raise MiniftError("batch_bald needs one label per text; for sentences take bald")
-    with open_ledger(project.ledger, project.ids, project.labels) as ledger:
+    if project.task != "classification" and asking.strategy == "batch_bald":
+        raise MiniftError(f"batch_bald needs one label per text; for {project.task} take bald")
+    with open_ledger(project.ledger, project.ids, project.answers) as ledger:
         state, notes = ledger.state, list(ledger.journal.notes)
         queries = [e for e in ledger.journal.events if e["event"] == "query"]
         round = max((e["round"] for e in queries), default=0)
@@ -168,8 +171,8 @@ def lacking(project: Project, labelled: Sequence[Example]) -> str:
     if project.task == "tagging":
         entity = any(tag != "O" for tags in gold_tags(labelled) for tag in tags)
         return "" if entity else "no entity is labelled yet"
-    classes = gold_classes(labelled)
-    return "" if len(set(classes)) > 1 else f'all labels so far are "{classes[0]}"'
+    given = gold_labels(labelled)
+    return "" if len({*given}) > 1 else f'all labels so far are "{joined(given[0])}"'
 
 
 def _choose(
@@ -224,7 +227,7 @@ def _write_batch(
     atomic_write(path, content)
     pairs = any(len(texts_of(example)) > 1 for example in by_id.values())
     if format == "labelstudio":
-        interface = labelling_config(project.labels, project.task, pairs)
+        interface = labelling_config(project.answers, project.task, pairs)
         atomic_write(folder / "labelstudio.xml", interface)
     return path, how(format, path, project.types, project.task, pairs)
 
@@ -234,12 +237,15 @@ def guesses(
 ) -> dict[str, tuple[str | tuple[str, ...], float]]:
     """Return what the model would answer, and how sure it is (of words: on average)."""
     found = {}
+    label: str | tuple[str, ...]
     for chunk, rows in mc_stream(tuned, examples, passes=1, layers="none"):
         for example, row in zip(chunk, rows):
             best = row[0].max(-1)
-            names = [tuned.labels[i] for i in best.indices.tolist()]
-            tagged = tuned.task == "tagging"
-            label = tuple(to_iob2(names, "iob2")) if tagged else names[0]
+            if tuned.task == "multilabel":
+                label = applying(row[0, :, 1], tuned.labels, tuned.thresholds) or (NONE,)
+            else:
+                names = [tuned.labels[i] for i in best.indices.tolist()]
+                label = tuple(to_iob2(names, "iob2")) if tuned.task == "tagging" else names[0]
             found[example.id] = (label, float(best.values.mean()))
     return found
 

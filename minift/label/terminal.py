@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
-from minift.data.examples import Example, TaggedExample, texts_of
+from minift.data.examples import NONE, Example, TaggedExample, joined, texts_of
 from minift.data.tags import entity_tags, spans_conlleval
 from minift.errors import MiniftError, nearest
 from minift.files import standard_input
@@ -76,7 +76,7 @@ def label(
     stdin, stdout = stdin or standard_input(), stdout or sys.stdout
     if hasattr(stdout, "reconfigure"):
         stdout.reconfigure(errors="backslashreplace")  # a narrow terminal is no reason to stop
-    with open_ledger(project.ledger, project.ids, project.labels) as ledger:
+    with open_ledger(project.ledger, project.ids, project.answers) as ledger:
         state = ledger.state
         if not (waiting := state.waiting):
             raise MiniftError(
@@ -112,13 +112,14 @@ class Session:
     stdout: TextIO
 
     def __post_init__(self) -> None:
-        labels, self.tagging = self.project.labels, self.project.task == "tagging"
+        labels, self.tagging = self.project.answers, self.project.task == "tagging"
+        self.several = self.project.task == "multilabel"
         self.keys = {} if self.tagging else class_keys(labels)
         own = {name: "/".join(k for k, n in self.keys.items() if n == name) for name in labels}
         self.choices = "  ".join(f"{k} {n}" if k not in ("", n) else n for n, k in own.items())
         self.terminal = HAS_TERMINALS and self.stdin.isatty()
         short = {name for key, name in self.keys.items() if len(key) == 1}
-        self.by_key = self.terminal and short == {*labels}
+        self.by_key = self.terminal and short == {*labels} and not self.several
 
     def run(self) -> None:
         """Go through the texts until none waits or somebody stops."""
@@ -212,6 +213,8 @@ class Session:
         """Return the label that was typed."""
         if isinstance(example, TaggedExample):
             return read_entities(typed, example.words, self.project.types)
+        if self.several:
+            return self.understand_several(typed)
         if typed in self.project.labels:
             return typed
         if typed.lower() not in self.keys:
@@ -219,10 +222,22 @@ class Session:
             raise MiniftError(f"{got} is not an answer; {self.choices}")
         return self.keys[typed.lower()]
 
+    def understand_several(self, typed: str) -> list[str]:
+        """Return the labels of "a|b", or of keys or labels with commas or blanks between them."""
+        known = {**self.keys, **{name.lower(): name for name in self.project.answers}}
+        splits = (re.split(mark, typed.lower()) for mark in (r"\|", ",", r"[\s,|]+"))
+        parts = [[part.strip() for part in split if part.strip()] for split in splits]
+        named = next((names for names in parts if names and {*names} <= {*known}), None)
+        found = {known[name] for name in named or ()}
+        if named is None or (NONE in found and len(found) > 1):
+            got = repr(typed) if typed else "nothing"
+            raise MiniftError(f"{got} is not an answer; {self.choices}, several as 1 2 or a|b")
+        return [name for name in self.project.answers if name in found]
+
     def name(self, found: Label | tuple[str, ...], example: Example) -> str:
         """Say what an answer means."""
         if not isinstance(example, TaggedExample):
-            return str(found)
+            return joined(found)
         spans = spans_conlleval(list(found))
         marked = (f"{name} {' '.join(example.words[first:end])!r}" for name, first, end in spans)
         return ", ".join(marked) or "no entities"
@@ -232,6 +247,7 @@ class Session:
         commands = ", ".join(f"{key} {what}" for key, what in COMMANDS.items())
         types = self.project.types
         how = "one key, no Enter" if self.by_key else "a key or the class, then Enter"
+        how = "one or several, such as 1 2, then Enter" if self.several else how
         answers = f"Classes ({how}): {self.choices}"
         if self.tagging:
             answers = (

@@ -8,8 +8,9 @@ Proof    tests/runs/test_evaluate.py
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, cast
 
 import torch
@@ -18,8 +19,16 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from minift.bert.packing import to_device
-from minift.data.examples import Example, Task, gold_classes, gold_numbers, gold_tags
-from minift.data.metrics import evaluate_classification, evaluate_regression, evaluate_tagging
+from minift.data import metrics
+from minift.data.examples import (
+    Dataset,
+    Example,
+    Task,
+    gold_classes,
+    gold_labels,
+    gold_numbers,
+    gold_tags,
+)
 from minift.data.tags import as_iob2
 from minift.runs.processes import merged, my_share
 from minift.training.batches import Batch, Item, make_batch
@@ -66,12 +75,16 @@ def predict_logits(
     return merged(results)
 
 
-def mean_loss(logits: Sequence[Tensor], items: Sequence[Item], regression: bool = False) -> float:
+def mean_loss(
+    logits: Sequence[Tensor], items: Sequence[Item], task: Task = "classification"
+) -> float:
     """Return the mean loss over all labelled targets, each target weighing the same."""
     rows = torch.cat(list(logits))
     targets = torch.tensor([target for item in items for target in item.targets])
-    if regression:
+    if task == "regression":
         return float(F.mse_loss(rows.squeeze(-1).double(), targets.double()))
+    if task == "multilabel":
+        return float(F.binary_cross_entropy_with_logits(rows.double(), targets.double()))
     return float(F.cross_entropy(rows.double(), targets))
 
 
@@ -94,19 +107,45 @@ def evaluate(
     progress: bool = False,
     make_batch: Callable[[Sequence[Item]], Batch] = make_batch,
     positive: str | None = None,
+    thresholds: Mapping[str, float] = MappingProxyType({}),
 ) -> Evaluation:
     """Score a model on labelled examples; `items` are these as `make_items` made them."""
     logits = predict_logits(model, items, progress=progress, make_batch=make_batch)
-    loss = mean_loss(logits, items, regression=task == "regression")
+    predicted: list[Any]
     if task == "regression":
-        numbers = [float(row) for row in logits]
-        return Evaluation(evaluate_regression(gold_numbers(examples), numbers), loss, numbers)
+        predicted = [float(row) for row in logits]
+    elif task == "tagging":
+        predicted = as_iob2(tags_by_sentence(logits, items, len(examples), labels), labels)
+    elif task == "multilabel":
+        predicted = [applying(row[0].sigmoid(), labels, thresholds) for row in logits]
+    else:
+        predicted = [labels[int(row.argmax())] for row in logits]
+    scores = _scores(task, examples, predicted, labels, positive)
+    return Evaluation(scores, mean_loss(logits, items, task), predicted)
+
+
+def _scores(
+    task: Task,
+    examples: Sequence[Example],
+    predicted: list[Any],
+    labels: Sequence[str],
+    positive: str | None,
+) -> dict[str, Any]:
+    if task == "regression":
+        return metrics.evaluate_regression(gold_numbers(examples), predicted)
     if task == "tagging":
-        tags = as_iob2(tags_by_sentence(logits, items, len(examples), labels), labels)
-        return Evaluation(evaluate_tagging(gold_tags(examples), tags), loss, tags)
-    predicted = [labels[int(row.argmax())] for row in logits]
-    scores = evaluate_classification(gold_classes(examples), predicted, labels, positive)
-    return Evaluation(scores, loss, predicted)
+        return metrics.evaluate_tagging(gold_tags(examples), predicted)
+    if task == "multilabel":
+        return metrics.evaluate_multilabel(gold_labels(examples), predicted, labels)
+    return metrics.evaluate_classification(gold_classes(examples), predicted, labels, positive)
+
+
+def applying(
+    probabilities: Tensor, labels: Sequence[str], thresholds: Mapping[str, float]
+) -> tuple[str, ...]:
+    """Return those of several labels whose probability reaches its threshold, by default .5."""
+    pairs = zip(labels, probabilities.tolist())
+    return tuple(label for label, p in pairs if p >= thresholds.get(label, 0.5))
 
 
 def tags_by_sentence(
@@ -117,3 +156,18 @@ def tags_by_sentence(
     for item, rows in zip(items, logits):
         tags[item.example] += [labels[index] for index in rows.argmax(-1).tolist()]
     return tags
+
+
+def constant_score(data: Dataset, train: Sequence[Example], examples: Sequence[Example]) -> float:
+    """Score the best answer that reads no text: the most frequent class, "O", or the mean."""
+    answers: list[Any]
+    if data.task == "tagging":
+        answers = [["O"] * len(tags) for tags in gold_tags(examples)]
+    elif data.task == "regression":
+        answers = [sum(gold_numbers(train)) / len(train)] * len(examples)
+    else:
+        given = [name for names in gold_labels(train) for name in names]
+        answers = metrics.majority_baseline(given, [""] * len(examples), data.labels)
+        answers = [[name] for name in answers] if data.task == "multilabel" else answers
+    scores = _scores(data.task, examples, answers, data.labels, data.positive)
+    return metrics.headline(data.metric, scores)

@@ -27,11 +27,11 @@ from minift.checkpoints.strict import class_of
 from minift.checkpoints.weights import load_model, load_tokenizer
 from minift.data.examples import Task
 from minift.data.tags import NO_TAG, scheme_of
-from minift.errors import MiniftError
+from minift.errors import MiniftError, require
 from minift.files import atomic_write, claim_folder, locked
 from minift.runs.processes import rank
 from minift.runs.resume import Checkpoints
-from minift.runs.tuned import HEADS, FineTuned, not_finite
+from minift.runs.tuned import HEADS, PROBLEM_TYPES, FineTuned, not_finite
 from minift.speed.precision import compute_in
 from minift.training.loop import Precision
 
@@ -138,8 +138,8 @@ def load_run(
     if head is TokenClassifier:
         task = "tagging"
         _judge_tags(model, str(config_file))
-    elif model.config.problem_type == "regression":
-        task = "regression"
+    elif model.config.problem_type in PROBLEM_TYPES.values():
+        task = "regression" if model.config.problem_type == "regression" else "multilabel"
     made, came_out = (
         read_json(file) if (file := folder / name).is_file() else {}
         for name in ("run.json", "result.json")
@@ -159,7 +159,16 @@ def load_run(
         quiet=came_out.get("quiet", 0),
         pairs=pairs if isinstance(pairs, bool) else None,
         positive=positive if positive in labels else None,
+        thresholds=_thresholds(came_out.get("thresholds", {}), folder / "result.json"),
     )
+
+
+def _thresholds(given: Any, where: Path) -> dict[str, float]:
+    """Return the probability from which on each label applies, as result.json says it."""
+    values = given.values() if isinstance(given, dict) else [None]
+    good = all(isinstance(value, float) and 0 <= value <= 1 for value in values)
+    require(good, f"{where}: thresholds", given, "numbers from 0 to 1 by label")
+    return given
 
 
 def _judge_tags(model: Classifier, where: str) -> None:

@@ -16,7 +16,7 @@ from minift.data.notes import cut_notes, refuse_unlike
 from minift.data.tags import spans_conlleval, word_places
 from minift.data.words import split_words
 from minift.errors import MiniftError
-from minift.runs.evaluate import predict_logits
+from minift.runs.evaluate import applying, predict_logits
 from minift.runs.tuned import FineTuned
 from minift.training.batches import Item
 
@@ -46,7 +46,8 @@ def predict(
 
     Yields:
         {"id", "text"} of the example, "text_b" of a pair, and for classification "label" and
-        "scores": {label: probability}; for regression "label": number; for tagging "tags",
+        "scores": {label: probability}; for several labels the same, "label" being a list of those
+        that apply; for regression "label": number; for tagging "tags",
         "words", "entities": [{"start", "end", "type", "text", "start_word", "end_word"}] with
         offsets in characters of "text" and in "words", from 0, the end not included.
 
@@ -94,10 +95,14 @@ def _labelled(
             answer["text_b"] = example.text_b
         if tuned.task == "regression":
             answer["label"] = float(row)
+        elif tuned.task == "multilabel":
+            scores = row[0].sigmoid()
+            answer["label"] = [*applying(scores, tuned.labels, tuned.thresholds)]
+            answer["scores"] = dict(zip(tuned.labels, scores.tolist()))
         else:
-            scores = row[0].softmax(-1).tolist()
+            scores = row[0].softmax(-1)
             answer["label"] = tuned.labels[int(row.argmax())]
-            answer["scores"] = dict(zip(tuned.labels, scores))
+            answer["scores"] = dict(zip(tuned.labels, scores.tolist()))
         yield answer
 
 

@@ -22,14 +22,22 @@ from tqdm import tqdm
 from minift.checkpoints.hub import resolve
 from minift.checkpoints.weights import save_pretrained, weights_digest
 from minift.data.entities import side_by_side
-from minift.data.examples import Dataset, Example, gold_classes, gold_tags, is_labelled
-from minift.data.metrics import collapsed, evaluate_classification, headline, majority_baseline
+from minift.data.examples import (
+    Dataset,
+    Example,
+    gold_labels,
+    gold_tags,
+    is_labelled,
+    joined,
+    label_of,
+)
+from minift.data.metrics import collapsed, headline
 from minift.data.notes import missing_notes
 from minift.errors import MiniftError
 from minift.files import atomic_write, digest
 from minift.journal import append_log
 from minift.methods.recipes import recipe
-from minift.runs.evaluate import Evaluation
+from minift.runs.evaluate import Evaluation, constant_score
 from minift.runs.fit import Fitted, fit
 from minift.runs.folder import open_run
 from minift.runs.processes import rank, require_same, world_size
@@ -37,6 +45,8 @@ from minift.runs.resume import resumed
 from minift.runs.tuned import FineTuned, Head, build, head_of, not_finite
 from minift.training.loop import Diverged, Epoch, Recipe, Seeds, Settings, Training
 from minift.version import __version__
+
+CLASSES = ("classification", "multilabel")  # tasks that choose among classes of a text
 
 
 def subset(examples: Sequence[Example], labels: int | None, seed: int) -> tuple[Example, ...]:
@@ -160,9 +170,9 @@ def train(
 
 def require_two_classes(examples: Sequence[Example], dataset: Dataset) -> None:
     """Refuse a training draw from which nothing can be learned."""
-    if dataset.task == "classification" and len(set(gold_classes(examples))) < 2:
+    if dataset.task in CLASSES and len(given := set(gold_labels(examples))) < 2:
         raise MiniftError(
-            f"all {len(examples)} training examples have the label {gold_classes(examples)[0]!r}; "
+            f"all {len(examples)} training examples have the label {joined(*given)!r}; "
             "use more labels or another seed"
         )
 
@@ -202,15 +212,13 @@ def score_splits(
         notes += missing_notes(split, found, dataset.labels)
         if dataset.task == "tagging":
             result[f"{split}_entities"] = side_by_side(gold_tags(found), scored.predicted)
-        if dataset.task == "classification":
-            gold = gold_classes(found)
-            guess = majority_baseline(gold_classes(dataset.train), gold, dataset.labels)
-            scores = evaluate_classification(gold, guess, dataset.labels, dataset.positive)
-            result[f"{split}_majority"] = headline(dataset.metric, scores)
-            if only := collapsed(scored.predicted, gold):
+        if dataset.task in CLASSES:
+            result[f"{split}_majority"] = constant_score(dataset, dataset.train, found)
+            only = collapsed(scored.predicted, [label_of(e) or () for e in found])
+            if only is not None:
                 result["collapsed"] = True
                 notes.append(
-                    f'collapsed: every {split} example is predicted "{only}"; '
+                    f'collapsed: every {split} example is predicted "{joined(only)}"; '
                     "try another seed, a smaller learning rate or more labels"
                 )
     return result, notes

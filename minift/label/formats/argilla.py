@@ -61,7 +61,10 @@ def _suggestion(question: Question) -> dict[str, Any] | None:
     if guess is None:
         return None
     if not isinstance(example, TaggedExample):
-        return {"value": guess, "score": confidence, "agent": "minift"}
+        if isinstance(guess, str):
+            return {"value": guess, "score": confidence, "agent": "minift"}
+        scores = None if confidence is None else [confidence] * len(guess)  # one per value
+        return {"value": [*guess], "score": scores, "agent": "minift"}
     text = texts_of(example)[0]
     if utf16_places(text)[-1] > len(text):
         return None
