@@ -4,11 +4,11 @@ Claim    A round is `Learner.fit`, then `choose`. Texts are known by ids, never 
          shrinking list. Each round starts from the pretrained weights and takes a number of
          steps that was fixed beforehand, so no label is used that the budget does not count.
          The score of a sentence is the mean of its words', which does not prefer long sentences;
-         that of a text with any number of labels is the mean of its labels', as many yes-or-no
-         questions. (Their sum, in the same order, is for entropy that of the whole answer, and for
-         BALD what labels tell at most, if no label tells of another.)
+         that of a text with any number of labels is the mean of its labels', each a yes or no.
 Paper    Griesshaber et al. (2020), https://arxiv.org/abs/2012.02462, sections 3 and 4.
 Differs  - The paper does not state whether each round starts anew; here it does.
+         - Of several labels the sum would order texts alike: for entropy it is that of the whole
+           answer where no label tells of another, for BALD the most that labels can tell.
          - Least confidence, margin and entropy read the plain prediction; only BALD and
            BatchBALD need several passes.
 Proof    tests/active/test_loop.py

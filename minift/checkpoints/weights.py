@@ -149,8 +149,7 @@ def load_model(
     Args:
         model_class: Bert, a classifier or MaskedLM.
         labels: classes of the head, in the order of the logits; None takes the checkpoint's.
-        problem_type: "regression" for one numeric output, "multi_label_classification" for
-            labels of which a text has any number.
+        problem_type: "regression" for one number, "multi_label_classification" for any labels.
         generator: source of the weights of a head that the checkpoint lacks.
 
     Returns:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 from minift.data.words import as_words
 from minift.errors import MiniftError, require_known
@@ -92,9 +92,10 @@ class Dataset:
         wanted = "none" if self.task == "regression" else "at least one, each once"
         if bool(self.labels) == (wanted == "none") or len(set(self.labels)) < len(self.labels):
             raise MiniftError(f"got the labels {self.labels} for {self.task}; expected {wanted}")
-        if self.task == "multilabel" and any(SEPARATOR in label for label in self.labels):
-            what = f'"{SEPARATOR}" stands between labels, so that none may hold it'
-            raise MiniftError(f"{self.name} has the labels {self.labels}: {what}")
+        wrong = [name for name in self.labels if SEPARATOR in name or name.casefold() == NONE]
+        if wrong and self.task == "multilabel":
+            what = f'"{SEPARATOR}" stands between labels, and "{NONE}" says that none applies'
+            raise MiniftError(f'the label "{wrong[0]}": {what}; give it another name')
 
 
 def _example(given: Example) -> Example:
@@ -168,10 +169,7 @@ def gold_numbers(examples: Iterable[Example]) -> list[float]:
 
 
 def gold_labels(examples: Iterable[Example]) -> list[tuple[str, ...]]:
-    """Return the labels of each text, of which it may have none, or one as a string.
-
-    Raises MiniftError if a text is not labelled.
-    """
+    """Return the labels of each text, if any; raises MiniftError if one is not labelled."""
     given = (e.label for e in _labelled(as_texts(examples)))
     return [label if isinstance(label, tuple) else (str(label),) for label in given]
 
@@ -179,6 +177,12 @@ def gold_labels(examples: Iterable[Example]) -> list[tuple[str, ...]]:
 def gold_tags(examples: Iterable[Example]) -> list[tuple[str, ...]]:
     """Return the tags of each sentence; raises MiniftError if one has none."""
     return [e.tags for e in _labelled(as_sentences(examples)) if e.tags is not None]
+
+
+def gold_of(task: Task, examples: Iterable[Example]) -> list[Any]:
+    """Return for each example what a task has as its label; raises MiniftError as those above."""
+    others: dict[str, Any] = {"classification": gold_classes, "tagging": gold_tags}
+    return others.get(task, gold_numbers if task == "regression" else gold_labels)(examples)
 
 
 def _labelled(examples: list[T]) -> list[T]:

@@ -100,10 +100,7 @@ def evaluate_classification(
 def evaluate_multilabel(
     gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], labels: Sequence[str]
 ) -> dict[str, Any]:
-    """Return micro_f1, macro_f1, exact_match (share of texts with all labels right), label_f1.
-
-    Micro F1 counts each decision on a text and a label once; `label_f1` is that of each label.
-    """
+    """Return micro_f1, macro_f1, label_f1 of each, and exact_match: texts with all labels right."""
     _paired([*map(str, gold)], [*map(str, predicted)])
     true, guessed, hits = (
         Counter(name for row in rows for name in set(row))

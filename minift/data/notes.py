@@ -18,7 +18,6 @@ from minift.data.examples import (
     SEPARATOR,
     Example,
     TaggedExample,
-    gold_classes,
     gold_labels,
     gold_tags,
     is_labelled,
@@ -87,28 +86,30 @@ def missing_notes(split: str, examples: Sequence[Example], labels: Sequence[str]
 
 
 def class_notes(train: Sequence[Example]) -> list[str]:
-    """Name classes of a single example; ask whether classes are amounts, or several in one."""
-    counts = Counter(gold_classes(train))
+    """Name classes of a single example; ask whether classes are amounts, or several in one.
+
+    Several in one are "a|b" and "a;b", and "a,b" where there are also a and b.
+    """
+    several = any(isinstance(label_of(example), tuple) for example in train)
+    counts = Counter(name for names in gold_labels(train) for name in names)
     single = [f'"{label}"' for label, n in counts.items() if n == 1]
     which = f"classes {_and(single)} have" if len(single) > 1 else f"class {''.join(single)} has"
     notes = [f"{which} only one training example"] if single else []
-    if len(single) == len(train):
+    if len(single) == len(train) and not several:
         notes = ["every text has a label of its own: is that the column of the labels?"]
     if len(counts) > MANY_CLASSES and all(re.fullmatch("[+-]?[0-9]+", label) for label in counts):
         what = f"{len(counts)} classes, all integers"
-        notes.append(f"{what}: pass --task regression if they are amounts")
-    return notes + joined_notes(counts, "if they do, pass --task multilabel")
-
-
-def joined_notes(labels: Iterable[str], remedy: str) -> list[str]:
-    """Say which labels look as if they held several: "a|b" and "a;b", and "a,b" beside a and b."""
-    known, found = {name.strip() for name in labels}, dict[str, None]()
+        notes += [f"{what}: pass --task regression if they are amounts"] * (not several)
+    known, held = {name.strip() for name in counts}, dict[str, None]()
     for name, mark in product(sorted(known), f"{SEPARATOR};,"):
         parts = {part.strip() for part in name.split(mark)}
         if mark in name and "" not in parts and (mark != "," or parts <= known):
-            found[f'"{name}"'] = None
-    which = f"labels such as {_and([*found] or [''])} look as if they held several"
-    return [f'{which}; {remedy}, with "{SEPARATOR}" between the labels of a text'] if found else []
+            held[f'"{name}"'] = None
+    if held:
+        what = f"labels such as {_and([*held])} look as if they held several; if they do, "
+        what += "write" if several else "pass --task multilabel, with"
+        notes.append(f'{what} "{SEPARATOR}" between the labels of a text')
+    return notes
 
 
 def overlap_notes(

@@ -31,15 +31,7 @@ from typing import Any
 import torch
 
 from minift.active.loop import Learner, require_no_split
-from minift.data.examples import (
-    NONE,
-    SEPARATOR,
-    Dataset,
-    Example,
-    TaggedExample,
-    Task,
-    TextExample,
-)
+from minift.data.examples import NONE, Dataset, Example, TaggedExample, Task, TextExample
 from minift.data.files.lines import refuse
 from minift.data.files.readers import repeated_ids
 from minift.data.notes import alike_notes
@@ -101,15 +93,13 @@ class Project:
     def labelled(self, state: State) -> list[Example]:
         """Return the labelled texts, in the order of the pool."""
         given = state.labelled
-        found: list[Example] = []
-        for e in self.examples(given):
-            if isinstance(e, TaggedExample):
-                found.append(replace(e, tags=tuple(given[e.id])))
-            else:
-                several = tuple(name for name in given[e.id] if name != NONE)
-                label = several if self.task == "multilabel" else str(given[e.id])
-                found.append(replace(e, label=label))
-        return found
+        several = self.task == "multilabel"
+        return [
+            replace(e, tags=tuple(given[e.id]))
+            if isinstance(e, TaggedExample)
+            else replace(e, label=tuple({*given[e.id]} - {NONE}) if several else str(given[e.id]))
+            for e in self.examples(given)
+        ]
 
     def learner(self, device: torch.device | str, train: Sequence[Example] = ()) -> Learner:
         """Return how each round's model is made, with a data set of labelled texts."""
@@ -221,9 +211,6 @@ def _labels(names: Sequence[str], task: Task) -> tuple[str, ...]:
     for name in names:
         if names.count(name) > 1:
             raise MiniftError(f'--labels: "{name}" is there twice')
-        if task == "multilabel" and (SEPARATOR in name or name.lower() == NONE):
-            held = f'"{SEPARATOR}" stands between labels, and "{NONE}" says that none applies'
-            raise MiniftError(f'--labels: "{name}": {held}; give it another name')
         if task == "tagging" and TAG.fullmatch(name):
             raise MiniftError(f'--labels: "{name}" is a tag; name the types, such as PER')
     return labels_of(names) if task == "tagging" else tuple(names)

@@ -237,15 +237,14 @@ def guesses(
 ) -> dict[str, tuple[str | tuple[str, ...], float]]:
     """Return what the model would answer, and how sure it is (of words: on average)."""
     found = {}
-    label: str | tuple[str, ...]
     for chunk, rows in mc_stream(tuned, examples, passes=1, layers="none"):
         for example, row in zip(chunk, rows):
             best = row[0].max(-1)
-            if tuned.task == "multilabel":
-                label = applying(row[0, :, 1], tuned.labels, tuned.thresholds) or (NONE,)
-            else:
+            if tuned.task != "multilabel":
                 names = [tuned.labels[i] for i in best.indices.tolist()]
                 label = tuple(to_iob2(names, "iob2")) if tuned.task == "tagging" else names[0]
+            else:
+                label = applying(row[0, :, 1], tuned.labels, tuned.thresholds) or (NONE,)
             found[example.id] = (label, float(best.values.mean()))
     return found
 

@@ -213,26 +213,19 @@ class Session:
         """Return the label that was typed."""
         if isinstance(example, TaggedExample):
             return read_entities(typed, example.words, self.project.types)
-        if self.several:
-            return self.understand_several(typed)
-        if typed in self.project.labels:
+        if typed in self.project.labels and not self.several:
             return typed
-        if typed.lower() not in self.keys:
-            got = repr(typed) if typed else "nothing"
-            raise MiniftError(f"{got} is not an answer; {self.choices}")
-        return self.keys[typed.lower()]
-
-    def understand_several(self, typed: str) -> list[str]:
-        """Return the labels of "a|b", or of keys or labels with commas or blanks between them."""
-        known = {**self.keys, **{name.lower(): name for name in self.project.answers}}
-        splits = (re.split(mark, typed.lower()) for mark in (r"\|", ",", r"[\s,|]+"))
+        known, splits = self.keys, [[typed.lower()]]
+        if self.several:  # "a|b", or keys or labels with commas or blanks between them
+            known = known | {name.lower(): name for name in self.project.answers}
+            splits = [re.split(mark, typed.lower()) for mark in (r"\|", ",", r"[\s,|]+")]
         parts = [[part.strip() for part in split if part.strip()] for split in splits]
-        named = next((names for names in parts if names and {*names} <= {*known}), None)
-        found = {known[name] for name in named or ()}
-        if named is None or (NONE in found and len(found) > 1):
-            got = repr(typed) if typed else "nothing"
-            raise MiniftError(f"{got} is not an answer; {self.choices}, several as 1 2 or a|b")
-        return [name for name in self.project.answers if name in found]
+        named = next((names for names in parts if {*names} <= known.keys()), [])
+        found = {known[name] for name in named}
+        if not found or (self.several and NONE in found and len(found) > 1):
+            got, more = repr(typed) if typed else "nothing", ", several as 1 2" * self.several
+            raise MiniftError(f"{got} is not an answer; {self.choices}{more}")
+        return [n for n in self.project.answers if n in found] if self.several else found.pop()
 
     def name(self, found: Label | tuple[str, ...], example: Example) -> str:
         """Say what an answer means."""

@@ -183,8 +183,7 @@ def _path(
     classes = targets.shape[1] if targets.dim() == 2 else int(targets.max()) + 1
     weight = rows.new_zeros(classes, rows.shape[1])
     for strength in strengths:  # each starts from the one before: a fraction of the steps
-        shared = 2 if classes == 2 and targets.dim() == 1 else 1
-        cost = costs * shared / (strength * len(rows))
+        cost = costs * (1 + (classes == 2 and targets.dim() == 1)) / (strength * len(rows))
         enough = tolerance if strength == strengths[-1] else LOOSE
         weight = _descend(rows, targets, weight, cost, enough)
         yield weight
@@ -216,6 +215,5 @@ def _descend(rows: Tensor, targets: Tensor, start: Tensor, cost: Tensor, enough:
 
     optimizer.step(loss)
     weight = (scaled * unit).detach()
-    if targets.dim() == 2:
-        return weight
-    return weight - weight.mean(0)  # changes no probability: now the logits sum to 0
+    # Of classes, logits that sum to 0 give the same probabilities.
+    return weight if targets.dim() == 2 else weight - weight.mean(0)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, cast
 
 import torch
@@ -20,15 +19,7 @@ from tqdm import tqdm
 
 from minift.bert.packing import to_device
 from minift.data import metrics
-from minift.data.examples import (
-    Dataset,
-    Example,
-    Task,
-    gold_classes,
-    gold_labels,
-    gold_numbers,
-    gold_tags,
-)
+from minift.data.examples import Dataset, Example, Task, gold_of
 from minift.data.tags import as_iob2
 from minift.runs.processes import merged, my_share
 from minift.training.batches import Batch, Item, make_batch
@@ -75,15 +66,13 @@ def predict_logits(
     return merged(results)
 
 
-def mean_loss(
-    logits: Sequence[Tensor], items: Sequence[Item], task: Task = "classification"
-) -> float:
+def mean_loss(logits: Sequence[Tensor], items: Sequence[Item], regression: bool = False) -> float:
     """Return the mean loss over all labelled targets, each target weighing the same."""
     rows = torch.cat(list(logits))
     targets = torch.tensor([target for item in items for target in item.targets])
-    if task == "regression":
+    if regression:
         return float(F.mse_loss(rows.squeeze(-1).double(), targets.double()))
-    if task == "multilabel":
+    if targets.is_floating_point():  # any number of labels per text
         return float(F.binary_cross_entropy_with_logits(rows.double(), targets.double()))
     return float(F.cross_entropy(rows.double(), targets))
 
@@ -107,37 +96,24 @@ def evaluate(
     progress: bool = False,
     make_batch: Callable[[Sequence[Item]], Batch] = make_batch,
     positive: str | None = None,
-    thresholds: Mapping[str, float] = MappingProxyType({}),
+    thresholds: Mapping[str, float] | None = None,
 ) -> Evaluation:
     """Score a model on labelled examples; `items` are these as `make_items` made them."""
     logits = predict_logits(model, items, progress=progress, make_batch=make_batch)
-    predicted: list[Any]
+    loss = mean_loss(logits, items, regression=task == "regression")
+    gold, found = gold_of(task, examples), list[Any]()
     if task == "regression":
-        predicted = [float(row) for row in logits]
-    elif task == "tagging":
-        predicted = as_iob2(tags_by_sentence(logits, items, len(examples), labels), labels)
-    elif task == "multilabel":
-        predicted = [applying(row[0].sigmoid(), labels, thresholds) for row in logits]
-    else:
-        predicted = [labels[int(row.argmax())] for row in logits]
-    scores = _scores(task, examples, predicted, labels, positive)
-    return Evaluation(scores, mean_loss(logits, items, task), predicted)
-
-
-def _scores(
-    task: Task,
-    examples: Sequence[Example],
-    predicted: list[Any],
-    labels: Sequence[str],
-    positive: str | None,
-) -> dict[str, Any]:
-    if task == "regression":
-        return metrics.evaluate_regression(gold_numbers(examples), predicted)
+        found = [float(row) for row in logits]
+        return Evaluation(metrics.evaluate_regression(gold, found), loss, found)
     if task == "tagging":
-        return metrics.evaluate_tagging(gold_tags(examples), predicted)
+        found = as_iob2(tags_by_sentence(logits, items, len(examples), labels), labels)
+        return Evaluation(metrics.evaluate_tagging(gold, found), loss, found)
     if task == "multilabel":
-        return metrics.evaluate_multilabel(gold_labels(examples), predicted, labels)
-    return metrics.evaluate_classification(gold_classes(examples), predicted, labels, positive)
+        found = [applying(row[0].sigmoid(), labels, thresholds or {}) for row in logits]
+        return Evaluation(metrics.evaluate_multilabel(gold, found, labels), loss, found)
+    found = [labels[int(row.argmax())] for row in logits]
+    scores = metrics.evaluate_classification(gold, found, labels, positive)
+    return Evaluation(scores, loss, found)
 
 
 def applying(
@@ -160,14 +136,16 @@ def tags_by_sentence(
 
 def constant_score(data: Dataset, train: Sequence[Example], examples: Sequence[Example]) -> float:
     """Score the best answer that reads no text: the most frequent class, "O", or the mean."""
-    answers: list[Any]
+    gold, seen = gold_of(data.task, examples), gold_of(data.task, train)
     if data.task == "tagging":
-        answers = [["O"] * len(tags) for tags in gold_tags(examples)]
+        scores = metrics.evaluate_tagging(gold, [["O"] * len(tags) for tags in gold])
     elif data.task == "regression":
-        answers = [sum(gold_numbers(train)) / len(train)] * len(examples)
+        scores = metrics.evaluate_regression(gold, [sum(seen) / len(seen)] * len(gold))
+    elif data.task == "multilabel":
+        given = [name for names in seen for name in names]
+        most = [[str(name)] for name in metrics.majority_baseline(given, gold, data.labels)]
+        scores = metrics.evaluate_multilabel(gold, most, data.labels)
     else:
-        given = [name for names in gold_labels(train) for name in names]
-        answers = metrics.majority_baseline(given, [""] * len(examples), data.labels)
-        answers = [[name] for name in answers] if data.task == "multilabel" else answers
-    scores = _scores(data.task, examples, answers, data.labels, data.positive)
+        answers = metrics.majority_baseline(seen, gold, data.labels)
+        scores = metrics.evaluate_classification(gold, answers, data.labels, data.positive)
     return metrics.headline(data.metric, scores)

@@ -27,7 +27,7 @@ from minift.checkpoints.strict import class_of
 from minift.checkpoints.weights import load_model, load_tokenizer
 from minift.data.examples import Task
 from minift.data.tags import NO_TAG, scheme_of
-from minift.errors import MiniftError, require
+from minift.errors import MiniftError
 from minift.files import atomic_write, claim_folder, locked
 from minift.runs.processes import rank
 from minift.runs.resume import Checkpoints
@@ -151,6 +151,8 @@ def load_run(
     compute_in(model.to(device), precision or kept)
     labels = () if task == "regression" else model.config.labels
     pairs, positive = made.get("pairs"), made.get("positive")
+    limits = came_out.get("thresholds")
+    limits = limits if isinstance(limits, dict) else {}
     return FineTuned(
         model,
         load_tokenizer(folder),
@@ -159,16 +161,8 @@ def load_run(
         quiet=came_out.get("quiet", 0),
         pairs=pairs if isinstance(pairs, bool) else None,
         positive=positive if positive in labels else None,
-        thresholds=_thresholds(came_out.get("thresholds", {}), folder / "result.json"),
+        thresholds={name: limits[name] for name in labels if type(limits.get(name)) is float},
     )
-
-
-def _thresholds(given: Any, where: Path) -> dict[str, float]:
-    """Return the probability from which on each label applies, as result.json says it."""
-    values = given.values() if isinstance(given, dict) else [None]
-    good = all(isinstance(value, float) and 0 <= value <= 1 for value in values)
-    require(good, f"{where}: thresholds", given, "numbers from 0 to 1 by label")
-    return given
 
 
 def _judge_tags(model: Classifier, where: str) -> None:

@@ -22,15 +22,7 @@ from tqdm import tqdm
 from minift.checkpoints.hub import resolve
 from minift.checkpoints.weights import save_pretrained, weights_digest
 from minift.data.entities import side_by_side
-from minift.data.examples import (
-    Dataset,
-    Example,
-    gold_labels,
-    gold_tags,
-    is_labelled,
-    joined,
-    label_of,
-)
+from minift.data.examples import Dataset, Example, gold_labels, gold_tags, is_labelled, joined
 from minift.data.metrics import collapsed, headline
 from minift.data.notes import missing_notes
 from minift.errors import MiniftError
@@ -214,7 +206,7 @@ def score_splits(
             result[f"{split}_entities"] = side_by_side(gold_tags(found), scored.predicted)
         if dataset.task in CLASSES:
             result[f"{split}_majority"] = constant_score(dataset, dataset.train, found)
-            only = collapsed(scored.predicted, [label_of(e) or () for e in found])
+            only = collapsed(scored.predicted, gold_labels(found))
             if only is not None:
                 result["collapsed"] = True
                 notes.append(

@@ -17,16 +17,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, get_args
 
-from minift.data.examples import (
-    Example,
-    TaggedExample,
-    Task,
-    TextExample,
-    as_sentences,
-    as_texts,
-    gold_labels,
-    gold_numbers,
-)
+from minift.data.examples import Example, TaggedExample, Task, as_sentences, as_texts
 from minift.errors import MiniftError, require_known
 from minift.training.batches import UNLABELLED, Item, OtherPieces
 
@@ -69,28 +60,24 @@ def make_items(
     seconds = [e.text_b for e in texts]
     encodings = tokenizer.encode([e.text for e in texts], None if apart else seconds)
     others = tokenizer.encode([text or "" for text in seconds]) if apart else []
+    target: float | list[float]  # class index, or number, or for each label 1 or 0
     for number, (example, encoding) in enumerate(zip(texts, encodings)):
+        label, where = example.label, f"example {example.id}"
+        names = label if isinstance(label, tuple) else (label if label is None else str(label),)
+        if task == "regression":
+            target = math.nan if isinstance(label, tuple | None) else float(label)
+        elif task == "multilabel":
+            given = {_index_of(name, index, where) for name in names}
+            target = [math.nan if label is None else float(n in given) for n in index.values()]
+        else:
+            target = _index_of(None if label is None else str(label), index, where)
         input_ids, segments, cut = encoding.input_ids, encoding.segment_ids, encoding.cut
         if apart:
             cut = cut or others[number].cut
             input_ids = input_ids + others[number].input_ids
             segments = segments + [1] * len(others[number].input_ids)
-        target = _target(example, task, index)
         items.append(Item(number, input_ids, segments, [0], [target], cut))
     return items
-
-
-def _target(example: TextExample, task: Task, index: dict[str, int]) -> float | list[float]:
-    """Return the index of a class, or a number, or for each label 1 if a text has it, else 0."""
-    if example.label is None and task != "classification":
-        return math.nan if task == "regression" else [math.nan] * len(index)
-    if task == "regression":
-        return gold_numbers([example])[0]
-    where = f"example {example.id}"
-    if task == "multilabel":
-        given = {_index_of(name, index, where) for name in gold_labels([example])[0]}
-        return [float(number in given) for number in index.values()]
-    return _index_of(None if example.label is None else str(example.label), index, where)
 
 
 def _word_items(

@@ -134,9 +134,10 @@ def _labelstudio(records: list[Record], task: str, names: Names) -> Iterator[Row
             elif kind == "labels":
                 said.append(one._replace(marks=[_mark(value or {}) for value in values]))
             elif values or task == "multilabel":
-                chosen = [c for v in values for c in _chosen(v)]
-                empty = task == "multilabel" and set(chosen) == {None}  # of JSON-MIN and CSV
-                said.append(one._replace(classes=[] if empty else chosen))
+                parts = [_only(value, "choices") for value in values]
+                each = [c for p in parts for c in (p if isinstance(p, list) and p else [p])]
+                chosen = [c for c in each if c or task != "multilabel"]
+                said.append(one._replace(classes=chosen))
         yield Row(rows[0][0], data.get("minift_id"), _texts(data, names), said)
 
 
@@ -170,11 +171,6 @@ def _annotations(where: str, row: dict[str, Any], kind: str, names: Names) -> li
         cell = [{"choices": one} for one in (chosen if isinstance(chosen, list) else [chosen])]
     result = [{"type": kind, "value": value, "from_name": names.label} for value in cell]
     return [(where, {**row, "completed_by": row.get("annotator"), "result": result})]
-
-
-def _chosen(value: object) -> list[object]:
-    given = value.get("choices") if isinstance(value, dict) else None
-    return given if isinstance(given, list) else [given]
 
 
 def _only(value: object, key: str) -> object:

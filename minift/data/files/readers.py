@@ -40,14 +40,7 @@ from minift.data.files.exports import CONLL, NO_CONLL, as_table
 from minift.data.files.lines import FOREIGN, Problems, read_once, refuse, stream_text
 from minift.data.files.tables import Names
 from minift.data.files.tokens import is_tagged, parse_sentences, tagged_examples
-from minift.data.notes import (
-    alike_notes,
-    class_notes,
-    conflict_notes,
-    joined_notes,
-    overlap_notes,
-    refuse_unlike,
-)
+from minift.data.notes import alike_notes, class_notes, conflict_notes, overlap_notes, refuse_unlike
 from minift.data.tags import Scheme, labels_of, types_of
 from minift.errors import MiniftError, nearest, require_known
 
@@ -135,8 +128,7 @@ def read_dataset(
             )
             refuse_unlike(pairs_of(examples), splits[split], f"{other}: {path.name}")
     notes += alike_notes(types_of(labels) if task == "tagging" else labels)
-    notes += class_notes(examples) if task == "classification" else []
-    notes += joined_notes(labels, "if they do, write them") if task == "multilabel" else []
+    notes += class_notes(examples) if task in ("classification", "multilabel") else []
     notes += overlap_notes(examples, **splits)
     parts = examples, splits["dev"], splits["test"]
     return Dataset(name or path.stem, task, labels, *parts, notes=tuple(notes))

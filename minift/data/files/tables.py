@@ -256,9 +256,8 @@ def text_examples(
 ) -> Iterator[tuple[int, TextExample | None]]:
     """Yield (line, example) of each row; of no use once `problems` has grown.
 
-    Labels of regression become finite floats, those of multilabel tuples. Without a column `id`
-    the id is the number of the row, or `by_line` its line. A row without a text gives None if that
-    is allowed.
+    Labels of regression become finite floats, of multilabel tuples. Without a column `id` the id is
+    the number of the row, or `by_line` its line. A row without a text may give None if allowed.
     """
     texts, label, _ = columns
     for number, (line, row) in enumerate(rows, start=1):
@@ -336,18 +335,17 @@ def _label(
 
 
 def _labels(value: object, faults: list[str]) -> tuple[str, ...]:
-    """Return the labels of a cell, each once; the same as "a|b" or as a list of JSON."""
+    """Return the labels of "a|b", or of a list of JSON; () of nothing, or of "none" alone."""
     if value is None or value != value:
         return ()
     given = value if isinstance(value, list) else str(value).split(SEPARATOR)
     names = [str(name).strip() for name in given]
-    if not all(isinstance(name, str | int | float) for name in given) or isinstance(value, dict):
-        faults.append(f"the labels must be a list of strings, got {short(value)}")
-    elif [*map(str.casefold, names)] in ([""], [NONE]):
+    good = all(isinstance(name, str | int | float) for name in given) and type(value) is not dict
+    if good and [*map(str.casefold, names)] in ([""], [NONE]):
         return ()
-    elif wrong := [name for name in names if not name or SEPARATOR in name]:
-        what = f'"{SEPARATOR}" stands between labels and nowhere else'
-        faults.append(f"{short(wrong[0])} is not a label, in {short(value)}: {what}")
+    if not good or "" in names or SEPARATOR in "".join(names):
+        expected = f'names in a list, or with "{SEPARATOR}" between them, none empty'
+        faults.append(f"the labels must be {expected}, got {short(value)}")
     return tuple(names)
 
 

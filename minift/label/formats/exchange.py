@@ -40,15 +40,13 @@ class Format(NamedTuple):
 
 _CSV = 'fill in the column "label"{several}; "skip" sets a text aside'
 _CONLL = 'write tags over the "?"; a line "# skip = yes" sets a sentence aside'
-_ANY = _CLASSES, _SEVERAL, _ENTITIES = "classification", "multilabel", "tagging"
+_ANY = "classification", "multilabel", "tagging"
 FORMATS: dict[str, Format] = {
-    "csv": Format(
-        ".csv", (_CLASSES, _SEVERAL), spreadsheet.write, _CSV, texts_of, spreadsheet.read
-    ),
+    "csv": Format(".csv", _ANY[:2], spreadsheet.write, _CSV, texts_of, spreadsheet.read),
     "labelstudio": Format(".json", _ANY, labelstudio.write, labelstudio.HOW),
     "doccano": Format(".jsonl", _ANY, doccano.write, doccano.HOW, doccano.shown),
     "argilla": Format(".json", _ANY, argilla.write, argilla.HOW),
-    "conll": Format(".conll", (_ENTITIES,), conll.write, _CONLL, conll.shown, conll.read),
+    "conll": Format(".conll", _ANY[2:], conll.write, _CONLL, conll.shown, conll.read),
 }
 _REFUSED = {  # what only occurs in exports that do not say which text was meant
     exports.CONLL: exports.NO_CONLL,
@@ -110,8 +108,7 @@ def read_answers(
     tool = FORMATS[format]
     try:
         rows = tool.read(text, task) if tool.read else _exported(format, path, text, task)
-        several = task == "multilabel"
-        found = match_rows(rows, path.name, examples, labels, tool.shown, several)
+        found = match_rows(rows, path.name, examples, labels, tool.shown, task == "multilabel")
     except MiniftError as error:
         raise MiniftError(f"{path}: {error}") from error
     named = (a._replace(by=f"{format}:{a.by}" if a.by else "") for a in found.answers)

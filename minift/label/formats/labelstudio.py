@@ -67,8 +67,8 @@ def _task(question: Question) -> dict[str, Any]:
 
 def _regions(example: Example, guess: str | tuple[str, ...]) -> list[dict[str, Any]]:
     if not isinstance(example, TaggedExample):
-        chosen = [guess] if isinstance(guess, str) else [*guess]
-        return [{"type": "choices", "value": {"choices": chosen}}]
+        choices = [guess] if isinstance(guess, str) else guess
+        return [{"type": "choices", "value": {"choices": choices}}]
     found = []
     for start, end, type_, text in marks_of(example.words, guess, utf16=False):
         value = {"start": start, "end": end, "text": text, "labels": [type_]}

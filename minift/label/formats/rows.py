@@ -80,10 +80,7 @@ def match_rows(
     shown: Callable[[Example], tuple[str, ...]] = texts_of,
     several: bool = False,
 ) -> Imported:
-    """Match what a file of this name says to the texts of a project, which it shows as `shown`.
-
-    `several`: a text has any number of the labels, of which `NONE` stands alone.
-    """
+    """Match what a file says, which shows texts as `shown`; they may have `several` labels."""
     answers: list[Answer] = []
     faults: list[Fault] = []
     unanswered: dict[str, None] = {}
