@@ -209,9 +209,11 @@ def score_splits(
             only = collapsed(scored.predicted, gold_labels(found))
             if only is not None:
                 result["collapsed"] = True
+                rare = "--method full+start:probe"  # from random weights, it takes many steps
+                remedy = "another seed, a smaller learning rate" if only else rare
                 notes.append(
                     f'collapsed: every {split} example is predicted "{joined(only)}"; '
-                    "try another seed, a smaller learning rate or more labels"
+                    f"try {remedy} or more labels"
                 )
     return result, notes
 
