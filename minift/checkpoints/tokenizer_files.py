@@ -74,7 +74,8 @@ def read_backend(folder: Path) -> tuple[tokenizers.Tokenizer, Path, int | None]:
     else:
         there = ", ".join(sorted(entry.name for entry in folder.glob("*"))) or "nothing"
         raise MiniftError(
-            f"no tokenizer in {folder}: expected tokenizer.json or vocab.txt, found {there}"
+            f"no tokenizer in {folder}: expected tokenizer.json or vocab.txt, found {there}; copy "
+            "it, with tokenizer_config.json, from the encoder that this was trained from"
         )
     _add_tokens(backend, folder, config)
     return backend, file, longest

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from minift.cli import options
+from minift.runs.folds import FOLDS
 
 
 def add(commands: options.Commands) -> None:
@@ -19,7 +20,9 @@ def add(commands: options.Commands) -> None:
     add("--methods", metavar="A,B", help=help)
     help = "number of training examples, or several numbers: 100,300 (default: all)"
     add("--labels", type=options.numbers, metavar="N", help=help)
-    options.add_seeds(parser)
+    options.add_seeds(parser, None, " (default: 5; of folds a repeat, or in a budget five of them)")
+    help = "without --dev and --test, seeds are folds of the training examples, K in a repeat"
+    add("--folds", type=int, default=FOLDS, metavar="K", help=help)
     add("--epochs", type=int, metavar="N", help="exactly N epochs (default: each method's own)")
     help = "multiply each method's learning rate by X"
     add("--rate-factor", type=float, default=1.0, metavar="X", help=help)
@@ -32,7 +35,7 @@ def add(commands: options.Commands) -> None:
     add("--out", type=Path, help="folder of the report; an unfinished comparison is resumed there")
     options.add_precision(parser)
     options.add_device(parser, learns=True)
-    options.add_reading(parser, "format", "text", "text_b", "label", "task", "scheme")
+    options.add_reading(parser, *options.READING)
 
 
 def run(arguments: options.Arguments) -> None:
@@ -55,6 +58,7 @@ def run(arguments: options.Arguments) -> None:
             selection=arguments.selection,
             precision=arguments.precision,
             device=options.device(arguments),
+            folds=arguments.folds,
         ),
         Work(
             processes=arguments.processes,

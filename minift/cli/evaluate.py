@@ -41,17 +41,20 @@ def run(arguments: options.Arguments) -> None:
     tuned, notes = options.answering(arguments), list[str]()
     if arguments.errors and tuned.task != "tagging":
         raise MiniftError(f"--errors lists entities; {arguments.run} is for {tuned.task}")
-    if Path(arguments.data).suffix:
+    if Path(arguments.data).suffix or Path(arguments.data).is_file():
         if arguments.split:
             raise MiniftError(f"--split is for named sets, and {arguments.data} is a file")
         how, known = options.reading(arguments), tuned.labels or None
         if tuned.task == "tagging":
             _, known = scheme_of(tuned.labels)
+        how["pairs"] = tuned.pairs if isinstance(tuned, FineTuned) else None
         examples = read_examples(arguments.data, task=tuned.task, labels=known, notes=notes, **how)
     else:
         split = arguments.split or "test"
-        examples = getattr(options.named(arguments), split)
-        if not examples:
+        dataset = options.named(arguments)
+        if dataset.task != tuned.task:
+            raise MiniftError(f"{arguments.data} is for {dataset.task}, the run for {tuned.task}")
+        if not (examples := getattr(dataset, split)):
             raise MiniftError(f"{arguments.data} has no labelled {split} split")
     if arguments.positive is not None:
         if tuned.task != "classification" or not isinstance(tuned, FineTuned):

@@ -160,7 +160,7 @@ class _Parser(argparse.ArgumentParser):
         found, unknown = super().parse_known_args(args, namespace)
         if unknown:
             typed = unknown[0].split("=")[0]
-            close = nearest(typed, self._option_string_actions) if typed.startswith("--") else ""
+            close = nearest(typed, (o for o in self._option_string_actions if o[:3] == typed[:3]))
             self.error(f"unrecognized arguments: {' '.join(unknown)}{close}")
         return found, unknown
 

@@ -52,6 +52,8 @@ READING: dict[str, tuple[str, list[str] | str, str]] = {
     "text_b": ("--text-b", "COLUMN", "column of a pair's second text (default: text_b)"),
     "label": ("--label", "COLUMN", "column of the label (default: label, labels or score; of a "
               "token file the last column), by name or, in a token file, by number"),
+    "group": ("--group", "COLUMN", "column of what a row belongs to, such as a document, none of "
+              "which is parted when the rows are dealt into folds"),
     "task": ("--task", [*METRICS],
              "what is learned (default: tagging for token files, otherwise classification); "
              "multilabel: any number of labels per text, such as a|b, none if the cell is empty"),
@@ -116,13 +118,14 @@ def reading(arguments: Arguments) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def add_model(parser: Parser) -> None:
+def add_model(parser: Parser, method: str | None = "full", more: str = "") -> None:
     """Add what is trained: encoder, head, method, learning rate, precision."""
     add = parser.add_argument
     add("--encoder", default="minilm", help=ENCODER)
     help = "classifier on the encoder (default: what the encoder's makers read, mean or linear)"
     add("--head", choices=["linear", "mean", "cnn"], help=help)
-    add("--method", default="full", help="what learns, and how: see minift info --methods")
+    help = "what learns, and how: see minift info --methods"
+    add("--method", default=method, help=help + more)
     add("--learning-rate", type=float, metavar="X", help="highest rate (default: the method's own)")
     add_precision(parser)
 
@@ -220,10 +223,10 @@ def asking(arguments: Arguments) -> Asking:
     return Asking(arguments.strategy, arguments.passes, arguments.layers)
 
 
-def add_seeds(parser: Parser) -> None:
+def add_seeds(parser: Parser, default: str | None = "5", more: str = "") -> None:
     """Add a number of seeds, or the seeds themselves."""
-    help = "how many seeds (5: from 0 to 4), or which: 0,1,2"
-    parser.add_argument("--seeds", type=_seeds, default="5", metavar="N", help=help)
+    help = f"how many seeds (5: from 0 to 4), or which: 0,1,2{more}"
+    parser.add_argument("--seeds", type=_seeds, default=default, metavar="N", help=help)
 
 
 def _seeds(text: str) -> tuple[int, ...]:

@@ -34,6 +34,7 @@ class TextExample:
     text: str
     label: str | float | tuple[str, ...] | None = None  # a tuple, sorted, is of several; () of none
     text_b: str | None = None
+    group: str | None = None  # what it belongs to, such as a document: folds part no group
 
     def __post_init__(self) -> None:
         if not (isinstance(self.text, str) and isinstance(self.text_b, str | None)):
@@ -50,6 +51,7 @@ class TaggedExample:
     id: str  # unique within its split
     words: tuple[str, ...]  # never empty
     tags: tuple[str, ...] | None = None
+    group: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "words", as_words(self.words))

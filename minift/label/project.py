@@ -35,7 +35,7 @@ from minift.data.examples import NONE, Dataset, Example, TaggedExample, Task, Te
 from minift.data.files.lines import refuse
 from minift.data.files.readers import repeated_ids
 from minift.data.notes import alike_notes
-from minift.data.tags import TAG, labels_of, types_of
+from minift.data.tags import OUTSIDE, TAG, labels_of, types_of
 from minift.errors import MiniftError, nearest
 from minift.files import atomic_folder, digest
 from minift.journal import parse
@@ -206,13 +206,16 @@ def _labels(names: Sequence[str], task: Task) -> tuple[str, ...]:
     if len(names) < least or not all(names):
         raise MiniftError(
             f"--labels {','.join(names)}: expected at least {least} {what} with commas between "
-            "them, such as " + ("PER,ORG" if task == "tagging" else "pos,neg")
+            f"them, such as {'PER,ORG' if task == 'tagging' else 'pos,neg'}, and no empty name"
         )
     for name in names:
         if names.count(name) > 1:
             raise MiniftError(f'--labels: "{name}" is there twice')
-        if task == "tagging" and TAG.fullmatch(name):
-            raise MiniftError(f'--labels: "{name}" is a tag; name the types, such as PER')
+    tags = [*filter(TAG.fullmatch, names)]
+    types = dict.fromkeys(n[2:] if n in tags else n for n in names if n not in OUTSIDE)
+    if tags and (task == "tagging" or (tags == names and len(types) < len(names))):  # not: B-a, B-b
+        how = f"name the types of entities: --task tagging --labels {','.join(types)}"
+        raise MiniftError(f'--labels: "{tags[0]}" is a tag; {how}')
     return labels_of(names) if task == "tagging" else tuple(names)
 
 

@@ -22,6 +22,7 @@ from typing import Any
 import torch
 
 from minift.bert.heads import Classifier, TokenClassifier
+from minift.checkpoints.hub import refusal
 from minift.checkpoints.limits import read_json
 from minift.checkpoints.strict import class_of
 from minift.checkpoints.weights import load_model, load_tokenizer
@@ -119,13 +120,13 @@ def load_run(
     folder = Path(folder)
     config_file = folder / "config.json"
     if not config_file.is_file():
-        raise MiniftError(f"{folder} is not a run folder: it has no config.json")
+        raise refusal(folder, "run")
     head = class_of(folder, tuple(HEADS))
     if head is None:
         raise MiniftError(
-            f"{config_file}: architectures is {read_json(config_file).get('architectures')}; "
-            f"expected one of {', '.join(known.hugging_face_class for known in HEADS)}. "
-            "Train a classifier first: minift train; or, if it has one, write that into config.json"
+            f"{config_file}: architectures is {read_json(config_file).get('architectures')}, so "
+            "this is an encoder without a classifier: train one (minift train); or, if it has one, "
+            f"name that: {' or '.join(known.hugging_face_class for known in HEADS)}"
         )
     model, report = load_model(head, folder)
     if drawn := report.initialised:  # a pooler, a classifier, or both

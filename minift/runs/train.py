@@ -68,6 +68,7 @@ def train(
     source: dict[str, Any] | None = None,
     device: torch.device | str = "cpu",
     validate_each_epoch: bool = False,
+    before: Callable[[], dict[str, Any]] | None = None,
     save_every: float = 60.0,
     progress: bool = False,
 ) -> tuple[FineTuned, dict[str, Any]]:
@@ -86,6 +87,7 @@ def train(
         source: where the data set came from, kept in run.json (see minift.compact.source).
         validate_each_epoch: score the development split after each epoch even if nothing is
             decided by it; history.jsonl then tells the scores.
+        before: called once `out` is held; what it returns stands in result.json, too.
         progress: show a bar on standard error, and say if an earlier run is resumed.
 
     Returns:
@@ -127,6 +129,7 @@ def train(
         return found.loss, headline(dataset.metric, found.scores)
 
     with open_run(folder, "run", spec, save_every, progress) as checkpoints:
+        known = before() if before else {}
 
         def watch(training: Training) -> Iterable[Epoch | None]:
             records = resumed(training, checkpoints) if checkpoints else iter(training)
@@ -149,7 +152,7 @@ def train(
             (folder / "history.jsonl").touch()  # a head that was solved has no epoch
         result = _result(fitted, dataset, examples, method, seeds, progress)
         result["notes"] += [f"train: {note}" for note in tuned.notes(items)]
-        result["encoder"] = str(encoder)
+        result |= {"encoder": str(encoder), **known}
         result["seconds"] = round(time.perf_counter() - started, 2)
         if folder is not None and checkpoints is not None and rank() == 0:
             save_pretrained(tuned.model, tuned.tokenizer, folder)

@@ -182,6 +182,7 @@ def test_json_columns_are_kept_as_they_stand_also_from_a_pipe(world, capsys, tmp
         (["t.csv", "--out", "x.xlsx"], r"--out x.xlsx: answers are written as .jsonl, .csv or"),
         (["t.csv", "--out", "x.json"], r"--out x.json: answers are written as"),
         (["t.csv", "--text", "text", "--text-b", "text"], r'the column "text" is read both as'),
+        (["t.csv", "--text", "label"], r'"label" is read both as --text and as --label'),
         (["pairs.csv"], r"the model has single texts, and these are pairs of texts; .* --text$"),
     ],
 )
@@ -206,5 +207,13 @@ def test_single_texts_are_refused_by_a_run_on_pairs_in_every_command(world, caps
     assert not (tmp_path / "s").exists()
     code, out, error = run(capsys, "predict", world / "pairs", world / "pairs.csv")
     assert code == 0 and json.loads(out.splitlines()[0])["text_b"] == "good", error
+    # That is said before the labels are judged, which are another task's.
+    other = write_csv(
+        tmp_path / "other.csv", [("1", "a", "b", "x")], ("id", "text", "text_b", "label")
+    )
+    train = ("train", "--train", table, "--encoder", world / "encoder", "--out", tmp_path / "r")
+    for arguments in (("evaluate", world / "run", "--data", other), (*train, "--test", other)):
+        code, _, error = run(capsys, *arguments)
+        assert code == 1 and "has single texts, and these are pairs of texts" in error, error
     # One column of a table of pairs may be read: these are single texts.
     assert run(capsys, "predict", world / "run", world / "pairs.csv", "--text", "text")[0] == 0

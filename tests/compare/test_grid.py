@@ -38,13 +38,14 @@ from minift.compare.lineup import (
     control_of,
     control_pairs,
     default_methods,
+    first_choice,
     split_methods,
     split_roles,
     with_controls,
 )
 from minift.compare.runlog import open_log
 from minift.compare.workers import GRID, Job, Plan, constant_score, gave_up, run_once
-from minift.data.examples import TaggedExample, TextExample
+from minift.data.examples import Dataset, TaggedExample, TextExample
 from minift.errors import MiniftError
 from minift.methods.recipes import recipe
 from minift.runs.evaluate import Evaluation
@@ -712,3 +713,28 @@ def test_words_for_numbers_are_bad_usage(files, capsys):
         main(["compare", *files, "--labels=some"])
     assert stop.value.code == 2
     assert "expected a whole number, or several such as 100,300" in capsys.readouterr().err
+
+
+def test_who_names_no_method_gets_what_was_measured_best():
+    def data(task="classification", pairs=False, of="ab", n=40):
+        train = tuple(
+            TextExample(str(i), f"text {i}", float(i) if task == "regression" else of[i % len(of)],
+                        f"other {i}" if pairs else None)
+            for i in range(n)
+        )  # fmt: skip
+        return Dataset("x", task, () if task == "regression" else tuple(sorted(set(of))), train)
+
+    cases = {
+        "contrastive": [data(), data(of="abcd", n=41), data(n=1000)],
+        "head": [data(of="abcd", n=40), data(of="a" * 38 + "bb")],
+        "full": [data(n=1001), data(pairs=True), data("regression")],
+        "full+start:probe": [data("regression", pairs=True)],
+    }
+    for method, sets in cases.items():
+        assert [first_choice(one, "mini") for one in sets] == [method] * len(sets)
+    # an encoder whose makers do not say that its mean is read, or another head
+    assert first_choice(data(), "tiny") == first_choice(data(), "mini", "linear") == "full"
+    assert first_choice(data("regression", pairs=True), "tiny") == "full"
+    sentence = TaggedExample("1", ("Ann",), ("B-PER",))
+    tagging = Dataset("y", "tagging", ("O", "B-PER", "I-PER"), (sentence,))
+    assert first_choice(tagging, "mini") == "full"

@@ -497,8 +497,15 @@ LOADER = _in(
         "a deeper model is cut to the layers that config.json names",
     ),
     (
+        "quantised weights are read as they are",
+        "if not t.is_floating_point]:",
+        "if t.is_complex]:",
+        PUBLISHED + "test_quantised_weights_are_refused_in_one_short_sentence",
+        "8 bits without their scales become weights, or a screen is filled with names",
+    ),
+    (
         "misshapen tensors are not named",
-        '"misshapen": [f"{name} {misfit}" for name, misfit in misfits.items() if misfit]',
+        '"misshapen": misfits',
         '"misshapen": []',
         ALL_NAMED,
         "the word embedding of another vocabulary fails inside torch, or is broadcast",
@@ -1269,6 +1276,21 @@ PROJECTS = [
     ),
     *_in(
         "minift/label/terminal.py",
+        (
+            "a class cannot have the name of a command",
+            '            mark += ":"\n',
+            "            break\n",
+            TERMINAL_TESTS + "test_commands_give_way_to_a_class_that_is_called_so",
+            "somebody answers q, and the session ends",
+        ),
+        (
+            "a line that is no text takes those before it",
+            'stdin.reconfigure(errors="surrogateescape")',
+            "pass",
+            TERMINAL_TESTS
+            + "test_a_line_that_is_not_utf8_ends_the_session_in_a_sentence_and_loses_nothing",
+            "answers of a file are lost with the one that is no UTF-8",
+        ),
         (
             "undo takes back anybody's answer",
             "if latest.source != self.by:",
@@ -2265,7 +2287,25 @@ HEART = [  # the model, the loop, and what is applied to them from outside
         ),
     ),
     *_in(
+        "minift/cli/evaluate.py",
+        (
+            "labels are judged before pairs",
+            'how["pairs"] = tuned.pairs if isinstance(tuned, FineTuned) else None',
+            "pass",
+            "tests/cli/test_told.py::"
+            + "test_single_texts_are_refused_by_a_run_on_pairs_in_every_command",
+            "a file of pairs is refused for its labels, which are right",
+        ),
+    ),
+    *_in(
         "minift/runs/folder.py",
+        (
+            "what is no run is not told what it is",
+            'raise refusal(folder, "run")',
+            'raise MiniftError(f"{folder} is not a run folder: it has no config.json")',
+            PUBLISHED + "test_what_is_no_run_says_what_it_is",
+            "an adapter given to predict is refused without a way out",
+        ),
         (
             "a run in bf16 answers in float32",
             "precision or kept",

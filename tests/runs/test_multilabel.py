@@ -56,6 +56,7 @@ from minift.methods.recipes import recipe
 from minift.methods.solved_head import solve
 from minift.runs.evaluate import constant_score, predict_logits
 from minift.runs.folder import load_run
+from minift.runs.folds import cross_validate, part
 from minift.runs.predict import predict
 from minift.runs.train import train
 from minift.training.batches import Batch, labelled
@@ -407,6 +408,17 @@ def test_methods_are_compared_on_several_labels(encoder, tmp_path):
     assert {run.method for run in found.runs} == {"head", "full"} and found.metric == "micro_f1"
     constant = constant_score(films(), films().train, films().test)
     assert {run.constant for run in found.runs} == {constant}
+
+
+def test_folds_have_their_share_of_each_label(encoder):
+    data = films(160)
+    held = [part(data, 4, number).test for number in range(4)]
+    assert sorted(e.id for fold in held for e in fold) == sorted(e.id for e in data.train)
+    for name in data.labels:
+        counts = [sum(name in e.label for e in fold) for fold in held]
+        assert max(counts) - min(counts) <= 2
+    estimate, answers = cross_validate(data, encoder, "head", folds=3, repeats=1)
+    assert estimate.metric == "micro_f1" and len(answers) == len(data.train)
 
 
 # --- asking ---------------------------------------------------------------------------------

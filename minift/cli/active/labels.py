@@ -54,7 +54,7 @@ def _add_person(parser: options.Parser) -> None:
 
 def _person(arguments: options.Arguments) -> str:
     with contextlib.suppress(OSError, KeyError, ImportError):  # a user without a name
-        return getpass.getuser() if arguments.by is None else str(arguments.by)
+        return str(arguments.by or getpass.getuser())
     return "me"
 
 
@@ -78,8 +78,8 @@ def run_next(arguments: options.Arguments) -> None:
     many = "" if len(asked.ids) == 1 else "s"
     print(f"{len(asked.ids)} text{many} to label, round {asked.round}: {asked.path}")
     if asked.path is not None:
-        print(f"next: {asked.how}\nthen give it, or what the tool has exported, to:")
-        print(f"  {options.suggested('active', 'import', arguments.project, asked.path)}")
+        print(f"next: {asked.how}\nthen give the answers to:")
+        print(f"  {options.suggested('active', 'import', arguments.project, asked.answers)}")
     print(f"or here in the terminal: {options.suggested('active', 'label', arguments.project)}")
 
 

@@ -64,10 +64,12 @@ def read_examples(
     text: str | None = None,
     text_b: str | None = None,
     label: str | None = None,
+    group: str | None = None,
     require_labels: bool = True,
     scheme: Scheme | None = None,
     labels: Sequence[str] | None = None,
     notes: list[str] | None = None,
+    pairs: bool | None = None,
 ) -> tuple[Example, ...]:
     """Read one file.
 
@@ -78,13 +80,15 @@ def read_examples(
             otherwise they stay strings.
         text, text_b, label: columns, where they are not named as in `tables.TEXT_COLUMNS` and
             `LABEL_COLUMNS`; in a token file `text` and `label` are numbers from 1: "2".
+        group: column of what a row belongs to, such as a document: folds part no group.
         require_labels: a missing label is a fault; otherwise the label is None.
         scheme: of the tags, which come out in IOB2; None detects it.
         labels: the labels a model knows; any other is a fault. None allows all.
         notes: a list that gets what was noticed and need not be fixed, if given.
+        pairs: whether a model reads pairs of texts; the other kind is refused. None takes both.
     """
-    names = Names(text, text_b, label)
-    return _read(path, format, names, task, scheme, require_labels, labels or (), notes)[0]
+    names = Names(text, text_b, label, group)
+    return _read(path, format, names, task, scheme, require_labels, labels or (), notes, pairs)[0]
 
 
 def read_dataset(
@@ -97,6 +101,7 @@ def read_dataset(
     text: str | None = None,
     text_b: str | None = None,
     label: str | None = None,
+    group: str | None = None,
     scheme: Scheme | None = None,
     name: str | None = None,
 ) -> Dataset:
@@ -108,7 +113,7 @@ def read_dataset(
 
     Raises MiniftError for a faulty file, a single class, and a label that training lacks.
     """
-    read = partial(_read, format=format, names=Names(text, text_b, label))
+    read = partial(_read, format=format, names=Names(text, text_b, label, group))
     path, notes = Path(train), list[str]()
     examples, scheme = read(path, task=task, scheme=scheme, notes=notes)
     if isinstance(examples[0], TaggedExample):
@@ -124,9 +129,9 @@ def read_dataset(
     for split, other in (("dev", dev), ("test", test)):
         if other is not None:
             splits[split], _ = read(
-                other, task=task, scheme=scheme, required=split == "dev", labels=labels, notes=notes
-            )
-            refuse_unlike(pairs_of(examples), splits[split], f"{other}: {path.name}")
+                other, task=task, scheme=scheme, required=split == "dev", labels=labels,
+                notes=notes, pairs=pairs_of(examples), who=f"{other}: {path.name}",
+            )  # fmt: skip
     notes += alike_notes(types_of(labels) if task == "tagging" else labels)
     notes += class_notes(examples) if task in ("classification", "multilabel") else []
     notes += overlap_notes(examples, **splits)
@@ -155,6 +160,8 @@ def _read(
     required: bool = True,
     labels: Sequence[str] = (),
     notes: list[str] | None = None,
+    pairs: bool | None = None,
+    who: str = "the model",
 ) -> tuple[tuple[Example, ...], Scheme | None]:
     """Read a file of any format, or raise one error with all its faults."""
     if task is not None:
@@ -166,7 +173,11 @@ def _read(
     if format == "text":
         refuse(path, [(0, f"texts without labels, one per line; if it is not, {_NAME_IT}")])
     rows = list(tables.TABLES[format](path, problems)) if format in tables.TABLES else []
-    if exported := as_table(path, rows, problems, task, names):
+    exported = as_table(path, rows, problems, task, names)
+    if names.group and (exported or format == "conll"):
+        what = "a labelling tool's export" if exported else "a token file"
+        problems.append((0, f"--group {names.group}: {what} has no such column; take a table"))
+    if exported:
         (rows, noticed), format, names = exported, "jsonl", Names()
         refuse(path, problems)
     found = tables.columns_of(rows)
@@ -191,6 +202,7 @@ def _read(
         else:
             read = tables.text_examples(rows, columns, problems, required, task)
             examples = [example for _, example in read if example]
+            refuse_unlike(pairs, examples, who)  # before its labels are judged
             if task == "multilabel" and not any(map(label_of, examples)):
                 problems += [(0, "no text in it has a label")] * required
                 examples = [replace(e, label=None) for e in as_texts(examples)]

@@ -193,6 +193,7 @@ class Names(NamedTuple):
     text: str | None = None  # None is the usual name, or whatever there is
     text_b: str | None = None
     label: str | None = None
+    group: str | None = None
 
 
 class Columns(NamedTuple):
@@ -201,6 +202,7 @@ class Columns(NamedTuple):
     texts: tuple[str, ...]
     label: str | None
     id: str | None
+    group: str | None = None
 
 
 def choose_columns(
@@ -228,6 +230,7 @@ def choose_columns(
     texts = (texts[0], names.text_b) if names.text_b else texts
     label = names.label or next(filter(there, labels), labels[0])
     roles = [*zip(("text", "text-b"), texts), ("label", label), ("id", "id")]
+    roles += [("group", names.group)] if names.group else []
     chosen = [there(name) for _, name in roles]
     for (role, name), column in zip(roles, chosen):
         if found and column is None and (role != "id" if required else role[:4] == "text"):
@@ -237,12 +240,14 @@ def choose_columns(
             problems.append((0, f'no column "{name}" (found: {listed}){hint}; pass {remedy}'))
         elif column not in (None, name):
             notes.append(f'the column "{column}" is read as "{name}"')
-    read = [*zip((role for role, _ in roles), chosen)][: None if required else len(texts)]
+    judged = required or any(all(map(there, both)) for both in usual)  # else a label may be a text
+    read = [*zip((role for role, _ in roles), chosen)][: None if judged else len(texts)]
     for (role, one), (other, same) in combinations(read, 2):
         if one is not None and one == same:
             what = f'the column "{one}" is read both as --{role} and as --{other}'
             problems.append((0, f"{what}; name another one"))
-    return Columns(tuple(name or "" for name in chosen[:-2]), *chosen[-2:])
+    last = len(texts)
+    return Columns(tuple(name or "" for name in chosen[:last]), *chosen[last:])
 
 
 def text_examples(
@@ -259,7 +264,7 @@ def text_examples(
     Labels of regression become finite floats, of multilabel tuples. Without a column `id` the id is
     the number of the row, or `by_line` its line. A row without a text may give None if allowed.
     """
-    texts, label, _ = columns
+    texts, label, _, group = columns
     for number, (line, row) in enumerate(rows, start=1):
         values = [row.get(name) for name in texts]
         if allow_blank and any(value is None or not str(value).strip() for value in values):
@@ -270,7 +275,8 @@ def text_examples(
         given = _label(row.get(label), required, task, faults) if label else None
         id_ = _id(columns.id, row, line if by_line else number, faults)
         problems += [(line, fault) for fault in faults]
-        yield line, TextExample(id_, one, given, *second)
+        text_b = second[0] if second else None
+        yield line, TextExample(id_, one, given, text_b, _group(row, group))
 
 
 def json_sentences(
@@ -281,7 +287,7 @@ def json_sentences(
     by_line: bool = False,
 ) -> Iterator[Sentence]:
     """Yield a sentence of each JSON row, with its words and its tags; as above."""
-    (name, *_), label, _ = columns
+    (name, *_), label, _, group = columns
     for number, (line, row) in enumerate(rows, start=1):
         faults: list[str] = []
         words, tags = row.get(name), row.get(label) if label else None
@@ -298,7 +304,7 @@ def json_sentences(
         kept = tuple(tags) if _are_strings(tags) and not faults else None
         id_ = _id(columns.id, row, line if by_line else number, faults)
         problems += [(line, fault) for fault in faults]
-        yield (line,) * len(words), TaggedExample(id_, tuple(words), kept)
+        yield (line,) * len(words), TaggedExample(id_, tuple(words), kept, _group(row, group))
 
 
 def _text(value: object, name: str, faults: list[str]) -> str:
@@ -357,6 +363,11 @@ def _id(column: str | None, row: dict[str, object], number: int, faults: list[st
         faults.append(f"the id must be a string or an integer, got {short(value)}")
         return f"row {number}"
     return str(value)
+
+
+def _group(row: dict[str, object], column: str | None) -> str | None:
+    value = row.get(column) if column else None
+    return None if value is None or not str(value).strip() else str(value)
 
 
 def _are_strings(value: object) -> TypeGuard[list[str]]:

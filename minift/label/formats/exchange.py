@@ -34,19 +34,20 @@ class Format(NamedTuple):
     tasks: tuple[str, ...]  # that it is for
     write: Callable[[Sequence[Question]], str]  # returns the text of a batch file
     how: str  # what people do with a file
+    export: str = ""  # the file that they then have; "": the same one, filled in
     shown: Callable[[Example], tuple[str, ...]] = texts_of  # strings by which files show an example
     read: Callable[[str, str], Iterable[Row | Fault]] | None = None  # text, task; None: as a tool's
 
 
-_CSV = 'fill in the column "label"{several}; "skip" sets a text aside'
+_CSV = 'fill in the column "label"{several}; "{skip}" sets a text aside'
 _CONLL = 'write tags over the "?"; a line "# skip = yes" sets a sentence aside'
 _ANY = "classification", "multilabel", "tagging"
 FORMATS: dict[str, Format] = {
-    "csv": Format(".csv", _ANY[:2], spreadsheet.write, _CSV, texts_of, spreadsheet.read),
-    "labelstudio": Format(".json", _ANY, labelstudio.write, labelstudio.HOW),
-    "doccano": Format(".jsonl", _ANY, doccano.write, doccano.HOW, doccano.shown),
-    "argilla": Format(".json", _ANY, argilla.write, argilla.HOW),
-    "conll": Format(".conll", _ANY[2:], conll.write, _CONLL, conll.shown, conll.read),
+    "csv": Format(".csv", _ANY[:2], spreadsheet.write, _CSV, "", texts_of, spreadsheet.read),
+    "labelstudio": Format(".json", _ANY, labelstudio.write, labelstudio.HOW, "EXPORT.json"),
+    "doccano": Format(".jsonl", _ANY, doccano.write, doccano.HOW, "EXPORT.jsonl", doccano.shown),
+    "argilla": Format(".json", _ANY, argilla.write, argilla.HOW, "answers.json"),
+    "conll": Format(".conll", _ANY[2:], conll.write, _CONLL, "", conll.shown, conll.read),
 }
 _REFUSED = {  # what only occurs in exports that do not say which text was meant
     exports.CONLL: exports.NO_CONLL,
@@ -70,6 +71,7 @@ def how(format: str, path: Path, names: Sequence[str], task: str, pairs: bool) -
     facts = {"labels": ", ".join(names), "fields": fields, "question": question}
     facts["single"] = "without single labels" if several else "single label"
     facts["several"] = f' with labels such as "{"|".join(names[:2])}", or "{NONE}"' * several
+    facts["skip"] = "(skip)" if "skip" in map(str.lower, names) else "skip"
     return FORMATS[format].how.format(path=path, file=str(path), **facts)
 
 
