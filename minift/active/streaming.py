@@ -75,7 +75,7 @@ def mc_predict(
     consistent: bool = False,
 ) -> Tensor:
     """Return the probabilities (passes, texts, classes) of a classifier; see `mc_stream`."""
-    if tuned.task != "classification":
+    if tuned.task in ("tagging", "multilabel"):
         raise MiniftError(f"{tuned.task} has no one class per text to be stacked; use mc_stream")
     stream = mc_stream(tuned, examples, passes, layers, seed, consistent)
     none = torch.empty(passes, 0, len(tuned.labels), dtype=torch.float64)
