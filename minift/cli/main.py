@@ -28,9 +28,9 @@ EPILOG = """\
 a first session:
   minift demo                   compare methods on a small set, in a minute
   minift info minilm            what an encoder is, and what each method trains
-  minift train --train my.csv --encoder minilm --method bitfit --out runs/mine
+  minift compare --train my.csv                  which method, and how good is it on new texts?
+  minift train --train my.csv --method head --out runs/mine
   minift predict runs/mine texts.txt                          one line of JSON per text
-  minift compare --train my.csv --test held_out.csv           which method for my data?
   minift distill --teacher runs/tagger --unlabelled texts.txt   a tagger many times smaller
 
 files:

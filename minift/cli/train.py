@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from minift.cli import options
-from minift.compare.lineup import first_choice
-from minift.runs.folds import cross_validate
 from minift.runs.processes import world_size
 from minift.runs.train import subset, train
 from minift.training.loop import Seeds
@@ -36,7 +34,7 @@ def add(commands: options.Commands) -> None:
     add("--validate-each-epoch", action="store_true", help=help)
     help = "draw a new head even where the encoder is a run folder whose head fits the labels"
     add("--new-head", action="store_true", help=help)
-    help = "without --dev and --test: estimate by so many folds (default: 5; 0: not at all)"
+    help = "without --dev and --test: estimate by so many folds, 0: not at all (default: 5)"
     add("--folds", type=int, default=5, metavar="K", help=help)
     help = "deal the folds up to five times, but begin none that would not end within M minutes"
     add("--budget-minutes", type=float, metavar="M", help=help)
@@ -48,6 +46,8 @@ def add(commands: options.Commands) -> None:
 def run(arguments: options.Arguments) -> None:
     """Train, and say what came out."""
     from minift.compact.source import source_of_files
+    from minift.compare.lineup import first_choice
+    from minift.runs.folds import cross_validate
 
     dataset = options.data(arguments)
     known = replace(dataset, train=subset(dataset.train, arguments.labels, arguments.seed))

@@ -149,7 +149,9 @@ def compare(
     checkpoint = resolve(encoder)
     if isinstance(methods, str):
         methods = split_methods(methods)
-    names, notes = with_controls(default_methods(checkpoint) if methods is None else methods)
+    names, notes = with_controls(
+        default_methods(dataset, checkpoint) if methods is None else methods
+    )
     folds = None if dataset.dev or dataset.test else terms.folds
     if folds:
         folds, fewer = possible_folds(dataset, folds)

@@ -80,11 +80,11 @@ def first_choice(dataset: Dataset, encoder: str | Path, head: str | None = None)
     return "head" if few or min(counts.values()) < 3 else "contrastive"  # a fold may take one
 
 
-def default_methods(checkpoint: Path) -> list[str]:
-    """Return one method of each kind; half of the layers are frozen."""
+def default_methods(dataset: Dataset, checkpoint: Path) -> list[str]:
+    """Return the methods that a choice is between; half of the layers are frozen in one."""
     layers = config_from_json(checkpoint / "config.json", False).num_hidden_layers
-    frozen = f"freeze:{max(1, layers // 2)}"
-    return ["full", "head", "bitfit", frozen, "child-f:0.3", "full-sqrt:0.3"]
+    first = first_choice(dataset, checkpoint)
+    return [*dict.fromkeys(["full", "head", "bitfit", f"freeze:{max(1, layers // 2)}", first])]
 
 
 def control_of(name: str) -> str | None:

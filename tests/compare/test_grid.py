@@ -31,6 +31,7 @@ import pytest
 import torch
 
 import minift.compare
+from minift.checkpoints.hub import resolve
 from minift.cli.main import main
 from minift.compare import grid, workers
 from minift.compare.grid import Terms, Work
@@ -177,9 +178,10 @@ def test_bitfit_is_compared_with_random_parts_of_the_encoder():
     assert control_pairs(["full", "random-rows"]) == []
 
 
-def test_the_default_methods_freeze_half_of_the_layers(encoder):
-    methods = ["full", "head", "bitfit", "freeze:1", "child-f:0.3", "full-sqrt:0.3"]
-    assert default_methods(encoder) == methods
+def test_the_default_methods_freeze_half_of_the_layers_and_hold_the_first_choice(data, encoder):
+    assert default_methods(data, encoder) == ["full", "head", "bitfit", "freeze:1"]
+    found = default_methods(data, resolve("mini"))  # of three layers, its makers read the mean
+    assert found == ["full", "head", "bitfit", "freeze:1", "contrastive"]
 
 
 # Which examples
@@ -609,7 +611,7 @@ def test_a_budget_ends_before_a_seed_that_would_not_fit(data, encoder, tmp_path,
     arguments = (data, encoder, "full,head", 16, 3, tmp_path / "out")
     comparison = compare(*arguments, budget_minutes=3.9, epochs=1)
     assert begun == [Job("full", 16, 0), Job("head", 16, 0)]  # the first seed is not yet measured
-    said = "stopped before seed 1: a seed took up to 2.0 minutes, and 1.9 of the budget of 3.9 were"
+    said = "stopped before seed 1: one took up to 2.0 minutes, and 1.9 of the budget of 3.9 were"
     assert comparison.notes[0].startswith(said)
     assert comparison.planned == 6 and len(comparison.runs) == 2
     comparison = compare(*arguments, budget_minutes=4, epochs=1)  # resumes, to the minute
@@ -704,7 +706,9 @@ def test_a_choosing_method_without_a_development_split_is_named(files, tmp_path,
 
 def test_without_examples_to_report_on_nothing_starts(files, tmp_path, capsys):
     without = [option for option in files if not option.startswith(("--dev", "--test"))]
-    assert main(["compare", *without, f"--out={tmp_path / 'out'}"]) == 1
+    one = tmp_path / "one.csv"
+    one.write_text("text,label\ngood,positive\n", encoding="utf-8")
+    assert main(["compare", *without, f"--dev={one}", f"--out={tmp_path / 'out'}"]) == 1
     assert "give labelled examples to report on (--test)" in capsys.readouterr().err
 
 
