@@ -22,7 +22,8 @@ def add(commands: options.Commands) -> None:
     add("--pool", type=Path, required=True, metavar="FILE", help=options.POOL)
     add("--labels", required=True, metavar="A,B", help="names of the classes, or types of entities")
     help = "tagging: texts are cut into words, and --labels are types such as PER,ORG"
-    choices = ["classification", "tagging"]
+    help += "; multilabel: a text has any number of the --labels"
+    choices = ["classification", "multilabel", "tagging"]
     add("--task", choices=choices, default="classification", help=help)
     add("--out", type=Path, required=True, metavar="FOLDER", help="the new project")
     options.add_model(parser)
@@ -76,7 +77,7 @@ def run_start(arguments: options.Arguments) -> None:
         seed=arguments.seed,
         **options.reading(arguments),
     )
-    what = "classes" if project.task == "classification" else "entities"
+    what = "entities" if project.task == "tagging" else "classes"
     print(
         f"{arguments.out}: {len(project.ids):,} texts, {what} {', '.join(project.types)}; "
         f"{project.encoder}, {project.method}"
