@@ -66,11 +66,10 @@ def run(arguments: options.Arguments) -> None:
 
     dataset = options.data(arguments)
     known = replace(dataset, train=subset(dataset.train, arguments.labels, arguments.seed))
-    if arguments.method is None:
+    if unnamed := arguments.method is None:
         arguments.method = first_choice(known, arguments.encoder, arguments.head)
         if arguments.class_weights and arguments.method == "contrastive":
             arguments.method = "full"  # which fills the slot of the loss as they do
-        options.say([f"the method is {arguments.method}, for none is named (--method)"])
     method = options.method(arguments)
     labels = arguments.labels or len(dataset.train)
     head = f"-{arguments.head}" if arguments.head else ""
@@ -91,6 +90,10 @@ def run(arguments: options.Arguments) -> None:
     parse_goal(goal or "f1")
 
     def estimate() -> dict[str, Any]:
+        options.say([f"the method is {method.name}, for none is named (--method)"] * unnamed)
+        alone = not (dataset.dev or dataset.test)
+        if not asked and (not alone or not arguments.folds or world_size() > 1):
+            return {}
         why = "to choose on" if asked else "no --dev and no --test"
         what = f"{why}: {arguments.folds} folds first, each about as long as"
         print(f"{what} the training itself (--folds 0 leaves them out)", file=sys.stderr)
@@ -120,7 +123,6 @@ def run(arguments: options.Arguments) -> None:
             facts["decision"] = asdict(decision)
         return facts
 
-    alone = not (dataset.dev or dataset.test)
     _, result = train(
         dataset,
         arguments.encoder,
@@ -135,7 +137,7 @@ def run(arguments: options.Arguments) -> None:
         else source_of_files(*files, options.reading(arguments)),
         device=where,
         validate_each_epoch=arguments.validate_each_epoch,
-        before=estimate if asked or (alone and arguments.folds and world_size() == 1) else None,
+        before=estimate,
         progress=True,
     )
     print(f"{options.summary(result)}\nrun folder: {out}")
