@@ -46,8 +46,9 @@ def refuse(path: Path, problems: Problems) -> None:
 
 
 def unit(path: Path) -> str:
-    """Return what is counted in a file: the records of a JSON list, or else lines."""
-    return "record" if path.suffix.lower() == ".json" else "line"
+    """Return what is counted: records of a JSON list, rows of a frame (frames.py), or lines."""
+    counted = {".json": "record", ".dataframe": "row", ".dataset": "row"}
+    return counted.get(path.suffix.lower(), "line")
 
 
 def _name(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Files in, data set out: which format, which task, which labels, and what is wrong.
+"""Files or frames in, data set out: which format, which task, which labels, and what is wrong.
 
 Claim    A file is either read exactly as it stands, or refused with its faults counted and the
          first five named by line. No row is lost, cut in two or repaired without a word: what
@@ -31,7 +31,8 @@ from minift.data.examples import (
 )
 from minift.data.files import tables
 from minift.data.files.exports import CONLL, NO_CONLL, as_table
-from minift.data.files.lines import FOREIGN, Problems, read_once, refuse, stream_text
+from minift.data.files.frames import Source, frame_rows, kind_of, path_of
+from minift.data.files.lines import FOREIGN, Problems, read_once, refuse, stream_text, unit
 from minift.data.files.tables import Names
 from minift.data.files.tokens import is_tagged, parse_sentences, tagged_examples
 from minift.data.notes import alike_notes, class_notes, conflict_notes, overlap_notes, refuse_unlike
@@ -51,7 +52,7 @@ _NAME_IT = "name it with --format: csv, tsv, jsonl, conll (a token file), fastte
 
 
 def read_examples(
-    path: str | Path,
+    path: Source,
     *,
     format: str | None = None,
     task: Task | None = None,
@@ -63,7 +64,7 @@ def read_examples(
     labels: Sequence[str] | None = None,
     notes: list[str] | None = None,
 ) -> tuple[Example, ...]:
-    """Read one file.
+    """Read one file, or a pandas or Hugging Face frame (see frames.py).
 
     Args:
         format: "csv", "tsv", "jsonl", "conll" (a token file) or "fasttext"; None goes by the
@@ -81,9 +82,9 @@ def read_examples(
 
 
 def read_dataset(
-    train: str | Path,
-    dev: str | Path | None = None,
-    test: str | Path | None = None,
+    train: Source,
+    dev: Source | None = None,
+    test: Source | None = None,
     *,
     format: str | None = None,
     task: Task | None = None,
@@ -93,7 +94,7 @@ def read_dataset(
     scheme: Scheme | None = None,
     name: str | None = None,
 ) -> Dataset:
-    """Read up to three files as one data set; arguments as in `read_examples`.
+    """Read up to three files or frames as one data set; arguments as in `read_examples`.
 
     The labels are those of the training file, sorted (as numbers if all are integers); tags
     are "O" and a B-/I- pair for each type. Words with tags make the task "tagging", anything
@@ -102,8 +103,8 @@ def read_dataset(
     Raises MiniftError for a faulty file, a single class, and a label that training lacks.
     """
     read = partial(_read, format=format, names=Names(text, text_b, label))
-    path, notes = Path(train), list[str]()
-    examples, scheme = read(path, task=task, scheme=scheme, notes=notes)
+    path, notes = path_of(train, "train"), list[str]()
+    examples, scheme = read(train, task=task, scheme=scheme, notes=notes, split="train")
     if isinstance(examples[0], TaggedExample):
         task = "tagging"
     elif task is None:
@@ -117,9 +118,11 @@ def read_dataset(
     for split, other in (("dev", dev), ("test", test)):
         if other is not None:
             splits[split], _ = read(
-                other, task=task, scheme=scheme, required=split == "dev", labels=labels, notes=notes
-            )
-            refuse_unlike(pairs_of(examples), splits[split], f"{other}: {path.name}")
+                other, task=task, scheme=scheme, required=split == "dev", labels=labels,
+                notes=notes, split=split,
+            )  # fmt: skip
+            where = f"{path_of(other, split)}: {path.name}"
+            refuse_unlike(pairs_of(examples), splits[split], where)
     notes += alike_notes(types_of(labels) if task == "tagging" else labels)
     notes += class_notes(examples) if task == "classification" else []
     notes += overlap_notes(examples, **splits)
@@ -140,7 +143,7 @@ def label_order(train: tuple[Example, ...], task: Task) -> tuple[str, ...]:
 
 
 def _read(
-    path: str | Path,
+    source: Source,
     format: str | None,
     names: Names,
     task: Task | None,
@@ -148,17 +151,21 @@ def _read(
     required: bool = True,
     labels: Sequence[str] = (),
     notes: list[str] | None = None,
+    split: str = "examples",
 ) -> tuple[tuple[Example, ...], Scheme | None]:
-    """Read a file of any format, or raise one error with all its faults."""
+    """Read a file of any format, or a frame, or raise one error with all its faults."""
     if task is not None:
         require_known("task", task, get_args(Task))
     if scheme is not None:
         require_known("scheme", scheme, get_args(Scheme))
-    path, problems, noticed = Path(path), Problems(), list[str]()
-    format = format_of(path, format)
+    path, problems, noticed = path_of(source, split), Problems(), list[str]()
+    counted, frame = unit(path), kind_of(source)
+    format = "jsonl" if frame else format_of(path, format)
     if format == "text":
         refuse(path, [(0, f"texts without labels, one per line; if it is not, {_NAME_IT}")])
-    rows = list(tables.TABLES[format](path, problems)) if format in tables.TABLES else []
+    rows = frame_rows(source, problems) if frame else []
+    if format in tables.TABLES and not frame:
+        rows = list(tables.TABLES[format](path, problems))
     if exported := as_table(path, rows, problems, task, names):
         (rows, noticed), format, names = exported, "jsonl", Names()
         refuse(path, problems)
@@ -187,9 +194,9 @@ def _read(
             examples = [example for _, example in read if example]
     if words:
         lines = [where for where, _ in sentences]
-        examples, scheme, about_tags = tagged_examples(sentences, scheme, problems)
+        examples, scheme, about_tags = tagged_examples(sentences, scheme, problems, counted)
         noticed += about_tags
-    problems += repeated_ids(zip((line[0] for line in lines), examples))
+    problems += repeated_ids(zip((line[0] for line in lines), examples), counted)
     if not problems and not examples:
         problems.append((0, "there are no examples in it"))
     refuse(path, problems)
@@ -204,7 +211,7 @@ def _read(
     refuse(path, problems)
     if unlabelled := sum(not is_labelled([example]) for example in examples):
         noticed.append(f"{unlabelled} of {len(examples)} examples have no label")
-    noticed += conflict_notes(examples, [line[0] for line in lines])
+    noticed += conflict_notes(examples, [line[0] for line in lines], counted)
     if notes is not None:
         notes += [f"{path.name}: {note}" for note in noticed]
     return tuple(examples), scheme
@@ -259,11 +266,11 @@ def has_words(
     return "words" in words or (meant and bool(words))
 
 
-def repeated_ids(examples: Iterable[tuple[int, Example | None]]) -> Problems:
+def repeated_ids(examples: Iterable[tuple[int, Example | None]], unit: str = "line") -> Problems:
     """Find, among (line, example or None), each id that an earlier line has."""
     seen: dict[str, int] = {}
     return [
-        (line, f'the id "{example.id}" is already on line {first}')
+        (line, f'the id "{example.id}" is already on {unit} {first}')
         for line, example in examples
         if example is not None and (first := seen.setdefault(example.id, line)) != line
     ]

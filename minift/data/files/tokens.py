@@ -138,7 +138,7 @@ def _refuse_guesses(tags: set[str]) -> None:
 
 
 def tagged_examples(
-    sentences: list[Sentence], scheme: Scheme | None, problems: Problems
+    sentences: list[Sentence], scheme: Scheme | None, problems: Problems, unit: str = "line"
 ) -> tuple[list[TaggedExample], Scheme | None, list[str]]:
     """Turn the tags into IOB2; return (examples, the scheme they were in, notes for the user)."""
     tagged = [(lines, e.tags) for lines, e in sentences if e.tags is not None]
@@ -169,7 +169,7 @@ def tagged_examples(
     if broken:
         line, fault = broken[0]
         what = f"{len(broken)} entities break the scheme {scheme} and are read as entities of their"
-        notes.append(f"{what} own (first: line {line}, {fault})")
+        notes.append(f"{what} own (first: {unit} {line}, {fault})")
     if zeros := sum(tags.count("0") for _, tags in tagged):
         notes.append(f'{zeros} tags "0" are read as "O"')
     if scheme != "iob2":
