@@ -1,4 +1,4 @@
-"""Frames of pandas and of Hugging Face datasets are read as their rows are in a file.
+"""Rows in memory, of pandas, of Hugging Face datasets or in a list, are read as in a file.
 
 claim                                                       oracle
 a frame gives the data set of its rows in JSON lines        the file that the other program writes
@@ -80,15 +80,15 @@ def test_a_frame_gives_what_its_rows_give_in_a_file(tmp_path):
 @pytest.mark.parametrize(
     "rows,message",
     [
-        ([{"text": "", "label": "a"}], 'train.Dataset: row 1: "text" is empty'),
-        ([{"text": 3, "label": "a"}], 'train.Dataset: row 1: "text" must be a string, got 3'),
-        ([{"text": "x", "label": None}], "train.Dataset: row 1: the label is empty"),
-        ([{"txt": "x", "label": "a"}], 'train.Dataset: no column "text" (found: "txt", "label")'),
-        ([{"text": "x", "label": "a"}] * 2, 'train.Dataset: every label is "a"'),
-        ([], "train.Dataset: there are no examples in it"),
+        ([{"text": "", "label": "a"}], 'train.rows: row 1: "text" is empty'),
+        ([{"text": 3, "label": "a"}], 'train.rows: row 1: "text" must be a string, got 3'),
+        ([{"text": "x", "label": None}], "train.rows: row 1: the label is empty"),
+        ([{"txt": "x", "label": "a"}], 'train.rows: no column "text" (found: "txt", "label")'),
+        ([{"text": "x", "label": "a"}] * 2, 'train.rows: every label is "a"'),
+        ([], "train.rows: there are no examples in it"),
         (
             [{"text": "x", "label": "a", "id": 1}, {"text": "y", "label": "b", "id": 1}],
-            'train.Dataset: row 2: the id "1" is already on row 1',
+            'train.rows: row 2: the id "1" is already on row 1',
         ),
         ([{"text": "x", "label": 0.5}, {"text": "y", "label": 2}], "labels such as 0.5 may be"),
     ],
@@ -101,18 +101,18 @@ def test_faults_are_those_of_a_file_and_are_named_by_row(rows, message, tmp_path
     if rows:
         with pytest.raises(MiniftError) as there:
             read_dataset(file_of(rows, tmp_path))
-        plain = str(there.value).replace(f"{tmp_path}/train.jsonl", "train.Dataset")
+        plain = str(there.value).replace(f"{tmp_path}/train.jsonl", "train.rows")
         assert str(found.value) == plain.replace(": line ", ": row ").replace(" on line", " on row")
 
 
 def test_notes_are_those_of_a_file_and_name_rows(tmp_path):
     rows = [*ROWS, {"text": "good  film", "label": "neg", "id": "e"}]
     (note, *_) = read_dataset(Dataset(rows)).notes
-    assert note == "train.Dataset: 1 text has two different labels (rows 1 and 5: pos, neg)"
-    with pytest.raises(MiniftError, match=r"^dev.Dataset: row 1: the label \"x\" is not one of"):
+    assert note == "train.rows: 1 text has two different labels (rows 1 and 5: pos, neg)"
+    with pytest.raises(MiniftError, match=r"^dev.rows: row 1: the label \"x\" is not one of"):
         read_dataset(Dataset(ROWS), Dataset([{"text": "x", "label": "x"}]))
     pairs = [{**row, "text_b": "b"} for row in ROWS]
-    with pytest.raises(MiniftError, match=r"^dev.Dataset: train.Dataset has single texts, and"):
+    with pytest.raises(MiniftError, match=r"^dev.rows: train.rows has single texts, and"):
         read_dataset(Dataset(ROWS), Dataset(pairs))
     words = [{"words": ["a", "b"], "tags": ["O", "I-PER"]}, {"words": ["b"], "tags": ["B-PER"]}]
     broken = {"words": ["b", "c"], "tags": ["B-PER", "I-LOC"]}
@@ -136,11 +136,11 @@ def test_classes_and_tags_that_are_numbers_get_their_names():
 @pytest.mark.parametrize(
     "wrong,message",
     [
-        (None, "train: expected a file, a pandas.DataFrame or a datasets.Dataset, got None"),
-        (ROWS, "got a list"),
-        (3, "got a int"),
-        ({"train": Dataset(ROWS)}, 'got a dict; give each split, such as read_dataset(d["train"]'),
-        ({"text": ["a"], "label": ["b"]}, "got a dict"),
+        (None, "train: expected a file, a pandas.DataFrame, a datasets.Dataset or a list of dict"),
+        (["good", "bad"], "got list"),
+        (3, "got int"),
+        ({"train": Dataset(ROWS)}, 'got dict; give each split, such as read_dataset(d["train"]'),
+        ({"text": ["a"], "label": ["b"]}, "got dict"),
     ],
     ids=["None", "list", "int", "splits", "columns"],
 )
@@ -214,7 +214,7 @@ def test_labels_of_any_dtype_are_what_they_look_like(pandas, values, dtype, expe
     found = read_examples(frame, require_labels=False)
     assert [example.label for example in found] == expected
     if None in values:
-        with pytest.raises(MiniftError, match=r"^train.DataFrame: row 3: the label is empty$"):
+        with pytest.raises(MiniftError, match=r"^train.rows: row 3: the label is empty$"):
             read_dataset(frame)
 
 
@@ -229,11 +229,11 @@ def test_a_pandas_frame_may_hold_amounts_arrays_of_words_and_odd_columns(pandas,
     words["ner_tags"] = [numpy.array(["B-PER", "O"], dtype=object)]  # as Parquet is read
     assert read_examples(words) == (TaggedExample("1", ("Ada", "saw"), ("B-PER", "O")),)
     twice = pandas.DataFrame([["a", "b", "c"]], columns=["text", "text", "label"])
-    with pytest.raises(MiniftError, match=r'^train.DataFrame: two columns are named "text"$'):
+    with pytest.raises(MiniftError, match=r'^train.rows: two columns are named "text"$'):
         read_dataset(twice)
     with pytest.raises(MiniftError, match=r'row 2: "text" is missing$'):
         read_dataset(pandas.DataFrame({"text": ["a", None], "label": ["x", "y"]}))
-    with pytest.raises(MiniftError, match="got a Series"):
+    with pytest.raises(MiniftError, match="got Series"):
         read_dataset(pandas.DataFrame(ROWS)["text"])
     with pytest.raises(MiniftError, match="there are no examples in it"):
         read_dataset(pandas.DataFrame({"text": [], "label": []}))
@@ -246,9 +246,9 @@ def test_a_dataset_gives_its_rows_whatever_was_done_to_it(datasets, tmp_path):
     drawn = plain.shuffle(seed=1).select([2, 0, 1]).with_format("numpy")
     assert [e.id for e in read_examples(drawn)] == [str(row) for row in drawn["id"]]
     assert read_dataset(plain.to_pandas()) == read_dataset(plain)
-    with pytest.raises(MiniftError, match=r"got a DatasetDict; give each split, such as read_da"):
+    with pytest.raises(MiniftError, match=r"got DatasetDict; give each split, such as read_da"):
         read_dataset(datasets.DatasetDict(train=plain, test=plain))
-    with pytest.raises(MiniftError, match="got a IterableDataset"):
+    with pytest.raises(MiniftError, match="got IterableDataset"):
         read_dataset(plain.to_iterable_dataset())
 
 

@@ -46,9 +46,8 @@ def refuse(path: Path, problems: Problems) -> None:
 
 
 def unit(path: Path) -> str:
-    """Return what is counted: records of a JSON list, rows of a frame (frames.py), or lines."""
-    counted = {".json": "record", ".dataframe": "row", ".dataset": "row"}
-    return counted.get(path.suffix.lower(), "line")
+    """Return what is counted: the records of a JSON list, rows in memory, or else lines."""
+    return {".json": "record", ".rows": "row"}.get(path.suffix.lower(), "line")
 
 
 def _name(path: Path) -> str:

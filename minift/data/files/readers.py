@@ -1,4 +1,4 @@
-"""Files or frames in, data set out: which format, which task, which labels, and what is wrong.
+"""Files in, data set out: which format, which task, which labels, and what is wrong.
 
 Claim    A file is either read exactly as it stands, or refused with its faults counted and the
          first five named by line. No row is lost, cut in two or repaired without a word: what
@@ -11,6 +11,7 @@ Proof    tests/data/test_readers.py
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -31,7 +32,7 @@ from minift.data.examples import (
 )
 from minift.data.files import tables
 from minift.data.files.exports import CONLL, NO_CONLL, as_table
-from minift.data.files.frames import Source, frame_rows, kind_of, path_of
+from minift.data.files.frames import Source, path_of, rows_in_memory
 from minift.data.files.lines import FOREIGN, Problems, read_once, refuse, stream_text, unit
 from minift.data.files.tables import Names
 from minift.data.files.tokens import is_tagged, parse_sentences, tagged_examples
@@ -64,7 +65,7 @@ def read_examples(
     labels: Sequence[str] | None = None,
     notes: list[str] | None = None,
 ) -> tuple[Example, ...]:
-    """Read one file, or a pandas or Hugging Face frame (see frames.py).
+    """Read one file, or rows in memory (see frames.py).
 
     Args:
         format: "csv", "tsv", "jsonl", "conll" (a token file) or "fasttext"; None goes by the
@@ -94,7 +95,7 @@ def read_dataset(
     scheme: Scheme | None = None,
     name: str | None = None,
 ) -> Dataset:
-    """Read up to three files or frames as one data set; arguments as in `read_examples`.
+    """Read up to three files, or rows, as one data set; arguments as in `read_examples`.
 
     The labels are those of the training file, sorted (as numbers if all are integers); tags
     are "O" and a B-/I- pair for each type. Words with tags make the task "tagging", anything
@@ -153,18 +154,19 @@ def _read(
     notes: list[str] | None = None,
     split: str = "examples",
 ) -> tuple[tuple[Example, ...], Scheme | None]:
-    """Read a file of any format, or a frame, or raise one error with all its faults."""
+    """Read a file of any format, or rows, or raise one error with all its faults."""
     if task is not None:
         require_known("task", task, get_args(Task))
     if scheme is not None:
         require_known("scheme", scheme, get_args(Scheme))
     path, problems, noticed = path_of(source, split), Problems(), list[str]()
-    counted, frame = unit(path), kind_of(source)
-    format = "jsonl" if frame else format_of(path, format)
+    counted, rows = unit(path), list[tables.Row]()
+    if held := not isinstance(source, str | os.PathLike):
+        rows, format = rows_in_memory(source, split, problems), "jsonl"
+    format = format_of(path, format)
     if format == "text":
         refuse(path, [(0, f"texts without labels, one per line; if it is not, {_NAME_IT}")])
-    rows = frame_rows(source, problems) if frame else []
-    if format in tables.TABLES and not frame:
+    if format in tables.TABLES and not held:
         rows = list(tables.TABLES[format](path, problems))
     if exported := as_table(path, rows, problems, task, names):
         (rows, noticed), format, names = exported, "jsonl", Names()

@@ -312,7 +312,8 @@ def _text(value: object, name: str, faults: list[str]) -> str:
 
 
 def _label(value: object, required: bool, numeric: bool, faults: list[str]) -> str | float | None:
-    if value is None or value != value or not str(value).strip():  # NaN is what pandas writes
+    nan = isinstance(value, float) and value != value  # which is what pandas writes
+    if value is None or nan or not str(value).strip():
         if required:
             faults.append("the label is empty")
         return None
