@@ -29,6 +29,7 @@ from minift.errors import MiniftError
 from minift.files import atomic_write, digest
 from minift.journal import append_log
 from minift.methods.recipes import recipe
+from minift.runs.card import card
 from minift.runs.evaluate import Evaluation
 from minift.runs.fit import Fitted, fit
 from minift.runs.folder import open_run
@@ -153,6 +154,7 @@ def train(
             save_pretrained(tuned.model, tuned.tokenizer, folder)
             if (rates := resolve(encoder) / "rates.json").is_file():  # for training it further
                 shutil.copyfile(rates, folder / rates.name)
+            atomic_write(folder / "README.md", card(spec, result, dataset.labels))
             atomic_write(folder / "result.json", json.dumps(result, indent=2) + "\n")
             checkpoints.delete()
     return replace(fitted.tuned, cache=None), result
@@ -198,6 +200,7 @@ def score_splits(
         scored = evaluate(found, progress)
         result[split] = headline(dataset.metric, scored.scores)
         result[f"{split}_scores"] = scored.scores
+        result[f"{split}_examples"] = len(found)
         notes += [f"{split}: {note}" for note in scored.notes]
         notes += missing_notes(split, found, dataset.labels)
         if dataset.task == "tagging":
