@@ -20,7 +20,10 @@ def add(commands: options.Commands) -> None:
     help = "begin a project from unlabelled texts"
     parser, add = options.command(commands, "start", run_start, help)
     add("--pool", type=Path, required=True, metavar="FILE", help=options.POOL)
-    add("--labels", required=True, metavar="A,B", help="names of the classes, or types of entities")
+    help = "names of the classes, or types of entities (default: those of --labelled)"
+    add("--labels", metavar="A,B", help=help)
+    help = "texts that are labelled already: they train the first round and are not asked again"
+    add("--labelled", type=Path, metavar="FILE", help=help)
     help = "tagging: texts are cut into words, and --labels are types such as PER,ORG"
     choices = ["classification", "tagging"]
     add("--task", choices=choices, default="classification", help=help)
@@ -28,7 +31,7 @@ def add(commands: options.Commands) -> None:
     options.add_model(parser)
     add("--steps", type=int, metavar="N", help=options.STEPS)
     add("--seed", type=int, default=0, help=options.SEED)
-    options.add_reading(parser, "format", "text", "text_b")
+    options.add_reading(parser, "format", "text", "text_b", "label")
 
     help = "how many labels, how balanced, and whether to stop"
     parser, add = options.command(commands, "status", run_status, help)
@@ -68,12 +71,13 @@ def run_start(arguments: options.Arguments) -> None:
     settings = fixed_steps(method.settings, arguments.steps)
     project, notes = start(
         arguments.pool,
-        arguments.labels.split(","),
+        arguments.labels and arguments.labels.split(","),
         arguments.encoder,
         arguments.out,
         method=replace(method, settings=settings),
         head=arguments.head,
         seed=arguments.seed,
+        labelled=arguments.labelled,
         **options.reading(arguments),
     )
     what = "classes" if project.task == "classification" else "entities"

@@ -36,7 +36,14 @@ from minift.data.files.frames import Source, path_of, rows_in_memory
 from minift.data.files.lines import FOREIGN, Problems, read_once, refuse, stream_text, unit
 from minift.data.files.tables import Names
 from minift.data.files.tokens import is_tagged, parse_sentences, tagged_examples
-from minift.data.notes import alike_notes, class_notes, conflict_notes, overlap_notes, refuse_unlike
+from minift.data.notes import (
+    SHOWN,
+    alike_notes,
+    class_notes,
+    conflict_notes,
+    overlap_notes,
+    refuse_unlike,
+)
 from minift.data.tags import Scheme, labels_of, types_of
 from minift.errors import MiniftError, nearest, require_known
 
@@ -204,8 +211,9 @@ def _read(
     refuse(path, problems)
     known = {None, *labels}
     given = [e.tags or () if isinstance(e, TaggedExample) else (e.label,) for e in examples]
+    others = ", ".join(labels[:SHOWN]) + ", ..." * (len(labels) > SHOWN)
     problems += [
-        (line, f'the label "{label}" is not one of training{nearest(str(label), labels)}')
+        (line, f'the label "{label}" is not one of {others}{nearest(str(label), labels)}')
         for found, places in zip(given, lines)
         for label, line in zip(found, places)
         if labels and label not in known
