@@ -14,6 +14,7 @@ import json
 import pytest
 
 from minift.cli.main import main
+from minift.data.agreement import kappa
 from minift.data.examples import TextExample
 from minift.errors import MiniftError
 from minift.label.answers import import_answers
@@ -173,6 +174,22 @@ def test_a_key_is_the_same_for_what_differs_in_blanks_only():
     assert key(one) != key(other)
 
 
+def test_status_says_how_far_the_file_and_a_person_agree(begin, tmp_path):
+    project, _ = begin(ROWS[:20])
+    flipped = {"positive": "negative", "negative": "positive"}
+    answers = {
+        text: flipped[label] if n < 3 else label for n, (text, label) in enumerate(ROWS[:20])
+    }
+    rows = [(e.id, e.text, answers[e.text]) for e in project.examples() if e.text in answers]
+    import_answers(
+        project.folder, table(tmp_path / "ada.csv", rows, ("id", "text", "label")), by="a"
+    )
+    value, error = kappa([*dict(ROWS[:20]).values()], [*answers.values()])
+    (told,) = status(project.folder).agreement
+    interval = f"{value - 1.96 * error:.2f} to {min(1, value + 1.96 * error):.2f}"
+    assert told == f"mine.csv and a: kappa {value:.2f} (95% CI {interval}), 20 texts"
+
+
 def test_the_command_takes_them_and_goes_on(encoder, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pool.txt").write_text("\n".join([*TEXTS][10:]) + "\n", encoding="utf-8")
@@ -185,6 +202,7 @@ def test_the_command_takes_them_and_goes_on(encoder, tmp_path, capsys, monkeypat
     assert main(["active", "next", "proj", "-n", "3"]) == 0
     assert "3 texts to label, round 1" in capsys.readouterr().out
     assert main(["active", "status", "proj"]) == 0
-    assert "round 0: 16 by given\nround 1: 3 by bald, 3 waiting" in capsys.readouterr().out
+    told = "agreement: all labels are by mine.csv; for kappa, two people label the same texts"
+    assert f"round 0: 16 by given\nround 1: 3 by bald, 3 waiting\n{told}" in capsys.readouterr().out
     first = json.loads((tmp_path / "proj" / "pool.jsonl").read_text().splitlines()[-1])
     assert first["id"] == "mine.csv:10"

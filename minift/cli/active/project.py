@@ -116,6 +116,7 @@ def status_text(found: Status) -> str:
     for number, strategy, texts, waiting in found.rounds:
         wait = f", {waiting} waiting" if waiting else ""
         lines.append(f"round {number}: {texts} by {strategy}{wait}")
+    lines += [f"agreement: {sentence}" for sentence in found.agreement]
     lines += [f"note: {note}" for note in found.notes]
     word = "consider stopping" if found.advice.stop else "advice"
     lines += [f"{word}: {reason}" for reason in found.advice.reasons]
