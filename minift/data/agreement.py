@@ -40,21 +40,21 @@ def agreement(answers: Iterable[tuple[str, str, str | Sequence[str]]]) -> list[s
     if len(given) == 1:
         return [f"all labels are by {''.join(given)}; for kappa, two people label the same texts"]
     for one, other in combinations(given, 2):
-        shared, unit = [text for text in given[one] if text in given[other]], "texts"
+        shared = [text for text in given[one] if text in given[other]]
         if len(shared) < 2:
             few.append(f"{one} and {other}")
             continue
         first, second = ([given[who][text] for text in shared] for who in (one, other))
-        if not isinstance(first[0], str):
+        unit, sure = "texts", ""
+        if words := not isinstance(first[0], str):
             unit = f"words of {len(shared)} texts"
             first, second = [*chain.from_iterable(first)], [*chain.from_iterable(second)]
         value, error = kappa(first, second)
-        sure = ""
-        if error > 0 and unit == "texts":
+        if error > 0 and not words:
             low, high = max(value - 1.96 * error, -1), min(value + 1.96 * error, 1)
             sure = f" (95% CI {low:.2f} to {high:.2f})"
         told = (
             f"kappa {value:.2f}{sure}" if value == value else "no kappa, as only one label occurs"
         )
         said.append(f"{one} and {other}: {told}, {len(first)} {unit}")
-    return said + ([f"fewer than 2 texts in common: {', '.join(few)}"] if few else [])
+    return said + [f"fewer than 2 texts in common: {', '.join(few)}"] * bool(few)

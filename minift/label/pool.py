@@ -86,8 +86,8 @@ def with_labelled(
         line, there = texts.get(key(example), (0, replace(example, id=f"{file.name}:{example.id}")))
         label = label_of(example)
         if isinstance(label, tuple) and there.id in labels and texts_of(there) != texts_of(example):
-            what = f"is there twice, cut into other words: {texts_of(example)[0]!r:.50}"
-            raise MiniftError(f"{file}: a sentence {what}; keep one")
+            what = f"sentence {example.id} was there before, cut into other words; keep one"
+            raise MiniftError(f"{file}: {what}")
         texts[key(example)] = line, replace(example, id=there.id)  # the words that have tags
         labels.setdefault(there.id, []).append([*label] if isinstance(label, tuple) else label)
     return [*texts.values()], labels

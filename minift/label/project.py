@@ -157,11 +157,8 @@ def start(
             labels=known, notes=notes,
         )  # fmt: skip
         given = tuple(example for example in rows if label_of(example) is not None)
-    if not known and not given:
-        raise MiniftError("name the classes: --labels A,B; or give labels: --labelled FILE")
-    if not known:
-        order = label_order(given, task)
-        known = _labels(types_of(order) if task == "tagging" else order, task)
+    order = label_order(given, task)
+    known = known or _labels(types_of(order) if task == "tagging" else order, task)
     source = open_pool(pool, task, format, text, text_b)
     found = list(source.rows())
     kept, left_out = distinct(found)
@@ -224,7 +221,7 @@ def _labels(names: Sequence[str], task: Task) -> tuple[str, ...]:
     if len(names) < least or not all(names):
         raise MiniftError(
             f"--labels {','.join(names)}: expected at least {least} {what} with commas between "
-            "them, such as " + ("pos,neg" if least == 2 else "PER,ORG")
+            f"them, such as {'pos,neg' if least == 2 else 'PER,ORG'}, or give --labelled FILE"
         )
     for name in names:
         if names.count(name) > 1:

@@ -1,10 +1,9 @@
 """The model card of a run folder: README.md, whose head the Hugging Face hub reads.
 
-Claim    Every figure in it is of the run itself; nothing of this machine is in it. An interval is
-         of other examples drawn in the same way, at 95 %.
-Source   Wilson (1927) for accuracy, and for the entity F1, which is 2 J / (1 + J) where J is the
-         share of correct ones among all that are gold or predicted, as if each stood alone.
-         Bonett & Wright (2000), https://doi.org/10.1007/BF02294183, for correlations.
+Claim    Every figure in it is of the run itself; nothing of this machine is in it.
+Source   95 % intervals: Wilson (1927) for accuracy, and for the entity F1, which is 2 J / (1 + J)
+         where J is the share of correct ones among all that are gold or predicted, as if each stood
+         alone; Bonett & Wright (2000), https://doi.org/10.1007/BF02294183, for correlations.
 Proof    tests/runs/test_card.py
 """
 
@@ -19,53 +18,46 @@ from typing import Any
 from minift.checkpoints.hub import SHORT_NAMES, Download
 
 Z = 1.959964  # standard deviations that hold 95 %
+LIBRARIES = {"linear": "transformers", "mean": "sentence-transformers"}  # that read such a head
+LIMIT = "An interval is of other examples drawn like these, not of other seeds or other texts"
 
 
 def card(run: Mapping[str, Any], result: Mapping[str, Any], labels: Sequence[str]) -> str:
     """Return the card of what run.json and result.json say."""
-    encoder, kept = run["encoder"], f"; {result['kept']}" * bool(result["epochs"])
-    source = None if Path(encoder).exists() else SHORT_NAMES.get(encoder, encoder)
-    base = source.repo_id if isinstance(source, Download) else source
-    library = {"linear": "transformers", "mean": "sentence-transformers"}
-    tagging = run["task"] == "tagging"
-    head = {
-        "library_name": library.get(run["head"], "minift"),
-        "pipeline_tag": "token-classification" if tagging else "text-classification",
-        **({"base_model": base} if isinstance(base, str) else {}),
+    kind = "token" if run["task"] == "tagging" else "text"
+    head: dict[str, Any] = {
+        "library_name": LIBRARIES.get(run["head"], "minift"),
         "tags": ["minift"],
     }
-    seeds = ", ".join(f"{name} {seed}" for name, seed in run["seeds"].items())
+    head["pipeline_tag"] = f"{kind}-classification"
+    base, here = SHORT_NAMES.get(run["encoder"], run["encoder"]), Path(run["encoder"]).exists()
+    base = base.repo_id if isinstance(base, Download) else base
+    head |= {"base_model": base} if isinstance(base, str) and not here else {}
+    made = [f"{result['method']}, {run['head']} head", result["stopped"]]
+    made += [result["kept"]] * bool(result["epochs"])
     lines = ["---", *(f"{k}: {json.dumps(v, ensure_ascii=False)}" for k, v in head.items()), "---"]
     lines += [f"# {result['method']} on {result['data']}", "", f"- task: {run['task']}"]
-    lines += [f"- labels: {', '.join(labels)}"] if labels else []
-    lines += [
-        f"- data: {result['labels']} training examples of {result['data']}",
-        f"- encoder: {Path(encoder).name if Path(encoder).exists() else encoder}",
-        f"- method: {result['method']}, {run['head']} head; {result['stopped']}{kept}",
-        f"- seeds: {seeds}", f"- made with: minift {run['minift_version']}", "", "## Scores", "",
-    ]  # fmt: skip
+    lines += [f"- labels: {', '.join(labels)}"] * bool(labels)
+    lines += [f"- data: {result['labels']} training examples of {result['data']}"]
+    lines += [f"- encoder: {Path(run['encoder']).name if here else run['encoder']}"]
+    lines += [f"- method: {'; '.join(made)}"]
+    lines += [f"- seeds: {', '.join(f'{name} {seed}' for name, seed in run['seeds'].items())}"]
+    lines += [f"- made with: minift {run['minift_version']}", "", "## Scores", ""]
     scored = [split for split in ("dev", "test") if result[split] is not None]
     for split in scored:
-        names = dict.fromkeys([result["metric"], *(["accuracy"] if labels and not tagging else [])])
-        for name in names:
-            scores, n = result[f"{split}_scores"], result[f"{split}_examples"]
-            value = result[split] if name == result["metric"] else scores[name]
+        n, values = result[f"{split}_examples"], {result["metric"]: result[split]}
+        if run["task"] == "classification":
+            values["accuracy"] = result[f"{split}_scores"]["accuracy"]
+            always = f"{result['metric']} of always the most frequent label"
+            values[always] = result[f"{split}_majority"]
+        for name, value in values.items():
             ends = interval(name, value, n, result.get(f"{split}_entities"))
-            known = f" (95% interval {ends[0]:.3f} to {ends[1]:.3f})" if ends else ""
-            lines.append(f"- {split}, {n} examples: {name} {value:.3f}{known}")
-        if (majority := result.get(f"{split}_majority")) is not None:
-            lines.append(f"- {split}, always the most frequent label: {majority:.3f}")
-    limits = [
-        "An interval is of other examples drawn like these, not of other seeds or other texts"
-    ]
-    limits = (
-        limits if scored else ["No labelled examples were held out: how good it is is not known"]
-    )
-    limits += ["Its weights were chosen on dev, which flatters the score there"] * (
-        run["settings"]["keep"] == "best"
-    )
-    lines += ["", "## Limits", "", *(f"- {limit}" for limit in [*limits, *result["notes"]])]
-    return "\n".join(lines) + "\n"
+            sure = f" (95% interval {ends[0]:.3f} to {ends[1]:.3f})" if ends else ""
+            lines.append(f"- {split}, {n} examples: {name} {value:.3f}{sure}")
+    chosen = "Its weights were chosen on dev, which flatters the score there"
+    limits = [LIMIT if scored else "No labelled examples were held out: its quality is not known"]
+    limits += [chosen] * (run["settings"]["keep"] == "best") + result["notes"]
+    return "\n".join([*lines, "", "## Limits", "", *(f"- {limit}" for limit in limits)]) + "\n"
 
 
 def interval(
@@ -75,15 +67,12 @@ def interval(
     if metric == "pearson_spearman" and n > 3 and abs(score) < 1:
         half = Z * math.sqrt((1 + score**2 / 2) / (n - 3))
         return math.tanh(math.atanh(score) - half), math.tanh(math.atanh(score) + half)
+    hits = score * n
     if entities:
         counts = entities["conlleval"]["micro"]
-        n = counts["support"] + counts["predicted"] - counts["correct"]
-        low, high = wilson(counts["correct"], n)
-        return 2 * low / (1 + low), 2 * high / (1 + high)
-    return wilson(score * n, n) if metric == "accuracy" else None
-
-
-def wilson(hits: float, n: int) -> tuple[float, float]:
-    """Return Wilson's interval of a share."""
-    middle, spread = hits + Z**2 / 2, Z * math.sqrt(hits * (n - hits) / max(n, 1) + Z**2 / 4)
-    return (middle - spread) / (n + Z**2), (middle + spread) / (n + Z**2)
+        hits, n = counts["correct"], counts["support"] + counts["predicted"] - counts["correct"]
+    elif metric != "accuracy":
+        return None
+    spread = Z * math.sqrt(hits * (n - hits) / max(n, 1) + Z**2 / 4)
+    low, high = ((hits + Z**2 / 2 + end) / (n + Z**2) for end in (-spread, spread))
+    return (2 * low / (1 + low), 2 * high / (1 + high)) if entities else (low, high)

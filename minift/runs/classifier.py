@@ -1,8 +1,7 @@
 """A classifier of texts that scikit-learn's tools can drive: `fit(texts, labels)`, then `predict`.
 
-Claim    `Classifier` learns what `minift.train` learns from the same texts, and answers what
-         `minift.predict` answers. `clone`, `cross_val_score`, `Pipeline`, `GridSearchCV` and
-         pickling work; the same seed gives the same answers, also after a pickle.
+Claim    It learns what `minift.train` learns from the same texts, and answers what `minift.predict`
+         answers. `clone`, `cross_val_score`, `Pipeline`, `GridSearchCV` and pickling work.
 Differs  scikit-learn is not needed: it asks an estimator for what stands here, and for its tags,
          the one place where it is imported.
 Proof    tests/runs/test_classifier.py
@@ -51,17 +50,16 @@ class Classifier:
         if len(texts) != len(labels) or any(map(np.ndim, labels)):
             got = f"got {len(texts)} texts and {len(labels)} labels"
             raise MiniftError(f"{got}; expected one label for each text")
-        y = np.asarray(labels)
-        # In an array of strings, nan is "nan".
+        y = np.asarray(labels)  # where, among strings, nan is "nan"
         given = [one if isinstance(one, float) else own for one, own in zip(labels, y.tolist())]
         dataset = read_dataset([{"text": t, "label": label} for t, label in zip(texts, given)])
-        method = recipe(self.method, self.encoder)
         asked: dict[str, Any] = {"epochs": self.epochs, "learning_rate": self.learning_rate}
         asked = {name: value for name, value in asked.items() if value is not None}
-        method = replace(method, settings=replace(method.settings, **asked))
+        settings = replace(recipe(self.method, self.encoder).settings, **asked)
         self.model_, self.result_ = train(
-            dataset, self.encoder, method, seeds=self.seed, head=self.head, device=self.device
-        )
+            dataset, self.encoder, self.method,
+            seeds=self.seed, settings=settings, head=self.head, device=self.device,
+        )  # fmt: skip
         self.classes_ = np.unique(y)
         return self
 
@@ -103,8 +101,7 @@ class Classifier:
 
 def _listed(texts: Iterable[str]) -> list[str]:
     """Return the texts of a list, an array or a column; refuse a table, and a single text."""
-    table = isinstance(texts, str | dict) or not isinstance(texts, Iterable)
-    if table or getattr(texts, "ndim", 1) != 1:
+    if isinstance(texts, str | dict) or getattr(texts, "ndim", 1) != 1:
         got = type(texts).__name__
         raise MiniftError(f"texts: expected a list of strings, or one column, got {got}")
     return list(texts)

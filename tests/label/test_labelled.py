@@ -132,7 +132,7 @@ def test_tagged_sentences_keep_their_words_where_the_pool_cuts_otherwise(encoder
     assert [" ".join(e.words) for e in project.examples(state.pool)] == ["Ben is in Rome"]
     twice = "Ada. B-PER\n\nAda B-PER\n. O\n"
     (tmp_path / "mine.conll").write_text(twice)
-    with pytest.raises(MiniftError, match=r"mine.conll: a sentence is there twice, cut into other"):
+    with pytest.raises(MiniftError, match=r"mine.conll: sentence 2 was there before, cut into"):
         start(
             tmp_path / "pool.txt", ["PER"], encoder, tmp_path / "no", task="tagging",
             labelled=tmp_path / "mine.conll",
@@ -144,10 +144,10 @@ def test_tagged_sentences_keep_their_words_where_the_pool_cuts_otherwise(encoder
     "rows,labels,message",
     [
         ([("a", "x"), ("b", "positve")], ["positive", "negative"],
-         'mine.csv: line 2: the label "x" is not one of positive, negative; line 3: .*"positive"'),
+         'mine.csv: line 2: the label "x" is not one of .*; line 3: .*"positive"'),
         ([("a", "x"), ("b", "x")], None, "--labels x: expected at least 2 classes"),
-        ([("a", ""), ("b", "")], None, "name the classes: --labels A,B; or give labels"),
-        (None, None, "name the classes: --labels A,B; or give labels: --labelled FILE"),
+        ([("a", ""), ("b", "")], None, "--labels : expected at least 2 .* or give --labelled FILE"),
+        (None, None, "--labels : expected at least 2 .* or give --labelled FILE"),
         ([("", "x")], None, 'mine.csv: line 2: "text" is empty'),
     ],
     ids=["unknown", "one class", "no label", "neither", "no text"],

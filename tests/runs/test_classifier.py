@@ -185,14 +185,13 @@ ONE = [[text] for text in TEXTS]
         (np.array(ONE), LABELS, "expected a list of strings, or one column, got ndarray"),
         ("good", LABELS, "expected a list of strings, or one column, got str"),
         ({"text": TEXTS}, LABELS, "got dict"),
-        (None, LABELS, "got NoneType"),
         (["a", "b"], [0.5, 1], "labels such as 0.5 may be amounts"),
         (["a", "b"], ["x", float("nan")], "row 2: the label is empty"),
         (["a", "b"], np.array(["x", np.nan], dtype=object), "row 2: the label is empty"),
         (["a", "b"], ["x", None], "row 2: the label is empty"),
         (["a", "b"], ["x", " "], "row 2: the label is empty"),
     ],
-    ids=range(18),
+    ids=range(17),
 )
 def test_what_cannot_be_learned_is_said_in_a_sentence(encoder, texts, labels, message):
     with pytest.raises(MiniftError) as found:

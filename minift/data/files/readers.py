@@ -36,14 +36,7 @@ from minift.data.files.frames import Source, path_of, rows_in_memory
 from minift.data.files.lines import FOREIGN, Problems, read_once, refuse, stream_text, unit
 from minift.data.files.tables import Names
 from minift.data.files.tokens import is_tagged, parse_sentences, tagged_examples
-from minift.data.notes import (
-    SHOWN,
-    alike_notes,
-    class_notes,
-    conflict_notes,
-    overlap_notes,
-    refuse_unlike,
-)
+from minift.data.notes import alike_notes, class_notes, conflict_notes, overlap_notes, refuse_unlike
 from minift.data.tags import Scheme, labels_of, types_of
 from minift.errors import MiniftError, nearest, require_known
 
@@ -110,9 +103,9 @@ def read_dataset(
 
     Raises MiniftError for a faulty file, a single class, and a label that training lacks.
     """
-    read = partial(_read, format=format, names=Names(text, text_b, label))
     path, notes = path_of(train, "train"), list[str]()
-    examples, scheme = read(train, task=task, scheme=scheme, notes=notes, split="train")
+    read = partial(_read, format=format, names=Names(text, text_b, label), notes=notes)
+    examples, scheme = read(train, task=task, scheme=scheme, split="train")
     if isinstance(examples[0], TaggedExample):
         task = "tagging"
     elif task is None:
@@ -126,11 +119,10 @@ def read_dataset(
     for split, other in (("dev", dev), ("test", test)):
         if other is not None:
             splits[split], _ = read(
-                other, task=task, scheme=scheme, required=split == "dev", labels=labels,
-                notes=notes, split=split,
-            )  # fmt: skip
-            where = f"{path_of(other, split)}: {path.name}"
-            refuse_unlike(pairs_of(examples), splits[split], where)
+                other, task=task, scheme=scheme, required=split == "dev", labels=labels, split=split
+            )
+            who = f"{path_of(other, split)}: {path.name}"
+            refuse_unlike(pairs_of(examples), splits[split], who)
     notes += alike_notes(types_of(labels) if task == "tagging" else labels)
     notes += class_notes(examples) if task == "classification" else []
     notes += overlap_notes(examples, **splits)
@@ -211,9 +203,8 @@ def _read(
     refuse(path, problems)
     known = {None, *labels}
     given = [e.tags or () if isinstance(e, TaggedExample) else (e.label,) for e in examples]
-    others = ", ".join(labels[:SHOWN]) + ", ..." * (len(labels) > SHOWN)
     problems += [
-        (line, f'the label "{label}" is not one of {others}{nearest(str(label), labels)}')
+        (line, f'the label "{label}" is not one of {short([*labels])}{nearest(str(label), labels)}')
         for found, places in zip(given, lines)
         for label, line in zip(found, places)
         if labels and label not in known
