@@ -78,8 +78,7 @@ def test_each_two_people_are_told_with_the_texts_that_both_answered():
     first, second = draw(source, 60, 2)
     ada = [(str(n), "ada", "ab"[label]) for n, label in enumerate(first)]
     ben = [(str(n + 20), "ben", "ab"[label]) for n, label in enumerate(second[20:])]
-    answers = [("3", "ada", "wrong"), *ada, *ben]  # which she corrected
-    source.shuffle(ben)
+    answers = [("30", "ada", "wrong"), *ada, *ben]  # which she corrected
     value, error = kappa(first[20:], second[20:])
     interval = f"{value - 1.96 * error:.2f} to {value + 1.96 * error:.2f}"
     assert agreement(answers) == [f"ada and ben: kappa {value:.2f} (95% CI {interval}), 40 texts"]

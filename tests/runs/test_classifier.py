@@ -167,6 +167,13 @@ def test_labels_come_back_as_they_were_given(encoder, labels):
     assert model.result_["labels"] == 12 and 0 <= model.score(TEXTS[:12], y) <= 1
 
 
+def test_numbers_in_quotes_have_their_columns_in_order(encoder):
+    y = [{"negative": "9", "positive": "10"}[label] for label in LABELS]  # sorted: "10", "9"
+    model = Classifier("head", encoder).fit(TEXTS, y)
+    assert model.classes_.tolist() == ["10", "9"] and model.model_.labels == ("9", "10")
+    assert log_loss(y, model.predict_proba(TEXTS)) < 0.5 < model.score(TEXTS, y)
+
+
 ONE = [[text] for text in TEXTS]
 
 
