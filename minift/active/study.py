@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from minift.compare.statistics import FEWEST, Difference, Interval, holm, paired_difference
+from minift.compare.statistics import FEWEST, Difference, holm, paired_difference
+from minift.data.intervals import Interval
 
 REFERENCE = "random"
 RESAMPLES = 4000

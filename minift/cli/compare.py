@@ -15,11 +15,13 @@ def add(commands: options.Commands) -> None:
     options.add_data(parser)
     add("--positive", metavar="CLASS", help=options.POSITIVE)
     add("--encoder", default="minilm", help=options.ENCODER)
-    help = "e.g. full,bitfit:query,intermediate,freeze:3+adaptive (default: one of each kind)"
+    help = "e.g. full,bitfit:query,intermediate,freeze:3+adaptive (default: what to choose among)"
     add("--methods", metavar="A,B", help=help)
     help = "number of training examples, or several numbers: 100,300 (default: all)"
     add("--labels", type=options.numbers, metavar="N", help=help)
-    options.add_seeds(parser)
+    options.add_seeds(parser, None, " (default: 5; of folds a repeat, or in a budget five of them)")
+    help = "without --dev and --test, seeds are folds of what is learned, K per repeat (default: 5)"
+    add("--folds", type=int, default=5, metavar="K", help=help)
     add("--epochs", type=int, metavar="N", help="exactly N epochs (default: each method's own)")
     help = "multiply each method's learning rate by X"
     add("--rate-factor", type=float, default=1.0, metavar="X", help=help)
@@ -32,7 +34,7 @@ def add(commands: options.Commands) -> None:
     add("--out", type=Path, help="folder of the report; an unfinished comparison is resumed there")
     options.add_precision(parser)
     options.add_device(parser, learns=True)
-    options.add_reading(parser, "format", "text", "text_b", "label", "task", "scheme")
+    options.add_reading(parser, *options.READING)
 
 
 def run(arguments: options.Arguments) -> None:
@@ -55,6 +57,7 @@ def run(arguments: options.Arguments) -> None:
             selection=arguments.selection,
             precision=arguments.precision,
             device=options.device(arguments),
+            folds=arguments.folds,
         ),
         Work(
             processes=arguments.processes,

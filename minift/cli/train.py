@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import re
+import sys
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from minift.cli import options
-from minift.runs.train import train
+from minift.data.calibration import class_report_text, parse_goal
+from minift.data.examples import gold_classes
+from minift.errors import MiniftError
+from minift.runs.decide import Decision, decide, told
+from minift.runs.processes import world_size
+from minift.runs.train import subset, train
 from minift.training.loop import Seeds
 
 
@@ -15,7 +24,10 @@ def add(commands: options.Commands) -> None:
     parser, add = options.command(commands, "train", run, help, ranks=True)
     options.add_data(parser)
     add("--positive", metavar="CLASS", help=options.POSITIVE)
-    options.add_model(parser)
+    more = " (default: what was measured best for such data and as many labels)"
+    options.add_model(parser, None, more)
+    help = "balanced: rare classes count for more; or a file with the columns class and weight"
+    add("--class-weights", metavar="balanced|FILE", help=help)
     add("--labels", type=int, metavar="N", help="train on N random examples (default: all)")
     add("--seed", type=int, default=0, help=options.SEED)
     add("--epochs", type=int, metavar="N", help="exactly N epochs (default: the method's own)")
@@ -29,6 +41,18 @@ def add(commands: options.Commands) -> None:
     add("--validate-each-epoch", action="store_true", help=help)
     help = "draw a new head even where the encoder is a run folder whose head fits the labels"
     add("--new-head", action="store_true", help=help)
+    help = "without --dev and --test: estimate by so many folds, 0: not at all (default: 5)"
+    add("--folds", type=int, default=5, metavar="K", help=help)
+    help = "deal the folds up to five times, but begin none that would not end within M minutes"
+    add("--budget-minutes", type=float, metavar="M", help=help)
+    help = (
+        "two classes: answer --positive (or the second) from the probability that is best on folds"
+    )
+    add("--threshold-for", metavar="f1|recall=X|precision=X", help=help)
+    help = (
+        "leave texts unanswered whose label is less likely; folds say how many, and what it helps"
+    )
+    add("--abstain-below", type=float, metavar="P", help=help)
     add("--out", type=Path, help="run folder (default: runs/DATA-METHOD-LABELS-sSEED)")
     options.add_device(parser, learns=True)
     options.add_reading(parser, *options.READING)
@@ -37,14 +61,61 @@ def add(commands: options.Commands) -> None:
 def run(arguments: options.Arguments) -> None:
     """Train, and say what came out."""
     from minift.compact.source import source_of_files
+    from minift.compare.lineup import first_choice
+    from minift.runs.folds import cross_validate
 
     dataset = options.data(arguments)
+    known = replace(dataset, train=subset(dataset.train, arguments.labels, arguments.seed))
+    if arguments.method is None:
+        arguments.method = first_choice(known, arguments.encoder, arguments.head)
+        if arguments.class_weights and arguments.method == "contrastive":
+            arguments.method = "full"  # which fills the slot of the loss as they do
+        options.say([f"the method is {arguments.method}, for none is named (--method)"])
     method = options.method(arguments)
     labels = arguments.labels or len(dataset.train)
     head = f"-{arguments.head}" if arguments.head else ""
-    name = f"{dataset.name}-{method.name}{head}-{labels}-s{arguments.seed}".replace(":", "")
-    out = arguments.out or Path("runs") / name
+    name = f"{dataset.name}-{method.name}{head}-{labels}-s{arguments.seed}"
+    out = arguments.out or Path("runs") / re.sub(r"[/\\]", "-", name).replace(":", "")
     files = arguments.train, arguments.dev, arguments.test
+    where = options.device(arguments)
+
+    goal, least, classes = arguments.threshold_for, arguments.abstain_below, dataset.labels
+    asked, option = bool(goal or least), "--threshold-for" if goal else "--abstain-below"
+    if asked and (dataset.task != "classification" or (goal and len(classes) != 2)):
+        got = f"{len(classes)} classes" if dataset.task == "classification" else dataset.task
+        raise MiniftError(f"{option} is for {'two ' * bool(goal)}classes; here it is {got}")
+    if asked and (not arguments.folds or world_size() > 1):
+        raise MiniftError(f"{option} is chosen on folds, by one process: --folds 2 or more")
+    Decision(abstain_below=least or 0.0)
+    parse_goal(goal or "f1")
+
+    def estimate() -> dict[str, Any]:
+        why = "to choose on" if asked else "no --dev and no --test"
+        what = f"{why}: {arguments.folds} folds first, each about as long as"
+        print(f"{what} the training itself (--folds 0 leaves them out)", file=sys.stderr)
+        found, answers = cross_validate(
+            known,
+            arguments.encoder,
+            method,
+            folds=arguments.folds,
+            seed=arguments.seed,
+            head=arguments.head,
+            new_head=arguments.new_head,
+            budget_minutes=arguments.budget_minutes,
+            log=out / "folds.jsonl",
+            device=where,
+            progress=True,
+        )
+        print("\n".join([f"estimate: {found}", *(f"note: {note}" for note in found.notes)]))
+        facts = {"estimate": asdict(found)}
+        if dataset.task == "classification":
+            gold = gold_classes(known.train)
+            decision, report = decide(answers, gold, classes, dataset.positive, goal, least or 0.0)
+            print(f"{told(decision)}\n{class_report_text(report)}")
+            facts |= {"decision": asdict(decision), "folds_classes": report}
+        return facts
+
+    alone = not (dataset.dev or dataset.test)
     _, result = train(
         dataset,
         arguments.encoder,
@@ -57,8 +128,9 @@ def run(arguments: options.Arguments) -> None:
         source={"data": arguments.data}
         if arguments.data
         else source_of_files(*files, options.reading(arguments)),
-        device=options.device(arguments),
+        device=where,
         validate_each_epoch=arguments.validate_each_epoch,
+        before=estimate if asked or (alone and arguments.folds and world_size() == 1) else None,
         progress=True,
     )
     print(f"{options.summary(result)}\nrun folder: {out}")

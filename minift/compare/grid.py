@@ -47,6 +47,7 @@ from minift.data.notes import missing_notes
 from minift.errors import MiniftError, require
 from minift.methods.recipes import recipe
 from minift.runs.dealing import send_home
+from minift.runs.folds import FOLDS, REPEATS, part, possible_folds
 from minift.runs.processes import from_first, rank, require_same, world_size
 from minift.runs.train import require_two_classes, subset
 from minift.runs.tuned import build
@@ -70,6 +71,9 @@ class Terms:
     selection: int | None = None  # how many of that split a run may see, drawn with its seed
     precision: Precision = "float32"  # of matrix products (see minift.speed.precision)
     device: str = "cpu"  # where to train
+    # without development and test split, seed s is fold s of the training examples (runs/folds.py),
+    # of so many in each repeat
+    folds: int = FOLDS
 
     def __post_init__(self) -> None:
         require(self.rate_factor > 0, "rate_factor", self.rate_factor, "a positive number")
@@ -117,7 +121,7 @@ def compare(
     encoder: str | Path,
     methods: str | Sequence[str] | None = None,
     labels: int | Sequence[int] | None = None,
-    seeds: int | Sequence[int] = 5,
+    seeds: int | Sequence[int] | None = None,
     out: str | Path = "runs/compare",
     terms: Terms | None = None,
     work: Work | None = None,
@@ -130,7 +134,8 @@ def compare(
         methods: names as `recipe` takes them, or one text with commas; None takes
             `default_methods`. The control of each child-f:p is added.
         labels: number(s) of training examples; None for all.
-        seeds: a number of seeds (5 means 0 to 4), or the seeds themselves.
+        seeds: a number of seeds (5 means 0 to 4), or the seeds themselves; None: 5, or where they
+            are folds, those of one repeat, or of `REPEATS` if there is a budget of time.
         out: folder of the comparison; methods, sizes and seeds may be added to it later.
 
     Returns:
@@ -144,19 +149,29 @@ def compare(
     checkpoint = resolve(encoder)
     if isinstance(methods, str):
         methods = split_methods(methods)
-    names, notes = with_controls(default_methods(checkpoint) if methods is None else methods)
-    data, reporting, choosing_split = split_roles(dataset)
-    sizes = _distinct("labels", [len(data.train)] if labels is None else labels, least=1)
+    names, notes = with_controls(
+        default_methods(dataset, checkpoint) if methods is None else methods
+    )
+    folds = None if dataset.dev or dataset.test else terms.folds
+    if folds:
+        folds, fewer = possible_folds(dataset, folds)
+        notes += fewer
+    data, reporting, choosing_split = split_roles(dataset, folds)
+    if seeds is None:
+        seeds = 5 if folds is None else folds * (REPEATS if work.budget_minutes else 1)
     if not isinstance(seeds, Iterable):
         require(0 < (seeds := operator.index(seeds)) <= 10000, "seeds", seeds, "from 1 to 10000")
         seeds = range(seeds)
     seeds = _distinct("seeds", seeds, least=0)
-    draws = {(n, seed): subset(data.train, n, seed) for n, seed in product(sizes, seeds)}
+    parts = {seed: part(data, folds, seed) for seed in seeds}
+    most = min(len(one.train) for one in parts.values())
+    sizes = _distinct("labels", [most] if labels is None else labels, least=1)
+    draws = {(n, seed): subset(parts[seed].train, n, seed) for n, seed in product(sizes, seeds)}
     for (size, seed), draw in draws.items():
         require_two_classes(draw, data)
         notes += missing_notes(f"the draw of {size} labels by seed {seed}", draw, data.labels)
     plan, columns = _plan(data, checkpoint, names, terms, Seeds.all(seeds[0]))
-    plan = replace(plan, weights=out / "weights" if work.keep_weights else None)
+    plan = replace(plan, weights=out / "weights" if work.keep_weights else None, folds=folds)
     setup = {
         "minift_version": __version__,
         "data": data.name,
@@ -164,6 +179,7 @@ def compare(
         "encoder": str(encoder),
         "encoder_digest": encoder_digest(checkpoint),
         "selection": terms.selection,
+        "folds": folds,
         "grid": terms.grid,
         "device": terms.device,
         "methods": {
@@ -179,7 +195,8 @@ def compare(
         reporting=reporting,
         selection=choosing_split
         + (f"; a run sees {terms.selection} of them" if terms.selection else ""),
-        examples=len(data.test),
+        examples=len(data.train if folds else data.test),
+        folds=folds,
         notes=dataset.notes,
         methods=tuple(names),
         command=work.command,
@@ -209,7 +226,7 @@ def compare(
                     left = budget - (start := time.monotonic()) + began
                     if longest > left:
                         late = (
-                            f"stopped before seed {batch[0].seed}: a seed took up to "
+                            f"stopped before {about.unit} {batch[0].seed}: one took up to "
                             f"{longest / 60:.1f} minutes, and {max(0, left) / 60:.1f} of the "
                             f"budget of {budget / 60:g} were left; the same command resumes"
                         )
@@ -223,8 +240,8 @@ def compare(
         except KeyboardInterrupt:
             if work.progress:
                 print(
-                    f"\n{sum(job in log.done for job in jobs)} of {len(jobs)} runs are finished "
-                    f"and reported in {out}/report.md; the same command resumes with the others",
+                    f"\nfinished runs: {sum(job in log.done for job in jobs)} of {len(jobs)}, "
+                    f"reported in {out}/report.md; the same command resumes with the others",
                     file=sys.stderr,
                 )
             raise

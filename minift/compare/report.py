@@ -13,6 +13,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
+from statistics import fmean
 
 from minift.compare.page import (
     Block,
@@ -37,6 +38,7 @@ from minift.compare.statistics import (
     sentence,
     summary,
 )
+from minift.data.intervals import of_folds
 from minift.files import atomic_write
 from minift.plots import Plot, Strip
 
@@ -81,6 +83,17 @@ class Comparison:
     controls: tuple[tuple[str, str], ...] = ()  # (method, control) pairs that are compared, too
     runs: tuple[Run, ...] = ()  # all finished ones
     planned: int = 0  # number of runs asked for
+    folds: int | None = None  # of a repeat, if seeds are folds (see minift/runs/folds.py)
+
+    @property
+    def unit(self) -> str:
+        """What a score is of."""
+        return "fold" if self.folds else "seed"
+
+    @property
+    def overlap(self) -> float | None:
+        """Texts of a fold by those that its model is trained on."""
+        return 1 / (self.folds - 1) if self.folds else None
 
     @property
     def baseline(self) -> str:
@@ -111,11 +124,12 @@ class Against:
     labels: int
     difference: Difference
     holm: float | None = None
+    unit: str = "seed"
 
     @property
     def sentence(self) -> str:
         """What the seeds show, and whether it stands beside all that was compared."""
-        said = sentence(self.method, self.other, self.difference)
+        said = sentence(self.method, self.other, self.difference, self.unit)
         if self.difference.seen and self.holm is not None and self.holm >= 0.05:
             said += "; with as many comparisons as were made here, chance alone does that (Holm)"
         return said
@@ -134,11 +148,48 @@ def comparisons(comparison: Comparison) -> list[Against]:
                     for name in (method, other)
                 )
                 seeds = sorted(mine.keys() & theirs.keys())
-                difference = paired_difference([mine[s] for s in seeds], [theirs[s] for s in seeds])
-                found.append(Against(method, other, labels, difference))
+                difference = paired_difference(
+                    [mine[s] for s in seeds],
+                    [theirs[s] for s in seeds],
+                    overlap=comparison.overlap,
+                )
+                against = Against(method, other, labels, difference, unit=comparison.unit)
+                found.append(against)
     tested = [p for against in found if (p := against.difference.p) is not None]
     adjusted = iter(holm(tested))
     return [a if a.difference.p is None else replace(a, holm=next(adjusted)) for a in found]
+
+
+def chosen(comparison: Comparison, labels: int) -> str | None:
+    """Say which method to take by the folds, and what the choice is worth; None without folds.
+
+    The best of several is flattered by its luck. Chosen anew for each fold, by the other folds of
+    its repeat, and scored on that one, it is not.
+    """
+    c, names, folds = comparison, comparison.present(labels), comparison.folds
+    if not folds or len(names) < 2:
+        return None
+    scores = {name: {run.seed: run.test for run in c.of(name, labels)} for name in names}
+    common = sorted(set.intersection(*(set(of) for of in scores.values())))
+
+    def best(by: Sequence[int]) -> str:
+        return max(names, key=lambda name: fmean(scores[name][seed] for seed in by))
+
+    honest = []
+    for seed in common:
+        others = [s for s in common if s // folds == seed // folds and s != seed]
+        honest += [scores[best(others)][seed]] if others else []
+    if len(honest) < 2:
+        return None
+    name, mean = best(common), fmean(honest)
+    own = points(fmean(scores[name].values()))
+    ends = of_folds(honest, 1 / (folds - 1), c.examples if c.metric == "accuracy" else 0)
+    interval = f" (95% CI {points(ends[0])} to {points(ends[1])})" if ends else ""
+    return (
+        f"take {name}: it has the highest mean, {own}. As the best of {len(names)} it is "
+        f"flattered; chosen anew without each fold, and scored on that fold, the best has "
+        f"{points(mean)}{interval}"
+    )
 
 
 def write(folder: Path, comparison: Comparison) -> None:
@@ -165,15 +216,16 @@ def short_text(comparison: Comparison) -> str:
         parts.append(f"{_labels(labels)} of {comparison.data}: {comparison.metric} in points")
         parts.append(text_table(results_table(comparison, labels)))
         here = [against for against in made if against.labels == labels]
-        parts.append("\n".join(_sentences(here)))
+        parts.append("\n".join([*_sentences(here), *filter(None, [chosen(comparison, labels)])]))
     return "\n\n".join(part for part in (*parts, *caution(made)) if part)
 
 
 def results_table(comparison: Comparison, labels: int) -> Table:
     """Return the table of one size; scores in points, that is hundredths."""
+    c = comparison
     header = (
-        *("method", "mean", "sd", "min", "max", "runs", "failed", "trained"),
-        *("seconds", "peak MB", "to store"),
+        *("method", "mean", "sd", *["95% CI"] * bool(c.folds), "min", "max", "runs", "failed"),
+        *("trained", "seconds", "peak MB", "to store"),
     )
     rows = []
     for method in comparison.present(labels):
@@ -181,11 +233,16 @@ def results_table(comparison: Comparison, labels: int) -> Table:
         scores = summary([run.test for run in runs])
         peaks = [run.peak_mb for run in runs if run.peak_mb is not None]
         stored = 4 * runs[0].trainable_parameters  # bytes
+        tests = [run.test for run in runs]
+        ends = (
+            of_folds(tests, c.overlap, c.examples * (c.metric == "accuracy")) if c.overlap else None
+        )
         rows.append(
             (
                 method,
                 points(scores.mean),
                 "" if scores.sd is None else points(scores.sd),
+                *[f"{points(ends[0])} to {points(ends[1])}" if ends else ""] * bool(c.folds),
                 points(scores.min),
                 points(scores.max),
                 str(len(runs)),
@@ -226,13 +283,16 @@ def page(comparison: Comparison) -> list[Block]:
         Heading(f"Which method for {c.data}?", 1),
         Paragraph(
             f"{len(c.methods)} methods, {listed([f'{n:,}' for n in c.sizes])} labels, "
-            f"{seeds} seed{'s' * (seeds > 1)}, encoder {c.encoder}. Scores are "
+            f"{seeds} {c.unit}{'s' * (seeds > 1)}, encoder {c.encoder}. Scores are "
             f"{c.metric} in points (hundredths) on {c.reporting}."
-            + (f" {missing} of {c.planned} runs are not finished yet." if missing > 0 else "")
+            + (f" Runs that are not finished yet: {missing} of {c.planned}." if missing > 0 else "")
         ),
     ]
     if len(c.sizes) > 1:
-        blocks += [Heading("All sizes"), Paragraph("Mean ± standard deviation over the seeds.")]
+        blocks += [
+            Heading("All sizes"),
+            Paragraph(f"Mean ± standard deviation over the {c.unit}s."),
+        ]
         blocks.append(_overview(c))
     for labels in c.sizes:
         blocks += _size_blocks(c, labels, [a for a in made if a.labels == labels])
@@ -251,8 +311,8 @@ def page(comparison: Comparison) -> list[Block]:
 def _size_blocks(c: Comparison, labels: int, made: Sequence[Against]) -> list[Block]:
     """Return what the report says of one number of labels."""
     blocks: list[Block] = [Heading(_labels(labels))]
-    if made:
-        blocks.append(Bullets(tuple(_sentences(made))))
+    if said := [*_sentences(made), *filter(None, [chosen(c, labels)])]:
+        blocks.append(Bullets(tuple(said)))
     runs = [run for run in c.runs if run.labels == labels]
     constant = points(summary([run.constant for run in runs]).mean)
     blocks += [
@@ -264,7 +324,7 @@ def _size_blocks(c: Comparison, labels: int, made: Sequence[Against]) -> list[Bl
         rows = [(a.method, a.other, *difference_cells(a.difference, a.holm)) for a in made]
         blocks.append(Heading("Paired differences, in points", 3))
         blocks.append(Table(("method", "against", *DIFFERENCE_HEADER), tuple(rows)))
-    if troubles := [f"{r.method}, seed {r.seed}: {r.note}" for r in runs if r.note]:
+    if troubles := [f"{r.method}, {c.unit} {r.seed}: {r.note}" for r in runs if r.note]:
         blocks += [Heading("What went wrong", 3), Bullets(tuple(troubles))]
     return blocks
 
@@ -283,11 +343,20 @@ def _reading(c: Comparison, made: Sequence[Against]) -> list[str]:
             '"chooses by" of the settings says how many labelled examples a method needs for that, '
             "on top of its training labels."
         )
+    covers = (
+        "An interval covers what changes with the seed. It does not cover the choice of the "
+        f"{c.examples:,} examples reported on{_sampling(c)}."
+    )
+    if c.folds:
+        covers = (
+            f"Seed s reports on fold s of the training examples, dealt anew every {c.folds}, and "
+            "trains on the others. The interval is for new texts like these, and allows for what "
+            "the folds have in common (Nadeau & Bengio 2003)."
+        )
     return [
         "Seed s gives every method the same training examples, the same new head, the same order "
         "of batches and the same stream of dropout, so methods are compared seed by seed.",
-        "An interval covers what changes with the seed. It does not cover the choice of the "
-        f"{c.examples:,} examples reported on{_sampling(c)}.",
+        covers,
         *caution(made),
         chosen,
         "A failed run predicts the same for every example, or its loss was not finite (it then "
@@ -321,7 +390,7 @@ def _plots(c: Comparison, labels: int, made: Sequence[Against]) -> list[Plot]:
         failed = tuple(run.failed for run in runs)
         rows.append(Strip(method, dots, failed, mean, None, f"{mean:.1f}"))
         constants += [100 * run.constant for run in runs]
-    caption = f"{capital(c.metric)} in points: each dot is a seed, the bar is the mean"
+    caption = f"{capital(c.metric)} in points: each dot is a {c.unit}, the bar is the mean"
     caption += ", × a failed run." if any(any(strip.crossed) for strip in rows) else "."
     plots = [Plot(caption, tuple(rows), summary(constants).mean, "a constant answer")]
     rows = []
@@ -334,7 +403,9 @@ def _plots(c: Comparison, labels: int, made: Sequence[Against]) -> list[Plot]:
             mean = 100 * a.difference.mean
             rows.append(Strip(name, dots, (False,) * len(dots), mean, interval, f"{mean:+.1f}"))
     if rows:
-        caption = f"Difference to {c.baseline}, in points, seed by seed; the line is the 95% CI."
+        caption = (
+            f"Difference to {c.baseline}, in points, {c.unit} by {c.unit}; the line is the 95% CI."
+        )
         plots.append(Plot(caption, tuple(rows), 0.0, "no difference"))
     return plots
 

@@ -24,7 +24,7 @@ from minift.files import atomic_write, claim_folder, digest, file_digest, locked
 from minift.journal import append_log, read_log
 
 FORMAT = 2  # of the folder; in 1 a seed meant other heads, orders and masks
-FIXED = ("minift_version", "data_digest", "encoder_digest", "selection", "grid", "device")
+FIXED = ("minift_version", "data_digest", "encoder_digest", "selection", "folds", "grid", "device")
 
 
 @dataclass

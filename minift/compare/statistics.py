@@ -2,14 +2,15 @@
 
 Claim    An interval from a handful of seeds covers the true mean difference at least as often as
          it says, and a sentence claims a difference only where the interval excludes 0.
-Source   Student's t: Abramowitz & Stegun (1964), Handbook of Mathematical Functions, 26.7.3 and
-         26.7.4 (whole degrees of freedom, closed form). Percentile bootstrap: Efron & Tibshirani
+Source   Student's t: minift/data/intervals.py. Percentile bootstrap: Efron & Tibshirani
          (1993), An Introduction to the Bootstrap, chapter 13. Holm (1979), "A Simple
          Sequentially Rejective Multiple Test Procedure".
 Differs  Both intervals are given and the *wider* one is believed: with 5 seeds the percentile
          bootstrap alone covers about 83 % instead of 95 % (measured in the tests), because it
          resamples five numbers and knows nothing of their tails.
          With fewer than 3 seeds, or where all differences are the same, there is no interval.
+         Scores of folds are not independent: they have a t interval only, with the variance of
+         Nadeau and Bengio (2003).
 Proof    tests/compare/test_statistics.py
 """
 
@@ -21,10 +22,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from minift.data.intervals import Interval, t_quantile, t_within
+
 FEWEST = 3  # seeds that an interval needs
 RESAMPLES = 10_000
-
-Interval = tuple[float, float]  # (low, high)
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,9 @@ class Difference:
 
     @property
     def interval(self) -> Interval | None:
-        """The wider of the two."""
-        if self.t is None or self.bootstrap is None:
-            return None
-        return max(self.t, self.bootstrap, key=lambda interval: interval[1] - interval[0])
+        """The wider of the two; of folds there is one."""
+        there = [interval for interval in (self.t, self.bootstrap) if interval is not None]
+        return max(there, key=lambda interval: interval[1] - interval[0], default=None)
 
     @property
     def seen(self) -> bool:
@@ -74,13 +74,15 @@ def paired_difference(
     confidence: float = 0.95,
     resamples: int = RESAMPLES,
     seed: int = 0,
+    overlap: float | None = None,
 ) -> Difference:
     """Compare two methods whose scores stand in the same order of seeds.
 
     Args:
-        scores, others: one score per seed.
+        scores, others: one score per seed, or per fold.
         confidence: of the intervals, in (0, 1).
         resamples, seed: of the bootstrap.
+        overlap: of folds, texts of one by those trained on (see `minift.data.intervals.of_folds`).
     """
     d = np.asarray(scores, dtype=np.float64) - np.asarray(others, dtype=np.float64)
     n = len(d)
@@ -88,7 +90,7 @@ def paired_difference(
     # 0.9 - 0.8 is not 0.8 - 0.7 in floating point, yet all differences are the same
     if n < FEWEST or float(np.ptp(d)) < 1e-12:
         return Difference(tuple(d.tolist()), mean)
-    error = float(d.std(ddof=1)) / math.sqrt(n)
+    error = float(d.std(ddof=1)) * math.sqrt(1 / n + (overlap or 0.0))
     half = t_quantile(0.5 + confidence / 2, n - 1) * error
     drawn = np.random.default_rng(seed).integers(n, size=(resamples, n))
     ends = np.quantile(d[drawn].mean(axis=1), [0.5 - confidence / 2, 0.5 + confidence / 2])
@@ -96,37 +98,9 @@ def paired_difference(
         differences=tuple(d.tolist()),
         mean=mean,
         t=(mean - half, mean + half),
-        bootstrap=(float(ends[0]), float(ends[1])),
+        bootstrap=None if overlap is not None else (float(ends[0]), float(ends[1])),
         p=max(0.0, 1 - t_within(abs(mean) / error, n - 1)),
     )
-
-
-def t_within(t: float, degrees: int) -> float:
-    """Return the probability that Student's t lies in (-t, t).
-
-    With theta = atan(t / sqrt(degrees)) it is a finite series in powers of cos(theta).
-    """
-    theta = math.atan(t / math.sqrt(degrees))
-    odd = degrees % 2
-    total, term = 0.0, math.cos(theta) if odd else 1.0
-    for power in range(odd, degrees - 1, 2):
-        total += term
-        term *= math.cos(theta) ** 2 * (power + 1) / (power + 2)
-    if odd:
-        return 2 / math.pi * (theta + math.sin(theta) * total)
-    return math.sin(theta) * total
-
-
-def t_quantile(probability: float, degrees: int) -> float:
-    """Return the t below which Student's t lies with `probability`, in [0.5, 1)."""
-    low, high = 0.0, 1.0
-    while t_within(high, degrees) < 2 * probability - 1:
-        low, high = high, 2 * high
-    for _ in range(100):  # more halvings than a float has bits
-        middle = (low + high) / 2
-        below = t_within(middle, degrees) < 2 * probability - 1
-        low, high = (middle, high) if below else (low, middle)
-    return (low + high) / 2
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -138,12 +112,15 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def sentence(name: str, other: str, difference: Difference) -> str:
-    """Say in one sentence what the seeds show; differences are given in points (hundredths)."""
+def sentence(name: str, other: str, difference: Difference, unit: str = "seed") -> str:
+    """Say in one sentence what the seeds show; differences are given in points (hundredths).
+
+    `unit` says what a score is of: a "seed" or a "fold".
+    """
     n, mean = len(difference.differences), 100 * difference.mean
     if n == 0:
-        return f"{name} and {other} have no seed in common"
-    seeds = "1 seed" if n == 1 else f"{n} seeds"
+        return f"{name} and {other} have no {unit} in common"
+    seeds = f"1 {unit}" if n == 1 else f"{n} {unit}s"
     if n < FEWEST:
         return (
             f"nothing can be said about {name} against {other} from {seeds} "
@@ -161,7 +138,7 @@ def sentence(name: str, other: str, difference: Difference) -> str:
     digits = 1 if min(abs(low), abs(high)) >= 0.05 else 2  # an end that is not 0 should not look it
     if not difference.seen:
         return (
-            f"no difference between {name} and {other} can be seen with these seeds "
+            f"no difference between {name} and {other} can be seen with these {unit}s "
             f"(mean difference {mean:+.1f} points, 95% CI {low:+.{digits}f} to "
             f"{high:+.{digits}f}, {seeds})"
         )

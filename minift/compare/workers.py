@@ -46,6 +46,7 @@ from minift.data.metrics import (
 from minift.methods.recipes import recipe
 from minift.runs.dealing import deal, work
 from minift.runs.evaluate import Evaluation
+from minift.runs.folds import part
 from minift.runs.machine import machine
 from minift.runs.train import subset, train
 from minift.runs.tuned import FineTuned
@@ -67,6 +68,7 @@ class Plan:
     grid: bool = False  # try each method at several rates and choose by the selection split
     device: str = "cpu"  # where to train
     weights: Path | None = None  # folder for the weights, or None
+    folds: int | None = None  # a seed is the number of a fold (see `part`); None: a seed
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def run_once(plan: Plan, job: Job) -> Run:
     """Train, score and measure."""
     started = time.perf_counter()
     measured = _reset_peak(plan.device)
-    data, chooses = plan.data, job.method in plan.choosing
+    data, chooses = part(plan.data, plan.folds, job.seed), job.method in plan.choosing
     dev = subset(data.dev, plan.selection, job.seed) if data.dev else ()
     best, notes = _best(plan, job, replace(data, dev=dev if chooses else (), test=()))
     seconds = time.perf_counter() - started

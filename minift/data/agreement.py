@@ -15,6 +15,8 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from itertools import chain, combinations
 
+from minift.data.intervals import Z
+
 
 def kappa(first: Sequence[Hashable], second: Sequence[Hashable]) -> tuple[float, float]:
     """Return kappa, at most 1, and its standard error; nan where both always say one thing."""
@@ -51,7 +53,7 @@ def agreement(answers: Iterable[tuple[str, str, str | Sequence[str]]]) -> list[s
             first, second = [*chain.from_iterable(first)], [*chain.from_iterable(second)]
         value, error = kappa(first, second)
         if error > 0 and not words:
-            low, high = max(value - 1.96 * error, -1), min(value + 1.96 * error, 1)
+            low, high = max(value - Z * error, -1), min(value + Z * error, 1)
             sure = f" (95% CI {low:.2f} to {high:.2f})"
         told = (
             f"kappa {value:.2f}{sure}" if value == value else "no kappa, as only one label occurs"

@@ -9,11 +9,12 @@ Proof    tests/data/test_examples.py
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeVar, cast
 
-from minift.data.words import as_words
+from minift.data.words import as_words, counted
 from minift.errors import MiniftError, require_known
 
 Task = Literal["classification", "regression", "tagging"]
@@ -24,6 +25,9 @@ METRICS: dict[str, tuple[str, ...]] = {  # task -> its headline metrics, the def
 }
 
 
+MAJORITY = 0.8  # share of the largest class above which accuracy says little
+
+
 @dataclass(frozen=True)
 class TextExample:
     """One text, or a pair, with the name of its class, or its number, or None if unlabelled."""
@@ -32,6 +36,7 @@ class TextExample:
     text: str
     label: str | float | None = None
     text_b: str | None = None
+    group: str | None = None  # what it belongs to, such as a document: folds part no group
 
     def __post_init__(self) -> None:
         if not (isinstance(self.text, str) and isinstance(self.text_b, str | None)):
@@ -46,11 +51,12 @@ class TaggedExample:
     id: str  # unique within its split
     words: tuple[str, ...]  # never empty
     tags: tuple[str, ...] | None = None
+    group: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "words", as_words(self.words))
         if self.tags is not None and len(self.tags) != len(self.words):
-            got = f"{len(self.words)} words but {len(self.tags)} tags"
+            got = f"{counted(len(self.words), 'word')} but {counted(len(self.tags), 'tag')}"
             raise MiniftError(f"sentence {self.id}: {got}; each word needs exactly one tag")
 
 
@@ -68,7 +74,8 @@ class Dataset:
     train: tuple[Example, ...]
     dev: tuple[Example, ...] = ()
     test: tuple[Example, ...] = ()
-    metric: str = ""  # the headline score; "" becomes the first that fits the task
+    metric: str = ""  # the headline score; "" becomes the first of the task, or "macro_f1" where
+    # more than `MAJORITY` of the training examples are of one class
     notes: tuple[str, ...] = ()  # what a user should know: "9 duplicate texts in train"
     positive: str | None = None  # the class whose F1 is the headline score, if one is named
 
@@ -79,9 +86,18 @@ class Dataset:
             object.__setattr__(self, split, tuple(map(_example, getattr(self, split))))
         if self.positive is not None:
             if self.task != "classification":
-                raise MiniftError(f"--positive names a class, and {self.name} is for {self.task}")
+                raise MiniftError(f"positive= names a class, and {self.name} is for {self.task}")
             require_known("positive class", self.positive, self.labels)
             object.__setattr__(self, "metric", "f1")
+        if self.task == "classification" and not self.metric:
+            for name, n in Counter(filter(None, map(label_of, self.train))).most_common(1):
+                if n > MAJORITY * len(self.train):
+                    note = (
+                        f'{n} of {len(self.train)} training examples are "{name}": accuracy says '
+                    )
+                    note += "little, macro F1 more"
+                    object.__setattr__(self, "notes", (*self.notes, note))
+                    object.__setattr__(self, "metric", "macro_f1")
         object.__setattr__(self, "metric", self.metric or METRICS[self.task][0])
         require_known(f"{self.task} metric", self.metric, METRICS[self.task])
         wanted = "none" if self.task == "regression" else "at least one, each once"

@@ -23,6 +23,7 @@ from minift.data.examples import (
     texts_of,
 )
 from minift.data.tags import types_of
+from minift.data.words import counted
 from minift.errors import MiniftError
 
 MANY_CLASSES = 20  # more different integers than that may be amounts rather than classes
@@ -31,17 +32,19 @@ SHOWN = 4  # of many texts, or classes
 
 def cut_notes(cut: Sequence[int], length: int) -> list[str]:
     """Say how many of the texts were cut to the `length` that an encoder reads."""
-    which = f"{sum(cut)} of {len(cut)} texts are longer than the encoder reads ({length} pieces)"
-    return [f"{which} and were cut"] if any(cut) else []
+    which = f"texts longer than the encoder reads ({length} pieces), which were cut"
+    return [f"{which}: {sum(cut)} of {len(cut)}"] if any(cut) else []
 
 
 def alike_notes(labels: Iterable[str]) -> list[str]:
     """Name classes, or types of entities, that differ in how they are written: Pos and pos."""
     alike = defaultdict[str | Decimal, list[str]](list)
     for name in labels:
-        key = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+        seen = "".join(c for c in name if unicodedata.category(c) != "Cf" and c != "\ufe0f")
+        key = " ".join(unicodedata.normalize("NFKC", seen).casefold().split())
         number = re.fullmatch(r"[+-]?\d+(\.\d*)?", key)
-        alike[Decimal(key) if number else key].append(f'"{name}"')
+        shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name)
+        alike[Decimal(key) if number else key].append(f'"{shown}"')
     return [
         f"classes {_and(names)} "
         + ("differ by case or blanks only" if isinstance(key, str) else "are the same number")
@@ -67,7 +70,7 @@ def conflict_notes(
         tags = isinstance(next(iter(labels)), tuple)  # too long to be shown
         where.append(f"{unit}s {lines}" if tags else f"{unit}s {lines}: {names}")
     more = f"; and {len(several) - SHOWN} more" if len(several) > SHOWN else ""
-    many = "1 text has" if len(several) == 1 else f"{len(several)} texts have"
+    many = counted(len(several), "text has", "texts have")
     two = " two" if [*map(len, several)] == [2] else ""
     return [f"{many}{two} different labels ({'; '.join(where)}{more})"] if several else []
 
@@ -94,7 +97,7 @@ def class_notes(train: Sequence[Example]) -> list[str]:
         notes = ["every text has a label of its own: is that the column of the labels?"]
     if len(counts) > MANY_CLASSES and all(re.fullmatch("[+-]?[0-9]+", label) for label in counts):
         what = f"{len(counts)} classes, all integers"
-        notes.append(f"{what}: pass --task regression if they are amounts")
+        notes.append(f"{what}: if they are amounts, the task is regression")
     return notes
 
 
@@ -105,10 +108,11 @@ def overlap_notes(
     texts = {texts_of(example) for example in train}
     notes = []
     if repeated := len(train) - len(texts):
-        notes.append(f"{repeated} duplicate texts in train")
+        notes.append(f"{counted(repeated, 'duplicate text')} in train")
     for split, examples in (("dev", dev), ("test", test)):
         if again := len(texts & {texts_of(example) for example in examples}):
-            notes.append(f"{again} texts of train occur in {split}")
+            said = counted(again, "text of train occurs", "texts of train occur")
+            notes.append(f"{said} in {split}")
     return notes
 
 
@@ -116,10 +120,10 @@ def refuse_unlike(pairs: bool | None, examples: Iterable[Example], who: str = "t
     """Raise MiniftError where `pairs` are read and these are single texts, or the reverse."""
     found = pairs_of(examples)
     if None not in (pairs, found) and pairs != found:
-        kinds, option = ("pairs of texts", "single texts"), "the second column with --text-b"
+        kinds, how = ("pairs of texts", "single texts"), "the second column with text_b="
         if found:
-            kinds, option = kinds[::-1], "the one column with --text"
-        raise MiniftError(f"{who} has {kinds[0]}, and these are {kinds[1]}; name {option}")
+            kinds, how = kinds[::-1], "the one column with text="
+        raise MiniftError(f"{who} has {kinds[0]}, and these are {kinds[1]}; in a table, name {how}")
 
 
 def _and(words: Sequence[str]) -> str:

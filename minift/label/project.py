@@ -35,7 +35,7 @@ from minift.data.examples import Dataset, Example, TaggedExample, Task, TextExam
 from minift.data.files.lines import refuse
 from minift.data.files.readers import label_order, read_examples, repeated_ids
 from minift.data.notes import alike_notes
-from minift.data.tags import TAG, labels_of, types_of
+from minift.data.tags import OUTSIDE, TAG, labels_of, types_of
 from minift.errors import MiniftError, nearest
 from minift.files import atomic_folder, digest
 from minift.journal import parse
@@ -221,13 +221,17 @@ def _labels(names: Sequence[str], task: Task) -> tuple[str, ...]:
     if len(names) < least or not all(names):
         raise MiniftError(
             f"--labels {','.join(names)}: expected at least {least} {what} with commas between "
-            f"them, such as {'pos,neg' if least == 2 else 'PER,ORG'}, or give --labelled FILE"
+            f"them, such as {'pos,neg' if least == 2 else 'PER,ORG'}, and no empty name; or give "
+            "--labelled FILE, whose labels are then taken"
         )
     for name in names:
         if names.count(name) > 1:
             raise MiniftError(f'--labels: "{name}" is there twice')
-        if task == "tagging" and TAG.fullmatch(name):
-            raise MiniftError(f'--labels: "{name}" is a tag; name the types, such as PER')
+    tags = [*filter(TAG.fullmatch, names)]
+    types = dict.fromkeys(n[2:] if n in tags else n for n in names if n not in OUTSIDE)
+    if tags and (task == "tagging" or (tags == names and len(types) < len(names))):  # not: B-a, B-b
+        how = f"name the types of entities: --task tagging --labels {','.join(types)}"
+        raise MiniftError(f'--labels: "{tags[0]}" is a tag; {how}')
     return labels_of(names) if task == "tagging" else tuple(names)
 
 

@@ -62,6 +62,7 @@ class Asked(NamedTuple):
     round: int  # the number of the query
     notes: tuple[str, ...]  # what to know
     how: str  # what people do with the batch file
+    answers: str  # the file that they then have: the same, or what a tool exports
 
 
 def ask(
@@ -133,14 +134,14 @@ def ask(
             drawn = asking.strategy == "random"
             scores = {id: None if drawn else s for id, s in zip(choice.ids, choice.scores)}
         # The file first: if this is killed in between, the same command chooses the same again.
-        path, how = None, ""
+        path, how, answers = None, "", FORMATS[format].export
         if write:
             shown = None if guess is False else tuned
             path, how = _write_batch(project, scores, shown, format, name)
         if not again:
             seed = seed_of(project.seed, round)
             ledger.query(choice.ids, choice.scores, asking.strategy, seed, round)
-    return Asked(tuple(scores), path, round, tuple(notes), how)
+    return Asked(tuple(scores), path, round, tuple(notes), how, answers or str(path))
 
 
 def _require_free(project: Project, state: State, more: bool) -> None:

@@ -76,6 +76,8 @@ def label(
     stdin, stdout = stdin or standard_input(), stdout or sys.stdout
     if hasattr(stdout, "reconfigure"):
         stdout.reconfigure(errors="backslashreplace")  # a narrow terminal is no reason to stop
+    with contextlib.suppress(AttributeError, OSError):  # else a bad line takes those before it
+        stdin.reconfigure(errors="surrogateescape")  # type: ignore[attr-defined]
     with open_ledger(project.ledger, project.ids, project.labels) as ledger:
         state = ledger.state
         if not (waiting := state.waiting):
@@ -118,7 +120,12 @@ class Session:
         self.choices = "  ".join(f"{k} {n}" if k not in ("", n) else n for n, k in own.items())
         self.terminal = HAS_TERMINALS and self.stdin.isatty()
         short = {name for key, name in self.keys.items() if len(key) == 1}
-        self.by_key = self.terminal and short == {*labels}
+        called = set() if self.tagging else {name.lower() for name in labels}
+        mark = ""  # before a command, where a class is called as one
+        while called & {mark + word for command in COMMANDS.items() for word in command}:
+            mark += ":"
+        self.commands = {mark + key: what for key, what in COMMANDS.items()}
+        self.by_key = self.terminal and short == {*labels} and not mark
 
     def run(self) -> None:
         """Go through the texts until none waits or somebody stops."""
@@ -158,15 +165,16 @@ class Session:
         """Take one answer: True to continue, None to ask again, False to stop."""
         self.say("entities> " if self.tagging else f"{self.choices}> ", end="")
         typed = self.read()
-        if typed is None or typed.lower() == "q":
+        command = "quit" if typed is None else self.commands.get(typed.lower())
+        if typed is None or command == "quit":
             self.say()
             return False
-        if typed == "?":
+        if command == "help":
             self.say("\n" + self.help())
             return None
-        if typed.lower() == "u":
+        if command == "undo":
             return self.undo()
-        if typed.lower() == "s":
+        if command == "skip":
             self.ledger.skip(id, self.by)  # on the disk; then it is said
             self.say("  skipped")
             return True
@@ -201,6 +209,9 @@ class Session:
         with contextlib.suppress(OSError):  # the terminal may have gone
             if not self.by_key:
                 line = self.stdin.readline()
+                if re.search("[\ud800-\udfff]", line):  # the next line answers the next text
+                    what = f"{line.strip()!a} is not {self.stdin.encoding or 'UTF-8'}"
+                    raise MiniftError(f"standard input: {what}; the answers before it are saved")
                 return line.strip() if line else None
             while (pressed := os.read(self.stdin.fileno(), 1024)) not in (b"", b"\x04"):
                 keys = _SEQUENCE.sub("", pressed.decode("utf-8", errors="ignore")).strip()
@@ -229,7 +240,9 @@ class Session:
 
     def help(self) -> str:
         """Explain the answers."""
-        commands = ", ".join(f"{key} {what}" for key, what in COMMANDS.items())
+        commands = ", ".join(f"{key} {what}" for key, what in self.commands.items())
+        if "q" not in self.commands:
+            commands += " (with the colon, because a class is called as a command is)"
         types = self.project.types
         how = "one key, no Enter" if self.by_key else "a key or the class, then Enter"
         answers = f"Classes ({how}): {self.choices}"

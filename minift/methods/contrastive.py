@@ -90,10 +90,11 @@ class Contrastive:
         vectors = read[known]  # (texts, width)
         return self.loss(vectors, batch.targets[known]).expand(len(vectors))
 
-    def require(self, model: nn.Module, items: Sequence[Item], labels: Sequence[str]) -> None:
-        """Raise MiniftError, before the first step, if it could teach nothing here."""
+    def ready(self, model: nn.Module, items: Sequence[Item], labels: Sequence[str]) -> Contrastive:
+        """Return it; raise MiniftError, before the first step, if it could teach nothing here."""
         require_classes(model)
         require_pairs(items, labels)
+        return self
 
 
 def require_classes(model: nn.Module) -> None:

@@ -8,6 +8,7 @@ Paper    Kumar et al. (2022), "Fine-Tuning can Distort Pretrained Features and U
          Liu & Nocedal (1989), L-BFGS, https://doi.org/10.1007/BF01589116.
 Differs  - What is minimised is scikit-learn's LogisticRegression: |W|^2 / 2 + C * the summed loss,
            the bias free. Two classes share one weight vector there, so here |W|^2 counts double.
+           Classes may have weights, which the losses on held-out rows then have as well.
          - A class without a training row gets zero weights and a bias of -30. The other logits
            sum to 0, so one of them is at least 0: its probability is at most exp(-30).
          - C is cross-validated, upwards from .01 until the held-out loss has risen three times in
@@ -59,6 +60,7 @@ def solve(
     *,
     strength: float | None = None,
     groups: Sequence[int] | None = None,
+    weights: Tensor | None = None,
 ) -> Solved:
     """Return the linear head that is best on the labelled rows of `vectors`.
 
@@ -70,6 +72,7 @@ def solve(
             where no row can be held out.
         groups: of each row, for example the sentence that a word stands in: rows of one group
             are held out together. None: each row is a group of its own.
+        weights: (outputs,) of the loss of each class (see class_weights.py); None: 1.
 
     Raises:
         MiniftError: if no row is labelled, or a vector or the strength is not as it must be.
@@ -85,6 +88,7 @@ def solve(
         y, present = y.double().unsqueeze(1), torch.zeros(1, dtype=torch.long)
     else:
         present, y = y.unique(return_inverse=True)
+    weights = None if weights is None else weights.double()[present]
     # The best weights lie in the span of the centred vectors: at most one direction per row. Along
     # the principal directions, moreover, the problem's curvature is nearly diagonal.
     centre = x.mean(0)
@@ -93,8 +97,8 @@ def solve(
     rows = F.pad((x - centre) @ directions.T, (0, 1), value=1.0)  # the last column is the bias's
     folds = 0
     if strength is None:
-        strength, folds = _choose(rows, y, order.unique(return_inverse=True)[1])
-    *_, best = _path(rows, y, [*(c for c in STRENGTHS if c < strength), strength], TIGHT)
+        strength, folds = _choose(rows, y, order.unique(return_inverse=True)[1], weights)
+    *_, best = _path(rows, y, [*(c for c in STRENGTHS if c < strength), strength], TIGHT, weights)
     weight = x.new_zeros(outputs, x.shape[1])
     bias = x.new_full((outputs,), ABSENT)
     weight[present] = best[:, :-1] @ directions
@@ -109,7 +113,7 @@ def last_linear(model: nn.Module) -> nn.Linear | None:
     return last if isinstance(last, nn.Linear) else None
 
 
-def _choose(rows: Tensor, targets: Tensor, turn: Tensor) -> tuple[float, int]:
+def _choose(rows: Tensor, targets: Tensor, turn: Tensor, by: Tensor | None) -> tuple[float, int]:
     """Return the strength nearest to 1 of those that do best on held-out rows, and the folds.
 
     Args:
@@ -119,22 +123,25 @@ def _choose(rows: Tensor, targets: Tensor, turn: Tensor) -> tuple[float, int]:
     parts = []
     for fold in range(folds):
         held = turn % folds == fold
-        own, x, y, group = targets[~held], rows[held], targets[held], turn[held]
+        own, x, y, group, w = targets[~held], rows[held], targets[held], turn[held], by
         if not y.is_floating_point():
             present, own = own.unique(return_inverse=True)
-            known = torch.isin(y, present)
+            known, w = torch.isin(y, present), None if w is None else w[present]
             x, y, group = x[known], torch.searchsorted(present, y[known]), group[known]
         if len(own) and len(y):
-            parts.append((_path(rows[~held], own, STRENGTHS, LOOSE), x, y, group))
+            parts.append((_path(rows[~held], own, STRENGTHS, LOOSE, w), x, y, group, w))
     if not parts:
         return 1.0, 0
-    loss = F.mse_loss if targets.is_floating_point() else F.cross_entropy
+    regression = targets.is_floating_point()
     losses: list[Tensor] = []  # at each strength, (groups,)
     sums: list[float] = []
     while len(losses) < len(STRENGTHS):
         losses.append(rows.new_zeros(int(turn.max()) + 1))
-        for path, x, y, group in parts:
-            each = loss(x @ next(path).T, y, reduction="none").view(len(y))
+        for path, x, y, group, w in parts:
+            z = x @ next(path).T
+            each = (
+                (z - y).square()[:, 0] if regression else F.cross_entropy(z, y, w, reduction="none")
+            )
             losses[-1].index_add_(0, group, each)
         sums.append(float(losses[-1].sum()))
         if len(sums) > RISES and sums[-RISES - 1 :] == sorted(sums[-RISES - 1 :]):
@@ -147,7 +154,7 @@ def _choose(rows: Tensor, targets: Tensor, turn: Tensor) -> tuple[float, int]:
 
 
 def _path(
-    rows: Tensor, targets: Tensor, strengths: Sequence[float], tolerance: float
+    rows: Tensor, targets: Tensor, strengths: Sequence[float], tolerance: float, by: Tensor | None
 ) -> Iterator[Tensor]:
     """Yield the best weights (outputs, columns) at each strength, at the last to the tolerance."""
     costs = rows.new_ones(rows.shape[1])
@@ -159,17 +166,25 @@ def _path(
         return
     classes = int(targets.max()) + 1
     weight = rows.new_zeros(classes, rows.shape[1])
+    total = len(rows) if by is None else float(by[targets].sum())
     for strength in strengths:  # each starts from the one before: a fraction of the steps
-        cost = costs * (2 if classes == 2 else 1) / (strength * len(rows))
+        cost = costs * (2 if classes == 2 else 1) / (strength * total)
         enough = tolerance if strength == strengths[-1] else LOOSE
-        weight = _descend(rows, targets, weight, cost, enough)
+        weight = _descend(rows, targets, weight, cost, enough, by)
         yield weight
 
 
-def _descend(rows: Tensor, targets: Tensor, start: Tensor, cost: Tensor, enough: float) -> Tensor:
-    """Return the weights (classes, columns) of least mean loss plus cost * weight^2 / 2."""
+def _descend(
+    rows: Tensor, targets: Tensor, start: Tensor, cost: Tensor, enough: float, by: Tensor | None
+) -> Tensor:
+    """Return the weights (classes, columns) of least mean loss plus cost * weight^2 / 2.
+
+    `by` (classes,) weighs the rows of that mean by their class.
+    """
     p = (rows @ start.T).softmax(1)
-    curvature = cost + (p * (1 - p)).T @ rows.square() / len(rows)  # diagonal of the Hessian
+    share = rows.new_ones(len(rows), 1) if by is None else by[targets].unsqueeze(1)
+    squares = share * rows.square()
+    curvature = cost + (p * (1 - p)).T @ squares / share.sum()  # diagonal of the Hessian
     unit = (SCALE * curvature.clamp(min=1e-12)).rsqrt()  # with one class the bias has none
     scaled = (start / unit).requires_grad_()  # the curvature along each element is now 1
     optimizer = torch.optim.LBFGS(
@@ -184,7 +199,7 @@ def _descend(rows: Tensor, targets: Tensor, start: Tensor, cost: Tensor, enough:
     def loss() -> Tensor:
         optimizer.zero_grad()
         weight = scaled * unit
-        mean = F.cross_entropy(rows @ weight.T, targets) + (cost * weight.square()).sum() / 2
+        mean = F.cross_entropy(rows @ weight.T, targets, by) + (cost * weight.square()).sum() / 2
         (SCALE * mean).backward()
         return SCALE * mean
 

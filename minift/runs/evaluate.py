@@ -21,6 +21,7 @@ from minift.bert.packing import to_device
 from minift.data.examples import Example, Task, gold_classes, gold_numbers, gold_tags
 from minift.data.metrics import evaluate_classification, evaluate_regression, evaluate_tagging
 from minift.data.tags import as_iob2
+from minift.runs.decide import PLAIN, Decision
 from minift.runs.processes import merged, my_share
 from minift.training.batches import Batch, Item, make_batch
 from minift.training.items import by_length
@@ -83,6 +84,7 @@ class Evaluation:
     loss: float  # mean over the labelled targets
     predicted: list[Any]  # one label (or number, or list of tags) per example
     notes: Sequence[str] = ()  # what a user should know of the examples
+    probabilities: Sequence[Sequence[float]] = ()  # of each class, one row per text
 
 
 def evaluate(
@@ -94,19 +96,26 @@ def evaluate(
     progress: bool = False,
     make_batch: Callable[[Sequence[Item]], Batch] = make_batch,
     positive: str | None = None,
+    decision: Decision = PLAIN,
 ) -> Evaluation:
     """Score a model on labelled examples; `items` are these as `make_items` made them."""
     logits = predict_logits(model, items, progress=progress, make_batch=make_batch)
-    loss = mean_loss(logits, items, regression=task == "regression")
+    scaled = [row / decision.temperature for row in logits]
+    loss = mean_loss(scaled, items, regression=task == "regression")
     if task == "regression":
         numbers = [float(row) for row in logits]
         return Evaluation(evaluate_regression(gold_numbers(examples), numbers), loss, numbers)
     if task == "tagging":
         tags = as_iob2(tags_by_sentence(logits, items, len(examples), labels), labels)
         return Evaluation(evaluate_tagging(gold_tags(examples), tags), loss, tags)
-    predicted = [labels[int(row.argmax())] for row in logits]
-    scores = evaluate_classification(gold_classes(examples), predicted, labels, positive)
-    return Evaluation(scores, loss, predicted)
+    answers, gold = [decision.answer(row[0], labels) for row in logits], gold_classes(examples)
+    predicted = [label for label, *_ in answers]
+    scores = evaluate_classification(gold, predicted, labels, positive)
+    if decision.abstain_below:
+        right = [said == label for (said, sure, _), label in zip(answers, gold) if sure]
+        scores["coverage"] = len(right) / len(gold)
+        scores["accuracy_of_answered"] = sum(right) / len(right) if right else None
+    return Evaluation(scores, loss, predicted, probabilities=[p for *_, p in answers])
 
 
 def tags_by_sentence(

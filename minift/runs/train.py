@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from minift.checkpoints.hub import resolve
 from minift.checkpoints.weights import save_pretrained, weights_digest
+from minift.data.calibration import class_report
 from minift.data.entities import side_by_side
 from minift.data.examples import Dataset, Example, gold_classes, gold_tags, is_labelled
 from minift.data.metrics import collapsed, evaluate_classification, headline, majority_baseline
@@ -30,6 +31,7 @@ from minift.files import atomic_write, digest
 from minift.journal import append_log
 from minift.methods.recipes import recipe
 from minift.runs.card import card
+from minift.runs.decide import FILE, PLAIN, Decision
 from minift.runs.evaluate import Evaluation
 from minift.runs.fit import Fitted, fit
 from minift.runs.folder import open_run
@@ -67,6 +69,7 @@ def train(
     source: dict[str, Any] | None = None,
     device: torch.device | str = "cpu",
     validate_each_epoch: bool = False,
+    before: Callable[[], dict[str, Any]] | None = None,
     save_every: float = 60.0,
     progress: bool = False,
 ) -> tuple[FineTuned, dict[str, Any]]:
@@ -85,6 +88,8 @@ def train(
         source: where the data set came from, kept in run.json (see minift.compact.source).
         validate_each_epoch: score the development split after each epoch even if nothing is
             decided by it; history.jsonl then tells the scores.
+        before: called once `out` is held; what it returns stands in result.json, too, and under
+            "decision" how the model answers (see `Decision`).
         progress: show a bar on standard error, and say if an earlier run is resumed.
 
     Returns:
@@ -111,6 +116,7 @@ def train(
         "encoder": str(encoder),
         "weights": weights_digest(tuned.model) if folder or world_size() > 1 else None,
         "method": method.name,
+        "class_weights": [*(getattr(method.objective, "weights", None) or {}).items()],
         "head": head,
         "seeds": asdict(seeds),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
@@ -126,6 +132,8 @@ def train(
         return found.loss, headline(dataset.metric, found.scores)
 
     with open_run(folder, "run", spec, save_every, progress) as checkpoints:
+        known = before() if before else {}
+        decision = Decision(**known.get("decision", {}))
 
         def watch(training: Training) -> Iterable[Epoch | None]:
             records = resumed(training, checkpoints) if checkpoints else iter(training)
@@ -146,15 +154,18 @@ def train(
             raise Diverged(f"{broken} became nan or infinite; lower the rate, or check the data")
         if folder is not None and rank() == 0:
             (folder / "history.jsonl").touch()  # a head that was solved has no epoch
+        fitted = fitted._replace(tuned=replace(fitted.tuned, decision=decision))
         result = _result(fitted, dataset, examples, method, seeds, progress)
         result["notes"] += [f"train: {note}" for note in tuned.notes(items)]
-        result["encoder"] = str(encoder)
+        result |= {"encoder": str(encoder), **known}
         result["seconds"] = round(time.perf_counter() - started, 2)
         if folder is not None and checkpoints is not None and rank() == 0:
             save_pretrained(tuned.model, tuned.tokenizer, folder)
             if (rates := resolve(encoder) / "rates.json").is_file():  # for training it further
                 shutil.copyfile(rates, folder / rates.name)
             atomic_write(folder / "README.md", card(spec, result, dataset.labels))
+            if decision != PLAIN:
+                atomic_write(folder / FILE, json.dumps(asdict(decision), indent=2) + "\n")
             atomic_write(folder / "result.json", json.dumps(result, indent=2) + "\n")
             checkpoints.delete()
     return replace(fitted.tuned, cache=None), result
@@ -164,8 +175,8 @@ def require_two_classes(examples: Sequence[Example], dataset: Dataset) -> None:
     """Refuse a training draw from which nothing can be learned."""
     if dataset.task == "classification" and len(set(gold_classes(examples))) < 2:
         raise MiniftError(
-            f"all {len(examples)} training examples have the label {gold_classes(examples)[0]!r}; "
-            "use more labels or another seed"
+            f"every training example ({len(examples)}) has the label "
+            f"{gold_classes(examples)[0]!r}; use more labels or another seed"
         )
 
 
@@ -207,6 +218,8 @@ def score_splits(
             result[f"{split}_entities"] = side_by_side(gold_tags(found), scored.predicted)
         if dataset.task == "classification":
             gold = gold_classes(found)
+            report = class_report(gold, scored.predicted, scored.probabilities, dataset.labels)
+            result[f"{split}_classes"] = report
             guess = majority_baseline(gold_classes(dataset.train), gold, dataset.labels)
             scores = evaluate_classification(gold, guess, dataset.labels, dataset.positive)
             result[f"{split}_majority"] = headline(dataset.metric, scores)

@@ -27,6 +27,7 @@ from minift.data.words import as_words
 from minift.errors import MiniftError, require_known
 from minift.methods.cnn_head import ConvClassifier
 from minift.methods.mean_head import MeanClassifier, PairClassifier
+from minift.runs.decide import PLAIN, Decision
 from minift.runs.evaluate import Evaluation, evaluate, predict_logits, tags_by_sentence
 from minift.speed.precision import compute_in
 from minift.speed.prefix import PrefixCache
@@ -58,6 +59,7 @@ class FineTuned:
     kept_head: bool = False  # its head came with the encoder, trained, instead of being drawn
     pairs: bool | None = None  # whether it was trained on pairs of texts; None: not known
     positive: str | None = None  # the class that f1 is of, see `evaluate_classification`
+    decision: Decision = PLAIN  # how its logits become answers
 
     @property
     def make_batch(self) -> Callable[[Sequence[Item]], Batch]:
@@ -83,7 +85,7 @@ class FineTuned:
         items = self.items(examples)
         found = evaluate(
             self.model, items, examples, self.task, self.labels, progress, self.make_batch,
-            self.positive,
+            self.positive, self.decision,
         )  # fmt: skip
         return replace(found, notes=self.notes(items))
 

@@ -90,7 +90,7 @@ def test_one_file_may_be_pool_and_labels_and_odd_blanks_are_one_text(begin, tmp_
     project, notes = begin(rows, pool="mine.csv")
     state, *_ = read_state(project)
     assert len(state.labelled) == 20 and len(state.pool) == 40 and len(project.ids) == 60
-    assert "mine.csv: 40 of 60 examples have no label" in notes
+    assert "mine.csv: examples without a label: 40 of 60" in notes
     assert not any("ignored" in note for note in notes)
     spread = [(f"  {text.replace(' ', '  ')} ", label) for text, label in ROWS[10:20]]
     project, notes = begin(spread, out="spread")

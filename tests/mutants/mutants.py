@@ -496,8 +496,15 @@ LOADER = _in(
         "a deeper model is cut to the layers that config.json names",
     ),
     (
+        "quantised weights are read as they are",
+        "if not t.is_floating_point]:",
+        "if t.is_complex]:",
+        PUBLISHED + "test_quantised_weights_are_refused_in_one_short_sentence",
+        "8 bits without their scales become weights, or a screen is filled with names",
+    ),
+    (
         "misshapen tensors are not named",
-        '"misshapen": [f"{name} {misfit}" for name, misfit in misfits.items() if misfit]',
+        '"misshapen": misfits',
         '"misshapen": []',
         ALL_NAMED,
         "the word embedding of another vocabulary fails inside torch, or is broadcast",
@@ -984,6 +991,13 @@ EXCHANGED = (
     + _in(
         "minift/label/formats/conll.py",
         (
+            "tags that break BIOES are put right in silence",
+            'tags if violations(tags, "bioes") else to_iob2(tags, "bioes")',
+            'to_iob2(tags, "bioes")',
+            TABLES + "test_tags_of_another_tool_in_bioes_are_read_and_what_breaks_it_is_named",
+            "an answer is recorded that nobody gave",
+        ),
+        (
             "half a sentence is taken for none",
             "elif not all(tag in UNTAGGED",
             "elif not any(tag in UNTAGGED",
@@ -1024,6 +1038,14 @@ EXCHANGED = (
     )
     + _in(
         "minift/data/files/exports.py",
+        (
+            "an empty list of spans is no answer",
+            ' or "spans" in row',
+            "",
+            "tests/data/test_exports.py::"
+            "test_an_empty_list_of_spans_says_that_there_is_none_but_in_doccano",
+            "sentences without an entity are dropped, and the tagger finds entities everywhere",
+        ),
         (
             "predictions are taken for answers",
             'given = row.get("annotations") or []',
@@ -1231,6 +1253,21 @@ PROJECTS = [
     ),
     *_in(
         "minift/label/terminal.py",
+        (
+            "a class cannot have the name of a command",
+            '            mark += ":"\n',
+            "            break\n",
+            TERMINAL_TESTS + "test_commands_give_way_to_a_class_that_is_called_so",
+            "somebody answers q, and the session ends",
+        ),
+        (
+            "a line that is no text takes those before it",
+            'stdin.reconfigure(errors="surrogateescape")',
+            "pass",
+            TERMINAL_TESTS
+            + "test_a_line_that_is_not_utf8_ends_the_session_in_a_sentence_and_loses_nothing",
+            "answers of a file are lost with the one that is no UTF-8",
+        ),
         (
             "undo takes back anybody's answer",
             "if latest.source != self.by:",
@@ -1732,6 +1769,13 @@ KEPT = [
             "classes that are long ids are said to be one",
         ),
         (
+            "signs that nobody sees tell labels apart",
+            'unicodedata.category(c) != "Cf"',
+            "True",
+            "tests/data/test_notes.py::test_labels_that_differ_by_case_or_blanks_are_named_together",
+            "a class is learned as two, and nobody can see why",
+        ),
+        (
             "a conflict names the last line of a label",
             "found[text].setdefault(label, line)",
             "found[text][label] = line",
@@ -1855,6 +1899,28 @@ KEPT = [
             "False",
             READERS + "test_faulty_json_lines_are_named",
             "a file of answers breaks off where it cannot be written",
+        ),
+        (
+            "a single row of words is taken for a table",
+            "if words or {*map(type, columns)} != {list}",
+            "if {*map(type, columns)} != {list}",
+            READERS + "test_what_pandas_writes_is_read_and_a_row_of_words_is_no_table",
+            "each word of a sentence becomes a sentence",
+        ),
+        (
+            "rows that have names are taken for columns",
+            "        if not (USUAL & value.keys() or all(map(str.isdecimal, columns[0]))):",
+            "        if False:",
+            READERS + "test_json_is_read_whatever_its_lines_and_its_shape_are",
+            "a table by rows is refused with columns called 0 and 1",
+        ),
+        (
+            "a fault in the first line hides those of all others",
+            'first.lstrip()[:1] == "[" or begins(whole)',
+            "True",
+            READERS
+            + "test_a_fault_in_json_over_several_lines_is_told_by_the_line_where_the_object_begins",
+            "a file is mended fault by fault, and an import loses the answers of the other lines",
         ),
     ),
     *_in(
@@ -2227,7 +2293,25 @@ HEART = [  # the model, the loop, and what is applied to them from outside
         ),
     ),
     *_in(
+        "minift/cli/evaluate.py",
+        (
+            "labels are judged before pairs",
+            'how["pairs"] = tuned.pairs if isinstance(tuned, FineTuned) else None',
+            "pass",
+            "tests/cli/test_told.py::"
+            + "test_single_texts_are_refused_by_a_run_on_pairs_in_every_command",
+            "a file of pairs is refused for its labels, which are right",
+        ),
+    ),
+    *_in(
         "minift/runs/folder.py",
+        (
+            "what is no run is not told what it is",
+            'raise refusal(folder, "run")',
+            'raise MiniftError(f"{folder} is not a run folder: it has no config.json")',
+            PUBLISHED + "test_what_is_no_run_says_what_it_is",
+            "an adapter given to predict is refused without a way out",
+        ),
         (
             "a run in bf16 answers in float32",
             "precision or kept",
@@ -2449,12 +2533,12 @@ OWN_TOOLS = (
         "scikit-learn sorts classes as strings, and reads the probability of another class",
     ),
     Mutant(
-        "a card with an interval that is too narrow",
+        "a card with the interval of another score",
         "minift/runs/card.py",
-        "spread = Z * math.sqrt",
-        "spread = math.sqrt",
-        "tests/runs/test_card.py::test_the_interval_of_a_share_is_wilsons[90-100]",
-        "a reader of the card takes a score for more certain than it is",
+        "return 2 * low / (1 + low), 2 * high / (1 + high)",
+        "return low, high",
+        "tests/runs/test_card.py::test_taggers_amounts_and_other_heads_have_their_own_figures",
+        "the interval of an F1 does not hold the F1 itself",
     ),
     Mutant(
         "labels of before are not compared with the classes",
@@ -2475,6 +2559,60 @@ OWN_TOOLS = (
         "a mistake that was corrected lowers the agreement",
     ),
 )
+WEIGHED = "tests/methods/test_class_weights.py::"
+CALIBRATED = "tests/data/test_calibration.py::"
+DECIDED = "tests/runs/test_decide.py::"
+SURE = [
+    Mutant(
+        "a solved head forgets the weights of its classes in the penalty",
+        "minift/methods/solved_head.py",
+        "total = len(rows) if by is None else float(by[targets].sum())",
+        "total = len(rows)",
+        WEIGHED + "test_a_solved_head_is_logistic_regression_with_the_same_weights"
+        "[by hand-1.0-60-10-2]",
+        "C would mean another strength with weights than scikit-learn's does.",
+    ),
+    Mutant(
+        "class weights do not reach a head that is solved",
+        "minift/runs/fit.py",
+        'of_class = getattr(recipe.objective, "of_class", None)',
+        "of_class = None",
+        WEIGHED + "test_rare_classes_are_answered_more_often_with_weights",
+        "--class-weights would be accepted by --method head, and change nothing.",
+    ),
+    Mutant(
+        "bins of the calibration error hold their lower ends",
+        "minift/data/calibration.py",
+        "places = np.ceil(sure * BINS).astype(int)",
+        "places = np.floor(sure * BINS).astype(int)",
+        CALIBRATED + "test_calibration_error_by_hand_at_the_edges_of_bins",
+        "Probabilities of 1 would have a bin of their own, and no other paper's error.",
+    ),
+    Mutant(
+        "ties go to the smallest threshold",
+        "minift/data/calibration.py",
+        "cuts = np.unique(p)[::-1]",
+        "cuts = np.unique(p)",
+        CALIBRATED + "test_ties_go_to_the_largest_threshold_by_hand",
+        "Of two thresholds with one F1, that with more false alarms would be kept.",
+    ),
+    Mutant(
+        "a text is judged by its likeliest class, whatever the threshold answers",
+        "minift/runs/decide.py",
+        "return labels[best], scores[best] >= self.abstain_below, scores",
+        "return labels[best], max(scores) >= self.abstain_below, scores",
+        DECIDED + "test_a_text_is_judged_by_the_class_that_a_threshold_answers",
+        "Labels of probability .2 would be given as if they were of .8.",
+    ),
+    Mutant(
+        "repeats of the folds count as more texts",
+        "minift/runs/decide.py",
+        "once = len({index for index, _ in answers})",
+        "once = len(answers)",
+        DECIDED + "test_repeats_are_not_counted_as_more_texts",
+        "Intervals would be narrower the more often the same texts are asked for.",
+    ),
+]
 
 MUTANTS = [
     *HEART,
@@ -2504,4 +2642,5 @@ MUTANTS = [
     *RATED,
     *SOLVED,
     *OWN_TOOLS,
+    *SURE,
 ]

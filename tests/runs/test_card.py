@@ -102,7 +102,7 @@ def test_without_held_out_examples_nothing_is_claimed_and_a_choice_on_dev_is_tol
     assert "; best weights (epoch 1)\n" in text
 
 
-def test_the_encoder_is_named_as_the_hub_names_it():
+def test_the_encoder_is_named_as_the_hub_names_it_and_folds_are_told():
     run = {
         "encoder": "minilm", "settings": {"keep": "last"}, "task": "classification",
         "head": "mean", "seeds": {"subset": 0}, "minift_version": "1",
@@ -114,6 +114,10 @@ def test_the_encoder_is_named_as_the_hub_names_it():
     found = ModelCard(card(run, result, ["a", "b"]))
     assert found.data.base_model == "sentence-transformers/all-MiniLM-L6-v2"
     assert found.data.library_name == "sentence-transformers" and result["data"] in found.text
+    folds = {"folds": 5, "metric": "accuracy", "mean": 0.75, "interval": [0.625, 0.875]}
+    text = card(run, {**result, "estimate": folds}, ["a", "b"])
+    told = "- 5 folds of the training examples: accuracy 0.750 (95% interval 0.625 to 0.875)\n"
+    assert told in text and "not known" not in text
     for encoder, base in (("org/bert", "org/bert"), ("mini", None)):
         assert ModelCard(card({**run, "encoder": encoder}, result, ["a"])).data.base_model == base
 

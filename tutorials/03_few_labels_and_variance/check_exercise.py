@@ -16,7 +16,7 @@ from _grading.diagnose import equal, expect
 from _grading.measure_task import grade_number
 from _grading.recorded import only
 from _grading.tests_task import grade_test
-from minift.compare.statistics import t_quantile
+from minift.data.intervals import t_quantile
 
 TITLE = "Few labels: draws, intervals, and what flatters a method"
 TASKS = {

@@ -35,7 +35,8 @@ from minift.active.forecast import forecast_labels
 from minift.active.loop import Learner
 from minift.compare.grid import Terms, compare
 from minift.compare.report import comparisons, short_text
-from minift.compare.statistics import holm, paired_difference, sentence, t_quantile
+from minift.compare.statistics import holm, paired_difference, sentence
+from minift.data.intervals import t_quantile
 from minift.runs.train import subset
 
 sys.path.append("..")

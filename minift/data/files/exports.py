@@ -30,6 +30,7 @@ from minift.errors import MiniftError
 Line = tuple[int, dict[str, Any]]  # (line, or record of a JSON list, from 1; what is there)
 Record = tuple[str, dict[str, Any]]  # (where in the file, for messages; what is there)
 CONLL = " -X- _ "  # between word and tag in Label Studio's CoNLL, and in no other
+NO_FASTTEXT = "fastText has no ids, and doccano's breaks texts; export JSONL instead"
 NO_CONLL = "Label Studio's CoNLL tells neither texts nor answers apart; export JSON instead"
 AS_LIST = "export it with dataset.records(with_responses=True).to_list(flatten=True)"
 
@@ -184,7 +185,7 @@ def _doccano(records: list[Record], task: str, names: Names) -> Iterator[Row | F
         unmarked += not said and task == "tagging"
         yield Row(where, id_, _texts(row, names), said)
     if unmarked:
-        left = "doccano does not say whether anybody looked at them, so they are left open"
+        left = "Nothing says whether anybody looked at them, so they are left open"
         what = f"sentences without a span: {unmarked}. {left}. Where there is no entity"
         yield Fault("all lines", f'{what}, mark a word as "O"')
 
@@ -202,7 +203,7 @@ def _labels(where: str, row: dict[str, Any], task: str, name: str | None) -> lis
         return [Said(where, unclear=f"expected a list of labels, got {short(given)}")]
     # spaCy writes lists, and relation projects of doccano objects, under the same name.
     spacy = key == "spans" or (key == "entities" and not objects(given))
-    looked = "answer" in row or ("entities" in row and "relations" not in row)
+    looked = "answer" in row or "spans" in row or ("entities" in row and "relations" not in row)
     if task == "tagging" and (given or looked):
         return [Said(where, marks=[*map(_mark, given)], utf16=not spacy)]
     return [Said(where, classes=given)] if given else []
@@ -222,8 +223,8 @@ def _mark(span: object) -> Mark:
         start, end = (span.get(f"{key}_offset", span.get(key)) for key in ("start", "end"))
         text = span.get("text") if "labels" in span else None
         return mark(start, end, _only(span, "labels") or span.get("label"), text)
-    if isinstance(span, list) and len(span) == 3:
-        return mark(*span)
+    if isinstance(span, list) and len(span) in (2, 3):
+        return mark(*[*span, None][:3])
     return mark(short(span), None, None)
 
 
@@ -231,8 +232,6 @@ def _argilla(records: list[Record], task: str, names: Names) -> Iterator[Row | F
     name = names.label or "label"
     for where, row in records:
         fields = row["fields"] if isinstance(row.get("fields"), dict) else row
-        if fields is row and not isinstance(row.get("_server_id"), str):
-            raise MiniftError(f"these are not a list of records; {AS_LIST}")
         nested, done, said = row.get("responses"), row.get("status") == "completed", list[Said]()
         given = objects(nested.get(name) or []) if isinstance(nested, dict) else _flat(row, name)
         if given is None:
@@ -294,7 +293,7 @@ def as_table(
     except MiniftError as error:
         problems.append((0, str(error)))
         return [], []
-    labels = labels_of(sorted({str(mark.type) for mark in marks} - {"O", "None"}))
+    labels = labels_of(sorted({str(m.type) for m in marks if m.type is not None} - {"O"}))
     named = all(isinstance(row.id, str | int) for row in found)
     table: list[Line] = []
     unanswered, set_aside, differing, cut = [list[str]() for _ in range(4)]

@@ -31,7 +31,7 @@ from minift.data.examples import (
     pairs_of,
 )
 from minift.data.files import tables
-from minift.data.files.exports import CONLL, NO_CONLL, as_table
+from minift.data.files.exports import CONLL, NO_CONLL, NO_FASTTEXT, as_table
 from minift.data.files.frames import Source, path_of, rows_in_memory
 from minift.data.files.lines import FOREIGN, Problems, read_once, refuse, stream_text, unit
 from minift.data.files.tables import Names
@@ -45,11 +45,11 @@ SUFFIXES = {
     "tsv": (),  # and this for quotes that are characters, where a table does not tell
     "table": (".csv", ".tsv"),
     "jsonl": (".jsonl", ".ndjson", ".json"),
-    "conll": (".conll", ".bio", ".iob", ".iob2"),  # one word per line
+    "conll": (".conll", ".bio", ".iob", ".iob2", ".conllu"),  # one word per line
     "fasttext": (".ft",),
     "text": (".txt", ""),  # one text per line, or what the first 500 look like
 }
-_NAME_IT = "name it with --format: csv, tsv, jsonl, conll (a token file), fasttext"
+NAME_IT = "name it with format=, one of csv, tsv, jsonl, conll (a token file), fasttext"
 
 
 def read_examples(
@@ -60,10 +60,12 @@ def read_examples(
     text: str | None = None,
     text_b: str | None = None,
     label: str | None = None,
+    group: str | None = None,
     require_labels: bool = True,
     scheme: Scheme | None = None,
     labels: Sequence[str] | None = None,
     notes: list[str] | None = None,
+    pairs: bool | None = None,
 ) -> tuple[Example, ...]:
     """Read one file, or rows in memory (see frames.py).
 
@@ -73,13 +75,15 @@ def read_examples(
         task: "regression" makes labels finite floats; otherwise they stay strings.
         text, text_b, label: columns, where they are not named as in `tables.TEXT_COLUMNS` and
             `LABEL_COLUMNS`; in a token file `text` and `label` are numbers from 1: "2".
+        group: column of what a row belongs to, such as a document: folds part no group.
         require_labels: a missing label is a fault; otherwise the label is None.
         scheme: of the tags, which come out in IOB2; None detects it.
         labels: the labels a model knows; any other is a fault. None allows all.
         notes: a list that gets what was noticed and need not be fixed, if given.
+        pairs: whether a model reads pairs of texts; the other kind is refused. None takes both.
     """
-    names = Names(text, text_b, label)
-    return _read(path, format, names, task, scheme, require_labels, labels or (), notes)[0]
+    names = Names(text, text_b, label, group)
+    return _read(path, format, names, task, scheme, require_labels, labels or (), notes, pairs)[0]
 
 
 def read_dataset(
@@ -92,6 +96,7 @@ def read_dataset(
     text: str | None = None,
     text_b: str | None = None,
     label: str | None = None,
+    group: str | None = None,
     scheme: Scheme | None = None,
     name: str | None = None,
 ) -> Dataset:
@@ -104,7 +109,8 @@ def read_dataset(
     Raises MiniftError for a faulty file, a single class, and a label that training lacks.
     """
     path, notes = path_of(train, "train"), list[str]()
-    read = partial(_read, format=format, names=Names(text, text_b, label), notes=notes)
+    names = Names(text, text_b, label, group)
+    read = partial(_read, format=format, names=names, notes=notes)
     examples, scheme = read(train, task=task, scheme=scheme, split="train")
     if isinstance(examples[0], TaggedExample):
         task = "tagging"
@@ -113,16 +119,16 @@ def read_dataset(
         _refuse_amounts(path, examples)
     labels = label_order(examples, task)
     if task != "regression" and len(labels) < 2:
-        raise MiniftError(f"{path}: every label is {short(labels[0])}; expected two or more")
+        every = f"{path}: every label is {short(labels[0])}; expected two or more"
+        raise MiniftError("; ".join([every, *notes]))
 
     splits: dict[str, tuple[Example, ...]] = {"dev": (), "test": ()}
     for split, other in (("dev", dev), ("test", test)):
         if other is not None:
             splits[split], _ = read(
-                other, task=task, scheme=scheme, required=split == "dev", labels=labels, split=split
-            )
-            who = f"{path_of(other, split)}: {path.name}"
-            refuse_unlike(pairs_of(examples), splits[split], who)
+                other, task=task, scheme=scheme, required=split == "dev", labels=labels,
+                pairs=pairs_of(examples), who=f"{path_of(other, split)}: {path.name}", split=split,
+            )  # fmt: skip
     notes += alike_notes(types_of(labels) if task == "tagging" else labels)
     notes += class_notes(examples) if task == "classification" else []
     notes += overlap_notes(examples, **splits)
@@ -151,6 +157,8 @@ def _read(
     required: bool = True,
     labels: Sequence[str] = (),
     notes: list[str] | None = None,
+    pairs: bool | None = None,
+    who: str = "the model",
     split: str = "examples",
 ) -> tuple[tuple[Example, ...], Scheme | None]:
     """Read a file of any format, or rows, or raise one error with all its faults."""
@@ -164,17 +172,20 @@ def _read(
         rows, format = rows_in_memory(source, split, problems), "jsonl"
     format = format_of(path, format)
     if format == "text":
-        refuse(path, [(0, f"texts without labels, one per line; if it is not, {_NAME_IT}")])
+        refuse(path, [(0, f"texts without labels, one per line; if it is not, {NAME_IT}")])
     if format in tables.TABLES and not held:
         rows = list(tables.TABLES[format](path, problems))
-    if exported := as_table(path, rows, problems, task, names):
+    exported = as_table(path, rows, problems, task, names)
+    if names.group and (exported or format == "conll"):
+        what = "a labelling tool's export" if exported else "a token file"
+        problems.append((0, f'group="{names.group}": {what} has no such column; take a table'))
+    if exported:
         (rows, noticed), format, names = exported, "jsonl", Names()
         refuse(path, problems)
     found = tables.columns_of(rows)
     words = has_words(path, format, found, task, names.text)
     if task == "tagging" and not words:
-        expected = 'a token file, or JSONL with "words" or "tokens", "tags" or "ner_tags"'
-        problems.append((0, f"tagging needs {expected}"))
+        problems.append((0, f"tagging needs {tables.WORDS_IN}"))
         refuse(path, problems)
 
     examples: Sequence[Example] = ()
@@ -193,6 +204,9 @@ def _read(
             numeric = task == "regression"
             read = tables.text_examples(rows, columns, problems, required, numeric)
             examples = [example for _, example in read if example]
+            refuse_unlike(pairs, examples, who)  # before its labels are judged
+            if format == "fasttext" and required and not is_labelled(examples):
+                problems.append((0, NO_FASTTEXT))
     if words:
         lines = [where for where, _ in sentences]
         examples, scheme, about_tags = tagged_examples(sentences, scheme, problems, counted)
@@ -211,7 +225,7 @@ def _read(
     ]
     refuse(path, problems)
     if unlabelled := sum(not is_labelled([example]) for example in examples):
-        noticed.append(f"{unlabelled} of {len(examples)} examples have no label")
+        noticed.append(f"examples without a label: {unlabelled} of {len(examples)}")
     noticed += conflict_notes(examples, [line[0] for line in lines], counted)
     if notes is not None:
         notes += [f"{path.name}: {note}" for note in noticed]
@@ -229,15 +243,15 @@ def format_of(path: Path, format: str | None) -> str:
     found = next((name for name, suffixes in SUFFIXES.items() if suffix in suffixes), None)
     if found is None:
         known = (remedy for _, suffixes, remedy in FOREIGN if suffix in suffixes)
-        reason = next(known, f'"{suffix}" does not tell the format; {_NAME_IT}')
+        reason = next(known, f'"{suffix}" does not tell the format; {NAME_IT}')
         raise MiniftError(f"{path}: {reason}")
     if found != "text" or read_once(path):
         return found
     lines = [*islice(((n, line) for n, line in stream_text(path) if line.strip()), 500)]
     first = lines[0][1]
-    if first.startswith(tables.FASTTEXT):
+    if any(line.startswith(tables.FASTTEXT) for _, line in lines):
         return "fasttext"
-    if re.match(r'\s*(\{\s*"|\[\s*\{|\[$)', first):
+    if re.match(r'\s*(\{\s*"|\[\s*\{|[\[{]$)', first):
         return "jsonl"
     header = {cell.strip(' "').lower() for cell in re.split("[\t,;]", first)}
     if "\t" not in first and header.isdisjoint(tables.LABEL_COLUMNS):  # or a text has commas
@@ -269,9 +283,9 @@ def has_words(
 
 def repeated_ids(examples: Iterable[tuple[int, Example | None]], unit: str = "line") -> Problems:
     """Find, among (line, example or None), each id that an earlier line has."""
-    seen: dict[str, int] = {}
+    seen, how = dict[str, int](), "give each row its own, or rename the column"
     return [
-        (line, f'the id "{example.id}" is already on {unit} {first}')
+        (line, f'the id "{example.id}" is already on {unit} {first}; {how}')
         for line, example in examples
         if example is not None and (first := seen.setdefault(example.id, line)) != line
     ]
@@ -284,5 +298,5 @@ def _refuse_amounts(path: Path, examples: Sequence[Example]) -> None:
     except ValueError:
         return
     if fractions := [label for label, n in numbers.items() if math.isfinite(n) and n % 1]:
-        what = f"{path}: labels such as {fractions[0]} may be amounts: pass --task regression"
-        raise MiniftError(f"{what}, or --task classification if each number is a class")
+        what = f'{path}: labels such as {fractions[0]} may be amounts: pass task="regression"'
+        raise MiniftError(f'{what}, or task="classification" if each number is a class')

@@ -8,12 +8,13 @@ Differs  Columns are apart by the comma, semicolon, TAB or bar that gives the he
          would swallow the rest of the file. Between TABs, quotes are characters, or enclose cells,
          as pandas writes them. If both can be, a file is refused until --format says which.
          Names of columns may differ by capitals. Columns that nobody asked for are left out.
-         Rows come one at a time, so that a file need not fit in memory; a list of JSON must.
+         Rows come one at a time, so that a file need not fit in memory; JSON over lines must.
 Proof    tests/data/test_readers.py
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import math
@@ -21,15 +22,16 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from itertools import chain, combinations
+from itertools import chain, combinations, islice
 from pathlib import Path
 from reprlib import repr as short
-from typing import NamedTuple, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
 from minift.data.examples import TaggedExample, TextExample
 from minift.data.files.lines import Problems, lines_again, stream_text
 from minift.data.files.tokens import Sentence
 from minift.data.tags import TAG
+from minift.data.words import counted
 from minift.errors import nearest
 
 TEXT_COLUMNS = (  # (text, text_b): the first line whose columns are all in the file is taken
@@ -39,14 +41,17 @@ TEXT_COLUMNS = (  # (text, text_b): the first line whose columns are all in the 
     ("question", "sentence"),
     ("premise", "hypothesis"),
     ("sentence",),
+    *((t + a, t + b) for t in ("text", "sentence", "question") for a, b in ("12", ("_a", "_b"))),
 )
 WORD_COLUMNS = (("words",), ("tokens",))
+WORDS_IN = 'a token file, or JSONL with "words" or "tokens", "tags" or "ner_tags"'
 LABEL_COLUMNS, TAG_COLUMNS = ("label", "score"), ("tags", "ner_tags")
 USUAL = {"id", *LABEL_COLUMNS, *chain(*TEXT_COLUMNS)}
 FASTTEXT = "__label__"
 
 Row = tuple[int, dict[str, object]]  # (line where the row begins, column -> value)
 _HALF = re.compile("[\ud800-\udfff]")  # JSON can spell half a character, UTF-8 cannot
+_FILLED = re.compile(r"\S")
 _QUOTED = re.compile(r'(?:^|\t)"')  # a cell that begins with a quote
 _DOUBLED = re.compile(r'(?:^|\t)"[^"\t]*""')  # and has two later, as nobody writes by hand
 _FASTTEXT = re.compile(rf"(?<!\S){FASTTEXT}(\S+)\s*")
@@ -114,8 +119,8 @@ def _enclosed(lines: Callable[[], Iterable[str]], problems: Problems, quotes: bo
     if written or not odd:
         return True
     if quotes is None:
-        what = "its quotes may be part of the text or enclose it; pass --format tsv if they are"
-        problems.append((quoted, f"{what} part of it, or --format csv if they enclose it"))
+        what = 'its quotes may be part of the text or enclose it; pass format="tsv" if they are'
+        problems.append((quoted, f'{what} part of it, or format="csv" if they enclose it'))
     return bool(quotes)
 
 
@@ -133,28 +138,70 @@ def table_rows(
         if len(cells) == len(names):
             yield line, dict(zip(names, cells))
         else:
-            problems.append((line, f"{len(cells)} columns, expected {len(names)} as in the header"))
+            got = counted(len(cells), "column")
+            problems.append((line, f"{got}, expected {len(names)} as in the header"))
 
 
 def json_rows(path: Path, problems: Problems) -> Iterator[Row]:
-    """Yield the objects of a file, one per line, or of one list, where they count as lines."""
-    filled = ((number, line) for number, line in stream_text(path) if line.strip())
-    begin, first = next(filled, (0, ""))
-    if is_list := first.lstrip().startswith("["):
-        first = "\n".join([first, *(line for _, line in filled)])
-    for number, source in chain([(begin, first)] if first else [], filled):
-        try:
-            value = json.loads(source, object_pairs_hook=_each_once)
-        except (ValueError, RecursionError) as error:
-            problems.append((number, f"not JSON: {error}"))
-            continue
-        for line, row in enumerate(value, start=1) if is_list else [(number, value)]:
-            if not isinstance(row, dict):
-                problems.append((line, f"a row must be a JSON object, got {short(row)}"))
-            elif "\\u" in source and _HALF.search(json.dumps(row, ensure_ascii=False)):
-                problems.append((line, f"half of a surrogate pair is no character: {short(row)}"))
-            else:
-                yield line, row
+    """Yield the objects of a file, or of one list or table in it, where they count as lines."""
+    values = _json_values(path, problems)
+    first = [*islice(values, 2)]
+    if len(first) == 1 and (rows := _rows_in(first[0][1])) is not None:
+        first = [(number, row, first[0][2]) for number, row in enumerate(rows, start=1)]
+    for line, row, source in chain(first, values):
+        match row:
+            case [str(text), dict(more)]:  # an example of spaCy 2
+                row = {"text": text, **more}
+        if not isinstance(row, dict):
+            problems.append((line, f"a row must be a JSON object, got {short(row)}"))
+        elif "\\u" in source and _HALF.search(json.dumps(row, ensure_ascii=False)):
+            problems.append((line, f"half of a surrogate pair is no character: {short(row)}"))
+        else:
+            yield line, row
+
+
+def _json_values(path: Path, problems: Problems) -> Iterator[tuple[int, Any, str]]:
+    """Yield (line where it begins, value, source) of what a file holds, in lines or over them."""
+    decode = json.JSONDecoder(object_pairs_hook=_each_once).raw_decode
+
+    def begins(text: str) -> bool:
+        with contextlib.suppress(ValueError, RecursionError):
+            return bool(decode(text.lstrip()))
+        return False
+
+    lines = lines_again(path)
+    first = next(filter(str.strip, lines()), "")
+    sources: Iterable[tuple[int, str]] = enumerate(lines(), start=1)
+    if not begins(first):
+        whole = "".join(lines())
+        sources = [(1, whole)] if first.lstrip()[:1] == "[" or begins(whole) else sources
+    for line, source in sources:
+        start = end = 0
+        while found := _FILLED.search(source, end):
+            line += source.count("\n", start, found.start())
+            start = found.start()
+            try:
+                value, end = decode(source, start)
+            except (ValueError, RecursionError) as error:
+                problems.append((line, f"not JSON: {error}"))
+                break
+            yield line, value, source[start:end]
+
+
+def _rows_in(value: Any) -> list[Any] | None:
+    """Return the rows of a file that is one value: a list, or a table of pandas; None: neither."""
+    if not isinstance(value, dict):
+        return value if isinstance(value, list) else None
+    columns = [*value.values()]
+    if {*map(type, columns)} == {dict} and len({*map(tuple, columns)}) == 1:
+        if not (USUAL & value.keys() or all(map(str.isdecimal, columns[0]))):
+            return columns  # these are named rows
+        columns = [[*column.values()] for column in columns]
+    words = any(_are_strings(c) for name, c in value.items() if (name.lower(),) in WORD_COLUMNS)
+    if words or {*map(type, columns)} != {list} or len({*map(len, columns)}) > 1:
+        return None
+    rows = len(columns) == 1 and {*map(type, columns[0])} == {dict}  # {"data": [...]}
+    return columns[0] if rows else [dict(zip(value, cells)) for cells in zip(*columns)]
 
 
 def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -193,6 +240,7 @@ class Names(NamedTuple):
     text: str | None = None  # None is the usual name, or whatever there is
     text_b: str | None = None
     label: str | None = None
+    group: str | None = None
 
 
 class Columns(NamedTuple):
@@ -201,6 +249,7 @@ class Columns(NamedTuple):
     texts: tuple[str, ...]
     label: str | None
     id: str | None
+    group: str | None = None
 
 
 def choose_columns(
@@ -227,22 +276,33 @@ def choose_columns(
     texts = (names.text,) if names.text else texts
     texts = (texts[0], names.text_b) if names.text_b else texts
     label = names.label or next(filter(there, labels), labels[0])
-    roles = [*zip(("text", "text-b"), texts), ("label", label), ("id", "id")]
+    roles = [*zip(("text", "text_b"), texts), ("label", label), ("id", "id")]
+    roles += [("group", names.group)] if names.group else []
+    tokens = [] if words else [c for c in found if re.fullmatch("(?i)(word|token)s?", c)]
+    wrong = f'the column "{tokens[0]}" is for tagging, which needs {WORDS_IN}' if tokens else ""
+    if len(found) == 1 and len(USUAL.intersection(re.split(r"\W", found[0].lower()))) > 1:
+        wrong = f'expected columns apart by commas, semicolons, TABs or bars, got "{found[0]}"'
+    if wrong and not there(texts[0]):
+        problems.append((0, wrong))
+        found = []
     chosen = [there(name) for _, name in roles]
     for (role, name), column in zip(roles, chosen):
         if found and column is None and (role != "id" if required else role[:4] == "text"):
             token_file = any(map(TAG.fullmatch, found))
-            remedy = "--format conll if this is a token file" if token_file else f"--{role} COLUMN"
+            remedy = f'{role}="COLUMN"' + ', and text_b="COLUMN" for pairs' * (role == "text")
+            remedy = 'format="conll" if this is a token file' if token_file else remedy
             listed, hint = ", ".join(f'"{column}"' for column in found), nearest(name, found)
             problems.append((0, f'no column "{name}" (found: {listed}){hint}; pass {remedy}'))
         elif column not in (None, name):
             notes.append(f'the column "{column}" is read as "{name}"')
-    read = [*zip((role for role, _ in roles), chosen)][: None if required else len(texts)]
+    judged = required or any(all(map(there, both)) for both in usual)  # else a label may be a text
+    read = [*zip((role for role, _ in roles), chosen)][: None if judged else len(texts)]
     for (role, one), (other, same) in combinations(read, 2):
         if one is not None and one == same:
-            what = f'the column "{one}" is read both as --{role} and as --{other}'
+            what = f'the column "{one}" is read both as {role}= and as {other}='
             problems.append((0, f"{what}; name another one"))
-    return Columns(tuple(name or "" for name in chosen[:-2]), *chosen[-2:])
+    last = len(texts)
+    return Columns(tuple(name or "" for name in chosen[:last]), *chosen[last:])
 
 
 def text_examples(
@@ -259,7 +319,7 @@ def text_examples(
     Labels that are `numeric` become finite floats. Without a column `id` the id is the number of
     the row, or `by_line` its line. A row without a text gives None if that is allowed.
     """
-    texts, label, _ = columns
+    texts, label, _, group = columns
     for number, (line, row) in enumerate(rows, start=1):
         values = [row.get(name) for name in texts]
         if allow_blank and any(value is None or not str(value).strip() for value in values):
@@ -270,7 +330,8 @@ def text_examples(
         given = _label(row.get(label), required, numeric, faults) if label else None
         id_ = _id(columns.id, row, line if by_line else number, faults)
         problems += [(line, fault) for fault in faults]
-        yield line, TextExample(id_, one, given, *second)
+        text_b = second[0] if second else None
+        yield line, TextExample(id_, one, given, text_b, _group(row, group))
 
 
 def json_sentences(
@@ -281,7 +342,7 @@ def json_sentences(
     by_line: bool = False,
 ) -> Iterator[Sentence]:
     """Yield a sentence of each JSON row, with its words and its tags; as above."""
-    (name, *_), label, _ = columns
+    (name, *_), label, _, group = columns
     for number, (line, row) in enumerate(rows, start=1):
         faults: list[str] = []
         words, tags = row.get(name), row.get(label) if label else None
@@ -292,13 +353,14 @@ def json_sentences(
             faults.append(f'"{label}" is missing')
         elif isinstance(tags, list) and any(isinstance(tag, int) for tag in tags):
             got = f'numbers; write their names, in datasets features["{label}"].feature.names'
-            faults.append(f'"{label}" must be a list of {len(words)} strings, got {got}')
+            faults.append(f'"{label}" must be a list of strings, got {got}')
         elif tags is not None and not (_are_strings(tags) and len(tags) == len(words)):
-            faults.append(f'"{label}" must be a list of {len(words)} strings, got {short(tags)}')
+            each = f"strings, one per word ({len(words)})"
+            faults.append(f'"{label}" must be a list of {each}, got {short(tags)}')
         kept = tuple(tags) if _are_strings(tags) and not faults else None
         id_ = _id(columns.id, row, line if by_line else number, faults)
         problems += [(line, fault) for fault in faults]
-        yield (line,) * len(words), TaggedExample(id_, tuple(words), kept)
+        yield (line,) * len(words), TaggedExample(id_, tuple(words), kept, _group(row, group))
 
 
 def _text(value: object, name: str, faults: list[str]) -> str:
@@ -335,9 +397,15 @@ def _id(column: str | None, row: dict[str, object], number: int, faults: list[st
         return str(number)
     value = row.get(column)
     if not isinstance(value, (str, int)) or not str(value).strip():
-        faults.append(f"the id must be a string or an integer, got {short(value)}")
+        what = f"the id must be a string or an integer, got {short(value)}"
+        faults.append(f"{what}; write one in each row, or rename the column")
         return f"row {number}"
     return str(value)
+
+
+def _group(row: dict[str, object], column: str | None) -> str | None:
+    value = row.get(column) if column else None
+    return None if value is None or not str(value).strip() else str(value)
 
 
 def _are_strings(value: object) -> TypeGuard[list[str]]:

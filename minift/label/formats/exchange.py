@@ -10,10 +10,9 @@ Proof    tests/label/test_exchange.py
 
 from __future__ import annotations
 
-import contextlib
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,23 +33,24 @@ class Format(NamedTuple):
     tasks: tuple[str, ...]  # that it is for
     write: Callable[[Sequence[Question]], str]  # returns the text of a batch file
     how: str  # what people do with a file
+    export: str = ""  # the file that they then have; "": the same one, filled in
     shown: Callable[[Example], tuple[str, ...]] = texts_of  # strings by which files show an example
     read: Callable[[str, str], Iterable[Row | Fault]] | None = None  # text, task; None: as a tool's
 
 
-_CSV = 'fill in the column "label"; "skip" sets a text aside'
+_CSV = 'fill in the column "label"; "{skip}" sets a text aside'
 _CONLL = 'write tags over the "?"; a line "# skip = yes" sets a sentence aside'
 _BOTH = _CLASSES, _ENTITIES = "classification", "tagging"
 FORMATS: dict[str, Format] = {
-    "csv": Format(".csv", (_CLASSES,), spreadsheet.write, _CSV, texts_of, spreadsheet.read),
-    "labelstudio": Format(".json", _BOTH, labelstudio.write, labelstudio.HOW),
-    "doccano": Format(".jsonl", _BOTH, doccano.write, doccano.HOW, doccano.shown),
-    "argilla": Format(".json", _BOTH, argilla.write, argilla.HOW),
-    "conll": Format(".conll", (_ENTITIES,), conll.write, _CONLL, conll.shown, conll.read),
+    "csv": Format(".csv", (_CLASSES,), spreadsheet.write, _CSV, "", texts_of, spreadsheet.read),
+    "labelstudio": Format(".json", _BOTH, labelstudio.write, labelstudio.HOW, "EXPORT.json"),
+    "doccano": Format(".jsonl", _BOTH, doccano.write, doccano.HOW, "EXPORT.jsonl", doccano.shown),
+    "argilla": Format(".json", _BOTH, argilla.write, argilla.HOW, "answers.json"),
+    "conll": Format(".conll", (_ENTITIES,), conll.write, _CONLL, "", conll.shown, conll.read),
 }
 _REFUSED = {  # what only occurs in exports that do not say which text was meant
     exports.CONLL: exports.NO_CONLL,
-    '^"?__label__': "fastText has no ids, and doccano's breaks texts; export JSONL instead",
+    '^"?__label__': exports.NO_FASTTEXT,
 }
 
 
@@ -67,6 +67,7 @@ def how(format: str, path: Path, names: Sequence[str], task: str, pairs: bool) -
         question = f'rg.SpanQuestion(name="label", field="text", labels={list(names)})'
     fields = ", ".join(f'rg.TextField(name="{n}")' for n in ("text", "text_b")[: 1 + pairs])
     facts = {"labels": ", ".join(names), "fields": fields, "question": question}
+    facts["skip"] = "(skip)" if "skip" in map(str.lower, names) else "skip"
     return FORMATS[format].how.format(path=path, file=str(path), **facts)
 
 
@@ -90,7 +91,7 @@ def read_answers(
     if format is not None:
         _check(format, task)
     text = "".join(raw_lines(path))
-    likely = looks_like(text)
+    likely = looks_like(path, text)
     fitting = [name for name, known in FORMATS.items() if known.suffix == path.suffix.lower()]
     format = format or likely or next(iter(fitting), None)
     for sign, why in _REFUSED.items():
@@ -115,7 +116,7 @@ def read_answers(
 def _exported(tool: str, path: Path, text: str, task: str) -> list[Row | Fault]:
     """Return what the export of a tool says, in JSON or as a table; each broken row is a fault."""
     problems: Problems = []
-    if text.lstrip()[:1] in ("[", "{") or looks_like(text) is None:
+    if text.lstrip()[:1] in ("[", "{") or looks_like(path, text) is None:
         rows = [*json_rows(path, problems)]
     else:
         rows = [*table_rows(path, problems, quotes=True)]
@@ -133,7 +134,7 @@ def _check(format: str, task: str) -> None:
         raise MiniftError(f'format "{format}" is not for {task}; these are: {known}')
 
 
-def looks_like(text: str) -> str | None:
+def looks_like(path: Path, text: str) -> str | None:
     """Return the format a file is probably in, or None."""
     lines = text.split("\n", maxsplit=50)[:50]
     if text.lstrip()[:1] not in ("[", "{"):
@@ -142,13 +143,6 @@ def looks_like(text: str) -> str | None:
             return tool or "csv"
         tagged = any(line.rstrip().endswith(("\tO", "\t?")) for line in lines)
         return "conll" if tagged or any(line.startswith("# id = ") for line in lines) else None
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        value = []
-        for line in lines:
-            with contextlib.suppress(ValueError, RecursionError):
-                value.append(json.loads(line))
-    rows = [row for row in (value if isinstance(value, list) else [value]) if isinstance(row, dict)]
+    rows = (row for _, row in islice(json_rows(path, []), 50))
     found = (tool_of(row) or ("doccano" if "text" in row else None) for row in rows)
     return next(filter(None, found), None)

@@ -27,6 +27,7 @@ from minift.data.examples import texts_of
 from minift.data.files.exports import Fault, Row, Said
 from minift.data.files.lines import Problems
 from minift.data.files.tables import table_cells
+from minift.data.words import counted
 from minift.errors import MiniftError
 from minift.label.formats.rows import Question
 
@@ -67,7 +68,7 @@ def read(text: str, task: str) -> Iterator[Row | Fault]:
         raise MiniftError(f'line {header} has no column "{missing[0]}": {short(first)}')
     for line, cells in rows:
         if any(cells[len(names) :]):
-            got = f"{len(cells)} columns, expected {len(names)} as in line {header}"
+            got = f"{counted(len(cells), 'column')}, expected {len(names)} as in line {header}"
             yield Fault(f"line {line}", f"{got}; put a text with the separator in it in quotes")
         elif any(cells):
             yield _row(f"line {line}", dict(zip(names, [*cells, *[""] * len(names)])))

@@ -1,0 +1,233 @@
+"""Cross-validation, proven.
+
+claim                                                    oracle
+folds share no text, are even, and stratified            counts; scikit-learn's StratifiedKFold
+a group, and equal texts, stay together                  connected components, by brute force
+a fold's run is `train` on the others                    train, by hand: score and logits
+the same figures as `minift compare`                     its runs
+finished folds are not repeated, others are refused      trained folds counted; the log changed
+fewer folds where classes or groups are too few          notes and errors, word for word
+a budget of time is kept from the third fold on          a budget of nothing
+random labels give chance                                the interval holds .5
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from minift.cli.main import main
+from minift.compare.grid import Terms, compare
+from minift.data.examples import Dataset, TaggedExample, TextExample
+from minift.data.named import load_dataset
+from minift.errors import MiniftError
+from minift.runs import folds as module
+from minift.runs.evaluate import predict_logits
+from minift.runs.folds import cross_validate, fold, part, possible_folds
+from minift.runs.train import train
+from minift.training.loop import Seeds
+
+
+def texts(labels, groups=None):
+    rows = zip(labels, groups or [None] * len(labels))
+    train = [TextExample(str(i), f"text {i}", c, None, g) for i, (c, g) in enumerate(rows)]
+    return Dataset("texts", "classification", tuple(sorted(set(labels))), tuple(train))
+
+
+@pytest.fixture(scope="module")
+def reviews():
+    found = load_dataset("reviews")
+    return replace(found, train=found.train[:60], dev=(), test=())
+
+
+@given(st.lists(st.sampled_from("aaab"), min_size=10, max_size=60), st.integers(2, 5))
+@settings(max_examples=100, deadline=None)
+def test_folds_part_the_texts_evenly_and_each_class_evenly(labels, k):
+    data = texts([*labels, "a", "b"])
+    for repeat in range(2):
+        dealt = [fold(data, k, repeat * k + f) for f in range(k)]
+        assert sorted(i for one in dealt for i in one) == [*range(len(data.train))]
+        for name in "ab":  # as even as scikit-learn's StratifiedKFold: a class differs by one
+            counts = [sum(data.train[i].label == name for i in one) for one in dealt]
+            assert max(counts) - min(counts) <= 1
+        assert max(map(len, dealt)) - min(map(len, dealt)) <= 1
+
+
+def test_repeats_deal_anew_and_a_number_always_gives_the_same_fold():
+    data = texts(["a", "b"] * 20)
+    assert fold(data, 5, 3) == fold(data, 5, 3)
+    assert fold(data, 5, 3) != fold(data, 5, 8)
+
+
+@given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 9)), min_size=12, max_size=40))
+@settings(max_examples=100, deadline=None)
+def test_neither_a_group_nor_equal_texts_are_parted(rows):
+    train = [
+        TextExample(str(i), f" Text\n{text}".upper() if i % 2 else f"text {text} ", "ab"[i % 2],
+                    None, f"g{group}" if group < 8 else None)
+        for i, (text, group) in enumerate(rows)
+    ]  # fmt: skip
+    data = Dataset("texts", "classification", ("a", "b"), tuple(train))
+    tied = {i: {i} for i in range(len(rows))}  # connected components: merge until nothing changes
+    while True:
+        before = {i: len(one) for i, one in tied.items()}
+        for i, (text, group) in enumerate(rows):
+            for j, (other, another) in enumerate(rows):
+                if text == other or (group == another and group < 8):
+                    tied[i] |= tied[j]
+        if before == {i: len(one) for i, one in tied.items()}:
+            break
+    for f in range(3):
+        held = {*fold(data, 3, f)}
+        assert all(tied[i] <= held for i in held)
+
+
+def test_regression_and_entities_are_stratified_too():
+    numbers = tuple(TextExample(str(i), f"t{i}", float(i)) for i in range(50))
+    data = Dataset("numbers", "regression", (), numbers)
+    for f in range(5):
+        assert Counter(int(data.train[i].label) // 10 for i in fold(data, 5, f)) == {
+            fifth: 2 for fifth in range(5)
+        }
+    tags = [("B-PER",) if i % 5 == 0 else ("O",) for i in range(50)]
+    sentences = tuple(TaggedExample(str(i), (f"w{i}",), t) for i, t in enumerate(tags))
+    data = Dataset("entities", "tagging", ("O", "B-PER", "I-PER"), sentences)
+    for f in range(5):
+        assert sum(data.train[i].tags == ("B-PER",) for i in fold(data, 5, f)) == 2
+
+
+def test_a_fold_is_a_run_on_the_others(reviews):
+    estimate, answers = cross_validate(reviews, "tiny", "head", folds=3, repeats=1)
+    logits = dict(answers)
+    assert sorted(logits) == [*range(60)]
+    for f in range(3):
+        tuned, result = train(part(reviews, 3, f), "tiny", "head", seeds=Seeds.all(f))
+        assert estimate.scores[f] == result["test"]
+        held = fold(reviews, 3, f)
+        own = predict_logits(tuned.model, tuned.items([reviews.train[i] for i in held]))
+        for i, row in zip(held, own):
+            torch.testing.assert_close(logits[i], row, rtol=0, atol=0)
+    assert estimate.mean == pytest.approx(sum(estimate.scores) / 3)
+    assert (estimate.folds, estimate.labels) == (3, 40)
+
+
+def test_compare_gives_the_same_figures(reviews, tmp_path):
+    estimate, _ = cross_validate(reviews, "tiny", "head", repeats=1)
+    once = Terms(epochs=1)
+    found = compare(reviews, "tiny", ["head", "full"], out=tmp_path / "c", terms=once)
+    assert tuple(run.test for run in found.of("head", 48)) == estimate.scores
+    assert found.unit == "fold"
+    page = (tmp_path / "c" / "report.md").read_text(encoding="utf-8")
+    low, high = (100 * end for end in estimate.interval)
+    assert f"{low:.1f} to {high:.1f}" in page
+    assert "take " in page
+
+
+def test_finished_folds_are_kept_and_other_calls_are_refused(reviews, tmp_path, monkeypatch):
+    log, trained = tmp_path / "folds.jsonl", []
+
+    def counting(*arguments, **others):
+        trained.append(arguments)
+        if len(trained) == 3:
+            raise KeyboardInterrupt
+        return train(*arguments, **others)
+
+    monkeypatch.setattr(module, "train", counting)
+    with pytest.raises(KeyboardInterrupt):
+        cross_validate(reviews, "tiny", "head", folds=4, repeats=1, log=log)
+    again = cross_validate(reviews, "tiny", "head", folds=4, repeats=1, log=log)
+    assert len(trained) == 3 + 2
+    monkeypatch.undo()
+    at_once = cross_validate(reviews, "tiny", "head", folds=4, repeats=1)
+    assert replace(again[0], seconds=0) == replace(at_once[0], seconds=0)
+    assert all(torch.equal(a, b) for (_, a), (_, b) in zip(again[1], at_once[1]))
+    with pytest.raises(MiniftError, match="holds folds of other data, or of another encoder"):
+        cross_validate(reviews, "tiny", "bitfit", folds=4, repeats=1, log=log)
+
+
+def test_a_budget_is_kept_after_the_second_fold(reviews):
+    found, answers = cross_validate(reviews, "tiny", "head", budget_minutes=1e-9)
+    assert len(found.scores) == 2
+    assert len(answers) == 24
+    assert found.notes == (
+        "2 of 25 folds are done; the next would not have ended in 1e-09 minutes",
+    )
+    assert "5 folds (2 of them done)" in str(found)
+
+
+def test_fewer_folds_are_said():
+    assert possible_folds(texts(["a"] * 20 + ["b"] * 20)) == (5, [])
+    few, notes = possible_folds(texts(["a"] * 20 + ["b"] * 3))
+    assert (few, notes) == (3, ['3 folds instead of 5, as class "b" has 3 texts'])
+    few, notes = possible_folds(texts(["a"] * 20 + ["b"] * 20 + ["c"]))
+    assert (few, notes) == (
+        5,
+        ['class "c" is in one fold alone, so no model that is asked for it has learned it'],
+    )
+    few, notes = possible_folds(texts(["a", "b"] * 10, ["x", "y", "z", "z"] * 5))
+    assert (few, notes) == (2, ['2 folds instead of 5, as class "a" has 2 groups'])
+    with pytest.raises(MiniftError, match="texts has 1 of the two or more groups"):
+        possible_folds(texts(["a", "b"] * 10, ["x"] * 20))
+    with pytest.raises(MiniftError, match="folds must be a whole number from 2 up, got 1"):
+        possible_folds(texts(["a", "b"]), 1)
+
+
+def test_random_labels_give_chance(reviews):
+    generator = torch.Generator().manual_seed(0)
+    coins = torch.randint(2, (60,), generator=generator).tolist()
+    shuffled = [replace(e, label=reviews.labels[c]) for e, c in zip(reviews.train, coins)]
+    estimate, _ = cross_validate(replace(reviews, train=tuple(shuffled)), "tiny", "head")
+    low, high = estimate.interval
+    assert low < 0.5 < high
+    assert len(estimate.scores) == 25  # the head alone, on few texts, is dealt five times
+
+
+@pytest.fixture
+def file(reviews, tmp_path):
+    path = tmp_path / "mine.csv"
+    with path.open("w", encoding="utf-8", newline="") as out:
+        rows = csv.writer(out)
+        rows.writerow(["text", "label", "document"])
+        rows.writerows([e.text, e.label, f"d{i // 2}"] for i, e in enumerate(reviews.train))
+    return path
+
+
+def test_train_with_one_file_estimates_first(file, tmp_path, capsys):
+    out = tmp_path / "run"
+    command = ["train", "--train", str(file), "--encoder", "tiny", "--method", "head"]
+    assert main([*command, "--out", str(out), "--folds", "3", "--group", "document"]) == 0
+    said = capsys.readouterr()
+    assert "no --dev and no --test: 3 folds first" in said.err
+    result = json.loads((out / "result.json").read_text(encoding="utf-8"))
+    assert result["labels"] == 60
+    estimate = result["estimate"]
+    assert f"estimate: accuracy {estimate['mean']:.3f} on new texts (95 % interval" in said.out
+    assert len(estimate["scores"]) == 15
+    lines = (out / "folds.jsonl").read_text(encoding="utf-8").splitlines()
+    held = [dict(json.loads(line)["logits"]) for line in lines]
+    assert all({i ^ 1 for i in one} == {*one} for one in held)  # rows 2k and 2k + 1 are one group
+
+
+def test_train_without_folds_estimates_nothing(file, tmp_path, capsys):
+    out = tmp_path / "run"
+    command = ["train", "--train", str(file), "--encoder", "tiny", "--method", "head"]
+    assert main([*command, "--out", str(out), "--folds", "0"]) == 0
+    assert "estimate" not in capsys.readouterr().out
+    assert not (out / "folds.jsonl").exists()
+
+
+def test_a_group_that_is_not_there_is_told(file, tmp_path, capsys):
+    command = ["train", "--train", str(file), "--encoder", "tiny", "--group", "doc"]
+    assert main(command) == 1
+    assert 'no column "doc"' in capsys.readouterr().err
+    tokens = tmp_path / "mine.conll"
+    tokens.write_text("Ann B-PER\nran O\n\nBob B-PER\n", encoding="utf-8")
+    assert main(["train", "--train", str(tokens), "--encoder", "tiny", "--group", "doc"]) == 1
+    assert "a token file has no such column; take a table" in capsys.readouterr().err
