@@ -28,10 +28,10 @@ import numpy as np
 from tqdm import tqdm
 
 from minift.active.loop import Learner
-from minift.compare.workers import constant_score
 from minift.data.examples import Example, texts_of
 from minift.data.metrics import headline
 from minift.errors import require
+from minift.runs.evaluate import constant_score
 from minift.training.loop import Seeds
 
 FEWEST = 40  # labelled texts; a fold of fewer than 10 says nothing

@@ -149,7 +149,7 @@ def load_model(
     Args:
         model_class: Bert, a classifier or MaskedLM.
         labels: classes of the head, in the order of the logits; None takes the checkpoint's.
-        problem_type: "regression" for one numeric output.
+        problem_type: "regression" for one number, "multi_label_classification" for any labels.
         generator: source of the weights of a head that the checkpoint lacks.
 
     Returns:
@@ -165,7 +165,8 @@ def load_model(
         rows = range(min(len(output), MOST_CLASSES + 1))  # one too many is refused by `replace`
         config = replace(config, labels=tuple(f"LABEL_{row}" for row in rows))
     one_number = len(config.labels) == 1 and problem_type == "regression"
-    same_labels = labels is None or tuple(labels) == config.labels or one_number
+    alike = (config.problem_type == KINDS[1]) == (problem_type == KINDS[1])  # softmax, or sigmoid
+    same_labels = labels is None or (tuple(labels) == config.labels and alike) or one_number
     if labels is not None:
         config = replace(config, labels=tuple(labels), problem_type=problem_type)
     elif labelled and model_class is not TokenClassifier:
@@ -180,13 +181,13 @@ def load_model(
 
 
 def _one_answer(config: BertConfig, directory: Path) -> BertConfig:
-    """Refuse a head that gives neither a class nor a number; one output is one, if unsaid."""
+    """Refuse a head of one class, or of several numbers; one output is a number, if unsaid."""
     kind, outputs = config.problem_type, len(config.labels)
     kind = "regression" if outputs == 1 and kind is None else kind
-    if outputs and (kind == KINDS[1] or (kind == "regression") != (outputs == 1)):
+    if outputs and kind != KINDS[1] and (kind == "regression") != (outputs == 1):
         raise MiniftError(
-            f"{directory}: problem_type is {kind!r} with {outputs} output(s); minift chooses one "
-            "class of several or gives one number. To use the encoder only, name your own labels"
+            f"{directory}: problem_type is {kind!r} with {outputs} output(s); minift chooses among "
+            "classes or gives one number. To use the encoder only, name your own labels"
         )
     return replace(config, problem_type=kind)
 

@@ -19,7 +19,7 @@ import torch
 
 from minift.data.calibration import class_report_text
 from minift.data.entities import side_by_side_text
-from minift.data.examples import Dataset
+from minift.data.examples import METRICS, Dataset
 from minift.data.files.readers import read_dataset
 from minift.data.named import load_dataset
 from minift.errors import MiniftError, require
@@ -51,12 +51,13 @@ READING: dict[str, tuple[str, list[str] | str, str]] = {
     "text": ("--text", "COLUMN", "column of the text (default: text or sentence; of a token file "
              "the first column), by name or, in a token file, by number"),
     "text_b": ("--text-b", "COLUMN", "column of a pair's second text (default: text_b)"),
-    "label": ("--label", "COLUMN", "column of the label (default: label or score; of a token file "
-              "the last column), by name or, in a token file, by number"),
+    "label": ("--label", "COLUMN", "column of the label (default: label, labels or score; of a "
+              "token file the last column), by name or, in a token file, by number"),
     "group": ("--group", "COLUMN", "column of what a row belongs to, such as a document, none of "
               "which is parted when the rows are dealt into folds"),
-    "task": ("--task", ["classification", "regression", "tagging"],
-             "what is learned (default: tagging for token files, otherwise classification)"),
+    "task": ("--task", [*METRICS],
+             "what is learned (default: tagging for token files, otherwise classification); "
+             "multilabel: any number of labels per text, such as a|b, none if the cell is empty"),
     "scheme": ("--scheme", ["iob1", "iob2", "bioes", "io"],
                "scheme of the tags (default: it is detected)"),
 }  # fmt: skip

@@ -10,9 +10,9 @@ from typing import Any
 
 from minift.cli import options
 from minift.data.calibration import class_report_text, parse_goal
-from minift.data.examples import gold_classes
+from minift.data.examples import gold_classes, gold_labels
 from minift.errors import MiniftError
-from minift.runs.decide import Decision, decide, told
+from minift.runs.decide import Decision, decide, decide_labels, told
 from minift.runs.processes import world_size
 from minift.runs.train import subset, train
 from minift.training.loop import Seeds
@@ -81,7 +81,8 @@ def run(arguments: options.Arguments) -> None:
 
     goal, least, classes = arguments.threshold_for, arguments.abstain_below, dataset.labels
     asked, option = bool(goal or least), "--threshold-for" if goal else "--abstain-below"
-    if asked and (dataset.task != "classification" or (goal and len(classes) != 2)):
+    several = dataset.task == "multilabel" and not least
+    if asked and not several and (dataset.task != "classification" or (goal and len(classes) != 2)):
         got = f"{len(classes)} classes" if dataset.task == "classification" else dataset.task
         raise MiniftError(f"{option} is for {'two ' * bool(goal)}classes; here it is {got}")
     if asked and (not arguments.folds or world_size() > 1):
@@ -113,6 +114,10 @@ def run(arguments: options.Arguments) -> None:
             decision, report = decide(answers, gold, classes, dataset.positive, goal, least or 0.0)
             print(f"{told(decision)}\n{class_report_text(report)}")
             facts |= {"decision": asdict(decision), "folds_classes": report}
+        elif goal:
+            decision = decide_labels(answers, gold_labels(known.train), classes, goal)
+            print(told(decision))
+            facts["decision"] = asdict(decision)
         return facts
 
     alone = not (dataset.dev or dataset.test)

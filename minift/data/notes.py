@@ -12,10 +12,13 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from itertools import product
 
 from minift.data.examples import (
+    SEPARATOR,
     Example,
-    gold_classes,
+    TaggedExample,
+    gold_labels,
     gold_tags,
     is_labelled,
     label_of,
@@ -79,25 +82,38 @@ def missing_notes(split: str, examples: Sequence[Example], labels: Sequence[str]
     """Name the classes, or the types of entities, of which a labelled split has no example."""
     if not is_labelled(examples):
         return []
-    if isinstance(label_of(examples[0]), tuple):
+    if isinstance(examples[0], TaggedExample):
         labels, there = types_of(labels), {t[2:] for tags in gold_tags(examples) for t in tags}
     else:
-        there = set(gold_classes(examples))
+        there = {name for names in gold_labels(examples) for name in names}
     missing = [f'"{name}"' for name in labels if name not in there]
     return [f"{split} has no example of class {_and(missing)}"] if missing else []
 
 
 def class_notes(train: Sequence[Example]) -> list[str]:
-    """Name classes of a single example, and ask whether many integers are amounts."""
-    counts = Counter(gold_classes(train))
+    """Name classes of a single example; ask whether classes are amounts, or several in one.
+
+    Several in one are "a|b" and "a;b", and "a,b" where there are also a and b.
+    """
+    several = any(isinstance(label_of(example), tuple) for example in train)
+    counts = Counter(name for names in gold_labels(train) for name in names)
     single = [f'"{label}"' for label, n in counts.items() if n == 1]
     which = f"classes {_and(single)} have" if len(single) > 1 else f"class {''.join(single)} has"
     notes = [f"{which} only one training example"] if single else []
-    if len(single) == len(train):
+    if len(single) == len(train) and not several:
         notes = ["every text has a label of its own: is that the column of the labels?"]
     if len(counts) > MANY_CLASSES and all(re.fullmatch("[+-]?[0-9]+", label) for label in counts):
         what = f"{len(counts)} classes, all integers"
-        notes.append(f"{what}: if they are amounts, the task is regression")
+        notes += [f"{what}: if they are amounts, the task is regression"] * (not several)
+    known, held = {name.strip() for name in counts}, dict[str, None]()
+    for name, mark in product(sorted(known), f"{SEPARATOR};,"):
+        parts = {part.strip() for part in name.split(mark)}
+        if mark in name and "" not in parts and (mark != "," or parts <= known):
+            held[f'"{name}"'] = None
+    if held:
+        what = f"labels such as {_and([*held])} look as if they held several; if they do, "
+        what += "write" if several else "the task is multilabel, with"
+        notes.append(f'{what} "{SEPARATOR}" between the labels of a text')
     return notes
 
 

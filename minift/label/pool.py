@@ -84,8 +84,8 @@ def with_labelled(
     texts, labels = {key(e): (line, e) for line, e in kept}, dict[str, list[Any]]()
     for example in given:
         line, there = texts.get(key(example), (0, replace(example, id=f"{file.name}:{example.id}")))
-        label = label_of(example)
-        if isinstance(label, tuple) and there.id in labels and texts_of(there) != texts_of(example):
+        label, again = label_of(example), there.id in labels and isinstance(example, TaggedExample)
+        if again and texts_of(there) != texts_of(example):
             what = f"sentence {example.id} was there before, cut into other words; keep one"
             raise MiniftError(f"{file}: {what}")
         texts[key(example)] = line, replace(example, id=there.id)  # the words that have tags

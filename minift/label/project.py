@@ -31,7 +31,7 @@ from typing import Any
 import torch
 
 from minift.active.loop import Learner, require_no_split
-from minift.data.examples import Dataset, Example, TaggedExample, Task, TextExample, label_of
+from minift.data.examples import NONE, Dataset, Example, TaggedExample, Task, TextExample, label_of
 from minift.data.files.lines import refuse
 from minift.data.files.readers import label_order, read_examples, repeated_ids
 from minift.data.notes import alike_notes
@@ -53,7 +53,7 @@ class Project:
     """What a project was started with."""
 
     folder: Path
-    task: Task  # "classification" or "tagging"
+    task: Task  # "classification", "multilabel" or "tagging"
     labels: tuple[str, ...]  # class names, or IOB2 tags
     encoder: str  # of each round's model, which is made anew
     method: str
@@ -71,7 +71,12 @@ class Project:
     @property
     def types(self) -> tuple[str, ...]:
         """What a person chooses among: classes, or types of entities."""
-        return tuple(types_of(self.labels)) if self.task == "tagging" else self.labels
+        return tuple(types_of(self.labels)) if self.task == "tagging" else self.answers
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """What may be on record; that no label applies is said, as silence is no answer."""
+        return (*self.labels, NONE) if self.task == "multilabel" else self.labels
 
     def examples(self, ids: Iterable[str] | None = None) -> Iterator[Example]:
         """Read texts from the pool one by one, in its order; None reads all."""
@@ -88,10 +93,11 @@ class Project:
     def labelled(self, state: State) -> list[Example]:
         """Return the labelled texts, in the order of the pool."""
         given = state.labelled
+        several = self.task == "multilabel"
         return [
             replace(e, tags=tuple(given[e.id]))
             if isinstance(e, TaggedExample)
-            else replace(e, label=str(given[e.id]))
+            else replace(e, label=tuple({*given[e.id]} - {NONE}) if several else str(given[e.id]))
             for e in self.examples(given)
         ]
 
@@ -156,7 +162,7 @@ def start(
             labelled, task=task, text=text, text_b=text_b, label=label, require_labels=False,
             labels=known, notes=notes,
         )  # fmt: skip
-        given = tuple(example for example in rows if label_of(example) is not None)
+        given = tuple(example for example in rows if label_of(example))
     order = label_order(given, task)
     known = known or _labels(types_of(order) if task == "tagging" else order, task)
     source = open_pool(pool, task, format, text, text_b)
@@ -185,7 +191,7 @@ def start(
         (new / "pool.jsonl").write_bytes(texts)
         if left_out:
             (new / "left_out.jsonl").write_bytes(_json_lines(left_out))
-        with open_ledger(new / "ledger.jsonl", ids, known) as ledger:
+        with open_ledger(new / "ledger.jsonl", ids, project.answers) as ledger:
             if answers:
                 ledger.query([*answers], [], "given", seed, 0)
             for id, several in answers.items():
@@ -214,15 +220,16 @@ def _json_lines(rows: Iterable[dict[str, Any]]) -> bytes:
 
 def _labels(names: Sequence[str], task: Task) -> tuple[str, ...]:
     """Return the labels of a model for what a person chooses among."""
-    if task not in ("classification", "tagging"):
-        raise MiniftError(f"a project is for classification or tagging, not for {task}")
+    if task == "regression":
+        raise MiniftError(f"a project is for classes or for tagging, not for {task}")
     names = [name.strip() for name in names]
-    what, least = ("classes", 2) if task == "classification" else ("types of entities", 1)
+    kinds = {"classification": ("classes", 2), "multilabel": ("classes", 1)}
+    what, least = kinds.get(task, ("types of entities", 1))
     if len(names) < least or not all(names):
         raise MiniftError(
             f"--labels {','.join(names)}: expected at least {least} {what} with commas between "
-            f"them, such as {'pos,neg' if least == 2 else 'PER,ORG'}, and no empty name; or give "
-            "--labelled FILE, whose labels are then taken"
+            f"them, such as {'PER,ORG' if task == 'tagging' else 'pos,neg'}, and no empty name; or "
+            "give --labelled FILE, whose labels are then taken"
         )
     for name in names:
         if names.count(name) > 1:
@@ -286,7 +293,7 @@ def read_state(project: Project) -> tuple[State, list[dict[str, Any]], list[str]
     The ledger is not opened for writing, so it can be read also while somebody labels.
     """
     events, torn = parse(project.ledger.read_bytes(), str(project.ledger))
-    state = replay(project.ids, project.labels, events, project.ledger)
+    state = replay(project.ids, project.answers, events, project.ledger)
     shown = torn.decode("utf-8", errors="backslashreplace")
     cut = f"{project.ledger}: the last line is cut off, or being written, and does not count: "
     return state, events, [cut + shown] if torn else []

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
-from minift.data.examples import Example, TaggedExample, texts_of
+from minift.data.examples import NONE, Example, TaggedExample, joined, texts_of
 from minift.data.tags import entity_tags, spans_conlleval
 from minift.errors import MiniftError, nearest
 from minift.files import standard_input
@@ -78,7 +78,7 @@ def label(
         stdout.reconfigure(errors="backslashreplace")  # a narrow terminal is no reason to stop
     with contextlib.suppress(AttributeError, OSError):  # else a bad line takes those before it
         stdin.reconfigure(errors="surrogateescape")  # type: ignore[attr-defined]
-    with open_ledger(project.ledger, project.ids, project.labels) as ledger:
+    with open_ledger(project.ledger, project.ids, project.answers) as ledger:
         state = ledger.state
         if not (waiting := state.waiting):
             raise MiniftError(
@@ -114,7 +114,8 @@ class Session:
     stdout: TextIO
 
     def __post_init__(self) -> None:
-        labels, self.tagging = self.project.labels, self.project.task == "tagging"
+        labels, self.tagging = self.project.answers, self.project.task == "tagging"
+        self.several = self.project.task == "multilabel"
         self.keys = {} if self.tagging else class_keys(labels)
         own = {name: "/".join(k for k, n in self.keys.items() if n == name) for name in labels}
         self.choices = "  ".join(f"{k} {n}" if k not in ("", n) else n for n, k in own.items())
@@ -125,7 +126,7 @@ class Session:
         while called & {mark + word for command in COMMANDS.items() for word in command}:
             mark += ":"
         self.commands = {mark + key: what for key, what in COMMANDS.items()}
-        self.by_key = self.terminal and short == {*labels} and not mark
+        self.by_key = self.terminal and short == {*labels} and not (mark or self.several)
 
     def run(self) -> None:
         """Go through the texts until none waits or somebody stops."""
@@ -223,17 +224,24 @@ class Session:
         """Return the label that was typed."""
         if isinstance(example, TaggedExample):
             return read_entities(typed, example.words, self.project.types)
-        if typed in self.project.labels:
+        if typed in self.project.labels and not self.several:
             return typed
-        if typed.lower() not in self.keys:
-            got = repr(typed) if typed else "nothing"
-            raise MiniftError(f"{got} is not an answer; {self.choices}")
-        return self.keys[typed.lower()]
+        known, splits = self.keys, [[typed.lower()]]
+        if self.several:  # "a|b", or keys or labels with commas or blanks between them
+            known = known | {name.lower(): name for name in self.project.answers}
+            splits = [re.split(mark, typed.lower()) for mark in (r"\|", ",", r"[\s,|]+")]
+        parts = [[part.strip() for part in split if part.strip()] for split in splits]
+        named = next((names for names in parts if {*names} <= known.keys()), [])
+        found = {known[name] for name in named}
+        if not found or (self.several and NONE in found and len(found) > 1):
+            got, more = repr(typed) if typed else "nothing", ", several as 1 2" * self.several
+            raise MiniftError(f"{got} is not an answer; {self.choices}{more}")
+        return [n for n in self.project.answers if n in found] if self.several else found.pop()
 
     def name(self, found: Label | tuple[str, ...], example: Example) -> str:
         """Say what an answer means."""
         if not isinstance(example, TaggedExample):
-            return str(found)
+            return joined(found)
         spans = spans_conlleval(list(found))
         marked = (f"{name} {' '.join(example.words[first:end])!r}" for name, first, end in spans)
         return ", ".join(marked) or "no entities"
@@ -245,6 +253,7 @@ class Session:
             commands += " (with the colon, because a class is called as a command is)"
         types = self.project.types
         how = "one key, no Enter" if self.by_key else "a key or the class, then Enter"
+        how = "one or several, such as 1 2, then Enter" if self.several else how
         answers = f"Classes ({how}): {self.choices}"
         if self.tagging:
             answers = (

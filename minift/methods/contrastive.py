@@ -98,11 +98,12 @@ class Contrastive:
 
 
 def require_classes(model: nn.Module) -> None:
-    """Raise MiniftError if `model` answers with tags or with a number, or for pairs read apart."""
-    regression = getattr(getattr(model, "config", None), "problem_type", None) == "regression"
-    if regression or isinstance(model, TokenClassifier | PairClassifier):
+    """Raise MiniftError if `model` answers with anything but a class, or for pairs read apart."""
+    kind = getattr(getattr(model, "config", None), "problem_type", None)
+    others = {"regression": "numbers", "multi_label_classification": "any number per text"}
+    if kind in others or isinstance(model, TokenClassifier | PairClassifier):
         got = "a tag per word" if isinstance(model, TokenClassifier) else "those of pairs"
-        got = "numbers" if regression else got
+        got = others.get(str(kind), got)
         raise MiniftError(
             f"contrastive needs one class per text, and here the labels are {got}; "
             "take full, bitfit or head"

@@ -20,9 +20,11 @@ from torch import Tensor
 
 from minift.checkpoints.limits import read_json
 from minift.data import calibration as calibrate
+from minift.data.metrics import evaluate_multilabel
 from minift.errors import MiniftError, require, require_known
 
 FILE = "decision.json"
+FEWEST = 5  # texts of a label that has a threshold of its own
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,10 @@ class Decision:
             index = labels.index(label)
             best = index if scores[index] >= least else 1 - index
         return labels[best], scores[best] >= self.abstain_below, scores
+
+    def applying(self, scores: Sequence[float], labels: Sequence[str]) -> tuple[str, ...]:
+        """Return those of several labels whose probability reaches its threshold, else .5."""
+        return tuple(n for n, p in zip(labels, scores) if p >= self.thresholds.get(n, 0.5))
 
 
 PLAIN = Decision()
@@ -117,8 +123,36 @@ def decide(
     return replace(found, on_folds=had), report
 
 
+def decide_labels(
+    answers: Sequence[tuple[int, Tensor]],
+    gold: Sequence[Sequence[str]],
+    labels: Sequence[str],
+    goal: str,
+) -> Decision:
+    """Choose a threshold for each of several labels per text, by the goal of `best_threshold`.
+
+    A label of fewer than `FEWEST` texts keeps .5. For `answers` and the rest see `decide`.
+    """
+    p = torch.stack([row[0] for _, row in answers]).double().sigmoid().numpy()
+    thresholds = {}
+    for number, label in enumerate(labels):
+        hits = np.array([label in gold[index] for index, _ in answers])
+        if len({index for (index, _), hit in zip(answers, hits) if hit}) >= FEWEST:
+            thresholds[label] = calibrate.best_threshold(p[:, number], hits, goal)
+    found, true = Decision(thresholds=thresholds), [gold[index] for index, _ in answers]
+    had = {
+        name: evaluate_multilabel(true, [d.applying(row, labels) for row in p.tolist()], labels)
+        for name, d in (("at .5", PLAIN), ("chosen", found))
+    }
+    return replace(found, on_folds={name: scores["micro_f1"] for name, scores in had.items()})
+
+
 def told(decision: Decision) -> str:
     """Say what was chosen, and what it had on the folds."""
+    if "at .5" in decision.on_folds:
+        what = f"thresholds of {len(decision.thresholds)} labels"
+        had, before = decision.on_folds["chosen"], decision.on_folds["at .5"]
+        return f"on folds: micro F1 {had:.3f} with {what}, chosen as the best, else {before:.3f}"
     had, least = decision.on_folds, decision.abstain_below
     error, without, right = (
         calibrate.within(had[name])

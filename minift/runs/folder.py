@@ -34,7 +34,7 @@ from minift.files import atomic_write, claim_folder, locked
 from minift.runs.decide import read_decision
 from minift.runs.processes import rank
 from minift.runs.resume import Checkpoints
-from minift.runs.tuned import HEADS, FineTuned, not_finite
+from minift.runs.tuned import HEADS, PROBLEM_TYPES, FineTuned, not_finite
 from minift.speed.precision import compute_in
 from minift.training.loop import Precision
 
@@ -141,8 +141,8 @@ def load_run(
     if head is TokenClassifier:
         task = "tagging"
         _judge_tags(model, str(config_file))
-    elif model.config.problem_type == "regression":
-        task = "regression"
+    elif model.config.problem_type in PROBLEM_TYPES.values():
+        task = "regression" if model.config.problem_type == "regression" else "multilabel"
     made, came_out = (
         read_json(file) if (file := folder / name).is_file() else {}
         for name in ("run.json", "result.json")

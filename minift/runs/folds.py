@@ -139,7 +139,7 @@ def _classes(dataset: Dataset) -> list[list[str]]:
     if dataset.task == "tagging":
         tags = [e.tags or () for e in dataset.train if isinstance(e, TaggedExample)]
         return [sorted({tag[2:] for tag in several} - {""}) or [""] for several in tags]
-    return [[str(label)] for label in labels]
+    return [[*label] or [""] if isinstance(label, tuple) else [str(label)] for label in labels]
 
 
 @dataclass(frozen=True)

@@ -46,10 +46,10 @@ def predict(
 
     Yields:
         {"id", "text"} of the example, "text_b" of a pair, and for classification "label", None if
-        the run leaves it open, and "scores": {label: probability}; for regression "label":
-        number; for tagging "tags", "words", "entities": [{"start", "end", "type", "text",
-        "start_word", "end_word"}] with offsets in characters of "text" and in "words", from 0, the
-        end not included.
+        the run leaves it open, and "scores": {label: probability}; for several labels the same,
+        "label" being a list of those that apply; for regression "label": number; for tagging
+        "tags", "words", "entities": [{"start", "end", "type", "text", "start_word", "end_word"}]
+        with offsets in characters of "text" and in "words", from 0, the end not included.
 
     Raises:
         MiniftError: a pair for a model that was trained on single texts, or the other way round.
@@ -100,6 +100,10 @@ def _labelled(
             answer["text_b"] = example.text_b
         if tuned.task == "regression":
             answer["label"] = float(row)
+        elif tuned.task == "multilabel":
+            scores = row[0].sigmoid().tolist()
+            answer["label"] = [*tuned.decision.applying(scores, tuned.labels)]
+            answer["scores"] = dict(zip(tuned.labels, scores))
         else:
             label, sure, scores = tuned.decision.answer(row[0], tuned.labels)
             answer["label"] = label if sure else None

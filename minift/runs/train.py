@@ -23,8 +23,16 @@ from minift.checkpoints.hub import resolve
 from minift.checkpoints.weights import save_pretrained, weights_digest
 from minift.data.calibration import class_report
 from minift.data.entities import side_by_side
-from minift.data.examples import Dataset, Example, gold_classes, gold_tags, is_labelled
-from minift.data.metrics import collapsed, evaluate_classification, headline, majority_baseline
+from minift.data.examples import (
+    Dataset,
+    Example,
+    gold_classes,
+    gold_labels,
+    gold_tags,
+    is_labelled,
+    joined,
+)
+from minift.data.metrics import collapsed, headline
 from minift.data.notes import missing_notes
 from minift.errors import MiniftError
 from minift.files import atomic_write, digest
@@ -32,7 +40,7 @@ from minift.journal import append_log
 from minift.methods.recipes import recipe
 from minift.runs.card import card
 from minift.runs.decide import FILE, PLAIN, Decision
-from minift.runs.evaluate import Evaluation
+from minift.runs.evaluate import Evaluation, constant_score
 from minift.runs.fit import Fitted, fit
 from minift.runs.folder import open_run
 from minift.runs.processes import rank, require_same, world_size
@@ -40,6 +48,8 @@ from minift.runs.resume import resumed
 from minift.runs.tuned import FineTuned, Head, build, head_of, not_finite
 from minift.training.loop import Diverged, Epoch, Recipe, Seeds, Settings, Training
 from minift.version import __version__
+
+CLASSES = ("classification", "multilabel")  # tasks that choose among classes of a text
 
 
 def subset(examples: Sequence[Example], labels: int | None, seed: int) -> tuple[Example, ...]:
@@ -173,10 +183,10 @@ def train(
 
 def require_two_classes(examples: Sequence[Example], dataset: Dataset) -> None:
     """Refuse a training draw from which nothing can be learned."""
-    if dataset.task == "classification" and len(set(gold_classes(examples))) < 2:
+    if dataset.task in CLASSES and len(given := set(gold_labels(examples))) < 2:
         raise MiniftError(
-            f"every training example ({len(examples)}) has the label "
-            f"{gold_classes(examples)[0]!r}; use more labels or another seed"
+            f"every training example ({len(examples)}) has the label {joined(*given)!r}; "
+            "use more labels or another seed"
         )
 
 
@@ -216,18 +226,20 @@ def score_splits(
         notes += missing_notes(split, found, dataset.labels)
         if dataset.task == "tagging":
             result[f"{split}_entities"] = side_by_side(gold_tags(found), scored.predicted)
-        if dataset.task == "classification":
-            gold = gold_classes(found)
-            report = class_report(gold, scored.predicted, scored.probabilities, dataset.labels)
-            result[f"{split}_classes"] = report
-            guess = majority_baseline(gold_classes(dataset.train), gold, dataset.labels)
-            scores = evaluate_classification(gold, guess, dataset.labels, dataset.positive)
-            result[f"{split}_majority"] = headline(dataset.metric, scores)
-            if only := collapsed(scored.predicted, gold):
+        if dataset.task in CLASSES:
+            if dataset.task == "classification":
+                result[f"{split}_classes"] = class_report(
+                    gold_classes(found), scored.predicted, scored.probabilities, dataset.labels
+                )
+            result[f"{split}_majority"] = constant_score(dataset, dataset.train, found)
+            only = collapsed(scored.predicted, gold_labels(found))
+            if only is not None:
                 result["collapsed"] = True
+                rare = "--method full+start:probe"  # from random weights, it takes many steps
+                remedy = "another seed, a smaller learning rate" if only else rare
                 notes.append(
-                    f'collapsed: every {split} example is predicted "{only}"; '
-                    "try another seed, a smaller learning rate or more labels"
+                    f'collapsed: every {split} example is predicted "{joined(only)}"; '
+                    f"try {remedy} or more labels"
                 )
     return result, notes
 

@@ -150,7 +150,6 @@ def test_a_cross_encoder_gives_its_number(tmp_path):
     [
         (3, "regression", r"problem_type is 'regression' with 3 output"),
         (1, "single_label_classification", "with 1 output"),
-        (2, "multi_label_classification", "'multi_label_classification' with 2 output"),
     ],
 )
 def test_a_head_that_answers_in_another_way_is_refused_and_its_encoder_is_not(

@@ -190,6 +190,22 @@ def test_status_says_how_far_the_file_and_a_person_agree(begin, tmp_path):
     assert told == f"mine.csv and a: kappa {value:.2f} (95% CI {interval}), 20 texts"
 
 
+def test_several_labels_per_text_are_on_record_and_compared_as_sets(encoder, tmp_path):
+    rows = [("good film", "fun|art"), ("a bad book", "art"), ("the end", ""), ("a film", "fun")]
+    file = table(tmp_path / "mine.csv", rows)
+    project, _ = start(file, None, encoder, tmp_path / "p", task="multilabel", labelled=file)
+    state, *_ = read_state(load_project(project.folder))
+    assert project.labels == ("art", "fun")
+    assert state.labelled == {"2": ["art", "fun"], "3": ["art"], "5": ["fun"]}
+    assert state.pool == ["4"]  # which may have no label, or none yet
+    assert [e.label for e in project.labelled(state)] == [("art", "fun"), ("art",), ("fun",)]
+    rows = [("2", "good film", "fun|art"), ("3", "a bad book", "fun"), ("5", "a film", "fun")]
+    import_answers(project.folder, table(tmp_path / "a.csv", rows, ("id", "text", "label")), by="a")
+    value, _ = kappa(["both", "art", "fun"], ["both", "fun", "fun"])
+    (told,) = status(project.folder).agreement
+    assert told.startswith(f"mine.csv and a: kappa {value:.2f} ") and told.endswith(", 3 texts")
+
+
 def test_the_command_takes_them_and_goes_on(encoder, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pool.txt").write_text("\n".join([*TEXTS][10:]) + "\n", encoding="utf-8")

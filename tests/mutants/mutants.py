@@ -34,6 +34,7 @@ class Mutant(NamedTuple):
 
 
 PARITY = "tests/bert/test_parity.py::"
+SEVERAL = "tests/runs/test_multilabel.py::"
 HIDDEN = PARITY + "test_hidden_states_of_every_layer_equal_hugging_face[cpu-gelu-0]"
 POOLED = PARITY + "test_pooled_sentence_vector_equals_hugging_face[cpu-0]"
 CLASSIFIER = PARITY + "test_sequence_classification_equals_hugging_face_forward_and_backward[cpu-0]"
@@ -866,6 +867,13 @@ TRAINING = (
             "broadcasting compares each prediction with each target: all become the mean",
         ),
         (
+            "several labels are one class",
+            "    if batch.targets.is_floating_point():  # any",
+            "    if False:  # any",
+            SEVERAL + "test_loss_and_gradients_are_those_of_transformers[0]",
+            "a text cannot have two labels, or none",
+        ),
+        (
             "dropout follows the order's seed",
             ".manual_seed(seeds.dropout)",
             ".manual_seed(seeds.order)",
@@ -892,6 +900,36 @@ TRAINING = (
             "return (step + 1) / max(1, rising)",
             "tests/training/test_schedules.py::test_linear_equals_transformers_at_every_step",
             "not the rates of the reference",
+        ),
+    )
+    + _in(
+        "minift/data/metrics.py",
+        (
+            "the macro F1 counts labels that nobody gave",
+            "if (both := true[n] + guessed[n]) else None for n",
+            "if (both := true[n] + guessed[n]) else 0.0 for n",
+            SEVERAL + "test_scores_are_those_of_scikit_learn[0]",
+            "a small test split without a rare label scores low",
+        ),
+    )
+    + _in(
+        "minift/methods/solved_head.py",
+        (
+            "two labels share a weight",
+            "(classes == 2 and targets.dim() == 1)",
+            "(classes == 2)",
+            SEVERAL + "test_each_label_is_the_logistic_regression_of_one_against_the_rest[1.0]",
+            "two labels are held back twice as much as three",
+        ),
+    )
+    + _in(
+        "minift/active/streaming.py",
+        (
+            "labels exclude each other when asked about",
+            'if tuned.task == "multilabel":  # each',
+            "if False:  # each",
+            SEVERAL + "test_a_texts_score_is_the_mean_over_its_labels_each_yes_or_no",
+            "a text with two sure labels is asked for as if it were in doubt",
         ),
     )
     + _in(
@@ -2473,7 +2511,7 @@ SOLVED = _in(
     "minift/methods/solved_head.py",
     (
         "two classes are solved at twice their strength",
-        "costs * (2 if classes == 2 else 1)",
+        "costs * (1 + (classes == 2 and targets.dim() == 1))",
         "costs",
         SOLVED_TESTS + "test_probabilities_equal_logistic_regression[(60, 10, 2)-1.0]",
         "a strength that was found with scikit-learn means something else here",

@@ -25,7 +25,8 @@ def add(commands: options.Commands) -> None:
     help = "texts that are labelled already: they train the first round and are not asked again"
     add("--labelled", type=Path, metavar="FILE", help=help)
     help = "tagging: texts are cut into words, and --labels are types such as PER,ORG"
-    choices = ["classification", "tagging"]
+    help += "; multilabel: a text has any number of the --labels"
+    choices = ["classification", "multilabel", "tagging"]
     add("--task", choices=choices, default="classification", help=help)
     add("--out", type=Path, required=True, metavar="FOLDER", help="the new project")
     options.add_model(parser)
@@ -80,7 +81,7 @@ def run_start(arguments: options.Arguments) -> None:
         labelled=arguments.labelled,
         **options.reading(arguments),
     )
-    what = "classes" if project.task == "classification" else "entities"
+    what = "entities" if project.task == "tagging" else "classes"
     print(
         f"{arguments.out}: {len(project.ids):,} texts, {what} {', '.join(project.types)}; "
         f"{project.encoder}, {project.method}"

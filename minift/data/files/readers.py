@@ -4,6 +4,8 @@ Claim    A file is either read exactly as it stands, or refused with its faults 
          first five named by line. No row is lost, cut in two or repaired without a word: what
          a user should know but need not fix comes out in `Dataset.notes`.
 Differs  Labels stay strings as they stand ("0.0", "negative"), and regression is never guessed.
+         With the task multilabel a text has any number of labels: "a|b" in a cell or a list of
+         JSON; an empty cell, or "none", says that it has none of them, "a|a" is "a".
          The formats themselves are in `lines`, `tables`, `tokens` and `minift.data.tags`.
 Proof    tests/data/test_readers.py
 """
@@ -14,8 +16,9 @@ import math
 import os
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
-from itertools import islice
+from itertools import cycle, islice
 from pathlib import Path
 from reprlib import repr as short
 from typing import get_args
@@ -25,9 +28,12 @@ from minift.data.examples import (
     Example,
     TaggedExample,
     Task,
+    as_texts,
     gold_classes,
+    gold_labels,
     gold_tags,
     is_labelled,
+    label_of,
     pairs_of,
 )
 from minift.data.files import tables
@@ -72,7 +78,8 @@ def read_examples(
     Args:
         format: "csv", "tsv", "jsonl", "conll" (a token file) or "fasttext"; None goes by the
             suffix, and for .txt by the content. Exports of labelling tools are known by theirs.
-        task: "regression" makes labels finite floats; otherwise they stay strings.
+        task: "regression" makes labels finite floats, "multilabel" tuples of strings, see above;
+            otherwise they stay strings.
         text, text_b, label: columns, where they are not named as in `tables.TEXT_COLUMNS` and
             `LABEL_COLUMNS`; in a token file `text` and `label` are numbers from 1: "2".
         group: column of what a row belongs to, such as a document: folds part no group.
@@ -118,7 +125,7 @@ def read_dataset(
         task = "classification"
         _refuse_amounts(path, examples)
     labels = label_order(examples, task)
-    if task != "regression" and len(labels) < 2:
+    if task != "regression" and len(labels) < 1 + (task != "multilabel"):
         every = f"{path}: every label is {short(labels[0])}; expected two or more"
         raise MiniftError("; ".join([every, *notes]))
 
@@ -130,7 +137,7 @@ def read_dataset(
                 pairs=pairs_of(examples), who=f"{path_of(other, split)}: {path.name}", split=split,
             )  # fmt: skip
     notes += alike_notes(types_of(labels) if task == "tagging" else labels)
-    notes += class_notes(examples) if task == "classification" else []
+    notes += class_notes(examples) if task in ("classification", "multilabel") else []
     notes += overlap_notes(examples, **splits)
     parts = examples, splits["dev"], splits["test"]
     return Dataset(name or path.stem, task, labels, *parts, notes=tuple(notes))
@@ -142,7 +149,7 @@ def label_order(train: tuple[Example, ...], task: Task) -> tuple[str, ...]:
         return ()
     if task == "tagging":
         return labels_of(sorted({tag[2:] for tags in gold_tags(train) for tag in tags} - {""}))
-    labels = sorted(set(gold_classes(train)))
+    labels = sorted({name for names in gold_labels(train) for name in names})
     if all(re.fullmatch(r"[+-]?[0-9]{1,18}", label) for label in labels):
         labels.sort(key=int)
     return tuple(labels)
@@ -201,12 +208,14 @@ def _read(
         if words:
             sentences = [*tables.json_sentences(rows, columns, problems, required)]
         else:
-            numeric = task == "regression"
-            read = tables.text_examples(rows, columns, problems, required, numeric)
+            read = tables.text_examples(rows, columns, problems, required, task)
             examples = [example for _, example in read if example]
             refuse_unlike(pairs, examples, who)  # before its labels are judged
             if format == "fasttext" and required and not is_labelled(examples):
                 problems.append((0, NO_FASTTEXT))
+            if task == "multilabel" and not any(map(label_of, examples)):
+                problems += [(0, "no text in it has a label")] * required
+                examples = [replace(e, label=None) for e in as_texts(examples)]
     if words:
         lines = [where for where, _ in sentences]
         examples, scheme, about_tags = tagged_examples(sentences, scheme, problems, counted)
@@ -216,16 +225,18 @@ def _read(
         problems.append((0, "there are no examples in it"))
     refuse(path, problems)
     known = {None, *labels}
-    given = [e.tags or () if isinstance(e, TaggedExample) else (e.label,) for e in examples]
+    given = [label if isinstance(label := label_of(e), tuple) else (label,) for e in examples]
     problems += [
         (line, f'the label "{label}" is not one of {short([*labels])}{nearest(str(label), labels)}')
         for found, places in zip(given, lines)
-        for label, line in zip(found, places)
+        for label, line in zip(found, cycle(places))
         if labels and label not in known
     ]
     refuse(path, problems)
     if unlabelled := sum(not is_labelled([example]) for example in examples):
         noticed.append(f"examples without a label: {unlabelled} of {len(examples)}")
+    if without := sum(label_of(example) == () for example in examples):
+        noticed.append(f"texts with none of the labels: {without} of {len(examples)}")
     noticed += conflict_notes(examples, [line[0] for line in lines], counted)
     if notes is not None:
         notes += [f"{path.name}: {note}" for note in noticed]

@@ -27,7 +27,7 @@ from pathlib import Path
 from reprlib import repr as short
 from typing import Any, NamedTuple, TypeGuard
 
-from minift.data.examples import TaggedExample, TextExample
+from minift.data.examples import NONE, SEPARATOR, TaggedExample, Task, TextExample
 from minift.data.files.lines import Problems, lines_again, stream_text
 from minift.data.files.tokens import Sentence
 from minift.data.tags import TAG
@@ -45,7 +45,7 @@ TEXT_COLUMNS = (  # (text, text_b): the first line whose columns are all in the 
 )
 WORD_COLUMNS = (("words",), ("tokens",))
 WORDS_IN = 'a token file, or JSONL with "words" or "tokens", "tags" or "ner_tags"'
-LABEL_COLUMNS, TAG_COLUMNS = ("label", "score"), ("tags", "ner_tags")
+LABEL_COLUMNS, TAG_COLUMNS = ("label", "labels", "score"), ("tags", "ner_tags")
 USUAL = {"id", *LABEL_COLUMNS, *chain(*TEXT_COLUMNS)}
 FASTTEXT = "__label__"
 
@@ -310,14 +310,14 @@ def text_examples(
     columns: Columns,
     problems: Problems,
     required: bool = False,
-    numeric: bool = False,
+    task: Task | None = None,
     by_line: bool = False,
     allow_blank: bool = False,
 ) -> Iterator[tuple[int, TextExample | None]]:
     """Yield (line, example) of each row; of no use once `problems` has grown.
 
-    Labels that are `numeric` become finite floats. Without a column `id` the id is the number of
-    the row, or `by_line` its line. A row without a text gives None if that is allowed.
+    Labels of regression become finite floats, of multilabel tuples. Without a column `id` the id is
+    the number of the row, or `by_line` its line. A row without a text may give None if allowed.
     """
     texts, label, _, group = columns
     for number, (line, row) in enumerate(rows, start=1):
@@ -327,7 +327,7 @@ def text_examples(
             continue
         faults: list[str] = []
         one, *second = [_text(value, name, faults) for value, name in zip(values, texts)]
-        given = _label(row.get(label), required, numeric, faults) if label else None
+        given = _label(row.get(label), required, task, faults) if label else None
         id_ = _id(columns.id, row, line if by_line else number, faults)
         problems += [(line, fault) for fault in faults]
         text_b = second[0] if second else None
@@ -373,15 +373,20 @@ def _text(value: object, name: str, faults: list[str]) -> str:
     return str(value)
 
 
-def _label(value: object, required: bool, numeric: bool, faults: list[str]) -> str | float | None:
+def _label(
+    value: object, required: bool, task: Task | None, faults: list[str]
+) -> str | float | tuple[str, ...] | None:
+    if task == "multilabel":
+        return _labels(value, faults)
     nan = isinstance(value, float) and value != value  # which is what pandas writes
     if value is None or nan or not str(value).strip():
         if required:
             faults.append("the label is empty")
         return None
     if not isinstance(value, (str, int, float)):  # a list or an object of JSON
-        faults.append(f"the label must be a string or a number, got {short(value)}")
-    if not numeric:
+        several = ' (for several pass task="multilabel")' if isinstance(value, list) else ""
+        faults.append(f"the label must be a string or a number{several}, got {short(value)}")
+    if task != "regression":
         return str(value)
     try:
         number = float(str(value))
@@ -390,6 +395,21 @@ def _label(value: object, required: bool, numeric: bool, faults: list[str]) -> s
     if not math.isfinite(number):
         faults.append(f"the label must be a finite number, got {short(value)}")
     return number
+
+
+def _labels(value: object, faults: list[str]) -> tuple[str, ...]:
+    """Return the labels of "a|b", or of a list of JSON; () of nothing, or of "none" alone."""
+    if value is None or value != value:
+        return ()
+    given = value if isinstance(value, list) else str(value).split(SEPARATOR)
+    names = [str(name).strip() for name in given]
+    good = all(isinstance(name, str | int | float) for name in given) and type(value) is not dict
+    if good and [*map(str.casefold, names)] in ([""], [NONE]):
+        return ()
+    if not good or "" in names or SEPARATOR in "".join(names):
+        expected = f'names in a list, or with "{SEPARATOR}" between them, none empty'
+        faults.append(f"the labels must be {expected}, got {short(value)}")
+    return tuple(names)
 
 
 def _id(column: str | None, row: dict[str, object], number: int, faults: list[str]) -> str:

@@ -106,7 +106,7 @@ def read_texts(
             if words:
                 sentences = tables.json_sentences(rows, unread, problems, by_line=True)
                 return ((lines[0], sentence) for lines, sentence in sentences)
-            return tables.text_examples(rows, unread, problems, False, False, True, allow_blank)
+            return tables.text_examples(rows, unread, problems, False, None, True, allow_blank)
 
         has_labels = columns.label is not None
         texts = Texts(path, None, has_labels, read, tuple(notes), lambda: rows_of([]))

@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from minift.data.examples import Example, texts_of
+from minift.data.examples import NONE, Example, texts_of
 from minift.data.files import exports
 from minift.data.files.exports import Fault, Row, tool_of
 from minift.data.files.lines import Problems, raw_lines, unit
@@ -38,15 +38,15 @@ class Format(NamedTuple):
     read: Callable[[str, str], Iterable[Row | Fault]] | None = None  # text, task; None: as a tool's
 
 
-_CSV = 'fill in the column "label"; "{skip}" sets a text aside'
+_CSV = 'fill in the column "label"{several}; "{skip}" sets a text aside'
 _CONLL = 'write tags over the "?"; a line "# skip = yes" sets a sentence aside'
-_BOTH = _CLASSES, _ENTITIES = "classification", "tagging"
+_ANY = "classification", "multilabel", "tagging"
 FORMATS: dict[str, Format] = {
-    "csv": Format(".csv", (_CLASSES,), spreadsheet.write, _CSV, "", texts_of, spreadsheet.read),
-    "labelstudio": Format(".json", _BOTH, labelstudio.write, labelstudio.HOW, "EXPORT.json"),
-    "doccano": Format(".jsonl", _BOTH, doccano.write, doccano.HOW, "EXPORT.jsonl", doccano.shown),
-    "argilla": Format(".json", _BOTH, argilla.write, argilla.HOW, "answers.json"),
-    "conll": Format(".conll", (_ENTITIES,), conll.write, _CONLL, "", conll.shown, conll.read),
+    "csv": Format(".csv", _ANY[:2], spreadsheet.write, _CSV, "", texts_of, spreadsheet.read),
+    "labelstudio": Format(".json", _ANY, labelstudio.write, labelstudio.HOW, "EXPORT.json"),
+    "doccano": Format(".jsonl", _ANY, doccano.write, doccano.HOW, "EXPORT.jsonl", doccano.shown),
+    "argilla": Format(".json", _ANY, argilla.write, argilla.HOW, "answers.json"),
+    "conll": Format(".conll", _ANY[2:], conll.write, _CONLL, "", conll.shown, conll.read),
 }
 _REFUSED = {  # what only occurs in exports that do not say which text was meant
     exports.CONLL: exports.NO_CONLL,
@@ -62,11 +62,14 @@ def written(format: str, questions: Sequence[Question], task: str) -> str:
 
 def how(format: str, path: Path, names: Sequence[str], task: str, pairs: bool) -> str:
     """Say what people do with a file, who choose among the names of classes or types."""
-    question = f'rg.LabelQuestion(name="label", labels={list(names)})'
+    several = task == "multilabel"
+    question = f'rg.{"Multi" * several}LabelQuestion(name="label", labels={list(names)})'
     if task == "tagging":
         question = f'rg.SpanQuestion(name="label", field="text", labels={list(names)})'
     fields = ", ".join(f'rg.TextField(name="{n}")' for n in ("text", "text_b")[: 1 + pairs])
     facts = {"labels": ", ".join(names), "fields": fields, "question": question}
+    facts["single"] = "without single labels" if several else "single label"
+    facts["several"] = f' with labels such as "{"|".join(names[:2])}", or "{NONE}"' * several
     facts["skip"] = "(skip)" if "skip" in map(str.lower, names) else "skip"
     return FORMATS[format].how.format(path=path, file=str(path), **facts)
 
@@ -106,7 +109,7 @@ def read_answers(
     tool = FORMATS[format]
     try:
         rows = tool.read(text, task) if tool.read else _exported(format, path, text, task)
-        found = match_rows(rows, path.name, examples, labels, tool.shown)
+        found = match_rows(rows, path.name, examples, labels, tool.shown, task == "multilabel")
     except MiniftError as error:
         raise MiniftError(f"{path}: {error}") from error
     named = (a._replace(by=f"{format}:{a.by}" if a.by else "") for a in found.answers)
