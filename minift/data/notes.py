@@ -56,7 +56,9 @@ def alike_notes(labels: Iterable[str]) -> list[str]:
     ]
 
 
-def conflict_notes(examples: Iterable[Example], places: Iterable[int]) -> list[str]:
+def conflict_notes(
+    examples: Iterable[Example], places: Iterable[int], unit: str = "line"
+) -> list[str]:
     """Say which texts have different labels, and on which lines; `places` are all lines."""
     found = defaultdict[tuple[str, ...], dict[object, int]](dict)
     for example, line in zip(examples, places):
@@ -69,7 +71,7 @@ def conflict_notes(examples: Iterable[Example], places: Iterable[int]) -> list[s
         lines, names = _and([*map(str, labels.values())]), ", ".join([*map(str, labels)][:SHOWN])
         names += ", ..." if len(labels) > SHOWN else ""
         tags = isinstance(next(iter(labels)), tuple)  # too long to be shown
-        where.append(f"lines {lines}" if tags else f"lines {lines}: {names}")
+        where.append(f"{unit}s {lines}" if tags else f"{unit}s {lines}: {names}")
     more = f"; and {len(several) - SHOWN} more" if len(several) > SHOWN else ""
     many = counted(len(several), "text has", "texts have")
     two = " two" if [*map(len, several)] == [2] else ""

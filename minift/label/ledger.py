@@ -8,7 +8,8 @@ Differs  A label is corrected by a new line, and undone by a line that names it.
 Proof    tests/label/test_ledger.py
 
     start   labels, and a digest of the pool's ids
-    query   ids, scores, strategy, seed, round: all texts of one round in one line
+    query   ids, scores, strategy, seed, round: all texts of one round in one line; round 0 is
+            what was labelled before there was a project
     label   id, label (a class, a list of them, or one tag per word), source (who says so)
     skip    id, source: the text cannot be labelled
     undo    of: number of the label or skip that no longer counts

@@ -31,16 +31,16 @@ from typing import Any
 import torch
 
 from minift.active.loop import Learner, require_no_split
-from minift.data.examples import NONE, Dataset, Example, TaggedExample, Task, TextExample
+from minift.data.examples import NONE, Dataset, Example, TaggedExample, Task, TextExample, label_of
 from minift.data.files.lines import refuse
-from minift.data.files.readers import repeated_ids
+from minift.data.files.readers import label_order, read_examples, repeated_ids
 from minift.data.notes import alike_notes
 from minift.data.tags import OUTSIDE, TAG, labels_of, types_of
 from minift.errors import MiniftError, nearest
 from minift.files import atomic_folder, digest
 from minift.journal import parse
 from minift.label.ledger import State, open_ledger, replay
-from minift.label.pool import distinct, open_pool
+from minift.label.pool import distinct, open_pool, with_labelled
 from minift.methods.recipes import recipe
 from minift.runs.folder import load_run
 from minift.runs.tuned import FineTuned, Head, build, head_of
@@ -122,7 +122,7 @@ def _pool_row(line: int, example: Example) -> dict[str, Any]:
 
 def start(
     pool: str | Path,
-    labels: Sequence[str],
+    labels: Sequence[str] | None,
     encoder: str | Path,
     out: str | Path,
     *,
@@ -133,12 +133,16 @@ def start(
     format: str | None = None,
     text: str | None = None,
     text_b: str | None = None,
+    labelled: str | Path | None = None,
+    label: str | None = None,
 ) -> tuple[Project, list[str]]:
     """Return a new project, and notes on its pool; `out` is there whole, or not at all.
 
     The pool is a file of texts, read with task, format, text and text_b as by `open_pool`; its
     labels are ignored. `labels` are classes or, for tagging, types of entities. Encoder, method
     ("full") and head are what each round's model is made of; the seed is of every random stream.
+    The texts of the file `labelled`, whose labels are in the column `label`, join the pool, and
+    are answered, by the file; `labels` None takes its labels.
 
     Raises:
         MiniftError: if any of it does not fit; nothing is then written.
@@ -151,11 +155,22 @@ def start(
         )
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise MiniftError(f"{out} is there already and is not a project; choose another --out")
-    labels = _labels(labels, task)
+    given, notes = tuple[Example, ...](), list[str]()
+    known = _labels(labels, task) if labels else ()
+    if labelled is not None:
+        rows = read_examples(
+            labelled, task=task, text=text, text_b=text_b, label=label, require_labels=False,
+            labels=known, notes=notes,
+        )  # fmt: skip
+        given = tuple(example for example in rows if label_of(example))
+    order = label_order(given, task)
+    known = known or _labels(types_of(order) if task == "tagging" else order, task)
     source = open_pool(pool, task, format, text, text_b)
     found = list(source.rows())
-    refuse(Path(pool), repeated_ids(found))
     kept, left_out = distinct(found)
+    alone, file = len(kept), Path(labelled or "")
+    kept, answers = with_labelled(kept, given, file)
+    refuse(Path(pool), repeated_ids([*found, *kept]))
     if not kept:
         raise MiniftError(f"{pool}: there is no text in it")
     method = recipe(method or "full", encoder)
@@ -163,10 +178,10 @@ def start(
     if (Path(encoder) / "config.json").is_file():
         encoder = Path(encoder).resolve()  # the project may be used from another folder
     texts, ids = _json_lines(starmap(_pool_row, kept)), tuple(example.id for _, example in kept)
-    pool_set = Dataset("", task, labels, tuple(example for _, example in kept))
+    pool_set = Dataset("", task, known, tuple(example for _, example in kept))
     head = head or head_of(encoder, pool_set, method)
     made_of = (str(encoder), method.name, head, method.settings, seed, digest(texts)[:16])
-    project = Project(out, task, labels, *made_of, ids)
+    project = Project(out, task, known, *made_of, ids)
     dataset = project.learner("cpu").dataset
     tuned = build(dataset, encoder, Seeds.all(seed), head=head)
     select(tuned.model, method.trainable)
@@ -176,13 +191,20 @@ def start(
         (new / "pool.jsonl").write_bytes(texts)
         if left_out:
             (new / "left_out.jsonl").write_bytes(_json_lines(left_out))
-        with open_ledger(new / "ledger.jsonl", ids, project.answers):
-            pass
+        with open_ledger(new / "ledger.jsonl", ids, project.answers) as ledger:
+            if answers:
+                ledger.query([*answers], [], "given", seed, 0)
+            for id, several in answers.items():
+                for one in several:
+                    ledger.label(id, one, file.name)
         (new / "project.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    notes = [*source.notes, *alike_notes(project.types)]
+    notes += [*source.notes, *alike_notes(project.types)]
     notes += tuned.notes(i for _, e in kept for i in tuned.items([e]))
-    if source.has_labels:
-        notes.append("the labels in the file are ignored: in a project people give them")
+    if labelled is not None:
+        both = f"{alone + len(answers) - len(ids)} of which are in {Path(pool).name} as well"
+        notes.append(f"labels on record: {len(given)}, of {len(answers)} texts, {both}")
+    elif source.has_labels:
+        notes.append("the labels in the file are ignored (--labelled FILE puts them on record)")
     if left_out:
         empty = sum(row["why"] == "empty" for row in left_out)
         notes.append(
@@ -206,7 +228,8 @@ def _labels(names: Sequence[str], task: Task) -> tuple[str, ...]:
     if len(names) < least or not all(names):
         raise MiniftError(
             f"--labels {','.join(names)}: expected at least {least} {what} with commas between "
-            f"them, such as {'PER,ORG' if task == 'tagging' else 'pos,neg'}, and no empty name"
+            f"them, such as {'PER,ORG' if task == 'tagging' else 'pos,neg'}, and no empty name; or "
+            "give --labelled FILE, whose labels are then taken"
         )
     for name in names:
         if names.count(name) > 1:

@@ -2,9 +2,9 @@
 
 Claim    A run folder *is* a Hugging Face checkpoint (config.json, model.safetensors, tokenizer),
          or with the mean head a folder of sentence-transformers (checkpoints/modules.py), with
-         three more files: run.json says how it was made, history.jsonl what happened,
-         result.json what came out (and its encoder's rates.json, if that has one; and, chosen on
-         folds, decision.json: how it answers). One process at
+         four more files: run.json says how it was made, history.jsonl what happened,
+         result.json what came out, README.md both for people (and its encoder's rates.json, if that
+         has one; and, chosen on folds, decision.json: how it answers). One process at
          a time works in it, and only the same command takes up an unfinished run.
 Proof    tests/runs/test_train.py
 """

@@ -38,6 +38,7 @@ from minift.errors import MiniftError
 from minift.files import atomic_write, digest
 from minift.journal import append_log
 from minift.methods.recipes import recipe
+from minift.runs.card import card
 from minift.runs.decide import FILE, PLAIN, Decision
 from minift.runs.evaluate import Evaluation, constant_score
 from minift.runs.fit import Fitted, fit
@@ -172,6 +173,7 @@ def train(
             save_pretrained(tuned.model, tuned.tokenizer, folder)
             if (rates := resolve(encoder) / "rates.json").is_file():  # for training it further
                 shutil.copyfile(rates, folder / rates.name)
+            atomic_write(folder / "README.md", card(spec, result, dataset.labels))
             if decision != PLAIN:
                 atomic_write(folder / FILE, json.dumps(asdict(decision), indent=2) + "\n")
             atomic_write(folder / "result.json", json.dumps(result, indent=2) + "\n")
@@ -219,6 +221,7 @@ def score_splits(
         scored = evaluate(found, progress)
         result[split] = headline(dataset.metric, scored.scores)
         result[f"{split}_scores"] = scored.scores
+        result[f"{split}_examples"] = len(found)
         notes += [f"{split}: {note}" for note in scored.notes]
         notes += missing_notes(split, found, dataset.labels)
         if dataset.task == "tagging":

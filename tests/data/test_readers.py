@@ -676,7 +676,7 @@ def test_labels_that_a_model_does_not_know_are_refused_by_line(read):
     content = "text,label\na,x\nb,y\nc,\n"
     options = {"require_labels": False}
     assert len(read("a.csv", content, labels=("x", "y"), **options)) == 3
-    with pytest.raises(MiniftError, match='line 3: the label "y" is not one of training'):
+    with pytest.raises(MiniftError, match=r'line 3: the label "y" is not one of \[.x.\]$'):
         read("a.csv", content, labels=("x",), **options)
 
 
@@ -972,7 +972,7 @@ def test_many_integers_are_classes_with_a_note(dataset):
 
 def test_a_label_that_training_lacks_is_refused_with_file_line_and_nearest(dataset):
     train = "text,label\na,positive\nb,negative\n"
-    words = r'dev.csv: line 3: the label "postive" is not one of training; did you mean "positive"'
+    words = r'dev.csv: line 3: the label "postive" is not one of .*; did you mean "positive"'
     with pytest.raises(MiniftError, match=words):
         dataset(train, "text,label\nc,negative\nd,postive\n")
     with pytest.raises(MiniftError, match=r'test.conll: line 4: the label "B-Y" is not one of'):

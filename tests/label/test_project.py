@@ -161,7 +161,7 @@ def test_what_is_left_out_and_labels_that_are_not_read_are_said(world, tmp_path)
     (world / "odd.csv").write_text("\n".join(rows) + "\n")
     project, notes = begin(world, tmp_path / "proj", "odd.csv")
     assert notes == [
-        "the labels in the file are ignored: in a project people give them",
+        "the labels in the file are ignored (--labelled FILE puts them on record)",
         "lines that are left out: 1 without a word, 1 with a text that is in the pool; they are in "
         f"{tmp_path / 'proj' / 'left_out.jsonl'}",
     ]

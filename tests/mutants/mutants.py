@@ -1345,8 +1345,8 @@ PROJECTS = [
         "minift/label/pool.py",
         (
             "texts alike but for white space are asked twice",
-            'tuple(" ".join(text.split()) for text in texts)',
-            "texts",
+            "tuple(apart.join(text.split()) for text in texts_of(example))",
+            "texts_of(example)",
             PROJECT_TESTS + "test_every_line_is_in_the_pool_or_named_with_the_reason",
             "the same text is labelled twice",
         ),
@@ -2553,6 +2553,50 @@ SOLVED = _in(
     ),
 )
 
+OWN_TOOLS = (
+    Mutant(
+        "-1 of a ClassLabel is the last class",
+        "minift/data/files/frames.py",
+        "value is None or value < 0 else",
+        "value is None else",
+        "tests/data/test_frames.py::test_classes_and_tags_that_are_numbers_get_their_names",
+        "texts without a label, as in GLUE's test parts, are scored as the last class",
+    ),
+    Mutant(
+        "columns of probabilities in the order of the model",
+        "minift/runs/classifier.py",
+        "names = [*map(str, self.classes_.tolist())]",
+        "names = [*self.model_.labels]",
+        "tests/runs/test_classifier.py::test_numbers_in_quotes_have_their_columns_in_order",
+        "scikit-learn sorts classes as strings, and reads the probability of another class",
+    ),
+    Mutant(
+        "a card with the interval of another score",
+        "minift/runs/card.py",
+        "return 2 * low / (1 + low), 2 * high / (1 + high)",
+        "return low, high",
+        "tests/runs/test_card.py::test_taggers_amounts_and_other_heads_have_their_own_figures",
+        "the interval of an F1 does not hold the F1 itself",
+    ),
+    Mutant(
+        "labels of before are not compared with the classes",
+        "minift/label/project.py",
+        "labels=known, notes=notes",
+        "labels=(), notes=notes",
+        "tests/label/test_labelled.py::"
+        "test_what_does_not_fit_is_told_and_nothing_is_written[unknown]",
+        "a wrong label is named without its line",
+    ),
+    Mutant(
+        "the first answer of a person counts for kappa",
+        "minift/data/agreement.py",
+        "given.setdefault(person, {})[text] = label",
+        "given.setdefault(person, {}).setdefault(text, label)",
+        "tests/data/test_agreement.py::"
+        "test_each_two_people_are_told_with_the_texts_that_both_answered",
+        "a mistake that was corrected lowers the agreement",
+    ),
+)
 WEIGHED = "tests/methods/test_class_weights.py::"
 CALIBRATED = "tests/data/test_calibration.py::"
 DECIDED = "tests/runs/test_decide.py::"
@@ -2635,5 +2679,6 @@ MUTANTS = [
     *TABLES,
     *RATED,
     *SOLVED,
+    *OWN_TOOLS,
     *SURE,
 ]

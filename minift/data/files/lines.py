@@ -47,8 +47,8 @@ def refuse(path: Path, problems: Problems) -> None:
 
 
 def unit(path: Path) -> str:
-    """Return what is counted in a file: the records of a JSON list, or else lines."""
-    return "record" if path.suffix.lower() == ".json" else "line"
+    """Return what is counted: the records of a JSON list, rows in memory, or else lines."""
+    return {".json": "record", ".rows": "row"}.get(path.suffix.lower(), "line")
 
 
 def _name(path: Path) -> str:

@@ -13,6 +13,7 @@ Proof    tests/data/test_readers.py
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -37,7 +38,8 @@ from minift.data.examples import (
 )
 from minift.data.files import tables
 from minift.data.files.exports import CONLL, NO_CONLL, NO_FASTTEXT, as_table
-from minift.data.files.lines import FOREIGN, Problems, read_once, refuse, stream_text
+from minift.data.files.frames import Source, path_of, rows_in_memory
+from minift.data.files.lines import FOREIGN, Problems, read_once, refuse, stream_text, unit
 from minift.data.files.tables import Names
 from minift.data.files.tokens import is_tagged, parse_sentences, tagged_examples
 from minift.data.notes import alike_notes, class_notes, conflict_notes, overlap_notes, refuse_unlike
@@ -57,7 +59,7 @@ NAME_IT = "name it with format=, one of csv, tsv, jsonl, conll (a token file), f
 
 
 def read_examples(
-    path: str | Path,
+    path: Source,
     *,
     format: str | None = None,
     task: Task | None = None,
@@ -71,7 +73,7 @@ def read_examples(
     notes: list[str] | None = None,
     pairs: bool | None = None,
 ) -> tuple[Example, ...]:
-    """Read one file.
+    """Read one file, or rows in memory (see frames.py).
 
     Args:
         format: "csv", "tsv", "jsonl", "conll" (a token file) or "fasttext"; None goes by the
@@ -92,9 +94,9 @@ def read_examples(
 
 
 def read_dataset(
-    train: str | Path,
-    dev: str | Path | None = None,
-    test: str | Path | None = None,
+    train: Source,
+    dev: Source | None = None,
+    test: Source | None = None,
     *,
     format: str | None = None,
     task: Task | None = None,
@@ -105,7 +107,7 @@ def read_dataset(
     scheme: Scheme | None = None,
     name: str | None = None,
 ) -> Dataset:
-    """Read up to three files as one data set; arguments as in `read_examples`.
+    """Read up to three files, or rows, as one data set; arguments as in `read_examples`.
 
     The labels are those of the training file, sorted (as numbers if all are integers); tags
     are "O" and a B-/I- pair for each type. Words with tags make the task "tagging", anything
@@ -113,9 +115,10 @@ def read_dataset(
 
     Raises MiniftError for a faulty file, a single class, and a label that training lacks.
     """
-    read = partial(_read, format=format, names=Names(text, text_b, label, group))
-    path, notes = Path(train), list[str]()
-    examples, scheme = read(path, task=task, scheme=scheme, notes=notes)
+    path, notes = path_of(train, "train"), list[str]()
+    names = Names(text, text_b, label, group)
+    read = partial(_read, format=format, names=names, notes=notes)
+    examples, scheme = read(train, task=task, scheme=scheme, split="train")
     if isinstance(examples[0], TaggedExample):
         task = "tagging"
     elif task is None:
@@ -131,7 +134,7 @@ def read_dataset(
         if other is not None:
             splits[split], _ = read(
                 other, task=task, scheme=scheme, required=split == "dev", labels=labels,
-                notes=notes, pairs=pairs_of(examples), who=f"{other}: {path.name}",
+                pairs=pairs_of(examples), who=f"{path_of(other, split)}: {path.name}", split=split,
             )  # fmt: skip
     notes += alike_notes(types_of(labels) if task == "tagging" else labels)
     notes += class_notes(examples) if task in ("classification", "multilabel") else []
@@ -153,7 +156,7 @@ def label_order(train: tuple[Example, ...], task: Task) -> tuple[str, ...]:
 
 
 def _read(
-    path: str | Path,
+    source: Source,
     format: str | None,
     names: Names,
     task: Task | None,
@@ -163,17 +166,22 @@ def _read(
     notes: list[str] | None = None,
     pairs: bool | None = None,
     who: str = "the model",
+    split: str = "examples",
 ) -> tuple[tuple[Example, ...], Scheme | None]:
-    """Read a file of any format, or raise one error with all its faults."""
+    """Read a file of any format, or rows, or raise one error with all its faults."""
     if task is not None:
         require_known("task", task, get_args(Task))
     if scheme is not None:
         require_known("scheme", scheme, get_args(Scheme))
-    path, problems, noticed = Path(path), Problems(), list[str]()
+    path, problems, noticed = path_of(source, split), Problems(), list[str]()
+    counted, rows = unit(path), list[tables.Row]()
+    if held := not isinstance(source, str | os.PathLike):
+        rows, format = rows_in_memory(source, split, problems), "jsonl"
     format = format_of(path, format)
     if format == "text":
         refuse(path, [(0, f"texts without labels, one per line; if it is not, {NAME_IT}")])
-    rows = list(tables.TABLES[format](path, problems)) if format in tables.TABLES else []
+    if format in tables.TABLES and not held:
+        rows = list(tables.TABLES[format](path, problems))
     exported = as_table(path, rows, problems, task, names)
     if names.group and (exported or format == "conll"):
         what = "a labelling tool's export" if exported else "a token file"
@@ -210,16 +218,16 @@ def _read(
                 examples = [replace(e, label=None) for e in as_texts(examples)]
     if words:
         lines = [where for where, _ in sentences]
-        examples, scheme, about_tags = tagged_examples(sentences, scheme, problems)
+        examples, scheme, about_tags = tagged_examples(sentences, scheme, problems, counted)
         noticed += about_tags
-    problems += repeated_ids(zip((line[0] for line in lines), examples))
+    problems += repeated_ids(zip((line[0] for line in lines), examples), counted)
     if not problems and not examples:
         problems.append((0, "there are no examples in it"))
     refuse(path, problems)
     known = {None, *labels}
     given = [label if isinstance(label := label_of(e), tuple) else (label,) for e in examples]
     problems += [
-        (line, f'the label "{label}" is not one of training{nearest(str(label), labels)}')
+        (line, f'the label "{label}" is not one of {short([*labels])}{nearest(str(label), labels)}')
         for found, places in zip(given, lines)
         for label, line in zip(found, cycle(places))
         if labels and label not in known
@@ -229,7 +237,7 @@ def _read(
         noticed.append(f"examples without a label: {unlabelled} of {len(examples)}")
     if without := sum(label_of(example) == () for example in examples):
         noticed.append(f"texts with none of the labels: {without} of {len(examples)}")
-    noticed += conflict_notes(examples, [line[0] for line in lines])
+    noticed += conflict_notes(examples, [line[0] for line in lines], counted)
     if notes is not None:
         notes += [f"{path.name}: {note}" for note in noticed]
     return tuple(examples), scheme
@@ -284,11 +292,11 @@ def has_words(
     return "words" in words or (meant and bool(words))
 
 
-def repeated_ids(examples: Iterable[tuple[int, Example | None]]) -> Problems:
+def repeated_ids(examples: Iterable[tuple[int, Example | None]], unit: str = "line") -> Problems:
     """Find, among (line, example or None), each id that an earlier line has."""
     seen, how = dict[str, int](), "give each row its own, or rename the column"
     return [
-        (line, f'the id "{example.id}" is already on line {first}; {how}')
+        (line, f'the id "{example.id}" is already on {unit} {first}; {how}')
         for line, example in examples
         if example is not None and (first := seen.setdefault(example.id, line)) != line
     ]

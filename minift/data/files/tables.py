@@ -378,7 +378,8 @@ def _label(
 ) -> str | float | tuple[str, ...] | None:
     if task == "multilabel":
         return _labels(value, faults)
-    if value is None or value != value or not str(value).strip():  # NaN is what pandas writes
+    nan = isinstance(value, float) and value != value  # which is what pandas writes
+    if value is None or nan or not str(value).strip():
         if required:
             faults.append("the label is empty")
         return None

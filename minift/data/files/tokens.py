@@ -142,7 +142,7 @@ def _refuse_guesses(tags: set[str]) -> None:
 
 
 def tagged_examples(
-    sentences: list[Sentence], scheme: Scheme | None, problems: Problems
+    sentences: list[Sentence], scheme: Scheme | None, problems: Problems, unit: str = "line"
 ) -> tuple[list[TaggedExample], Scheme | None, list[str]]:
     """Turn the tags into IOB2; return (examples, the scheme they were in, notes for the user)."""
     tagged = [(lines, e.tags) for lines, e in sentences if e.tags is not None]
@@ -174,7 +174,7 @@ def tagged_examples(
         line, fault = broken[0]
         one = f"entity breaks the scheme {scheme} and is read as an entity of its own"
         many = f"entities break the scheme {scheme} and are read as entities of their own"
-        notes.append(f"{counted(len(broken), one, many)} (first: line {line}, {fault})")
+        notes.append(f"{counted(len(broken), one, many)} (first: {unit} {line}, {fault})")
     if zeros := sum(tags.count("0") for _, tags in tagged):
         notes.append(counted(zeros, 'tag "0" is read as "O"', 'tags "0" are read as "O"'))
     if scheme != "iob2":
