@@ -23,8 +23,7 @@ from minift.errors import MiniftError
 from minift.files import atomic_write, claim_folder, digest, file_digest, locked
 from minift.journal import append_log, read_log
 
-FORMAT = 2  # of the folder; in 1 a seed meant other heads, orders and masks
-FIXED = ("minift_version", "data_digest", "encoder_digest", "selection", "folds", "grid", "device")
+FIXED = ("minift_version", "data_digest", "encoder_digest", "selection", "folds", "device")
 
 
 @dataclass
@@ -63,7 +62,7 @@ def open_log(folder: Path, setup: dict[str, Any]) -> Iterator[RunLog]:
         MiniftError: if the folder is in use or holds something else, or the setup has changed.
     """
     setup_file, runs = folder / "compare.json", folder / "runs.jsonl"
-    setup = json.loads(json.dumps({"format": FORMAT, **setup}))  # as it will be read
+    setup = json.loads(json.dumps(setup))  # as it will be read
     claim_folder(folder, setup_file.name)
     _merged(folder, setup_file, setup)  # refused before a lock is left in it
     folder.mkdir(parents=True, exist_ok=True)
@@ -78,12 +77,7 @@ def _merged(folder: Path, setup_file: Path, new: dict[str, Any]) -> dict[str, An
     if not setup_file.is_file():
         return new
     old = read_json(setup_file)
-    if old.get("format") != FORMAT:
-        raise MiniftError(
-            f"{setup_file} was written by minift {old.get('minift_version', '(unknown)')}, so this "
-            "version cannot add runs to it; choose another --out"
-        )
-    both = new["methods"].keys() & old["methods"].keys()
+    both = new["methods"].keys() & old.get("methods", {}).keys()
     before, now = _facts(old, both), _facts(new, both)
     changed = [
         f"{fact} was {before.get(fact)} and is now {now.get(fact)}"

@@ -14,11 +14,10 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import functools
 import gc
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,15 +29,11 @@ from minift.compare.report import Run
 from minift.data.examples import Dataset, Example, TextExample, gold_tags
 from minift.data.metrics import collapsed, headline
 from minift.methods.recipes import recipe
-from minift.runs.dealing import deal, work
 from minift.runs.evaluate import Evaluation, constant_score
 from minift.runs.folds import part
 from minift.runs.machine import machine
 from minift.runs.train import subset, train
-from minift.runs.tuned import FineTuned
 from minift.training.loop import Diverged, Seeds, Settings
-
-GRID = (1.0, 1 / 3, 3.0)  # factors on a method's rate; of equal scores the first wins
 
 
 @dataclass(frozen=True)
@@ -51,7 +46,6 @@ class Plan:
     choosing: frozenset[str]  # methods that choose something by the selection split
     trained: dict[str, int]  # parameters that learn, for each method
     selection: int | None = None  # how many of its examples a run may see; None for all
-    grid: bool = False  # try each method at several rates and choose by the selection split
     device: str = "cpu"  # where to train
     weights: Path | None = None  # folder for the weights, or None
     folds: int | None = None  # a seed is the number of a fold (see `part`); None: a seed
@@ -65,22 +59,9 @@ class Job:
     labels: int
     seed: int
 
-    def __str__(self) -> str:
-        return f"{self.method}, {self.labels} labels, seed {self.seed}"
 
-
-def run_all(plan: Plan, jobs: Sequence[Job], processes: int) -> Iterator[Run]:
-    """Yield each run as soon as it is finished (see `minift.runs.dealing.deal`)."""
-    for _, run in deal(functools.partial(_described, plan), [*map(asdict, jobs)], processes):
-        yield Run(**run)
-
-
-def do_runs(plan: Plan) -> None:
-    """Do the runs that the first process of torchrun deals out, until there are no more."""
-    work(functools.partial(_described, plan))
-
-
-def _described(plan: Plan, job: dict[str, Any]) -> dict[str, Any]:
+def described(plan: Plan, job: dict[str, Any]) -> dict[str, Any]:
+    """Do a job that another process may have dealt, see `minift.runs.dealing`."""
     return asdict(run_once(plan, Job(**job)))
 
 
@@ -90,18 +71,30 @@ def run_once(plan: Plan, job: Job) -> Run:
     measured = _reset_peak(plan.device)
     data, chooses = part(plan.data, plan.folds, job.seed), job.method in plan.choosing
     dev = subset(data.dev, plan.selection, job.seed) if data.dev else ()
-    best, notes = _best(plan, job, replace(data, dev=dev if chooses else (), test=()))
+    settings, notes, trained = plan.settings[job.method], list[str](), None
+    try:
+        trained = train(
+            replace(data, dev=dev if chooses else (), test=()),
+            plan.encoder,
+            recipe(job.method),
+            labels=job.labels,
+            seeds=Seeds.all(job.seed),
+            settings=settings,
+            device=plan.device,
+        )
+    except Diverged as error:
+        notes.append(str(error))
     seconds = time.perf_counter() - started
 
     train_labels = subset(data.train, job.labels, job.seed)
     constant = constant_score(data, train_labels, data.test)
     result: dict[str, Any]
-    if best is None:
+    if trained is None:
         failed, test = True, constant
         dev_score = constant_score(data, train_labels, dev) if dev else None
-        result, rate = {"epochs": 0, "stopped": notes[-1]}, plan.settings[job.method].learning_rate
+        result = {"epochs": 0, "stopped": notes[-1]}
     else:
-        tuned, result, rate = best
+        tuned, result = trained
         found = tuned.evaluate(data.test)
         test, dev_score = headline(data.metric, found.scores), result["dev"]
         if dev and dev_score is None:
@@ -122,7 +115,7 @@ def run_once(plan: Plan, job: Job) -> Run:
         peak_mb=_peak_mb(plan.device) if measured else None,
         failed=failed,
         epochs=result["epochs"],
-        learning_rate=rate,
+        learning_rate=settings.learning_rate,
         stopped=result["stopped"],
         selection_examples=len(dev) if chooses else 0,
         constant=constant,
@@ -130,33 +123,6 @@ def run_once(plan: Plan, job: Job) -> Run:
         machine=machine(plan.device),
         note="; ".join(notes),
     )
-
-
-Tried = tuple[FineTuned, dict[str, Any], float]  # a model, its result and its rate
-
-
-def _best(plan: Plan, job: Job, data: Dataset) -> tuple[Tried | None, list[str]]:
-    """Train at each rate; return the best by `data.dev`, and what failed."""
-    base, notes = plan.settings[job.method], list[str]()
-    best: Tried | None = None
-    for factor in GRID if plan.grid else (1.0,):
-        rate = base.learning_rate * factor
-        try:
-            tuned, result = train(
-                data,
-                plan.encoder,
-                recipe(job.method),
-                labels=job.labels,
-                seeds=Seeds.all(job.seed),
-                settings=replace(base, learning_rate=rate),
-                device=plan.device,
-            )
-        except Diverged as error:
-            notes.append(str(error))
-        else:
-            if best is None or result["dev"] > best[1]["dev"]:
-                best = tuned, result, rate
-    return best, notes
 
 
 def gave_up(found: Evaluation, examples: Sequence[Example]) -> bool:

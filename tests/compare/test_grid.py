@@ -45,7 +45,7 @@ from minift.compare.lineup import (
     with_controls,
 )
 from minift.compare.runlog import open_log
-from minift.compare.workers import GRID, Job, Plan, constant_score, gave_up, run_once
+from minift.compare.workers import Job, Plan, constant_score, gave_up, run_once
 from minift.data.examples import Dataset, TaggedExample, TextExample
 from minift.errors import MiniftError
 from minift.methods.recipes import recipe
@@ -260,16 +260,10 @@ def test_methods_that_are_the_same_by_arithmetic_get_the_same_weights(
 
 
 @pytest.mark.parametrize(
-    "keep,grid,selection,seen",
-    [
-        ("last", False, None, {"full": 0, "adaptive": 16}),
-        ("last", False, 5, {"full": 0, "adaptive": 5}),
-        ("best", False, None, {"full": 16, "adaptive": 16}),
-        ("last", True, 7, {"full": 7, "adaptive": 7}),
-    ],
+    "selection,seen", [(None, {"full": 0, "adaptive": 16}), (5, {"full": 0, "adaptive": 5})]
 )
 def test_training_sees_the_selection_split_only_to_choose_and_the_reporting_split_never(
-    keep, grid, selection, seen, data, encoder, tmp_path, monkeypatch
+    selection, seen, data, encoder, tmp_path, monkeypatch
 ):
     given = []
 
@@ -279,10 +273,9 @@ def test_training_sees_the_selection_split_only_to_choose_and_the_reporting_spli
 
     monkeypatch.setattr(workers, "train", recorded)
     comparison = compare(
-        data, encoder, "full,adaptive", 16, 1, tmp_path / "out", epochs=1, keep=keep, grid=grid,
-        selection=selection,
-    )  # fmt: skip
-    assert len(given) == (6 if grid else 2)
+        data, encoder, "full,adaptive", 16, 1, tmp_path / "out", epochs=1, selection=selection
+    )
+    assert len(given) == 2
     for method, dataset in given:
         assert dataset.test == ()
         assert len(dataset.dev) == seen[method]
@@ -300,9 +293,8 @@ def test_a_small_selection_split_is_drawn_anew_for_each_seed_and_alike_for_all_m
     monkeypatch.setattr(
         workers, "train", lambda d, *a, **o: given.append(d.dev) or train(d, *a, **o)
     )
-    compare(
-        data, encoder, "full,freeze:1", 16, 2, tmp_path / "out", epochs=1, keep="best", selection=6
-    )
+    names = "adaptive,bitfit+adaptive"
+    compare(data, encoder, names, 16, 2, tmp_path / "out", epochs=1, selection=6)
     assert given[0] == given[1] != given[2] == given[3]
 
 
@@ -322,29 +314,6 @@ def test_a_rate_factor_is_on_every_methods_own_rate(data, encoder, tmp_path):
         assert shown == pytest.approx(changed.learning_rate)
     with pytest.raises(MiniftError, match="rate_factor must be a positive number, got 0"):
         compare(data, encoder, "head", 16, 1, tmp_path / "none", rate_factor=0.0)
-
-
-def test_a_grid_reports_the_rate_that_is_best_on_the_selection_split(data, encoder):
-    settings = {"full": replace(recipe("full").settings, epochs=8, learning_rate=1e-3)}
-    shared = plan(data, encoder, "full", choosing=["full"], grid=True, settings=settings)
-    found = run_once(shared, Job("full", 32, 1))
-    tried = {}
-    for factor in GRID:
-        rate = settings["full"].learning_rate * factor
-        _, result = train(
-            data, encoder, recipe("full"), labels=32, seeds=Seeds.all(1),
-            settings=replace(settings["full"], learning_rate=rate),
-        )  # fmt: skip
-        tried[rate] = result["dev"], result["test"]
-    best = max(tried, key=tried.get)
-    assert len({dev for dev, _ in tried.values()}) > 1
-    assert (found.learning_rate, (found.dev, found.test)) == (best, tried[best])
-
-
-def test_of_equal_rates_a_grid_takes_the_methods_own(data, encoder):
-    still = {"full": replace(recipe("full").settings, epochs=1, learning_rate=1e-12)}
-    shared = plan(data, encoder, "full", choosing=["full"], grid=True, settings=still)
-    assert run_once(shared, Job("full", 8, 0)).learning_rate == 1e-12
 
 
 def test_a_run_that_diverges_failed_and_counts_as_a_constant_answer(
@@ -496,8 +465,6 @@ def test_a_changed_setup_in_the_same_folder_is_refused_by_name(finished, encoder
     stranger = checkpoint(tmp_path / "encoder", seed=1)
     for changed, options, words in (
         ((data, *rest), {"epochs": 3}, r"epochs of full was 2 and is now 3"),
-        ((data, *rest), {"epochs": 2, "keep": "best"}, r"keep of full was last and is now best"),
-        ((data, *rest), {"epochs": 2, "grid": True}, r"grid was False and is now True"),
         ((data, *rest), {"epochs": 2, "selection": 3}, r"selection was None and is now 3"),
         ((fewer, *rest), {"epochs": 2}, r"data digest was \w+ and is now \w+"),
         ((data, stranger, *rest[1:]), {"epochs": 2}, r"encoder digest was"),
@@ -511,9 +478,8 @@ def test_a_comparison_of_an_older_version_is_refused_by_its_version(finished, tm
     arguments, folder, _ = finished
     stopped = copied(folder, tmp_path / "out", 3)
     setup = json.loads((stopped / "compare.json").read_text())
-    del setup["format"]  # as 0.1.0 wrote it
     (stopped / "compare.json").write_text(json.dumps({**setup, "minift_version": "0.1.0"}))
-    with pytest.raises(MiniftError, match=r"compare.json was written by minift 0\.1\.0, so this"):
+    with pytest.raises(MiniftError, match=r"minift version was 0\.1\.0 and is now"):
         compare(*arguments, stopped, epochs=2)
 
 
@@ -525,7 +491,7 @@ def test_the_same_encoder_in_another_place_goes_on(finished, tmp_path, monkeypat
 
 
 def test_two_processes_do_not_write_to_one_folder(tmp_path):
-    setup = {"methods": {}, "minift_version": "0", "selection": None, "grid": False, "device": ""}
+    setup = {"methods": {}, "minift_version": "0", "selection": None, "device": ""}
     setup |= {"data": "d", "data_digest": "1", "encoder": "e", "encoder_digest": "2"}
     with (
         open_log(tmp_path / "out", setup),
@@ -679,7 +645,7 @@ BAD = [
 def test_bad_input_ends_before_the_first_run(
     options, message, files, tmp_path, capsys, monkeypatch
 ):
-    monkeypatch.setattr(grid, "run_all", None)
+    monkeypatch.setattr(grid, "deal", None)
     (tmp_path / "file").write_text("mine", encoding="utf-8")
     for name, inside in (("other", "notes.txt"), ("foreign", "compare.json")):
         (tmp_path / name).mkdir()
