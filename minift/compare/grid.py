@@ -108,9 +108,7 @@ class Work:
         budget = self.budget_minutes
         require(budget is None or budget > 0, "budget_minutes", budget, "a positive number")
         if self.processes > 1 and world_size() > 1:
-            raise MiniftError(
-                "--processes is for one process; torchrun has started several already"
-            )
+            raise MiniftError("--processes is for one process; torchrun has started several")
 
 
 def compare(
@@ -126,8 +124,7 @@ def compare(
     """Run every method with every seed and write the report. Finished runs are not repeated.
 
     Args:
-        dataset: what to learn and to be scored on; see `split_roles`.
-        encoder: anything `load_encoder` takes.
+        dataset, encoder: see `split_roles`, and `load_encoder`.
         methods: names as `recipe` takes them, or one text with commas; None takes
             `default_methods`. The control of each child-f:p is added.
         labels: number(s) of training examples; None for all.
@@ -135,12 +132,9 @@ def compare(
             are folds, those of one repeat, or of `REPEATS` if there is a budget of time.
         out: folder of the comparison; methods, sizes and seeds may be added to it later.
 
-    Returns:
-        All finished runs of the folder, as in its report.
-
-    Raises:
-        MiniftError: before any run: a method, size or split that does not fit, a method that
-            would train nothing, a folder of something else. Later: a run that cannot go on.
+    Returns all finished runs of the folder, as in its report. Raises a MiniftError before any run:
+    a method, size or split that does not fit, a method that would train nothing, a folder of
+    something else; later: a run that cannot go on.
     """
     began, out, terms, work = time.monotonic(), Path(out), terms or Terms(), work or Work()
     checkpoint = resolve(encoder)
@@ -152,7 +146,7 @@ def compare(
     if folds:
         folds, fewer = possible_folds(dataset, folds)
         notes += fewer
-    data, reporting, choosing_split = split_roles(dataset, folds)
+    data, reporting, choosing = split_roles(dataset, folds)
     if seeds is None:
         seeds = 5 if folds is None else folds * (REPEATS if work.budget_minutes else 1)
     if not isinstance(seeds, Iterable):
@@ -177,10 +171,7 @@ def compare(
         "selection": terms.selection,
         "folds": folds,
         "device": terms.device,
-        "methods": {
-            name: {"settings": asdict(plan.settings[name]), "shown": columns[name]}
-            for name in names
-        },
+        "methods": {n: {"settings": asdict(plan.settings[n]), "shown": columns[n]} for n in names},
     }
     of = f' of "{data.positive or data.labels[-1]}"' if data.metric == "f1" else ""
     about = Comparison(
@@ -188,8 +179,7 @@ def compare(
         metric=data.metric + of,
         encoder=str(encoder),
         reporting=reporting,
-        selection=choosing_split
-        + (f"; a run sees {terms.selection} of them" if terms.selection else ""),
+        selection=choosing + f"; a run sees {terms.selection} of them" * bool(terms.selection),
         examples=len(data.train if folds else data.test),
         folds=folds,
         notes=dataset.notes,

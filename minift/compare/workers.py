@@ -19,6 +19,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ import torch
 
 from minift.checkpoints.weights import save_pretrained
 from minift.compare.report import Run
-from minift.data.examples import Dataset, Example, TextExample, gold_tags
+from minift.data.examples import Dataset, Example, TaggedExample, gold_tags, label_of
 from minift.data.metrics import collapsed, headline
 from minift.methods.recipes import recipe
 from minift.runs.evaluate import Evaluation, constant_score
@@ -128,10 +129,9 @@ def run_once(plan: Plan, job: Job) -> Run:
 def gave_up(found: Evaluation, examples: Sequence[Example]) -> bool:
     """Tell whether a model predicts the same for everything, or numbers that are not finite."""
     predicted = found.predicted
-    gold = [e.label for e in examples if isinstance(e, TextExample) and e.label is not None]
-    if not gold:
-        predicted = [tag for tags in predicted for tag in tags]
-        gold = [tag for tags in gold_tags(examples) for tag in tags]
+    gold = [label for e in examples if (label := label_of(e)) is not None]
+    if isinstance(examples[0], TaggedExample):
+        predicted, gold = [*chain(*predicted)], [*chain(*gold_tags(examples))]
     finite = all(math.isfinite(p) for p in predicted if isinstance(p, float))
     return not finite or collapsed(predicted, gold) is not None
 
