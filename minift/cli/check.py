@@ -56,13 +56,13 @@ def run(arguments: options.Arguments) -> None:
     pairs, file = has_pairs(dataset), io.StringIO()
     table = csv.writer(file)
     table.writerow(["id", "text", *["text_b"] * pairs, *COLUMNS])
-    for doubt in found.doubts:
+    for doubt in (*found.doubts, *found.hard):
         e, p = doubt.example, f"{doubt.probability:.3f}"
         table.writerow([e.id, *texts_of(e), doubt.label, doubt.suggested, p, doubt.reason])
     atomic_write(arguments.out, "\ufeff" + file.getvalue())  # the mark tells Excel that it is UTF-8
     print(text(dataset, found, shutil.get_terminal_size().columns))
     print(f"doubtful labels, worst first: {arguments.out}")
-    if found.doubts:
+    if found.doubts or found.hard:
         tagging = dataset.task == "tagging"
         names = ",".join(types_of(dataset.labels) if tagging else dataset.labels)
         how = ["--labels", names, *["--task", "tagging"] * tagging, "--out", "again"]
@@ -78,7 +78,6 @@ def text(dataset: Dataset, found: Checked, width: int) -> str:
     lines += [f"{dataset.name}: {len(found.doubts):,} of {len(dataset.train):,} are doubtful"]
     if found.share is not None:
         lines[-1] += f"; about {found.share:.0%} of all labels may be wrong"
-        lines.append("(an estimate: hard texts count as wrong, and errors of a kind as right)")
     for doubt in found.doubts[:SHOWN]:
         what = f"  {doubt.label} -> {doubt.suggested} {doubt.probability:.2f}  {doubt.example.id}:"
         line = printable(" ".join([what, *" | ".join(texts_of(doubt.example)).split()]))

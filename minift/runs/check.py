@@ -21,13 +21,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from minift.data.doubt import calibrated_joint, doubtful, near_copies, sure_of
+from minift.data.doubt import calibrated_joint, doubtful, near_copies
 from minift.data.examples import Dataset, Example, TaggedExample, label_of, texts_of
 from minift.data.metrics import matthews
 from minift.errors import MiniftError
 from minift.runs.folds import FOLDS, Estimate, _groups, cross_validate
 from minift.runs.tuned import Head
 from minift.training.loop import Recipe
+
+NEVER = "no model gives this label, but none is sure of another"
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Checked:
     """What `check` found."""
 
     doubts: tuple[Doubt, ...]  # one per text, worst first
+    hard: tuple[Doubt, ...]  # other texts whose label no round of models has given
     share: float | None  # estimate of the labels that are wrong; None: they cannot be learned
     estimate: Estimate  # of the models that judged
     notes: tuple[str, ...]
@@ -95,16 +98,16 @@ def check(
     given = np.array([dataset.labels.index(_labels(examples[i])[w]) for i, w in places])
     own = p[np.arange(len(p)), given]
     judged = np.array([row for row, k in enumerate(given) if dataset.labels[k] in known])
-    notes, share, guess = [*estimate.notes], None, p.argmax(1)
+    notes, share, guess, wrong = [*estimate.notes], None, p.argmax(1), list[int]()
     reasons = defaultdict[int, list[str]](list)
     if matthews(given.tolist(), guess.tolist()) * len(p) ** 0.5 > 2:
         joint = calibrated_joint(p[judged], given[judged])
         share = float(1 - joint.trace() / joint.sum())
         for row in judged[doubtful(p[judged], given[judged])]:
             reasons[row].append("the model is sure of another label")
-        for row in judged[sure_of(p[judged], given[judged]) < 0]:
-            if all(answer.argmax() != given[row] for answer in rounds[places[row]]):
-                reasons[row].append("never learned, and the model is sure of no label")
+        wrong = [
+            row for row in judged if all(a.argmax() != given[row] for a in rounds[places[row]])
+        ]
     else:
         notes.append("these labels cannot be learned from these texts, so none can be judged")
     suggested = {row: guess[row] for row in reasons}
@@ -114,14 +117,24 @@ def check(
                 e = examples[places[other][0]]
                 reasons[row].append(f'nearly the same text, {e.id}, is labelled "{label_of(e)}"')
                 suggested.setdefault(row, given[other])
-    doubts: dict[int, Doubt] = {}
-    for row in sorted(reasons, key=lambda row: own[row]):
+    found: dict[int, Doubt] = {}  # by text: the worst of a sentence
+    for row in [
+        *sorted(reasons, key=lambda row: own[row]),
+        *sorted(wrong, key=lambda row: own[row]),
+    ]:
         i, word = places[row]
-        e, new = examples[i], suggested[row]
+        e, new = examples[i], suggested.get(row, guess[row])
         before = f"{e.words[word]}: " if isinstance(e, TaggedExample) else ""
         label, other = (before + dataset.labels[k] for k in (given[row], new))
-        doubts.setdefault(i, Doubt(e, label, other, float(p[row, new]), "; ".join(reasons[row])))
-    return Checked(tuple(doubts.values()), share, estimate, tuple(notes))
+        why = "; ".join(reasons.get(row, [NEVER]))
+        found.setdefault(i, Doubt(e, label, other, float(p[row, new]), why))
+    return Checked(
+        tuple(d for d in found.values() if d.reason != NEVER),
+        tuple(d for d in found.values() if d.reason == NEVER),
+        share,
+        estimate,
+        tuple(notes),
+    )
 
 
 def _labels(example: Example) -> Sequence[str]:

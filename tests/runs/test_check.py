@@ -7,7 +7,7 @@ doubts are cleanlab's rule on the mean of all rounds         `doubtful`, answers
 labels drawn at random are judged in no way                  12 random files: at most 1 is
 nothing is said where every text gets one answer             answers made by hand
 a near copy with another label is named, whoever is right    by hand
-what no round has right, and is sure of nothing, is named    by hand
+what no round has right, and is sure of nothing, is apart    by hand
 a class of one text spoils nothing and is not judged         the same file without it
 a sentence is as doubtful as its worst word                  by hand
 amounts, one class and two texts are refused in a sentence   the message
@@ -132,15 +132,15 @@ def test_near_copies_with_other_labels_are_named_even_where_nothing_is_learned(a
     assert ids(answering(texts([0, 0, 0, 1, 0, 1], *same), [[0.6, 0.4]] * 6)) == []
 
 
-def test_what_no_round_has_right_is_named_unless_it_once_was(answering):
+def test_what_no_round_has_right_is_kept_apart_unless_it_once_was(answering):
     labels = [0] * 10 + [1] * 10
     good = [[0.9, 0.1]] * 9, [[0.1, 0.9]] * 10
     hard = [*good[0], [0.45, 0.55], *good[1]]  # wrong, and sure of nothing
     once = [*good[0], [0.51, 0.49], *good[1]]
     found = answering(texts(labels), hard, hard)
-    assert ids(found) == ["10"]
-    assert found.doubts[0].reason == "never learned, and the model is sure of no label"
-    assert ids(answering(texts(labels), hard, once)) == []
+    assert ids(found) == [] and [d.example.id for d in found.hard] == ["10"]
+    assert found.hard[0].reason == module.NEVER and found.hard[0].suggested == "pos"
+    assert answering(texts(labels), hard, once).hard == ()
 
 
 def test_a_class_of_one_text_is_not_judged_and_spoils_nothing(answering):
