@@ -5,16 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import shutil
-from bisect import bisect
-from itertools import accumulate
 from pathlib import Path
-from unicodedata import east_asian_width
 
 from minift.cli import options
-from minift.data.examples import Dataset, has_pairs, texts_of
+from minift.data.examples import has_pairs, texts_of
 from minift.data.tags import types_of
 from minift.files import atomic_write, claim_file
-from minift.runs.check import Checked, check
+from minift.runs.check import check
 
 SHOWN = 10
 COLUMNS = ("label", "suggested", "probability", "reason")
@@ -23,8 +20,7 @@ OURS = rb"(\xef\xbb\xbf)?id,text,(text_b,)?" + ",".join(COLUMNS).encode()
 
 def add(commands: options.Commands) -> None:
     """Give the command its parser."""
-    help = "find labels that may be wrong"
-    parser, add = options.command(commands, "check", run, help)
+    parser, add = options.command(commands, "check", run, "find labels that may be wrong")
     add("--data", metavar="NAME", help="a named set, e.g. sst2 (instead of --train)")
     add("--train", type=Path, metavar="FILE", help="labelled examples: those that are checked")
     options.add_model(parser)
@@ -38,49 +34,36 @@ def add(commands: options.Commands) -> None:
 
 
 def run(arguments: options.Arguments) -> None:
-    """Check, write the table, and show the worst."""
-    claim_file(arguments.out, "--out", arguments.train, ours=OURS)
-    dataset = options.data(arguments)
-    options.say(dataset.notes)
-    found = check(
-        dataset,
-        arguments.encoder,
-        options.method(arguments),
-        folds=arguments.folds,
-        seed=arguments.seed,
-        head=arguments.head,
-        device=options.device(arguments),
-        progress=True,
-    )
-    options.say(found.notes)
-    pairs, file = has_pairs(dataset), io.StringIO()
-    table = csv.writer(file)
-    table.writerow(["id", "text", *["text_b"] * pairs, *COLUMNS])
-    for doubt in (*found.doubts, *found.hard):
-        e, p = doubt.example, f"{doubt.probability:.3f}"
-        table.writerow([e.id, *texts_of(e), doubt.label, doubt.suggested, p, doubt.reason])
-    atomic_write(arguments.out, "\ufeff" + file.getvalue())  # the mark tells Excel that it is UTF-8
-    print(text(dataset, found, shutil.get_terminal_size().columns))
-    print(f"doubtful labels, worst first: {arguments.out}")
-    if found.doubts or found.hard:
-        tagging = dataset.task == "tagging"
-        names = ",".join(types_of(dataset.labels) if tagging else dataset.labels)
-        how = ["--labels", names, *["--task", "tagging"] * tagging, "--out", "again"]
-        start = options.suggested("active", "start", "--pool", arguments.out, *how)
-        print(f"go through them in a spreadsheet, or: {start}")
-
-
-def text(dataset: Dataset, found: Checked, width: int) -> str:
-    """Say what was found, and the worst, in lines of at most `width` characters where it is cut."""
+    """Check, write the table, and show the worst in lines that fit the terminal."""
     from minift.label.terminal import printable
 
-    lines = [f"the models that judge: {found.estimate}"]
-    lines += [f"{dataset.name}: {len(found.doubts):,} of {len(dataset.train):,} are doubtful"]
+    claim_file(arguments.out, "--out", arguments.train, ours=OURS)
+    dataset = options.data(arguments)
+    found = check(
+        dataset, arguments.encoder, options.method(arguments), folds=arguments.folds,
+        seed=arguments.seed, head=arguments.head, device=options.device(arguments), progress=True,
+    )  # fmt: skip
+    options.say([*dataset.notes, *found.notes])
+    table = csv.writer(file := io.StringIO())
+    table.writerow(["id", "text", *["text_b"] * has_pairs(dataset), *COLUMNS])
+    for d in (*found.doubts, *found.hard):
+        p = f"{d.probability:.3f}"
+        table.writerow([d.example.id, *texts_of(d.example), d.label, d.suggested, p, d.reason])
+    atomic_write(arguments.out, "\ufeff" + file.getvalue())  # which tells Excel that it is UTF-8
+    print(f"models that judge: {found.estimate}")
+    print(f"{len(found.doubts):,} of {len(dataset.train):,} labels are doubtful")
     if found.share is not None:
-        lines[-1] += f"; about {found.share:.0%} of all labels may be wrong"
-    for doubt in found.doubts[:SHOWN]:
-        what = f"  {doubt.label} -> {doubt.suggested} {doubt.probability:.2f}  {doubt.example.id}:"
-        line = printable(" ".join([what, *" | ".join(texts_of(doubt.example)).split()]))
-        ends = [*accumulate(1 + (east_asian_width(letter) in "WF") for letter in line)]
-        lines.append(line if ends[-1] <= width else line[: bisect(ends, width - 3)] + "...")
-    return "\n".join(lines)
+        print(
+            f"perhaps {found.share:.0%} of all are wrong, fewer where the models err on hard texts"
+        )
+    width = shutil.get_terminal_size().columns
+    for d in found.doubts[:SHOWN]:
+        text = " | ".join(texts_of(d.example))
+        said = f"{d.label} -> {d.suggested} {d.probability:.2f} | {d.example.id}: {text}"
+        line = "  " + printable(" ".join(said.split()))
+        print(line if len(line) <= width else line[: width - 3] + "...")
+    kind = ["--task", "tagging"] if dataset.task == "tagging" else []
+    names = ",".join(types_of(dataset.labels) if kind else dataset.labels)
+    how = ["--pool", arguments.out, "--labels", names, *kind, "--encoder", arguments.encoder]
+    print(f"table, worst first, then {len(found.hard):,} that no model gets right: {arguments.out}")
+    print(f"label them again: {options.suggested('active', 'start', *how, '--out', 'again')}")

@@ -1,19 +1,17 @@
 """Which labels may be wrong: confident learning, and texts that are alike but labelled apart.
 
 Claim    A label is doubtful where a model that has not seen the text is as sure of another class
-         as it usually is of texts that have that label. How sure that is differs by class, so
-         neither rare classes nor a model that is too sure of itself spoil the count.
+         as it usually is where that is the label. Each class has its own threshold, so neither
+         rare classes nor a model that is too sure of itself spoil the count.
 Paper    Northcutt, Jiang & Chuang (2021), "Confident Learning", https://arxiv.org/abs/1911.00068,
          equations 1 to 3. Near copies: Bayardo et al. (2007), "Scaling Up All Pairs Similarity
          Search", https://doi.org/10.1145/1242572.1242591.
-Differs  - As in the authors' cleanlab, which gives the same counts and texts: of several classes
-           that a model is sure of, the likeliest of all counts, where the paper has the likeliest
-           of those; a label as likely as any other is not doubtful; each class has at least one
-           text that is labelled right.
-         - Of the paper's five ways to choose, the second: each text is in the confident joint, off
-           its diagonal. The others take the worst of each class up to an estimated number, and so
-           name texts of which the model is not sure.
-         - Worst first is by self-confidence, the probability of the label that was given.
+Differs  - As in the authors' cleanlab, whose counts and texts these are: of several classes that a
+           model is sure of, the likeliest of all is meant, not the likeliest of those; a label as
+           likely as any other is not doubtful; no diagonal count is 0.
+         - Of the paper's ways to choose, the confident joint off its diagonal, which names no text
+           unless the model is sure of another class (the best precision, see tests/benchmarks).
+           Worst first is by the probability of the given label.
 Proof    tests/data/test_doubt.py
 """
 

@@ -79,7 +79,7 @@ def check(
     examples, holders = dataset.train, Counter[str]()
     for group in _groups(examples):
         holders.update({label for i in group for label in _labels(examples[i])})
-    known = {label for label, number in holders.items() if number > 1}
+    known = [k for k, label in enumerate(dataset.labels) if holders[label] > 1]
     if len(known) < 2:
         raise MiniftError(
             f"{dataset.name}: a label is judged by what the other texts teach, so two labels or "
@@ -89,52 +89,45 @@ def check(
         dataset, encoder, method, folds=folds, repeats=repeats, seed=seed, head=head,
         device=device, progress=progress,
     )  # fmt: skip
-    rounds = defaultdict[tuple[int, int], list[np.ndarray]](list)  # of each word, or each text
+    rounds = defaultdict[tuple[int, int], list[np.ndarray]](list)  # of each text, or its words
     for i, logits in answers:
         for word, row in enumerate(logits.double().softmax(-1).numpy()):
             rounds[i, word].append(row)
-    places = sorted(rounds)
+    places, notes, share, wrong = sorted(rounds), [*estimate.notes], None, list[int]()
     p = np.stack([np.mean(rounds[place], axis=0) for place in places])
-    given = np.array([dataset.labels.index(_labels(examples[i])[w]) for i, w in places])
-    own = p[np.arange(len(p)), given]
-    judged = np.array([row for row, k in enumerate(given) if dataset.labels[k] in known])
-    notes, share, guess, wrong = [*estimate.notes], None, p.argmax(1), list[int]()
+    guess, own = p.argmax(1), [_labels(examples[i])[word] for i, word in places]
+    given = np.array([*map(dataset.labels.index, own)])
+    judged = np.flatnonzero(np.isin(given, known))
     reasons = defaultdict[int, list[str]](list)
-    if matthews(given.tolist(), guess.tolist()) * len(p) ** 0.5 > 2:
+    if matthews(own, [dataset.labels[k] for k in guess]) * len(p) ** 0.5 > 2:
         joint = calibrated_joint(p[judged], given[judged])
         share = float(1 - joint.trace() / joint.sum())
         for row in judged[doubtful(p[judged], given[judged])]:
             reasons[row].append("the model is sure of another label")
         wrong = [
-            row for row in judged if all(a.argmax() != given[row] for a in rounds[places[row]])
+            row
+            for row in judged.tolist()
+            if all(a.argmax() != given[row] for a in rounds[places[row]])
         ]
     else:
         notes.append("these labels cannot be learned from these texts, so none can be judged")
-    suggested = {row: guess[row] for row in reasons}
+    suggested = {row: guess[row] for row in [*wrong, *reasons]}
     if dataset.task == "classification":  # so a row is a text
         for pair in near_copies([texts_of(examples[i]) for i, _ in places]):
-            for row, other in (pair, pair[::-1]) if given[pair[0]] != given[pair[1]] else ():
-                e = examples[places[other][0]]
-                reasons[row].append(f'nearly the same text, {e.id}, is labelled "{label_of(e)}"')
+            for row, other in (pair, pair[::-1]) if own[pair[0]] != own[pair[1]] else ():
+                where = examples[places[other][0]].id
+                reasons[row].append(f'nearly the same text, {where}, is labelled "{own[other]}"')
                 suggested.setdefault(row, given[other])
-    found: dict[int, Doubt] = {}  # by text: the worst of a sentence
-    for row in [
-        *sorted(reasons, key=lambda row: own[row]),
-        *sorted(wrong, key=lambda row: own[row]),
-    ]:
-        i, word = places[row]
-        e, new = examples[i], suggested.get(row, guess[row])
+    found: dict[int, Doubt] = {}  # of each text, or of the worst word of a sentence
+    for row in sorted(suggested, key=lambda row: (row not in reasons, p[row, given[row]])):
+        (i, word), new = places[row], suggested[row]
+        e = examples[i]
         before = f"{e.words[word]}: " if isinstance(e, TaggedExample) else ""
-        label, other = (before + dataset.labels[k] for k in (given[row], new))
-        why = "; ".join(reasons.get(row, [NEVER]))
-        found.setdefault(i, Doubt(e, label, other, float(p[row, new]), why))
-    return Checked(
-        tuple(d for d in found.values() if d.reason != NEVER),
-        tuple(d for d in found.values() if d.reason == NEVER),
-        share,
-        estimate,
-        tuple(notes),
-    )
+        why = "; ".join(reasons[row]) if row in reasons else NEVER
+        said = before + own[row], before + dataset.labels[new], float(p[row, new]), why
+        found.setdefault(i, Doubt(e, *said))
+    doubts, hard = ([d for d in found.values() if (d.reason == NEVER) == x] for x in (False, True))
+    return Checked(tuple(doubts), tuple(hard), share, estimate, tuple(notes))
 
 
 def _labels(example: Example) -> Sequence[str]:
