@@ -29,7 +29,7 @@ from minift.runs.folds import FOLDS, Estimate, _groups, cross_validate
 from minift.runs.tuned import Head
 from minift.training.loop import Recipe
 
-NEVER = "no model gives this label, but none is sure of another"
+NEVER = "another label is likelier, whenever it is asked"
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def check(
     for i, logits in answers:
         for word, row in enumerate(logits.double().softmax(-1).numpy()):
             rounds[i, word].append(row)
-    places, notes, share, wrong = sorted(rounds), [*estimate.notes], None, list[int]()
+    places, notes, share = sorted(rounds), [*estimate.notes], None
     p = np.stack([np.mean(rounds[place], axis=0) for place in places])
     guess, own = p.argmax(1), [_labels(examples[i])[word] for i, word in places]
     given = np.array([*map(dataset.labels.index, own)])
@@ -103,15 +103,13 @@ def check(
         joint = calibrated_joint(p[judged], given[judged])
         share = float(1 - joint.trace() / joint.sum())
         for row in judged[doubtful(p[judged], given[judged])]:
-            reasons[row].append("the model is sure of another label")
-        wrong = [
-            row
-            for row in judged.tolist()
-            if all(a.argmax() != given[row] for a in rounds[places[row]])
-        ]
+            reasons[row].append("another label is much likelier")
+        for row in set(judged.tolist()) - reasons.keys():
+            if all(answer.argmax() != given[row] for answer in rounds[places[row]]):
+                reasons[row].append(NEVER)
     else:
         notes.append("these labels cannot be learned from these texts, so none can be judged")
-    suggested = {row: guess[row] for row in [*wrong, *reasons]}
+    suggested = {row: guess[row] for row in reasons}
     if dataset.task == "classification":  # so a row is a text
         for pair in near_copies([texts_of(examples[i]) for i, _ in places]):
             for row, other in (pair, pair[::-1]) if own[pair[0]] != own[pair[1]] else ():
@@ -119,13 +117,12 @@ def check(
                 reasons[row].append(f'nearly the same text, {where}, is labelled "{own[other]}"')
                 suggested.setdefault(row, given[other])
     found: dict[int, Doubt] = {}  # of each text, or of the worst word of a sentence
-    for row in sorted(suggested, key=lambda row: (row not in reasons, p[row, given[row]])):
-        (i, word), new = places[row], suggested[row]
-        e = examples[i]
+    for row in sorted(suggested, key=lambda row: (reasons[row] == [NEVER], p[row, given[row]])):
+        (i, word), new, e = places[row], suggested[row], examples[places[row][0]]
         before = f"{e.words[word]}: " if isinstance(e, TaggedExample) else ""
-        why = "; ".join(reasons[row]) if row in reasons else NEVER
-        said = before + own[row], before + dataset.labels[new], float(p[row, new]), why
-        found.setdefault(i, Doubt(e, *said))
+        label, other = before + own[row], before + dataset.labels[new]
+        why = "; ".join(reasons[row])
+        found.setdefault(i, Doubt(e, label, other, float(p[row, new]), why))
     doubts, hard = ([d for d in found.values() if (d.reason == NEVER) == x] for x in (False, True))
     return Checked(tuple(doubts), tuple(hard), share, estimate, tuple(notes))
 

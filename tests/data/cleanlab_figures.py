@@ -42,7 +42,7 @@ def figures() -> dict:
     found: dict = {"cleanlab": cleanlab.__version__, "cases": []}
     for seed in CASES:
         p, given = case(seed)
-        issues = filter.find_label_issues(given, p, filter_by="confident_learning", n_jobs=1)
+        issues = filter.find_label_issues(given, p, filter_by="low_self_confidence", n_jobs=1)
         found["cases"].append(
             {
                 "joint": count.compute_confident_joint(given, p, calibrate=False).tolist(),

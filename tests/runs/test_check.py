@@ -84,7 +84,7 @@ def test_doubts_are_those_of_the_mean_of_all_rounds(answering):
     rounds = [np.stack([1 - p, p], 1) for p in (one, other)]
     found = answering(texts(labels), *(p.tolist() for p in rounds))
     mean = sum(rounds) / 2
-    sure = [d for d in found.doubts if "sure of another" in d.reason]
+    sure = [d for d in found.doubts if "much likelier" in d.reason]
     assert [d.example.id for d in sure] == [str(i + 1) for i in doubtful(mean, labels)]
     assert len(sure) >= 3 and {d.example.id for d in sure} <= {*map(str, range(1, 7))}
     for d in sure:
