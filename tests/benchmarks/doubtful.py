@@ -9,7 +9,7 @@ mean vectors that `minift check` judges by. Texts are the draws of few_labels.py
 labels uniform among the others. A finished run is a line of the log and is not repeated; needs
 scikit-learn and cleanlab.
 
-doubtful.jsonl beside this file is one such log, and its table is in README.md.
+doubtful.jsonl beside this file is one such log, and doubtful.md its table.
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ def spoilt(data: str, labels: int, seed: int) -> tuple[Dataset, set[str]]:
 
 
 def named_by(what: str, dataset: Dataset) -> tuple[list[str], list[str], float | None]:
-    """Return the ids of all texts that are named, of the first by rank, and the share it tells."""
+    """Return the ids of the texts that are named, of all by rank, and the share that is told."""
     ids = [e.id for e in dataset.train]
     if what not in PEERS:
         found = minift.check(dataset, what.split()[-1])
         named = [doubt.example.id for doubt in found.doubts]
-        return named, named, found.share
+        return named, named + [hard.example.id for hard in found.hard], found.share
     from cleanlab.count import num_label_issues
     from cleanlab.filter import find_label_issues
     from cleanlab.rank import get_label_quality_scores
