@@ -46,18 +46,16 @@ def sure_of(p: np.ndarray, given: np.ndarray) -> np.ndarray:
     return np.where(sure.any(1), guess, -1)
 
 
-def confident_joint(p: np.ndarray, given: np.ndarray) -> np.ndarray:
-    """Return how many texts have label i while the model is sure of class j, (classes, classes)."""
+def confident_joint(p: np.ndarray, given: np.ndarray, calibrate: bool = False) -> np.ndarray:
+    """Return how many texts have label i while the model is sure of class j, (classes, classes).
+
+    Calibrated, it is an estimate for all texts: its rows sum to the labels that were given.
+    """
     joint, sure = np.zeros((p.shape[1],) * 2), sure_of(p, given)
     np.add.at(joint, (given[sure >= 0], sure[sure >= 0]), 1)
     np.fill_diagonal(joint, joint.diagonal().clip(min=1))
-    return joint
-
-
-def calibrated_joint(p: np.ndarray, given: np.ndarray) -> np.ndarray:
-    """Estimate how many texts have label i and are of class j: rows sum to the labels given."""
-    joint = confident_joint(p, given)
-    return joint / joint.sum(1, keepdims=True) * np.bincount(given, minlength=len(joint))[:, None]
+    count = np.bincount(given, minlength=len(joint))[:, None]
+    return joint / joint.sum(1, keepdims=True) * count if calibrate else joint
 
 
 def doubtful(p: np.ndarray, given: np.ndarray) -> np.ndarray:

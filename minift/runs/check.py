@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from minift.data.doubt import calibrated_joint, doubtful, near_copies
+from minift.data.doubt import confident_joint, doubtful, near_copies
 from minift.data.examples import Dataset, Example, TaggedExample, label_of, texts_of
 from minift.data.metrics import matthews
 from minift.errors import MiniftError
@@ -100,7 +100,7 @@ def check(
     judged = np.flatnonzero(np.isin(given, known))
     reasons = defaultdict[int, list[str]](list)
     if matthews(own, [dataset.labels[k] for k in guess]) * len(p) ** 0.5 > 2:
-        joint = calibrated_joint(p[judged], given[judged])
+        joint = confident_joint(p[judged], given[judged], calibrate=True)
         share = float(1 - joint.trace() / joint.sum())
         for row in judged[doubtful(p[judged], given[judged])]:
             reasons[row].append("another label is much likelier")

@@ -21,7 +21,6 @@ import numpy as np
 import pytest
 
 from minift.data.doubt import (
-    calibrated_joint,
     confident_joint,
     doubtful,
     near_copies,
@@ -51,7 +50,9 @@ def papers_joint(p: np.ndarray, given: np.ndarray) -> np.ndarray:
 def test_counts_and_doubtful_texts_equal_cleanlabs(seed):
     (p, given), kept = case(seed), KEPT["cases"][seed]
     assert confident_joint(p, given).tolist() == kept["joint"]
-    np.testing.assert_allclose(calibrated_joint(p, given), kept["calibrated"], atol=1e-9)
+    np.testing.assert_allclose(
+        confident_joint(p, given, calibrate=True), kept["calibrated"], atol=1e-9
+    )
     own, theirs, less = p[np.arange(len(p)), given], kept["issues"], doubtful(p, given)
     likelier = [i for i in theirs if own[i] < p[i].max() - 1e-6]  # or nothing can be suggested
     assert own[less].tolist() == sorted(own[likelier])  # of equal ones any may be named
@@ -102,7 +103,7 @@ def test_labels_that_were_flipped_are_found_and_others_are_not():
     flipped = source.choice(300, 30, replace=False)
     given[flipped] = (true[flipped] + 1) % 3
     assert sorted(doubtful(p, given).tolist()) == sorted(flipped.tolist())
-    joint = calibrated_joint(p, given)
+    joint = confident_joint(p, given, calibrate=True)
     assert joint.sum() == pytest.approx(300) and 300 - joint.trace() == pytest.approx(30)
     assert doubtful(p, true).tolist() == []
 

@@ -74,6 +74,10 @@ def test_the_labels_that_were_flipped_are_named_with_what_they_were_and_no_other
         assert doubt.suggested == ("animals", "money")[int(doubt.example.id) % 2]
         assert doubt.probability > 0.5 and doubt.reason == "another label is much likelier"
     assert found.share == pytest.approx(0.1, abs=0.02)
+    other = {"animals": "money", "money": "animals"}  # what is always wrong is learned
+    swapped = tuple(replace(e, label=other[e.label]) for e in train)
+    dataset = Dataset("mine", "classification", ("animals", "money"), swapped)
+    assert {*ids(minift.check(dataset, "mini", repeats=1))} == {*map(str, flipped)}
 
 
 def test_doubts_are_those_of_the_mean_of_all_rounds(answering):
