@@ -170,11 +170,12 @@ def _value(node: Any, numbers: memoryview, depth: int) -> tuple[Any, memoryview]
 
 def _tensor(content: Any, numbers: memoryview) -> tuple[Tensor, memoryview]:
     name, shape = content
-    if not all(type(size) is int and 0 <= size <= LIMIT_NUMBERS for size in shape):
+    known = len(shape) <= DEEPEST and all(type(size) is int for size in shape)
+    if not known or not all(0 <= size <= LIMIT_NUMBERS for size in shape):
         raise CodecError("not a frame: a shape that is none")
     dtype = _DTYPES[name]
     size = math.prod(shape) * dtype.itemsize
-    if size > len(numbers) or len(shape) > DEEPEST:
+    if size > len(numbers):
         raise CodecError("not a frame: a tensor without its numbers")
     if size == 0:
         return torch.empty(shape, dtype=dtype), numbers
