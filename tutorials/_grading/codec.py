@@ -41,6 +41,7 @@ _HINTS = {
     "dict_keys": "return a list",
     "dict_values": "return a list",
     "Parameter": "return a tensor",
+    **dict.fromkeys(("int32", "int64", "float32", "bool_"), "return its .item(), a plain number"),
 }
 
 
@@ -126,7 +127,7 @@ def _node(value: Any, blobs: list[bytes], where: str, depth: int) -> list:
         return ["dict", pairs]
     kind = type(value).__name__
     hint = _HINTS.get(kind, "return numbers, text, lists, dicts or tensors")
-    raise CodecError(f"{where} is a {kind}; {hint}")
+    raise CodecError(f"{where} is of the type {kind}; {hint}")
 
 
 def _tensor_node(tensor: Tensor, blobs: list[bytes], where: str) -> list:

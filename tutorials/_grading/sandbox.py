@@ -38,17 +38,29 @@ ALL = NEW_MOUNTS | NEW_CGROUP | NEW_NAMES | NEW_IPC | NEW_PROCESSES | NEW_NETWOR
 READ_ONLY, NO_SUID, NO_DEVICES, NO_EXECUTION = 1, 2, 4, 8
 BIND, RECURSIVE, PRIVATE, DETACH = 0x1000, 0x4000, 0x40000, 2
 AT_RECURSIVE, MOUNT_SETATTR = 0x8000, 442
-# The kernel's numbers: of the machine, of pivot_root and of socket; then of what is refused.
-# Keyrings outlive a process, memory of System V has no limit, and io_uring goes past this filter.
-#   add_key request_key keyctl  shmget semget msgget mq_open  io_uring_setup userfaultfd bpf
-#   perf_event_open ptrace process_vm_readv process_vm_writev  unshare setns  execve execveat
-_OTHERS = (41, 198, 217, 218, 219, 194, 190, 186, 180, 425, 282, 280)
-_OTHERS += (241, 117, 270, 271, 97, 268, 221, 281)
-MACHINES = {
-    "x86_64": (0xC000003E, 155, 41, 248, 249, 250, 29, 64, 68, 240, 425, 323, 321)
-    + (298, 101, 310, 311, 272, 308, 59, 322),
-    "aarch64": (0xC00000B7, *_OTHERS),
-    "riscv64": (0xC00000F3, *_OTHERS),
+# The kernel's name of a machine, and in which column its numbers of system calls stand.
+MACHINES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1), "riscv64": (0xC00000F3, 1)}
+PIVOT_ROOT, SOCKET = (155, 41), (41, 198)
+# Keyrings outlive a process, memory of System V has no limit, io_uring goes past this filter.
+REFUSED = {
+    "add_key": (248, 217),
+    "request_key": (249, 218),
+    "keyctl": (250, 219),
+    "shmget": (29, 194),
+    "semget": (64, 190),
+    "msgget": (68, 186),
+    "mq_open": (240, 180),
+    "io_uring_setup": (425, 425),
+    "userfaultfd": (323, 282),
+    "bpf": (321, 280),
+    "perf_event_open": (298, 241),
+    "ptrace": (101, 117),
+    "process_vm_readv": (310, 270),
+    "process_vm_writev": (311, 271),
+    "unshare": (272, 97),
+    "setns": (308, 268),
+    "execve": (59, 221),
+    "execveat": (322, 281),
 }
 LOAD, EQUAL, AT_LEAST, RETURN = 0x20, 0x15, 0x35, 0x06  # steps of a filter
 ALLOWED, NOT_PERMITTED, OTHER_NUMBERS, LOCAL = 0x7FFF0000, 0x50001, 0x40000000, 1
@@ -58,11 +70,17 @@ DEVICES = ("null", "zero", "full", "random", "urandom")
 
 
 def python_paths() -> list[str]:
-    """Return the folders that Python reads packages and libraries from."""
-    found = [*SYSTEM, "/etc/ld.so.cache"]
+    """Return the folders that Python reads packages and libraries from.
+
+    Of PYTHONPATH those alone that have packages in them: it may name a home, or "." too.
+    """
+    found = [*SYSTEM, "/etc/ld.so.cache", str(Path(os.__file__).parent)]
     for prefix in (sys.prefix, sys.base_prefix, sys.exec_prefix):
         found += [f"{prefix}/lib", f"{prefix}/lib64"]
-    found += [entry for entry in sys.path if entry]
+    known = ("torch", "numpy")
+    for entry in sys.path:
+        if entry.endswith("-packages") or any(Path(entry, name).is_dir() for name in known):
+            found.append(entry)
     return found
 
 
@@ -80,6 +98,7 @@ def enter(root: str, hidden: list[str], library: str) -> None:
     if platform.machine() not in MACHINES:
         raise OSError(f"the kernel's numbers are not known for {platform.machine()}")
     outside = os.geteuid(), os.getegid()
+    os.umask(0o022)  # the room's folders are for another user, whatever a new file here is
     _unshare(outside)
     reading, writing = os.pipe()
     first = os.fork()
@@ -165,8 +184,9 @@ def _unshare(outside: tuple[int, int]) -> None:
 
 
 def _build(root: str, hidden: list[str], library: str) -> None:
-    hidden = [os.path.realpath(path) for path in hidden]
-    wanted = [path for path in python_paths() if os.path.realpath(path) not in hidden]
+    wanted = python_paths()
+    hidden = [os.path.realpath(path) for path in [*hidden, *_copies_of_minift(wanted)]]
+    wanted = [path for path in wanted if os.path.realpath(path) not in hidden]
     links, paths = _without_links(wanted)
     _mount("none", "/", "", RECURSIVE | PRIVATE)
     _mount("tmpfs", root, "tmpfs", NO_SUID | NO_DEVICES, f"size={ROOM_BYTES},mode=0755")
@@ -200,9 +220,15 @@ def _build(root: str, hidden: list[str], library: str) -> None:
     options = f"size={SCRATCH_BYTES},nr_inodes=1000,mode=0777"
     _mount("tmpfs", root + SCRATCH, "tmpfs", NO_SUID | NO_DEVICES | NO_EXECUTION, options)
     os.chdir(root)
-    _call("syscall", MACHINES[platform.machine()][1], b".", b".")
+    _call("syscall", PIVOT_ROOT[MACHINES[platform.machine()][1]], b".", b".")
     _call("umount2", b".", DETACH)
     os.chdir(SCRATCH)
+
+
+def _copies_of_minift(paths: list[str]) -> list[Path]:
+    """Return where else minift is installed: it is run from a checkout as well as from there."""
+    patterns = ("minift", "python3*/*-packages/minift")
+    return [found for path in paths for pattern in patterns for found in Path(path).glob(pattern)]
 
 
 def _without_links(visible: list[str]) -> tuple[list[tuple[str, str]], list[str]]:
@@ -246,7 +272,8 @@ def _become_nobody(root: bool) -> None:
 
 def _filter_calls() -> None:
     """Let the kernel refuse some system calls, and every socket but a local one."""
-    machine, _, socket, *refused = MACHINES[platform.machine()]
+    machine, column = MACHINES[platform.machine()]
+    refused = [numbers[column] for numbers in REFUSED.values()]
     allow = 7 + len(refused)
     refuse = allow + 1
     steps = [
@@ -255,7 +282,7 @@ def _filter_calls() -> None:
         (LOAD, 0, 0, 0),  # which call?
         (AT_LEAST, OTHER_NUMBERS, refuse, 4),
         *((EQUAL, number, refuse, at) for at, number in enumerate(refused, start=5)),
-        (EQUAL, socket, allow - 2, allow),
+        (EQUAL, SOCKET[column], allow - 2, allow),
         (LOAD, 16, 0, 0),  # its first argument
         (EQUAL, LOCAL, allow, refuse),
         (RETURN, ALLOWED, 0, 0),

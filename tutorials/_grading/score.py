@@ -148,10 +148,11 @@ def _result(
 
 def printable(text: str) -> str:
     """Return text that any terminal and any file can take; a submission chose some of it."""
-    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
+    return "".join(c if c.isprintable() or c == "\n" else " " if c.isspace() else "?" for c in text)
 
 
 def refused(assignment: Assignment, sentence: str, salt: str = PUBLIC) -> Report:
     """Return the report on what cannot be graded at all: nothing, with the sentence everywhere."""
-    results = (Result(c.name, c.task, c.points, 0.0, sentence) for c in assignment.checks)
+    said = printable(sentence)  # it may have a file's name in it
+    results = (Result(c.name, c.task, c.points, 0.0, said) for c in assignment.checks)
     return Report(assignment, tuple(results), salt != PUBLIC)

@@ -314,6 +314,7 @@ def _failure(reply: dict, what: str) -> Failure:
     if kind == "wrong":
         return Failure(kind, message)
     if kind == "type":
+        message = message.replace("the value['value']", "the value", 1)  # that of the reply
         return Failure(kind, f"{what} returned what cannot be an answer: {message}")
     if kind != "raised":
         raise codec.CodecError("no such reply")
