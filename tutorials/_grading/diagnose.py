@@ -76,7 +76,7 @@ def expect_names(
         raise Wrong(f"{what}: expected a list of str, got {describe(got)}")
     if set(got) == set(right):
         if twice := sorted(name for name, times in Counter(got).items() if times > 1):
-            raise Wrong(f"{what}: {_some(twice)} more than once")
+            raise Wrong(f"{what}: more than once there are {_some(twice)}")
         return
     found = [
         sentence
