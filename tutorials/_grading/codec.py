@@ -22,7 +22,9 @@ import torch
 from torch import Tensor
 
 LIMIT_TREE = 4 * 2**20  # bytes of JSON; a longer answer is a mistake or an attack
-LIMIT_NUMBERS = 64 * 2**20  # bytes of all tensors of a frame
+# Bytes of all tensors of a frame, three times what any right answer has. A check that goes through
+# a tensor makes an object of a kilobyte of each number, so that 64 MB would be all of a machine's.
+LIMIT_NUMBERS = 2**19
 DEEPEST = 40
 LARGEST_INT = 1000  # bits; beyond them float() fails
 HEAD = struct.Struct("<QQ")
