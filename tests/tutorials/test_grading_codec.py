@@ -99,6 +99,7 @@ def test_no_bytes_do_more_than_fail():
         (b'["dict", [["int", "0x1"]]]', b""),
         (b'["int", "' + b"f" * 1000 + b'"]', b""),
         (b'["plain", 3]', b""),
+        (b'["tensor", ["bool", [60000000, 0]]]', b""),  # each row of it would be an object
     ]
     for cut, rest in wrong:
         with pytest.raises(codec.CodecError):
