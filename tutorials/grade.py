@@ -34,6 +34,8 @@ if (ROOT.parent / "minift").is_dir():
     sys.path.insert(1, str(ROOT.parent))  # this checkout's minift, installed or not
 
 try:
+    import torch
+
     from _grading import results, score
     from _grading.checks import PUBLIC, Assignment, Wrong, find, load
     from _grading.process import GraderError, Launcher
@@ -316,6 +318,7 @@ def _export(words: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    torch.set_num_threads(1)  # all tensors are small here: threads would wait for each other
     sys.stdout.reconfigure(errors="replace")  # of a terminal that cannot write what a student can
     try:
         status = main()
