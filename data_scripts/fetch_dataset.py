@@ -126,6 +126,10 @@ _TABLE: dict[str, tuple[str, ...]] = {  # name -> page, address, sha256 of each 
         "76a0a2d2f92b286371fe4d4044640910a04a803fdd2538e0f3f29a5c6f6b672e",
         "521465c2428ed7f02f8d6db6ffdd4b5447c1c701962353eb2c40d548c3c85699",
     ),
+    "nlupp": (
+        "https://github.com/PolyAI-LDN/task-specific-datasets",
+        f"{_GITHUB}PolyAI-LDN/task-specific-datasets/master/nlupp/data/banking/",
+    ),
     "wnut17": (
         "https://noisy-text.github.io/2017/emerging-rare-entities.html",
         f"{_GITHUB}leondz/emerging_entities_17/master/",

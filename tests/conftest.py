@@ -42,7 +42,12 @@ NO_CHECKPOINT = "checkpoint not fetched (run: minift info minilm)"
 NO_CHROMIUM = "no Chromium"
 NO_SANDBOX = "this kernel makes no sandbox"
 NO_OTHER_USER = "no other user may run a Python here"
-ALLOWED_SKIPS = {NO_GPU, NO_REAL_DATA, NO_CHECKPOINT, NO_CHROMIUM, NO_SANDBOX, NO_OTHER_USER}
+NO_FRAMES = "pandas or datasets absent (pip install minift[test])"
+NO_ONNX = "no ONNX (pip install onnx onnxscript onnxruntime)"
+ALLOWED_SKIPS = {
+    NO_GPU, NO_REAL_DATA, NO_CHECKPOINT, NO_CHROMIUM, NO_SANDBOX, NO_OTHER_USER, NO_FRAMES,
+    NO_ONNX,
+}  # fmt: skip
 
 
 # What surrounds the proofs: the application for people, kills, spoilt files, pages, graders, and

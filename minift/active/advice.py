@@ -19,10 +19,11 @@ Proof    tests/active/test_advice.py
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+
+from minift.data.agreement import kappa
 
 LOW = 0.05  # share of the largest entropy below which a model counts as sure
 STABLE = 0.99  # mean kappa of consecutive models from which on predictions count as stable
@@ -47,17 +48,6 @@ class Advice:
     warnings: tuple[str, ...] = ()
 
 
-def kappa(first: Sequence[int], second: Sequence[int]) -> float:
-    """Cohen's kappa: agreement beyond chance; nan where both always say one and the same."""
-    n = len(first)
-    if n == 0 or n != len(second):
-        raise ValueError(f"need two answers for each text, got {n} and {len(second)}")
-    agree = sum(a == b for a, b in zip(first, second)) / n
-    counts, others = Counter(first), Counter(second)
-    chance = sum(counts[label] * others[label] for label in counts) / n**2
-    return math.nan if chance == 1 else (agree - chance) / (1 - chance)
-
-
 def advise(looks: Sequence[Look], budget: int | None = None, labelled: int | None = None) -> Advice:
     """Say whether labelling should continue.
 
@@ -74,7 +64,7 @@ def advise(looks: Sequence[Look], budget: int | None = None, labelled: int | Non
     last = models[-1] if models else Look(0, math.nan, ())
     labelled = last.labelled if labelled is None else labelled
     collapsed = len(set(last.predictions)) == 1 < len(last.predictions)
-    agreements = [kappa(a.predictions, b.predictions) for a, b in pairwise(models[-PAIRS - 1 :])]
+    agreements = [kappa(a.predictions, b.predictions)[0] for a, b in pairwise(models[-PAIRS - 1 :])]
     agreement = sum(agreements) / len(agreements) if agreements else math.nan
     reasons, warnings = [], []
     if budget is not None and labelled >= budget:

@@ -165,7 +165,7 @@ def page(study: Study) -> list[Block]:
         f"(hundredths) on the {setup.get('test_examples', 0):,} test examples, which steer nothing."
     )
     if missing:
-        intro += f" {missing} of {planned} curves are not finished yet."
+        intro += f" Curves that are not finished yet: {missing} of {planned}."
     tested: list[Block] = [Heading(f"Difference to {REFERENCE}, in points"), tests_table(study)]
     hidden = ("event", "n", "check", "format")
     return [

@@ -28,10 +28,10 @@ import numpy as np
 from tqdm import tqdm
 
 from minift.active.loop import Learner
-from minift.compare.workers import constant_score
 from minift.data.examples import Example, texts_of
 from minift.data.metrics import headline
 from minift.errors import require
+from minift.runs.evaluate import constant_score
 from minift.training.loop import Seeds
 
 FEWEST = 40  # labelled texts; a fold of fewer than 10 says nothing
@@ -70,7 +70,7 @@ def forecast_labels(
     """
     require(more >= 1, "more", more, "at least 1 label")
     if len(labelled) < FEWEST:
-        return Forecast(_nothing(more, f"there are {len(labelled)} labels, and it takes {FEWEST}"))
+        return Forecast(_nothing(more, f"it takes {FEWEST} labels, and there are {len(labelled)}"))
     dataset, folds = learner.dataset, make_folds(labelled, seed)
     smallest = len(labelled) - max(map(len, folds))  # training set of a fold
     sizes = tuple(round(share * smallest) for share in SHARES)

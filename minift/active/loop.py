@@ -3,9 +3,12 @@
 Claim    A round is `Learner.fit`, then `choose`. Texts are known by ids, never by a place in a
          shrinking list. Each round starts from the pretrained weights and takes a number of
          steps that was fixed beforehand, so no label is used that the budget does not count.
-         The score of a sentence is the mean of its words', which does not prefer long sentences.
+         The score of a sentence is the mean of its words', which does not prefer long sentences;
+         that of a text with any number of labels is the mean of its labels', each a yes or no.
 Paper    Griesshaber et al. (2020), https://arxiv.org/abs/2012.02462, sections 3 and 4.
 Differs  - The paper does not state whether each round starts anew; here it does.
+         - Of several labels the sum would order texts alike: for entropy it is that of the whole
+           answer where no label tells of another, for BALD the most that labels can tell.
          - Least confidence, margin and entropy read the plain prediction; only BALD and
            BatchBALD need several passes.
 Proof    tests/active/test_loop.py
@@ -28,7 +31,7 @@ from minift.active.acquisition import Score, batch_bald
 from minift.active.advice import Look
 from minift.active.mc_dropout import Layers
 from minift.active.streaming import mc_predict, mc_stream
-from minift.data.examples import Dataset, Example, TaggedExample, gold_classes, gold_tags
+from minift.data.examples import Dataset, Example, TaggedExample, gold_labels, gold_tags
 from minift.errors import MiniftError, require, require_known
 from minift.methods.recipes import recipe as named_recipe
 from minift.runs.fit import fit
@@ -73,7 +76,7 @@ def class_counts(examples: Sequence[Example], labels: Sequence[str]) -> dict[str
         counts = Counter(tag for tags in gold_tags(examples) for tag in tags)
         begin = [label for label in labels if label.startswith("B-")]
         return {label: counts[label] for label in begin or labels}
-    counts = Counter(gold_classes(examples))
+    counts = Counter(name for names in gold_labels(examples) for name in names)
     return {label: counts[label] for label in labels}
 
 

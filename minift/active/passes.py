@@ -92,5 +92,5 @@ def repeated(batch: Batch, times: int) -> Batch:
             None if known is None else Computed(known.layers, known.hidden.repeat(times, 1)),
         ),
         Selection(each(wanted.indices, len(packed.input_ids)), layout(wanted.layout)),
-        batch.targets.repeat(times),
+        torch.cat([batch.targets] * times),
     )

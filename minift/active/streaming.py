@@ -42,7 +42,8 @@ def mc_stream(
 ) -> Iterator[tuple[list[Example], list[Tensor]]]:
     """Yield at most `CHUNK` examples at a time, and for each its probabilities in float64.
 
-    They are (passes, 1, labels) for a text, (passes, words, labels) for a sentence, and do not
+    They are (passes, 1, labels) for a text, (passes, words, labels) for a sentence, (passes,
+    labels, 2) of having each label not, or having it, where a text has any number; they do not
     depend on what was scored before. Arguments are as for `mc_logits`; labels are not read.
     MiniftError if the model does regression, which has no classes.
     """
@@ -59,6 +60,8 @@ def mc_stream(
         logits = mc_logits(tuned.model, items, passes, layers, seed, consistent, cache=tuned.cache)
         parts: list[list[Tensor]] = [[] for _ in chunk]  # a long sentence has several
         for item, part in zip(items, logits):
+            if tuned.task == "multilabel":  # each label is a question of its own: no, or yes
+                part = torch.cat([torch.zeros_like(part), part], dim=1).transpose(1, 2)
             parts[item.example].append(part.double().softmax(-1))
         yield chunk, [torch.cat(windows, dim=1) for windows in parts]
 
@@ -72,8 +75,8 @@ def mc_predict(
     consistent: bool = False,
 ) -> Tensor:
     """Return the probabilities (passes, texts, classes) of a classifier; see `mc_stream`."""
-    if tuned.task == "tagging":
-        raise MiniftError("sentences have one row per word and cannot be stacked; use mc_stream")
+    if tuned.task in ("tagging", "multilabel"):
+        raise MiniftError(f"{tuned.task} has no one class per text to be stacked; use mc_stream")
     stream = mc_stream(tuned, examples, passes, layers, seed, consistent)
     none = torch.empty(passes, 0, len(tuned.labels), dtype=torch.float64)
     return torch.cat([none, *(row for _, rows in stream for row in rows)], dim=1)

@@ -42,7 +42,7 @@ class BertConfig:
     layer_norm_eps: float = 1e-12  # epsilon inside LayerNorm
     pad_token_id: int = 0  # row of the word embedding for padding (never computed here)
     labels: tuple[str, ...] = ()  # class names in the order of the logits; () without a head
-    problem_type: str | None = None  # "single_label_classification", "regression", or None
+    problem_type: str | None = None  # "regression", "multi_label_classification", or None
 
     def __post_init__(self) -> None:
         for name in SIZES:
@@ -56,10 +56,8 @@ class BertConfig:
                 f"{MOST_PARAMETERS:,} are expected; is the file damaged?"
             )
         if self.hidden_size % self.num_attention_heads:
-            raise MiniftError(
-                f"config: num_attention_heads ({self.num_attention_heads}) must divide "
-                f"hidden_size ({self.hidden_size})"
-            )
+            heads = f"({self.num_attention_heads}) must divide hidden_size ({self.hidden_size})"
+            raise MiniftError(f"config: num_attention_heads {heads}")
         known = f"one of {', '.join(ACTIVATIONS)}"
         require(self.hidden_act in ACTIVATIONS, "config: hidden_act", self.hidden_act, known)
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"):

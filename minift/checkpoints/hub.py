@@ -40,12 +40,20 @@ _SMALL_PATTERNS = (
 _SAFE_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "model-*-of-*.safetensors")
 _PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model-*-of-*.bin")
 _CONVERT = "convert it with transformers 4: from_pretrained(folder, from_{}=True), save_pretrained"
+_EXPORTED = "{} was exported from a checkpoint, for another program: fetch that checkpoint"
 _REMEDIES = {  # what may lie where we read no weights: what to do
     "adapter_config.json": "an adapter: merge it into its base (PEFT: merge_and_unload), save that",
+    "run.json": "this run is not finished: give its command again",
+    "project.json": "train a model of this project: minift active train",
+    "*.ckpt.index": "convert it with transformers 4 (python -m transformers.models.bert.convert_"
+    "bert_original_tf_checkpoint_to_pytorch), and rename bert_config.json to config.json",
     "bert_config.json": "rename bert_config.json to config.json",
     "tf_model*.h5": _CONVERT.format("tf"),
     "flax_model*": _CONVERT.format("flax"),
     "[0a-z]*/config.json": "give the folder {}",
+    **dict.fromkeys(("*.gguf", "*.onnx", "*/*.onnx", "openvino*", "*.tflite", "*.ot"), _EXPORTED),
+    "*-of-*": "the parts lack their .index.json, which says what is in each: fetch it too",
+    "*model.[bs]*": "give a whole folder: config.json, tokenizer and weights",
     "*.safetensors": "rename {} to model.safetensors",
     "*model*.pt": "rename {} to pytorch_model.bin",
 }
@@ -93,23 +101,31 @@ def resolve(name_or_path: str | Path) -> Path:
         return path
     if (source := SHORT_NAMES.get(name)) is not None:
         return source if isinstance(source, Path) else _fetch(name, source)
-    if path.is_dir():
-        there = ", ".join(sorted(entry.name for entry in path.iterdir())[:10]) or "nothing"
-        raise MiniftError(
-            f"{path} is not a checkpoint: it has no config.json (it holds {there}){remedy(path)}"
-        )
-    if path.exists():
-        raise MiniftError(f"{path} is a file; a checkpoint is a folder with a config.json")
-    if not _HUB_ID.fullmatch(name):
-        raise MiniftError(f"there is no checkpoint folder {path}{_alike(path)}")
+    if path.exists() or not _HUB_ID.fullmatch(name):
+        raise refusal(path, "checkpoint")
     return _resolve_on_hub(name)
 
 
-def remedy(folder: Path) -> str:
-    """Return, after a semicolon, what to do with a folder without a checkpoint, if known."""
+def refusal(path: Path, kind: str) -> MiniftError:
+    """Return what to say of a path that was given as a `kind` of folder and has no config.json."""
+    if path.is_dir():
+        there = ", ".join(sorted(entry.name for entry in path.iterdir())[:10]) or "nothing"
+        what = f"{path} is not a {kind} folder: it has no config.json (it holds {there})"
+    elif path.exists():
+        what = f"{path} is a file; a {kind} is a folder with a config.json"
+    else:
+        hint = "; this is an encoder: train it first" if str(path) in SHORT_NAMES else _alike(path)
+        return MiniftError(f"there is no {kind} folder {path}{hint}")
+    return MiniftError(what + remedy(path))
+
+
+def remedy(path: Path) -> str:
+    """Return, after a semicolon, what to do with what is no whole checkpoint, if it is known."""
+    here = path if path.is_dir() else path.parent
     for pattern, what in _REMEDIES.items():
-        if found := sorted(folder.glob(pattern)):
-            return "; " + what.format(found[-1].relative_to(folder).parts[0])
+        found = here.glob(pattern) if here == path else [path] * fnmatch(path.name, pattern)
+        if last := max(found, default=None):
+            return "; " + what.format(last.relative_to(here).parts[0])
     return ""
 
 

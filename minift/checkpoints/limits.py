@@ -8,6 +8,7 @@ Proof    tests/safety/test_configs.py, tests/safety/test_tensor_files.py
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -22,13 +23,21 @@ MOST_PIECES = 2**22  # of a vocabulary; the largest of a BERT has 500,000
 LONGEST_WORD = 1000  # letters that are looked up; the time grows with their square
 
 
+def refuse_pointer(path: Path) -> None:
+    """Refuse what git leaves in the place of a large file that git-lfs has not fetched."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        if file.read(26) == b"version https://git-lfs.gi":
+            raise MiniftError(f"{path} is a pointer of git-lfs; fetch the file: git lfs pull")
+
+
 def read_limited(path: Path, largest: int) -> str:
     """Return the text of a file that has no reason to be large, with newlines as line ends.
 
     Raises:
-        MiniftError: if it has more than `largest` bytes.
+        MiniftError: if it has more than `largest` bytes, or only points to the file.
         OSError, UnicodeDecodeError: if it cannot be read.
     """
+    refuse_pointer(path)
     with path.open("rb") as file:
         data = file.read(largest + 1)
     if len(data) > largest:

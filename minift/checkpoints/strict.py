@@ -41,6 +41,7 @@ _REQUIRED_VALUES: dict[str, tuple[Any, ...]] = {
     "auto_map": (None,),  # code of its own
     "problem_type": (None, *KINDS),
 }
+_EXPECTED = {"quantization_config": "none: give the checkpoint that was quantized"}
 # Keys that other libraries write and that do not change a logit; hand-written notes begin with _.
 _HARMLESS = re.compile(
     "_.*|pooler_.*|return_dict.*|num_(beam.*|labels|return_sequences)|torch_?(dtype|script)|top_[kp]"
@@ -89,7 +90,7 @@ def config_from_dict(values: dict[str, Any], where: str, labelled: bool = True) 
         faults.append(f"pad_token_id is {short(pad)}, expected a whole number")
     for key, value in values.items():
         if value not in (allowed := _REQUIRED_VALUES.get(key, (value,))):
-            expected = " or ".join(map(str, allowed))
+            expected = _EXPECTED.get(key) or " or ".join(map(str, allowed))
             faults.append(f"{key} is {short(value)}, expected {expected}")
         if key in known or _HARMLESS.fullmatch(key) or value in (None, False, {}, [], ""):
             continue
@@ -99,10 +100,10 @@ def config_from_dict(values: dict[str, Any], where: str, labelled: bool = True) 
         else:
             ignored.append(key)
     if faults:
-        raise MiniftError(
-            f"{where}: {'; '.join(faults)}. minift computes BERT with absolute positions, encoder "
-            "only; delete an unknown key if it does not change what the model computes"
-        )
+        reads = "minift reads BERT with absolute positions, encoder only"
+        if any(fault.startswith("unknown key") for fault in faults):
+            reads += "; delete an unknown key that changes no output"
+        raise MiniftError(f"{where}: {'; '.join(faults)}. {reads}")
     if ignored:
         names = ", ".join(ignored).encode(errors="replace").decode()  # JSON spells half characters
         warnings.warn(f"{where}: unknown keys are ignored: {names}", stacklevel=1)

@@ -26,7 +26,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from minift.checkpoints.limits import LARGEST_HEADER, MOST_DIMENSIONS
+from minift.checkpoints.limits import LARGEST_HEADER, MOST_DIMENSIONS, refuse_pointer
 from minift.errors import MiniftError
 
 _NEEDED = re.compile(  # what the pickle of a state_dict names
@@ -40,6 +40,7 @@ _PARTS_OF_OLD_FILES = 5  # a magic number, the version, the system, the table, i
 
 def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Return the tensors by name, and the metadata; the tensors lie in the file until used."""
+    refuse_pointer(path)
     try:
         _check_header(path)
         with safe_open(path, framework="pt") as file:
@@ -82,6 +83,7 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def read_pickled(path: Path) -> dict[str, Tensor]:
     """Return the tensors by name of a pytorch_model.bin."""
     size = path.stat().st_size
+    refuse_pointer(path)
     try:
         packed = zipfile.is_zipfile(path)
         _check_archive(path, size) if packed else _check_old_file(path, size)

@@ -170,7 +170,7 @@ class Tokenizer:
         inputs: Sequence[str | tuple[str, str]] = texts
         if texts_b is not None:
             if len(texts) != len(texts_b):
-                raise MiniftError(f"{len(texts)} texts but {len(texts_b)} second texts: pair them")
+                raise MiniftError(f"texts: {len(texts)}, second texts: {len(texts_b)}; pair them")
             _check_texts(texts_b, "texts_b", optional=True)
             inputs = [a if b is None else (a, b) for a, b in zip(texts, texts_b)]
         self._backend.enable_truncation(max_length, strategy="longest_first")

@@ -67,14 +67,15 @@ def read_backend(folder: Path) -> tuple[tokenizers.Tokenizer, Path, int | None]:
         cased = [piece for piece in pieces if re.search("[A-Z]", piece) and piece[0] != "["]
         if cased and "lowercase" not in settings:
             warnings.warn(
-                f"{file}: {len(cased)} pieces such as {short(cased[0])} have capital letters, but "
+                f"{file}: pieces with capital letters: {len(cased)} ({short(cased[0])}), but "
                 'texts are lower-cased: put {"do_lower_case": false} into tokenizer_config.json',
                 stacklevel=1,
             )
     else:
         there = ", ".join(sorted(entry.name for entry in folder.glob("*"))) or "nothing"
         raise MiniftError(
-            f"no tokenizer in {folder}: expected tokenizer.json or vocab.txt, found {there}"
+            f"no tokenizer in {folder}: expected tokenizer.json or vocab.txt, found {there}; copy "
+            "it, with tokenizer_config.json, from the encoder that this was trained from"
         )
     _add_tokens(backend, folder, config)
     return backend, file, longest

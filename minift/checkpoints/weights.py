@@ -64,7 +64,7 @@ _TIED = {
     "cls.predictions.decoder.bias": "cls.predictions.bias",
 }
 _CLASSIFIER = "classifier."  # stands before the names of a head that lies in a file of its own
-_SHOWN = 10  # names per list of an error
+_SHOWN = 5  # names per list of an error
 # Anything may stand before "bert.", but only these before a bare encoder: "roberta." is another.
 _WRAPPERS = r"((?:\w+\.)*?(?=bert\.)|(?:(?:module|\w*model|_orig_mod|encoder|net|\d+)\.)*)"
 _WRAPPED = re.compile(_WRAPPERS + r"(?:bert\.)?embeddings\.word_embeddings\.weight")
@@ -149,7 +149,7 @@ def load_model(
     Args:
         model_class: Bert, a classifier or MaskedLM.
         labels: classes of the head, in the order of the logits; None takes the checkpoint's.
-        problem_type: "regression" for one numeric output.
+        problem_type: "regression" for one number, "multi_label_classification" for any labels.
         generator: source of the weights of a head that the checkpoint lacks.
 
     Returns:
@@ -165,7 +165,8 @@ def load_model(
         rows = range(min(len(output), MOST_CLASSES + 1))  # one too many is refused by `replace`
         config = replace(config, labels=tuple(f"LABEL_{row}" for row in rows))
     one_number = len(config.labels) == 1 and problem_type == "regression"
-    same_labels = labels is None or tuple(labels) == config.labels or one_number
+    alike = (config.problem_type == KINDS[1]) == (problem_type == KINDS[1])  # softmax, or sigmoid
+    same_labels = labels is None or (tuple(labels) == config.labels and alike) or one_number
     if labels is not None:
         config = replace(config, labels=tuple(labels), problem_type=problem_type)
     elif labelled and model_class is not TokenClassifier:
@@ -180,13 +181,13 @@ def load_model(
 
 
 def _one_answer(config: BertConfig, directory: Path) -> BertConfig:
-    """Refuse a head that gives neither a class nor a number; one output is one, if unsaid."""
+    """Refuse a head of one class, or of several numbers; one output is a number, if unsaid."""
     kind, outputs = config.problem_type, len(config.labels)
     kind = "regression" if outputs == 1 and kind is None else kind
-    if outputs and (kind == KINDS[1] or (kind == "regression") != (outputs == 1)):
+    if outputs and kind != KINDS[1] and (kind == "regression") != (outputs == 1):
         raise MiniftError(
-            f"{directory}: problem_type is {kind!r} with {outputs} output(s); minift chooses one "
-            "class of several or gives one number. To use the encoder only, name your own labels"
+            f"{directory}: problem_type is {kind!r} with {outputs} output(s); minift chooses among "
+            "classes or gives one number. To use the encoder only, name your own labels"
         )
     return replace(config, problem_type=kind)
 
@@ -257,14 +258,24 @@ def _assign(
         heads.discard("classifier")
     wanted = [name for name in parameters if _head(name) in heads]
     loaded = [name for name in wanted if name in in_file]
-    misfits = {name: _misfit(tensors[in_file[name]], parameters[name]) for name in loaded}
+    misfits = [
+        f"{name} is {tuple(t.shape)} in the file and {tuple(p.shape)} according to config.json"
+        for name in loaded
+        if (t := tensors[in_file[name]]).shape != (p := parameters[name]).shape
+    ]
     others = sorted(set(in_file) - set(parameters))
     foreign = [name for name in others if not _BUFFER.fullmatch(name) and name not in _TIED]
     unexpected = [name for name in foreign if _head(name) in heads]
+    types = {name: tensors[in_file[name]].dtype for name in (*loaded, *unexpected)}
+    if whole := [f"{name} holds {t}" for name, t in types.items() if not t.is_floating_point]:
+        raise MiniftError(
+            f"{directory}: {len(whole)} of its tensors are not decimal numbers ({whole[0]}), as in "
+            "a quantized model; give the checkpoint that it was made from"
+        )
     faults = {
         "missing": [name for name in wanted if name not in in_file],
         "unexpected": unexpected,
-        "misshapen": [f"{name} {misfit}" for name, misfit in misfits.items() if misfit],
+        "misshapen": misfits,
         "stored twice": twice,
         "untied": untied,
     }
@@ -314,14 +325,6 @@ def _head(name: str) -> str | None:
     """Return the head that a tensor belongs to; None for the encoder's."""
     match = _HEAD.match(name)
     return match and match[1]
-
-
-def _misfit(tensor: Tensor, parameter: Tensor) -> str | None:
-    """Say why a tensor of the file cannot be this parameter."""
-    here, wanted = tuple(tensor.shape), tuple(parameter.shape)
-    if here != wanted:
-        return f"is {here} in the file and {wanted} according to config.json"
-    return None if tensor.is_floating_point() else f"holds {tensor.dtype}, not decimal numbers"
 
 
 def save_pretrained(

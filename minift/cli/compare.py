@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 from minift.cli import options
-from minift.runs.folds import FOLDS
 
 
 def add(commands: options.Commands) -> None:
@@ -16,13 +15,13 @@ def add(commands: options.Commands) -> None:
     options.add_data(parser)
     add("--positive", metavar="CLASS", help=options.POSITIVE)
     add("--encoder", default="minilm", help=options.ENCODER)
-    help = "e.g. full,bitfit:query,intermediate,freeze:3+adaptive (default: one of each kind)"
+    help = "e.g. full,bitfit:query,intermediate,freeze:3+adaptive (default: what to choose among)"
     add("--methods", metavar="A,B", help=help)
     help = "number of training examples, or several numbers: 100,300 (default: all)"
     add("--labels", type=options.numbers, metavar="N", help=help)
     options.add_seeds(parser, None, " (default: 5; of folds a repeat, or in a budget five of them)")
-    help = "without --dev and --test, seeds are folds of the training examples, K in a repeat"
-    add("--folds", type=int, default=FOLDS, metavar="K", help=help)
+    help = "without --dev and --test, seeds are folds of what is learned, K per repeat (default: 5)"
+    add("--folds", type=int, default=5, metavar="K", help=help)
     add("--epochs", type=int, metavar="N", help="exactly N epochs (default: each method's own)")
     help = "multiply each method's learning rate by X"
     add("--rate-factor", type=float, default=1.0, metavar="X", help=help)

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from minift.cli import options
+from minift.data.calibration import class_report, class_report_text
 from minift.data.entities import side_by_side, side_by_side_text, write_errors
-from minift.data.examples import as_sentences, gold_tags
+from minift.data.examples import as_sentences, gold_classes, gold_tags
 from minift.data.files.readers import read_examples
 from minift.data.notes import missing_notes
 from minift.data.tags import scheme_of
@@ -41,17 +42,20 @@ def run(arguments: options.Arguments) -> None:
     tuned, notes = options.answering(arguments), list[str]()
     if arguments.errors and tuned.task != "tagging":
         raise MiniftError(f"--errors lists entities; {arguments.run} is for {tuned.task}")
-    if Path(arguments.data).suffix:
+    if Path(arguments.data).suffix or Path(arguments.data).is_file():
         if arguments.split:
             raise MiniftError(f"--split is for named sets, and {arguments.data} is a file")
         how, known = options.reading(arguments), tuned.labels or None
         if tuned.task == "tagging":
             _, known = scheme_of(tuned.labels)
+        how["pairs"] = tuned.pairs if isinstance(tuned, FineTuned) else None
         examples = read_examples(arguments.data, task=tuned.task, labels=known, notes=notes, **how)
     else:
         split = arguments.split or "test"
-        examples = getattr(options.named(arguments), split)
-        if not examples:
+        dataset = options.named(arguments)
+        if dataset.task != tuned.task:
+            raise MiniftError(f"{arguments.data} is for {dataset.task}, the run for {tuned.task}")
+        if not (examples := getattr(dataset, split)):
             raise MiniftError(f"{arguments.data} has no labelled {split} split")
     if arguments.positive is not None:
         if tuned.task != "classification" or not isinstance(tuned, FineTuned):
@@ -63,6 +67,12 @@ def run(arguments: options.Arguments) -> None:
     if tuned.task == "tagging":
         answer["entities"] = side_by_side(gold_tags(examples), found.predicted)
         print(side_by_side_text(answer["entities"]), file=sys.stderr)
+    elif tuned.task == "classification":
+        gold = gold_classes(examples)
+        report = class_report(gold, found.predicted, found.probabilities, tuned.labels)
+        print(class_report_text(report), file=sys.stderr)
+        answer |= {"classes": report["classes"], "confusion": report["confusion"]}
+        answer["calibration_error"] = report["calibration"]["error"]
     options.say(notes)
     print(json.dumps(answer, indent=2))
     if arguments.errors and rank() == 0:

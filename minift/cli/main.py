@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from minift.cli import active, check, compare, demo, distill, doctor, evaluate, info, predict, train
-from minift.cli.options import finite, whole
+from minift.cli.options import READING, finite, whole
 from minift.errors import MiniftError, nearest
 from minift.interrupts import leave
 from minift.runs.determinism import deterministic
@@ -28,9 +28,9 @@ EPILOG = """\
 a first session:
   minift demo                   compare methods on a small set, in a minute
   minift info minilm            what an encoder is, and what each method trains
-  minift train --train my.csv --encoder minilm --method bitfit --out runs/mine
+  minift compare --train my.csv                  which method, and how good is it on new texts?
+  minift train --train my.csv --method head --out runs/mine
   minift predict runs/mine texts.txt                          one line of JSON per text
-  minift compare --train my.csv --test held_out.csv           which method for my data?
   minift distill --teacher runs/tagger --unlabelled texts.txt   a tagger many times smaller
 
 files:
@@ -109,7 +109,8 @@ def _note(message: Warning | str, *_: Any) -> None:
 
 def _in_options(message: str, parser: argparse.ArgumentParser) -> str:
     """Say in options what the library says in keywords: `keep="best"` is `--keep best`."""
-    options = {a.dest: a.option_strings[-1] for a in parser._actions if a.option_strings}
+    options = {name: option for name, (option, *_) in READING.items()}
+    options |= {a.dest: a.option_strings[-1] for a in parser._actions if a.option_strings}
     message = re.sub(r"^(\w+)(?= must )", lambda found: options.get(found[1], found[1]), message)
 
     def typed(found: re.Match[str]) -> str:
@@ -160,7 +161,7 @@ class _Parser(argparse.ArgumentParser):
         found, unknown = super().parse_known_args(args, namespace)
         if unknown:
             typed = unknown[0].split("=")[0]
-            close = nearest(typed, self._option_string_actions) if typed.startswith("--") else ""
+            close = nearest(typed, (o for o in self._option_string_actions if o[:3] == typed[:3]))
             self.error(f"unrecognized arguments: {' '.join(unknown)}{close}")
         return found, unknown
 

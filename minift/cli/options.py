@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
+from minift.data.calibration import class_report_text
 from minift.data.entities import side_by_side_text
-from minift.data.examples import Dataset
+from minift.data.examples import METRICS, Dataset
 from minift.data.files.readers import read_dataset
 from minift.data.named import load_dataset
-from minift.errors import MiniftError
+from minift.errors import MiniftError, require
 from minift.methods.recipes import recipe
 from minift.runs.folder import load_run
 from minift.runs.processes import require_same_weights
@@ -50,12 +51,13 @@ READING: dict[str, tuple[str, list[str] | str, str]] = {
     "text": ("--text", "COLUMN", "column of the text (default: text or sentence; of a token file "
              "the first column), by name or, in a token file, by number"),
     "text_b": ("--text-b", "COLUMN", "column of a pair's second text (default: text_b)"),
-    "label": ("--label", "COLUMN", "column of the label (default: label or score; of a token file "
-              "the last column), by name or, in a token file, by number"),
+    "label": ("--label", "COLUMN", "column of the label (default: label, labels or score; of a "
+              "token file the last column), by name or, in a token file, by number"),
     "group": ("--group", "COLUMN", "column of what a row belongs to, such as a document, none of "
               "which is parted when the rows are dealt into folds"),
-    "task": ("--task", ["classification", "regression", "tagging"],
-             "what is learned (default: tagging for token files, otherwise classification)"),
+    "task": ("--task", [*METRICS],
+             "what is learned (default: tagging for token files, otherwise classification); "
+             "multilabel: any number of labels per text, such as a|b, none if the cell is empty"),
     "scheme": ("--scheme", ["iob1", "iob2", "bioes", "io"],
                "scheme of the tags (default: it is detected)"),
 }  # fmt: skip
@@ -117,20 +119,25 @@ def reading(arguments: Arguments) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def add_model(parser: Parser) -> None:
+def add_model(parser: Parser, method: str | None = "full", more: str = "") -> None:
     """Add what is trained: encoder, head, method, learning rate, precision."""
     add = parser.add_argument
     add("--encoder", default="minilm", help=ENCODER)
     help = "classifier on the encoder (default: what the encoder's makers read, mean or linear)"
     add("--head", choices=["linear", "mean", "cnn"], help=help)
-    add("--method", default="full", help="what learns, and how: see minift info --methods")
+    help = "what learns, and how: see minift info --methods"
+    add("--method", default=method, help=help + more)
     add("--learning-rate", type=float, metavar="X", help="highest rate (default: the method's own)")
     add_precision(parser)
 
 
 def method(arguments: Arguments) -> Recipe:
     """Return the method, with what was asked for instead of its own settings."""
-    found = recipe(arguments.method, arguments.encoder)
+    name = arguments.method
+    if weights := getattr(arguments, "class_weights", None):
+        require("+" not in weights, "--class-weights", weights, 'a name without "+"')
+        name += f"+weighted:{weights}"
+    found = recipe(name, arguments.encoder)
     asked = ("epochs", "batch_size", "learning_rate", "keep", "precision")
     given = {name: value for name in asked if (value := getattr(arguments, name, None)) is not None}
     return replace(found, settings=replace(found.settings, **given))
@@ -276,6 +283,8 @@ def summary(result: dict[str, Any]) -> str:
             lines.append(line)
     tables = [result[f"{s}_entities"] for s in ("test", "dev") if result.get(f"{s}_entities")]
     lines += [side_by_side_text(table) for table in tables[:1]]
+    reports = [result[f"{s}_classes"] for s in ("test", "dev") if result.get(f"{s}_classes")]
+    lines += [class_report_text(report) for report in reports[:1]]
     return "\n".join([*lines, *(f"note: {note}" for note in result["notes"])])
 
 

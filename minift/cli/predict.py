@@ -2,7 +2,8 @@
 
 Claim    One answer per text, in the order of the input, with the id and other columns of its row.
          The file of answers is there whole or not at all, and is never the file that is read.
-Differs  In CSV and TSV a class has a column `score_CLASS`, and lists are cells of JSON.
+Differs  In CSV and TSV a class has a column `score_CLASS`, several labels of a text are "a|b", and
+         other lists are cells of JSON.
 Proof    tests/cli/test_main.py
 """
 
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from minift.cli import options
+from minift.data.examples import SEPARATOR
 from minift.errors import MiniftError
 from minift.files import atomic_directory_write, claim_file
 from minift.runs.predict import predict
@@ -85,6 +87,8 @@ def joined(answer: dict[str, Any], kept: Mapping[str, object], flat: bool) -> di
     if flat:
         scores = {f"score_{label}": p for label, p in answer.get("scores", {}).items()}
         answer = {k: v for k, v in answer.items() if k != "scores"} | scores
+        if isinstance(several := answer.get("label"), list):
+            answer["label"] = SEPARATOR.join(several)
     for name, value in kept.items():
         while name in answer and name != "id":  # which it has from the row
             name = f"given_{name}"

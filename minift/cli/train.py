@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from minift.cli import options
-from minift.runs.folds import cross_validate
+from minift.data.calibration import class_report_text, parse_goal
+from minift.data.examples import gold_classes, gold_labels
+from minift.errors import MiniftError
+from minift.runs.decide import Decision, decide, decide_labels, told
 from minift.runs.processes import world_size
 from minift.runs.train import subset, train
 from minift.training.loop import Seeds
@@ -20,7 +24,10 @@ def add(commands: options.Commands) -> None:
     parser, add = options.command(commands, "train", run, help, ranks=True)
     options.add_data(parser)
     add("--positive", metavar="CLASS", help=options.POSITIVE)
-    options.add_model(parser)
+    more = " (default: what was measured best for such data and as many labels)"
+    options.add_model(parser, None, more)
+    help = "balanced: rare classes count for more; or a file with the columns class and weight"
+    add("--class-weights", metavar="balanced|FILE", help=help)
     add("--labels", type=int, metavar="N", help="train on N random examples (default: all)")
     add("--seed", type=int, default=0, help=options.SEED)
     add("--epochs", type=int, metavar="N", help="exactly N epochs (default: the method's own)")
@@ -34,10 +41,18 @@ def add(commands: options.Commands) -> None:
     add("--validate-each-epoch", action="store_true", help=help)
     help = "draw a new head even where the encoder is a run folder whose head fits the labels"
     add("--new-head", action="store_true", help=help)
-    help = "without --dev and --test: estimate by so many folds (default: 5; 0: not at all)"
+    help = "without --dev and --test: estimate by so many folds, 0: not at all (default: 5)"
     add("--folds", type=int, default=5, metavar="K", help=help)
     help = "deal the folds up to five times, but begin none that would not end within M minutes"
     add("--budget-minutes", type=float, metavar="M", help=help)
+    help = (
+        "two classes: answer --positive (or the second) from the probability that is best on folds"
+    )
+    add("--threshold-for", metavar="f1|recall=X|precision=X", help=help)
+    help = (
+        "leave texts unanswered whose label is less likely; folds say how many, and what it helps"
+    )
+    add("--abstain-below", type=float, metavar="P", help=help)
     add("--out", type=Path, help="run folder (default: runs/DATA-METHOD-LABELS-sSEED)")
     options.add_device(parser, learns=True)
     options.add_reading(parser, *options.READING)
@@ -46,38 +61,68 @@ def add(commands: options.Commands) -> None:
 def run(arguments: options.Arguments) -> None:
     """Train, and say what came out."""
     from minift.compact.source import source_of_files
+    from minift.compare.lineup import first_choice
+    from minift.runs.folds import cross_validate
 
     dataset = options.data(arguments)
+    known = replace(dataset, train=subset(dataset.train, arguments.labels, arguments.seed))
+    if unnamed := arguments.method is None:
+        arguments.method = first_choice(known, arguments.encoder, arguments.head)
+        if arguments.class_weights and arguments.method == "contrastive":
+            arguments.method = "full"  # which fills the slot of the loss as they do
     method = options.method(arguments)
     labels = arguments.labels or len(dataset.train)
     head = f"-{arguments.head}" if arguments.head else ""
-    name = f"{dataset.name}-{method.name}{head}-{labels}-s{arguments.seed}".replace(":", "")
-    out = arguments.out or Path("runs") / name
+    name = f"{dataset.name}-{method.name}{head}-{labels}-s{arguments.seed}"
+    out = arguments.out or Path("runs") / re.sub(r"[/\\]", "-", name).replace(":", "")
     files = arguments.train, arguments.dev, arguments.test
-    where, known = (
-        options.device(arguments),
-        replace(dataset, train=subset(dataset.train, arguments.labels, arguments.seed)),
-    )
+    where = options.device(arguments)
+
+    goal, least, classes = arguments.threshold_for, arguments.abstain_below, dataset.labels
+    asked, option = bool(goal or least), "--threshold-for" if goal else "--abstain-below"
+    several = dataset.task == "multilabel" and not least
+    if asked and not several and (dataset.task != "classification" or (goal and len(classes) != 2)):
+        got = f"{len(classes)} classes" if dataset.task == "classification" else dataset.task
+        raise MiniftError(f"{option} is for {'two ' * bool(goal)}classes; here it is {got}")
+    if asked and (not arguments.folds or world_size() > 1):
+        raise MiniftError(f"{option} is chosen on folds, by one process: --folds 2 or more")
+    Decision(abstain_below=least or 0.0)
+    parse_goal(goal or "f1")
 
     def estimate() -> dict[str, Any]:
-        what = f"no --dev and no --test: {arguments.folds} folds first, each about as long as"
+        options.say([f"the method is {method.name}, for none is named (--method)"] * unnamed)
+        alone = not (dataset.dev or dataset.test)
+        if not asked and (not alone or not arguments.folds or world_size() > 1):
+            return {}
+        why = "to choose on" if asked else "no --dev and no --test"
+        what = f"{why}: {arguments.folds} folds first, each about as long as"
         print(f"{what} the training itself (--folds 0 leaves them out)", file=sys.stderr)
-        found, _ = cross_validate(
+        found, answers = cross_validate(
             known,
             arguments.encoder,
             method,
             folds=arguments.folds,
             seed=arguments.seed,
             head=arguments.head,
+            new_head=arguments.new_head,
             budget_minutes=arguments.budget_minutes,
             log=out / "folds.jsonl",
             device=where,
             progress=True,
         )
         print("\n".join([f"estimate: {found}", *(f"note: {note}" for note in found.notes)]))
-        return {"estimate": asdict(found)}
+        facts = {"estimate": asdict(found)}
+        if dataset.task == "classification":
+            gold = gold_classes(known.train)
+            decision, report = decide(answers, gold, classes, dataset.positive, goal, least or 0.0)
+            print(f"{told(decision)}\n{class_report_text(report)}")
+            facts |= {"decision": asdict(decision), "folds_classes": report}
+        elif goal:
+            decision = decide_labels(answers, gold_labels(known.train), classes, goal)
+            print(told(decision))
+            facts["decision"] = asdict(decision)
+        return facts
 
-    alone = not (dataset.dev or dataset.test)
     _, result = train(
         dataset,
         arguments.encoder,
@@ -92,7 +137,7 @@ def run(arguments: options.Arguments) -> None:
         else source_of_files(*files, options.reading(arguments)),
         device=where,
         validate_each_epoch=arguments.validate_each_epoch,
-        before=estimate if alone and arguments.folds and world_size() == 1 else None,
+        before=estimate,
         progress=True,
     )
     print(f"{options.summary(result)}\nrun folder: {out}")

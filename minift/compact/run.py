@@ -258,14 +258,14 @@ def _notes(dataset: Dataset, given: Sequence[Words], pool: Sequence[Words]) -> l
     """Say what a user should know about the unlabelled text."""
     notes = []
     if same := len(given) - len(pool):
-        notes.append(f"{same} unlabelled sentences are labelled ones; their gold tags are used")
+        notes.append(f"unlabelled sentences that are labelled: {same}; their gold tags are used")
     if given and not pool:
         notes.append("no unlabelled sentence is left; the student learns from the labelled ones")
     texts = set(map(tuple, pool))
     for split in ("dev", "test"):
         if seen := sum(example.words in texts for example in getattr(dataset, split)):
             notes.append(
-                f"{seen} sentences of {split} are in the unlabelled text: the student has read "
-                "them, so its score there is too good"
+                f"sentences of {split} in the unlabelled text: {seen}; the student has read them, "
+                "so its score there is too good"
             )
     return [*notes, *dataset.notes]

@@ -77,7 +77,7 @@ def load_student(path: str | Path, device: torch.device | str = "cpu") -> Studen
     try:
         about = json.loads(metadata.get("minift", "{}"))
         if about.get("format") != FORMAT:
-            raise ValueError(f"expected {FORMAT!r}, got {about.get('format')!r}")
+            raise ValueError(f"expected {FORMAT!r}; a run is given by its folder")
         known = about["vocabulary"]
         words, characters = tuple(known["words"]), tuple(known["characters"])
         vocabulary = Vocabulary(words, characters, int(known["longest_word"]))

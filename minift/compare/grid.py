@@ -149,7 +149,9 @@ def compare(
     checkpoint = resolve(encoder)
     if isinstance(methods, str):
         methods = split_methods(methods)
-    names, notes = with_controls(default_methods(checkpoint) if methods is None else methods)
+    names, notes = with_controls(
+        default_methods(dataset, checkpoint) if methods is None else methods
+    )
     folds = None if dataset.dev or dataset.test else terms.folds
     if folds:
         folds, fewer = possible_folds(dataset, folds)
@@ -238,8 +240,8 @@ def compare(
         except KeyboardInterrupt:
             if work.progress:
                 print(
-                    f"\n{sum(job in log.done for job in jobs)} of {len(jobs)} runs are finished "
-                    f"and reported in {out}/report.md; the same command resumes with the others",
+                    f"\nfinished runs: {sum(job in log.done for job in jobs)} of {len(jobs)}, "
+                    f"reported in {out}/report.md; the same command resumes with the others",
                     file=sys.stderr,
                 )
             raise

@@ -285,7 +285,7 @@ def page(comparison: Comparison) -> list[Block]:
             f"{len(c.methods)} methods, {listed([f'{n:,}' for n in c.sizes])} labels, "
             f"{seeds} {c.unit}{'s' * (seeds > 1)}, encoder {c.encoder}. Scores are "
             f"{c.metric} in points (hundredths) on {c.reporting}."
-            + (f" {missing} of {c.planned} runs are not finished yet." if missing > 0 else "")
+            + (f" Runs that are not finished yet: {missing} of {c.planned}." if missing > 0 else "")
         ),
     ]
     if len(c.sizes) > 1:

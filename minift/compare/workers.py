@@ -27,25 +27,11 @@ import torch
 
 from minift.checkpoints.weights import save_pretrained
 from minift.compare.report import Run
-from minift.data.examples import (
-    Dataset,
-    Example,
-    TextExample,
-    gold_classes,
-    gold_numbers,
-    gold_tags,
-)
-from minift.data.metrics import (
-    collapsed,
-    evaluate_classification,
-    evaluate_regression,
-    evaluate_tagging,
-    headline,
-    majority_baseline,
-)
+from minift.data.examples import Dataset, Example, TextExample, gold_tags
+from minift.data.metrics import collapsed, headline
 from minift.methods.recipes import recipe
 from minift.runs.dealing import deal, work
-from minift.runs.evaluate import Evaluation
+from minift.runs.evaluate import Evaluation, constant_score
 from minift.runs.folds import part
 from minift.runs.machine import machine
 from minift.runs.train import subset, train
@@ -171,21 +157,6 @@ def _best(plan: Plan, job: Job, data: Dataset) -> tuple[Tried | None, list[str]]
             if best is None or result["dev"] > best[1]["dev"]:
                 best = tuned, result, rate
     return best, notes
-
-
-def constant_score(data: Dataset, train: Sequence[Example], examples: Sequence[Example]) -> float:
-    """Score the best answer that reads no text: the most frequent class, "O", or the mean."""
-    if data.task == "tagging":
-        tags = gold_tags(examples)
-        scores = evaluate_tagging(tags, [["O"] * len(sentence) for sentence in tags])
-    elif data.task == "regression":
-        mean = sum(gold_numbers(train)) / len(train)
-        scores = evaluate_regression(gold_numbers(examples), [mean] * len(examples))
-    else:
-        gold = gold_classes(examples)
-        answers = majority_baseline(gold_classes(train), gold, data.labels)
-        scores = evaluate_classification(gold, answers, data.labels, data.positive)
-    return headline(data.metric, scores)
 
 
 def gave_up(found: Evaluation, examples: Sequence[Example]) -> bool:

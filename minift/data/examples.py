@@ -9,19 +9,25 @@ Proof    tests/data/test_examples.py
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
-from minift.data.words import as_words
+from minift.data.words import as_words, counted
 from minift.errors import MiniftError, require_known
 
-Task = Literal["classification", "regression", "tagging"]
+Task = Literal["classification", "multilabel", "regression", "tagging"]
 METRICS: dict[str, tuple[str, ...]] = {  # task -> its headline metrics, the default first
     "classification": ("accuracy", "macro_f1", "f1", "matthews"),
+    # the micro F1 first: of few test texts the F1 of a rare label, as much in the macro, is noise
+    "multilabel": ("micro_f1", "macro_f1"),
     "regression": ("pearson_spearman",),
     "tagging": ("entity_f1",),
 }
+
+
+MAJORITY = 0.8  # share of the largest class above which accuracy says little
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,7 @@ class TextExample:
 
     id: str  # unique within its split
     text: str
-    label: str | float | None = None
+    label: str | float | tuple[str, ...] | None = None  # a tuple, sorted, is of several; () of none
     text_b: str | None = None
     group: str | None = None  # what it belongs to, such as a document: folds part no group
 
@@ -38,6 +44,8 @@ class TextExample:
         if not (isinstance(self.text, str) and isinstance(self.text_b, str | None)):
             got = f"{self.text!r:.50} and {self.text_b!r:.50}"
             raise MiniftError(f"example {self.id} has the texts {got}; expected strings")
+        if isinstance(self.label, tuple | list | set | frozenset):
+            object.__setattr__(self, "label", tuple(sorted(set(map(str, self.label)))))
 
 
 @dataclass(frozen=True)
@@ -52,11 +60,12 @@ class TaggedExample:
     def __post_init__(self) -> None:
         object.__setattr__(self, "words", as_words(self.words))
         if self.tags is not None and len(self.tags) != len(self.words):
-            got = f"{len(self.words)} words but {len(self.tags)} tags"
+            got = f"{counted(len(self.words), 'word')} but {counted(len(self.tags), 'tag')}"
             raise MiniftError(f"sentence {self.id}: {got}; each word needs exactly one tag")
 
 
 Example = TextExample | TaggedExample
+SEPARATOR, NONE = "|", "none"  # of the labels of one text; what says that it has none of them
 T = TypeVar("T", TextExample, TaggedExample)
 
 
@@ -70,7 +79,8 @@ class Dataset:
     train: tuple[Example, ...]
     dev: tuple[Example, ...] = ()
     test: tuple[Example, ...] = ()
-    metric: str = ""  # the headline score; "" becomes the first that fits the task
+    metric: str = ""  # the headline score; "" becomes the first of the task, or "macro_f1" where
+    # more than `MAJORITY` of the training examples are of one class
     notes: tuple[str, ...] = ()  # what a user should know: "9 duplicate texts in train"
     positive: str | None = None  # the class whose F1 is the headline score, if one is named
 
@@ -81,14 +91,27 @@ class Dataset:
             object.__setattr__(self, split, tuple(map(_example, getattr(self, split))))
         if self.positive is not None:
             if self.task != "classification":
-                raise MiniftError(f"--positive names a class, and {self.name} is for {self.task}")
+                raise MiniftError(f"positive= names a class, and {self.name} is for {self.task}")
             require_known("positive class", self.positive, self.labels)
             object.__setattr__(self, "metric", "f1")
+        if self.task == "classification" and not self.metric:
+            for name, n in Counter(filter(None, map(label_of, self.train))).most_common(1):
+                if n > MAJORITY * len(self.train):
+                    note = (
+                        f'{n} of {len(self.train)} training examples are "{name}": accuracy says '
+                    )
+                    note += "little, macro F1 more"
+                    object.__setattr__(self, "notes", (*self.notes, note))
+                    object.__setattr__(self, "metric", "macro_f1")
         object.__setattr__(self, "metric", self.metric or METRICS[self.task][0])
         require_known(f"{self.task} metric", self.metric, METRICS[self.task])
         wanted = "none" if self.task == "regression" else "at least one, each once"
         if bool(self.labels) == (wanted == "none") or len(set(self.labels)) < len(self.labels):
             raise MiniftError(f"got the labels {self.labels} for {self.task}; expected {wanted}")
+        wrong = [name for name in self.labels if SEPARATOR in name or name.casefold() == NONE]
+        if wrong and self.task == "multilabel":
+            what = f'"{SEPARATOR}" stands between labels, and "{NONE}" says that none applies'
+            raise MiniftError(f'the label "{wrong[0]}": {what}; give it another name')
 
 
 def _example(given: Example) -> Example:
@@ -139,6 +162,11 @@ def label_of(example: Example) -> str | float | tuple[str, ...] | None:
     return example.tags if isinstance(example, TaggedExample) else example.label
 
 
+def joined(label: object) -> str:
+    """Return a label, or the labels of a text in one string, as files have them."""
+    return SEPARATOR.join(label) or NONE if isinstance(label, tuple | list) else str(label)
+
+
 def is_labelled(examples: Iterable[Example]) -> bool:
     """Return whether there are examples, and each has a label."""
     labels = [*map(label_of, examples)]
@@ -152,12 +180,25 @@ def gold_classes(examples: Iterable[Example]) -> list[str]:
 
 def gold_numbers(examples: Iterable[Example]) -> list[float]:
     """Return the number of each text of a regression; raises MiniftError if one has none."""
-    return [float(e.label) for e in _labelled(as_texts(examples)) if e.label is not None]
+    numbers = (e.label for e in _labelled(as_texts(examples)))
+    return [float(n) for n in numbers if not isinstance(n, tuple | None)]
+
+
+def gold_labels(examples: Iterable[Example]) -> list[tuple[str, ...]]:
+    """Return the labels of each text, if any; raises MiniftError if one is not labelled."""
+    given = (e.label for e in _labelled(as_texts(examples)))
+    return [label if isinstance(label, tuple) else (str(label),) for label in given]
 
 
 def gold_tags(examples: Iterable[Example]) -> list[tuple[str, ...]]:
     """Return the tags of each sentence; raises MiniftError if one has none."""
     return [e.tags for e in _labelled(as_sentences(examples)) if e.tags is not None]
+
+
+def gold_of(task: Task, examples: Iterable[Example]) -> list[Any]:
+    """Return for each example what a task has as its label; raises MiniftError as those above."""
+    others: dict[str, Any] = {"classification": gold_classes, "tagging": gold_tags}
+    return others.get(task, gold_numbers if task == "regression" else gold_labels)(examples)
 
 
 def _labelled(examples: list[T]) -> list[T]:

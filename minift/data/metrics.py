@@ -28,7 +28,7 @@ from minift.data.examples import METRICS
 from minift.data.tags import Tags
 from minift.errors import MiniftError, nearest, require_known
 
-Label = str | float  # a class, or the number that a regression predicts
+Label = str | float | tuple[str, ...]  # a class, a number, or all labels of a text
 Labels = Sequence[Label] | np.ndarray
 Numbers = Sequence[float] | np.ndarray
 
@@ -95,6 +95,27 @@ def evaluate_classification(
             raise MiniftError(f"the positive class {positive!r} is not one of {labels}")
         scores |= {"f1": f1(gold, predicted, positive), "f1_of": positive}
     return scores
+
+
+def evaluate_multilabel(
+    gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], labels: Sequence[str]
+) -> dict[str, Any]:
+    """Return micro_f1, macro_f1, label_f1 of each, and exact_match: texts with all labels right."""
+    _paired([*map(str, gold)], [*map(str, predicted)])
+    true, guessed, hits = (
+        Counter(name for row in rows for name in set(row))
+        for rows in (gold, predicted, [{*a} & {*b} for a, b in zip(gold, predicted)])
+    )
+    for name in true | guessed:
+        require_known("label", name, labels)
+    each = {n: 2 * hits[n] / both if (both := true[n] + guessed[n]) else None for n in labels}
+    known = [score for score in each.values() if score is not None]
+    return {
+        "micro_f1": 2 * hits.total() / max(true.total() + guessed.total(), 1),
+        "macro_f1": sum(known) / max(len(known), 1),
+        "exact_match": sum({*a} == {*b} for a, b in zip(gold, predicted)) / len(gold),
+        "label_f1": each,
+    }
 
 
 def evaluate_regression(gold: Numbers, predicted: Numbers) -> dict[str, float]:

@@ -21,7 +21,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from minift.data.examples import Dataset, Example, Task, TextExample, texts_of
@@ -67,8 +67,9 @@ def load_dataset(name: str, home: str | Path | None = None) -> Dataset:
     spec = NAMED_SETS[name]
     folder = _find(name, spec.files, home)
     parts = tuple(spec.read(folder / file) for file in spec.files)
-    labels = label_order(parts[0], spec.task) if spec.labels is None else spec.labels
     train, dev, test = (*(spec.split(*parts) if spec.split else parts), (), ())[:3]
+    first = train if spec.task == "multilabel" else parts[0]
+    labels = label_order(first, spec.task) if spec.labels is None else spec.labels
     notes = (*overlap_notes(train, dev, test), f"licence: {spec.licence}")
     return Dataset(name, spec.task, labels, train, dev, test, spec.metric, notes)
 
@@ -143,6 +144,12 @@ def hold_out_dev(train: Examples, test: Examples) -> tuple[Examples, ...]:
     return *_by_position(train, 0.9), test
 
 
+def _split_folds(*folds: Examples) -> tuple[Examples, ...]:
+    """Join the first 14 of 20 folds for training, then 2 and 4; ids are "FOLD-NUMBER"."""
+    named = [[replace(e, id=f"{n}-{e.id}") for e in fold] for n, fold in enumerate(folds)]
+    return tuple(tuple(chain(*part)) for part in (named[:14], named[14:16], named[16:]))
+
+
 def _by_position(examples: Examples, *limits: float) -> tuple[Examples, ...]:
     """Cut at `limits` of a number uniform in [0, 1) that depends on the text and nothing else."""
     sides: list[list[Example]] = [[] for _ in (0, *limits)]
@@ -187,6 +194,7 @@ _trec = partial(
 # Tables with a header; quotes are plain characters; the scores of STS-B lie in 0..5.
 _questions = partial(read_examples, format="tsv", text="question", text_b="sentence")
 _pairs = partial(read_examples, format="tsv", text="sentence1", text_b="sentence2")
+_intents = partial(read_examples, task="multilabel", label="intents")  # NLU++, banking
 _scored = partial(_pairs, task="regression", label="score")
 # Token files. `_types`: neighbours of one type are one entity. The tags of NIST's CoNLL-2003 are
 # IOB1, those of many copies IOB2.
@@ -219,6 +227,10 @@ NAMED_SETS = {
     ),
     "stsb": NamedSet(
         ("train.tsv", "dev.tsv"), "CC BY-SA 4.0 (scores)", _scored, task="regression"
+    ),
+    "nlupp": NamedSet(
+        tuple(f"fold{number}.json" for number in range(20)), "CC BY 4.0", _intents,
+        task="multilabel", split=_split_folds,
     ),
     "wnut17": _tagged(
         ("wnut17train.conll", "emerging.dev.conll", "emerging.test.annotated"), "CC BY 4.0"

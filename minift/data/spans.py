@@ -18,7 +18,7 @@ from reprlib import repr as short
 from typing import NamedTuple
 
 from minift.data.tags import entity_tags, spans_conlleval, types_of, word_places
-from minift.data.words import split_words
+from minift.data.words import counted, split_words
 from minift.errors import nearest
 
 
@@ -34,7 +34,7 @@ class Mark(NamedTuple):
 def mark(start: object, end: object, kind: object, text: object = None) -> Mark:
     """Return a mark that can be compared and shown, whatever a file has in its place."""
     first, last = (place if type(place) is int else short(place) for place in (start, end))
-    named = kind if isinstance(kind, str | int) else None  # two types in a list are none
+    named = kind if isinstance(kind, str | int) and kind != "" else None  # nor two types in a list
     return Mark(first, last, named, text if isinstance(text, str | None) else short(text))
 
 
@@ -121,7 +121,7 @@ def tags_in(
         start, end = places.get(mark.start), places.get(mark.end)
         named = f"span {mark.start}-{mark.end} ({short(mark.type)})"
         if start is None or end is None or start >= end:
-            size = f"{[*places][-1]} characters"
+            size = counted(int([*places][-1]), "character")
             faults.append(f"{named} lies outside the text of {size}; mark it again")
             continue
         named += f", {short(text[start:end])}"
@@ -129,6 +129,8 @@ def tags_in(
         first, last = begins.get(start), ends.get(end)
         if mark.text is not None and _loose(mark.text) != _loose(text[start:end]):
             faults.append(f"{named}, should be {short(mark.text)}: it was moved; mark it again")
+        elif mark.type is None:
+            faults.append(f'{named}: it needs one type, as in [0, 3, "PER"]; mark it again')
         elif type_ is None:
             known, hint = ", ".join(types), nearest(str(mark.type), types)
             faults.append(f"{named}: there is no such type; types are {known}{hint}")

@@ -48,6 +48,11 @@ def as_words(words: Sequence[str]) -> tuple[str, ...]:
     return tuple(words)
 
 
+def counted(n: int, one: str, many: str = "") -> str:
+    """Return "1 text", "2 texts"; `many` where an s at the end does not make the plural."""
+    return f"{n} {one if n == 1 else many or one + 's'}"
+
+
 def _shape(character: str) -> str:
     """Return " " (white space), "m" (accent), "j" (joiner), "c" (ideograph), "w", or a sign."""
     if character.isspace():

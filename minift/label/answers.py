@@ -54,9 +54,9 @@ def import_answers(
         MiniftError: if the file cannot be read; what does not fit in it is in `problems`.
     """
     project = load_project(folder)
-    with open_ledger(project.ledger, project.ids, project.labels) as ledger:
+    with open_ledger(project.ledger, project.ids, project.answers) as ledger:
         examples = {example.id: example for example in project.examples()}
-        found = read_answers(file, format, examples, project.labels, project.task)
+        found = read_answers(file, format, examples, project.answers, project.task)
         problems, changed, same = list(found.problems), [], 0
         taken: list[Label | None] = []
         said: dict[str, list[Answer]] = {}

@@ -8,8 +8,9 @@ Differs  A label is corrected by a new line, and undone by a line that names it.
 Proof    tests/label/test_ledger.py
 
     start   labels, and a digest of the pool's ids
-    query   ids, scores, strategy, seed, round: all texts of one round in one line
-    label   id, label (a class, or one tag per word), source (who says so)
+    query   ids, scores, strategy, seed, round: all texts of one round in one line; round 0 is
+            what was labelled before there was a project
+    label   id, label (a class, a list of them, or one tag per word), source (who says so)
     skip    id, source: the text cannot be labelled
     undo    of: number of the label or skip that no longer counts
 """
@@ -23,6 +24,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from minift.data.examples import joined
+from minift.data.tags import TAG
 from minift.errors import MiniftError, require_known
 from minift.files import digest
 from minift.journal import LOST, Journal, open_journal
@@ -155,7 +158,8 @@ def say(label: Label | None) -> str:
     """Show a label in a sentence."""
     if label is None:
         return "skipped"
-    return " ".join(label) if isinstance(label, list) else f'"{label}"'
+    tags = isinstance(label, list) and any(TAG.fullmatch(name) for name in label)
+    return " ".join(label) if tags else f'"{joined(label)}"'
 
 
 def replay(

@@ -10,15 +10,17 @@ Proof    tests/label/test_project.py
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from minift.data.examples import Example, TaggedExample, Task, texts_of
+from minift.data.examples import Example, TaggedExample, Task, label_of, pairs_of, texts_of
 from minift.data.files.lines import Problems
 from minift.data.files.texts import Numbered, Texts, read_texts
+from minift.data.notes import refuse_unlike
 from minift.data.words import split_words
+from minift.errors import MiniftError
 
 
 def open_pool(
@@ -52,6 +54,12 @@ def _cut(example: Example, task: Task) -> Example | None:
     return TaggedExample(example.id, tuple(word for word, _, _ in split_words(example.text)))
 
 
+def key(example: Example) -> tuple[str, ...]:
+    """Return what texts have in common that differ in white space, or how they are cut in words."""
+    apart = "" if isinstance(example, TaggedExample) else " "
+    return tuple(apart.join(text.split()) for text in texts_of(example))
+
+
 def distinct(found: list[Numbered]) -> tuple[list[tuple[int, Example]], list[dict[str, Any]]]:
     """Return the texts kept, and what is left out and why."""
     kept, left_out = [], []
@@ -60,12 +68,26 @@ def distinct(found: list[Numbered]) -> tuple[list[tuple[int, Example]], list[dic
         if example is None:
             left_out.append({"line": line, "why": "empty"})
             continue
-        texts = texts_of(example)
-        key = tuple(" ".join(text.split()) for text in texts)
-        if key in exact:
-            why = f"same text as line {exact[key]}"
-            left_out.append({"line": line, "why": why, "id": example.id, "text": texts})
+        if (first := exact.setdefault(key(example), line)) != line:
+            row = {"line": line, "why": f"same text as line {first}", "id": example.id}
+            left_out.append({**row, "text": texts_of(example)})
             continue
-        exact[key] = line
         kept.append((line, example))
     return kept, left_out
+
+
+def with_labelled(
+    kept: list[tuple[int, Example]], given: Sequence[Example], file: Path
+) -> tuple[list[tuple[int, Example]], dict[str, list[Any]]]:
+    """Return the pool with the labelled texts of a file in it, and the labels of these by id."""
+    refuse_unlike(pairs_of(e for _, e in kept), given, f"{file}: the pool")
+    texts, labels = {key(e): (line, e) for line, e in kept}, dict[str, list[Any]]()
+    for example in given:
+        line, there = texts.get(key(example), (0, replace(example, id=f"{file.name}:{example.id}")))
+        label, again = label_of(example), there.id in labels and isinstance(example, TaggedExample)
+        if again and texts_of(there) != texts_of(example):
+            what = f"sentence {example.id} was there before, cut into other words; keep one"
+            raise MiniftError(f"{file}: {what}")
+        texts[key(example)] = line, replace(example, id=there.id)  # the words that have tags
+        labels.setdefault(there.id, []).append([*label] if isinstance(label, tuple) else label)
+    return [*texts.values()], labels

@@ -31,16 +31,16 @@ from typing import Any
 import torch
 
 from minift.active.loop import Learner, require_no_split
-from minift.data.examples import Dataset, Example, TaggedExample, Task, TextExample
+from minift.data.examples import NONE, Dataset, Example, TaggedExample, Task, TextExample, label_of
 from minift.data.files.lines import refuse
-from minift.data.files.readers import repeated_ids
+from minift.data.files.readers import label_order, read_examples, repeated_ids
 from minift.data.notes import alike_notes
-from minift.data.tags import TAG, labels_of, types_of
+from minift.data.tags import OUTSIDE, TAG, labels_of, types_of
 from minift.errors import MiniftError, nearest
 from minift.files import atomic_folder, digest
 from minift.journal import parse
 from minift.label.ledger import State, open_ledger, replay
-from minift.label.pool import distinct, open_pool
+from minift.label.pool import distinct, open_pool, with_labelled
 from minift.methods.recipes import recipe
 from minift.runs.folder import load_run
 from minift.runs.tuned import FineTuned, Head, build, head_of
@@ -53,7 +53,7 @@ class Project:
     """What a project was started with."""
 
     folder: Path
-    task: Task  # "classification" or "tagging"
+    task: Task  # "classification", "multilabel" or "tagging"
     labels: tuple[str, ...]  # class names, or IOB2 tags
     encoder: str  # of each round's model, which is made anew
     method: str
@@ -71,7 +71,12 @@ class Project:
     @property
     def types(self) -> tuple[str, ...]:
         """What a person chooses among: classes, or types of entities."""
-        return tuple(types_of(self.labels)) if self.task == "tagging" else self.labels
+        return tuple(types_of(self.labels)) if self.task == "tagging" else self.answers
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """What may be on record; that no label applies is said, as silence is no answer."""
+        return (*self.labels, NONE) if self.task == "multilabel" else self.labels
 
     def examples(self, ids: Iterable[str] | None = None) -> Iterator[Example]:
         """Read texts from the pool one by one, in its order; None reads all."""
@@ -88,10 +93,11 @@ class Project:
     def labelled(self, state: State) -> list[Example]:
         """Return the labelled texts, in the order of the pool."""
         given = state.labelled
+        several = self.task == "multilabel"
         return [
             replace(e, tags=tuple(given[e.id]))
             if isinstance(e, TaggedExample)
-            else replace(e, label=str(given[e.id]))
+            else replace(e, label=tuple({*given[e.id]} - {NONE}) if several else str(given[e.id]))
             for e in self.examples(given)
         ]
 
@@ -116,7 +122,7 @@ def _pool_row(line: int, example: Example) -> dict[str, Any]:
 
 def start(
     pool: str | Path,
-    labels: Sequence[str],
+    labels: Sequence[str] | None,
     encoder: str | Path,
     out: str | Path,
     *,
@@ -127,12 +133,16 @@ def start(
     format: str | None = None,
     text: str | None = None,
     text_b: str | None = None,
+    labelled: str | Path | None = None,
+    label: str | None = None,
 ) -> tuple[Project, list[str]]:
     """Return a new project, and notes on its pool; `out` is there whole, or not at all.
 
     The pool is a file of texts, read with task, format, text and text_b as by `open_pool`; its
     labels are ignored. `labels` are classes or, for tagging, types of entities. Encoder, method
     ("full") and head are what each round's model is made of; the seed is of every random stream.
+    The texts of the file `labelled`, whose labels are in the column `label`, join the pool, and
+    are answered, by the file; `labels` None takes its labels.
 
     Raises:
         MiniftError: if any of it does not fit; nothing is then written.
@@ -145,11 +155,22 @@ def start(
         )
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise MiniftError(f"{out} is there already and is not a project; choose another --out")
-    labels = _labels(labels, task)
+    given, notes = tuple[Example, ...](), list[str]()
+    known = _labels(labels, task) if labels else ()
+    if labelled is not None:
+        rows = read_examples(
+            labelled, task=task, text=text, text_b=text_b, label=label, require_labels=False,
+            labels=known, notes=notes,
+        )  # fmt: skip
+        given = tuple(example for example in rows if label_of(example))
+    order = label_order(given, task)
+    known = known or _labels(types_of(order) if task == "tagging" else order, task)
     source = open_pool(pool, task, format, text, text_b)
     found = list(source.rows())
-    refuse(Path(pool), repeated_ids(found))
     kept, left_out = distinct(found)
+    alone, file = len(kept), Path(labelled or "")
+    kept, answers = with_labelled(kept, given, file)
+    refuse(Path(pool), repeated_ids([*found, *kept]))
     if not kept:
         raise MiniftError(f"{pool}: there is no text in it")
     method = recipe(method or "full", encoder)
@@ -157,10 +178,10 @@ def start(
     if (Path(encoder) / "config.json").is_file():
         encoder = Path(encoder).resolve()  # the project may be used from another folder
     texts, ids = _json_lines(starmap(_pool_row, kept)), tuple(example.id for _, example in kept)
-    pool_set = Dataset("", task, labels, tuple(example for _, example in kept))
+    pool_set = Dataset("", task, known, tuple(example for _, example in kept))
     head = head or head_of(encoder, pool_set, method)
     made_of = (str(encoder), method.name, head, method.settings, seed, digest(texts)[:16])
-    project = Project(out, task, labels, *made_of, ids)
+    project = Project(out, task, known, *made_of, ids)
     dataset = project.learner("cpu").dataset
     tuned = build(dataset, encoder, Seeds.all(seed), head=head)
     select(tuned.model, method.trainable)
@@ -170,13 +191,20 @@ def start(
         (new / "pool.jsonl").write_bytes(texts)
         if left_out:
             (new / "left_out.jsonl").write_bytes(_json_lines(left_out))
-        with open_ledger(new / "ledger.jsonl", ids, labels):
-            pass
+        with open_ledger(new / "ledger.jsonl", ids, project.answers) as ledger:
+            if answers:
+                ledger.query([*answers], [], "given", seed, 0)
+            for id, several in answers.items():
+                for one in several:
+                    ledger.label(id, one, file.name)
         (new / "project.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    notes = [*source.notes, *alike_notes(project.types)]
+    notes += [*source.notes, *alike_notes(project.types)]
     notes += tuned.notes(i for _, e in kept for i in tuned.items([e]))
-    if source.has_labels:
-        notes.append("the labels in the file are ignored: in a project people give them")
+    if labelled is not None:
+        both = f"{alone + len(answers) - len(ids)} of which are in {Path(pool).name} as well"
+        notes.append(f"labels on record: {len(given)}, of {len(answers)} texts, {both}")
+    elif source.has_labels:
+        notes.append("the labels in the file are ignored (--labelled FILE puts them on record)")
     if left_out:
         empty = sum(row["why"] == "empty" for row in left_out)
         notes.append(
@@ -192,20 +220,25 @@ def _json_lines(rows: Iterable[dict[str, Any]]) -> bytes:
 
 def _labels(names: Sequence[str], task: Task) -> tuple[str, ...]:
     """Return the labels of a model for what a person chooses among."""
-    if task not in ("classification", "tagging"):
-        raise MiniftError(f"a project is for classification or tagging, not for {task}")
+    if task == "regression":
+        raise MiniftError(f"a project is for classes or for tagging, not for {task}")
     names = [name.strip() for name in names]
-    what, least = ("classes", 2) if task == "classification" else ("types of entities", 1)
+    kinds = {"classification": ("classes", 2), "multilabel": ("classes", 1)}
+    what, least = kinds.get(task, ("types of entities", 1))
     if len(names) < least or not all(names):
         raise MiniftError(
             f"--labels {','.join(names)}: expected at least {least} {what} with commas between "
-            "them, such as " + ("pos,neg" if least == 2 else "PER,ORG")
+            f"them, such as {'PER,ORG' if task == 'tagging' else 'pos,neg'}, and no empty name; or "
+            "give --labelled FILE, whose labels are then taken"
         )
     for name in names:
         if names.count(name) > 1:
             raise MiniftError(f'--labels: "{name}" is there twice')
-        if task == "tagging" and TAG.fullmatch(name):
-            raise MiniftError(f'--labels: "{name}" is a tag; name the types, such as PER')
+    tags = [*filter(TAG.fullmatch, names)]
+    types = dict.fromkeys(n[2:] if n in tags else n for n in names if n not in OUTSIDE)
+    if tags and (task == "tagging" or (tags == names and len(types) < len(names))):  # not: B-a, B-b
+        how = f"name the types of entities: --task tagging --labels {','.join(types)}"
+        raise MiniftError(f'--labels: "{tags[0]}" is a tag; {how}')
     return labels_of(names) if task == "tagging" else tuple(names)
 
 
@@ -260,7 +293,7 @@ def read_state(project: Project) -> tuple[State, list[dict[str, Any]], list[str]
     The ledger is not opened for writing, so it can be read also while somebody labels.
     """
     events, torn = parse(project.ledger.read_bytes(), str(project.ledger))
-    state = replay(project.ids, project.labels, events, project.ledger)
+    state = replay(project.ids, project.answers, events, project.ledger)
     shown = torn.decode("utf-8", errors="backslashreplace")
     cut = f"{project.ledger}: the last line is cut off, or being written, and does not count: "
     return state, events, [cut + shown] if torn else []

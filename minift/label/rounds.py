@@ -30,11 +30,13 @@ from minift.active.loop import WATCHED, Asking, Choice, choose, seed_of, take_lo
 from minift.active.streaming import mc_stream
 from minift.checkpoints.weights import save_pretrained
 from minift.data.examples import (
+    NONE,
     Example,
     TaggedExample,
     TextExample,
-    gold_classes,
+    gold_labels,
     gold_tags,
+    joined,
     texts_of,
 )
 from minift.data.tags import to_iob2
@@ -62,6 +64,7 @@ class Asked(NamedTuple):
     round: int  # the number of the query
     notes: tuple[str, ...]  # what to know
     how: str  # what people do with the batch file
+    answers: str  # the file that they then have: the same, or what a tool exports
 
 
 def ask(
@@ -96,9 +99,9 @@ def ask(
     format = format or ("conll" if project.task == "tagging" else "csv")
     if write:  # an unknown format is refused now, not after the training
         written(format, [], project.task)
-    if project.task == "tagging" and asking.strategy == "batch_bald":
-        raise MiniftError("batch_bald needs one label per text; for sentences take bald")
-    with open_ledger(project.ledger, project.ids, project.labels) as ledger:
+    if project.task != "classification" and asking.strategy == "batch_bald":
+        raise MiniftError(f"batch_bald needs one label per text; for {project.task} take bald")
+    with open_ledger(project.ledger, project.ids, project.answers) as ledger:
         state, notes = ledger.state, list(ledger.journal.notes)
         queries = [e for e in ledger.journal.events if e["event"] == "query"]
         round = max((e["round"] for e in queries), default=0)
@@ -133,14 +136,14 @@ def ask(
             drawn = asking.strategy == "random"
             scores = {id: None if drawn else s for id, s in zip(choice.ids, choice.scores)}
         # The file first: if this is killed in between, the same command chooses the same again.
-        path, how = None, ""
+        path, how, answers = None, "", FORMATS[format].export
         if write:
             shown = None if guess is False else tuned
             path, how = _write_batch(project, scores, shown, format, name)
         if not again:
             seed = seed_of(project.seed, round)
             ledger.query(choice.ids, choice.scores, asking.strategy, seed, round)
-    return Asked(tuple(scores), path, round, tuple(notes), how)
+    return Asked(tuple(scores), path, round, tuple(notes), how, answers or str(path))
 
 
 def _require_free(project: Project, state: State, more: bool) -> None:
@@ -168,8 +171,8 @@ def lacking(project: Project, labelled: Sequence[Example]) -> str:
     if project.task == "tagging":
         entity = any(tag != "O" for tags in gold_tags(labelled) for tag in tags)
         return "" if entity else "no entity is labelled yet"
-    classes = gold_classes(labelled)
-    return "" if len(set(classes)) > 1 else f'all labels so far are "{classes[0]}"'
+    given = gold_labels(labelled)
+    return "" if len({*given}) > 1 else f'all labels so far are "{joined(given[0])}"'
 
 
 def _choose(
@@ -224,7 +227,7 @@ def _write_batch(
     atomic_write(path, content)
     pairs = any(len(texts_of(example)) > 1 for example in by_id.values())
     if format == "labelstudio":
-        interface = labelling_config(project.labels, project.task, pairs)
+        interface = labelling_config(project.answers, project.task, pairs)
         atomic_write(folder / "labelstudio.xml", interface)
     return path, how(format, path, project.types, project.task, pairs)
 
@@ -237,9 +240,12 @@ def guesses(
     for chunk, rows in mc_stream(tuned, examples, passes=1, layers="none"):
         for example, row in zip(chunk, rows):
             best = row[0].max(-1)
-            names = [tuned.labels[i] for i in best.indices.tolist()]
-            tagged = tuned.task == "tagging"
-            label = tuple(to_iob2(names, "iob2")) if tagged else names[0]
+            if tuned.task != "multilabel":
+                names = [tuned.labels[i] for i in best.indices.tolist()]
+                label = tuple(to_iob2(names, "iob2")) if tuned.task == "tagging" else names[0]
+            else:
+                scores = row[0, :, 1].tolist()
+                label = tuned.decision.applying(scores, tuned.labels) or (NONE,)
             found[example.id] = (label, float(best.values.mean()))
     return found
 

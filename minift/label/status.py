@@ -14,6 +14,8 @@ from pathlib import Path
 from minift.active.advice import Advice, Look, advise
 from minift.active.forecast import forecast_labels
 from minift.active.loop import class_counts
+from minift.data.agreement import agreement
+from minift.data.examples import joined
 from minift.errors import MiniftError, require
 from minift.label.ledger import State
 from minift.label.project import Project, load_project, read_state
@@ -32,6 +34,7 @@ class Status:
     looks: int  # how many rounds had a model
     advice: Advice
     forecast: str | None
+    agreement: tuple[str, ...]  # of each two people, in sentences
 
 
 def status(
@@ -69,4 +72,8 @@ def status(
             raise MiniftError(f"no forecast: {why}; label more first")
         learner = project.learner(device)
         sentence = forecast_labels(learner, labelled, project.seed, progress=progress).sentence
-    return Status(project, state, counts, rounds, tuple(notes), len(looks), advice, sentence)
+    said = [(d.id, d.source, d.label) for d in state.standing.values() if d.label]
+    if project.task == "multilabel":  # of which the whole set is compared
+        said = [(id, who, joined(sorted(label))) for id, who, label in said]
+    more = len(looks), advice, sentence, tuple(agreement(said))
+    return Status(project, state, counts, rounds, tuple(notes), *more)

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
-from minift.data.examples import Example, TaggedExample, texts_of
+from minift.data.examples import NONE, Example, TaggedExample, joined, texts_of
 from minift.data.tags import entity_tags, spans_conlleval
 from minift.errors import MiniftError, nearest
 from minift.files import standard_input
@@ -76,7 +76,9 @@ def label(
     stdin, stdout = stdin or standard_input(), stdout or sys.stdout
     if hasattr(stdout, "reconfigure"):
         stdout.reconfigure(errors="backslashreplace")  # a narrow terminal is no reason to stop
-    with open_ledger(project.ledger, project.ids, project.labels) as ledger:
+    with contextlib.suppress(AttributeError, OSError):  # else a bad line takes those before it
+        stdin.reconfigure(errors="surrogateescape")  # type: ignore[attr-defined]
+    with open_ledger(project.ledger, project.ids, project.answers) as ledger:
         state = ledger.state
         if not (waiting := state.waiting):
             raise MiniftError(
@@ -112,13 +114,19 @@ class Session:
     stdout: TextIO
 
     def __post_init__(self) -> None:
-        labels, self.tagging = self.project.labels, self.project.task == "tagging"
+        labels, self.tagging = self.project.answers, self.project.task == "tagging"
+        self.several = self.project.task == "multilabel"
         self.keys = {} if self.tagging else class_keys(labels)
         own = {name: "/".join(k for k, n in self.keys.items() if n == name) for name in labels}
         self.choices = "  ".join(f"{k} {n}" if k not in ("", n) else n for n, k in own.items())
         self.terminal = HAS_TERMINALS and self.stdin.isatty()
         short = {name for key, name in self.keys.items() if len(key) == 1}
-        self.by_key = self.terminal and short == {*labels}
+        called = set() if self.tagging else {name.lower() for name in labels}
+        mark = ""  # before a command, where a class is called as one
+        while called & {mark + word for command in COMMANDS.items() for word in command}:
+            mark += ":"
+        self.commands = {mark + key: what for key, what in COMMANDS.items()}
+        self.by_key = self.terminal and short == {*labels} and not (mark or self.several)
 
     def run(self) -> None:
         """Go through the texts until none waits or somebody stops."""
@@ -158,15 +166,16 @@ class Session:
         """Take one answer: True to continue, None to ask again, False to stop."""
         self.say("entities> " if self.tagging else f"{self.choices}> ", end="")
         typed = self.read()
-        if typed is None or typed.lower() == "q":
+        command = "quit" if typed is None else self.commands.get(typed.lower())
+        if typed is None or command == "quit":
             self.say()
             return False
-        if typed == "?":
+        if command == "help":
             self.say("\n" + self.help())
             return None
-        if typed.lower() == "u":
+        if command == "undo":
             return self.undo()
-        if typed.lower() == "s":
+        if command == "skip":
             self.ledger.skip(id, self.by)  # on the disk; then it is said
             self.say("  skipped")
             return True
@@ -201,6 +210,9 @@ class Session:
         with contextlib.suppress(OSError):  # the terminal may have gone
             if not self.by_key:
                 line = self.stdin.readline()
+                if re.search("[\ud800-\udfff]", line):  # the next line answers the next text
+                    what = f"{line.strip()!a} is not {self.stdin.encoding or 'UTF-8'}"
+                    raise MiniftError(f"standard input: {what}; the answers before it are saved")
                 return line.strip() if line else None
             while (pressed := os.read(self.stdin.fileno(), 1024)) not in (b"", b"\x04"):
                 keys = _SEQUENCE.sub("", pressed.decode("utf-8", errors="ignore")).strip()
@@ -212,26 +224,36 @@ class Session:
         """Return the label that was typed."""
         if isinstance(example, TaggedExample):
             return read_entities(typed, example.words, self.project.types)
-        if typed in self.project.labels:
+        if typed in self.project.labels and not self.several:
             return typed
-        if typed.lower() not in self.keys:
-            got = repr(typed) if typed else "nothing"
-            raise MiniftError(f"{got} is not an answer; {self.choices}")
-        return self.keys[typed.lower()]
+        known, splits = self.keys, [[typed.lower()]]
+        if self.several:  # "a|b", or keys or labels with commas or blanks between them
+            known = known | {name.lower(): name for name in self.project.answers}
+            splits = [re.split(mark, typed.lower()) for mark in (r"\|", ",", r"[\s,|]+")]
+        parts = [[part.strip() for part in split if part.strip()] for split in splits]
+        named = next((names for names in parts if {*names} <= known.keys()), [])
+        found = {known[name] for name in named}
+        if not found or (self.several and NONE in found and len(found) > 1):
+            got, more = repr(typed) if typed else "nothing", ", several as 1 2" * self.several
+            raise MiniftError(f"{got} is not an answer; {self.choices}{more}")
+        return [n for n in self.project.answers if n in found] if self.several else found.pop()
 
     def name(self, found: Label | tuple[str, ...], example: Example) -> str:
         """Say what an answer means."""
         if not isinstance(example, TaggedExample):
-            return str(found)
+            return joined(found)
         spans = spans_conlleval(list(found))
         marked = (f"{name} {' '.join(example.words[first:end])!r}" for name, first, end in spans)
         return ", ".join(marked) or "no entities"
 
     def help(self) -> str:
         """Explain the answers."""
-        commands = ", ".join(f"{key} {what}" for key, what in COMMANDS.items())
+        commands = ", ".join(f"{key} {what}" for key, what in self.commands.items())
+        if "q" not in self.commands:
+            commands += " (with the colon, because a class is called as a command is)"
         types = self.project.types
         how = "one key, no Enter" if self.by_key else "a key or the class, then Enter"
+        how = "one or several, such as 1 2, then Enter" if self.several else how
         answers = f"Classes ({how}): {self.choices}"
         if self.tagging:
             answers = (

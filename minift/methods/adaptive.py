@@ -34,6 +34,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from minift.data.words import counted
 from minift.errors import MiniftError, require
 from minift.training.schedules import Schedule
 from minift.training.trapezoids import fall, rise
@@ -125,8 +126,8 @@ def _reason_to_stop(state: AdaptiveState, settings: AdaptiveSettings) -> str:
     if state.epoch < settings.max_epochs:
         return ""
     return (
-        f"the cap of {settings.max_epochs} epochs was reached {state.wait} epochs after the last "
-        "improvement: not converged"
+        f"the cap of {counted(settings.max_epochs, 'epoch')} was reached "
+        f"{counted(state.wait, 'epoch')} after the last improvement: not converged"
     )
 
 

@@ -90,18 +90,20 @@ class Contrastive:
         vectors = read[known]  # (texts, width)
         return self.loss(vectors, batch.targets[known]).expand(len(vectors))
 
-    def require(self, model: nn.Module, items: Sequence[Item], labels: Sequence[str]) -> None:
-        """Raise MiniftError, before the first step, if it could teach nothing here."""
+    def ready(self, model: nn.Module, items: Sequence[Item], labels: Sequence[str]) -> Contrastive:
+        """Return it; raise MiniftError, before the first step, if it could teach nothing here."""
         require_classes(model)
         require_pairs(items, labels)
+        return self
 
 
 def require_classes(model: nn.Module) -> None:
-    """Raise MiniftError if `model` answers with tags or with a number, or for pairs read apart."""
-    regression = getattr(getattr(model, "config", None), "problem_type", None) == "regression"
-    if regression or isinstance(model, TokenClassifier | PairClassifier):
+    """Raise MiniftError if `model` answers with anything but a class, or for pairs read apart."""
+    kind = getattr(getattr(model, "config", None), "problem_type", None)
+    others = {"regression": "numbers", "multi_label_classification": "any number per text"}
+    if kind in others or isinstance(model, TokenClassifier | PairClassifier):
         got = "a tag per word" if isinstance(model, TokenClassifier) else "those of pairs"
-        got = "numbers" if regression else got
+        got = others.get(str(kind), got)
         raise MiniftError(
             f"contrastive needs one class per text, and here the labels are {got}; "
             "take full, bitfit or head"

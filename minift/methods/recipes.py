@@ -38,6 +38,7 @@ from minift.methods.child_tuning import (
     candidates,
     select_child,
 )
+from minift.methods.class_weights import weighted
 from minift.methods.contrastive import Contrastive, cosine_pairs, supervised_contrastive
 from minift.methods.fast_fisher import fast_fisher
 from minift.methods.freezing import freeze, head_only
@@ -179,6 +180,12 @@ def _contrastive(recipe: Recipe, argument: str) -> Recipe:
     settings = replace(recipe.settings, min_steps=CONTRASTIVE_STEPS)
     objective = Contrastive(losses[argument])
     return replace(recipe, objective=objective, solve="after", settings=settings)
+
+
+@_word("objective", "King & Zeng (2001)", argument=True)
+def _weighted(recipe: Recipe, argument: str) -> Recipe:
+    """Errors on rare classes cost more; weighted:FILE, a CSV of class and weight."""
+    return replace(recipe, objective=weighted(argument))
 
 
 @_word("start", "Kumar et al. (2022)", argument=True)

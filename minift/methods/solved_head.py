@@ -8,6 +8,9 @@ Paper    Kumar et al. (2022), "Fine-Tuning can Distort Pretrained Features and U
          Liu & Nocedal (1989), L-BFGS, https://doi.org/10.1007/BF01589116.
 Differs  - What is minimised is scikit-learn's LogisticRegression: |W|^2 / 2 + C * the summed loss,
            the bias free. Two classes share one weight vector there, so here |W|^2 counts double.
+           Classes may have weights, which the losses on held-out rows then have as well.
+         - Of several labels per text each has its own logistic regression, as in scikit-learn's
+           OneVsRestClassifier. One that all rows have, or none, gets a bias of 30, or -30.
          - A class without a training row gets zero weights and a bias of -30. The other logits
            sum to 0, so one of them is at least 0: its probability is at most exp(-30).
          - C is cross-validated, upwards from .01 until the held-out loss has risen three times in
@@ -37,7 +40,7 @@ from minift.training.batches import labelled
 STRENGTHS = tuple(10 ** (half / 2) for half in range(-4, 7))  # .01 to 1,000
 FOLDS = 5
 RISES = 3  # of the held-out loss in a row, after which no larger strength is tried
-ABSENT = -30.0  # bias of a class without a training row
+ABSENT = -30.0  # bias of a class without a training row; -ABSENT of a label that all have
 LOOSE, TIGHT = 3e-4, 3e-10  # largest gradient, in units where the curvature of the mean loss is 1
 SCALE = 1e8  # of the loss: torch's L-BFGS learns nothing from steps of less than 1e-10
 
@@ -59,29 +62,39 @@ def solve(
     *,
     strength: float | None = None,
     groups: Sequence[int] | None = None,
+    weights: Tensor | None = None,
 ) -> Solved:
     """Return the linear head that is best on the labelled rows of `vectors`.
 
     Args:
         vectors: (rows, width).
-        targets: (rows,) int64 class indices, or float numbers for regression.
+        targets: (rows,) int64 class indices, or float numbers for regression; (rows, labels) 1.0
+            where a row has a label and 0.0 where not.
         outputs: number of classes; 1 for regression.
         strength: C; None: chosen among `STRENGTHS` by the loss on held-out rows (see above), or 1
             where no row can be held out.
         groups: of each row, for example the sentence that a word stands in: rows of one group
             are held out together. None: each row is a group of its own.
+        weights: (outputs,) of the loss of each class (see class_weights.py); None: 1.
 
     Raises:
         MiniftError: if no row is labelled, or a vector or the strength is not as it must be.
     """
     given = strength is None or 0 < strength < torch.inf
     require(given, "strength", strength, "a finite number above 0")
-    known = labelled(targets).cpu()
+    known = labelled(targets).cpu().view(len(targets), -1).all(1)
     require(bool(known.any()), "targets", "none", "labels of one row or more")
     x, y = vectors.detach().cpu().double()[known], targets.cpu()[known]
     require(bool(x.isfinite().all()), "vectors", "nan or infinity", "finite numbers")
-    order = y.argsort(stable=True).argsort() if groups is None else torch.tensor(groups)[known]
-    if y.is_floating_point():
+    kinds = y if y.dim() == 1 else y.unique(dim=0, return_inverse=True)[1]
+    order = kinds.argsort(stable=True).argsort() if groups is None else torch.tensor(groups)[known]
+    by = x.new_ones(len(x)) if weights is None else weights.double()[y]  # of each row
+    bias = x.new_full((outputs,), ABSENT)
+    if y.dim() == 2:
+        y, present = y.bool(), _mixed(y).nonzero().flatten()
+        bias[y.all(0)] = -ABSENT
+        y = y[:, present]
+    elif y.is_floating_point():
         y, present = y.double().unsqueeze(1), torch.zeros(1, dtype=torch.long)
     else:
         present, y = y.unique(return_inverse=True)
@@ -93,10 +106,9 @@ def solve(
     rows = F.pad((x - centre) @ directions.T, (0, 1), value=1.0)  # the last column is the bias's
     folds = 0
     if strength is None:
-        strength, folds = _choose(rows, y, order.unique(return_inverse=True)[1])
-    *_, best = _path(rows, y, [*(c for c in STRENGTHS if c < strength), strength], TIGHT)
+        strength, folds = _choose(rows, y, by, order.unique(return_inverse=True)[1])
+    *_, best = _path(rows, y, by, [*(c for c in STRENGTHS if c < strength), strength], TIGHT)
     weight = x.new_zeros(outputs, x.shape[1])
-    bias = x.new_full((outputs,), ABSENT)
     weight[present] = best[:, :-1] @ directions
     bias[present] = best[:, -1] - weight[present] @ centre
     return Solved(weight, bias, strength, folds)
@@ -109,33 +121,51 @@ def last_linear(model: nn.Module) -> nn.Linear | None:
     return last if isinstance(last, nn.Linear) else None
 
 
-def _choose(rows: Tensor, targets: Tensor, turn: Tensor) -> tuple[float, int]:
+def _losses(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return the loss of each row for its class, its number (rows, 1) or labels (rows, outputs)."""
+    if targets.dim() == 1:
+        return F.cross_entropy(logits, targets, reduction="none")
+    if targets.dtype != torch.bool:
+        return (logits - targets).square().sum(1)
+    gold = targets.to(logits.dtype)
+    return F.binary_cross_entropy_with_logits(logits, gold, reduction="none").sum(1)
+
+
+def _mixed(given: Tensor) -> Tensor:
+    """(rows, labels) -> (labels,) True for a label that some rows have, and not all."""
+    return given.bool().any(0) & ~given.bool().all(0)
+
+
+def _choose(rows: Tensor, targets: Tensor, by: Tensor, turn: Tensor) -> tuple[float, int]:
     """Return the strength nearest to 1 of those that do best on held-out rows, and the folds.
 
     Args:
+        by: (rows,) what the loss of each counts.
         turn: (rows,) the number, from 0, of each row's group.
     """
     folds = min(FOLDS, int(turn.max()) + 1)
     parts = []
     for fold in range(folds):
         held = turn % folds == fold
-        own, x, y, group = targets[~held], rows[held], targets[held], turn[held]
-        if not y.is_floating_point():
+        own, x, y, w, group = targets[~held], rows[held], targets[held], by[held], turn[held]
+        if y.dtype == torch.bool:
+            own, y = own[:, _mixed(own)], y[:, _mixed(own)]
+        elif not y.is_floating_point():
             present, own = own.unique(return_inverse=True)
             known = torch.isin(y, present)
-            x, y, group = x[known], torch.searchsorted(present, y[known]), group[known]
-        if len(own) and len(y):
-            parts.append((_path(rows[~held], own, STRENGTHS, LOOSE), x, y, group))
+            y = torch.searchsorted(present, y[known])
+            x, w, group = x[known], w[known], group[known]
+        if own.numel() and len(y):
+            path = _path(rows[~held], own, by[~held], STRENGTHS, LOOSE)
+            parts.append((path, x, y, w, group))
     if not parts:
         return 1.0, 0
-    loss = F.mse_loss if targets.is_floating_point() else F.cross_entropy
     losses: list[Tensor] = []  # at each strength, (groups,)
     sums: list[float] = []
     while len(losses) < len(STRENGTHS):
         losses.append(rows.new_zeros(int(turn.max()) + 1))
-        for path, x, y, group in parts:
-            each = loss(x @ next(path).T, y, reduction="none").view(len(y))
-            losses[-1].index_add_(0, group, each)
+        for path, x, y, w, group in parts:
+            losses[-1].index_add_(0, group, w * _losses(x @ next(path).T, y))
         sums.append(float(losses[-1].sum()))
         if len(sums) > RISES and sums[-RISES - 1 :] == sorted(sums[-RISES - 1 :]):
             break  # the largest strengths would take most of the time
@@ -147,7 +177,7 @@ def _choose(rows: Tensor, targets: Tensor, turn: Tensor) -> tuple[float, int]:
 
 
 def _path(
-    rows: Tensor, targets: Tensor, strengths: Sequence[float], tolerance: float
+    rows: Tensor, targets: Tensor, by: Tensor, strengths: Sequence[float], tolerance: float
 ) -> Iterator[Tensor]:
     """Yield the best weights (outputs, columns) at each strength, at the last to the tolerance."""
     costs = rows.new_ones(rows.shape[1])
@@ -157,19 +187,26 @@ def _path(
         for strength in strengths:
             yield torch.linalg.solve(gram + torch.diag(costs / strength), moment).T
         return
-    classes = int(targets.max()) + 1
+    classes = targets.shape[1] if targets.dim() == 2 else int(targets.max()) + 1
     weight = rows.new_zeros(classes, rows.shape[1])
     for strength in strengths:  # each starts from the one before: a fraction of the steps
-        cost = costs * (2 if classes == 2 else 1) / (strength * len(rows))
+        cost = costs * (1 + (classes == 2 and targets.dim() == 1)) / (strength * by.sum())
         enough = tolerance if strength == strengths[-1] else LOOSE
-        weight = _descend(rows, targets, weight, cost, enough)
+        weight = _descend(rows, targets, by / by.sum(), weight, cost, enough)
         yield weight
 
 
-def _descend(rows: Tensor, targets: Tensor, start: Tensor, cost: Tensor, enough: float) -> Tensor:
-    """Return the weights (classes, columns) of least mean loss plus cost * weight^2 / 2."""
-    p = (rows @ start.T).softmax(1)
-    curvature = cost + (p * (1 - p)).T @ rows.square() / len(rows)  # diagonal of the Hessian
+def _descend(
+    rows: Tensor, targets: Tensor, share: Tensor, start: Tensor, cost: Tensor, enough: float
+) -> Tensor:
+    """Return the weights (classes, columns) of least mean loss plus cost * weight^2 / 2.
+
+    `share` (rows,) is what each counts in that mean.
+    """
+    if not start.numel():  # no label is in doubt
+        return start
+    p = (rows @ start.T).sigmoid() if targets.dim() == 2 else (rows @ start.T).softmax(1)
+    curvature = cost + (p * (1 - p)).T @ (share.unsqueeze(1) * rows.square())  # Hessian's diagonal
     unit = (SCALE * curvature.clamp(min=1e-12)).rsqrt()  # with one class the bias has none
     scaled = (start / unit).requires_grad_()  # the curvature along each element is now 1
     optimizer = torch.optim.LBFGS(
@@ -184,10 +221,11 @@ def _descend(rows: Tensor, targets: Tensor, start: Tensor, cost: Tensor, enough:
     def loss() -> Tensor:
         optimizer.zero_grad()
         weight = scaled * unit
-        mean = F.cross_entropy(rows @ weight.T, targets) + (cost * weight.square()).sum() / 2
+        mean = share @ _losses(rows @ weight.T, targets) + (cost * weight.square()).sum() / 2
         (SCALE * mean).backward()
         return SCALE * mean
 
     optimizer.step(loss)
     weight = (scaled * unit).detach()
-    return weight - weight.mean(0)  # changes no probability: now the logits sum to 0
+    # Of classes, logits that sum to 0 give the same probabilities.
+    return weight if targets.dim() == 2 else weight - weight.mean(0)

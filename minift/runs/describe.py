@@ -17,7 +17,7 @@ from minift.bert.heads import TokenClassifier
 from minift.bert.names import part_of
 from minift.checkpoints.hub import resolve
 from minift.checkpoints.limits import read_json
-from minift.checkpoints.strict import class_of, config_from_json
+from minift.checkpoints.strict import KINDS, class_of, config_from_json
 from minift.checkpoints.weights import load_tokenizer, without_weights
 from minift.data.examples import Dataset
 from minift.methods.recipes import rates_of, recipe
@@ -49,7 +49,8 @@ def describe(encoder: str | Path) -> str:
         lines.append(f"head: {head.__name__}, which answers with a number")
     else:
         asked = "word" if head is TokenClassifier else "text"
-        lines.append(f"head: {head.__name__}, which chooses one of these labels per {asked}")
+        number = "any number" if config.problem_type == KINDS[1] else "one"
+        lines.append(f"head: {head.__name__}, which chooses {number} of these labels per {asked}")
         lines.append(f"labels: {', '.join(config.labels)}")
     if not config.labels:
         config = replace(config, labels=("LABEL_0", "LABEL_1"))

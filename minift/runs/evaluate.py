@@ -18,9 +18,10 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from minift.bert.packing import to_device
-from minift.data.examples import Example, Task, gold_classes, gold_numbers, gold_tags
-from minift.data.metrics import evaluate_classification, evaluate_regression, evaluate_tagging
+from minift.data import metrics
+from minift.data.examples import Dataset, Example, Task, gold_of
 from minift.data.tags import as_iob2
+from minift.runs.decide import PLAIN, Decision
 from minift.runs.processes import merged, my_share
 from minift.training.batches import Batch, Item, make_batch
 from minift.training.items import by_length
@@ -72,6 +73,8 @@ def mean_loss(logits: Sequence[Tensor], items: Sequence[Item], regression: bool 
     targets = torch.tensor([target for item in items for target in item.targets])
     if regression:
         return float(F.mse_loss(rows.squeeze(-1).double(), targets.double()))
+    if targets.is_floating_point():  # any number of labels per text
+        return float(F.binary_cross_entropy_with_logits(rows.double(), targets.double()))
     return float(F.cross_entropy(rows.double(), targets))
 
 
@@ -83,6 +86,7 @@ class Evaluation:
     loss: float  # mean over the labelled targets
     predicted: list[Any]  # one label (or number, or list of tags) per example
     notes: Sequence[str] = ()  # what a user should know of the examples
+    probabilities: Sequence[Sequence[float]] = ()  # of each class, one row per text
 
 
 def evaluate(
@@ -94,19 +98,30 @@ def evaluate(
     progress: bool = False,
     make_batch: Callable[[Sequence[Item]], Batch] = make_batch,
     positive: str | None = None,
+    decision: Decision = PLAIN,
 ) -> Evaluation:
     """Score a model on labelled examples; `items` are these as `make_items` made them."""
     logits = predict_logits(model, items, progress=progress, make_batch=make_batch)
-    loss = mean_loss(logits, items, regression=task == "regression")
+    scaled = [row / decision.temperature for row in logits]
+    loss = mean_loss(scaled, items, regression=task == "regression")
+    gold, found = gold_of(task, examples), list[Any]()
     if task == "regression":
-        numbers = [float(row) for row in logits]
-        return Evaluation(evaluate_regression(gold_numbers(examples), numbers), loss, numbers)
+        found = [float(row) for row in logits]
+        return Evaluation(metrics.evaluate_regression(gold, found), loss, found)
     if task == "tagging":
-        tags = as_iob2(tags_by_sentence(logits, items, len(examples), labels), labels)
-        return Evaluation(evaluate_tagging(gold_tags(examples), tags), loss, tags)
-    predicted = [labels[int(row.argmax())] for row in logits]
-    scores = evaluate_classification(gold_classes(examples), predicted, labels, positive)
-    return Evaluation(scores, loss, predicted)
+        found = as_iob2(tags_by_sentence(logits, items, len(examples), labels), labels)
+        return Evaluation(metrics.evaluate_tagging(gold, found), loss, found)
+    if task == "multilabel":
+        found = [decision.applying(row[0].sigmoid().tolist(), labels) for row in logits]
+        return Evaluation(metrics.evaluate_multilabel(gold, found, labels), loss, found)
+    answers = [decision.answer(row[0], labels) for row in logits]
+    found = [label for label, *_ in answers]
+    scores = metrics.evaluate_classification(gold, found, labels, positive)
+    if decision.abstain_below:
+        right = [said == label for (said, sure, _), label in zip(answers, gold) if sure]
+        scores["coverage"] = len(right) / len(gold)
+        scores["accuracy_of_answered"] = sum(right) / len(right) if right else None
+    return Evaluation(scores, loss, found, probabilities=[p for *_, p in answers])
 
 
 def tags_by_sentence(
@@ -117,3 +132,20 @@ def tags_by_sentence(
     for item, rows in zip(items, logits):
         tags[item.example] += [labels[index] for index in rows.argmax(-1).tolist()]
     return tags
+
+
+def constant_score(data: Dataset, train: Sequence[Example], examples: Sequence[Example]) -> float:
+    """Score the best answer that reads no text: the most frequent class, "O", or the mean."""
+    gold, seen = gold_of(data.task, examples), gold_of(data.task, train)
+    if data.task == "tagging":
+        scores = metrics.evaluate_tagging(gold, [["O"] * len(tags) for tags in gold])
+    elif data.task == "regression":
+        scores = metrics.evaluate_regression(gold, [sum(seen) / len(seen)] * len(gold))
+    elif data.task == "multilabel":
+        given = [name for names in seen for name in names]
+        most = [[str(name)] for name in metrics.majority_baseline(given, gold, data.labels)]
+        scores = metrics.evaluate_multilabel(gold, most, data.labels)
+    else:
+        answers = metrics.majority_baseline(seen, gold, data.labels)
+        scores = metrics.evaluate_classification(gold, answers, data.labels, data.positive)
+    return metrics.headline(data.metric, scores)

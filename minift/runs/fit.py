@@ -5,7 +5,7 @@ Claim    `fine_tune` with all that makes it faster applied from outside: states 
          a step. Nothing here changes what is learned, and no path can forget a slot. An objective
          of the recipe's own may read other tokens than the items hold, or read the word table, so
          with one the first two are left out, unless its `reads_items` says that it does not.
-         Its `require(model, items, labels)`, if it has one, may refuse before the first step.
+         Its `ready(model, items, labels)`, if it has one, returns what trains, or refuses.
          Where the recipe says so, the last layer is solved, not trained.
 Proof    tests/runs/test_fit.py
 """
@@ -71,11 +71,11 @@ def fit(
         folder: for states that are too large for memory.
     """
     model, settings = tuned.model, recipe.settings
+    if ready := getattr(recipe.objective, "ready", None):
+        recipe = replace(recipe, objective=ready(model, items, tuned.labels))
     as_given = recipe.objective is None or getattr(recipe.objective, "reads_items", False)
     if items:  # `fine_tune` refuses none
         require_enough(min(len(items), settings.batch_size))
-    if refuse := getattr(recipe.objective, "require", None):
-        refuse(model, items, tuned.labels)
     learning = select(model, recipe.trainable, number_of_epochs(settings, len(items)))
     rule = recipe.gradients(model, items, seeds, TEAM) if recipe.gradients else None
     quiet = 0 if settings.prefix_dropout else len(frozen_prefix(model))
@@ -100,15 +100,17 @@ def fit(
                 f'"{recipe.name}": the head alone is solved, not trained in steps, so it has no '
                 "gradients, rates or epochs to change; take head without the other words"
             )
-        history = History(stopped=_solve(tuned, items, last), trained=tuple(learning), quiet=quiet)
+        history = History(
+            stopped=_solve(tuned, items, last, recipe), trained=tuple(learning), quiet=quiet
+        )
         return Fitted(replace(tuned, quiet=quiet), history, learned)
 
-    before = _solve(tuned, items, last) if last and recipe.solve == "before" else ""
+    before = _solve(tuned, items, last, recipe) if last and recipe.solve == "before" else ""
     last = None if before else last
 
     def look(_: nn.Module) -> tuple[float, float]:
         if last is not None:
-            _solve(tuned, items, last)
+            _solve(tuned, items, last, recipe)
         assert validate is not None, "only called with one"
         return validate(tuned)
 
@@ -123,18 +125,20 @@ def fit(
             team=TEAM,
             watch=watch,
         )
-    if how := _solve(tuned, items, last) if last is not None else before:
+    if how := _solve(tuned, items, last, recipe) if last is not None else before:
         history.stopped += f"; {how}{' before' if before else ''}"
     return Fitted(replace(tuned, quiet=history.quiet), history, learned)
 
 
-def _solve(tuned: FineTuned, items: Sequence[Item], last: nn.Linear) -> str:
+def _solve(tuned: FineTuned, items: Sequence[Item], last: nn.Linear, recipe: Recipe) -> str:
     """Give the last layer its best weights for the encoder as it is; say in words how."""
     rows = predict_logits(tuned.model, items, make_batch=tuned.make_batch, vectors=True)
     asked = [(item.example, target) for item in items for target in item.targets]
     targets = torch.tensor([target for _, target in asked])
     groups = [example for example, _ in asked] if tuned.task == "tagging" else None
-    solved = solve(torch.cat(rows), targets, len(last.bias), groups=groups)
+    of_class = getattr(recipe.objective, "of_class", None)
+    weights = None if of_class is None else torch.tensor(of_class, dtype=torch.float64)
+    solved = solve(torch.cat(rows), targets, len(last.bias), groups=groups, weights=weights)
     with torch.no_grad():
         last.weight.copy_(solved.weight)
         last.bias.copy_(solved.bias)

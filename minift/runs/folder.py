@@ -2,8 +2,9 @@
 
 Claim    A run folder *is* a Hugging Face checkpoint (config.json, model.safetensors, tokenizer),
          or with the mean head a folder of sentence-transformers (checkpoints/modules.py), with
-         three more files: run.json says how it was made, history.jsonl what happened,
-         result.json what came out (and its encoder's rates.json, if that has one). One process at
+         four more files: run.json says how it was made, history.jsonl what happened,
+         result.json what came out, README.md both for people (and its encoder's rates.json, if that
+         has one; and, chosen on folds, decision.json: how it answers). One process at
          a time works in it, and only the same command takes up an unfinished run.
 Proof    tests/runs/test_train.py
 """
@@ -22,6 +23,7 @@ from typing import Any
 import torch
 
 from minift.bert.heads import Classifier, TokenClassifier
+from minift.checkpoints.hub import refusal
 from minift.checkpoints.limits import read_json
 from minift.checkpoints.strict import class_of
 from minift.checkpoints.weights import load_model, load_tokenizer
@@ -29,9 +31,10 @@ from minift.data.examples import Task
 from minift.data.tags import NO_TAG, scheme_of
 from minift.errors import MiniftError
 from minift.files import atomic_write, claim_folder, locked
+from minift.runs.decide import read_decision
 from minift.runs.processes import rank
 from minift.runs.resume import Checkpoints
-from minift.runs.tuned import HEADS, FineTuned, not_finite
+from minift.runs.tuned import HEADS, PROBLEM_TYPES, FineTuned, not_finite
 from minift.speed.precision import compute_in
 from minift.training.loop import Precision
 
@@ -119,13 +122,13 @@ def load_run(
     folder = Path(folder)
     config_file = folder / "config.json"
     if not config_file.is_file():
-        raise MiniftError(f"{folder} is not a run folder: it has no config.json")
+        raise refusal(folder, "run")
     head = class_of(folder, tuple(HEADS))
     if head is None:
         raise MiniftError(
-            f"{config_file}: architectures is {read_json(config_file).get('architectures')}; "
-            f"expected one of {', '.join(known.hugging_face_class for known in HEADS)}. "
-            "Train a classifier first: minift train; or, if it has one, write that into config.json"
+            f"{config_file}: architectures is {read_json(config_file).get('architectures')}, so "
+            "this is an encoder without a classifier: train one (minift train); or, if it has one, "
+            f"name that: {' or '.join(known.hugging_face_class for known in HEADS)}"
         )
     model, report = load_model(head, folder)
     if drawn := report.initialised:  # a pooler, a classifier, or both
@@ -138,8 +141,8 @@ def load_run(
     if head is TokenClassifier:
         task = "tagging"
         _judge_tags(model, str(config_file))
-    elif model.config.problem_type == "regression":
-        task = "regression"
+    elif model.config.problem_type in PROBLEM_TYPES.values():
+        task = "regression" if model.config.problem_type == "regression" else "multilabel"
     made, came_out = (
         read_json(file) if (file := folder / name).is_file() else {}
         for name in ("run.json", "result.json")
@@ -159,6 +162,7 @@ def load_run(
         quiet=came_out.get("quiet", 0),
         pairs=pairs if isinstance(pairs, bool) else None,
         positive=positive if positive in labels else None,
+        decision=read_decision(folder, labels),
     )
 
 

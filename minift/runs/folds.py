@@ -27,6 +27,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from minift.checkpoints.hub import resolve
 from minift.data.examples import Dataset, Example, TaggedExample, label_of, texts_of
 from minift.data.intervals import Interval, of_folds
 from minift.errors import MiniftError, require
@@ -49,7 +50,7 @@ def fold(dataset: Dataset, folds: int, number: int) -> Sequence[int]:
     `number` 0 to `folds` - 1 are the folds of the first repeat, and so on; each repeat deals all
     texts anew.
     """
-    groups = _groups(dataset.train)
+    groups = groups_of(dataset.train)
     classes = _classes(dataset)
     total = Counter(c for several in classes for c in several)
     order = torch.randperm(len(groups), generator=torch.Generator().manual_seed(number // folds))
@@ -84,7 +85,7 @@ def possible_folds(dataset: Dataset, folds: int = FOLDS) -> tuple[int, list[str]
         MiniftError: if there are fewer than two groups, or `folds` is below 2.
     """
     require(type(folds) is int and folds >= 2, "folds", folds, "a whole number from 2 up")
-    groups, classes = _groups(dataset.train), _classes(dataset)
+    groups, classes = groups_of(dataset.train), _classes(dataset)
     if len(groups) < 2:
         what = "groups" if any(e.group for e in dataset.train) else "different texts"
         raise MiniftError(
@@ -108,7 +109,7 @@ def possible_folds(dataset: Dataset, folds: int = FOLDS) -> tuple[int, list[str]
     return few, notes
 
 
-def _groups(examples: Sequence[Example]) -> list[list[int]]:
+def groups_of(examples: Sequence[Example]) -> list[list[int]]:
     """Return the indices of texts that must not be parted: those of a group, and equal ones."""
     first: dict[object, int] = {}
     root = [*range(len(examples))]
@@ -138,7 +139,7 @@ def _classes(dataset: Dataset) -> list[list[str]]:
     if dataset.task == "tagging":
         tags = [e.tags or () for e in dataset.train if isinstance(e, TaggedExample)]
         return [sorted({tag[2:] for tag in several} - {""}) or [""] for several in tags]
-    return [[str(label)] for label in labels]
+    return [[*label] or [""] if isinstance(label, tuple) else [str(label)] for label in labels]
 
 
 @dataclass(frozen=True)
@@ -179,6 +180,7 @@ def cross_validate(
     repeats: int | None = None,
     seed: int = 0,
     head: Head | None = None,
+    new_head: bool = False,
     budget_minutes: float | None = None,
     log: Path | None = None,
     device: torch.device | str = "cpu",
@@ -191,7 +193,7 @@ def cross_validate(
         repeats: how often all texts are dealt anew, the first being number `seed`; None: once, but
             up to `REPEATS` times for the head alone on few texts, or as the budget allows. Fold f
             of repeat r has the seeds `Seeds.all(folds * r + f)`, as in `minift compare`.
-        head, device: as in `train`.
+        head, new_head, device: as in `train`.
         budget_minutes: after the second, no fold is begun that would not end in it, by the longest.
         log: file of finished folds, which the same call does not repeat. None keeps nothing.
         progress: show a bar on standard error.
@@ -208,8 +210,11 @@ def cross_validate(
         cheap = method.name == "head" and len(dataset.train) <= FEW
         repeats = REPEATS if budget_minutes is not None or cheap else 1
     head = head or head_of(encoder, dataset, method)
-    facts = [dataset.train, dataset.labels, dataset.metric, folds, str(encoder), method.name, head]
-    setup = digest(repr([*facts, method.settings]))[:16]
+    facts = [dataset.train, dataset.labels, dataset.metric, folds, str(encoder), head, new_head]
+    facts += [getattr(method.objective, "weights", None)]
+    setup = digest(repr([*facts, method.name, method.settings]))[:16]
+    if (resolve(encoder) / "run.json").is_file():
+        notes.append("the encoder is a run: if it was trained on these texts, the folds flatter it")
     records = [*read_log(log)] if log else []
     if any(record["setup"] != setup for record in records):
         raise MiniftError(
@@ -231,7 +236,13 @@ def cross_validate(
         start, held = time.perf_counter(), fold(dataset, folds, number)
         data = part(dataset, folds, number)
         tuned, result = train(
-            data, encoder, method, seeds=Seeds.all(number), head=head, device=device
+            data,
+            encoder,
+            method,
+            seeds=Seeds.all(number),
+            head=head,
+            new_head=new_head,
+            device=device,
         )
         rows = predict_logits(tuned.model, items := tuned.items(data.test))
         joined = defaultdict[int, list[list[float]]](list)

@@ -45,28 +45,34 @@ def predict(
         ready: whether the next example is there; if not, those before it are answered first.
 
     Yields:
-        {"id", "text"} of the example, "text_b" of a pair, and for classification "label" and
-        "scores": {label: probability}; for regression "label": number; for tagging "tags",
-        "words", "entities": [{"start", "end", "type", "text", "start_word", "end_word"}] with
-        offsets in characters of "text" and in "words", from 0, the end not included.
+        {"id", "text"} of the example, "text_b" of a pair, and for classification "label", None if
+        the run leaves it open, and "scores": {label: probability}; for several labels the same,
+        "label" being a list of those that apply; for regression "label": number; for tagging
+        "tags", "words", "entities": [{"start", "end", "type", "text", "start_word", "end_word"}]
+        with offsets in characters of "text" and in "words", from 0, the end not included.
 
     Raises:
         MiniftError: a pair for a model that was trained on single texts, or the other way round.
     """
     if not hasattr(tuned, "tag"):
         raise MiniftError(f"expected a model, as minift.load_run returns it, got {tuned!r:.50}")
-    cut = bytearray()  # a byte per text
+    cut, unsure = bytearray(), bytearray()  # a byte per text
     for chunk in _chunks(examples, ready):
         if isinstance(tuned, FineTuned) and tuned.task != "tagging":
             texts = [replace(e, label=None) for e in as_texts(chunk)]
             items = tuned.items(texts)
             cut += bytes(item.cut for item in items)
-            yield from _labelled(tuned, texts, items)
+            for answer in _labelled(tuned, texts, items):
+                unsure.append(answer["label"] is None)
+                yield answer
         else:
             refuse_unlike(False, chunk)
             yield from _tagged(tuned, chunk)
     if notes is not None and isinstance(tuned, FineTuned):
         notes += cut_notes(cut, tuned.tokenizer.max_length)
+        if any(unsure):
+            what = f"{sum(unsure)} of {len(unsure)} texts are left unanswered, without a label"
+            notes.append(f"{what}: the probability is below {tuned.decision.abstain_below:g}")
 
 
 def _chunks(
@@ -94,9 +100,13 @@ def _labelled(
             answer["text_b"] = example.text_b
         if tuned.task == "regression":
             answer["label"] = float(row)
+        elif tuned.task == "multilabel":
+            scores = row[0].sigmoid().tolist()
+            answer["label"] = [*tuned.decision.applying(scores, tuned.labels)]
+            answer["scores"] = dict(zip(tuned.labels, scores))
         else:
-            scores = row[0].softmax(-1).tolist()
-            answer["label"] = tuned.labels[int(row.argmax())]
+            label, sure, scores = tuned.decision.answer(row[0], tuned.labels)
+            answer["label"] = label if sure else None
             answer["scores"] = dict(zip(tuned.labels, scores))
         yield answer
 

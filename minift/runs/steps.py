@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from minift.bert.dropout import set_dropout_generator
+from minift.data.words import counted
 from minift.errors import MiniftError, require
 from minift.runs.resume import Checkpoints
 from minift.training.loop import Diverged
@@ -133,7 +134,7 @@ class StepTraining:
                 last = self.step == length or bool(self.stopped)
                 if self.checkpoints is not None and (last or self.checkpoints.due):
                     self.checkpoints.save(self.step, self.state())
-        self.stopped = self.stopped or f"all {length} steps done"
+        self.stopped = self.stopped or f"all {counted(length, 'step')} done"
         if self.kept:
             self.model.load_state_dict(self.kept)
         self.model.eval()
@@ -171,7 +172,7 @@ class StepTraining:
                 self.best, self.kept_step = score, self.step
                 self.kept = {n: t.clone() for n, t in self.model.state_dict().items()}
             if self.steps.patience and self.without_better >= self.steps.patience:
-                self.stopped = f"no better score in {self.without_better} looks"
+                self.stopped = f"no better score in {counted(self.without_better, 'look')}"
         self.records.append(record)
         self.sums, self.since = {}, self.step
         return record

@@ -21,15 +21,26 @@ from tqdm import tqdm
 
 from minift.checkpoints.hub import resolve
 from minift.checkpoints.weights import save_pretrained, weights_digest
+from minift.data.calibration import class_report
 from minift.data.entities import side_by_side
-from minift.data.examples import Dataset, Example, gold_classes, gold_tags, is_labelled
-from minift.data.metrics import collapsed, evaluate_classification, headline, majority_baseline
+from minift.data.examples import (
+    Dataset,
+    Example,
+    gold_classes,
+    gold_labels,
+    gold_tags,
+    is_labelled,
+    joined,
+)
+from minift.data.metrics import collapsed, headline
 from minift.data.notes import missing_notes
 from minift.errors import MiniftError
 from minift.files import atomic_write, digest
 from minift.journal import append_log
 from minift.methods.recipes import recipe
-from minift.runs.evaluate import Evaluation
+from minift.runs.card import card
+from minift.runs.decide import FILE, PLAIN, Decision
+from minift.runs.evaluate import Evaluation, constant_score
 from minift.runs.fit import Fitted, fit
 from minift.runs.folder import open_run
 from minift.runs.processes import rank, require_same, world_size
@@ -37,6 +48,8 @@ from minift.runs.resume import resumed
 from minift.runs.tuned import FineTuned, Head, build, head_of, not_finite
 from minift.training.loop import Diverged, Epoch, Recipe, Seeds, Settings, Training
 from minift.version import __version__
+
+CLASSES = ("classification", "multilabel")  # tasks that choose among classes of a text
 
 
 def subset(examples: Sequence[Example], labels: int | None, seed: int) -> tuple[Example, ...]:
@@ -85,7 +98,8 @@ def train(
         source: where the data set came from, kept in run.json (see minift.compact.source).
         validate_each_epoch: score the development split after each epoch even if nothing is
             decided by it; history.jsonl then tells the scores.
-        before: called once `out` is held; what it returns stands in result.json, too.
+        before: called once `out` is held; what it returns stands in result.json, too, and under
+            "decision" how the model answers (see `Decision`).
         progress: show a bar on standard error, and say if an earlier run is resumed.
 
     Returns:
@@ -112,6 +126,7 @@ def train(
         "encoder": str(encoder),
         "weights": weights_digest(tuned.model) if folder or world_size() > 1 else None,
         "method": method.name,
+        "class_weights": [*(getattr(method.objective, "weights", None) or {}).items()],
         "head": head,
         "seeds": asdict(seeds),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
@@ -128,6 +143,7 @@ def train(
 
     with open_run(folder, "run", spec, save_every, progress) as checkpoints:
         known = before() if before else {}
+        decision = Decision(**known.get("decision", {}))
 
         def watch(training: Training) -> Iterable[Epoch | None]:
             records = resumed(training, checkpoints) if checkpoints else iter(training)
@@ -148,6 +164,7 @@ def train(
             raise Diverged(f"{broken} became nan or infinite; lower the rate, or check the data")
         if folder is not None and rank() == 0:
             (folder / "history.jsonl").touch()  # a head that was solved has no epoch
+        fitted = fitted._replace(tuned=replace(fitted.tuned, decision=decision))
         result = _result(fitted, dataset, examples, method, seeds, progress)
         result["notes"] += [f"train: {note}" for note in tuned.notes(items)]
         result |= {"encoder": str(encoder), **known}
@@ -156,6 +173,9 @@ def train(
             save_pretrained(tuned.model, tuned.tokenizer, folder)
             if (rates := resolve(encoder) / "rates.json").is_file():  # for training it further
                 shutil.copyfile(rates, folder / rates.name)
+            atomic_write(folder / "README.md", card(spec, result, dataset.labels))
+            if decision != PLAIN:
+                atomic_write(folder / FILE, json.dumps(asdict(decision), indent=2) + "\n")
             atomic_write(folder / "result.json", json.dumps(result, indent=2) + "\n")
             checkpoints.delete()
     return replace(fitted.tuned, cache=None), result
@@ -163,9 +183,9 @@ def train(
 
 def require_two_classes(examples: Sequence[Example], dataset: Dataset) -> None:
     """Refuse a training draw from which nothing can be learned."""
-    if dataset.task == "classification" and len(set(gold_classes(examples))) < 2:
+    if dataset.task in CLASSES and len(given := set(gold_labels(examples))) < 2:
         raise MiniftError(
-            f"all {len(examples)} training examples have the label {gold_classes(examples)[0]!r}; "
+            f"every training example ({len(examples)}) has the label {joined(*given)!r}; "
             "use more labels or another seed"
         )
 
@@ -201,20 +221,25 @@ def score_splits(
         scored = evaluate(found, progress)
         result[split] = headline(dataset.metric, scored.scores)
         result[f"{split}_scores"] = scored.scores
+        result[f"{split}_examples"] = len(found)
         notes += [f"{split}: {note}" for note in scored.notes]
         notes += missing_notes(split, found, dataset.labels)
         if dataset.task == "tagging":
             result[f"{split}_entities"] = side_by_side(gold_tags(found), scored.predicted)
-        if dataset.task == "classification":
-            gold = gold_classes(found)
-            guess = majority_baseline(gold_classes(dataset.train), gold, dataset.labels)
-            scores = evaluate_classification(gold, guess, dataset.labels, dataset.positive)
-            result[f"{split}_majority"] = headline(dataset.metric, scores)
-            if only := collapsed(scored.predicted, gold):
+        if dataset.task in CLASSES:
+            if dataset.task == "classification":
+                result[f"{split}_classes"] = class_report(
+                    gold_classes(found), scored.predicted, scored.probabilities, dataset.labels
+                )
+            result[f"{split}_majority"] = constant_score(dataset, dataset.train, found)
+            only = collapsed(scored.predicted, gold_labels(found))
+            if only is not None:
                 result["collapsed"] = True
+                rare = "--method full+start:probe"  # from random weights, it takes many steps
+                remedy = "another seed, a smaller learning rate" if only else rare
                 notes.append(
-                    f'collapsed: every {split} example is predicted "{only}"; '
-                    "try another seed, a smaller learning rate or more labels"
+                    f'collapsed: every {split} example is predicted "{joined(only)}"; '
+                    f"try {remedy} or more labels"
                 )
     return result, notes
 

@@ -17,7 +17,7 @@ import torch
 from minift.bert.heads import Classifier, SequenceClassifier, TokenClassifier
 from minift.bert.masked_lm import initialise
 from minift.checkpoints.hub import pooling_of, resolve
-from minift.checkpoints.strict import class_of
+from minift.checkpoints.strict import KINDS, class_of
 from minift.checkpoints.tokenizer import Tokenizer
 from minift.checkpoints.weights import load_model, load_tokenizer
 from minift.data.examples import Dataset, Example, TaggedExample, Task, has_pairs, pairs_of
@@ -27,6 +27,7 @@ from minift.data.words import as_words
 from minift.errors import MiniftError, require_known
 from minift.methods.cnn_head import ConvClassifier
 from minift.methods.mean_head import MeanClassifier, PairClassifier
+from minift.runs.decide import PLAIN, Decision
 from minift.runs.evaluate import Evaluation, evaluate, predict_logits, tags_by_sentence
 from minift.speed.precision import compute_in
 from minift.speed.prefix import PrefixCache
@@ -43,6 +44,7 @@ HEADS: dict[type[Classifier], Head] = {
     ConvClassifier: "cnn",
 }
 REGRESSION_LABEL = ("score",)  # regression has one output, which config.json must name
+PROBLEM_TYPES = {"regression": "regression", "multilabel": KINDS[1]}  # task -> in config.json
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class FineTuned:
     kept_head: bool = False  # its head came with the encoder, trained, instead of being drawn
     pairs: bool | None = None  # whether it was trained on pairs of texts; None: not known
     positive: str | None = None  # the class that f1 is of, see `evaluate_classification`
+    decision: Decision = PLAIN  # how its logits become answers
 
     @property
     def make_batch(self) -> Callable[[Sequence[Item]], Batch]:
@@ -83,7 +86,7 @@ class FineTuned:
         items = self.items(examples)
         found = evaluate(
             self.model, items, examples, self.task, self.labels, progress, self.make_batch,
-            self.positive,
+            self.positive, self.decision,
         )  # fmt: skip
         return replace(found, notes=self.notes(items))
 
@@ -122,13 +125,12 @@ def build(
         new_head: draw the head also where the encoder is a run folder with a trained one that
             fits; by default that one is kept.
     """
-    regression = dataset.task == "regression"
     generator = torch.Generator().manual_seed(Seeds.all(seeds).head)
     model, report = load_model(
         head_class(dataset, head or head_of(encoder, dataset)),
         encoder,
-        labels=REGRESSION_LABEL if regression else dataset.labels,
-        problem_type="regression" if regression else None,
+        labels=REGRESSION_LABEL if dataset.task == "regression" else dataset.labels,
+        problem_type=PROBLEM_TYPES.get(dataset.task),
         generator=generator,
     )
     own = [name for name, _ in model.named_parameters() if name.startswith("classifier.")]

@@ -29,7 +29,7 @@ class Item:
     input_ids: list[int]  # as the tokenizer made them
     segment_ids: list[int]
     positions: list[int]  # tokens that are asked
-    targets: list[int] | list[float]  # one per position: class index or number, or as below
+    targets: Sequence[float | list[float]]  # one per position: class index, number, or see below
     cut: bool = False  # whether a part of the text is left out, for the encoder's length
 
 
@@ -39,12 +39,12 @@ class Batch:
 
     packed: Packed
     wanted: Selection  # the asked tokens
-    targets: Tensor  # (asked,) int64 class indices, or float numbers for regression
+    targets: Tensor  # (asked,) classes, int64, or numbers; (asked, labels) 1.0 where one applies
     examples: tuple[int, ...] = ()  # of each sequence, for an objective that looks it up
 
 
 def labelled(targets: Tensor) -> Tensor:
-    """(asked,) True where there is a target."""
+    """Return True where there is a target, in the shape of `targets`."""
     return ~targets.isnan() if targets.is_floating_point() else targets != UNLABELLED
 
 

@@ -60,14 +60,17 @@ def make_items(
     seconds = [e.text_b for e in texts]
     encodings = tokenizer.encode([e.text for e in texts], None if apart else seconds)
     others = tokenizer.encode([text or "" for text in seconds]) if apart else []
-    target: float  # class index, or number
+    target: float | list[float]  # class index, or number, or for each label 1 or 0
     for number, (example, encoding) in enumerate(zip(texts, encodings)):
+        label, where = example.label, f"example {example.id}"
+        names = label if isinstance(label, tuple) else (label if label is None else str(label),)
         if task == "regression":
-            target = math.nan if example.label is None else float(example.label)
-        elif example.label is None:
-            target = UNLABELLED
+            target = math.nan if isinstance(label, tuple | None) else float(label)
+        elif task == "multilabel":
+            given = {_index_of(name, index, where) for name in names}
+            target = [math.nan if label is None else float(n in given) for n in index.values()]
         else:
-            target = _index_of(str(example.label), index, f"example {example.id}")
+            target = _index_of(None if label is None else str(label), index, where)
         input_ids, segments, cut = encoding.input_ids, encoding.segment_ids, encoding.cut
         if apart:
             cut = cut or others[number].cut

@@ -146,8 +146,11 @@ def everything(model: nn.Module, epoch: int = 1) -> list[str]:
 
 
 def cross_entropy(model: nn.Module, batch: Batch, step: int = 0, steps: int = 1) -> Tensor:
-    """The usual objective: -log p(target), one per labelled target."""
+    """The usual objective: -log p(target), one per labelled target, or per text and label."""
     logits, known = model(batch.packed, batch.wanted), labelled(batch.targets)
+    if batch.targets.is_floating_point():  # any number of labels per text: 1 if it has one, else 0
+        gold = batch.targets.to(logits.dtype)[known]
+        return F.binary_cross_entropy_with_logits(logits[known], gold, reduction="none")
     return F.cross_entropy(logits[known], batch.targets[known], reduction="none")
 
 
@@ -274,9 +277,8 @@ class Training:
         self.schedule.begin(steps, self.epochs)
         self.parameters = select(model, recipe.trainable, self.epochs)
         self.rule = recipe.gradients(model, items, seeds, team) if recipe.gradients else None
-        self.optimizer = adamw(
-            self.parameters, settings, recipe.scales(model) if recipe.scales else None
-        )
+        scales = recipe.scales(model) if recipe.scales else None
+        self.optimizer = adamw(self.parameters, settings, scales)
         self.objective = recipe.objective or usual_objective(model)
         self.order = torch.Generator().manual_seed(seeds.order)
         self.dropout = torch.Generator(next(model.parameters()).device).manual_seed(seeds.dropout)

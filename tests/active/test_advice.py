@@ -1,7 +1,6 @@
 """The adviser says when more labels may not pay, and why.
 
 claim                                                        oracle
-kappa is Cohen's                                             scikit-learn; a table by hand
 each of the three signs alone is enough, and is named        by hand
 predictions count as stable only over three pairs            by hand
 models of equally many labels count as one                   by hand
@@ -11,13 +10,9 @@ a collapsed model is neither stable nor sure, and is named   by hand
 
 from __future__ import annotations
 
-import math
-import random
-
 import pytest
-from sklearn.metrics import cohen_kappa_score
 
-from minift.active.advice import Look, advise, kappa
+from minift.active.advice import Look, advise
 
 CHANGING = [(0, 1) * 50, (1, 0) * 50, (0, 1) * 50, (1, 1, 0, 0) * 25]
 SAME = [(0, 1, 1, 0) * 25] * 4
@@ -25,25 +20,6 @@ SAME = [(0, 1, 1, 0) * 25] * 4
 
 def looks(predictions, uncertainty=0.4):
     return [Look(10 + 100 * i, uncertainty, p) for i, p in enumerate(predictions)]
-
-
-def test_kappa_is_that_of_scikit_learn():
-    source = random.Random(0)
-    for classes in (2, 3, 9):
-        first = [source.randrange(classes) for _ in range(200)]
-        second = [x if source.random() < 0.7 else source.randrange(classes) for x in first]
-        assert kappa(first, second) == pytest.approx(cohen_kappa_score(first, second), abs=1e-12)
-
-
-def test_kappa_of_a_table_by_hand():
-    # 20 both yes, 15 both no, 5 and 10 apart: agreement .7, by chance .5, kappa .4
-    first = [1] * 20 + [1] * 5 + [0] * 10 + [0] * 15
-    second = [1] * 20 + [0] * 5 + [1] * 10 + [0] * 15
-    assert kappa(first, second) == pytest.approx(0.4)
-    assert kappa([0, 1], [0, 1]) == 1
-    assert math.isnan(kappa([1, 1], [1, 1]))
-    with pytest.raises(ValueError, match="two answers for each text, got 2 and 1"):
-        kappa([0, 1], [0])
 
 
 def test_without_a_sign_the_advice_is_to_continue_with_the_figures():

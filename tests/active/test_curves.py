@@ -113,7 +113,7 @@ def test_only_seeds_that_both_have_finished_enter_the_whole_curve():
     assert found.common("bald") == [0, 1, 2, 3]
     assert len(whole_curves(found)["bald"].differences) == 4
     text = "\n".join(Reader(html(page(found))).texts)
-    assert "1 of 10 curves are not finished yet" in text
+    assert "Curves that are not finished yet: 1 of 10" in text
     assert re.search(r"\d\d\.\d ± \d\.\d \(4\)", text)
 
 

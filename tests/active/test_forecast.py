@@ -251,7 +251,7 @@ def test_few_labels_are_told_without_any_training(encoder, monkeypatch):
     monkeypatch.setattr(Learner, "fit", lambda *_: 1 / 0)
     data = reviews(60)
     found = forecast_labels(learner(data, encoder), data.train)
-    assert found.sentence.endswith("because there are 30 labels, and it takes 40")
+    assert found.sentence.endswith("because it takes 40 labels, and there are 30")
     assert (found.sizes, found.scores, found.gain) == ((), (), None)
     with pytest.raises(MiniftError, match="more must be at least 1 label, got 0"):
         forecast_labels(learner(data, encoder), data.train, more=0)

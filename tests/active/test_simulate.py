@@ -201,7 +201,7 @@ def test_a_report_is_there_at_the_end_and_after_an_interrupt(
     with pytest.raises(KeyboardInterrupt):
         run(encoder, tmp_path)
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
-    assert "1 of 2 curves are not finished yet" in text
+    assert "Curves that are not finished yet: 1 of 2" in text
     monkeypatch.setattr(Learner, "fit", real)
     assert timeless(run(encoder, tmp_path)) == timeless(unbroken[1])
 

@@ -5,7 +5,8 @@ encoders of twelve published shapes load, states and ids     transformers on the
 seven other families are refused, even if they deny it       transformers' own checkpoints
 words before every name are one fact                         the logits without them
 sharded .bin files are read, each as carefully               one file; a pickle that would run
-where no weights are, what is there and the remedy is said   folders by hand
+where no weights are, what is there and the remedy is said   folders by hand, as encoder and run
+quantised weights and pointers of git-lfs take one sentence  files as their programs write them
 tokens added after pretraining get transformers' ids         AutoTokenizer
 a tokenizer that is not BERT's is refused by name            files by hand
 a cased vocabulary that nothing says how to case is told     the warning
@@ -149,7 +150,6 @@ def test_a_cross_encoder_gives_its_number(tmp_path):
     [
         (3, "regression", r"problem_type is 'regression' with 3 output"),
         (1, "single_label_classification", "with 1 output"),
-        (2, "multi_label_classification", "'multi_label_classification' with 2 output"),
     ],
 )
 def test_a_head_that_answers_in_another_way_is_refused_and_its_encoder_is_not(
@@ -291,7 +291,17 @@ def test_shards_of_a_bin_are_read_and_nothing_in_them_runs(tmp_path):
         (("config.json", "model.safetensors", "adapter_config.json"), "merge it into its base"),
         (("adapter_config.json",), r"no config\.json.*merge it into its base"),
         (("0_Transformer/config.json", "1_Pooling/config.json"), "give the folder 0_Transformer"),
-        (("bert_config.json", "vocab.txt"), r"rename bert_config\.json to config\.json"),
+        (("bert_config.json", "vocab.txt"), r"; rename bert_config\.json to config\.json"),
+        (("bert_config.json", "bert_model.ckpt.index"), "convert_bert_original_tf_.*, and rename"),
+        (("config.json", "bert_model.ckpt.index"), r"convert it with transformers 4 \(python -m"),
+        (("model-q4.gguf",), r"; model-q4\.gguf was exported from a checkpoint"),
+        (("config.json", "model.onnx"), r"; model\.onnx was exported"),
+        (("config.json", "onnx/model.onnx"), r"; onnx was exported"),
+        (("config.json", "model-00002-of-00002.safetensors"), r"the parts lack their \.index"),
+        (("config.json", "pytorch_model-00001-of-00002.bin"), r"the parts lack their \.index"),
+        (("model-00001-of-00002.gguf",), r"gguf was exported"),
+        (("model.safetensors",), r"no config\.json .*; give a whole folder"),
+        (("pytorch_model.bin",), r"no config\.json .*; give a whole folder"),
     ],
 )
 def test_where_no_weights_can_be_read_the_remedy_is_named(tmp_path, files, words):
@@ -300,8 +310,90 @@ def test_where_no_weights_can_be_read_the_remedy_is_named(tmp_path, files, words
         (tmp_path / "bad" / file).parent.mkdir(parents=True, exist_ok=True)
         content = (good / file).read_bytes() if (good / file).exists() else b"{}"
         (tmp_path / "bad" / file).write_bytes(content)
-    with pytest.raises(MiniftError, match=words):
+    with pytest.raises(MiniftError, match=words) as encoder:
         load_model(minift.Bert, tmp_path / "bad")
+    if "config.json" not in files:
+        with pytest.raises(MiniftError) as run:
+            load_run(tmp_path / "bad")
+        assert str(run.value) == str(encoder.value).replace("a checkpoint folder", "a run folder")
+
+
+def test_what_is_no_run_says_what_it_is(tmp_path):
+    published(tmp_path / "encoder")
+    for name in ("gguf", "json"):
+        (tmp_path / f"config.{name}").write_text("{}")
+    for name in ("run", "project"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}.json").write_text("{}")
+    for name, words in {
+        "encodre": 'there is no run folder .*did you mean ".*encoder"',
+        "config.gguf": "is a file; a run is a folder .*; config.gguf was exported",
+        "config.json": r"is a file; a run is a folder with a config\.json$",
+        "run": "this run is not finished",
+        "project": "train a model of this project: minift active train",
+        "encoder": r"\['BertModel'\], so this is an encoder without a classifier: train one",
+    }.items():
+        with pytest.raises(MiniftError, match=words):
+            load_run(tmp_path / name)
+    with pytest.raises(MiniftError, match="no run folder tiny; this is an encoder"):
+        load_run("tiny")
+
+
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "pytorch_model.bin", "config.json", "tokenizer.json", "vocab.txt"]
+)
+def test_a_pointer_of_git_lfs_is_named_whatever_file_it_stands_for(tmp_path, name):
+    folder = published(tmp_path)
+    if name == "pytorch_model.bin":
+        (folder / "model.safetensors").unlink()
+    oid = "oid sha256:53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+    pointer = f"version https://git-lfs.github.com/spec/v1\n{oid}\nsize 90868376\n"
+    (folder / name).write_text(pointer)
+    with pytest.raises(MiniftError, match=rf"{name} is a pointer of git-lfs.*git lfs pull"):
+        load_encoder(folder)
+
+
+def test_a_training_checkpoint_without_tokenizer_says_whose_to_copy(tmp_path):
+    published(tmp_path, kind=transformers.BertForSequenceClassification)
+    (tmp_path / "vocab.txt").rename(tmp_path / "trainer_state.json")
+    for load in (load_encoder, load_run):
+        with pytest.raises(MiniftError, match=r"no tokenizer in .*copy it.* from the encoder"):
+            load(tmp_path)
+
+
+def bitsandbytes(name: str, tensor: torch.Tensor) -> dict[str, torch.Tensor]:
+    """As `load_in_8bit` stores a matrix: its rows in 8 bits, their scales beside."""
+    layer = name.removesuffix(".weight")
+    scale = tensor.abs().amax(1)
+    whole = (127 * tensor / scale[:, None]).round().to(torch.int8)
+    form = torch.tensor(0, dtype=torch.uint8)
+    return {name: whole, f"{layer}.SCB": scale, f"{layer}.weight_format": form}
+
+
+def gptq(name: str, tensor: torch.Tensor) -> dict[str, torch.Tensor]:
+    layer, packed = name.removesuffix(".weight"), torch.zeros(3, len(tensor), dtype=torch.int32)
+    return {
+        f"{layer}.qweight": packed,
+        f"{layer}.qzeros": packed.clone(),
+        f"{layer}.scales": tensor,
+    }
+
+
+@pytest.mark.parametrize(
+    "quantised", [bitsandbytes, gptq, lambda n, t: {n: t.flatten()[::2, None].to(torch.uint8)}]
+)
+def test_quantised_weights_are_refused_in_one_short_sentence(tmp_path, quantised):
+    folder = published(tmp_path)
+    parts = load_file(folder / "model.safetensors")
+    for name in [n for n, t in parts.items() if "layer." in n and t.dim() == 2]:
+        parts |= quantised(name, parts.pop(name))
+    save_file(parts, folder / "model.safetensors")
+    with pytest.raises(MiniftError, match=r"are not decimal numbers .*quantized model") as caught:
+        load_encoder(folder)
+    assert len(str(caught.value).replace(str(folder), "")) < 250
+    edit(folder / "config.json", quantization_config={"load_in_8bit": True})
+    with pytest.raises(MiniftError, match="none: give the checkpoint that was quantized"):
+        load_encoder(folder)
 
 
 def test_the_table_within_a_training_checkpoint_is_named(tmp_path):
@@ -382,7 +474,7 @@ def test_a_class_of_tokenizer_in_config_json_counts_too(tmp_path):
 
 def test_a_cased_vocabulary_that_nothing_says_how_to_case_is_told_once(tmp_path, capsys):
     folder = published(tmp_path, words=CASED)
-    with pytest.warns(UserWarning, match=r"3 pieces such as 'The' .*do_lower_case.: false"):
+    with pytest.warns(UserWarning, match=r"capital letters: 3 .'The'.*do_lower_case.: false"):
         assert load_tokenizer(folder).lowercase
     for silent in ({"do_lower_case": False}, {"do_lower_case": True}):
         (folder / "tokenizer_config.json").write_text(json.dumps(silent))

@@ -198,10 +198,19 @@ def test_a_value_that_no_model_can_have_is_refused_with_its_file():
 
 def test_an_unknown_key_is_refused_with_the_nearest_name_and_the_remedy():
     refused(
-        r"here: unknown key 'hiden_size' = 48; did you mean .hidden_size.\?.* delete an unknown "
-        "key if it does not change what the model computes",
+        r"unknown key 'hiden_size' = 48; did you mean .hidden_size.\?.* delete an unknown key that "
+        "changes no output$",
         hiden_size=48,
     )
+
+
+@pytest.mark.parametrize(
+    "known", [{"is_decoder": True}, {"hidden_act": "swiglu"}, {"pad_token_id": "a"}]
+)
+def test_no_unknown_key_is_spoken_of_where_all_are_known(known):
+    with pytest.raises(MiniftError, match=next(iter(known))) as caught:
+        config_from_dict({**SMALL, **known}, "here")
+    assert "unknown" not in str(caught.value) and "delete" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

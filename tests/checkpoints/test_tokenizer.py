@@ -538,7 +538,7 @@ def test_a_broken_file_is_named(tmp_path, file, content, words):
         (lambda: OURS.encode(["a", None]), r"texts\[1\] must be a str, got NoneType"),
         (lambda: OURS.encode(["a", float("nan")]), r"texts\[1\] must be a str, got float: nan"),
         (lambda: OURS.encode(["a", "x\ud800"]), r"texts\[1\] holds half a character.*position 1"),
-        (lambda: OURS.encode(["a"], ["b", "c"]), r"1 texts but 2 second texts"),
+        (lambda: OURS.encode(["a"], ["b", "c"]), r"texts: 1, second texts: 2"),
         (lambda: OURS.encode(["a", "b"], [None, 3]), r"texts_b\[1\] must be a str, got int: 3"),
         (lambda: OURS.encode(["a"], max_length=2), r"max_length must be 3 or more .*got 2"),
         (lambda: OURS.encode_words(["a"], max_length=2), r"max_length must be 3 or more"),

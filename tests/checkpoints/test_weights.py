@@ -427,15 +427,15 @@ def test_a_stranger_inside_a_head_that_is_used_is_unexpected(tmp_path):
     assert "classifier.weight_g" in load_model(Bert, tmp_path)[1].ignored
 
 
-def test_a_classifier_of_many_yes_or_no_questions_is_refused_but_its_encoder_is_not(tmp_path):
+def test_a_head_of_yes_or_no_questions_is_kept_for_such_and_drawn_anew_for_classes(tmp_path):
     hf_model(SequenceClassifier).save_pretrained(tmp_path)
-    edit_config(tmp_path, problem_type="multi_label_classification")
-    with pytest.raises(
-        MiniftError, match=r"problem_type is 'multi_label_classification'.*one class"
-    ):
-        load_model(SequenceClassifier, tmp_path)
-    load_model(Bert, tmp_path)
-    load_model(SequenceClassifier, tmp_path, labels=["a", "b"])
+    kind = "multi_label_classification"
+    edit_config(tmp_path, problem_type=kind)
+    model, report = load_model(SequenceClassifier, tmp_path)
+    assert model.config.problem_type == kind and not report.initialised
+    for asked, new in ((kind, False), (None, True)):
+        _, report = load_model(SequenceClassifier, tmp_path, model.config.labels, asked)
+        assert ("classifier.weight" in report.initialised) == new
 
 
 # --- the tied decoder ----------------------------------------------------------------------

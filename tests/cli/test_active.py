@@ -154,7 +154,7 @@ def test_guesses_for_random_texts_and_answers_given_before_are_taken_if_asked_fo
     code, out, _ = run(capsys, "active", "import", project, batch)
     assert code == 0 and "recorded: 0 labels" in out and "import it with --again" in out
     code, out, _ = run(capsys, "active", "import", project, batch, "--again")
-    assert code == 0 and "recorded: 1 labels" in out
+    assert code == 0 and "recorded: 1 label, " in out
     for options, models in ((), 0), (("--no-guesses", "--more"), 0), (("--guesses", "--more"), 1):
         run(capsys, "active", "next", project, "-n", 2, "--strategy", "random", *options)
         assert len(list((project / "models").glob("*.json"))) == models
@@ -167,6 +167,27 @@ def test_label_chooses_by_itself_if_it_is_told_how_many(project, capsys, monkeyp
     assert code == 0 and "2 to go" in out and "No text waits any more." in out
     assert "saved: 2 labels, 0 skipped" in out
     assert not (project / "batches").exists()
+
+
+def test_what_is_printed_imports_the_file_that_people_then_have(project, capsys):
+    files = {"csv": "001.csv", "labelstudio": "EXPORT.json", "doccano": "EXPORT.jsonl"}
+    for format, file in {**files, "argilla": "answers.json"}.items():
+        again = ("--again",) * (format != "csv")
+        code, out, _ = run(capsys, "active", "next", project, "-n", 2, "--format", format, *again)
+        command = next(line for line in out.splitlines() if "minift active import" in line)
+        words = shlex.split(command)
+        assert code == 0 and words[:4] == ["minift", "active", "import", str(project)]
+        answered = str(project / "batches" / file) if format == "csv" else file
+        assert words[4:] == [answered] and (format == "csv" or not (project / file).exists())
+    assert f'open("{file}", "w")' in out  # by Argilla's recipe
+
+
+def test_a_sheet_for_a_class_that_is_called_skip_says_how_to_skip(world, capsys, tmp_path):
+    start = ["active", "start", "--pool", world / "pool.txt", "--encoder", world / "encoder"]
+    for labels, word in (("skip,keep", '"(skip)" sets'), ("drop,keep", '"skip" sets')):
+        folder = tmp_path / labels
+        assert run(capsys, *start, *SHORT, "--labels", labels, "--out", folder)[0] == 0
+        assert word in run(capsys, "active", "next", folder, "-n", 2)[1]
 
 
 def test_label_studio_gets_its_interface_too(project, capsys):

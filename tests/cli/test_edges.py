@@ -29,6 +29,7 @@ import pytest
 import minift
 from minift.active import streaming
 from minift.cli import main as cli
+from minift.cli.options import READING
 from minift.errors import MiniftError, nearest
 from minift.files import claim_folder, locked
 from minift.label.score_files import score
@@ -379,7 +380,7 @@ def test_a_name_that_was_typed_is_not_suggested(tmp_path, capsys):
 
 
 def test_no_error_names_a_keyword_of_python():
-    """But for `keep=`, which `_in_options` turns into --keep, and for words of other programs."""
+    """But for what `_in_options` turns into options, and for words of other programs."""
     import re
 
     found = set()
@@ -390,4 +391,12 @@ def test_no_error_names_a_keyword_of_python():
                 for part in ast.walk(node):
                     if isinstance(part, ast.Constant) and isinstance(part.value, str):
                         found.update(re.findall(r"\b([a-z_]{3,})=", part.value))
-    assert found <= {"keep", "other_pieces", "with_responses", "flatten", "batch_size"}
+    assert found <= {
+        "keep",
+        "other_pieces",
+        "with_responses",
+        "flatten",
+        "batch_size",
+        "positive",
+        *READING,
+    }

@@ -282,7 +282,8 @@ BAD = [
     (["evaluate", "{world}/reviews", "--data", "reviews", "--text", "x"], r"--text: .* named set"),
     (["evaluate", "{world}/reviews", "--data", "x.csv", "--split", "dev"], r"--split is for named"),
     (["evaluate", "{world}/reviews", "--data", "{world}/test.conll"], r"classification"),
-    (["evaluate", "{world}/nothing", "--data", "{world}/test.csv"], r"is not a run folder"),
+    (["evaluate", "{world}/reviews", "--data", "news"], r"news is for tagging, the run for class"),
+    (["evaluate", "{world}/nothing", "--data", "{world}/test.csv"], r"there is no run folder"),
     (["predict", "{world}/reviews", "{world}/nothing.txt"], r"no such file"),
     (["predict", "{world}/encoder", "{world}/train.csv"], r"BertForMaskedLM"),
     (["info", "{world}"], r"not a checkpoint|no config.json"),
@@ -322,6 +323,7 @@ def test_an_unknown_label_at_evaluation_is_named_with_its_line(world, capsys, tm
             'did you mean "--format"',
             "minift active next",
         ),
+        (["predict", "run", "t", "--label", "x"], "arguments: --label x\n", "minift predict"),
         (["predict", "run", "texts", "more"], "unrecognized arguments: more\n", "minift predict"),
     ],
 )

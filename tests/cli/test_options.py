@@ -27,9 +27,10 @@ import pytest
 import minift
 from minift.cli import active, demo, main
 from minift.cli.main import execute
-from minift.cli.options import suggested
+from minift.cli.options import READING, suggested
 from minift.compact.distill import Distillation
 from minift.compact.student import new_student
+from minift.runs.folds import FOLDS
 from tests.tiny import checkpoint, news, reviews
 
 PACKAGE = Path(minift.__file__).parent
@@ -97,6 +98,7 @@ FAST = "--encoder encoder --epochs 1"
 TYPED = [
     f"train {FILES} {FAST} --out run",
     f"train {TAGGED} {FAST} --out tagger",
+    f"train --train my.csv {FAST} --folds 2 --budget-minutes 9 --out alone",
     "evaluate run --data reviews --split dev",
     "evaluate tagger --data held_out.conll --errors errors.txt",
     "predict run texts.txt --out answers.jsonl",
@@ -143,7 +145,8 @@ def test_every_command_reads_every_option_that_it_accepts(world, monkeypatch, ca
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_no_option_is_abbreviated_and_no_command_has_too_many(words, capsys):
     assert not COMMANDS[words].allow_abbrev
-    assert len(OPTIONS[words]) <= 26 + 2  # and -h, --help
+    of_files = {option for option, *_ in READING.values()}  # a group of their own, alike everywhere
+    assert len({*OPTIONS[words]} - of_files) <= 26 + 2  # and -h, --help
     for option in OPTIONS[words]:
         assert option.islower() and "unlabeled" not in option
     with pytest.raises(SystemExit):
@@ -174,6 +177,10 @@ def test_the_defaults_of_distill_are_those_of_its_training():
     for name in ("steps", "learning_rate"):
         assert options.get_default(name) == getattr(usual, name)
     assert options.get_default("head") == new_student.__kwdefaults__["head"]
+
+
+def test_the_number_of_folds_is_that_of_the_library():
+    assert {COMMANDS[name,].get_default("folds") for name in ("train", "compare")} == {FOLDS}
 
 
 @pytest.mark.parametrize(

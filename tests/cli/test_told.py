@@ -27,7 +27,7 @@ from minift.training.loop import Seeds, Settings
 from tests.tiny import checkpoint
 
 LONG = "the film was good and " * 13  # 65 pieces, of which the encoder reads 62
-CUT = "3 of 30 texts are longer than the encoder reads (64 pieces) and were cut"
+CUT = "texts longer than the encoder reads (64 pieces), which were cut: 3 of 30"
 ODD = ['=1+1, "quoted"\tand a tab', "two\r\nlines", "ünï 東京", "'"]
 LABELS = ["pos", "neg", "neg"]
 
@@ -79,7 +79,7 @@ def test_texts_that_are_cut_are_told_by_each_command(world, capsys, tmp_path):
     simulated = ("active", "simulate", "--train", table, "--test", table, "--rounds=0", "--seeds=1")
     how = ("--steps=1", "--strategies=random", "--out", tmp_path / "s", *encoder)
     told = run(capsys, *simulated, *how)
-    assert told[0] == 0 and "note: 6 of 60 texts are longer" in told[2]
+    assert told[0] == 0 and "which were cut: 6 of 60" in told[2]
     short = write_csv(tmp_path / "short.csv", [("1", "good", "pos", "")])
     assert "longer" not in run(capsys, "evaluate", world / "run", "--data", short)[2]
 
@@ -182,6 +182,7 @@ def test_json_columns_are_kept_as_they_stand_also_from_a_pipe(world, capsys, tmp
         (["t.csv", "--out", "x.xlsx"], r"--out x.xlsx: answers are written as .jsonl, .csv or"),
         (["t.csv", "--out", "x.json"], r"--out x.json: answers are written as"),
         (["t.csv", "--text", "text", "--text-b", "text"], r'the column "text" is read both as'),
+        (["t.csv", "--text", "label"], r'"label" is read both as --text and as --label'),
         (["pairs.csv"], r"the model has single texts, and these are pairs of texts; .* --text$"),
     ],
 )
@@ -194,7 +195,7 @@ def test_what_cannot_be_had_is_refused_in_one_line(world, arguments, words, caps
 
 
 def test_single_texts_are_refused_by_a_run_on_pairs_in_every_command(world, capsys, tmp_path):
-    words = "has pairs of texts, and these are single texts; name the second column with --text-b"
+    words = "these are single texts; in a table, name the second column with --text-b"
     table = world / "t.csv"
     for arguments in (
         ("predict", world / "pairs", table),
@@ -206,5 +207,13 @@ def test_single_texts_are_refused_by_a_run_on_pairs_in_every_command(world, caps
     assert not (tmp_path / "s").exists()
     code, out, error = run(capsys, "predict", world / "pairs", world / "pairs.csv")
     assert code == 0 and json.loads(out.splitlines()[0])["text_b"] == "good", error
+    # That is said before the labels are judged, which are another task's.
+    other = write_csv(
+        tmp_path / "other.csv", [("1", "a", "b", "x")], ("id", "text", "text_b", "label")
+    )
+    train = ("train", "--train", table, "--encoder", world / "encoder", "--out", tmp_path / "r")
+    for arguments in (("evaluate", world / "run", "--data", other), (*train, "--test", other)):
+        code, _, error = run(capsys, *arguments)
+        assert code == 1 and "has single texts, and these are pairs of texts" in error, error
     # One column of a table of pairs may be read: these are single texts.
     assert run(capsys, "predict", world / "run", world / "pairs.csv", "--text", "text")[0] == 0

@@ -127,9 +127,9 @@ def test_gold_wins_over_the_same_sentence_in_the_text_and_leaks_are_counted(worl
     gold = {e.words for e in FEW.train}
     assert gold.isdisjoint(seen)
     notes = " ".join(result["notes"])
-    assert f"{len(text) - len(seen)} unlabelled sentences are labelled ones" in notes
+    assert f"unlabelled sentences that are labelled: {len(text) - len(seen)};" in notes
     in_test = sum(e.words in set(seen) for e in DATASET.test)
-    assert f"{in_test} sentences of test are in the unlabelled text" in notes
+    assert f"sentences of test in the unlabelled text: {in_test};" in notes
     assert in_test >= 2
     assert result["unlabelled"] == len(seen)
 

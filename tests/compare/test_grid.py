@@ -31,6 +31,7 @@ import pytest
 import torch
 
 import minift.compare
+from minift.checkpoints.hub import resolve
 from minift.cli.main import main
 from minift.compare import grid, workers
 from minift.compare.grid import Terms, Work
@@ -38,13 +39,14 @@ from minift.compare.lineup import (
     control_of,
     control_pairs,
     default_methods,
+    first_choice,
     split_methods,
     split_roles,
     with_controls,
 )
 from minift.compare.runlog import open_log
 from minift.compare.workers import GRID, Job, Plan, constant_score, gave_up, run_once
-from minift.data.examples import TaggedExample, TextExample
+from minift.data.examples import Dataset, TaggedExample, TextExample
 from minift.errors import MiniftError
 from minift.methods.recipes import recipe
 from minift.runs.evaluate import Evaluation
@@ -176,9 +178,10 @@ def test_bitfit_is_compared_with_random_parts_of_the_encoder():
     assert control_pairs(["full", "random-rows"]) == []
 
 
-def test_the_default_methods_freeze_half_of_the_layers(encoder):
-    methods = ["full", "head", "bitfit", "freeze:1", "child-f:0.3", "full-sqrt:0.3"]
-    assert default_methods(encoder) == methods
+def test_the_default_methods_freeze_half_of_the_layers_and_hold_the_first_choice(data, encoder):
+    assert default_methods(data, encoder) == ["full", "head", "bitfit", "freeze:1"]
+    found = default_methods(data, resolve("mini"))  # of three layers, its makers read the mean
+    assert found == ["full", "head", "bitfit", "freeze:1", "contrastive"]
 
 
 # Which examples
@@ -586,10 +589,12 @@ def test_an_interrupt_reports_what_is_done_and_says_how_to_go_on(
     command = ["compare", *files, "--methods=full,head", "--labels=16", "--seeds=2", "--epochs=1"]
     assert main([*command, f"--out={out}"]) == 130
     error = capsys.readouterr().err
-    assert f"2 of 4 runs are finished and reported in {out}/report.md" in error
+    assert f"finished runs: 2 of 4, reported in {out}/report.md" in error
     assert "the same command resumes" in error
     assert len(content(out)) == 2
-    assert "2 of 4 runs are not finished yet" in (out / "report.md").read_text(encoding="utf-8")
+    assert "Runs that are not finished yet: 2 of 4" in (out / "report.md").read_text(
+        encoding="utf-8"
+    )
     monkeypatch.setattr(workers, "run_once", once)
     assert main([*command, f"--out={out}"]) == 0
     assert len(content(out)) == 4
@@ -608,7 +613,7 @@ def test_a_budget_ends_before_a_seed_that_would_not_fit(data, encoder, tmp_path,
     arguments = (data, encoder, "full,head", 16, 3, tmp_path / "out")
     comparison = compare(*arguments, budget_minutes=3.9, epochs=1)
     assert begun == [Job("full", 16, 0), Job("head", 16, 0)]  # the first seed is not yet measured
-    said = "stopped before seed 1: a seed took up to 2.0 minutes, and 1.9 of the budget of 3.9 were"
+    said = "stopped before seed 1: one took up to 2.0 minutes, and 1.9 of the budget of 3.9 were"
     assert comparison.notes[0].startswith(said)
     assert comparison.planned == 6 and len(comparison.runs) == 2
     comparison = compare(*arguments, budget_minutes=4, epochs=1)  # resumes, to the minute
@@ -659,7 +664,7 @@ BAD = [
     (["--seeds=3,-1"], r"seeds must be whole numbers from 0 up, got \[3, -1\]"),
     (["--labels=0"], r"labels must be whole numbers from 1 up"),
     (["--labels=16,4000"], r"--labels 4000: the training split has 32 examples"),
-    (["--labels=1"], r"all 1 training examples have the label"),
+    (["--labels=1"], r"every training example .1. has the label"),
     (["--processes=0"], r"processes must be a whole number from 1 up"),
     (["--budget-minutes=-1"], r"--budget-minutes must be a positive number"),
     (["--selection=17"], r"--selection 17: there are 16 examples to choose by"),
@@ -703,7 +708,9 @@ def test_a_choosing_method_without_a_development_split_is_named(files, tmp_path,
 
 def test_without_examples_to_report_on_nothing_starts(files, tmp_path, capsys):
     without = [option for option in files if not option.startswith(("--dev", "--test"))]
-    assert main(["compare", *without, f"--out={tmp_path / 'out'}"]) == 1
+    one = tmp_path / "one.csv"
+    one.write_text("text,label\ngood,positive\n", encoding="utf-8")
+    assert main(["compare", *without, f"--dev={one}", f"--out={tmp_path / 'out'}"]) == 1
     assert "give labelled examples to report on (--test)" in capsys.readouterr().err
 
 
@@ -712,3 +719,28 @@ def test_words_for_numbers_are_bad_usage(files, capsys):
         main(["compare", *files, "--labels=some"])
     assert stop.value.code == 2
     assert "expected a whole number, or several such as 100,300" in capsys.readouterr().err
+
+
+def test_who_names_no_method_gets_what_was_measured_best():
+    def data(task="classification", pairs=False, of="ab", n=40):
+        train = tuple(
+            TextExample(str(i), f"text {i}", float(i) if task == "regression" else of[i % len(of)],
+                        f"other {i}" if pairs else None)
+            for i in range(n)
+        )  # fmt: skip
+        return Dataset("x", task, () if task == "regression" else tuple(sorted(set(of))), train)
+
+    cases = {
+        "contrastive": [data(), data(of="abcd", n=41), data(n=1000)],
+        "head": [data(of="abcd", n=40), data(of="a" * 38 + "bb")],
+        "full": [data(n=1001), data(pairs=True), data("regression")],
+        "full+start:probe": [data("regression", pairs=True)],
+    }
+    for method, sets in cases.items():
+        assert [first_choice(one, "mini") for one in sets] == [method] * len(sets)
+    # an encoder whose makers do not say that its mean is read, or another head
+    assert first_choice(data(), "tiny") == first_choice(data(), "mini", "linear") == "full"
+    assert first_choice(data("regression", pairs=True), "tiny") == "full"
+    sentence = TaggedExample("1", ("Ann",), ("B-PER",))
+    tagging = Dataset("y", "tagging", ("O", "B-PER", "I-PER"), (sentence,))
+    assert first_choice(tagging, "mini") == "full"

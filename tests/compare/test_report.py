@@ -335,7 +335,7 @@ def test_the_markdown_report_holds_the_same_figures():
 def test_what_is_missing_or_uncertain_is_said():
     runs = [run("full", s, 0.8) for s in range(2)] + [run("head", 0, 0.7)]
     text = text_of(made(runs, planned=12))
-    assert "9 of 12 runs are not finished yet" in text
+    assert "Runs that are not finished yet: 9 of 12" in text
     assert "nothing can be said about head against full from 1 seed" in text
     assert "does not cover the choice of the 1,821 examples" in text
     assert "standard deviation of 0.9 points" in text  # sqrt(.8 * .2 / 1821)

@@ -29,7 +29,7 @@ from minift.errors import MiniftError
 
 
 def test_a_sentence_with_too_few_tags_is_refused_with_both_counts():
-    with pytest.raises(ValueError, match="sentence 7: 2 words but 1 tags"):
+    with pytest.raises(ValueError, match="sentence 7: 2 words but 1 tag;"):
         TaggedExample("7", ("a", "b"), ("O",))
 
 

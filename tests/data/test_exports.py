@@ -7,6 +7,8 @@ unanswered, set aside, drafts are left out and counted      by hand
 of answers that differ the last counts, and it is said      by hand
 several classes, overlapping spans, a file that does not    by hand
 tell are refused, by line or record
+a text whose list of spans is empty has no entity           by hand; doccano's is left open
+examples of spaCy 2 are read as those of spaCy 3            the same texts and spans
 spans of spaCy and Prodigy count code points                by hand, an emoji before the span
 a word is cut where a span ends in it, and it is said       by hand
 names other than ours can be given                          by hand
@@ -139,6 +141,58 @@ def test_what_prodigy_rejected_is_left_out_and_what_it_accepted_without_spans_ha
     assert [e.label for e in read(tmp_path, "b.jsonl", rows).train] == ["x", "y"]
 
 
+@pytest.mark.parametrize(
+    "key,span",
+    [("spans", {"start": 0, "end": 3, "label": "PER"}), ("entities", [0, 3, "PER"]),
+     ("label", [0, 3, "PER"])],
+)  # fmt: skip
+def test_an_empty_list_of_spans_says_that_there_is_none_but_in_doccano(key, span, tmp_path):
+    rows = [{"text": "Ada sings", key: [span]}, {"text": "it rains", key: []}]
+    data = read(tmp_path, "a.jsonl", rows)
+    assert [e.tags for e in data.train] == [("B-PER", "O"), ("O", "O")][: 1 + (key != "label")]
+    noted = " ".join(data.notes)
+    assert ("left out: 1" in noted) == (key == "label") and "spaCy" not in noted
+    assert ("Nothing says whether anybody looked" in noted) == (key == "label")
+
+
+def test_what_was_left_out_is_told_where_too_few_classes_are_left(tmp_path):
+    rows = [{"text": t, "label": "x", "answer": a} for t, a in (("a", "accept"), ("b", "reject"))]
+    words = r"every label is 'x'; expected two or more; a.jsonl: texts that were set aside.*: 1 "
+    with pytest.raises(MiniftError, match=words):
+        read(tmp_path, "a.jsonl", rows)
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
+def test_examples_of_spacy_2_are_read_one_per_line_or_in_a_list(name, tmp_path):
+    spans = [(FIRE, [[2, 5, "PER"]]), ("it rains", [])]
+    rows = [{"text": text, "entities": marks} for text, marks in spans]
+    whole = [[text, {"entities": marks}] for text, marks in spans]
+    expected = read(tmp_path, "b.jsonl", rows).train
+    assert [e.tags for e in expected] == [("O", "B-PER", "O"), ("O", "O")]
+    assert read(tmp_path, name, whole).train == expected
+    assert read(tmp_path, name, "\n".join(map(json.dumps, whole))).train == expected
+    assert read(tmp_path, name, json.dumps(whole, indent=2)).train == expected
+
+
+@pytest.mark.parametrize(
+    "span", [[0, 3], [0, 3, None], [0, 3, ""], {"start": 0, "end": 3}, [0, 3, ["A", "B"]]]
+)
+def test_a_span_without_its_one_type_is_told_so(span, tmp_path):
+    with pytest.raises(MiniftError, match=r"line 1: span 0-3 .*'Ada': it needs one type, as in"):
+        read(tmp_path, "a.jsonl", [{"text": "Ada sings", "entities": [span]}])
+    rows = [{"text": "Ada sings", "entities": [[0, 3, "None"]]}]  # a name like any other
+    assert read(tmp_path, "a.jsonl", rows).train[0].tags == ("B-None", "O")
+
+
+@pytest.mark.parametrize("first", ["__label__x one", " nobody has looked"])
+def test_lines_of_fasttext_without_a_label_are_told_with_what_to_export(first, tmp_path):
+    content = f"{first}\nof two lines\n__label__y three\n"
+    with pytest.raises(
+        MiniftError, match=r"doccano's breaks texts; export JSONL .*2: the label is"
+    ):
+        read(tmp_path, "a.txt", content)
+
+
 def test_a_word_is_cut_where_a_span_ends_in_it(tmp_path):
     data = read(tmp_path, "a.jsonl", [{"text": "New York-based.", "label": [[0, 8, "LOC"]]}])
     assert data.train[0].words == ("New", "York", "-based", ".")
@@ -165,7 +219,6 @@ def test_what_cannot_be_used_is_refused_by_its_line(row, words, tmp_path):
 @pytest.mark.parametrize(
     "name,content,words",
     [
-        ("a.json", '{"id": ["1"], "_server_id": ["x"]}', "these are not a list of records; export"),
         ("a.json", '[{"data": {"text": "a"}, "annotations": []}]', "nobody has answered anything"),
         ("a.json", "[1, ", "not JSON"),
         ("a.json", '[{"text": "a", "label": "x"}, 3]', "record 2: a row must be a JSON obj"),

@@ -27,6 +27,7 @@ from minift.data.metrics import (
     accuracy,
     collapsed,
     evaluate_classification,
+    evaluate_multilabel,
     evaluate_regression,
     evaluate_tagging,
     f1,
@@ -230,7 +231,8 @@ def test_every_headline_is_a_number_that_one_of_the_evaluations_gives():
     numbers = evaluate_regression([1, 2, 4], [1, 3, 2])
     entities = evaluate_tagging([["B-A", "O", "B-A"]], [["B-A", "O", "O"]])
     home = dict.fromkeys(HEADLINES, classes)
-    home |= {"pearson_spearman": numbers, "entity_f1": entities}
+    several = evaluate_multilabel([("a", "b"), ()], [("a",), ("a",)], ["a", "b"])
+    home |= {"pearson_spearman": numbers, "entity_f1": entities, "micro_f1": several}
     assert {metric: headline(metric, scores) for metric, scores in home.items()} == {
         "accuracy": classes["accuracy"],
         "macro_f1": classes["macro_f1"],
@@ -238,6 +240,7 @@ def test_every_headline_is_a_number_that_one_of_the_evaluations_gives():
         "matthews": classes["matthews"],
         "pearson_spearman": (numbers["pearson"] + numbers["spearman"]) / 2,
         "entity_f1": pytest.approx(2 / 3),
+        "micro_f1": pytest.approx(2 / 4),
     }
 
 

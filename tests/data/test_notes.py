@@ -6,9 +6,12 @@ labels that merely look alike are not                          spellings of seve
 conflicts are named with the lines where they stand            the lines of the file
 what a split lacks is named, of many classes the first         the labels, by hand
 data without a fault gets no note                              an empty list
+a number and its word agree                                    the sentences, by hand
 """
 
 from __future__ import annotations
+
+import re
 
 import pytest
 
@@ -26,12 +29,16 @@ from minift.data.notes import alike_notes, class_notes, conflict_notes, cut_note
         ("STRASSE", "straße"),
         ("caf\u00e9", "cafe\u0301"),  # composed or not: they look the same
         ("new\u00a0york", "new york"),
+        ("pos\u200b", "pos", "\ufeffpos", "p\u00ados"),  # they look the same, so escapes show them
+        ("\u2764\ufe0f", "\u2764"),
     ],
 )
 def test_labels_that_differ_by_case_or_blanks_are_named_together(names):
     (note,) = alike_notes(["other", *names])
     assert note.startswith("classes ") and note.endswith(" differ by case or blanks only")
-    assert all(f'"{name}"' in note for name in names) and "other" not in note
+    shown = (c if c.isprintable() else ascii(c)[1:-1] for name in names for c in f'"{name}",')
+    assert {*"".join(shown).split(",")} <= {*re.split(" and |, |classes | differ", note), ""}
+    assert "other" not in note and note.isprintable()
 
 
 @pytest.mark.parametrize("names", [("1", "1.0"), ("0", "0.0", "-0"), ("01", "1"), ("1.", "1.00")])
@@ -117,5 +124,27 @@ def test_what_a_split_lacks_is_named():
 def test_texts_that_fit_are_not_told():
     assert cut_notes([False, False], 512) == cut_notes([], 512) == []
     assert cut_notes([True, False, True], 512) == [
-        "2 of 3 texts are longer than the encoder reads (512 pieces) and were cut"
+        "texts longer than the encoder reads (512 pieces), which were cut: 2 of 3"
     ]
+
+
+@pytest.mark.parametrize(
+    ("n", "said"),
+    [
+        (1, ["1 text has two", "1 duplicate text in train", "1 text of train occurs in dev"]),
+        (
+            2,
+            [
+                "2 texts have different",
+                "2 duplicate texts in train",
+                "2 texts of train occur in dev",
+            ],
+        ),
+    ],
+)
+def test_a_number_and_its_word_agree(n, said, tmp_path):
+    rows = [f"{text},{label}\n" for text in "ab"[:n] for label in ("x", "y")]
+    (tmp_path / "t.csv").write_text("text,label\n" + "".join(rows) + "c,x\nd,y\n")
+    (tmp_path / "d.csv").write_text("text,label\n" + "".join(rows[::2]))
+    notes = read_dataset(tmp_path / "t.csv", tmp_path / "d.csv").notes
+    assert len(notes) == 3 and all(map(str.__contains__, notes, said))

@@ -120,8 +120,9 @@ W = ("Ada", "met", "😀", "Bo")  # Ada 0-3, met 4-7, emoji 8-9 (UTF-16 8-10), B
             False,
             r"no such type; types are PER, a-b, one; did you mean \"PER\"\?",
         ),
-        ([mark(0, 3, None)], False, "span 0-3 .None., 'Ada': there is no such type"),
-        ([mark(0, 3, ["PER"])], False, "there is no such type"),
+        ([mark(0, 3, None)], False, "span 0-3 .None., 'Ada': it needs one type, as in"),
+        ([mark(0, 3, ["PER"])], False, "it needs one type"),
+        ([mark(0, 3, "")], False, "it needs one type"),
         ([Mark(0, 3, "PER", "Bo")], False, "'Ada', should be 'Bo': it was moved; mark it again"),
         ([mark(0, 3, "PER", 3)], False, "should be '3': it was moved"),
         (

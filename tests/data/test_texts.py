@@ -85,15 +85,25 @@ def test_the_texts_are_those_of_the_file_read_whole(name, write):
         ("b.csv", "body,label\n" + "a,b\n" * 3000, r'no column "text" \(found: "body", "label"\)'),
         ("c.csv", "text,label\n", "there are no examples in it"),
         ("d.csv", "text,id\na,1\nb,\n", "line 3: the id must be"),
-        ("e.conll", "a O\nb\n\nc O\n", "line 2: 1 columns, expected 2"),
+        ("e.conll", "a O\nb\n\nc O\n", "line 2: 1 column, expected 2"),
         ("f.conll", "-DOCSTART- O\n", "there are no examples in it"),
         ("g.txt", "\n  \n", "the file is empty"),
-        ("h.data", "a\n", '".data" does not tell the format; name it with --format: csv'),
+        ("h.data", "a\n", '".data" does not tell the format; name it with format=, one of csv'),
     ],
 )  # fmt: skip
 def test_a_fault_of_the_last_line_is_told_before_the_first_text_comes(name, content, words, write):
     with pytest.raises(MiniftError, match=words):
         read_texts(write(name, content))
+
+
+def test_columns_of_plain_texts_are_refused_and_not_ignored(write):
+    path = write("a.txt", "one\ntwo\n")
+    for column in ({"text": "t"}, {"text_b": "t"}):
+        with pytest.raises(MiniftError, match="one text per line has no columns text= or"):
+            read_texts(path, **column)
+    table = write("b.txt", "a,t\none,two\n")
+    (pair,) = read_texts(table, format="csv", text="a", text_b="t")
+    assert (pair.text, pair.text_b) == ("one", "two")
 
 
 def test_a_file_that_is_not_there_and_an_unknown_format_get_the_nearest(write):

@@ -138,8 +138,7 @@ def test_nested_the_only_response_of_a_completed_record_was_submitted(tmp_path):
         ([nested(1, "pos", "neg", status="completed")], "does not tell what was submitted"),
         ([nested(1, status="completed")], 'completed without a response to "label"'),
         ([flat(1, None, None, status="completed")], 'completed without a response to "label"'),
-        ({"1": nested(1, "pos") | {"_server_id": "x"}}, "these are not a list of records"),
-        ({"id": ["1"], "_server_id": ["x"]}, "these are not a list of records"),
+        ({"1": nested(1, "pos"), "2": nested(2, "neg")}, "does not tell what was submitted"),
     ],
 )
 def test_an_export_that_does_not_tell_is_refused_with_the_one_that_does(rows, words, tmp_path):
@@ -147,6 +146,16 @@ def test_an_export_that_does_not_tell_is_refused_with_the_one_that_does(rows, wo
     with pytest.raises(MiniftError, match=words) as error:
         read(tmp_path, [*good, *rows] if isinstance(rows, list) else rows)
     assert "with_responses=True).to_list(flatten=True)" in str(error.value)
+
+
+def test_what_to_dict_gives_is_read_as_what_to_list_gives(tmp_path):
+    """`to_dict(flatten=True)` goes by columns, `to_dict(orient="index")` by ids."""
+    rows = [flat(1, ["pos"], ["submitted"], status="completed"), flat(2, ["neg"], ["discarded"])]
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    assert read(tmp_path, columns) == read(tmp_path, rows)
+    rows = [nested(4, "pos", status="completed"), nested(5)]
+    assert read(tmp_path, {row["id"]: row for row in rows}) == read(tmp_path, rows)
+    assert len(read(tmp_path, rows).answers) == 1
 
 
 def test_the_csv_of_a_data_set_is_refused_and_its_jsonl_read(tmp_path):

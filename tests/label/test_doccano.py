@@ -166,4 +166,5 @@ def test_each_fault_is_named_by_its_line_and_costs_one_answer(row, words, tmp_pa
 def test_a_span_of_another_shape_is_named(span, tmp_path):
     imported = read(tmp_path, {"text": "Ada sings", "minift_id": "s2", "label": [span]})
     assert imported.answers == imported.unanswered == ()
-    assert "text 's2': span" in imported.problems[0] and "lies outside" in imported.problems[0]
+    fault = "it needs one type" if span == [0, 3] else "lies outside"
+    assert "text 's2': span" in imported.problems[0] and fault in imported.problems[0]

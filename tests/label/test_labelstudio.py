@@ -210,7 +210,7 @@ def test_a_json_min_export_is_read_oldest_first_with_its_own_ids_ignored(tmp_pat
         (task(annotation(region(0, 3, "Ada", "PRE"))), r'no such type; .*did you mean "PER"\?'),
         (
             task(annotation(region(0, 3, "Ada", "PER", labels=["PER", "LOC"]))),
-            "there is no such type",
+            "it needs one type",
         ),
         (
             task(annotation(region(0, 3, "Ada", "PER"), region(0, 5, "Ada 😀", "LOC"))),

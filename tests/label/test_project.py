@@ -161,7 +161,7 @@ def test_what_is_left_out_and_labels_that_are_not_read_are_said(world, tmp_path)
     (world / "odd.csv").write_text("\n".join(rows) + "\n")
     project, notes = begin(world, tmp_path / "proj", "odd.csv")
     assert notes == [
-        "the labels in the file are ignored: in a project people give them",
+        "the labels in the file are ignored (--labelled FILE puts them on record)",
         "lines that are left out: 1 without a word, 1 with a text that is in the pool; they are in "
         f"{tmp_path / 'proj' / 'left_out.jsonl'}",
     ]
@@ -212,6 +212,9 @@ START = [
     ({"labels": ("pos", "")}, r"at least 2 classes"),
     ({"labels": ("pos", "neg", "pos")}, r'"pos" is there twice'),
     ({"labels": ("B-PER",), "task": "tagging"}, r'"B-PER" is a tag; name the types'),
+    ({"labels": ("LOC", "O", "I-PER"), "task": "tagging"}, r'"O" is a tag; .* --labels LOC,PER$'),
+    ({"labels": ("O", "B-PER", "I-PER")}, r'"O" is a tag; .*--task tagging --labels PER$'),
+    ({"labels": ("S-LOC", "B-LOC", "S-PER")}, r"--task tagging --labels LOC,PER$"),
     ({"task": "regression"}, r"not for regression"),
     ({"method": "adaptive"}, r"decides by the development split, and active learning has none"),
     ({"method": "bitft"}, r'did you mean "bitfit"'),

@@ -10,6 +10,7 @@ skip, and what it is where a class is called skip           by hand
 unanswered differs from all O                               by hand
 half a sentence, a foreign tag, a stray I- are named by     by hand
 the line of the word
+BIOES of another tool is read, if nothing in it is broken   by hand
 blank lines lost, comments lost, TABs turned into blanks    by hand
 """
 
@@ -191,6 +192,25 @@ def test_a_fault_in_a_sentence_is_named_by_its_line_and_costs_that_sentence(tags
     imported = read_words(tmp_path, f"# id = 1\n{rows}\n\n# id = 2\na\tO\nb\tB-PER\n")
     assert said(imported) == [("2", ["O", "B-PER"])] and imported.unanswered == ()
     assert re.search("b.conll: " + words, imported.problems[0])
+
+
+@pytest.mark.parametrize(
+    "tags",
+    ["B-PER\nE-PER\nS-LOC", "B-PER\nL-PER\nU-LOC", "B-PER\nI-PER\nB-LOC", "?\n?\nS-LOC",
+     "B-PER\nI-PER\nE-PER", "B-PER\nO\nS-LOC", "B-PER\nE-PER\nS-ORG"],
+)  # fmt: skip
+def test_tags_of_another_tool_in_bioes_are_read_and_what_breaks_it_is_named(tags, tmp_path):
+    sentence = TaggedExample("1", ("Ada", "Byron", "Rome"))
+    rows = [f"{word}\t{tag}" for word, tag in zip(sentence.words, tags.split("\n"))]
+    imported = read_words(tmp_path, "# id = 1\n" + "\n".join(rows) + "\n", by_id(sentence))
+    right = {"B-PER E-PER S-LOC", "B-PER L-PER U-LOC", "B-PER I-PER B-LOC"}
+    if tags.replace("\n", " ") in right:
+        assert [a.label for a in imported.answers] == [["B-PER", "I-PER", "B-LOC"]]
+        assert imported.problems == ()
+    elif tags.endswith("I-PER\nE-PER"):
+        assert [a.label for a in imported.answers] == [["B-PER", "I-PER", "I-PER"]]
+    else:  # half of it open, an entity that is not closed, a type that is not in the project
+        assert imported.answers == () and len(imported.problems) >= 1
 
 
 def test_what_editors_do_to_a_token_file_does_no_harm(tmp_path):

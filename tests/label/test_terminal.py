@@ -8,6 +8,8 @@ undo, quit, come back, window closed
 no control character of a text reaches the terminal          hypothesis; bytes of the terminal
 "1-2 PER, 5 ORG" gives the tags one would write by hand      by hand; by construction
 mistakes are asked again, with the reason                    error words
+a class may be called as a command is                        the ledger, for each command
+bytes that are no text lose no answer before them            the ledger
 undo never takes back somebody else's answer                 the ledger
 """
 
@@ -31,7 +33,7 @@ from hypothesis import strategies as st
 from minift.errors import MiniftError
 from minift.label.ledger import open_ledger
 from minift.label.project import load_project, read_state, start
-from minift.label.terminal import class_keys, label, printable, read_entities
+from minift.label.terminal import Session, class_keys, label, printable, read_entities
 from tests.tiny import checkpoint
 
 ESCAPES = "good \x1b]0;owned\x07\x1b[2J\x1b[31m film \x9b5n \r\u202e\u2028 end"
@@ -193,6 +195,54 @@ def test_a_number_is_no_key_of_another_class_where_classes_are_numbers(encoder, 
     words = begin(encoder, tmp_path / "more", labels=("10", "20"))
     _, shown = session(words, "20\n1\nq\n")
     assert load_and_read(words).labelled == {"1": "20"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "mark"),
+    [
+        (("q", "neg"), ":"),
+        (("pos", "U"), ":"),
+        (("s", "?"), ":"),
+        (("Skip", "keep"), ":"),
+        (("q", ":s"), "::"),
+        (("pos", "neg"), ""),
+        (("quite", "under"), ""),
+    ],
+)
+def test_commands_give_way_to_a_class_that_is_called_so(encoder, tmp_path, labels, mark):
+    project = begin(encoder, tmp_path / "proj", labels=labels)
+    one, two = labels
+    _, shown = session(project, f"{one}\n{two}\n2\n{mark}u\n{mark}s\n{mark}?\n{mark}q\n1\n")
+    assert decisions(project) == [
+        ("label", "1", one, "ada"), ("label", "2", two, "ada"), ("label", "3", two, "ada"),
+        ("undo", "3", None, "ada"), ("skip", "3", None, "ada"),
+    ]  # fmt: skip
+    assert shown.count(f"Also: {mark}u undo, {mark}s skip, {mark}q quit, {mark}? help") == 2
+    assert ("because a class is called as a command is" in shown) == bool(mark)
+
+
+def test_two_keys_for_a_command_are_read_with_enter_and_types_are_no_answers(encoder, tmp_path):
+    class Screen(io.StringIO):
+        def isatty(self):
+            return True
+
+    for labels, task, mark in (
+        (("q", "neg"), "classification", ":"),
+        (("pos", "neg"), "classification", ""),
+        (("q", "s"), "tagging", ""),  # an entity is "1 q"
+    ):
+        project = begin(encoder, tmp_path / "".join(labels), labels=labels, task=task)
+        found = Session(project, None, "ada", {}, {}, Screen(), io.StringIO())
+        assert found.by_key == (task == "classification" and not mark)
+        assert f"{mark}q quit" in found.help()
+
+
+@pytest.mark.parametrize("bad", [b"caf\xe9\n", "1\n".encode("utf-16")])
+def test_a_line_that_is_not_utf8_ends_the_session_in_a_sentence_and_loses_nothing(project, bad):
+    stdin = io.TextIOWrapper(io.BytesIO(b"1\n2\n" + bad + b"1\n1\n"), encoding="utf-8")
+    with pytest.raises(MiniftError, match="is not utf-8; the answers before it are saved"):
+        label(project.folder, "ada", stdin=stdin, stdout=io.StringIO())
+    assert decisions(project) == [("label", "1", "pos", "ada"), ("label", "2", "neg", "ada")]
 
 
 def test_more_than_nine_classes_are_answered_by_number_or_name(encoder, tmp_path):

@@ -39,6 +39,7 @@ EXAMPLES = {
     "layerwise": "layerwise:0.9", "adaptive": "adaptive", "hybrid": "hybrid:10",
     "original": "original", "stable": "stable", "early-stopping": "early-stopping:2",
     "slanted": "slanted", "contrastive": "contrastive:supervised", "start": "start:probe",
+    "weighted": "weighted:balanced",
 }  # fmt: skip
 
 

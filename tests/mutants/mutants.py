@@ -34,6 +34,7 @@ class Mutant(NamedTuple):
 
 
 PARITY = "tests/bert/test_parity.py::"
+SEVERAL = "tests/runs/test_multilabel.py::"
 HIDDEN = PARITY + "test_hidden_states_of_every_layer_equal_hugging_face[cpu-gelu-0]"
 POOLED = PARITY + "test_pooled_sentence_vector_equals_hugging_face[cpu-0]"
 CLASSIFIER = PARITY + "test_sequence_classification_equals_hugging_face_forward_and_backward[cpu-0]"
@@ -496,8 +497,15 @@ LOADER = _in(
         "a deeper model is cut to the layers that config.json names",
     ),
     (
+        "quantised weights are read as they are",
+        "if not t.is_floating_point]:",
+        "if t.is_complex]:",
+        PUBLISHED + "test_quantised_weights_are_refused_in_one_short_sentence",
+        "8 bits without their scales become weights, or a screen is filled with names",
+    ),
+    (
         "misshapen tensors are not named",
-        '"misshapen": [f"{name} {misfit}" for name, misfit in misfits.items() if misfit]',
+        '"misshapen": misfits',
         '"misshapen": []',
         ALL_NAMED,
         "the word embedding of another vocabulary fails inside torch, or is broadcast",
@@ -859,6 +867,13 @@ TRAINING = (
             "broadcasting compares each prediction with each target: all become the mean",
         ),
         (
+            "several labels are one class",
+            "    if batch.targets.is_floating_point():  # any",
+            "    if False:  # any",
+            SEVERAL + "test_loss_and_gradients_are_those_of_transformers[0]",
+            "a text cannot have two labels, or none",
+        ),
+        (
             "dropout follows the order's seed",
             ".manual_seed(seeds.dropout)",
             ".manual_seed(seeds.order)",
@@ -885,6 +900,36 @@ TRAINING = (
             "return (step + 1) / max(1, rising)",
             "tests/training/test_schedules.py::test_linear_equals_transformers_at_every_step",
             "not the rates of the reference",
+        ),
+    )
+    + _in(
+        "minift/data/metrics.py",
+        (
+            "the macro F1 counts labels that nobody gave",
+            "if (both := true[n] + guessed[n]) else None for n",
+            "if (both := true[n] + guessed[n]) else 0.0 for n",
+            SEVERAL + "test_scores_are_those_of_scikit_learn[0]",
+            "a small test split without a rare label scores low",
+        ),
+    )
+    + _in(
+        "minift/methods/solved_head.py",
+        (
+            "two labels share a weight",
+            "(classes == 2 and targets.dim() == 1)",
+            "(classes == 2)",
+            SEVERAL + "test_each_label_is_the_logistic_regression_of_one_against_the_rest[1.0]",
+            "two labels are held back twice as much as three",
+        ),
+    )
+    + _in(
+        "minift/active/streaming.py",
+        (
+            "labels exclude each other when asked about",
+            'if tuned.task == "multilabel":  # each',
+            "if False:  # each",
+            SEVERAL + "test_a_texts_score_is_the_mean_over_its_labels_each_yes_or_no",
+            "a text with two sure labels is asked for as if it were in doubt",
         ),
     )
     + _in(
@@ -984,6 +1029,13 @@ EXCHANGED = (
     + _in(
         "minift/label/formats/conll.py",
         (
+            "tags that break BIOES are put right in silence",
+            'tags if violations(tags, "bioes") else to_iob2(tags, "bioes")',
+            'to_iob2(tags, "bioes")',
+            TABLES + "test_tags_of_another_tool_in_bioes_are_read_and_what_breaks_it_is_named",
+            "an answer is recorded that nobody gave",
+        ),
+        (
             "half a sentence is taken for none",
             "elif not all(tag in UNTAGGED",
             "elif not any(tag in UNTAGGED",
@@ -1024,6 +1076,14 @@ EXCHANGED = (
     )
     + _in(
         "minift/data/files/exports.py",
+        (
+            "an empty list of spans is no answer",
+            ' or "spans" in row',
+            "",
+            "tests/data/test_exports.py::"
+            "test_an_empty_list_of_spans_says_that_there_is_none_but_in_doccano",
+            "sentences without an entity are dropped, and the tagger finds entities everywhere",
+        ),
         (
             "predictions are taken for answers",
             'given = row.get("annotations") or []',
@@ -1232,6 +1292,21 @@ PROJECTS = [
     *_in(
         "minift/label/terminal.py",
         (
+            "a class cannot have the name of a command",
+            '            mark += ":"\n',
+            "            break\n",
+            TERMINAL_TESTS + "test_commands_give_way_to_a_class_that_is_called_so",
+            "somebody answers q, and the session ends",
+        ),
+        (
+            "a line that is no text takes those before it",
+            'stdin.reconfigure(errors="surrogateescape")',
+            "pass",
+            TERMINAL_TESTS
+            + "test_a_line_that_is_not_utf8_ends_the_session_in_a_sentence_and_loses_nothing",
+            "answers of a file are lost with the one that is no UTF-8",
+        ),
+        (
             "undo takes back anybody's answer",
             "if latest.source != self.by:",
             "if not latest.source:",
@@ -1270,8 +1345,8 @@ PROJECTS = [
         "minift/label/pool.py",
         (
             "texts alike but for white space are asked twice",
-            'tuple(" ".join(text.split()) for text in texts)',
-            "texts",
+            "tuple(apart.join(text.split()) for text in texts_of(example))",
+            "texts_of(example)",
             PROJECT_TESTS + "test_every_line_is_in_the_pool_or_named_with_the_reason",
             "the same text is labelled twice",
         ),
@@ -1732,6 +1807,13 @@ KEPT = [
             "classes that are long ids are said to be one",
         ),
         (
+            "signs that nobody sees tell labels apart",
+            'unicodedata.category(c) != "Cf"',
+            "True",
+            "tests/data/test_notes.py::test_labels_that_differ_by_case_or_blanks_are_named_together",
+            "a class is learned as two, and nobody can see why",
+        ),
+        (
             "a conflict names the last line of a label",
             "found[text].setdefault(label, line)",
             "found[text][label] = line",
@@ -1855,6 +1937,28 @@ KEPT = [
             "False",
             READERS + "test_faulty_json_lines_are_named",
             "a file of answers breaks off where it cannot be written",
+        ),
+        (
+            "a single row of words is taken for a table",
+            "if words or {*map(type, columns)} != {list}",
+            "if {*map(type, columns)} != {list}",
+            READERS + "test_what_pandas_writes_is_read_and_a_row_of_words_is_no_table",
+            "each word of a sentence becomes a sentence",
+        ),
+        (
+            "rows that have names are taken for columns",
+            "        if not (USUAL & value.keys() or all(map(str.isdecimal, columns[0]))):",
+            "        if False:",
+            READERS + "test_json_is_read_whatever_its_lines_and_its_shape_are",
+            "a table by rows is refused with columns called 0 and 1",
+        ),
+        (
+            "a fault in the first line hides those of all others",
+            'first.lstrip()[:1] == "[" or begins(whole)',
+            "True",
+            READERS
+            + "test_a_fault_in_json_over_several_lines_is_told_by_the_line_where_the_object_begins",
+            "a file is mended fault by fault, and an import loses the answers of the other lines",
         ),
     ),
     *_in(
@@ -2227,7 +2331,25 @@ HEART = [  # the model, the loop, and what is applied to them from outside
         ),
     ),
     *_in(
+        "minift/cli/evaluate.py",
+        (
+            "labels are judged before pairs",
+            'how["pairs"] = tuned.pairs if isinstance(tuned, FineTuned) else None',
+            "pass",
+            "tests/cli/test_told.py::"
+            + "test_single_texts_are_refused_by_a_run_on_pairs_in_every_command",
+            "a file of pairs is refused for its labels, which are right",
+        ),
+    ),
+    *_in(
         "minift/runs/folder.py",
+        (
+            "what is no run is not told what it is",
+            'raise refusal(folder, "run")',
+            'raise MiniftError(f"{folder} is not a run folder: it has no config.json")',
+            PUBLISHED + "test_what_is_no_run_says_what_it_is",
+            "an adapter given to predict is refused without a way out",
+        ),
         (
             "a run in bf16 answers in float32",
             "precision or kept",
@@ -2389,7 +2511,7 @@ SOLVED = _in(
     "minift/methods/solved_head.py",
     (
         "two classes are solved at twice their strength",
-        "costs * (2 if classes == 2 else 1)",
+        "costs * (1 + (classes == 2 and targets.dim() == 1))",
         "costs",
         SOLVED_TESTS + "test_probabilities_equal_logistic_regression[(60, 10, 2)-1.0]",
         "a strength that was found with scikit-learn means something else here",
@@ -2476,6 +2598,105 @@ DOUBTED = (
     ),
 )
 
+OWN_TOOLS = (
+    Mutant(
+        "-1 of a ClassLabel is the last class",
+        "minift/data/files/frames.py",
+        "value is None or value < 0 else",
+        "value is None else",
+        "tests/data/test_frames.py::test_classes_and_tags_that_are_numbers_get_their_names",
+        "texts without a label, as in GLUE's test parts, are scored as the last class",
+    ),
+    Mutant(
+        "columns of probabilities in the order of the model",
+        "minift/runs/classifier.py",
+        "names = [*map(str, self.classes_.tolist())]",
+        "names = [*self.model_.labels]",
+        "tests/runs/test_classifier.py::test_numbers_in_quotes_have_their_columns_in_order",
+        "scikit-learn sorts classes as strings, and reads the probability of another class",
+    ),
+    Mutant(
+        "a card with the interval of another score",
+        "minift/runs/card.py",
+        "return 2 * low / (1 + low), 2 * high / (1 + high)",
+        "return low, high",
+        "tests/runs/test_card.py::test_taggers_amounts_and_other_heads_have_their_own_figures",
+        "the interval of an F1 does not hold the F1 itself",
+    ),
+    Mutant(
+        "labels of before are not compared with the classes",
+        "minift/label/project.py",
+        "labels=known, notes=notes",
+        "labels=(), notes=notes",
+        "tests/label/test_labelled.py::"
+        "test_what_does_not_fit_is_told_and_nothing_is_written[unknown]",
+        "a wrong label is named without its line",
+    ),
+    Mutant(
+        "the first answer of a person counts for kappa",
+        "minift/data/agreement.py",
+        "given.setdefault(person, {})[text] = label",
+        "given.setdefault(person, {}).setdefault(text, label)",
+        "tests/data/test_agreement.py::"
+        "test_each_two_people_are_told_with_the_texts_that_both_answered",
+        "a mistake that was corrected lowers the agreement",
+    ),
+)
+WEIGHED = "tests/methods/test_class_weights.py::"
+CALIBRATED = "tests/data/test_calibration.py::"
+DECIDED = "tests/runs/test_decide.py::"
+SURE = [
+    Mutant(
+        "a solved head forgets the weights of its classes in the penalty",
+        "minift/methods/solved_head.py",
+        "total = len(rows) if by is None else float(by[targets].sum())",
+        "total = len(rows)",
+        WEIGHED + "test_a_solved_head_is_logistic_regression_with_the_same_weights"
+        "[by hand-1.0-60-10-2]",
+        "C would mean another strength with weights than scikit-learn's does.",
+    ),
+    Mutant(
+        "class weights do not reach a head that is solved",
+        "minift/runs/fit.py",
+        'of_class = getattr(recipe.objective, "of_class", None)',
+        "of_class = None",
+        WEIGHED + "test_rare_classes_are_answered_more_often_with_weights",
+        "--class-weights would be accepted by --method head, and change nothing.",
+    ),
+    Mutant(
+        "bins of the calibration error hold their lower ends",
+        "minift/data/calibration.py",
+        "places = np.ceil(sure * BINS).astype(int)",
+        "places = np.floor(sure * BINS).astype(int)",
+        CALIBRATED + "test_calibration_error_by_hand_at_the_edges_of_bins",
+        "Probabilities of 1 would have a bin of their own, and no other paper's error.",
+    ),
+    Mutant(
+        "ties go to the smallest threshold",
+        "minift/data/calibration.py",
+        "cuts = np.unique(p)[::-1]",
+        "cuts = np.unique(p)",
+        CALIBRATED + "test_ties_go_to_the_largest_threshold_by_hand",
+        "Of two thresholds with one F1, that with more false alarms would be kept.",
+    ),
+    Mutant(
+        "a text is judged by its likeliest class, whatever the threshold answers",
+        "minift/runs/decide.py",
+        "return labels[best], scores[best] >= self.abstain_below, scores",
+        "return labels[best], max(scores) >= self.abstain_below, scores",
+        DECIDED + "test_a_text_is_judged_by_the_class_that_a_threshold_answers",
+        "Labels of probability .2 would be given as if they were of .8.",
+    ),
+    Mutant(
+        "repeats of the folds count as more texts",
+        "minift/runs/decide.py",
+        "once = len({index for index, _ in answers})",
+        "once = len(answers)",
+        DECIDED + "test_repeats_are_not_counted_as_more_texts",
+        "Intervals would be narrower the more often the same texts are asked for.",
+    ),
+]
+
 MUTANTS = [
     *HEART,
     *ENCODER,
@@ -2504,4 +2725,6 @@ MUTANTS = [
     *RATED,
     *SOLVED,
     *DOUBTED,
+    *OWN_TOOLS,
+    *SURE,
 ]

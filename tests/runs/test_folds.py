@@ -24,7 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minift.cli.main import main
-from minift.compare.grid import compare
+from minift.compare.grid import Terms, compare
 from minift.data.examples import Dataset, TaggedExample, TextExample
 from minift.data.named import load_dataset
 from minift.errors import MiniftError
@@ -120,7 +120,8 @@ def test_a_fold_is_a_run_on_the_others(reviews):
 
 def test_compare_gives_the_same_figures(reviews, tmp_path):
     estimate, _ = cross_validate(reviews, "tiny", "head", repeats=1)
-    found = compare(reviews, "tiny", ["head", "full-sqrt:0.3"], out=tmp_path / "c")
+    once = Terms(epochs=1)
+    found = compare(reviews, "tiny", ["head", "full"], out=tmp_path / "c", terms=once)
     assert tuple(run.test for run in found.of("head", 48)) == estimate.scores
     assert found.unit == "fold"
     page = (tmp_path / "c" / "report.md").read_text(encoding="utf-8")

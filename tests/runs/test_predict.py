@@ -103,7 +103,7 @@ def test_texts_that_are_cut_are_counted_over_all_chunks(encoder, monkeypatch):
     notes = list[str]()
     answers = list(predict(tuned, examples, notes))
     assert answers[0]["scores"] == answers[3]["scores"]  # their ends are not read
-    cut = "2 of 5 texts are longer than the encoder reads (64 pieces) and were cut"
+    cut = "texts longer than the encoder reads (64 pieces), which were cut: 2 of 5"
     assert notes == [cut] == list(tuned.notes(tuned.items(examples)))
     short = list[str]()
     list(predict(tuned, examples[1:3], short))
@@ -118,9 +118,9 @@ def test_a_tagger_cuts_nothing(encoder):
 def test_pairs_and_single_texts_are_not_taken_for_each_other(encoder):
     single, pair = TextExample("1", "good"), TextExample("2", "good", None, "bad")
     reader, pairs = (build(data, encoder, Seeds.all(0)) for data in (reviews(), similarity()))
-    with pytest.raises(MiniftError, match=r"has single texts, and these are pairs .* with --text$"):
+    with pytest.raises(MiniftError, match=r"has single texts, and these are pairs .* with text=$"):
         list(predict(reader, [pair]))
-    with pytest.raises(MiniftError, match=r"has pairs .*, and these are single .* with --text-b$"):
+    with pytest.raises(MiniftError, match=r"has pairs .*, and these are single .* with text_b=$"):
         list(predict(pairs, [single]))
     with pytest.raises(MiniftError, match="single texts"):
         list(predict(Capitals(), [pair]))

@@ -165,7 +165,7 @@ def test_a_head_of_countless_rows_costs_nothing(tmp_path):
         changed = {**tensors, "classifier.weight": torch.zeros(shape, dtype=torch.uint8)}
         save_file(changed, tmp_path / "model.safetensors")
         with cheap(megabytes=200, seconds=5) as steps:
-            with pytest.raises(MiniftError, match=r"classes|misshapen.*classifier\.weight"):
+            with pytest.raises(MiniftError, match=r"classes|classifier\.weight holds torch.uint8"):
                 load_model(SequenceClassifier, tmp_path)
             steps.append(time.process_time())
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from minift.cli import options
+from minift.data.words import counted
 from minift.errors import MiniftError
 
 
@@ -54,7 +55,7 @@ def _add_person(parser: options.Parser) -> None:
 
 def _person(arguments: options.Arguments) -> str:
     with contextlib.suppress(OSError, KeyError, ImportError):  # a user without a name
-        return getpass.getuser() if arguments.by is None else str(arguments.by)
+        return str(arguments.by or getpass.getuser())
     return "me"
 
 
@@ -75,11 +76,10 @@ def run_next(arguments: options.Arguments) -> None:
     )
     for note in asked.notes:
         print(f"note: {note}")
-    many = "" if len(asked.ids) == 1 else "s"
-    print(f"{len(asked.ids)} text{many} to label, round {asked.round}: {asked.path}")
+    print(f"{counted(len(asked.ids), 'text')} to label, round {asked.round}: {asked.path}")
     if asked.path is not None:
-        print(f"next: {asked.how}\nthen give it, or what the tool has exported, to:")
-        print(f"  {options.suggested('active', 'import', arguments.project, asked.path)}")
+        print(f"next: {asked.how}\nthen give the answers to:")
+        print(f"  {options.suggested('active', 'import', arguments.project, asked.answers)}")
     print(f"or here in the terminal: {options.suggested('active', 'label', arguments.project)}")
 
 
@@ -100,8 +100,8 @@ def run_import(arguments: options.Arguments) -> None:
     if not done.labelled + done.skipped + done.same:
         raise MiniftError(f"{arguments.file}: it has no usable answer; nothing was recorded")
     print(
-        f"recorded: {done.labelled} labels, {done.skipped} skipped; on record before: {done.same}; "
-        f"problems: {len(done.problems)}"
+        f"recorded: {counted(done.labelled, 'label')}, {done.skipped} skipped; "
+        f"on record before: {done.same}; problems: {len(done.problems)}"
     )
     _what_next(arguments.project, done.waiting)
 
@@ -120,7 +120,7 @@ def run_label(arguments: options.Arguments) -> None:
         for note in asked.notes:
             print(f"note: {note}")
     tally = label(folder, _person(arguments), arguments.show_guess)
-    print(f"saved: {tally.labelled} labels, {tally.skipped} skipped")
+    print(f"saved: {counted(tally.labelled, 'label')}, {tally.skipped} skipped")
     _what_next(folder, tally.waiting)
 
 

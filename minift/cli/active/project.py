@@ -20,15 +20,19 @@ def add(commands: options.Commands) -> None:
     help = "begin a project from unlabelled texts"
     parser, add = options.command(commands, "start", run_start, help)
     add("--pool", type=Path, required=True, metavar="FILE", help=options.POOL)
-    add("--labels", required=True, metavar="A,B", help="names of the classes, or types of entities")
+    help = "names of the classes, or types of entities (default: those of --labelled)"
+    add("--labels", metavar="A,B", help=help)
+    help = "texts that are labelled already: they train the first round and are not asked again"
+    add("--labelled", type=Path, metavar="FILE", help=help)
     help = "tagging: texts are cut into words, and --labels are types such as PER,ORG"
-    choices = ["classification", "tagging"]
+    help += "; multilabel: a text has any number of the --labels"
+    choices = ["classification", "multilabel", "tagging"]
     add("--task", choices=choices, default="classification", help=help)
     add("--out", type=Path, required=True, metavar="FOLDER", help="the new project")
     options.add_model(parser)
     add("--steps", type=int, metavar="N", help=options.STEPS)
     add("--seed", type=int, default=0, help=options.SEED)
-    options.add_reading(parser, "format", "text", "text_b")
+    options.add_reading(parser, "format", "text", "text_b", "label")
 
     help = "how many labels, how balanced, and whether to stop"
     parser, add = options.command(commands, "status", run_status, help)
@@ -68,15 +72,16 @@ def run_start(arguments: options.Arguments) -> None:
     settings = fixed_steps(method.settings, arguments.steps)
     project, notes = start(
         arguments.pool,
-        arguments.labels.split(","),
+        arguments.labels and arguments.labels.split(","),
         arguments.encoder,
         arguments.out,
         method=replace(method, settings=settings),
         head=arguments.head,
         seed=arguments.seed,
+        labelled=arguments.labelled,
         **options.reading(arguments),
     )
-    what = "classes" if project.task == "classification" else "entities"
+    what = "entities" if project.task == "tagging" else "classes"
     print(
         f"{arguments.out}: {len(project.ids):,} texts, {what} {', '.join(project.types)}; "
         f"{project.encoder}, {project.method}"
@@ -112,6 +117,7 @@ def status_text(found: Status) -> str:
     for number, strategy, texts, waiting in found.rounds:
         wait = f", {waiting} waiting" if waiting else ""
         lines.append(f"round {number}: {texts} by {strategy}{wait}")
+    lines += [f"agreement: {sentence}" for sentence in found.agreement]
     lines += [f"note: {note}" for note in found.notes]
     word = "consider stopping" if found.advice.stop else "advice"
     lines += [f"{word}: {reason}" for reason in found.advice.reasons]

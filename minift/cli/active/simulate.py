@@ -31,7 +31,7 @@ def add(commands: options.Commands) -> None:
     help = "folder of the report; an unfinished simulation is resumed there"
     add("--out", type=Path, metavar="FOLDER", help=help)
     options.add_device(parser, learns=True)
-    options.add_reading(parser, "format", "text", "text_b", "label", "scheme")
+    options.add_reading(parser, "format", "text", "text_b", "label", "task", "scheme")
 
 
 def run(arguments: options.Arguments) -> None:

@@ -30,6 +30,7 @@ from minift.errors import MiniftError
 Line = tuple[int, dict[str, Any]]  # (line, or record of a JSON list, from 1; what is there)
 Record = tuple[str, dict[str, Any]]  # (where in the file, for messages; what is there)
 CONLL = " -X- _ "  # between word and tag in Label Studio's CoNLL, and in no other
+NO_FASTTEXT = "fastText has no ids, and doccano's breaks texts; export JSONL instead"
 NO_CONLL = "Label Studio's CoNLL tells neither texts nor answers apart; export JSON instead"
 AS_LIST = "export it with dataset.records(with_responses=True).to_list(flatten=True)"
 
@@ -38,7 +39,7 @@ class Said(NamedTuple):
     """What one person said about a text: one of the following, or that it is to be set aside."""
 
     where: str  # place in the file, for messages
-    classes: Sequence[object] | None = None  # what was chosen, which should be one
+    classes: Sequence[object] | None = None  # what was chosen: one, or with multilabel any number
     marks: Sequence[Mark] | None = None  # entities as spans of characters
     utf16: bool = False  # how these are counted
     tags: Sequence[tuple[str, str]] | None = None  # (place, tag) of each word
@@ -89,9 +90,10 @@ def numbered(path: Path, rows: Iterable[Line]) -> list[Record]:
 
 
 def several_classes(classes: Sequence[object]) -> str:
-    """Say that minift cannot use several classes of one text, and what to do."""
+    """Say that a text of one class cannot have several, and what to do."""
     got = f"it has several classes, {short(list(classes))}"
-    return f"{got}, and minift knows one per text; keep one, and export again"
+    known = 'minift knows one per text unless task="multilabel" is given'
+    return f"{got}, and {known}; keep one, and export again"
 
 
 def objects(value: object) -> list[dict[str, Any]] | None:
@@ -132,8 +134,11 @@ def _labelstudio(records: list[Record], task: str, names: Names) -> Iterator[Row
                 said.append(one._replace(unclear=f'expected regions of type "{kind}", got {got}'))
             elif kind == "labels":
                 said.append(one._replace(marks=[_mark(value or {}) for value in values]))
-            elif values:
-                said.append(one._replace(classes=[_only(value, "choices") for value in values]))
+            elif values or task == "multilabel":
+                parts = [_only(value, "choices") for value in values]
+                each = [c for p in parts for c in (p if isinstance(p, list) and p else [p])]
+                chosen = [c for c in each if c or task != "multilabel"]
+                said.append(one._replace(classes=chosen))
         yield Row(rows[0][0], data.get("minift_id"), _texts(data, names), said)
 
 
@@ -184,7 +189,7 @@ def _doccano(records: list[Record], task: str, names: Names) -> Iterator[Row | F
         unmarked += not said and task == "tagging"
         yield Row(where, id_, _texts(row, names), said)
     if unmarked:
-        left = "doccano does not say whether anybody looked at them, so they are left open"
+        left = "Nothing says whether anybody looked at them, so they are left open"
         what = f"sentences without a span: {unmarked}. {left}. Where there is no entity"
         yield Fault("all lines", f'{what}, mark a word as "O"')
 
@@ -202,10 +207,10 @@ def _labels(where: str, row: dict[str, Any], task: str, name: str | None) -> lis
         return [Said(where, unclear=f"expected a list of labels, got {short(given)}")]
     # spaCy writes lists, and relation projects of doccano objects, under the same name.
     spacy = key == "spans" or (key == "entities" and not objects(given))
-    looked = "answer" in row or ("entities" in row and "relations" not in row)
+    looked = "answer" in row or "spans" in row or ("entities" in row and "relations" not in row)
     if task == "tagging" and (given or looked):
         return [Said(where, marks=[*map(_mark, given)], utf16=not spacy)]
-    return [Said(where, classes=given)] if given else []
+    return [Said(where, classes=given)] if given or (looked and task == "multilabel") else []
 
 
 def _says_skip(comments: object) -> bool:
@@ -222,8 +227,8 @@ def _mark(span: object) -> Mark:
         start, end = (span.get(f"{key}_offset", span.get(key)) for key in ("start", "end"))
         text = span.get("text") if "labels" in span else None
         return mark(start, end, _only(span, "labels") or span.get("label"), text)
-    if isinstance(span, list) and len(span) == 3:
-        return mark(*span)
+    if isinstance(span, list) and len(span) in (2, 3):
+        return mark(*[*span, None][:3])
     return mark(short(span), None, None)
 
 
@@ -231,8 +236,6 @@ def _argilla(records: list[Record], task: str, names: Names) -> Iterator[Row | F
     name = names.label or "label"
     for where, row in records:
         fields = row["fields"] if isinstance(row.get("fields"), dict) else row
-        if fields is row and not isinstance(row.get("_server_id"), str):
-            raise MiniftError(f"these are not a list of records; {AS_LIST}")
         nested, done, said = row.get("responses"), row.get("status") == "completed", list[Said]()
         given = objects(nested.get(name) or []) if isinstance(nested, dict) else _flat(row, name)
         if given is None:
@@ -244,8 +247,9 @@ def _argilla(records: list[Record], task: str, names: Names) -> Iterator[Row | F
             if status is None and not (done and len(given or ()) == 1):
                 raise MiniftError(f"it does not tell what was submitted from drafts; {AS_LIST}")
             one, spans = Said(where, by=_who(response.get("user_id"))), objects(value)
-            if status in ("submitted", None) and task == "classification":
-                one = one._replace(classes=(isinstance(value, list) and value) or [value])
+            if status in ("submitted", None) and task != "tagging":
+                some = isinstance(value, list) and (value or task == "multilabel")
+                one = one._replace(classes=value if some else [value])
             elif status in ("submitted", None) and spans is None:
                 one = one._replace(unclear=f"expected a list of spans, got {short(value)}")
             elif status in ("submitted", None):
@@ -280,11 +284,14 @@ def as_table(
     tool, *others = {tool_of(row) for _, row in rows} or {None}
     if tool is None or others:
         return None
+    exported = any({"minift_id", "Comments", "answer"} & row.keys() for _, row in rows)
+    if task == "multilabel" and tool == "doccano" and not exported:
+        return None  # lists of labels that nobody's tool wrote; in doccano's, [] is no answer
     records, found = numbered(path, rows), list[Row]()
     line_of = {where: line for (where, _), (line, _) in zip(records, rows)}
     notes: list[str] = []
     try:
-        for kind in ("tagging", "classification"):
+        for kind in ("tagging", "multilabel" if task == "multilabel" else "classification"):
             all_said = [*READERS[tool](records, kind, names)]
             found = [row for row in all_said if isinstance(row, Row)]
             notes = [fault.what for fault in all_said if isinstance(fault, Fault)]
@@ -294,7 +301,7 @@ def as_table(
     except MiniftError as error:
         problems.append((0, str(error)))
         return [], []
-    labels = labels_of(sorted({str(mark.type) for mark in marks} - {"O", "None"}))
+    labels = labels_of(sorted({str(m.type) for m in marks if m.type is not None} - {"O"}))
     named = all(isinstance(row.id, str | int) for row in found)
     table: list[Line] = []
     unanswered, set_aside, differing, cut = [list[str]() for _ in range(4)]
@@ -304,8 +311,9 @@ def as_table(
         for said in row.said:
             faults = [said.unclear] if said.unclear else []
             if said.classes is not None:
-                answers.append({**texts, "label": said.classes[0]})
-                faults += [several_classes(said.classes)] * (len(said.classes) > 1)
+                several = task == "multilabel"
+                answers.append({**texts, "label": said.classes if several else said.classes[0]})
+                faults += [several_classes(said.classes)] * (len(said.classes) > 1 and not several)
             elif said.marks is not None and isinstance(text := texts["text"], str):
                 words, halved = cut_words(text, said.marks, said.utf16)
                 tags, faults = tags_in(text, words, said.marks, labels, said.utf16)

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
+from minift.data.words import counted
 from minift.errors import MiniftError, nearest
 from minift.files import standard_input
 
@@ -41,13 +42,13 @@ def refuse(path: Path, problems: Problems) -> None:
         first = sorted(problems, key=lambda problem: problem[0])[:FAULTS_SHOWN]
         shown = "; ".join(f"{unit(path)} {n}: {what}" if n else what for n, what in first)
         rest = len(problems) - len(first)
-        more = f"; and {rest} more faults" if rest else ""
+        more = f"; and {counted(rest, 'more fault')}" if rest else ""
         raise MiniftError(f"{_name(path)}: {shown}{more}")
 
 
 def unit(path: Path) -> str:
-    """Return what is counted in a file: the records of a JSON list, or else lines."""
-    return "record" if path.suffix.lower() == ".json" else "line"
+    """Return what is counted: the records of a JSON list, rows in memory, or else lines."""
+    return {".json": "record", ".rows": "row"}.get(path.suffix.lower(), "line")
 
 
 def _name(path: Path) -> str:

@@ -8,12 +8,13 @@ Differs  Columns are apart by the comma, semicolon, TAB or bar that gives the he
          would swallow the rest of the file. Between TABs, quotes are characters, or enclose cells,
          as pandas writes them. If both can be, a file is refused until --format says which.
          Names of columns may differ by capitals. Columns that nobody asked for are left out.
-         Rows come one at a time, so that a file need not fit in memory; a list of JSON must.
+         Rows come one at a time, so that a file need not fit in memory; JSON over lines must.
 Proof    tests/data/test_readers.py
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import math
@@ -21,15 +22,16 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from itertools import chain, combinations
+from itertools import chain, combinations, islice
 from pathlib import Path
 from reprlib import repr as short
-from typing import NamedTuple, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
-from minift.data.examples import TaggedExample, TextExample
+from minift.data.examples import NONE, SEPARATOR, TaggedExample, Task, TextExample
 from minift.data.files.lines import Problems, lines_again, stream_text
 from minift.data.files.tokens import Sentence
 from minift.data.tags import TAG
+from minift.data.words import counted
 from minift.errors import nearest
 
 TEXT_COLUMNS = (  # (text, text_b): the first line whose columns are all in the file is taken
@@ -39,14 +41,17 @@ TEXT_COLUMNS = (  # (text, text_b): the first line whose columns are all in the 
     ("question", "sentence"),
     ("premise", "hypothesis"),
     ("sentence",),
+    *((t + a, t + b) for t in ("text", "sentence", "question") for a, b in ("12", ("_a", "_b"))),
 )
 WORD_COLUMNS = (("words",), ("tokens",))
-LABEL_COLUMNS, TAG_COLUMNS = ("label", "score"), ("tags", "ner_tags")
+WORDS_IN = 'a token file, or JSONL with "words" or "tokens", "tags" or "ner_tags"'
+LABEL_COLUMNS, TAG_COLUMNS = ("label", "labels", "score"), ("tags", "ner_tags")
 USUAL = {"id", *LABEL_COLUMNS, *chain(*TEXT_COLUMNS)}
 FASTTEXT = "__label__"
 
 Row = tuple[int, dict[str, object]]  # (line where the row begins, column -> value)
 _HALF = re.compile("[\ud800-\udfff]")  # JSON can spell half a character, UTF-8 cannot
+_FILLED = re.compile(r"\S")
 _QUOTED = re.compile(r'(?:^|\t)"')  # a cell that begins with a quote
 _DOUBLED = re.compile(r'(?:^|\t)"[^"\t]*""')  # and has two later, as nobody writes by hand
 _FASTTEXT = re.compile(rf"(?<!\S){FASTTEXT}(\S+)\s*")
@@ -114,8 +119,8 @@ def _enclosed(lines: Callable[[], Iterable[str]], problems: Problems, quotes: bo
     if written or not odd:
         return True
     if quotes is None:
-        what = "its quotes may be part of the text or enclose it; pass --format tsv if they are"
-        problems.append((quoted, f"{what} part of it, or --format csv if they enclose it"))
+        what = 'its quotes may be part of the text or enclose it; pass format="tsv" if they are'
+        problems.append((quoted, f'{what} part of it, or format="csv" if they enclose it'))
     return bool(quotes)
 
 
@@ -133,28 +138,70 @@ def table_rows(
         if len(cells) == len(names):
             yield line, dict(zip(names, cells))
         else:
-            problems.append((line, f"{len(cells)} columns, expected {len(names)} as in the header"))
+            got = counted(len(cells), "column")
+            problems.append((line, f"{got}, expected {len(names)} as in the header"))
 
 
 def json_rows(path: Path, problems: Problems) -> Iterator[Row]:
-    """Yield the objects of a file, one per line, or of one list, where they count as lines."""
-    filled = ((number, line) for number, line in stream_text(path) if line.strip())
-    begin, first = next(filled, (0, ""))
-    if is_list := first.lstrip().startswith("["):
-        first = "\n".join([first, *(line for _, line in filled)])
-    for number, source in chain([(begin, first)] if first else [], filled):
-        try:
-            value = json.loads(source, object_pairs_hook=_each_once)
-        except (ValueError, RecursionError) as error:
-            problems.append((number, f"not JSON: {error}"))
-            continue
-        for line, row in enumerate(value, start=1) if is_list else [(number, value)]:
-            if not isinstance(row, dict):
-                problems.append((line, f"a row must be a JSON object, got {short(row)}"))
-            elif "\\u" in source and _HALF.search(json.dumps(row, ensure_ascii=False)):
-                problems.append((line, f"half of a surrogate pair is no character: {short(row)}"))
-            else:
-                yield line, row
+    """Yield the objects of a file, or of one list or table in it, where they count as lines."""
+    values = _json_values(path, problems)
+    first = [*islice(values, 2)]
+    if len(first) == 1 and (rows := _rows_in(first[0][1])) is not None:
+        first = [(number, row, first[0][2]) for number, row in enumerate(rows, start=1)]
+    for line, row, source in chain(first, values):
+        match row:
+            case [str(text), dict(more)]:  # an example of spaCy 2
+                row = {"text": text, **more}
+        if not isinstance(row, dict):
+            problems.append((line, f"a row must be a JSON object, got {short(row)}"))
+        elif "\\u" in source and _HALF.search(json.dumps(row, ensure_ascii=False)):
+            problems.append((line, f"half of a surrogate pair is no character: {short(row)}"))
+        else:
+            yield line, row
+
+
+def _json_values(path: Path, problems: Problems) -> Iterator[tuple[int, Any, str]]:
+    """Yield (line where it begins, value, source) of what a file holds, in lines or over them."""
+    decode = json.JSONDecoder(object_pairs_hook=_each_once).raw_decode
+
+    def begins(text: str) -> bool:
+        with contextlib.suppress(ValueError, RecursionError):
+            return bool(decode(text.lstrip()))
+        return False
+
+    lines = lines_again(path)
+    first = next(filter(str.strip, lines()), "")
+    sources: Iterable[tuple[int, str]] = enumerate(lines(), start=1)
+    if not begins(first):
+        whole = "".join(lines())
+        sources = [(1, whole)] if first.lstrip()[:1] == "[" or begins(whole) else sources
+    for line, source in sources:
+        start = end = 0
+        while found := _FILLED.search(source, end):
+            line += source.count("\n", start, found.start())
+            start = found.start()
+            try:
+                value, end = decode(source, start)
+            except (ValueError, RecursionError) as error:
+                problems.append((line, f"not JSON: {error}"))
+                break
+            yield line, value, source[start:end]
+
+
+def _rows_in(value: Any) -> list[Any] | None:
+    """Return the rows of a file that is one value: a list, or a table of pandas; None: neither."""
+    if not isinstance(value, dict):
+        return value if isinstance(value, list) else None
+    columns = [*value.values()]
+    if {*map(type, columns)} == {dict} and len({*map(tuple, columns)}) == 1:
+        if not (USUAL & value.keys() or all(map(str.isdecimal, columns[0]))):
+            return columns  # these are named rows
+        columns = [[*column.values()] for column in columns]
+    words = any(_are_strings(c) for name, c in value.items() if (name.lower(),) in WORD_COLUMNS)
+    if words or {*map(type, columns)} != {list} or len({*map(len, columns)}) > 1:
+        return None
+    rows = len(columns) == 1 and {*map(type, columns[0])} == {dict}  # {"data": [...]}
+    return columns[0] if rows else [dict(zip(value, cells)) for cells in zip(*columns)]
 
 
 def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -229,21 +276,30 @@ def choose_columns(
     texts = (names.text,) if names.text else texts
     texts = (texts[0], names.text_b) if names.text_b else texts
     label = names.label or next(filter(there, labels), labels[0])
-    roles = [*zip(("text", "text-b"), texts), ("label", label), ("id", "id")]
+    roles = [*zip(("text", "text_b"), texts), ("label", label), ("id", "id")]
     roles += [("group", names.group)] if names.group else []
+    tokens = [] if words else [c for c in found if re.fullmatch("(?i)(word|token)s?", c)]
+    wrong = f'the column "{tokens[0]}" is for tagging, which needs {WORDS_IN}' if tokens else ""
+    if len(found) == 1 and len(USUAL.intersection(re.split(r"\W", found[0].lower()))) > 1:
+        wrong = f'expected columns apart by commas, semicolons, TABs or bars, got "{found[0]}"'
+    if wrong and not there(texts[0]):
+        problems.append((0, wrong))
+        found = []
     chosen = [there(name) for _, name in roles]
     for (role, name), column in zip(roles, chosen):
         if found and column is None and (role != "id" if required else role[:4] == "text"):
             token_file = any(map(TAG.fullmatch, found))
-            remedy = "--format conll if this is a token file" if token_file else f"--{role} COLUMN"
+            remedy = f'{role}="COLUMN"' + ', and text_b="COLUMN" for pairs' * (role == "text")
+            remedy = 'format="conll" if this is a token file' if token_file else remedy
             listed, hint = ", ".join(f'"{column}"' for column in found), nearest(name, found)
             problems.append((0, f'no column "{name}" (found: {listed}){hint}; pass {remedy}'))
         elif column not in (None, name):
             notes.append(f'the column "{column}" is read as "{name}"')
-    read = [*zip((role for role, _ in roles), chosen)][: None if required else len(texts)]
+    judged = required or any(all(map(there, both)) for both in usual)  # else a label may be a text
+    read = [*zip((role for role, _ in roles), chosen)][: None if judged else len(texts)]
     for (role, one), (other, same) in combinations(read, 2):
         if one is not None and one == same:
-            what = f'the column "{one}" is read both as --{role} and as --{other}'
+            what = f'the column "{one}" is read both as {role}= and as {other}='
             problems.append((0, f"{what}; name another one"))
     last = len(texts)
     return Columns(tuple(name or "" for name in chosen[:last]), *chosen[last:])
@@ -254,14 +310,14 @@ def text_examples(
     columns: Columns,
     problems: Problems,
     required: bool = False,
-    numeric: bool = False,
+    task: Task | None = None,
     by_line: bool = False,
     allow_blank: bool = False,
 ) -> Iterator[tuple[int, TextExample | None]]:
     """Yield (line, example) of each row; of no use once `problems` has grown.
 
-    Labels that are `numeric` become finite floats. Without a column `id` the id is the number of
-    the row, or `by_line` its line. A row without a text gives None if that is allowed.
+    Labels of regression become finite floats, of multilabel tuples. Without a column `id` the id is
+    the number of the row, or `by_line` its line. A row without a text may give None if allowed.
     """
     texts, label, _, group = columns
     for number, (line, row) in enumerate(rows, start=1):
@@ -271,7 +327,7 @@ def text_examples(
             continue
         faults: list[str] = []
         one, *second = [_text(value, name, faults) for value, name in zip(values, texts)]
-        given = _label(row.get(label), required, numeric, faults) if label else None
+        given = _label(row.get(label), required, task, faults) if label else None
         id_ = _id(columns.id, row, line if by_line else number, faults)
         problems += [(line, fault) for fault in faults]
         text_b = second[0] if second else None
@@ -297,9 +353,10 @@ def json_sentences(
             faults.append(f'"{label}" is missing')
         elif isinstance(tags, list) and any(isinstance(tag, int) for tag in tags):
             got = f'numbers; write their names, in datasets features["{label}"].feature.names'
-            faults.append(f'"{label}" must be a list of {len(words)} strings, got {got}')
+            faults.append(f'"{label}" must be a list of strings, got {got}')
         elif tags is not None and not (_are_strings(tags) and len(tags) == len(words)):
-            faults.append(f'"{label}" must be a list of {len(words)} strings, got {short(tags)}')
+            each = f"strings, one per word ({len(words)})"
+            faults.append(f'"{label}" must be a list of {each}, got {short(tags)}')
         kept = tuple(tags) if _are_strings(tags) and not faults else None
         id_ = _id(columns.id, row, line if by_line else number, faults)
         problems += [(line, fault) for fault in faults]
@@ -316,14 +373,20 @@ def _text(value: object, name: str, faults: list[str]) -> str:
     return str(value)
 
 
-def _label(value: object, required: bool, numeric: bool, faults: list[str]) -> str | float | None:
-    if value is None or value != value or not str(value).strip():  # NaN is what pandas writes
+def _label(
+    value: object, required: bool, task: Task | None, faults: list[str]
+) -> str | float | tuple[str, ...] | None:
+    if task == "multilabel":
+        return _labels(value, faults)
+    nan = isinstance(value, float) and value != value  # which is what pandas writes
+    if value is None or nan or not str(value).strip():
         if required:
             faults.append("the label is empty")
         return None
     if not isinstance(value, (str, int, float)):  # a list or an object of JSON
-        faults.append(f"the label must be a string or a number, got {short(value)}")
-    if not numeric:
+        several = ' (for several pass task="multilabel")' if isinstance(value, list) else ""
+        faults.append(f"the label must be a string or a number{several}, got {short(value)}")
+    if task != "regression":
         return str(value)
     try:
         number = float(str(value))
@@ -334,12 +397,28 @@ def _label(value: object, required: bool, numeric: bool, faults: list[str]) -> s
     return number
 
 
+def _labels(value: object, faults: list[str]) -> tuple[str, ...]:
+    """Return the labels of "a|b", or of a list of JSON; () of nothing, or of "none" alone."""
+    if value is None or value != value:
+        return ()
+    given = value if isinstance(value, list) else str(value).split(SEPARATOR)
+    names = [str(name).strip() for name in given]
+    good = all(isinstance(name, str | int | float) for name in given) and type(value) is not dict
+    if good and [*map(str.casefold, names)] in ([""], [NONE]):
+        return ()
+    if not good or "" in names or SEPARATOR in "".join(names):
+        expected = f'names in a list, or with "{SEPARATOR}" between them, none empty'
+        faults.append(f"the labels must be {expected}, got {short(value)}")
+    return tuple(names)
+
+
 def _id(column: str | None, row: dict[str, object], number: int, faults: list[str]) -> str:
     if column is None:
         return str(number)
     value = row.get(column)
     if not isinstance(value, (str, int)) or not str(value).strip():
-        faults.append(f"the id must be a string or an integer, got {short(value)}")
+        what = f"the id must be a string or an integer, got {short(value)}"
+        faults.append(f"{what}; write one in each row, or rename the column")
         return f"row {number}"
     return str(value)
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from minift.data.examples import Example, TaggedExample, Task, TextExample
 from minift.data.files import tables
 from minift.data.files.lines import Problems, read_once, refuse, stream_text
-from minift.data.files.readers import format_of, has_words
+from minift.data.files.readers import NAME_IT, format_of, has_words
 from minift.data.files.tables import Names, Row
 from minift.data.files.tokens import parse_sentences
 from minift.errors import require_known
@@ -78,6 +78,8 @@ def read_texts(
     format = format_of(path, format)
     once = read_once(path)
     if format == "text":
+        if text or text_b:
+            refuse(path, [(0, f"one text per line has no columns text= or text_b=; or {NAME_IT}")])
         texts = Texts(path, None, False, lambda _: _lines(path))
         if once:
             return texts
@@ -96,7 +98,7 @@ def read_texts(
         words, notes = has_words(path, format, found, task, text), list[str]()
         columns = tables.choose_columns(found, problems, Names(text, text_b), False, words, notes)
         if task == "tagging" and not words and len(columns.texts) > 1:
-            problems.append((0, "taggers read no pairs; name the one column with --text"))
+            problems.append((0, "taggers read no pairs; name the one column with text="))
         refuse(path, problems)
 
         def read(problems: Problems) -> Iterator[Numbered]:
@@ -104,7 +106,7 @@ def read_texts(
             if words:
                 sentences = tables.json_sentences(rows, unread, problems, by_line=True)
                 return ((lines[0], sentence) for lines, sentence in sentences)
-            return tables.text_examples(rows, unread, problems, False, False, True, allow_blank)
+            return tables.text_examples(rows, unread, problems, False, None, True, allow_blank)
 
         has_labels = columns.label is not None
         texts = Texts(path, None, has_labels, read, tuple(notes), lambda: rows_of([]))

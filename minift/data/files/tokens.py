@@ -25,11 +25,12 @@ from dataclasses import replace
 from minift.data.examples import TaggedExample
 from minift.data.files.lines import Problems
 from minift.data.tags import OUTSIDE, SPOILT, TAG, Scheme, detect_scheme, to_iob2, violations
+from minift.data.words import counted
 from minift.errors import MiniftError
 
 MOST_COLUMNS = 4
 
-_SAY_WHICH = "say which column is the word and which the tag, for example --text 2 --label 3"
+_SAY_WHICH = 'say which column is the word and which the tag, such as text="2", label="3"'
 _BLANKS, _TABS = re.compile(r"[ \t]+"), re.compile(r" *\t[ \t]*")
 _COMMENTS = ("#", "# ")  # as a comment's first column begins
 _TYPE = re.compile(r"[A-Z][A-Z0-9_.-]+|[oO0]")  # as tags without letters are usually written
@@ -48,9 +49,9 @@ def parse_sentences(
 
     `text` and `label` are the columns of word and tag from "1"; None is the first and the last.
     """
-    for option, value in (("text", text), ("label", label)):
+    for name, value in (("text", text), ("label", label)):
         if value is not None and not re.fullmatch("[1-9][0-9]?", value):
-            problems.append((0, f"--{option} {value}: columns of a token file are numbers from 1"))
+            problems.append((0, f'{name}="{value}": columns of a token file are numbers from 1'))
             return []
     rows = _columns(lines)
     rows = [(line, [""] if "-DOCSTART-" in row else row) for line, row in rows]
@@ -69,8 +70,10 @@ def parse_sentences(
     if required and not tagged:
         problems.append((0, "words without tags; expected a word and its tag on each line"))
     if width > MOST_COLUMNS and text is None and label is None:
+        got = " as of CoNLL-U, which has parts of speech, no entities" if width == 10 else ""
         expected = f"1 to {MOST_COLUMNS} with one word per line"
-        problems.append((0, f"{width} columns, expected {expected}; {_SAY_WHICH}"))
+        problems.append((0, f"{width} columns{got}, expected {expected}; {_SAY_WHICH}"))
+        return []
 
     sentences: list[Sentence] = []
     current: list[tuple[int, list[str]]] = []
@@ -84,8 +87,9 @@ def parse_sentences(
         elif len(row) == width and row != [""]:
             current.append((line, row))
         elif row != [""] and (row[0][:2] not in _COMMENTS or current):
-            problems.append((line, f"{len(row)} columns, expected {width} as on most lines"))
-    _refuse_wrong_columns(sentences, problems, f"--text {tag_at} --label {word_at}")
+            got = counted(len(row), "column")
+            problems.append((line, f"{got}, expected {width} as on most lines"))
+    _refuse_wrong_columns(sentences, problems, f'text="{tag_at}", label="{word_at}"')
     return sentences
 
 
@@ -133,12 +137,12 @@ def _refuse_guesses(tags: set[str]) -> None:
     if nameless or paired or types in (spoilt, tags):
         what = "almost those of IOB" if spoilt else "parts of speech, if none is O"
         got = f"tags such as {', '.join(sorted(spoilt or types)[:5])} are {what}"
-        how = "B-PER, I-PER and O, or pass --scheme io if each tag is the name of a type"
+        how = 'B-PER, I-PER and O, or pass scheme="io" if each tag is the name of a type'
         raise MiniftError(f"{got}; write entities as {how}")
 
 
 def tagged_examples(
-    sentences: list[Sentence], scheme: Scheme | None, problems: Problems
+    sentences: list[Sentence], scheme: Scheme | None, problems: Problems, unit: str = "line"
 ) -> tuple[list[TaggedExample], Scheme | None, list[str]]:
     """Turn the tags into IOB2; return (examples, the scheme they were in, notes for the user)."""
     tagged = [(lines, e.tags) for lines, e in sentences if e.tags is not None]
@@ -168,10 +172,11 @@ def tagged_examples(
     ]
     if broken:
         line, fault = broken[0]
-        what = f"{len(broken)} entities break the scheme {scheme} and are read as entities of their"
-        notes.append(f"{what} own (first: line {line}, {fault})")
+        one = f"entity breaks the scheme {scheme} and is read as an entity of its own"
+        many = f"entities break the scheme {scheme} and are read as entities of their own"
+        notes.append(f"{counted(len(broken), one, many)} (first: {unit} {line}, {fault})")
     if zeros := sum(tags.count("0") for _, tags in tagged):
-        notes.append(f'{zeros} tags "0" are read as "O"')
+        notes.append(counted(zeros, 'tag "0" is read as "O"', 'tags "0" are read as "O"'))
     if scheme != "iob2":
         notes.append(f"tags are in the scheme {scheme} and are read as iob2")
     examples = [e for _, e in sentences]

@@ -61,7 +61,9 @@ def _suggestion(question: Question) -> dict[str, Any] | None:
     if guess is None:
         return None
     if not isinstance(example, TaggedExample):
-        return {"value": guess, "score": confidence, "agent": "minift"}
+        each = not isinstance(guess, str) and confidence is not None  # a score per value
+        scores = [confidence] * len(guess) if each else confidence
+        return {"value": guess, "score": scores, "agent": "minift"}
     text = texts_of(example)[0]
     if utf16_places(text)[-1] > len(text):
         return None

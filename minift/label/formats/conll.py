@@ -3,7 +3,7 @@
 Claim    What is filled in comes back as it is, and unanswered differs from "no entity".
 Differs  - The tag of a word nobody has tagged is "?". A sentence is answered if none is left in it.
          - A line "# skip = yes" under "# id = ..." sets a sentence aside.
-         - Tags must be IOB2: an I- that continues nothing is a fault, not a beginning.
+         - Tags must be IOB2, or BIOES without a fault: an I- that continues nothing is one.
          - A tab or line end inside a word or id is written as a blank; such a text is then known
            by its words.
 Proof    tests/label/test_tables.py
@@ -16,11 +16,13 @@ Proof    tests/label/test_tables.py
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator, Sequence
 
 from minift.data.examples import Example, as_sentences
 from minift.data.files.exports import Row, Said
+from minift.data.tags import to_iob2, violations
 from minift.errors import MiniftError
 from minift.label.formats.rows import UNTAGGED, Question
 
@@ -73,5 +75,8 @@ def _sentence(notes: dict[str, str], lines: list[tuple[str, str, str]]) -> Row:
     if notes.get("skip", "").lower() in ("yes", "true", "1"):
         said = [Said(where)]
     elif not all(tag in UNTAGGED for _, _, tag in lines):
-        said = [Said(where, tags=[(place, tag) for place, _, tag in lines])]
+        tags = [tag for _, _, tag in lines]
+        with contextlib.suppress(MiniftError):  # these are not tags of BIOES
+            tags = tags if violations(tags, "bioes") else to_iob2(tags, "bioes")
+        said = [Said(where, tags=[(place, tag) for (place, _, _), tag in zip(lines, tags)])]
     return Row(where, notes.get("id"), [word for _, word, _ in lines], said)

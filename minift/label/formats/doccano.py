@@ -18,10 +18,10 @@ import json
 from collections.abc import Sequence
 
 from minift.data.examples import Example, texts_of
-from minift.label.formats.rows import Question
+from minift.label.formats.rows import Question, shown_guess
 
 HOW = """\
-in doccano make a project "Text Classification" (single label) or "Sequence Labeling" with the
+in doccano make a project "Text Classification" ({single}) or "Sequence Labeling" with the
 labels {labels}; of entities also O, to mark a word of each sentence that has none. Import the file
 as JSONL. The comment "skip" sets a text aside. Export as JSONL, and import the file of each person
 with --by NAME"""
@@ -39,7 +39,7 @@ def write(questions: Sequence[Question]) -> str:
             "text": shown(question.example)[0],
             "label": [],
             "minift_id": question.example.id,
-            "guess": " ".join(question.guess) if type(question.guess) is tuple else question.guess,
+            "guess": shown_guess(question),
             "confidence": question.confidence,
             "score": question.score,
         }

@@ -10,14 +10,13 @@ Proof    tests/label/test_exchange.py
 
 from __future__ import annotations
 
-import contextlib
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from minift.data.examples import Example, texts_of
+from minift.data.examples import NONE, Example, texts_of
 from minift.data.files import exports
 from minift.data.files.exports import Fault, Row, tool_of
 from minift.data.files.lines import Problems, raw_lines, unit
@@ -34,23 +33,24 @@ class Format(NamedTuple):
     tasks: tuple[str, ...]  # that it is for
     write: Callable[[Sequence[Question]], str]  # returns the text of a batch file
     how: str  # what people do with a file
+    export: str = ""  # the file that they then have; "": the same one, filled in
     shown: Callable[[Example], tuple[str, ...]] = texts_of  # strings by which files show an example
     read: Callable[[str, str], Iterable[Row | Fault]] | None = None  # text, task; None: as a tool's
 
 
-_CSV = 'fill in the column "label"; "skip" sets a text aside'
+_CSV = 'fill in the column "label"{several}; "{skip}" sets a text aside'
 _CONLL = 'write tags over the "?"; a line "# skip = yes" sets a sentence aside'
-_BOTH = _CLASSES, _ENTITIES = "classification", "tagging"
+_ANY = "classification", "multilabel", "tagging"
 FORMATS: dict[str, Format] = {
-    "csv": Format(".csv", (_CLASSES,), spreadsheet.write, _CSV, texts_of, spreadsheet.read),
-    "labelstudio": Format(".json", _BOTH, labelstudio.write, labelstudio.HOW),
-    "doccano": Format(".jsonl", _BOTH, doccano.write, doccano.HOW, doccano.shown),
-    "argilla": Format(".json", _BOTH, argilla.write, argilla.HOW),
-    "conll": Format(".conll", (_ENTITIES,), conll.write, _CONLL, conll.shown, conll.read),
+    "csv": Format(".csv", _ANY[:2], spreadsheet.write, _CSV, "", texts_of, spreadsheet.read),
+    "labelstudio": Format(".json", _ANY, labelstudio.write, labelstudio.HOW, "EXPORT.json"),
+    "doccano": Format(".jsonl", _ANY, doccano.write, doccano.HOW, "EXPORT.jsonl", doccano.shown),
+    "argilla": Format(".json", _ANY, argilla.write, argilla.HOW, "answers.json"),
+    "conll": Format(".conll", _ANY[2:], conll.write, _CONLL, "", conll.shown, conll.read),
 }
 _REFUSED = {  # what only occurs in exports that do not say which text was meant
     exports.CONLL: exports.NO_CONLL,
-    '^"?__label__': "fastText has no ids, and doccano's breaks texts; export JSONL instead",
+    '^"?__label__': exports.NO_FASTTEXT,
 }
 
 
@@ -62,11 +62,15 @@ def written(format: str, questions: Sequence[Question], task: str) -> str:
 
 def how(format: str, path: Path, names: Sequence[str], task: str, pairs: bool) -> str:
     """Say what people do with a file, who choose among the names of classes or types."""
-    question = f'rg.LabelQuestion(name="label", labels={list(names)})'
+    several = task == "multilabel"
+    question = f'rg.{"Multi" * several}LabelQuestion(name="label", labels={list(names)})'
     if task == "tagging":
         question = f'rg.SpanQuestion(name="label", field="text", labels={list(names)})'
     fields = ", ".join(f'rg.TextField(name="{n}")' for n in ("text", "text_b")[: 1 + pairs])
     facts = {"labels": ", ".join(names), "fields": fields, "question": question}
+    facts["single"] = "without single labels" if several else "single label"
+    facts["several"] = f' with labels such as "{"|".join(names[:2])}", or "{NONE}"' * several
+    facts["skip"] = "(skip)" if "skip" in map(str.lower, names) else "skip"
     return FORMATS[format].how.format(path=path, file=str(path), **facts)
 
 
@@ -90,7 +94,7 @@ def read_answers(
     if format is not None:
         _check(format, task)
     text = "".join(raw_lines(path))
-    likely = looks_like(text)
+    likely = looks_like(path, text)
     fitting = [name for name, known in FORMATS.items() if known.suffix == path.suffix.lower()]
     format = format or likely or next(iter(fitting), None)
     for sign, why in _REFUSED.items():
@@ -105,7 +109,7 @@ def read_answers(
     tool = FORMATS[format]
     try:
         rows = tool.read(text, task) if tool.read else _exported(format, path, text, task)
-        found = match_rows(rows, path.name, examples, labels, tool.shown)
+        found = match_rows(rows, path.name, examples, labels, tool.shown, task == "multilabel")
     except MiniftError as error:
         raise MiniftError(f"{path}: {error}") from error
     named = (a._replace(by=f"{format}:{a.by}" if a.by else "") for a in found.answers)
@@ -115,7 +119,7 @@ def read_answers(
 def _exported(tool: str, path: Path, text: str, task: str) -> list[Row | Fault]:
     """Return what the export of a tool says, in JSON or as a table; each broken row is a fault."""
     problems: Problems = []
-    if text.lstrip()[:1] in ("[", "{") or looks_like(text) is None:
+    if text.lstrip()[:1] in ("[", "{") or looks_like(path, text) is None:
         rows = [*json_rows(path, problems)]
     else:
         rows = [*table_rows(path, problems, quotes=True)]
@@ -133,7 +137,7 @@ def _check(format: str, task: str) -> None:
         raise MiniftError(f'format "{format}" is not for {task}; these are: {known}')
 
 
-def looks_like(text: str) -> str | None:
+def looks_like(path: Path, text: str) -> str | None:
     """Return the format a file is probably in, or None."""
     lines = text.split("\n", maxsplit=50)[:50]
     if text.lstrip()[:1] not in ("[", "{"):
@@ -142,13 +146,6 @@ def looks_like(text: str) -> str | None:
             return tool or "csv"
         tagged = any(line.rstrip().endswith(("\tO", "\t?")) for line in lines)
         return "conll" if tagged or any(line.startswith("# id = ") for line in lines) else None
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        value = []
-        for line in lines:
-            with contextlib.suppress(ValueError, RecursionError):
-                value.append(json.loads(line))
-    rows = [row for row in (value if isinstance(value, list) else [value]) if isinstance(row, dict)]
+    rows = (row for _, row in islice(json_rows(path, []), 50))
     found = (tool_of(row) or ("doccano" if "text" in row else None) for row in rows)
     return next(filter(None, found), None)

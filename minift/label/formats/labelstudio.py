@@ -28,7 +28,8 @@ def labelling_config(labels: Sequence[str], task: str, pairs: bool = False) -> s
     """Return the XML of the labelling interface that the files of this module fit."""
     names = types_of(labels) if task == "tagging" else labels
     control, item = ("Labels", "Label") if task == "tagging" else ("Choices", "Choice")
-    more = "" if task == "tagging" else ' choice="single" required="true" showInline="true"'
+    number = "multiple" if task == "multilabel" else "single"
+    more = f' choice="{number}" required="true" showInline="true"' * (task != "tagging")
     grain = ' granularity="word"' if task == "tagging" else ""
     shown = ("text", "text_b") if pairs else ("text",)
     lines = [
@@ -66,7 +67,8 @@ def _task(question: Question) -> dict[str, Any]:
 
 def _regions(example: Example, guess: str | tuple[str, ...]) -> list[dict[str, Any]]:
     if not isinstance(example, TaggedExample):
-        return [{"type": "choices", "value": {"choices": [guess]}}]
+        choices = [guess] if isinstance(guess, str) else guess
+        return [{"type": "choices", "value": {"choices": choices}}]
     found = []
     for start, end, type_, text in marks_of(example.words, guess, utf16=False):
         value = {"start": start, "end": end, "text": text, "labels": [type_]}

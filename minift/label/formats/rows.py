@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from reprlib import repr as short
 from typing import Any, NamedTuple
 
-from minift.data.examples import Example, TaggedExample, texts_of
+from minift.data.examples import NONE, Example, TaggedExample, joined, texts_of
 from minift.data.files.exports import Fault, Row, Said, several_classes
 from minift.data.spans import match, tags_of
 from minift.errors import nearest
@@ -34,8 +34,14 @@ class Question(NamedTuple):
 
     example: Example  # its label is not looked at
     score: float | None = None  # why it was chosen
-    guess: str | tuple[str, ...] | None = None  # a class, or an IOB2 tag for each word
+    guess: str | tuple[str, ...] | None = None  # a class, several, or an IOB2 tag for each word
     confidence: float | None = None  # probability of the guess
+
+
+def shown_guess(question: Question) -> str | None:
+    """Return a guess as a file shows it: a class, "a|b", or the tags of the words."""
+    guess, tags = question.guess, isinstance(question.example, TaggedExample)
+    return None if guess is None else " ".join(guess) if tags else joined(guess)
 
 
 class Answer(NamedTuple):
@@ -72,8 +78,9 @@ def match_rows(
     examples: Mapping[str, Example],
     labels: Sequence[str],
     shown: Callable[[Example], tuple[str, ...]] = texts_of,
+    several: bool = False,
 ) -> Imported:
-    """Match what a file of this name says to the texts of a project, which it shows as `shown`."""
+    """Match what a file says, which shows texts as `shown`; they may have `several` labels."""
     answers: list[Answer] = []
     faults: list[Fault] = []
     unanswered: dict[str, None] = {}
@@ -92,7 +99,7 @@ def match_rows(
         if not row.said:
             unanswered[found.id] = None
         for said in row.said:
-            label, wrong = _label(said, found, labels)
+            label, wrong = _label(said, found, labels, several)
             faults += [Fault(place, f"text {found.id!r}: {what}") for place, what in wrong]
             if not wrong:
                 answers.append(Answer(found.id, label, f"{name}: {said.where}", said.by))
@@ -136,18 +143,25 @@ def _find(
 
 
 def _label(
-    said: Said, example: Example, labels: Sequence[str]
+    said: Said, example: Example, labels: Sequence[str], several: bool
 ) -> tuple[Label | None, list[tuple[str, str]]]:
     """Return the label (None: set aside), and (place, what is wrong) of each fault."""
     label: Label | None = None
     faults = [said.unclear] if said.unclear else []
     if said.classes is not None:
-        if len(said.classes) > 1:
+        found = {match(name, labels): name for name in said.classes or [NONE]}
+        unknown = found.get(None)
+        if len(said.classes) > 1 and not several:
             faults = [several_classes(said.classes)]
-        elif (label := match(said.classes[0], labels)) is None and not said.or_skip:
+        elif None in found and not (said.or_skip and len(found) == 1):
             shown = ", ".join(labels[:LABELS_SHOWN]) + ", ..." * (len(labels) > LABELS_SHOWN)
-            hint = nearest(str(said.classes[0]), labels)
-            faults = [f"{short(said.classes[0])} is not a label; labels are {shown}{hint}"]
+            hint = nearest(str(unknown), labels)
+            faults = [f"{short(unknown)} is not a label; labels are {shown}{hint}"]
+        elif several and NONE in found and len(found) > 1:
+            faults = [f'{short(list(said.classes))}: "{NONE}" says that no other label applies']
+        elif None not in found:
+            names = [name for name in labels if name in found]
+            label = names if several else names[0]
     elif isinstance(example, TaggedExample) and said.marks is not None:
         label, faults = tags_of(example.words, said.marks, labels, said.utf16)
     elif isinstance(example, TaggedExample) and said.tags is not None:

@@ -7,7 +7,8 @@ Differs  - A cell that a spreadsheet would take for a formula (it begins with = 
            harm if the spreadsheet has removed it. Such texts are never formulas.
          - It is written as UTF-8 with a byte-order mark, without which Excel takes it for another
            encoding; read as any table, and with empty cells missing at the end of a row.
-         - Column `label`: empty is unanswered, "skip" sets the text aside ("(skip)" where a class
+         - Column `label`: a class, or any number as "a|b", or "none" where a text may have any
+           number; empty is unanswered, "skip" sets the text aside ("(skip)" where a class
            is called skip). More columns may be added; they are not read.
 Proof    tests/label/test_tables.py
 
@@ -23,12 +24,13 @@ import re
 from collections.abc import Iterator, Sequence
 from reprlib import repr as short
 
-from minift.data.examples import texts_of
+from minift.data.examples import SEPARATOR, texts_of
 from minift.data.files.exports import Fault, Row, Said
 from minift.data.files.lines import Problems
 from minift.data.files.tables import table_cells
+from minift.data.words import counted
 from minift.errors import MiniftError
-from minift.label.formats.rows import Question
+from minift.label.formats.rows import Question, shown_guess
 
 _FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 
@@ -50,7 +52,7 @@ def write(questions: Sequence[Question]) -> str:
     table.writerow(["id", *columns, "guess", "confidence", "score", "label"])
     for question in questions:
         texts = [*texts_of(question.example), ""][: len(columns)]
-        cells = [question.example.id, *texts, str(question.guess or "")]
+        cells = [question.example.id, *texts, shown_guess(question) or ""]
         both = question.confidence, question.score
         numbers = ["" if number is None else f"{number:.4g}" for number in both]
         table.writerow([*map(_guard, cells), *numbers, ""])
@@ -67,17 +69,19 @@ def read(text: str, task: str) -> Iterator[Row | Fault]:
         raise MiniftError(f'line {header} has no column "{missing[0]}": {short(first)}')
     for line, cells in rows:
         if any(cells[len(names) :]):
-            got = f"{len(cells)} columns, expected {len(names)} as in line {header}"
+            got = f"{counted(len(cells), 'column')}, expected {len(names)} as in line {header}"
             yield Fault(f"line {line}", f"{got}; put a text with the separator in it in quotes")
         elif any(cells):
-            yield _row(f"line {line}", dict(zip(names, [*cells, *[""] * len(names)])))
+            row = dict(zip(names, [*cells, *[""] * len(names)]))
+            yield _row(f"line {line}", row, task == "multilabel")
     for line, what in problems:
         yield Fault(f"line {line}", f"{what}; it and all after it are left out")
 
 
-def _row(where: str, row: dict[str, str]) -> Row:
+def _row(where: str, row: dict[str, str], several: bool) -> Row:
     texts = [_unguard(row[name]) for name in ("text", "text_b") if name == "text" or row.get(name)]
     label = _unguard(row["label"].strip())
     skips = label.lower() in ("skip", "(skip)")
-    said = [Said(where, classes=[label], or_skip=skips)] if label else []
+    names = label.split(SEPARATOR) if several else [label]
+    said = [Said(where, classes=names, or_skip=skips)] if label else []
     return Row(where, _unguard(row["id"]), texts, said)

@@ -1,0 +1,92 @@
+"""Class weights: where few texts are of a class, each of them counts for more.
+
+Claim    The loss of each target is multiplied by the weight of its class. "balanced" weighs a class
+         by targets / (classes * its own targets), as scikit-learn does, and a head that is solved
+         is LogisticRegression(class_weight=...).
+Paper    King & Zeng (2001), "Logistic Regression in Rare Events Data", section 4.2.
+Differs  - Weights are scaled to a mean of 1 over the training targets ("balanced" has that), so
+           that a rate, a clipped gradient and a strength C mean what they mean without weights.
+           Over all of training the mean loss is that of torch.nn.CrossEntropyLoss(weight=...).
+           A step divides by its number of targets, not by their weights: otherwise a step without
+           a rare class would count for as much as one that has it.
+Proof    tests/methods/test_class_weights.py
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from minift.checkpoints.limits import read_json
+from minift.data.files.lines import Problems, refuse
+from minift.data.files.tables import table_rows
+from minift.errors import MiniftError, require_known
+from minift.training.batches import Batch, Item, labelled
+from minift.training.loop import cross_entropy, usual_objective
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """Fill the `objective` slot with cross-entropy that is weighted by class."""
+
+    weights: Mapping[str, float] | None = None  # of each class; None: balanced
+    of_class: tuple[float, ...] = ()  # in the order of the logits, scaled: `ready` makes them
+    reads_items: ClassVar[bool] = True
+
+    def __call__(self, model: nn.Module, batch: Batch, step: int = 0, steps: int = 1) -> Tensor:
+        """Return the weighted loss of each labelled target."""
+        losses, known = cross_entropy(model, batch), labelled(batch.targets)
+        return losses * losses.new_tensor(self.of_class)[batch.targets[known]]
+
+    def ready(self, model: nn.Module, items: Sequence[Item], labels: Sequence[str]) -> Weighted:
+        """Return it with the weight of each class for these training items.
+
+        Raises:
+            MiniftError: if a class has no weight, a weight no class, or nothing here is a class.
+        """
+        if usual_objective(model) is not cross_entropy:
+            raise MiniftError("class weights are for classes, one per text or word; leave them out")
+        targets = torch.tensor([target for item in items for target in item.targets])
+        counts = targets[labelled(targets)].long().bincount(minlength=len(labels)).double()
+        balanced = dict(zip(labels, (1 / counts.clamp(min=1)).tolist()))  # but for a factor
+        given = balanced if self.weights is None else self.weights
+        for name in given:
+            require_known("class with a weight:", name, labels)
+        if missing := [name for name in labels if name not in given]:
+            raise MiniftError(f'the class weights have none for "{missing[0]}"; give one per class')
+        weights = counts.new_tensor([given[name] for name in labels])
+        scaled = weights * counts.sum() / (weights @ counts)
+        return replace(self, of_class=tuple(scaled.tolist()))
+
+
+def weighted(argument: str) -> Weighted:
+    """Return the objective for "balanced", or for a file: JSON {class: weight}, or a CSV.
+
+    Raises:
+        MiniftError: if the file is not as it must be.
+    """
+    if argument in ("", "balanced"):
+        return Weighted()
+    path, problems, weights = Path(argument), Problems(), dict[str, float]()
+    if not path.suffix:
+        raise MiniftError(f'class weights "{argument}": expected balanced, or a .csv or .json file')
+    if path.suffix.lower() == ".json":
+        pairs = [*read_json(path).items()]
+    else:
+        rows = [(row.get("class"), row.get("weight")) for _, row in table_rows(path, problems)]
+        refuse(path, problems)
+        pairs = [(str(name), weight) for name, weight in rows]
+    for name, weight in pairs:
+        with contextlib.suppress(TypeError, ValueError):
+            weights[name] = float(weight) if name not in weights else math.nan
+        if not 0 < weights.get(name, math.nan) < math.inf:
+            what = f'class "{name}" has the weight {weight!r}; expected one positive number per'
+            raise MiniftError(f'{path}: {what} class, in the columns "class" and "weight"')
+    return Weighted(weights)
