@@ -310,9 +310,9 @@ def _tie(in_file: dict[str, str], tensors: dict[str, Tensor]) -> list[str]:
     untied = []
     for copy, original in _TIED.items():
         if copy in in_file:
-            mine = tensors[in_file[copy]]
-            other = tensors[in_file.setdefault(original, in_file[copy])]
-            if not torch.equal(mine.float(), other.float()):
+            a = tensors[in_file[copy]]
+            b = tensors[in_file.setdefault(original, in_file[copy])]
+            if not torch.equal(a.float(), b.float()):
                 untied.append(f"{copy} differs from {original}, which minift uses for both")
     return untied
 

@@ -8,7 +8,8 @@ Paper    Fair play that the papers' own experiments lack: a warm-up for all (Chi
          fine-tuning at rate * sqrt(p) beside Child-Tuning F at p, because Adam cancels its 1/p
          (minift/methods/child_tuning.py).
 Differs  A method of fixed length never sees the development split; one that chooses (adaptive,
-         early stopping) does, and the report says how many labelled examples that takes.
+         early stopping, a grid of rates) does, and the report says how many labelled examples
+         that takes.
          Under torchrun each run is done by one process, from beginning to end; kept weights stay
          on the machine that made them.
 Proof    tests/compare/test_grid.py, tests/runs/test_processes.py
@@ -66,6 +67,8 @@ class Terms:
     # by which every method's rate is multiplied, for an encoder whose folder does not say its own
     # (see `minift.methods.recipes.rates_of`)
     rate_factor: float = 1.0
+    # by the selection split choose among the method's rate, a third of it and three times it
+    grid: bool = False
     selection: int | None = None  # how many of that split a run may see, drawn with its seed
     precision: Precision = "float32"  # of matrix products (see minift.speed.precision)
     device: str = "cpu"  # where to train
@@ -170,6 +173,7 @@ def compare(
         "encoder_digest": encoder_digest(checkpoint),
         "selection": terms.selection,
         "folds": folds,
+        "grid": terms.grid,
         "device": terms.device,
         "methods": {n: {"settings": asdict(plan.settings[n]), "shown": columns[n]} for n in names},
     }
@@ -245,7 +249,7 @@ def _plan(
     """Set up every method once; return the plan, and each method's columns in the report."""
     found = {name: recipe(name, checkpoint) for name in names}
     settings = {name: terms.settings_of(method.settings) for name, method in found.items()}
-    choosing = frozenset(n for n, method in found.items() if method.schedule().needs_dev_loss)
+    choosing = frozenset(n for n in found if terms.grid or found[n].schedule().needs_dev_loss)
     if choosing and not data.dev:
         raise MiniftError(
             f"{', '.join(m for m in names if m in choosing)}: the run would choose by a "
@@ -260,11 +264,11 @@ def _plan(
     seen = terms.selection or len(data.dev)
     columns = {
         name: {"chooses by": f"{seen * (name in choosing):,}"}
-        | shown(method, settings[name], counts[name])
+        | shown(method, settings[name], counts[name], terms.grid)
         for name, method in found.items()
     }
-    plan = Plan(data, checkpoint, settings, choosing, trained, terms.selection, terms.device)
-    return plan, columns
+    how = terms.selection, terms.grid, terms.device
+    return Plan(data, checkpoint, settings, choosing, trained, *how), columns
 
 
 def _distinct(name: str, numbers: int | Sequence[int], least: int) -> list[int]:

@@ -23,7 +23,7 @@ from minift.errors import MiniftError
 from minift.files import atomic_write, claim_folder, digest, file_digest, locked
 from minift.journal import append_log, read_log
 
-FIXED = ("minift_version", "data_digest", "encoder_digest", "selection", "folds", "device")
+FIXED = ("minift_version", "data_digest", "encoder_digest", "selection", "folds", "grid", "device")
 
 
 @dataclass

@@ -36,6 +36,8 @@ from minift.runs.machine import machine
 from minift.runs.train import subset, train
 from minift.training.loop import Diverged, Seeds, Settings
 
+GRID = (1.0, 1 / 3, 3.0)  # factors on a method's rate; of equal scores the first wins
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -47,6 +49,7 @@ class Plan:
     choosing: frozenset[str]  # methods that choose something by the selection split
     trained: dict[str, int]  # parameters that learn, for each method
     selection: int | None = None  # how many of its examples a run may see; None for all
+    grid: bool = False  # try each method at several rates and choose by the selection split
     device: str = "cpu"  # where to train
     weights: Path | None = None  # folder for the weights, or None
     folds: int | None = None  # a seed is the number of a fold (see `part`); None: a seed
@@ -72,30 +75,34 @@ def run_once(plan: Plan, job: Job) -> Run:
     measured = _reset_peak(plan.device)
     data, chooses = part(plan.data, plan.folds, job.seed), job.method in plan.choosing
     dev = subset(data.dev, plan.selection, job.seed) if data.dev else ()
-    settings, notes, trained = plan.settings[job.method], list[str](), None
-    try:
-        trained = train(
-            replace(data, dev=dev if chooses else (), test=()),
-            plan.encoder,
-            recipe(job.method),
-            labels=job.labels,
-            seeds=Seeds.all(job.seed),
-            settings=settings,
-            device=plan.device,
-        )
-    except Diverged as error:
-        notes.append(str(error))
+    base, notes, best = plan.settings[job.method], list[str](), None
+    for factor in GRID if plan.grid else (1.0,):
+        try:
+            tried = train(
+                replace(data, dev=dev if chooses else (), test=()),
+                plan.encoder,
+                recipe(job.method),
+                labels=job.labels,
+                seeds=Seeds.all(job.seed),
+                settings=replace(base, learning_rate=base.learning_rate * factor),
+                device=plan.device,
+            )
+        except Diverged as error:
+            notes.append(str(error))
+        else:
+            if best is None or tried[1]["dev"] > best[1]["dev"]:
+                best = *tried, base.learning_rate * factor
     seconds = time.perf_counter() - started
 
     train_labels = subset(data.train, job.labels, job.seed)
     constant = constant_score(data, train_labels, data.test)
     result: dict[str, Any]
-    if trained is None:
+    if best is None:
         failed, test = True, constant
         dev_score = constant_score(data, train_labels, dev) if dev else None
-        result = {"epochs": 0, "stopped": notes[-1]}
+        result, rate = {"epochs": 0, "stopped": notes[-1]}, base.learning_rate
     else:
-        tuned, result = trained
+        tuned, result, rate = best
         found = tuned.evaluate(data.test)
         test, dev_score = headline(data.metric, found.scores), result["dev"]
         if dev and dev_score is None:
@@ -116,7 +123,7 @@ def run_once(plan: Plan, job: Job) -> Run:
         peak_mb=_peak_mb(plan.device) if measured else None,
         failed=failed,
         epochs=result["epochs"],
-        learning_rate=settings.learning_rate,
+        learning_rate=rate,
         stopped=result["stopped"],
         selection_examples=len(dev) if chooses else 0,
         constant=constant,
