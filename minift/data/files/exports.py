@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from minift.data.examples import Task
 from minift.data.files.lines import Problems, unit
-from minift.data.files.tables import Names
+from minift.data.files.tables import Names, objects
 from minift.data.spans import Mark, cut_words, mark, tags_in
 from minift.data.tags import labels_of
 from minift.errors import MiniftError
@@ -94,12 +94,6 @@ def several_classes(classes: Sequence[object]) -> str:
     got = f"it has several classes, {short(list(classes))}"
     known = 'minift knows one per text unless task="multilabel" is given'
     return f"{got}, and {known}; keep one, and export again"
-
-
-def objects(value: object) -> list[dict[str, Any]] | None:
-    """Return a list of JSON objects as it is; None if it is something else."""
-    right = isinstance(value, list) and all(isinstance(item, dict) for item in value)
-    return value if isinstance(value, list) and right else None
 
 
 def _who(value: object) -> str:

@@ -28,6 +28,7 @@ from minift.data.examples import (
     Example,
     TaggedExample,
     Task,
+    as_sentences,
     as_texts,
     gold_classes,
     gold_labels,
@@ -202,14 +203,14 @@ def _read(
         sentences = parse_sentences(numbered, problems, names.text, names.label, required)
     else:
         columns = tables.choose_columns(found, problems, names, required, words, noticed)
-        lines = [tuple([line]) for line, _ in rows]
+        lines: list[tuple[int, ...]] = [(line,) for line, _ in rows]
         if any(line == 0 for line, _ in problems):
             rows = []  # a column is missing
+        read = tables.row_examples(rows, columns, problems, words, required, task)
+        examples = [example for _, example in read if example]
         if words:
-            sentences = [*tables.json_sentences(rows, columns, problems, required)]
+            sentences = [(line * len(e.words), e) for line, e in zip(lines, as_sentences(examples))]
         else:
-            read = tables.text_examples(rows, columns, problems, required, task)
-            examples = [example for _, example in read if example]
             refuse_unlike(pairs, examples, who)  # before its labels are judged
             if format == "fasttext" and required and not is_labelled(examples):
                 problems.append((0, NO_FASTTEXT))

@@ -103,10 +103,9 @@ def read_texts(
 
         def read(problems: Problems) -> Iterator[Numbered]:
             rows, unread = rows_of(problems), columns._replace(label=None)
-            if words:
-                sentences = tables.json_sentences(rows, unread, problems, by_line=True)
-                return ((lines[0], sentence) for lines, sentence in sentences)
-            return tables.text_examples(rows, unread, problems, False, None, True, allow_blank)
+            return tables.row_examples(
+                rows, unread, problems, words, by_line=True, allow_blank=allow_blank
+            )
 
         has_labels = columns.label is not None
         texts = Texts(path, None, has_labels, read, tuple(notes), lambda: rows_of([]))
