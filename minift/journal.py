@@ -34,8 +34,7 @@ LOST = "lost"  # event of a line that a person put in the place of a damaged one
 def append_log(path: str | Path, *records: Mapping[str, Any]) -> None:
     """Append a line per record to a log, in one write; a last line that was cut off goes first.
 
-    Raises:
-        MiniftError: if it cannot be written; the log then holds the lines that it held before.
+    Raises MiniftError if it cannot be written; the log then holds the lines that it held before.
     """
     path = Path(path)
     try:
@@ -52,8 +51,7 @@ def append_log(path: str | Path, *records: Mapping[str, Any]) -> None:
 def read_log(path: str | Path) -> Iterator[dict[str, Any]]:
     """Yield the records of a log, none if there is no file; a last line without an end is none.
 
-    Raises:
-        MiniftError: naming a line that is not a JSON object.
+    Raises MiniftError with the number of a line that is not a JSON object.
     """
     path = Path(path)
     if not path.is_file():
@@ -91,7 +89,6 @@ def cut_log(path: str | Path, keep: int | None = None) -> None:
 
 
 def _append(file: BinaryIO, lines: bytes) -> None:
-    """Write to the end of a file and to the disk, or leave the file as it was."""
     size = os.fstat(file.fileno()).st_size
     try:
         if file.write(lines) < len(lines):
@@ -118,9 +115,7 @@ class Journal:
     def append(self, event: dict[str, Any]) -> dict[str, Any]:
         """Write an event to the disk, then remember and return it, with its number "n".
 
-        Raises:
-            MiniftError: if it cannot be written or somebody else has changed the file, which then
-                holds what it held before.
+        Raises MiniftError, and changes nothing, if it cannot or somebody else changed the file.
         """
         mine = os.fstat(self.file.fileno())
         there = self.path.stat() if self.path.exists() else None
@@ -149,11 +144,7 @@ def encode(event: dict[str, Any]) -> bytes:
 
 
 def decode(line: bytes) -> dict[str, Any]:
-    """Return the event of a line without its end.
-
-    Raises:
-        ValueError: if it is not as `encode` wrote it.
-    """
+    """Return the event of a line without its end; raises ValueError if it was changed."""
     text = line.decode("utf-8")
     event = json.loads(text)
     if not isinstance(event, dict):
@@ -170,8 +161,7 @@ def decode(line: bytes) -> dict[str, Any]:
 def parse(content: bytes, where: str = "journal") -> tuple[list[dict[str, Any]], bytes]:
     """Return the events of a journal's bytes, and the rest of a last line that was cut off.
 
-    Raises:
-        MiniftError: if any other line is damaged, changed, repeated or missing.
+    Raises MiniftError if any other line is damaged, changed, repeated or missing.
     """
     *lines, rest = content.split(b"\n")
     if rest:
@@ -198,8 +188,7 @@ def parse(content: bytes, where: str = "journal") -> tuple[list[dict[str, Any]],
 def open_journal(path: str | Path) -> Iterator[Journal]:
     """Open a journal for this process alone; it is made if it is not there.
 
-    Raises:
-        MiniftError: if another process has it open, it is damaged, or cannot be written.
+    Raises MiniftError if another process has it open, it is damaged, or cannot be written.
     """
     path = Path(path)
     try:

@@ -25,8 +25,6 @@ METRICS: dict[str, tuple[str, ...]] = {  # task -> its headline metrics, the def
     "regression": ("pearson_spearman",),
     "tagging": ("entity_f1",),
 }
-
-
 MAJORITY = 0.8  # share of the largest class above which accuracy says little
 
 

@@ -34,11 +34,7 @@ _SAY_WHICH = 'say which column is the word and which the tag, such as text="2", 
 _BLANKS, _TABS = re.compile(r"[ \t]+"), re.compile(r" *\t[ \t]*")
 _COMMENTS = ("#", "# ")  # as a comment's first column begins
 _TYPE = re.compile(r"[A-Z][A-Z0-9_.-]+|[oO0]")  # as tags without letters are usually written
-
-
 Lines = Iterable[tuple[int, str]]  # (line number from 1, line)
-
-
 Sentence = tuple[tuple[int, ...], TaggedExample]  # (lines of its words; its tags as in the file)
 
 
