@@ -116,7 +116,9 @@ def _labelstudio(records: list[Record], task: str, names: Names) -> Iterator[Row
     for rows in tasks.values():
         said, data = list[Said](), _data(rows[0][1])
         annotations = [one for where, row in rows for one in _annotations(where, row, kind, names)]
-        for where, given in sorted(annotations, key=_when):  # JSON-MIN lists the newest first
+        for where, given in sorted(  # JSON-MIN lists the newest first
+            annotations, key=lambda a: str(a[1].get("updated_at") or a[1].get("created_at") or "")
+        ):
             regions = objects(given.get("result") or [])
             one = Said(where, by=_who(given.get("completed_by")))
             mine = [r for r in regions or () if names.label in (None, r.get("from_name"))]
@@ -139,10 +141,6 @@ def _labelstudio(records: list[Record], task: str, names: Names) -> Iterator[Row
 def _data(row: dict[str, Any]) -> dict[str, Any]:
     data = row.get("data", row)
     return data if isinstance(data, dict) else {}
-
-
-def _when(record: Record) -> str:
-    return str(record[1].get("updated_at") or record[1].get("created_at") or "")
 
 
 def _annotations(where: str, row: dict[str, Any], kind: str, names: Names) -> list[Record]:
