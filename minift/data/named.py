@@ -9,8 +9,8 @@ Differs  The embedded sets are split by theme, not at random: what is learned on
          dev and test (60/20/20): no question is on two sides. "qnli_full" is all of it.
          CoLA, STS-B, RTE, QNLI (full): GLUE keeps the labels of its test parts, so `test` is
          empty. SST-2 is the sentence-level set of Socher et al. in Kim's split (6,920 sentences).
-         TREC, AG News and Swedish NER have no development part: one in ten
-         training examples is held out, by a hash of its text. TREC has its six coarse classes.
+         AG News and Swedish NER have no development part: one in ten training examples is held
+         out, by a hash of its text.
 Proof    tests/data/test_named.py, tests/data/test_embedded.py
 """
 
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
@@ -64,7 +64,14 @@ def load_dataset(name: str, home: str | Path | None = None) -> Dataset:
         )
         return replace(dataset, notes=(*dataset.notes, "licence: CC0 1.0"))
     spec = NAMED_SETS[name]
-    folder = _find(name, spec.files, home)
+    data = os.environ.get("MINIFT_DATA")
+    folders = [Path(data).expanduser() / name] if data and home is None else []
+    folders.append((minift_home() if home is None else Path(home)) / "data" / name)
+    there = (at for at in folders if all((at / file).is_file() for file in spec.files))
+    if (folder := next(there, None)) is None:
+        expected = f"expected {', '.join(spec.files)} in one of {', '.join(map(str, folders))}"
+        get = f"python data_scripts/fetch_dataset.py {name} (or copy them there by hand)"
+        raise MiniftError(f'the files of "{name}" are not here; {expected}; get them with: {get}')
     parts = tuple(spec.read(folder / file) for file in spec.files)
     train, dev, test = (*(spec.split(*parts) if spec.split else parts), (), ())[:3]
     first = train if spec.task == "multilabel" else parts[0]
@@ -73,29 +80,12 @@ def load_dataset(name: str, home: str | Path | None = None) -> Dataset:
     return Dataset(name, spec.task, labels, train, dev, test, spec.metric, notes)
 
 
-def _find(name: str, files: tuple[str, ...], home: str | Path | None) -> Path:
-    """Return the first folder that has all the files."""
-    data = os.environ.get("MINIFT_DATA")
-    folders = [Path(data).expanduser() / name] if data and home is None else []
-    folders.append((minift_home() if home is None else Path(home)) / "data" / name)
-    for folder in folders:
-        if all((folder / file).is_file() for file in files):
-            return folder
-    expected = f"expected {', '.join(files)} in one of {', '.join(map(str, folders))}"
-    get = f"python data_scripts/fetch_dataset.py {name} (or copy them there by hand)"
-    raise MiniftError(f'the files of "{name}" are not here; {expected}; get them with: {get}')
-
-
 def _matching(
-    path: Path,
-    pattern: str,
-    names: dict[str, str],
-    expected: str,
-    lines: Callable[[Path], Iterable[tuple[int, str]]] = stream_text,
+    path: Path, pattern: str, names: dict[str, str], expected: str
 ) -> tuple[TextExample, ...]:
     """Make an example of each line by the groups of a pattern: a key of `names`, and its texts."""
     problems, examples = Problems(), list[TextExample]()
-    for line, row in lines(path):
+    for line, row in stream_text(path):
         found = re.fullmatch(pattern, row)
         if found is None:
             problems.append((line, f"not as published: expected {expected}, got {row[:40]!r}"))
@@ -138,7 +128,6 @@ def _by_position(examples: Examples, *limits: float) -> tuple[Examples, ...]:
     return tuple(map(tuple, sides))
 
 
-QUESTIONS = ("ABBR", "DESC", "ENTY", "HUM", "LOC", "NUM")
 TOPICS = ("World", "Sports", "Business", "Sci/Tech")
 _POLARITY = ("negative", "positive")
 _ACCEPTABLE = ("unacceptable", "acceptable")
@@ -151,13 +140,6 @@ _sst2 = partial(
 _cola = partial(
     _matching, pattern=r"[^\t]*\t([01])\t[^\t]*\t(.*\S.*)",
     names=dict(zip("01", _ACCEPTABLE)), expected="4 columns, the second being 0 or 1",
-)  # fmt: skip
-# `CLASS:subclass question`
-_trec = partial(
-    _matching, names=dict(zip(QUESTIONS, QUESTIONS)),
-    lines=lambda path: enumerate(path.read_text("latin-1").strip("\n").split("\n"), start=1),
-    pattern=rf"({'|'.join(QUESTIONS)})(?::[^ ]*)? (.*\S.*)",
-    expected=f"{'|'.join(QUESTIONS)}:subclass and a question",
 )  # fmt: skip
 # Tables with a header; quotes are plain characters; the scores of STS-B lie in 0..5.
 _pairs = partial(read_examples, format="tsv")
@@ -181,10 +163,6 @@ NAMED_SETS = {
     "qnli": NamedSet(("dev.tsv",), "CC BY-SA 4.0", _pairs, _PAIR, split=split_by_question),
     "qnli_full": NamedSet(("train.tsv", "dev.tsv"), "CC BY-SA 4.0", _pairs, _PAIR),
     "rte": NamedSet(("train.tsv", "dev.tsv"), "none stated; for research", _pairs, _PAIR),
-    "trec": NamedSet(
-        ("train_5500.label", "TREC_10.label"), "none stated; for research", _trec, QUESTIONS,
-        split=hold_out_dev,
-    ),
     "ag_news": NamedSet(
         ("train.csv", "test.csv"), "for research and any other non-commercial use", _ag_news,
         TOPICS, split=hold_out_dev,

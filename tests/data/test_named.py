@@ -261,19 +261,6 @@ def test_glue_pairs_keep_their_quotes_and_have_no_labelled_test(small, name):
     assert (dataset.dev, dataset.test) == (dataset.train, ())
 
 
-def test_trec_is_latin_1_and_has_the_six_coarse_classes(small):
-    train = b"DESC:manner How did it go ?\nLOC:city What sister\xf0city is\x85 it ?\n"
-    dataset = small("trec", train, b"NUM:date When ?\r\n")
-    assert all_of(dataset) == [
-        TextExample("1", "How did it go ?", "DESC"),
-        TextExample("2", "What sister\u00f0city is\u0085 it ?", "LOC"),
-    ]
-    assert dataset.test == (TextExample("1", "When ?", "NUM"),)
-    assert dataset.labels == ("ABBR", "DESC", "ENTY", "HUM", "LOC", "NUM")
-    with pytest.raises(MiniftError, match=r"label: line 2: .*expected ABBR\|DESC.*'CITY:x y'"):
-        small("trec", b"DESC:x y\nCITY:x y\n", b"NUM:date When ?\n")
-
-
 def test_ag_news_joins_title_and_description_and_undoubles_quotes(small):
     train = '"3","Oil, ""up""","Prices\\band more"\n"4","A\u2028B","C"\n'.encode()
     dataset = small("ag_news", train, b'"1","T","D"\n')
@@ -312,15 +299,14 @@ def test_conll2003_is_read_in_iob1_and_iob2_alike_without_the_docstart_lines(sma
 
 
 def test_a_set_without_a_dev_part_holds_out_one_text_in_ten_by_its_sha256(small):
-    rows = [f"HUM:x Who is number {number} ?" for number in range(400)]
-    dataset = small("trec", "\n".join(rows).encode(), b"NUM:x How many ?")
+    rows = [f"Who is number {number} ?" for number in range(400)]
+    table = "".join(f'"1","{row[:3]}","{row[4:]}"\n' for row in rows)
+    dataset = small("ag_news", table.encode(), b'"2","How","many ?"\n')
     for part, dev in ((dataset.train, False), (dataset.dev, True)):
         for example in part:
             first = int(hashlib.sha256(example.text.encode()).hexdigest()[:8], 16) / 16**8
             assert (first >= 0.9) == dev
-    assert all_of(dataset) == [
-        TextExample(str(n), row.removeprefix("HUM:x "), "HUM") for n, row in enumerate(rows, 1)
-    ]
+    assert all_of(dataset) == [TextExample(str(n), row, "World") for n, row in enumerate(rows, 1)]
     assert 20 <= len(dataset.dev) <= 60
     same = (TaggedExample("1", ("Who", "is"), ("O", "O")), TextExample("2", "Who is"))
     sides = hold_out_dev(same, ())
