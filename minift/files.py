@@ -79,9 +79,8 @@ def claim_folder(out: Path, marker: str) -> None:
         raise MiniftError(f"{out} is a file; --out names a folder")
     others = sorted(path.name for path in out.glob("[!.]*") if path.suffix != ".lock")
     if others and not (out / marker).is_file():
-        raise MiniftError(
-            f"{out} holds something else ({', '.join(others[:5])}); choose another --out"
-        )
+        found = ", ".join(others[:5])
+        raise MiniftError(f"{out} holds something else ({found}); choose another --out")
 
 
 def standard_input() -> TextIO:
@@ -171,9 +170,8 @@ def _disk_errors(directory: Path) -> Iterator[None]:
         words = str(error)
         if not (isinstance(error, OSError) or any(os.strerror(c) in words for c in _DISK_ERRORS)):
             raise
-        raise MiniftError(
-            f"cannot write to {directory}: {error}; what was there before is unchanged"
-        ) from error
+        kept = "what was there before is unchanged"
+        raise MiniftError(f"cannot write to {directory}: {error}; {kept}") from error
 
 
 def sync(path: Path) -> None:

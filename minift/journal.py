@@ -65,10 +65,8 @@ def read_log(path: str | Path) -> Iterator[dict[str, Any]]:
                 if not isinstance(record, dict):
                     raise ValueError("it is not a JSON object")
             except ValueError as error:
-                raise MiniftError(
-                    f"{path}, line {number} is damaged: {error}; put it back from a backup, or "
-                    "remove it"
-                ) from error
+                how = "put it back from a backup, or remove it"
+                raise MiniftError(f"{path}, line {number} is damaged: {error}; {how}") from error
             yield record
 
 
@@ -120,18 +118,15 @@ class Journal:
         mine = os.fstat(self.file.fileno())
         there = self.path.stat() if self.path.exists() else None
         if there is None or (there.st_ino, there.st_size) != (mine.st_ino, self.size):
-            raise MiniftError(
-                f"{self.path} was changed by another program while it was in use here; nothing "
-                "was written. Close the other program, look at the file, and start again"
-            )
+            what = "was changed by another program while it was in use here; nothing was written"
+            how = "Close the other program, look at the file, and start again"
+            raise MiniftError(f"{self.path} {what}. {how}")
         event = {"n": len(self.events) + 1, **event}
         try:
             _append(self.file, encode(event))
         except OSError as error:
-            raise MiniftError(
-                f"cannot write to {self.path}: {error}; this {event.get('event', 'line')} is not "
-                "saved, all earlier ones are"
-            ) from error
+            lost = f"this {event.get('event', 'line')} is not saved, all earlier ones are"
+            raise MiniftError(f"cannot write to {self.path}: {error}; {lost}") from error
         self.size = os.fstat(self.file.fileno()).st_size
         self.events.append(event)
         return event
@@ -201,11 +196,8 @@ def open_journal(path: str | Path) -> Iterator[Journal]:
         events, torn = parse(content, str(path))
         notes = []
         if torn:
-            shown = torn.decode("utf-8", errors="backslashreplace")
-            notes.append(
-                f"{path}: the last line was cut off while it was written and does not count: "
-                f"{shown}"
-            )
+            what = "the last line was cut off while it was written and does not count"
+            notes.append(f"{path}: {what}: {torn.decode('utf-8', errors='backslashreplace')}")
             os.ftruncate(file.fileno(), len(content) - len(torn))
         elif content and not content.endswith(b"\n"):
             file.write(b"\n")

@@ -139,10 +139,8 @@ def headline(metric: str, scores: Mapping[str, Any]) -> float:
     require_known("metric", metric, HEADLINES)
     parts = metric.split("_") if metric == "pearson_spearman" else [metric]
     if not set(parts) <= set(scores):
-        raise MiniftError(
-            f'metric "{metric}" does not fit this task, whose scores are {", ".join(scores)}; '
-            "entity_f1 is for tagging, pearson_spearman for regression, f1 for two classes"
-        )
+        known = f"whose scores are {', '.join(scores)}; f1 is for two classes"
+        raise MiniftError(f'metric "{metric}" does not fit this task, {known}')
     return float(sum(scores[part] for part in parts) / len(parts))
 
 

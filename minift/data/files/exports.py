@@ -189,8 +189,14 @@ def _doccano(records: list[Record], task: str, names: Names) -> Iterator[Row | F
 def _labels(where: str, row: dict[str, Any], task: str, name: str | None) -> list[Said]:
     keys = (name or "label", "label", "labels", "entities", "spans", "accept")
     key = next((key for key in keys if row.get(key)), "")
-    given = row.get(key) or []
-    if _says_skip(row.get("Comments")) or row.get("answer") in ("reject", "ignore"):
+    given, notes = row.get(key) or [], row.get("Comments")  # in CSV a string
+    notes = notes.split("#") if isinstance(notes, str) else notes
+    texts = [  # of relation projects they are objects
+        one.get("comment", one.get("text")) if isinstance(one, dict) else one
+        for one in (notes if isinstance(notes, list) else [])
+    ]
+    skip = "skip" in [str(text).strip().lower() for text in texts]
+    if skip or row.get("answer") in ("reject", "ignore"):
         return [Said(where)]
     if isinstance(given, str):  # a cell of CSV: classes are joined by "#"
         parts = given.split("#") if "Comments" in row else [given]
@@ -203,14 +209,6 @@ def _labels(where: str, row: dict[str, Any], task: str, name: str | None) -> lis
     if task == "tagging" and (given or looked):
         return [Said(where, marks=[*map(_mark, given)], utf16=not spacy)]
     return [Said(where, classes=given)] if given or (looked and task == "multilabel") else []
-
-
-def _says_skip(comments: object) -> bool:
-    """Return whether a comment is "skip"; objects are of relation projects, strings of CSV."""
-    said = comments.split("#") if isinstance(comments, str) else comments
-    said = said if isinstance(said, list) else []
-    texts = [one.get("comment", one.get("text")) if isinstance(one, dict) else one for one in said]
-    return "skip" in [str(text).strip().lower() for text in texts]
 
 
 def _mark(span: object) -> Mark:

@@ -374,10 +374,8 @@ def _label(
 ) -> str | float | tuple[str, ...] | None:
     if task == "multilabel":
         return _labels(value, faults)
-    nan = isinstance(value, float) and value != value  # which is what pandas writes
-    if value is None or nan or not str(value).strip():
-        if required:
-            faults.append("the label is empty")
+    if value is None or value != value or not str(value).strip():  # or NaN, as pandas writes
+        faults += ["the label is empty"] * required
         return None
     if not isinstance(value, (str, int, float)):  # a list or an object of JSON
         several = ' (for several pass task="multilabel")' if isinstance(value, list) else ""
