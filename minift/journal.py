@@ -61,9 +61,7 @@ def read_log(path: str | Path) -> Iterator[dict[str, Any]]:
             if not line.endswith(b"\n"):
                 return
             try:
-                record = json.loads(line)
-                if not isinstance(record, dict):
-                    raise ValueError("it is not a JSON object")
+                record = decode(line, checked=False)
             except ValueError as error:
                 how = "put it back from a backup, or remove it"
                 raise MiniftError(f"{path}, line {number} is damaged: {error}; {how}") from error
@@ -138,13 +136,13 @@ def encode(event: dict[str, Any]) -> bytes:
     return f'{body}{_CHECK}{zlib.crc32(body.encode()):08x}"}}\n'.encode()
 
 
-def decode(line: bytes) -> dict[str, Any]:
-    """Return the event of a line without its end; raises ValueError if it was changed."""
+def decode(line: bytes, checked: bool = True) -> dict[str, Any]:
+    """Return the object of a line; raises ValueError if it is none, or `checked` and changed."""
     text = line.decode("utf-8")
     event = json.loads(text)
     if not isinstance(event, dict):
         raise ValueError("it is not a JSON object")
-    if event.get("event") == LOST:
+    if not checked or event.get("event") == LOST:
         return event
     body, _, check = text.rpartition(_CHECK)
     if check != f'{zlib.crc32(body.encode()):08x}"}}':

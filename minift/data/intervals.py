@@ -55,12 +55,9 @@ def wilson(hits: float, n: int) -> Interval:
 def of_folds(scores: Sequence[float], ratio: float, accuracy_of: int = 0) -> Interval | None:
     """Return the 95 % interval of the mean score of folds.
 
-    Their models were trained on overlapping texts, so the scores vary less than new ones would.
-
-    Args:
-        scores: one per fold, of one repeat or several.
-        ratio: texts of a fold, divided by those that its model was trained on.
-        accuracy_of: if the scores are accuracies, the number of different texts answered.
+    Their models were trained on overlapping texts, so the scores, one per fold of each repeat, vary
+    less than new ones would. `ratio` is the texts of a fold, divided by those that its model was
+    trained on; `accuracy_of`, if the scores are accuracies, the number of different texts answered.
     """
     x, n = np.asarray(scores, dtype=np.float64), len(scores)
     mean, spread = float(x.mean()), float(x.var(ddof=1)) if n > 1 else 0.0

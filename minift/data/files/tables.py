@@ -48,6 +48,7 @@ LABEL_COLUMNS, TAG_COLUMNS = ("label", "labels", "score"), ("tags", "ner_tags")
 USUAL = {"id", *LABEL_COLUMNS, *chain(*TEXT_COLUMNS)}
 FASTTEXT = "__label__"
 
+Notes = list[str]  # what a user should know, for functions that add to it
 Row = tuple[int, dict[str, object]]  # (line where the row begins, column -> value)
 _HALF = re.compile("[\ud800-\udfff]")  # JSON can spell half a character, UTF-8 cannot
 _FILLED = re.compile(r"\S")
@@ -249,18 +250,12 @@ class Columns(NamedTuple):
 
 
 def choose_columns(
-    found: list[str],
-    problems: Problems,
-    names: Names,
-    required: bool,
-    words: bool,
-    notes: list[str],
+    found: list[str], problems: Problems, names: Names, required: bool, words: bool, notes: Notes
 ) -> Columns:
-    """Return the columns that are meant, as named or else as usual; capitals may differ.
+    """Return the columns that are meant, as named or else as usual; other capitals are noted.
 
     A text that is not among those `found` is a problem, and so is a label if it is `required`.
-    For sentences of `words`, texts are lists of words and labels are lists of tags. `notes` gets
-    a sentence for each name whose capitals differ.
+    For sentences of `words`, texts are lists of words and labels are lists of tags.
     """
 
     def there(name: str) -> str | None:
@@ -313,9 +308,9 @@ def row_examples(
 ) -> Iterator[tuple[int, Example | None]]:
     """Yield (line, example) of each row; of no use once `problems` has grown.
 
-    Labels of regression become finite floats, of multilabel tuples; of sentences of `words` they
-    are tags. Without a column `id` the id is the number of the row, or `by_line` its line. A row
-    without a text may give None if allowed.
+    Labels of regression become finite floats, of multilabel tuples; those of `words` are tags.
+    Without a column `id` the id is the number of the row, or `by_line` its line. None is a row
+    without a text, if that is allowed.
     """
     for number, (line, row) in enumerate(rows, start=1):
         values = [row.get(name) for name in columns.texts]

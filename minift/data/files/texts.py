@@ -65,14 +65,11 @@ def read_texts(
     text_b: str | None = None,
     allow_blank: bool = False,
 ) -> Texts:
-    """Check a file of texts, or of sentences of words, and return what is in it.
+    """Check a file ("-": standard input) of texts, or of sentences of words; return what is in it.
 
-    Args:
-        path: a file, or "-" for standard input.
-        format, text, text_b: as in `read_examples`; also "text", one text per line.
-        task: what the texts are for. Words are for tagging, which takes texts as well; None
-            takes whatever there is.
-        allow_blank: rows of a table may have no text, as lines of text always may.
+    The rest is as in `read_examples`, but the format may be "text", one text per line; words are
+    for the task tagging, which takes texts as well; None takes whatever there is. If it is allowed,
+    rows of a table may have no text, as lines of text always may.
     """
     path, problems = Path(path), Problems()
     format = format_of(path, format)
