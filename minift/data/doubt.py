@@ -34,9 +34,8 @@ ALIKE = 0.9  # share of the words of two texts that near copies have in common
 def sure_of(p: np.ndarray, given: np.ndarray) -> np.ndarray:
     """Return the class that a model is sure each text is of, and -1 where it is sure of none.
 
-    Args:
-        p: (texts, classes) float64, probabilities by models that have not seen the text.
-        given: (texts,) the class that each text is labelled with.
+    `p` (texts, classes) float64 is by models that have not seen the text, `given` (texts,) the
+    class that each text is labelled with.
     """
     count = np.bincount(given, minlength=p.shape[1])
     total = np.bincount(given, p[np.arange(len(p)), given], p.shape[1])
