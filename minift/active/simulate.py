@@ -172,8 +172,8 @@ def _require_fit(dataset: Dataset, plan: Plan) -> None:
     """Refuse what cannot be simulated, before anything is trained."""
     if dataset.task == "regression":
         raise MiniftError("active learning asks for classes or tags; this data set has numbers")
-    if dataset.task != "classification" and "batch_bald" in plan.strategies:
-        raise MiniftError(f"batch_bald needs one label per text; for {dataset.task} take bald")
+    for strategy in plan.strategies:
+        plan.asking(strategy).require_for(dataset.task)
     for split in ("train", "test"):
         examples = getattr(dataset, split)
         if not examples or not is_labelled(examples):

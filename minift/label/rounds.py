@@ -25,8 +25,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from minift.active.acquisition import batch_bald, select
-from minift.active.loop import WATCHED, Asking, Choice, choose, seed_of, take_look
+from minift.active.loop import WATCHED, Asking, Choice, choose, pick, seed_of, take_look
 from minift.active.streaming import mc_stream
 from minift.checkpoints.weights import save_pretrained
 from minift.data.examples import (
@@ -99,8 +98,7 @@ def ask(
     format = format or ("conll" if project.task == "tagging" else "csv")
     if write:  # an unknown format is refused now, not after the training
         written(format, [], project.task)
-    if project.task != "classification" and asking.strategy == "batch_bald":
-        raise MiniftError(f"batch_bald needs one label per text; for {project.task} take bald")
+    asking.require_for(project.task)
     with open_ledger(project.ledger, project.ids, project.answers) as ledger:
         state, notes = ledger.state, list(ledger.journal.notes)
         queries = [e for e in ledger.journal.events if e["event"] == "query"]
@@ -196,16 +194,11 @@ def _choose(
     found = torch.tensor(values, dtype=torch.float64)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        if asking.strategy == "batch_bald":
-            indices, scores = batch_bald(found.transpose(0, 1), count, seed)
-        else:
-            indices = select(found, count, seed)
-            scores = found[indices].tolist()
+        choice = pick(asking, ids, found, count, seed)
     for other in path.parent.iterdir():
         if other != path:
             other.unlink()
-    said = [str(w.message) for w in caught if w.category is UserWarning]
-    return Choice(tuple(ids[i] for i in indices), tuple(scores)), said
+    return choice, [str(w.message) for w in caught if w.category is UserWarning]
 
 
 def _write_batch(

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,6 @@ from tqdm import tqdm
 
 from minift.active import streaming
 from minift.active.loop import SCORES, Asking, score_chunks
-from minift.active.streaming import mc_stream
 from minift.checkpoints.weights import weights_digest
 from minift.data.examples import Example
 from minift.errors import MiniftError
@@ -65,8 +64,9 @@ def score_file(
             disable=None if progress and first else True,
         )  # fmt: skip
         stack.enter_context(bar)
-        for chunk, values in _values(tuned, islice(examples, done, None), asking, seed):
-            rows = [{"id": text.id, "score": value} for text, value in zip(chunk, values)]
+        for chunk, values in score_chunks(asking, tuned, islice(examples, done, None), seed):
+            scores = zip(chunk, values.tolist())
+            rows = [{"id": text.id, "score": score} for text, score in scores]
             if first:
                 append_log(path, *(head if not done else []), *rows)
             done += len(chunk)
@@ -96,18 +96,6 @@ def _done(path: Path, head: dict[str, Any], total: int) -> int:
         done -= done % streaming.CHUNK
         cut_log(path, 1 + done if done else 0)
     return done
-
-
-def _values(
-    tuned: FineTuned, examples: Iterator[Example], asking: Asking, seed: int
-) -> Iterator[tuple[list[Example], list[Any]]]:
-    """Score chunk by chunk; for batch_bald, which weighs texts together, keep probabilities."""
-    if asking.strategy == "batch_bald":
-        for chunk, rows in mc_stream(tuned, examples, asking.passes, asking.layers, seed, True):
-            yield chunk, [row[:, 0].tolist() for row in rows]
-        return
-    for chunk, scores in score_chunks(asking, tuned, examples, seed):
-        yield chunk, scores.tolist()
 
 
 def read_scores(path: Path) -> tuple[list[str], list[Any]]:

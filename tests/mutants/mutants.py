@@ -1404,19 +1404,11 @@ CURVES = [
         "minift/active/forecast.py",
         (
             "the fold that scores is trained on",
-            "if example.id not in away]",
-            "if away]",
+            "tuned.evaluate(fold.test)",
+            "tuned.evaluate(fold.train)",
             FORECAST_TESTS
             + "test_no_text_is_trained_on_in_the_fold_that_it_scores_and_draws_are_nested",
             "the curve is that of remembering, and promises nothing more to gain",
-        ),
-        (
-            "a duplicate is on both sides",
-            "groups[texts_of(example)].append(index)",
-            "groups[(index,)].append(index)",
-            FORECAST_TESTS
-            + "test_no_text_is_trained_on_in_the_fold_that_it_scores_and_draws_are_nested",
-            "repeated texts are scored from memory",
         ),
         (
             "a law that does not fit is as sure as one that does",
