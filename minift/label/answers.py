@@ -11,6 +11,7 @@ Proof    tests/label/test_project.py
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,29 +45,27 @@ def import_answers(
 ) -> Recorded:
     """Put the answers of a file on record; a second import of the same file changes nothing.
 
-    Args:
-        format: one of exchange.FORMATS; None goes by suffix and content.
-        by: who says so, where the file does not. Where it does, each person stays who they are, by
-            the name or number that the tool has for them ("labelstudio:2").
-        again: take answers also where this person gave them before and corrected them since.
+    The `format` is one of exchange.FORMATS; None goes by suffix and content. `by` says so where the
+    file does not name a person; where it does, each stays who they are, by the name or number that
+    the tool has for them ("labelstudio:2"). `again` takes answers also where this person gave them
+    before and corrected them since.
 
     Raises:
         MiniftError: if the file cannot be read; what does not fit in it is in `problems`.
     """
     project = load_project(folder)
+    taken: list[Label | None] = []
+    said, standing = defaultdict[str, list[Answer]](list), defaultdict[str, list[Decision]](list)
     with open_ledger(project.ledger, project.ids, project.answers) as ledger:
         examples = {example.id: example for example in project.examples()}
         found = read_answers(file, format, examples, project.answers, project.task)
         problems, changed, same = list(found.problems), [], 0
-        taken: list[Label | None] = []
-        said: dict[str, list[Answer]] = {}
         for answer in found.answers:
-            said.setdefault(answer.id, []).append(answer._replace(by=answer.by or by))
-        standing: dict[str, list[Decision]] = {}
+            said[answer.id].append(answer._replace(by=answer.by or by))
         for decision in ledger.state.standing.values():
-            standing.setdefault(decision.id, []).append(decision)
+            standing[decision.id].append(decision)
         for id, answers in said.items():
-            before = standing.get(id, [])
+            before = standing[id]
             known = {
                 who: _known(
                     [decision.label for decision in before if decision.source == who],

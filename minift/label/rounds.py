@@ -25,19 +25,19 @@ from typing import Any, NamedTuple
 
 import torch
 
-from minift.active.loop import WATCHED, Asking, Choice, choose, pick, seed_of, take_look
+from minift.active.loop import (
+    WATCHED,
+    Asking,
+    Choice,
+    choose,
+    class_counts,
+    pick,
+    seed_of,
+    take_look,
+)
 from minift.active.streaming import mc_stream
 from minift.checkpoints.weights import save_pretrained
-from minift.data.examples import (
-    NONE,
-    Example,
-    TaggedExample,
-    TextExample,
-    gold_labels,
-    gold_tags,
-    joined,
-    texts_of,
-)
+from minift.data.examples import NONE, Example, joined, label_of, texts_of
 from minift.data.tags import to_iob2
 from minift.errors import MiniftError, require
 from minift.files import atomic_folder, atomic_write, digest
@@ -48,7 +48,6 @@ from minift.label.ledger import State, open_ledger
 from minift.label.project import Project, command, last_model, load_project, read_state
 from minift.label.score_files import read_scores, score_file
 from minift.runs.folder import load_run
-from minift.runs.train import subset
 from minift.runs.train import train as train_run
 from minift.runs.tuned import FineTuned
 from minift.training.loop import Seeds
@@ -59,7 +58,7 @@ class Asked(NamedTuple):
     """The texts that people are to label now."""
 
     ids: tuple[str, ...]  # the most wanted first
-    path: Path | None  # the batch file, if one was asked for
+    path: Path  # the batch file
     round: int  # the number of the query
     notes: tuple[str, ...]  # what to know
     how: str  # what people do with the batch file
@@ -72,7 +71,6 @@ def ask(
     asking: Asking | None = None,
     *,
     format: str | None = None,
-    write: bool = True,
     again: bool = False,
     more: bool = False,
     guess: bool | None = None,
@@ -81,13 +79,10 @@ def ask(
 ) -> Asked:
     """Choose the next texts to label, write them for people, and put the query on record.
 
-    Args:
-        asking: strategy and MC dropout; None for BALD.
-        format: of the batch file (exchange.FORMATS); None: csv, or conll for tagging.
-        write: whether to write a batch file at all; `minift active label` needs none.
-        again, more: choose nothing, but write what waits out again; choose although texts wait.
-        guess: True trains a model also for random texts, for its guesses and its advice on
-            stopping; False writes no guesses.
+    `format` is that of the batch file (exchange.FORMATS; None: csv, or conll for tagging). `again`
+    chooses nothing, but writes out what waits; `more` chooses although texts wait. With `guess`
+    True a model is trained also for random texts, for its guesses and its advice on stopping;
+    False writes no guesses.
 
     Raises:
         MiniftError: if texts wait and neither `again` nor `more` is given; if none is left.
@@ -96,8 +91,7 @@ def ask(
     asking = asking or Asking()
     require(count >= 1, "the number -n of texts", count, "at least 1")
     format = format or ("conll" if project.task == "tagging" else "csv")
-    if write:  # an unknown format is refused now, not after the training
-        written(format, [], project.task)
+    written(format, [], project.task)  # an unknown format is refused now, not after the training
     asking.require_for(project.task)
     with open_ledger(project.ledger, project.ids, project.answers) as ledger:
         state, notes = ledger.state, list(ledger.journal.notes)
@@ -112,19 +106,20 @@ def ask(
             asked = [e for e in queries if e["strategy"] != "random"]
             known = {id: score for e in asked for id, score in zip(e["ids"], e["scores"])}
             scores, name = {id: known.get(id) for id in state.waiting}, f"{round:03d}-again"
-            tuned = last_model(project, device) if write and guess is not False else None
+            tuned = last_model(project, device) if guess is not False else None
         else:
             _require_free(project, state, more)
-            round, name = round + 1, f"{round + 1:03d}"
+            round += 1
+            name = f"{round:03d}"
             if count > len(state.pool):
                 notes.append(f"{count} were asked for; these are the last {len(state.pool)}")
             tuned, model = None, ""
             labelled = project.labelled(state)
             if why := lacking(project, labelled):
-                if asking.strategy != "random":
-                    notes.append(f"{why}, so these texts are drawn at random")
-                elif guess:
-                    notes.append(f"{why}, so there are no guesses")
+                drawn = asking.strategy == "random"
+                what = "there are no guesses" if drawn else "these texts are drawn at random"
+                if guess or not drawn:
+                    notes.append(f"{why}, so {what}")
                 asking = Asking("random")
             elif asking.strategy != "random" or guess:
                 tuned, model = _model(project, labelled, round, device, progress)
@@ -134,25 +129,22 @@ def ask(
             drawn = asking.strategy == "random"
             scores = {id: None if drawn else s for id, s in zip(choice.ids, choice.scores)}
         # The file first: if this is killed in between, the same command chooses the same again.
-        path, how, answers = None, "", FORMATS[format].export
-        if write:
-            shown = None if guess is False else tuned
-            path, how = _write_batch(project, scores, shown, format, name)
+        shown = None if guess is False else tuned
+        path, how = _write_batch(project, scores, shown, format, name)
         if not again:
             seed = seed_of(project.seed, round)
             ledger.query(choice.ids, choice.scores, asking.strategy, seed, round)
-    return Asked(tuple(scores), path, round, tuple(notes), how, answers or str(path))
+    return Asked(tuple(scores), path, round, tuple(notes), how, FORMATS[format].export or str(path))
 
 
 def _require_free(project: Project, state: State, more: bool) -> None:
     """Refuse to choose while texts wait, unless somebody wants more, and when none is left."""
     waiting, folder = state.waiting, project.folder
     if waiting and not more:
-        wait = "1 text still waits" if len(waiting) == 1 else f"{len(waiting)} texts still wait"
         rounds = ", ".join(map(str, sorted({state.queried[id] for id in waiting})))
         raise MiniftError(
-            f"{wait} for a label (asked in round {rounds}). Label: {command('label', folder)}. Or "
-            "--again writes them out again; --more chooses others as well"
+            f"texts that still wait for a label: {len(waiting)} (asked in round {rounds}). Label: "
+            f"{command('label', folder)}. Or --again writes them out again; --more chooses others"
         )
     if not state.pool:
         raise MiniftError(
@@ -167,9 +159,9 @@ def lacking(project: Project, labelled: Sequence[Example]) -> str:
     if not labelled:
         return "nothing is labelled yet"
     if project.task == "tagging":
-        entity = any(tag != "O" for tags in gold_tags(labelled) for tag in tags)
-        return "" if entity else "no entity is labelled yet"
-    given = gold_labels(labelled)
+        entities = class_counts(labelled, project.labels)
+        return "" if any(entities.values()) else "no entity is labelled yet"
+    given = [label_of(example) for example in labelled]
     return "" if len({*given}) > 1 else f'all labels so far are "{joined(given[0])}"'
 
 
@@ -233,12 +225,12 @@ def guesses(
     for chunk, rows in mc_stream(tuned, examples, passes=1, layers="none"):
         for example, row in zip(chunk, rows):
             best = row[0].max(-1)
-            if tuned.task != "multilabel":
+            label: str | tuple[str, ...]
+            if tuned.task == "multilabel":
+                label = tuned.decision.applying(row[0, :, 1].tolist(), tuned.labels) or (NONE,)
+            else:
                 names = [tuned.labels[i] for i in best.indices.tolist()]
                 label = tuple(to_iob2(names, "iob2")) if tuned.task == "tagging" else names[0]
-            else:
-                scores = row[0, :, 1].tolist()
-                label = tuned.decision.applying(scores, tuned.labels) or (NONE,)
             found[example.id] = (label, float(best.values.mean()))
     return found
 
@@ -249,8 +241,8 @@ def _short(facts: Any) -> str:
 
 def _made_of(project: Project, labelled: Sequence[Example]) -> list[Any]:
     """Return all that a model depends on."""
-    answers = [[e.id, e.tags if isinstance(e, TaggedExample) else e.label] for e in labelled]
     made_by = [__version__, project.encoder, project.method, project.head, project.seed]
+    answers = [[example.id, label_of(example)] for example in labelled]
     return [*made_by, asdict(project.settings), project.pool, answers]
 
 
@@ -276,8 +268,8 @@ def _model(
     tuned = load_run(there, device, project.settings.precision)
     look = models / f"{round:03d}.json"
     if not look.exists() or json.loads(look.read_text(encoding="utf-8"))["model"] != name:
-        ids = [TextExample(id, "") for id in project.ids]
-        watched = {e.id for e in subset(ids, min(WATCHED, len(ids)), seed=0)}
+        order = torch.randperm(len(project.ids), generator=torch.Generator().manual_seed(0))
+        watched = {project.ids[i] for i in order[:WATCHED].tolist()}
         seen = take_look(tuned, project.examples(watched), len(labelled))
         atomic_write(look, json.dumps({"model": name, **asdict(seen)}) + "\n")
     for other in models.iterdir():  # also what a killed run left

@@ -10,6 +10,7 @@ Proof    tests/label/test_project.py
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import sys
 from collections.abc import Iterable, Mapping
@@ -49,8 +50,7 @@ def score_file(
     """Score `total` texts into a file, a chunk at a time, from where an earlier call stopped.
 
     The file is JSONL: the key, which is all that the scores depend on, the texts included, then
-    {"id", "score"} per text; for batch_bald the score is the probabilities (passes, classes).
-    Raises MiniftError if it holds scores of another key.
+    {"id", "score"} per text, as by `score_chunks`. MiniftError if it holds scores of another key.
     """
     path, first = Path(path), rank() == 0
     head = [{"scores": dict(key)}]
@@ -59,10 +59,10 @@ def score_file(
             path.parent.mkdir(parents=True, exist_ok=True)
             stack.enter_context(locked(path, leave=False))
         done = from_first(_done(path, head[0], total) if first else 0)
+        hidden = None if progress and first else True
         bar = tqdm(
-            total=total, initial=done, unit="text", desc="scoring", leave=False,
-            disable=None if progress and first else True,
-        )  # fmt: skip
+            desc="scoring", total=total, initial=done, unit="text", leave=False, disable=hidden
+        )
         stack.enter_context(bar)
         for chunk, values in score_chunks(asking, tuned, islice(examples, done, None), seed):
             scores = zip(chunk, values.tolist())
@@ -76,10 +76,8 @@ def score_file(
 def _done(path: Path, head: dict[str, Any], total: int) -> int:
     """Return how many texts have their scores in a file; of none, also the first line is taken."""
     line = (json.dumps(head) + "\n").encode()
-    begins = b""
-    if path.is_file():
-        with path.open("rb") as file:
-            begins = file.read(len(line))
+    with path.open("rb") if path.is_file() else io.BytesIO() as file:
+        begins = file.read(len(line))
     if not line.startswith(begins):
         raise MiniftError(
             f"{path} does not hold scores of these texts by this model, strategy, seed and "
@@ -131,16 +129,13 @@ def score(
         raise MiniftError(
             f"{asking.strategy} gives no text a score of its own; take one of {', '.join(SCORES)}"
         )
-    folder = Path(model)
-    if (folder / "project.json").is_file():
-        tuned = last_model(load_project(folder), device, precision)
-        if tuned is None:
-            raise MiniftError(
-                f"{folder} has no model yet; label some texts of each class, then: "
-                f"{command('next', folder)}"
-            )
+    if (Path(model) / "project.json").is_file():
+        tuned = last_model(load_project(model), device, precision)
     else:
-        tuned = load_run(folder, device, precision)
+        tuned = load_run(model, device, precision)
+    if tuned is None:
+        what = f"{model} has no model yet; label some texts of each class, then: "
+        raise MiniftError(what + command("next", model))
     require_same_weights(tuned.model)
     pool = open_pool(file, tuned.task, format, text, text_b)
     if pool.total is None:

@@ -1317,7 +1317,7 @@ PROJECTS = [
             "control characters are shown as they are",
             "hidden = unicodedata.category(character) in _HIDDEN or ord(character) in _TURNING",
             "hidden = ord(character) in _TURNING",
-            TERMINAL_TESTS + "test_a_text_cannot_steer_the_terminal_and_a_guess_needs_a_model",
+            TERMINAL_TESTS + "test_a_text_cannot_steer_the_terminal",
             "a text of the pool types commands into the terminal",
         ),
     ),

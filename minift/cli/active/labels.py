@@ -42,10 +42,6 @@ def add(commands: options.Commands) -> None:
     parser, add = options.command(commands, "label", run_label, help)
     add("project", type=Path, help=options.PROJECT)
     _add_person(parser)
-    add("-n", type=int, metavar="N", help="choose N texts first, if none waits")
-    help = "show the model's guess; off by default, because people tend to follow it"
-    add("--show-guess", action="store_true", help=help)
-    options.add_asking(parser)
 
 
 def _add_person(parser: options.Parser) -> None:
@@ -77,9 +73,8 @@ def run_next(arguments: options.Arguments) -> None:
     for note in asked.notes:
         print(f"note: {note}")
     print(f"{counted(len(asked.ids), 'text')} to label, round {asked.round}: {asked.path}")
-    if asked.path is not None:
-        print(f"next: {asked.how}\nthen give the answers to:")
-        print(f"  {options.suggested('active', 'import', arguments.project, asked.answers)}")
+    print(f"next: {asked.how}\nthen give the answers to:")
+    print(f"  {options.suggested('active', 'import', arguments.project, asked.answers)}")
     print(f"or here in the terminal: {options.suggested('active', 'label', arguments.project)}")
 
 
@@ -107,21 +102,12 @@ def run_import(arguments: options.Arguments) -> None:
 
 
 def run_label(arguments: options.Arguments) -> None:
-    """Ask for labels in the terminal; choose texts first, if none waits."""
-    from minift.label.project import load_project, read_state
-    from minift.label.rounds import ask
+    """Ask for labels in the terminal."""
     from minift.label.terminal import label
 
-    folder, count = arguments.project, arguments.n
-    how, device = options.asking(arguments), options.device(arguments)
-    state, _, _ = read_state(load_project(folder))
-    if not state.waiting and count is not None:
-        asked = ask(folder, count, how, write=False, device=device, progress=True)
-        for note in asked.notes:
-            print(f"note: {note}")
-    tally = label(folder, _person(arguments), arguments.show_guess)
+    tally = label(arguments.project, _person(arguments))
     print(f"saved: {counted(tally.labelled, 'label')}, {tally.skipped} skipped")
-    _what_next(folder, tally.waiting)
+    _what_next(arguments.project, tally.waiting)
 
 
 def _what_next(project: Path, waiting: int) -> None:
