@@ -111,20 +111,18 @@ class Learner:
     dataset: Dataset  # says what the classes are; a class without a text still has its logit
     encoder: str | Path  # pretrained weights to start from
     recipe: Recipe  # what fills the slots, and for how long
-    head: Head | None = None  # see `head_of`; "cnn" is the paper's
+    head: Head | None = None  # None: as `head_of` chooses; "cnn" is the paper's
     device: torch.device | str = "cpu"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "recipe", named_recipe(self.recipe, self.encoder))
+        recipe = named_recipe(self.recipe, self.encoder)
+        object.__setattr__(self, "recipe", recipe)
+        object.__setattr__(self, "head", self.head or head_of(self.encoder, self.dataset, recipe))
 
     def build(self, seeds: Seeds) -> FineTuned:
         """Return a model that has learned nothing yet."""
         precision = self.recipe.settings.precision
-        return build(self.dataset, self.encoder, seeds, self.device, self.own_head(), precision)
-
-    def own_head(self) -> Head:
-        """Return the head that was asked for, or what suits encoder, texts and method."""
-        return self.head or head_of(self.encoder, self.dataset, self.recipe)
+        return build(self.dataset, self.encoder, seeds, self.device, self.head, precision)
 
     def fit(
         self, labelled: Sequence[Example], seeds: Seeds, cache: PrefixCache | None = None

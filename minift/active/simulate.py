@@ -202,7 +202,7 @@ def _setup(learner: Learner, plan: Plan) -> dict[str, Any]:
         "encoder": str(learner.encoder),
         "encoder_digest": weights_digest(model),
         "method": learner.recipe.name,
-        "head": learner.own_head(),
+        "head": learner.head,
         "settings": asdict(learner.recipe.settings),
         **{k: v for k, v in asdict(plan).items() if k not in ("strategies", "seeds")},
     }

@@ -24,7 +24,6 @@ import json
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import starmap
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +38,7 @@ from minift.data.tags import OUTSIDE, TAG, labels_of, types_of
 from minift.errors import MiniftError, nearest
 from minift.files import atomic_folder, digest
 from minift.journal import parse
+from minift.label.formats.rows import named_texts
 from minift.label.ledger import State, open_ledger, replay
 from minift.label.pool import distinct, open_pool, with_labelled
 from minift.methods.recipes import recipe
@@ -113,13 +113,6 @@ def command(action: str, folder: str | Path, *more: object) -> str:
     return shlex.join(["minift", "active", action, str(folder), *map(str, more)])
 
 
-def _pool_row(line: int, example: Example) -> dict[str, Any]:
-    if isinstance(example, TaggedExample):
-        return {"id": example.id, "line": line, "words": list(example.words)}
-    row = {"id": example.id, "line": line, "text": example.text}
-    return row if example.text_b is None else {**row, "text_b": example.text_b}
-
-
 def start(
     pool: str | Path,
     labels: Sequence[str] | None,
@@ -177,16 +170,20 @@ def start(
     require_no_split(method)
     if (Path(encoder) / "config.json").is_file():
         encoder = Path(encoder).resolve()  # the project may be used from another folder
-    texts, ids = _json_lines(starmap(_pool_row, kept)), tuple(example.id for _, example in kept)
-    pool_set = Dataset("", task, known, tuple(example for _, example in kept))
-    head = head or head_of(encoder, pool_set, method)
+    texts = _json_lines(
+        {"id": e.id, "line": line}
+        | ({"words": e.words} if isinstance(e, TaggedExample) else named_texts(e))
+        for line, e in kept
+    )
+    dataset = Dataset("", task, known, tuple(example for _, example in kept))
+    head = head or head_of(encoder, dataset, method)
     made_of = (str(encoder), method.name, head, method.settings, seed, digest(texts)[:16])
+    ids = tuple(example.id for example in dataset.train)
     project = Project(out, task, known, *made_of, ids)
-    dataset = project.learner("cpu").dataset
     tuned = build(dataset, encoder, Seeds.all(seed), head=head)
     select(tuned.model, method.trainable)
-    facts = {k: v for k, v in asdict(project).items() if k not in ("folder", "ids")}
-    facts = {"minift_version": __version__, **facts, "texts": len(ids)}
+    facts = {"minift_version": __version__, **asdict(project), "texts": len(ids)}
+    del facts["folder"], facts["ids"]
     with atomic_folder(out) as new:
         (new / "pool.jsonl").write_bytes(texts)
         if left_out:
@@ -199,7 +196,7 @@ def start(
                     ledger.label(id, one, file.name)
         (new / "project.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     notes += [*source.notes, *alike_notes(project.types)]
-    notes += tuned.notes(i for _, e in kept for i in tuned.items([e]))
+    notes += tuned.notes(item for e in dataset.train for item in tuned.items([e]))
     if labelled is not None:
         both = f"{alone + len(answers) - len(ids)} of which are in {Path(pool).name} as well"
         notes.append(f"labels on record: {len(given)}, of {len(answers)} texts, {both}")
@@ -231,9 +228,8 @@ def _labels(names: Sequence[str], task: Task) -> tuple[str, ...]:
             f"them, such as {'PER,ORG' if task == 'tagging' else 'pos,neg'}, and no empty name; or "
             "give --labelled FILE, whose labels are then taken"
         )
-    for name in names:
-        if names.count(name) > 1:
-            raise MiniftError(f'--labels: "{name}" is there twice')
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise MiniftError(f'--labels: "{twice[0]}" is there twice')
     tags = [*filter(TAG.fullmatch, names)]
     types = dict.fromkeys(n[2:] if n in tags else n for n in names if n not in OUTSIDE)
     if tags and (task == "tagging" or (tags == names and len(types) < len(names))):  # not: B-a, B-b
