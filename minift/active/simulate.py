@@ -19,15 +19,15 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from minift.active.curves import write_report
+from minift.active.curves import page
 from minift.active.loop import (
     Asking,
-    Choice,
     Learner,
     choose,
     class_counts,
@@ -36,7 +36,9 @@ from minift.active.loop import (
     seed_of,
 )
 from minift.active.mc_dropout import Layers, lowest_depth
+from minift.active.study import study
 from minift.checkpoints.weights import weights_digest
+from minift.compare.page import write_page
 from minift.compare.runlog import data_digest
 from minift.data.examples import Dataset, is_labelled
 from minift.data.metrics import headline
@@ -103,27 +105,24 @@ def simulate(
         total = len(plan.strategies) * len(plan.seeds) * (plan.rounds + 1)
         try:
             with tqdm(total=total, unit="round", disable=None if progress else True) as bar:
-                for seed in plan.seeds:
-                    for strategy in plan.strategies:
-                        bar.set_postfix_str(f"{strategy}, seed {seed}")
-                        mine = (strategy, seed)
-                        done = [r for r in _rounds(journal) if (r["strategy"], r["seed"]) == mine]
-                        rounds = curve(learner, plan, strategy, seed, done, states)
-                        for number, record in enumerate(rounds):
-                            if number >= len(done):
-                                journal.append({"event": "round", **record})
-                            bar.update()
+                for mine in product(plan.seeds, plan.strategies):
+                    bar.set_postfix_str("seed {}, {}".format(*mine))
+                    done = [r for r in _rounds(journal) if (r["seed"], r["strategy"]) == mine]
+                    for number, record in enumerate(curve(learner, plan, *mine, done, states)):
+                        if number >= len(done):
+                            journal.append({"event": "round", **record})
+                        bar.update()
         finally:  # whoever interrupts wants to see what there is
             if there := _rounds(journal):
-                write_report(out, there, setup)
+                write_page(out, page(study(there, setup)))
         return there
 
 
 def curve(
     learner: Learner,
     plan: Plan,
-    strategy: str,
     seed: int,
+    strategy: str,
     done: Sequence[dict[str, Any]],
     states: Callable[[], PrefixCache | None],
 ) -> Iterator[dict[str, Any]]:
@@ -140,10 +139,9 @@ def curve(
             trained = time.perf_counter()
             test = headline(learner.dataset.metric, tuned.evaluate(learner.dataset.test).scores)
             counts = class_counts(labelled, learner.dataset.labels)
-            asked, choice = time.perf_counter(), Choice((), ())
-            if number < plan.rounds:
-                rest, asking = list(pool.values()), plan.asking(strategy)
-                choice = choose(asking, tuned, rest, plan.query, seed_of(seed, number))
+            asked = time.perf_counter()
+            rest = [*pool.values()] if number < plan.rounds else []
+            choice = choose(plan.asking(strategy), tuned, rest, plan.query, seed_of(seed, number))
             record = {
                 "strategy": strategy,
                 "seed": seed,

@@ -1068,8 +1068,8 @@ EXCHANGED = (
         "minift/label/formats/argilla.py",
         (
             "a guess of no entity has an empty list of scores",
-            "if value and confidence is not None else None",
-            "if confidence is not None else None",
+            "each = value and confidence is not None",
+            "each = confidence is not None",
             ARGILLA + "test_span_suggestions_have_a_score_each_and_none_is_written_over_an_emoji",
             "the server refuses the whole batch",
         ),
