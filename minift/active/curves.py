@@ -109,14 +109,6 @@ def _by_count(study: Study, key: str, cell: Callable[[list[float]], str]) -> Tab
     return Table(("labels", *study.strategies), tuple(rows))
 
 
-def tests_table(study: Study) -> Table:
-    """Return the one test of each strategy."""
-    differences = whole_curves(study)
-    adjusted = corrected(differences)
-    rows = ((s, *difference_cells(d, adjusted.get(s))) for s, d in differences.items())
-    return Table(("strategy", *DIFFERENCE_HEADER), tuple(rows))
-
-
 def cost_table(study: Study) -> Table:
     """Return minutes of training and of scoring the pool: a curve's mean, and all curves."""
     rows = []
@@ -162,7 +154,10 @@ def page(study: Study) -> list[Block]:
     )
     if missing:
         intro += f" Curves that are not finished yet: {missing} of {planned}."
-    tested: list[Block] = [Heading(f"Difference to {REFERENCE}, in points"), tests_table(study)]
+    differences, heading = whole_curves(study), Heading(f"Difference to {REFERENCE}, in points")
+    adjusted = corrected(differences)
+    rows = ((s, *difference_cells(d, adjusted.get(s))) for s, d in differences.items())
+    tested: list[Block] = [heading, Table(("strategy", *DIFFERENCE_HEADER), tuple(rows))]
     hidden = ("event", "n", "check", "format")
     return [
         Heading(f"Does asking pay on {setup.get('data', 'these data')}?", 1),

@@ -56,12 +56,7 @@ class Forecast:
 
 
 def forecast_labels(
-    learner: Learner,
-    labelled: Sequence[Example],
-    seed: int = 0,
-    *,
-    more: int = 100,
-    progress: bool = False,
+    learner: Learner, labelled: Sequence[Example], seed: int = 0, *, more: int = 100
 ) -> Forecast:
     """Forecast what `more` labels would bring; trains `FOLDS` times `len(SHARES)` models.
 
@@ -77,7 +72,7 @@ def forecast_labels(
     smallest = min(len(fold.train) for fold in folds)
     sizes = tuple(round(share * smallest) for share in SHARES)
     scores = np.zeros((FOLDS, len(sizes)))
-    with tqdm(total=scores.size, unit="training", disable=None if progress else True) as bar:
+    with tqdm(total=scores.size, unit="training", disable=None) as bar:
         for number, fold in enumerate(folds):
             order = np.random.default_rng((seed, number)).permutation(len(fold.train))
             for column, size in enumerate(sizes):  # a smaller draw is part of a larger one

@@ -12,9 +12,7 @@ Differs  - 10 passes by default; Griesshaber et al. take 50.
            are no draws from what was learned. `layers` chooses any other place.
          - Passes over different texts are independent draws; `consistent=True` uses one thinned
            network per pass for all texts, which joint scores (BatchBALD) need.
-         - Masks are drawn by a hash of the text (masks.py), so batches cannot change scores.
-         - What lies below the lowest site runs once per text instead of once per pass, and passes
-           share batches (passes.py). Neither changes a number.
+         - Masks are drawn by a hash of the text (masks.py); how it is made fast: passes.py.
 Proof    tests/active/test_mc_dropout.py
 """
 

@@ -82,16 +82,12 @@ class Plan:
         return Asking(strategy, self.passes, self.layers)
 
 
-def simulate(
-    learner: Learner, plan: Plan, out: str | Path, progress: bool = False
-) -> list[dict[str, Any]]:
+def simulate(learner: Learner, plan: Plan, out: str | Path) -> list[dict[str, Any]]:
     """Run every strategy for every seed; return a record per round, as in simulation.jsonl.
 
     The pool is the training split of the learner's data set; its test split is scored. A second
-    call with the same setup and folder `out` resumes where the first stopped.
-
-    Raises:
-        MiniftError: if the data cannot be simulated on, or `out` holds another simulation.
+    call with the same setup and folder `out` resumes where the first stopped. MiniftError if the
+    data cannot be simulated on, or `out` holds another simulation.
     """
     require_no_split(learner.recipe)
     _require_fit(learner.dataset, plan)
@@ -101,10 +97,19 @@ def simulate(
     claim_folder(out, "simulation.jsonl")
     setup, states = _setup(learner, plan), functools.cache(lambda: learner.states(out))
     with open_journal(out / "simulation.jsonl") as journal:
-        _begin(journal, setup)
+        if not journal.events:
+            journal.append(setup)
+        there = journal.events[0]
+        for key in setup:
+            if key != "encoder" and there.get(key) != setup[key]:  # the weights may lie elsewhere
+                raise MiniftError(
+                    f"{journal.path} is a simulation with another setup: {key} was "
+                    f"{there.get(key)} and is now {setup[key]}. Choose another folder, or the "
+                    "setup as it was"
+                )
         total = len(plan.strategies) * len(plan.seeds) * (plan.rounds + 1)
         try:
-            with tqdm(total=total, unit="round", disable=None if progress else True) as bar:
+            with tqdm(total=total, unit="round", disable=None) as bar:
                 for mine in product(plan.seeds, plan.strategies):
                     bar.set_postfix_str("seed {}, {}".format(*mine))
                     done = [r for r in _rounds(journal) if (r["seed"], r["strategy"]) == mine]
@@ -113,9 +118,9 @@ def simulate(
                             journal.append({"event": "round", **record})
                         bar.update()
         finally:  # whoever interrupts wants to see what there is
-            if there := _rounds(journal):
-                write_page(out, page(study(there, setup)))
-        return there
+            if rounds := _rounds(journal):
+                write_page(out, page(study(rounds, setup)))
+        return rounds
 
 
 def curve(
@@ -205,16 +210,3 @@ def _setup(learner: Learner, plan: Plan) -> dict[str, Any]:
         **{k: v for k, v in asdict(plan).items() if k not in ("strategies", "seeds")},
     }
     return json.loads(json.dumps(setup))  # as it will be read
-
-
-def _begin(journal: Journal, setup: dict[str, Any]) -> None:
-    """Write the setup, or compare it with that of the rounds that are there."""
-    if not journal.events:
-        journal.append(setup)
-    there = journal.events[0]
-    for key in setup:
-        if key != "encoder" and there.get(key) != setup[key]:  # the same weights may lie elsewhere
-            raise MiniftError(
-                f"{journal.path} is a simulation with another setup: {key} was {there.get(key)} "
-                f"and is now {setup[key]}. Choose another folder, or the setup as it was"
-            )

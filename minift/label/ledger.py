@@ -210,10 +210,8 @@ def now() -> datetime:
 def open_ledger(path: str | Path, ids: Iterable[str], labels: Sequence[str]) -> Iterator[Ledger]:
     """Open the ledger of a pool, for this process alone; begin one if there is none.
 
-    The `ids` of the texts are all different, in an order that does not change.
-
-    Raises:
-        MiniftError: if the ledger is in use, damaged, or belongs to another pool.
+    The `ids` of the texts are all different, in an order that does not change. MiniftError if the
+    ledger is in use, damaged, or belongs to another pool.
     """
     ids = list(ids)
     pool = digest("\0".join(ids))[:16]

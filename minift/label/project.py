@@ -108,9 +108,9 @@ class Project:
         return Learner(dataset, self.encoder, method, self.head, device)
 
 
-def command(action: str, folder: str | Path, *more: object) -> str:
+def command(action: str, folder: str | Path) -> str:
     """Return a command of `minift active` that can be typed, whatever the folder is called."""
-    return shlex.join(["minift", "active", action, str(folder), *map(str, more)])
+    return shlex.join(["minift", "active", action, str(folder)])
 
 
 def start(
@@ -135,10 +135,8 @@ def start(
     labels are ignored. `labels` are classes or, for tagging, types of entities. Encoder, method
     ("full") and head are what each round's model is made of; the seed is of every random stream.
     The texts of the file `labelled`, whose labels are in the column `label`, join the pool, and
-    are answered, by the file; `labels` None takes its labels.
-
-    Raises:
-        MiniftError: if any of it does not fit; nothing is then written.
+    are answered, by the file; `labels` None takes its labels. MiniftError if any of it does not
+    fit; nothing is then written.
     """
     out = Path(out)
     if (out / "project.json").is_file():

@@ -36,7 +36,7 @@ from minift.active.loop import (
     take_look,
 )
 from minift.active.streaming import mc_stream
-from minift.checkpoints.weights import save_pretrained
+from minift.checkpoints.weights import save_pretrained, weights_digest
 from minift.data.examples import NONE, Example, joined, label_of, texts_of
 from minift.data.tags import to_iob2
 from minift.errors import MiniftError, require
@@ -75,17 +75,14 @@ def ask(
     more: bool = False,
     guess: bool | None = None,
     device: torch.device | str = "cpu",
-    progress: bool = False,
 ) -> Asked:
     """Choose the next texts to label, write them for people, and put the query on record.
 
     `format` is that of the batch file (exchange.FORMATS; None: csv, or conll for tagging). `again`
     chooses nothing, but writes out what waits; `more` chooses although texts wait. With `guess`
     True a model is trained also for random texts, for its guesses and its advice on stopping;
-    False writes no guesses.
-
-    Raises:
-        MiniftError: if texts wait and neither `again` nor `more` is given; if none is left.
+    False writes no guesses. MiniftError if texts wait and neither `again` nor `more` is given, or
+    if none is left.
     """
     project = load_project(folder)
     asking = asking or Asking()
@@ -95,26 +92,37 @@ def ask(
     asking.require_for(project.task)
     with open_ledger(project.ledger, project.ids, project.answers) as ledger:
         state, notes = ledger.state, list(ledger.journal.notes)
+        waiting = state.waiting
         queries = [e for e in ledger.journal.events if e["event"] == "query"]
         round = max((e["round"] for e in queries), default=0)
         scores: dict[str, float | None]
         if again:
-            if not state.waiting:
-                raise MiniftError(
-                    f"no text waits for a label; choose some: {command('next', folder)}"
-                )
+            if not waiting:
+                what = "no text waits for a label; choose some: "
+                raise MiniftError(what + command("next", folder))
             asked = [e for e in queries if e["strategy"] != "random"]
             known = {id: score for e in asked for id, score in zip(e["ids"], e["scores"])}
-            scores, name = {id: known.get(id) for id in state.waiting}, f"{round:03d}-again"
+            scores, name = {id: known.get(id) for id in waiting}, f"{round:03d}-again"
             tuned = last_model(project, device) if guess is not False else None
         else:
-            _require_free(project, state, more)
+            if waiting and not more:
+                rounds = ", ".join(map(str, sorted({state.queried[id] for id in waiting})))
+                raise MiniftError(
+                    f"texts that still wait for a label: {len(waiting)} (asked in round {rounds}). "
+                    f"Label: {command('label', folder)}. Or --again writes them out again; --more "
+                    "chooses others"
+                )
+            if not state.pool:
+                raise MiniftError(
+                    f"no text is left to ask for: of {len(state.ids)}, {len(state.labelled)} are "
+                    f"labelled, {len(state.skipped)} skipped, {len(waiting)} waiting. Train: "
+                    f"{command('train', folder)}"
+                )
             round += 1
             name = f"{round:03d}"
             if count > len(state.pool):
                 notes.append(f"{count} were asked for; these are the last {len(state.pool)}")
-            tuned, model = None, ""
-            labelled = project.labelled(state)
+            tuned, labelled = None, project.labelled(state)
             if why := lacking(project, labelled):
                 drawn = asking.strategy == "random"
                 what = "there are no guesses" if drawn else "these texts are drawn at random"
@@ -122,8 +130,8 @@ def ask(
                     notes.append(f"{why}, so {what}")
                 asking = Asking("random")
             elif asking.strategy != "random" or guess:
-                tuned, model = _model(project, labelled, round, device, progress)
-            choice, said = _choose(project, state, asking, tuned, model, count, round, progress)
+                tuned = _model(project, labelled, round, device)
+            choice, said = _choose(project, state, asking, tuned, count, round)
             notes += said
             # A random number is not a reason that helps anybody.
             drawn = asking.strategy == "random"
@@ -135,23 +143,6 @@ def ask(
             seed = seed_of(project.seed, round)
             ledger.query(choice.ids, choice.scores, asking.strategy, seed, round)
     return Asked(tuple(scores), path, round, tuple(notes), how, FORMATS[format].export or str(path))
-
-
-def _require_free(project: Project, state: State, more: bool) -> None:
-    """Refuse to choose while texts wait, unless somebody wants more, and when none is left."""
-    waiting, folder = state.waiting, project.folder
-    if waiting and not more:
-        rounds = ", ".join(map(str, sorted({state.queried[id] for id in waiting})))
-        raise MiniftError(
-            f"texts that still wait for a label: {len(waiting)} (asked in round {rounds}). Label: "
-            f"{command('label', folder)}. Or --again writes them out again; --more chooses others"
-        )
-    if not state.pool:
-        raise MiniftError(
-            f"no text is left to ask for: of {len(state.ids)}, {len(state.labelled)} are "
-            f"labelled, {len(state.skipped)} skipped, {len(waiting)} waiting. Train: "
-            f"{command('train', folder)}"
-        )
 
 
 def lacking(project: Project, labelled: Sequence[Example]) -> str:
@@ -166,22 +157,16 @@ def lacking(project: Project, labelled: Sequence[Example]) -> str:
 
 
 def _choose(
-    project: Project,
-    state: State,
-    asking: Asking,
-    tuned: FineTuned | None,
-    model: str,
-    count: int,
-    round: int,
-    progress: bool,
+    project: Project, state: State, asking: Asking, tuned: FineTuned | None, count: int, round: int
 ) -> tuple[Choice, list[str]]:
     """Choose from the pool, by scores that the next call finds on the disk; also return notes."""
     seed, pool = seed_of(project.seed, round), state.pool
     if tuned is None or asking.strategy == "random":
         return choose(asking, tuned, list(project.examples(pool)), count, seed), []
+    model = weights_digest(tuned.model)
     key = {"model": model, "seed": seed, **asdict(asking), "texts": _short(pool)}
     path = project.folder / "scores" / f"{round:03d}-{_short(key)}.jsonl"
-    score_file(tuned, project.examples(pool), len(pool), asking, seed, path, key, progress)
+    score_file(tuned, project.examples(pool), len(pool), asking, seed, path, key)
     ids, values = read_scores(path)
     found = torch.tensor(values, dtype=torch.float64)
     with warnings.catch_warnings(record=True) as caught:
@@ -247,19 +232,14 @@ def _made_of(project: Project, labelled: Sequence[Example]) -> list[Any]:
 
 
 def _model(
-    project: Project,
-    labelled: Sequence[Example],
-    round: int,
-    device: torch.device | str,
-    progress: bool,
-) -> tuple[FineTuned, str]:
-    """Return a model of the labels there are, and its digest; train it if it is not there."""
+    project: Project, labelled: Sequence[Example], round: int, device: torch.device | str
+) -> FineTuned:
+    """Return a model of the labels there are; train it if it is not there."""
     name = _short(_made_of(project, labelled))
     models = project.folder / "models"
     there = next(models.glob(f"*-{name}"), None)
     if there is None:
-        if progress:
-            print(f"training on {len(labelled)} labels ...", file=sys.stderr)
+        print(f"training on {len(labelled)} labels ...", file=sys.stderr)
         tuned = project.learner(device).fit(labelled, Seeds.all(project.seed))
         there = models / f"{round:03d}-{name}"
         with atomic_folder(there) as new:
@@ -275,15 +255,11 @@ def _model(
     for other in models.iterdir():  # also what a killed run left
         if other.is_dir() and other != there:
             shutil.rmtree(other, ignore_errors=True)
-    return tuned, name
+    return tuned
 
 
 def train(
-    folder: str | Path,
-    out: str | Path | None = None,
-    *,
-    device: torch.device | str = "cpu",
-    progress: bool = False,
+    folder: str | Path, out: str | Path | None = None, device: torch.device | str = "cpu"
 ) -> tuple[Path, dict[str, Any]]:
     """Train on all labels; return the run folder and the content of its result.json.
 
@@ -303,6 +279,6 @@ def train(
     learner = project.learner(device, labelled)
     _, result = train_run(
         learner.dataset, learner.encoder, learner.recipe, seeds=Seeds.all(project.seed),
-        head=learner.head, out=out, device=device, progress=progress,
+        head=learner.head, out=out, device=device, progress=True,
     )  # fmt: skip
     return Path(out), result

@@ -45,7 +45,6 @@ def score_file(
     seed: int,
     path: str | Path,
     key: Mapping[str, Any],
-    progress: bool = False,
 ) -> None:
     """Score `total` texts into a file, a chunk at a time, from where an earlier call stopped.
 
@@ -59,7 +58,7 @@ def score_file(
             path.parent.mkdir(parents=True, exist_ok=True)
             stack.enter_context(locked(path, leave=False))
         done = from_first(_done(path, head[0], total) if first else 0)
-        hidden = None if progress and first else True
+        hidden = None if first else True
         bar = tqdm(
             desc="scoring", total=total, initial=done, unit="text", leave=False, disable=hidden
         )
@@ -114,15 +113,12 @@ def score(
     text_b: str | None = None,
     device: torch.device | str = "cpu",
     precision: Precision | None = None,
-    progress: bool = False,
 ) -> int:
     """Score the texts of a file, return their number; the same call completes a killed one.
 
     `model` is a run folder, or a project, whose last model is taken; the texts are those of
     `open_pool`; precision None is that of the model's training. `score_file` says what `out` holds.
-
-    Raises:
-        MiniftError: if the strategy gives no scores, there is no model, or `out` holds others.
+    MiniftError if the strategy gives no scores, there is no model, or `out` holds others.
     """
     asking, seed = asking or Asking(), Seeds.all(seed).subset
     if asking.strategy not in SCORES:
@@ -144,11 +140,10 @@ def score(
     key |= {"precision": precision_of(tuned.model), "texts": file_digest(file)[:12]}
     if asking.strategy == "bald":
         key |= {"passes": asking.passes, "layers": asking.layers, "seed": seed}
-    if progress and rank() == 0:
+    if rank() == 0:
         for note in tuned.notes(item for text in pool for item in tuned.items([text])):
             print(f"note: {note}", file=sys.stderr)
-    total = sum(1 for _ in pool)
-    if rank() == 0:
         claim_file(out, "--out", file)
-    score_file(tuned, pool, total, asking, seed, out, key, progress)
+    total = sum(1 for _ in pool)
+    score_file(tuned, pool, total, asking, seed, out, key)
     return total

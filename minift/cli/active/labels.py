@@ -22,8 +22,7 @@ def add(commands: options.Commands) -> None:
     help = "csv, labelstudio, doccano, argilla or conll (default: csv; for tagging conll)"
     add("--format", help=help)
     waiting = parser.add_mutually_exclusive_group()
-    help = "choose none; write the texts that wait once more"
-    waiting.add_argument("--again", action="store_true", help=help)
+    waiting.add_argument("--again", action="store_true", help="write out again what waits")
     waiting.add_argument("--more", action="store_true", help="choose N more although some wait")
     help = "write no guesses; or train a model for them also with --strategy random"
     add("--guesses", action=argparse.BooleanOptionalAction, help=help)
@@ -68,7 +67,6 @@ def run_next(arguments: options.Arguments) -> None:
         more=arguments.more,
         guess=arguments.guesses,
         device=options.device(arguments),
-        progress=True,
     )
     for note in asked.notes:
         print(f"note: {note}")

@@ -6,7 +6,6 @@ Differs  - Argilla's page counts UTF-16 units (issue 5729), but its server count
            refuses what lies beyond: a guess over a text with such characters is not written, as it
            would be shown in the wrong place.
          - The server refuses a list of no scores, so a guess of no entity has none.
-         - What it exports is read in minift/data/files/exports.py.
 Proof    tests/label/test_argilla.py
 """
 

@@ -48,10 +48,8 @@ FORMATS: dict[str, Format] = {
     "argilla": Format(".json", _ANY, argilla.write, argilla.HOW, "answers.json"),
     "conll": Format(".conll", _ANY[2:], conll.write, _CONLL, "", conll.shown, conll.read),
 }
-_REFUSED = {  # what only occurs in exports that do not say which text was meant
-    exports.CONLL: exports.NO_CONLL,
-    '^"?__label__': exports.NO_FASTTEXT,
-}
+# What only occurs in exports that do not say which text was meant.
+_REFUSED = {exports.CONLL: exports.NO_CONLL, '^"?__label__': exports.NO_FASTTEXT}
 
 
 def written(format: str, questions: Sequence[Question], task: str) -> str:

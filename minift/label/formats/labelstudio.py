@@ -3,7 +3,7 @@
 Claim    A labeller sees the text with the model's guess and its confidence.
 Paper    https://labelstud.io/guide/predictions and /guide/task_format
 Differs  Our id is `minift_id` in the data, since JSON-MIN overwrites `id` with the task's number.
-         Label Studio counts code points. What it exports is read in minift/data/files/exports.py.
+         Label Studio counts code points.
 Proof    tests/label/test_labelstudio.py
 """
 
