@@ -40,6 +40,7 @@ SHARES = (0.25, 0.4, 0.63, 1.0)  # of a fold's training texts
 EXPONENTS = np.linspace(0.1, 1.5, 29)  # of the law; with others a curve is nearly a line, or a step
 DRAWS = 2000
 WIDEST = 0.15  # of the interval; a wider one does not answer the question
+NOTHING = "next {more} labels: nothing can be said, because {why}"
 FALL = 0.02  # a curve that falls by more, and by more than it rises, follows no such law
 
 
@@ -65,7 +66,8 @@ def forecast_labels(
     """
     require(more >= 1, "more", more, "at least 1 label")
     if len(labelled) < FEWEST:
-        return Forecast(_nothing(more, f"it takes {FEWEST} labels, and there are {len(labelled)}"))
+        why = f"it takes {FEWEST} labels, and there are {len(labelled)}"
+        return Forecast(NOTHING.format(more=more, why=why))
     dataset = learner.dataset
     known = replace(dataset, train=tuple(labelled))
     folds = [part(known, FOLDS, seed * FOLDS + number) for number in range(FOLDS)]
@@ -119,7 +121,7 @@ def judge(
         )
     known = tuple(sizes), tuple(means.tolist())
     if why:
-        return Forecast(_nothing(more, why), *known)
+        return Forecast(NOTHING.format(more=more, why=why), *known)
     half = max(gain - low, high - gain)
     sentence = (
         f"next {more} labels: about {100 * gain:+.1f} ± {100 * half:.1f} points "
@@ -129,10 +131,6 @@ def judge(
     if low < 0.001:
         sentence += "; it may well be nothing"
     return Forecast(sentence, *known, gain, low, high)
-
-
-def _nothing(more: int, why: str) -> str:
-    return f"next {more} labels: nothing can be said, because {why}"
 
 
 def extrapolate(

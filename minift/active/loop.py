@@ -95,18 +95,9 @@ def fixed_steps(settings: Settings, steps: int | None) -> Settings:
     return settings if steps is None else replace(settings, epochs=None, steps=steps)
 
 
-def require_no_split(recipe: Recipe) -> None:
-    """Refuse a method that decides by the development split: active learning has none."""
-    if recipe.schedule().needs_dev_loss or recipe.settings.keep == "best":
-        raise MiniftError(
-            f'the method "{recipe.name}" decides by the development split, and active learning has '
-            "none: every label is trained on. Take one without, such as full, bitfit or freeze:3"
-        )
-
-
 @dataclass(frozen=True)
 class Learner:
-    """What the model of each round is made of."""
+    """What the model of each round is made of; MiniftError if it takes a development split."""
 
     dataset: Dataset  # says what the classes are; a class without a text still has its logit
     encoder: str | Path  # pretrained weights to start from
@@ -116,6 +107,12 @@ class Learner:
 
     def __post_init__(self) -> None:
         recipe = named_recipe(self.recipe, self.encoder)
+        if recipe.schedule().needs_dev_loss or recipe.settings.keep == "best":
+            raise MiniftError(
+                f'the method "{recipe.name}" decides by the development split, and active learning '
+                "has none: every label is trained on. Take one without, such as full, bitfit or "
+                "freeze:3"
+            )
         object.__setattr__(self, "recipe", recipe)
         object.__setattr__(self, "head", self.head or head_of(self.encoder, self.dataset, recipe))
 
@@ -182,10 +179,7 @@ def choose(
     if asking.strategy == "random":
         found = acquisition.random(torch.empty(1, len(pool), 1), seed)
     elif tuned is None:
-        raise MiniftError(
-            f'strategy "{asking.strategy}" asks the model, and there is none yet; draw the first '
-            'texts with "random"'
-        )
+        raise MiniftError(f"{asking.strategy} asks a model, and there is none; draw with random")
     else:
         found = torch.cat([values for _, values in score_chunks(asking, tuned, pool, seed)])
     return pick(asking, [example.id for example in pool], found, budget, seed)

@@ -32,7 +32,6 @@ from minift.active.loop import (
     choose,
     class_counts,
     fixed_steps,
-    require_no_split,
     seed_of,
 )
 from minift.active.mc_dropout import Layers, lowest_depth
@@ -89,7 +88,6 @@ def simulate(learner: Learner, plan: Plan, out: str | Path) -> list[dict[str, An
     call with the same setup and folder `out` resumes where the first stopped. MiniftError if the
     data cannot be simulated on, or `out` holds another simulation.
     """
-    require_no_split(learner.recipe)
     _require_fit(learner.dataset, plan)
     settings = fixed_steps(learner.recipe.settings, plan.steps)
     learner = replace(learner, recipe=replace(learner.recipe, settings=settings))

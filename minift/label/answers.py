@@ -64,14 +64,7 @@ def import_answers(
             standing[decision.id].append(decision)
         for id, answers in said.items():
             before = standing[id]
-            known = {
-                who: _known(
-                    [decision.label for decision in before if decision.source == who],
-                    [answer.label for answer in answers if answer.by == who],
-                    again,
-                )
-                for who in {answer.by for answer in answers}
-            }
+            known = {a.by: _known(before, answers, a.by, again) for a in answers}
             same += sum(known.values())
             now, last = before[-1] if before else None, answers[-1]
             if sum(known.values()) == len(answers) and now and now.label != last.label:
@@ -104,14 +97,16 @@ def import_answers(
     return Recorded(*counts, tuple(changed), tuple(problems), found.unanswered, waiting)
 
 
-def _known(before: Sequence[Label | None], answers: Sequence[Label | None], again: bool) -> int:
-    """Return how many of the answers, from the first, stand on record one after the other.
+def _known(given: Sequence[Decision], answers: Sequence[Answer], who: str, again: bool) -> int:
+    """Return how many of a person's answers, from the first, stand on record one after the other.
 
     With `again`, only if nothing was recorded after them.
     """
-    for count in range(min(len(before), len(answers)), 0, -1):
+    before = [decision.label for decision in given if decision.source == who]
+    now = [answer.label for answer in answers if answer.by == who]
+    for count in range(min(len(before), len(now)), 0, -1):
         first = len(before) - count if again else 0
         starts = range(first, len(before) - count + 1)
-        if any(before[at : at + count] == answers[:count] for at in starts):
+        if any(before[at : at + count] == now[:count] for at in starts):
             return count
     return 0

@@ -29,7 +29,7 @@ from typing import Any
 
 import torch
 
-from minift.active.loop import Learner, require_no_split
+from minift.active.loop import Learner
 from minift.data.examples import NONE, Dataset, Example, TaggedExample, Task, TextExample, label_of
 from minift.data.files.lines import refuse
 from minift.data.files.readers import label_order, read_examples, repeated_ids
@@ -43,7 +43,7 @@ from minift.label.ledger import State, open_ledger, replay
 from minift.label.pool import distinct, open_pool, with_labelled
 from minift.methods.recipes import recipe
 from minift.runs.folder import load_run
-from minift.runs.tuned import FineTuned, Head, build, head_of
+from minift.runs.tuned import FineTuned, Head
 from minift.training.loop import Precision, Recipe, Seeds, Settings, select
 from minift.version import __version__
 
@@ -57,7 +57,7 @@ class Project:
     labels: tuple[str, ...]  # class names, or IOB2 tags
     encoder: str  # of each round's model, which is made anew
     method: str
-    head: Head
+    head: Head | None
     settings: Settings
     seed: int
     pool: str  # digest of pool.jsonl
@@ -164,8 +164,6 @@ def start(
     refuse(Path(pool), repeated_ids([*found, *kept]))
     if not kept:
         raise MiniftError(f"{pool}: there is no text in it")
-    method = recipe(method or "full", encoder)
-    require_no_split(method)
     if (Path(encoder) / "config.json").is_file():
         encoder = Path(encoder).resolve()  # the project may be used from another folder
     texts = _json_lines(
@@ -174,11 +172,11 @@ def start(
         for line, e in kept
     )
     dataset = Dataset("", task, known, tuple(example for _, example in kept))
-    head = head or head_of(encoder, dataset, method)
-    made_of = (str(encoder), method.name, head, method.settings, seed, digest(texts)[:16])
-    ids = tuple(example.id for example in dataset.train)
+    learner = Learner(dataset, encoder, method or recipe("full"), head)
+    method, ids = learner.recipe, tuple(example.id for example in dataset.train)
+    made_of = (str(encoder), method.name, learner.head, method.settings, seed, digest(texts)[:16])
     project = Project(out, task, known, *made_of, ids)
-    tuned = build(dataset, encoder, Seeds.all(seed), head=head)
+    tuned = learner.build(Seeds.all(seed))
     select(tuned.model, method.trainable)
     facts = {"minift_version": __version__, **asdict(project), "texts": len(ids)}
     del facts["folder"], facts["ids"]

@@ -1009,8 +1009,8 @@ EXCHANGED = (
         ),
         (
             "an answer said before is dropped though another came between",
-            "latest[answer.id, answer.by] = [answer.label]",
-            "latest.setdefault((answer.id, answer.by), [answer.label])",
+            "latest[who] = answer.label",
+            "latest.setdefault(who, answer.label)",
             EXCHANGE
             + "test_several_answers_to_one_text_are_one_if_equal_and_all_kept_in_order_if_not",
             "the answer that was taken back counts",
@@ -1250,8 +1250,8 @@ PROJECTS = [
         "minift/label/answers.py",
         (
             "what one person said counts as said by all",
-            "[decision.label for decision in before if decision.source == who]",
-            "[decision.label for decision in before]",
+            "[decision.label for decision in given if decision.source == who]",
+            "[decision.label for decision in given]",
             PROJECT_TESTS + "test_an_import_is_idempotent_and_corrections_and_conflicts_are_kept",
             "a second labeller's agreement is not on record",
         ),
@@ -1751,8 +1751,8 @@ KEPT = [
         ),
         (
             "a model is compared with itself",
-            "of.pop(look.labelled, None)",
-            "of[-len(of) - 1] = look",
+            "if look.labelled not in counts[n:]]",
+            "if n]",
             "tests/active/test_advice.py::"
             "test_models_of_equally_many_labels_count_as_one_so_that_none_is_compared_with_itself",
             "three queries without a new label say that labelling may stop",

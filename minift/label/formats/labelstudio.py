@@ -50,20 +50,16 @@ def write(questions: Sequence[Question]) -> str:
 
 
 def _task(question: Question) -> dict[str, Any]:
-    data = {"minift_id": question.example.id, **named_texts(question.example)}
-    data |= _score(question.score)
+    both = [{} if n is None else {"score": n} for n in (question.score, question.confidence)]
+    data = {"minift_id": question.example.id, **named_texts(question.example), **both[0]}
     if question.guess is None:
         return {"data": data}
     result = [
         {"id": f"guess-{n}", "from_name": "label", "to_name": "text", "type": kind, "value": value}
         for n, (kind, value) in enumerate(_regions(question.example, question.guess))
     ]
-    prediction = {"model_version": "minift", "result": result, **_score(question.confidence)}
+    prediction = {"model_version": "minift", "result": result, **both[1]}
     return {"data": data, "predictions": [prediction]}
-
-
-def _score(value: float | None) -> dict[str, Any]:
-    return {} if value is None else {"score": value}
 
 
 def _regions(
