@@ -73,10 +73,11 @@ def _check_header(path: Path) -> None:
 
 
 def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = Counter(name for name, _ in pairs).most_common(1)
-    if names and names[0][1] > 1:
-        raise ValueError(f"{names[0][0]!r} occurs twice")
-    return dict(pairs)
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        (twice, _), *_ = Counter(name for name, _ in pairs).most_common(1)
+        raise ValueError(f"{twice!r} occurs twice")
+    return table
 
 
 def read_pickled(path: Path) -> dict[str, Tensor]:
