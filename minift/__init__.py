@@ -25,7 +25,6 @@ from minift.data.named import load_dataset as load_dataset
 from minift.errors import MiniftError as MiniftError
 from minift.methods.recipes import recipe as recipe
 from minift.runs.classifier import Classifier as Classifier
-from minift.runs.evaluate import evaluate as evaluate
 from minift.runs.evaluate import predict_logits as predict_logits
 from minift.runs.folder import load_run as load_run
 from minift.runs.predict import predict as predict

@@ -12,6 +12,8 @@ Proof    tests/methods/test_mean_head.py
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import torch
 from torch import Tensor, nn
 
@@ -26,18 +28,6 @@ def mean(hidden: Tensor, layout: Layout) -> Tensor:
     return layout.pad(hidden).sum(1) / lengths.unsqueeze(1)
 
 
-class Dense(nn.Module):
-    """A linear layer under the name that it has in a folder of sentence-transformers."""
-
-    def __init__(self, width: int, outputs: int):
-        super().__init__()
-        self.linear = nn.Linear(width, outputs)
-
-    def forward(self, vectors: Tensor) -> Tensor:
-        """(texts, width) -> (texts, outputs)"""
-        return self.linear(vectors)
-
-
 class MeanClassifier(Classifier):
     """One row of logits per text, from the mean of its tokens."""
 
@@ -47,8 +37,8 @@ class MeanClassifier(Classifier):
 
     def __init__(self, config: BertConfig):
         super().__init__(config)
-        width = self.parts * config.hidden_size
-        self.classifier = Dense(width, max(1, len(config.labels)))
+        last = nn.Linear(self.parts * config.hidden_size, max(1, len(config.labels)))
+        self.classifier = nn.Sequential(OrderedDict(linear=last))  # its name in their folders
 
     def vectors(self, packed: Packed, wanted: Selection | None = None) -> Tensor:
         """Return the means (texts, width), whatever one token of each text is `wanted`."""

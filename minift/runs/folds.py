@@ -37,7 +37,7 @@ from minift.methods.recipes import recipe
 from minift.runs.evaluate import predict_logits
 from minift.runs.train import train
 from minift.runs.tuned import Head, head_of
-from minift.training.loop import Recipe, Seeds
+from minift.training.loop import Recipe
 
 FOLDS = 5
 REPEATS = 5  # at most; more would hardly narrow the interval
@@ -196,7 +196,6 @@ def cross_validate(
         head, new_head, device: as in `train`.
         budget_minutes: after the second, no fold is begun that would not end in it, by the longest.
         log: file of finished folds, which the same call does not repeat. None keeps nothing.
-        progress: show a bar on standard error.
 
     Returns:
         The estimate, and the answers for each training text, one per repeat.
@@ -236,13 +235,7 @@ def cross_validate(
         start, held = time.perf_counter(), fold(dataset, folds, number)
         data = part(dataset, folds, number)
         tuned, result = train(
-            data,
-            encoder,
-            method,
-            seeds=Seeds.all(number),
-            head=head,
-            new_head=new_head,
-            device=device,
+            data, encoder, method, seeds=number, head=head, new_head=new_head, device=device
         )
         rows = predict_logits(tuned.model, items := tuned.items(data.test))
         joined = defaultdict[int, list[list[float]]](list)
@@ -258,19 +251,16 @@ def cross_validate(
         }
         if log is not None:
             append_log(log, done[number])
-        longest = max(longest, time.perf_counter() - start)
+        longest = max(longest, done[number]["seconds"])
     found = [done[number] for number in wanted if number in done]
     answers = [(i, torch.tensor(rows)) for record in found for i, rows in record["logits"]]
     scores, answered = [record["score"] for record in found], len({i for i, _ in answers})
     labels = [record["labels"] for record in found]
+    held_to_learned = fmean((len(dataset.train) - n) / n for n in labels)
     estimate = Estimate(
         metric=dataset.metric,
         mean=fmean(scores),
-        interval=of_folds(
-            scores,
-            fmean((len(dataset.train) - n) / n for n in labels),
-            answered if dataset.metric == "accuracy" else 0,
-        ),
+        interval=of_folds(scores, held_to_learned, answered * (dataset.metric == "accuracy")),
         scores=tuple(scores),
         folds=folds,
         labels=round(fmean(labels)),

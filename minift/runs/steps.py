@@ -129,7 +129,7 @@ class StepTraining:
                 if self.step == length or self.step % self.steps.evaluate_every == 0:
                     self.model.eval()
                     record = self._record(look() if look else {})
-                    bar.set_postfix_str(", ".join(_shown(record)))
+                    bar.set_postfix(record)
                     yield record
                 last = self.step == length or bool(self.stopped)
                 if self.checkpoints is not None and (last or self.checkpoints.due):
@@ -176,12 +176,6 @@ class StepTraining:
         self.records.append(record)
         self.sums, self.since = {}, self.step
         return record
-
-
-def _shown(record: Record) -> Iterator[str]:
-    for name, value in record.items():
-        if isinstance(value, float) and name not in ("seconds", "rate"):
-            yield f"{name} {value:.3f}"
 
 
 def stream(seed: int, step: int) -> int:
