@@ -2344,16 +2344,16 @@ HEART = [  # the model, the loop, and what is applied to them from outside
         "minift/runs/fit.py",
         (
             "a cache of other weights is taken",
-            "if not tuned.cache.fits(model):",
-            "if False:",
+            "cache.fits(model) and",
+            "True and",
             PREFIX
             + "test_a_cache_of_other_weights_or_one_that_reaches_above_what_is_frozen_is_refused",
             "the head learns from features of another encoder",
         ),
         (
             "a cache may reach above what is frozen",
-            "if tuned.cache.layers >= quiet:",
-            "if False:",
+            "and cache.layers < quiet)",
+            ")",
             PREFIX
             + "test_a_cache_of_other_weights_or_one_that_reaches_above_what_is_frozen_is_refused",
             "layers that should learn stand still",

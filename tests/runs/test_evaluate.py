@@ -84,7 +84,7 @@ def test_evaluation_scores_what_the_model_predicts(monkeypatch):
     labels = ("L0", "L1", "L2")
     examples = [TextExample(str(i.example), "", labels[i.targets[0]]) for i in items]
     monkeypatch.setattr(FineTuned, "items", lambda *_: items)
-    tokenizer = Tokenizer.from_vocabulary(["[PAD]", "[UNK]", "[CLS]", "[SEP]"], True, 64)
+    tokenizer = Tokenizer.from_vocabulary(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"], True, 64)
     found = FineTuned(own, tokenizer, "classification", labels).evaluate(examples)
     best = [int(rows.argmax()) for rows in predict_logits(own, items)]
     assert found.predicted == [labels[b] for b in best]
