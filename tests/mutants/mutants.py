@@ -2360,7 +2360,7 @@ HEART = [  # the model, the loop, and what is applied to them from outside
         ),
         (
             "processes do not share a step",
-            "            team=TEAM,\n",
+            "team=TEAM, ",
             "",
             PROCESSES
             + "test_fit_deals_out_each_step_and_gives_each_process_a_stream_of_dropout_of_its_own",
@@ -2379,8 +2379,8 @@ HEART = [  # the model, the loop, and what is applied to them from outside
         "minift/active/loop.py",
         (
             "a round drops the rates of the layers",
-            "return fit(tuned, items, self.recipe, seeds).tuned",
-            "return fit(tuned, items, replace(self.recipe, scales=None), seeds).tuned",
+            "tuned.items(labelled), self.recipe, seeds",
+            "tuned.items(labelled), replace(self.recipe, scales=None), seeds",
             FIT + "test_a_method_gives_the_same_weights_on_every_path[layerwise:0.1]",
             "reports say layerwise and full was trained, as it once was",
         ),
@@ -2396,8 +2396,8 @@ HEART = [  # the model, the loop, and what is applied to them from outside
         ),
         (
             "the development split is scored after each epoch for nobody",
-            "validate=validate if dataset.dev and looks else None",
-            "validate=validate if dataset.dev else None",
+            "look = validate if dataset.dev and looks else None",
+            "look = validate if dataset.dev else None",
             TRAIN + "test_the_development_split_is_scored_once_unless_somebody_looks_at_it"
             "[full-options0-last-0]",
             "a short run takes three times as long",
@@ -2586,8 +2586,8 @@ SURE = [
     Mutant(
         "a solved head forgets the weights of its classes in the penalty",
         "minift/methods/solved_head.py",
-        "total = len(rows) if by is None else float(by[targets].sum())",
-        "total = len(rows)",
+        "(strength * by.sum())",
+        "(strength * len(rows))",
         WEIGHED + "test_a_solved_head_is_logistic_regression_with_the_same_weights"
         "[by hand-1.0-60-10-2]",
         "C would mean another strength with weights than scikit-learn's does.",
