@@ -146,8 +146,7 @@ def select_child(
         order: "highest" scores learn (the method); "lowest" or "random" are controls.
         generator: source of the "random" order, on the CPU, where the masks are, too.
 
-    Raises:
-        MiniftError: if p keeps nothing, a score is not finite, or all scores are 0.
+    A MiniftError says if p keeps nothing, a score is not finite, or all scores are 0.
     """
     _check_fraction(keep_fraction)
     require_known("order", order, ORDERS)

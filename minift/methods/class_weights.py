@@ -47,8 +47,7 @@ class Weighted:
     def ready(self, model: nn.Module, items: Sequence[Item], labels: Sequence[str]) -> Weighted:
         """Return it with the weight of each class for these training items.
 
-        Raises:
-            MiniftError: if a class has no weight, a weight no class, or nothing here is a class.
+        A MiniftError says if a class has no weight, a weight no class, or nothing here is a class.
         """
         if usual_objective(model) is not cross_entropy:
             raise MiniftError("class weights are for classes, one per text or word; leave them out")
@@ -66,11 +65,7 @@ class Weighted:
 
 
 def weighted(argument: str) -> Weighted:
-    """Return the objective for "balanced", or for a CSV file of class and weight.
-
-    Raises:
-        MiniftError: if the file is not as it must be.
-    """
+    """Return the objective for "balanced" or a CSV of class and weight (MiniftError: faulty)."""
     if argument in ("", "balanced"):
         return Weighted()
     path, problems, weights = Path(argument), Problems(), dict[str, float]()

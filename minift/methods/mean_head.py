@@ -22,12 +22,6 @@ from minift.bert.heads import Classifier
 from minift.bert.packing import Layout, Packed, Selection, to_device
 
 
-def mean(hidden: Tensor, layout: Layout) -> Tensor:
-    """(tokens, hidden) -> (sequences, hidden)"""
-    lengths = torch.tensor(layout.lengths, device=hidden.device, dtype=hidden.dtype)
-    return layout.pad(hidden).sum(1) / lengths.unsqueeze(1)
-
-
 class MeanClassifier(Classifier):
     """One row of logits per text, from the mean of its tokens."""
 
@@ -46,7 +40,8 @@ class MeanClassifier(Classifier):
         if known is not None and known.layers == len(self.bert.layers):
             return known.hidden
         packed = self.arrange(packed)
-        return self.combine(mean(self.bert(packed), packed.layout))
+        sums = packed.layout.pad(self.bert(packed)).sum(1)  # (sequences, hidden)
+        return self.combine(sums / sums.new_tensor(packed.lengths).unsqueeze(1))
 
     def arrange(self, packed: Packed) -> Packed:
         """Return the batch as the encoder reads it; each row stays where it is."""

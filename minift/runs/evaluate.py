@@ -61,11 +61,11 @@ def predict_logits(
     return merged(results)
 
 
-def mean_loss(logits: Sequence[Tensor], items: Sequence[Item], regression: bool = False) -> float:
+def mean_loss(logits: Sequence[Tensor], items: Sequence[Item]) -> float:
     """Return the mean loss over all labelled targets, each target weighing the same."""
     rows = torch.cat(list(logits))
     targets = torch.tensor([target for item in items for target in item.targets])
-    if regression:
+    if targets.is_floating_point() and targets.dim() == 1:  # numbers
         return float(F.mse_loss(rows.squeeze(-1).double(), targets.double()))
     if targets.is_floating_point():  # any number of labels per text
         return float(F.binary_cross_entropy_with_logits(rows.double(), targets.double()))

@@ -125,6 +125,5 @@ def _solve(tuned: FineTuned, items: Sequence[Item], last: nn.Linear, recipe: Rec
     with torch.no_grad():
         last.weight.copy_(solved.weight)
         last.bias.copy_(solved.bias)
-    best = f"the best in {solved.folds}-fold cross-validation"
-    why = best if solved.folds else "too few labels to choose it"
-    return f"head solved with C = {solved.strength:.3g} ({why})"
+    fair = solved.folds and f"the best in {solved.folds}-fold cross-validation"
+    return f"head solved with C = {solved.strength:.3g} ({fair or 'too few labels to choose it'})"

@@ -81,8 +81,7 @@ def part(dataset: Dataset, folds: int | None, number: int) -> Dataset:
 def possible_folds(dataset: Dataset, folds: int = FOLDS) -> tuple[int, list[str]]:
     """Return as many folds as the classes and groups allow, and notes that say why fewer.
 
-    Raises:
-        MiniftError: if there are fewer than two groups, or `folds` is below 2.
+    A MiniftError says if there are fewer than two groups, or `folds` is below 2.
     """
     require(type(folds) is int and folds >= 2, "folds", folds, "a whole number from 2 up")
     groups, classes = _groups(dataset.train), _classes(dataset)
@@ -193,15 +192,13 @@ def cross_validate(
         repeats: how often all texts are dealt anew, the first being number `seed`; None: once, but
             up to `REPEATS` times for the head alone on few texts, or as the budget allows. Fold f
             of repeat r has the seeds `Seeds.all(folds * r + f)`, as in `minift compare`.
-        head, new_head, device: as in `train`.
         budget_minutes: after the second, no fold is begun that would not end in it, by the longest.
         log: file of finished folds, which the same call does not repeat. None keeps nothing.
 
     Returns:
         The estimate, and the answers for each training text, one per repeat.
 
-    Raises:
-        MiniftError: as `possible_folds` and `train`, and if `log` is of another call.
+    MiniftError: as `possible_folds` and `train`, and if `log` is of another call.
     """
     began, method = time.perf_counter(), recipe(method, encoder)
     folds, notes = possible_folds(dataset, folds)

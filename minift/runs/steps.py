@@ -55,10 +55,8 @@ class StepTraining:
     """A training under way; `state()` is its checkpoint.
 
     Args:
-        model: everything that learns, on its device.
         losses: returns the named parts of a step's loss, whose sum is minimised; a function of
             the step (and the weights) alone.
-        seed: of the dropout masks.
         checkpoints: of the run. If there is one already, the training resumes from it; a
             MiniftError says if that is of another model.
     """
@@ -113,10 +111,8 @@ class StepTraining:
         While a record is yielded the model is in evaluation mode and has the weights of that
         moment. The checkpoint that knows of the record is written afterwards.
 
-        `look` returns the held-out figures.
-
-        Raises:
-            Diverged: if the loss is not finite; the weights are then those of the step before.
+        `look` returns the held-out figures. Diverged is raised if the loss is not finite; the
+        weights are then those of the step before.
         """
         length, began = self.steps.steps, time.perf_counter() - self.seconds
         hidden = None if progress else True

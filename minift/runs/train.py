@@ -75,7 +75,7 @@ def train(
     save_every: float = 60.0,
     progress: bool = False,
 ) -> tuple[FineTuned, dict[str, Any]]:
-    """Fine-tune, score, and keep the result.
+    """Fine-tune, score, and keep the result: return the model, and the content of result.json.
 
     With `out`, the same call resumes a run that was killed, and ends with the same weights
     and scores, bit for bit on the same machine with the same number of threads.
@@ -92,10 +92,6 @@ def train(
             decided by it; history.jsonl then tells the scores.
         before: called once `out` is held; what it returns stands in result.json, too, and under
             "decision" how the model answers (see `Decision`).
-        progress: show a bar on standard error, and say if an earlier run is resumed.
-
-    Returns:
-        The fine-tuned model and the content of result.json.
     """
     started = time.perf_counter()
     method, seeds = recipe(method, encoder), Seeds.all(seeds)
@@ -148,14 +144,13 @@ def train(
         )
         if broken := not_finite(fitted.tuned.model):
             raise Diverged(f"{broken} became nan or infinite; lower the rate, or check the data")
-        if folder is not None and rank() == 0:
-            (folder / "history.jsonl").touch()  # a head that was solved has no epoch
         fitted = fitted._replace(tuned=replace(fitted.tuned, decision=decision))
         result = _result(fitted, replace(dataset, train=examples), method, seeds, progress)
         result["notes"] += [f"train: {note}" for note in tuned.notes(items)]
         result |= {"encoder": str(encoder), **known}
         result["seconds"] = round(time.perf_counter() - started, 2)
         if folder is not None and checkpoints is not None and rank() == 0:
+            (folder / "history.jsonl").touch()  # a head that was solved has no epoch
             save_pretrained(tuned.model, tuned.tokenizer, folder)
             if (rates := resolve(encoder) / "rates.json").is_file():  # for training it further
                 shutil.copyfile(rates, folder / rates.name)

@@ -21,15 +21,7 @@ from minift.checkpoints.strict import KINDS, class_of
 from minift.checkpoints.tokenizer import Tokenizer
 from minift.checkpoints.weights import load_model, load_tokenizer
 from minift.data import metrics
-from minift.data.examples import (
-    Dataset,
-    Example,
-    TaggedExample,
-    Task,
-    gold_of,
-    has_pairs,
-    pairs_of,
-)
+from minift.data.examples import Dataset, Example, TaggedExample, Task, gold_of, has_pairs, pairs_of
 from minift.data.notes import cut_notes, refuse_unlike
 from minift.data.tags import as_iob2, from_iob2, scheme_of
 from minift.data.words import as_words
@@ -92,8 +84,7 @@ class FineTuned:
         """Score labelled examples."""
         items, decision, labels = self.items(examples), self.decision, self.labels
         logits = predict_logits(self.model, items, progress=progress, make_batch=self.make_batch)
-        scaled = [row / decision.temperature for row in logits]
-        loss = mean_loss(scaled, items, regression=self.task == "regression")
+        loss = mean_loss([row / decision.temperature for row in logits], items)
         gold, found, scores = gold_of(self.task, examples), list[Any](), dict[str, Any]()
         probabilities = list[list[float]]()
         if self.task == "regression":

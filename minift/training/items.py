@@ -12,14 +12,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
+from minift.checkpoints.tokenizer import Tokenizer
 from minift.data.examples import Example, TaggedExample, Task, as_sentences, as_texts
 from minift.errors import require_known
 from minift.training.batches import UNLABELLED, Item
-
-if TYPE_CHECKING:
-    from minift.checkpoints.tokenizer import Tokenizer
 
 
 def make_items(
@@ -29,18 +26,13 @@ def make_items(
     labels: Sequence[str],
     apart: bool = False,
 ) -> list[Item]:
-    """Turn examples into model inputs.
+    """Turn examples into model inputs; MiniftError: a label is not among `labels`.
 
     Args:
-        examples: `TaggedExample`s for tagging, `TextExample`s otherwise.
         tokenizer: knows how many pieces its encoder reads: longer texts are cut, longer tagged
             sentences become several items.
-        labels: class names or tags, in the order of the logits.
         apart: give each text of a pair its own [CLS] and its own full length, as
             `PairClassifier` reads them; the second is segment 1, empty where there is none.
-
-    Raises:
-        MiniftError: if a label is not among `labels`.
     """
     index = {label: number for number, label in enumerate(labels)}
     if task == "tagging":

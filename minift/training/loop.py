@@ -428,7 +428,6 @@ def fine_tune(
     """Train `model`, an encoder with a head on its device, in place; leave it ready to answer.
 
     Args:
-        model, items, recipe: what is trained, on what, by which method.
         seeds: `order` and `dropout` are used here, `masks` by gradient rules.
         validate: returns (loss, headline score) on the development split; called after each epoch.
         make_batch: packs items; a cache adds what frozen layers make of them (speed/prefix.py).

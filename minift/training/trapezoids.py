@@ -54,11 +54,7 @@ class Trapezoid(Schedule):
         self.begin(1, self.epochs)
 
     def begin(self, steps_per_epoch: int, epochs: int) -> None:
-        """Set where the fall begins.
-
-        Raises:
-            MiniftError: if no epoch is left to fall in, or, given `cooldown_epochs`, before it.
-        """
+        """Set where the fall begins; MiniftError: no epoch is left to fall in, or before it."""
         falling = self.cooldown_epochs
         if falling is None:
             falling, least = epochs - self.warmup_epochs, 1 + self.warmup_epochs
