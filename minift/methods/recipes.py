@@ -319,7 +319,6 @@ def _share(word: str, argument: str) -> float:
 
 
 def _whole(word: str, argument: str, meaning: str) -> int:
-    try:
+    with contextlib.suppress(ValueError):
         return int(argument)
-    except ValueError:
-        raise MiniftError(f'"{word}:{argument}": expected {meaning}, e.g. {word}:3') from None
+    raise MiniftError(f'"{word}:{argument}": expected {meaning}, e.g. {word}:3')

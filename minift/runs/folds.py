@@ -93,15 +93,13 @@ def possible_folds(dataset: Dataset, folds: int = FOLDS) -> tuple[int, list[str]
         )
     there = Counter(c for group in groups for c in {c for i in group for c in classes[i]})
     alone = [f'"{c}"' for c in sorted(there) if there[c] == 1 and c]
-    fewest = len(groups)
+    fewest, rarest, notes = len(groups), "", list[str]()
     if dataset.task == "classification":
-        fewest = min((n for n in there.values() if n > 1), default=2)
-    notes = []
-    if (few := max(2, min(folds, fewest, len(groups)))) < folds:
-        rarest = min(there, key=lambda c: (there[c] == 1, there[c]))
-        what = f'class "{rarest}" has' if rarest and fewest <= len(groups) else "there are"
+        fewest, rarest = min(((n, c) for c, n in there.items() if n > 1), default=(2, ""))
+    if (few := min(folds, fewest)) < folds:
+        what = f'class "{rarest}" has' if rarest else "there are"
         kind = "groups" if any(e.group for e in dataset.train) else "texts"
-        notes.append(f"{few} folds instead of {folds}, as {what} {min(fewest, len(groups))} {kind}")
+        notes.append(f"{few} folds instead of {folds}, as {what} {fewest} {kind}")
     if alone and dataset.task == "classification":
         which = f"class {alone[0]} is" if len(alone) == 1 else f"{len(alone)} classes are"
         notes.append(f"{which} in one fold alone, so no model that is asked for it has learned it")

@@ -79,8 +79,18 @@ class StepTraining:
         self.kept, self.kept_step, self.without_better = dict[str, Tensor](), 0, 0
         self.best: float | None = None  # score of the kept step
         self.stopped = ""  # why training ended
-        if checkpoints is not None and (state := checkpoints.load()) is not None:
-            self._restore(state, checkpoints)
+        if checkpoints is None or (state := checkpoints.load()) is None:
+            return
+        try:
+            model.load_state_dict(state["model"])
+            optimizer.load_state_dict(state["optimizer"])
+            for name in self._SEEN:
+                setattr(self, name, state["seen"][name])
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise MiniftError(
+                f"{checkpoints.folder} holds a checkpoint of another model or another version of "
+                f"minift: {str(error)[:300]}; choose another folder, or delete it to start again"
+            ) from error
 
     _SEEN = ("step", "records", "seconds", "sums", "since", "kept", "kept_step", "without_better",
              "best", "stopped")  # fmt: skip
@@ -90,18 +100,6 @@ class StepTraining:
         seen = {name: getattr(self, name) for name in self._SEEN}
         weights, moments = self.model.state_dict(), self.optimizer.state_dict()
         return {"model": weights, "optimizer": moments, "seen": seen}
-
-    def _restore(self, state: dict[str, Any], checkpoints: Checkpoints) -> None:
-        try:
-            self.model.load_state_dict(state["model"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            for name in self._SEEN:
-                setattr(self, name, state["seen"][name])
-        except (RuntimeError, ValueError, KeyError) as error:
-            raise MiniftError(
-                f"{checkpoints.folder} holds a checkpoint of another model or another version of "
-                f"minift: {str(error)[:300]}; choose another folder, or delete it to start again"
-            ) from error
 
     def looks(
         self, look: Callable[[], Mapping[str, float]] | None = None, progress: bool = False
