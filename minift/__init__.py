@@ -24,9 +24,11 @@ from minift.data.files.readers import read_examples as read_examples
 from minift.data.named import load_dataset as load_dataset
 from minift.errors import MiniftError as MiniftError
 from minift.methods.recipes import recipe as recipe
+from minift.runs.check import check as check
 from minift.runs.classifier import Classifier as Classifier
 from minift.runs.evaluate import predict_logits as predict_logits
 from minift.runs.folder import load_run as load_run
+from minift.runs.folds import cross_validate as cross_validate
 from minift.runs.predict import predict as predict
 from minift.runs.train import train as train
 from minift.runs.tuned import FineTuned as FineTuned

@@ -103,6 +103,7 @@ TYPED = [
     "evaluate tagger --data held_out.conll --errors errors.txt",
     "predict run texts.txt --out answers.jsonl",
     f"compare {FILES} {FAST} --methods head --seeds 1 --out comparison",
+    "check --train my.csv --encoder encoder --folds 2 --out doubtful.csv",
     f"distill --teacher tagger --unlabelled texts.txt {TAGGED} --steps 1 --out student",
     "info encoder --methods",
     "doctor --seconds 0",

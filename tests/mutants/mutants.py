@@ -2633,6 +2633,50 @@ SURE = [
         "Intervals would be narrower the more often the same texts are asked for.",
     ),
 ]
+DOUBT_TESTS, CHECK_TESTS = "tests/data/test_doubt.py::", "tests/runs/test_check.py::"
+DOUBTED = (
+    *_in(
+        "minift/data/doubt.py",
+        (
+            "a class that no text has needs no certainty",
+            "np.maximum(count, 1), np.inf)",
+            "np.maximum(count, 1), 0.0)",
+            DOUBT_TESTS + "test_counts_and_doubtful_texts_equal_cleanlabs[3]",
+            "everything is taken for a class that nobody uses",
+        ),
+        (
+            "doubtful labels are named in the order of the file",
+            'own.argsort(kind="stable")',
+            "np.arange(len(own))",
+            DOUBT_TESTS + "test_the_worst_label_comes_first_and_rounding_is_no_doubt",
+            "people look at the wrong texts first",
+        ),
+        (
+            "two texts are compared by one rare word too few",
+            "- SLACK) + 1]",
+            "- SLACK)]",
+            DOUBT_TESTS + "test_near_copies_are_all_pairs_above_the_share[0.9]",
+            "copies with another label stay in the file",
+        ),
+    ),
+    *_in(
+        "minift/runs/check.py",
+        (
+            "labels that cannot be learned are judged all the same",
+            "** 0.5 > 2",
+            "** 0.5 > -9",
+            CHECK_TESTS + "test_one_answer_for_every_text_judges_nothing",
+            "half of the file is called wrong because the model knows nothing",
+        ),
+        (
+            "a class of one text is judged by models that have not learned it",
+            "if holders[label] > 1]",
+            "if holders[label]]",
+            CHECK_TESTS + "test_a_class_of_one_text_is_not_judged_and_spoils_nothing",
+            "all that is unclear is taken for the rarest class",
+        ),
+    ),
+)
 
 MUTANTS = [
     *HEART,
@@ -2663,4 +2707,5 @@ MUTANTS = [
     *SOLVED,
     *OWN_TOOLS,
     *SURE,
+    *DOUBTED,
 ]
