@@ -2460,8 +2460,8 @@ RATED = [
         "minift/cli/options.py",
         (
             "a project does not ask its encoder for the rate",
-            "recipe(arguments.method, arguments.encoder)",
-            "recipe(arguments.method)",
+            "recipe(name, arguments.encoder)",
+            "recipe(name)",
             OF_TINY + "0.0003]",
             "each round of a project that costs people's time trains a model that learns little",
         ),
