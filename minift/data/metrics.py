@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from minift.data.entities import entity_scores
+from minift.data.entities import Predicted, entity_scores
 from minift.data.examples import METRICS
 from minift.data.tags import Tags
 from minift.errors import MiniftError, nearest, require_known
@@ -124,9 +124,7 @@ def evaluate_regression(gold: Numbers, predicted: Numbers) -> dict[str, float]:
     return {**scores, "rmse": float(np.sqrt(np.mean(error**2)))}
 
 
-def evaluate_tagging(
-    gold: Sequence[Tags], predicted: Sequence[Sequence[str | None]]
-) -> dict[str, float]:
+def evaluate_tagging(gold: Sequence[Tags], predicted: Predicted) -> dict[str, float]:
     """Return micro entity_precision, entity_recall, entity_f1, and entity_macro_f1."""
     report = entity_scores(gold, predicted)
     parts = "precision", "recall", "f1"
