@@ -6,10 +6,9 @@ Claim    Each score is the textbook one, equal to scikit-learn's or SciPy's, and
 Differs  Where a denominator is 0 the score is 0, without a warning: the F1 of a class that is
          neither predicted nor present, the Matthews coefficient of constant predictions (both
          as in scikit-learn), and Pearson and Spearman of constant or non-finite predictions,
-         where SciPy returns nan.
-         Macro F1 averages over the classes that occur in gold or predictions, so that perfect
-         predictions score 1 on a small sample that lacks a class. A label outside `labels` is an
-         error, where scikit-learn drops its row; so are text and numbers: "1" never equals 1.
+         where SciPy returns nan. Macro F1 averages over the classes that occur in gold or
+         predictions, so that perfect ones score 1 on a sample that lacks a class. A label outside
+         `labels` is an error, where scikit-learn drops its row; so are "1" and 1 together.
 Proof    tests/data/test_metrics.py
 """
 
@@ -87,8 +86,7 @@ def evaluate_classification(
         "macro_f1": f1(gold, predicted),
         "matthews": matthews(gold, predicted),
     }
-    if positive is None and len(labels) == 2:
-        positive = labels[1]
+    positive = labels[1] if positive is None and len(labels) == 2 else positive
     if positive is not None:
         if positive not in labels:
             raise MiniftError(f"the positive class {positive!r} is not one of {labels}")

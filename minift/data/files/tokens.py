@@ -70,8 +70,7 @@ def parse_sentences(
         problems.append((0, f"{width} columns{got}, expected {expected}; {_SAY_WHICH}"))
         return []
 
-    sentences: list[Sentence] = []
-    current: list[tuple[int, list[str]]] = []
+    sentences, current = list[Sentence](), list[tuple[int, list[str]]]()
     for line, row in [*rows, (0, [""])]:  # the last empty line closes the last sentence
         if row == [""] and current:
             where, columns = zip(*current)
