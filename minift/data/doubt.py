@@ -11,7 +11,7 @@ Differs  - As in the authors' cleanlab, whose counts and texts these are: of sev
            likely as any other is not doubtful; no diagonal count is 0.
          - So many texts are named, but those whose own label is the least likely, worst first, as
            cleanlab's "low_self_confidence" does, and only where another is likelier. On Banking77
-           (ten classes, one label in ten flipped) 81 % of them are wrong labels, of those in the
+           (ten classes, one label in ten flipped, mini) 81 % of them are wrong, of those in the
            joint off its diagonal 65 %; with two classes there is no difference.
 Proof    tests/data/test_doubt.py
 """

@@ -38,11 +38,7 @@ class Status:
 
 
 def status(
-    folder: str | Path,
-    forecast: bool = False,
-    budget: int | None = None,
-    device: str = "cpu",
-    progress: bool = False,
+    folder: str | Path, forecast: bool = False, budget: int | None = None, device: str = "cpu"
 ) -> Status:
     """Look at a project; writes nothing, and works while somebody labels.
 
@@ -70,8 +66,7 @@ def status(
     if forecast:
         if why := lacking(project, labelled):
             raise MiniftError(f"no forecast: {why}; label more first")
-        learner = project.learner(device)
-        sentence = forecast_labels(learner, labelled, project.seed, progress=progress).sentence
+        sentence = forecast_labels(project.learner(device), labelled, project.seed).sentence
     said = [(d.id, d.source, d.label) for d in state.standing.values() if d.label]
     if project.task == "multilabel":  # of which the whole set is compared
         said = [(id, who, joined(sorted(label))) for id, who, label in said]

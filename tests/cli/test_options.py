@@ -111,7 +111,8 @@ TYPED = [
     "active start --pool texts.txt --labels pos,neg --encoder encoder --steps 1 --out proj",
     "active next proj -n 4",
     "active import proj proj/batches/001.csv",
-    "active label proj -n 1 --passes 1",
+    "active next proj -n 1 --passes 1",
+    "active label proj",
     "active status proj",
     "active train proj",
     "active score proj texts.txt --passes 1 --out scores.jsonl",
@@ -207,7 +208,7 @@ def test_keywords_of_the_library_are_said_as_options_where_the_command_has_them(
         ('give text="2", label="3"', "give --text 2, --label 3"),
         ('text_b="x": no such column', "--text-b x: no such column"),
         ("pass format= one of csv", "pass --format one of csv"),
-        ('other_pieces="continue" is for tagging', 'other_pieces="continue" is for tagging'),
+        ('flatten="first" is for lists', 'flatten="first" is for lists'),
         ("the text must not be empty", "the text must not be empty"),
     ):
         assert main._in_options(message, parser) == said

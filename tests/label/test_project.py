@@ -297,7 +297,9 @@ def test_guesses_in_the_batch_file_are_the_models(begun):
 
 def test_texts_that_wait_are_not_asked_again_unless_somebody_says_how(begun):
     first = ask(begun, 4)
-    with pytest.raises(MiniftError, match=r"4 texts still wait .*round 2.*--again .*--more"):
+    with pytest.raises(
+        MiniftError, match=r"texts that still wait .*: 4 .*round 2.*--again .*--more"
+    ):
         ask(begun, 4)
     fill(first.path, GOLD)
     filled = first.path.read_bytes()
@@ -604,7 +606,6 @@ def test_what_people_do_with_a_batch_file_is_said_and_no_guess_is_written_if_non
     assert not re.search("positive|negative", without)
     asked = ask(begun, 3, format=format, again=True, guess=False)
     assert not re.search(r'"(positive|negative)"|,(positive|negative),', asked.path.read_text())
-    assert ask(begun, 1, write=False, more=True).how == ""
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
