@@ -21,7 +21,7 @@ from minift.data.intervals import Z
 def kappa(first: Sequence[Hashable], second: Sequence[Hashable]) -> tuple[float, float]:
     """Return kappa, at most 1, and its standard error; nan where both always say one thing."""
     n = len(first)
-    agree = sum(a == b for a, b in zip(first, second)) / n
+    agree = sum(a == b for a, b in zip(first, second, strict=True)) / n
     counts, others = Counter(first), Counter(second)
     chance = sum(counts[label] * others[label] for label in counts) / n**2
     if chance == 1:
