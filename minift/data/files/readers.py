@@ -258,10 +258,9 @@ def format_of(path: Path, format: str | None) -> str:
     if found != "text" or read_once(path):
         return found
     lines = [*islice(((n, line) for n, line in stream_text(path) if line.strip()), 500)]
-    first = lines[0][1]
     if any(line.startswith(tables.FASTTEXT) for _, line in lines):
         return "fasttext"
-    if re.match(r'\s*(\{\s*"|\[\s*\{|[\[{]$)', first):
+    if re.match(r'\s*(\{\s*"|\[\s*\{|[\[{]$)', first := lines[0][1]):
         return "jsonl"
     header = {cell.strip(' "').lower() for cell in re.split("[\t,;]", first)}
     if "\t" not in first and header.isdisjoint(tables.LABEL_COLUMNS):  # or a text has commas
