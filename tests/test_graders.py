@@ -7,7 +7,10 @@ a mistake loses its own check, in its own words       a table of mutants, each w
 no student reads another mistake's sentence           the words of all other mutants
 every check finds something                           each loses at least one mutant
 in its room a process finds nothing, root or not      what it can list, open, end, connect, become
+what reaches around its walls is refused              the kernel's own answer to each system call
 each attack of a course earns nothing, changes none   a course with all of them, graded together
+no answer, name or text holds up or ends a course     the clock; the lines of the table
+no report tells a number of task 5                    the numbers of three salts
 there are at least 60 mutants, 7 an assignment        their number
 a hostile submission leaves a true results file       the file; the points of what it did not break
 nothing that it started is left running               the process table
@@ -20,9 +23,9 @@ from __future__ import annotations
 import csv
 import json
 import os
+import platform
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -40,7 +43,7 @@ sys.path.append(str(TUTORIALS))  # the framework stands beside the assignments, 
 
 import grade  # noqa: E402
 
-from _grading import checks, mutants, results, score  # noqa: E402
+from _grading import checks, codec, mutants, results, sandbox, score  # noqa: E402
 from _grading.process import GraderError, Launcher  # noqa: E402
 from _grading.rehearsal import Rehearsal  # noqa: E402
 from _grading.student import Limits, Student  # noqa: E402
@@ -142,6 +145,9 @@ def test_the_numbers_of_the_public_question_are_of_no_use_in_another_term(folder
     report = score.grade(assignment, source, launcher, salt)
     assert set(lost(report)) == {check.name for check in assignment.checks if check.task == 5}
     assert score.ANOTHER_QUESTION in report.notes
+    numbers = [f"{n:.4g}" for n in assignment.answers(assignment.question(salt)).values()]
+    said = " ".join(lost(report).values())
+    assert not [n for n in numbers if len(n) > 4 and n in said]
     assert assignment.question(salt) != assignment.question(SALTS[0])
 
 
@@ -276,6 +282,27 @@ HOSTILE = {
         "    for i in range(99): send({'kind': 'value', 'value': names, 'id': i})",
         3,
         "wrote into the grader's channel",
+    ),
+    "raises what has no type": (
+        EVERYWHERE,
+        f"everywhere({codec.encode({'kind': 'raised', 'types': []})!r}); time.sleep(9)",
+        3,
+        "wrote into the grader's channel",
+    ),
+    "a tensor of 400,000 dimensions, whose product takes a minute": (
+        EVERYWHERE,
+        'tree = b\'["dict",[["str","kind"],["str","value"],["str","value"],["tensor",\'\n'
+        "    tree += b'[\"bool\",[' + b'67108864,' * 400_000 + b'1]]]]]'\n"
+        "    everywhere(len(tree).to_bytes(8, 'little') + bytes(8) + tree); time.sleep(9)",
+        3,
+        "wrote into the grader's channel",
+    ),
+    "a byte at a time": (
+        "",
+        "os.write(3, (2**22).to_bytes(8, 'little') + bytes(8))\n"
+        "    while os.write(3, b' '): time.sleep(0.002)",
+        3,
+        "did not come back",
     ),
     "kills the process above it": ("", "os.kill(os.getppid(), 9); time.sleep(9)", 3, "`freeze`"),
     "deletes what is in its folder": (
@@ -490,10 +517,27 @@ OBSERVED = {
         "return 'alive'",
         "alive",
     ),
-    "there is no network": (
-        "return [name for _, name in socket.if_nameindex()] + [\n"
-        "    socket.socket().connect_ex(('127.0.0.1', port)) for port in (PORT, 80)]",
-        ["lo", 101, 101],  # ENETUNREACH
+    "there is no network, nor a way to the host of a virtual machine": (
+        "done = []\n"
+        "for family in (2, 10, 16, 40):  # internet, its version 6, netlink, vsock\n"
+        "    try: done.append(socket.socket(family))\n"
+        "    except OSError as error: done.append(error.errno)\n"
+        "return done",
+        [1, 1, 1, 1],  # EPERM
+    ),
+    "what reaches around the walls is refused": (
+        "import ctypes\n"
+        "libc = ctypes.CDLL(None, use_errno=True)\n"
+        "calls = [('shmget', 0, 4096, 0o1600), ('semget', 0, 1, 0o1600), ('msgget', 0, 0o1600),\n"
+        "         ('ptrace', 0, 0, 0, 0), ('setns', 0, 0), ('unshare', 0),\n"
+        "         ('execve', b'/x', 0, 0), ('process_vm_readv', 2, 0, 0, 0, 0, 0),\n"
+        "         *(('syscall', n, 0, 0) for n in NUMBERS)]\n"
+        "done = []\n"
+        "for name, *args in calls:\n"
+        "    ctypes.set_errno(0)\n"
+        "    if getattr(libc, name)(*args) != -1 or ctypes.get_errno() != 1: done.append(name)\n"
+        "return done",
+        [],
     ),
     "it is nobody, without rights, and cannot become somebody": (
         "import ctypes\n"
@@ -577,9 +621,18 @@ def looked(launcher: Launcher, body: str, **words: object) -> object:
 
 def observed(launcher: Launcher, folder: str) -> dict[str, object]:
     """Return what was found of each."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        words = {"PORT": server.getsockname()[1], "TMP": folder}
-        return {what: looked(launcher, body, **words) for what, (body, _) in OBSERVED.items()}
+    column = sandbox.MACHINES[platform.machine()][1]
+    words = {"TMP": folder, "NUMBERS": [numbers[column] for numbers in sandbox.REFUSED.values()]}
+    return {what: looked(launcher, body, **words) for what, (body, _) in OBSERVED.items()}
+
+
+def test_a_system_call_has_the_number_that_the_kernels_headers_give():
+    files = ("/usr/include/x86_64-linux-gnu/asm/unistd_64.h", "/usr/include/asm-generic/unistd.h")
+    named = {"pivot_root": sandbox.PIVOT_ROOT, "socket": sandbox.SOCKET, **sandbox.REFUSED}
+    for column, file in enumerate(map(Path, files)):
+        if file.is_file():  # of the package linux-libc-dev
+            there = dict(re.findall(r"#define __NR_(\w+) (\d+)", file.read_text()))
+            assert {n: int(there[n]) for n in named} == {n: two[column] for n, two in named.items()}
 
 
 def test_in_its_room_a_process_finds_nothing(room, tmp_path):
@@ -883,6 +936,56 @@ def test_a_hand_in_says_by_its_functions_which_assignment_it_is():
         assert grade._which(source, known).folder == folder
     with pytest.raises(checks.Wrong, match="functions of no assignment"):
         grade._which("def f(): pass\n", known)
+
+
+def test_no_name_and_no_text_of_a_student_ends_a_course_or_is_a_formula(
+    tmp_path, monkeypatch, capsys
+):
+    """Nothing of theirs is run here: what is graded is only a name and a text."""
+    assignment = load(TUTORIALS / "05_bitfit")
+    monkeypatch.setattr(grade.Launcher, "refused", "")
+    monkeypatch.setattr(grade.score, "grade", lambda *_: score.Report(assignment, ()))
+    handed_in, marks = tmp_path / "in", tmp_path / "in" / "marks.csv"
+    handed_in.mkdir()
+    texts = ['"\\ud800"', "0x" + "f" * 20_000, '"x;=1+1\\n-1+1"', '"a\\tb" + str(1)', '"\\x1b[2J"']
+    names = [b"caf\xe9.py", b"A" * 252 + b".py", b"new\nZoe  05_bitfit  26.0.py", b"x;=1+1.py"]
+    names += [b"\x1b[2J.py"]
+    for name, text in zip(names, texts, strict=True):
+        with (handed_in / os.fsdecode(name)).open("w") as file:
+            file.write(f'EXPLANATION = "the blank"\nEXPLANATION = {text}\n')
+    (handed_in / os.fsdecode(b"l\xefnk.py")).symlink_to("/etc/passwd")
+    words = ["all", str(handed_in), "05", "--csv", str(marks), "--json", str(handed_in / "results")]
+    for _ in range(2):  # the second time what the first wrote lies among the hand-ins
+        assert grade.main(words) == 0
+        out = capsys.readouterr().out
+        assert len(out.splitlines()) == len(names) + 2 and "Zoe" in out
+        assert out.replace("\n", "").isprintable()
+        assert len(list((handed_in / "results").iterdir())) == len(names) + 1
+        rows = list(csv.DictReader(marks.open(newline="", encoding="utf-8")))
+        assert len(rows) == len(names) + 1
+        cells = re.split(r"[;,\n]", marks.read_text(encoding="utf-8"))
+        assert not [cell for cell in cells if cell.lstrip('" \t')[:1] in tuple("=+-@")]
+    said = {row["explanation"] for row in rows}
+    assert said == {"?", "", "x;'=1+1\n'-1+1", "'a\\tb' + str(1)", "?[2J"}
+
+
+def test_the_graders_environment_shows_a_room_no_more(room, tmp_path, monkeypatch):
+    """A teacher's PYTHONPATH names a home, and a copy of minift; nobody else may read new files."""
+    home, copy = tmp_path / "home", tmp_path / "site-packages"
+    (home / "minift").mkdir(parents=True)
+    shutil.copytree(TUTORIALS.parent / "minift" / "methods", copy / "minift" / "methods")
+    monkeypatch.setenv("PYTHONPATH", f"{home}{os.pathsep}{copy}{os.pathsep}.")
+    before = os.umask(0o077)
+    try:
+        with Launcher() as launcher:
+            assert launcher.refused == ""
+            look = (
+                "return [os.path.exists(HOME), os.path.exists(COPY), os.listdir(f'{COPY}/minift')]"
+            )
+            words = {"HOME": str(home), "COPY": str(copy)}
+            assert looked(launcher, look, **words) == [False, True, []]
+    finally:
+        os.umask(before)
 
 
 def test_what_is_hidden_is_not_there_even_among_pythons_packages(room):

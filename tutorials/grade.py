@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import getpass
+import hashlib
 import os
 import re
 import sys
@@ -33,10 +34,12 @@ if (ROOT.parent / "minift").is_dir():
     sys.path.insert(1, str(ROOT.parent))  # this checkout's minift, installed or not
 
 try:
+    import torch
+
     from _grading import results, score
     from _grading.checks import PUBLIC, Assignment, Wrong, find, load
     from _grading.process import GraderError, Launcher
-    from _grading.submission import complaints, functions, is_rubbish, literal, read_exercise
+    from _grading.submission import complaints, explanation, functions, is_rubbish, read_exercise
     from minift.errors import MiniftError
 except ModuleNotFoundError as error:
     sys.exit(f"{error}; install minift first: pip install -e . in its folder")
@@ -168,7 +171,9 @@ def _all(words: Sequence[str]) -> int:
     entries = [
         path
         for path in sorted(options.handed_in.iterdir())
-        if not is_rubbish(path.name) and not path.name.startswith(".")
+        if not is_rubbish(path.name)
+        and not path.name.startswith(".")
+        and path not in (options.csv, options.json)  # of the last time
     ]
     if not entries:
         raise MiniftError(f"{options.handed_in} is empty: nothing was handed in there")
@@ -191,14 +196,13 @@ def _all(words: Sequence[str]) -> int:
             except MiniftError as error:  # an empty folder: nobody's mark
                 assignment, exercise = known[0], ""
                 report = results.unfinished(assignment, str(error))
-            explained = str(literal(exercise, "EXPLANATION") or "").strip()
-            rows.append(results.row(name, entry.name, report, explained))
+            rows.append(results.row(name, entry.name, report, explanation(exercise)))
             print(f"{name:<40} {assignment.name:<26} {rows[-1]['points']:>5}  {report.trouble}")
             worst = max(worst, 0 if report.finished else 3)
             results.write(options.csv, results.as_csv(rows, tasks))
             if options.json:
                 # By the entry's own name: two may be the same student's, or say so.
-                results.write(options.json / f"{entry.name}.json", results.as_json(report))
+                results.write(options.json / results_name(entry.name), results.as_json(report))
     print(f"{len(rows)} hand-ins, {options.csv}")
     return worst
 
@@ -212,7 +216,15 @@ def student_name(entry: Path) -> str:
     name = re.sub(r"_?exercise(-\d+| ?\(\d+\))?$", "", name)
     name = re.sub(r"_\d+_assignsubmission_file_?.*$", "", name)
     name = re.sub(r"(_LATE)?_\d+_\d+(_.*)?$", "", name)
-    return score.printable(name).replace("/", "?") or entry.name
+    return " ".join(score.printable(name).split()) or score.printable(entry.name)
+
+
+def results_name(entry: str) -> str:
+    """Return the name of a hand-in's results file, which has to fit into 255 bytes."""
+    packed = os.fsencode(entry)
+    if len(packed) > 240:
+        packed = packed[:230] + hashlib.sha256(packed).hexdigest()[:10].encode()
+    return f"{os.fsdecode(packed)}.json"
 
 
 def _which(exercise: str, known: Sequence[Assignment]) -> Assignment:
@@ -306,6 +318,8 @@ def _export(words: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    torch.set_num_threads(1)  # all tensors are small here: threads would wait for each other
+    sys.stdout.reconfigure(errors="replace")  # of a terminal that cannot write what a student can
     try:
         status = main()
         sys.stdout.flush()

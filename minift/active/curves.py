@@ -30,9 +30,9 @@ from minift.compare.statistics import (
     DIFFERENCE_HEADER,
     FEWEST,
     difference_cells,
+    mean_and_sd,
     points,
     sentence,
-    summary,
 )
 
 NOTES = (
@@ -93,9 +93,7 @@ def scores_table(study: Study) -> Table:
     """Return mean ± sd in points, one row per label count."""
 
     def cell(scores: list[float]) -> str:
-        found = summary(scores)
-        spread = "" if found.sd is None else f" ± {points(found.sd)}"
-        return points(found.mean) + spread + f" ({found.n})" * (found.n < len(study.seeds))
+        return mean_and_sd(scores) + f" ({len(scores)})" * (len(scores) < len(study.seeds))
 
     return _by_count(study, "test", cell)
 

@@ -55,8 +55,7 @@ def agreement(answers: Iterable[tuple[str, str, str | Sequence[str]]]) -> list[s
         if error > 0 and not words:
             low, high = max(value - Z * error, -1), min(value + Z * error, 1)
             sure = f" (95% CI {low:.2f} to {high:.2f})"
-        told = (
-            f"kappa {value:.2f}{sure}" if value == value else "no kappa, as only one label occurs"
-        )
+        told = f"kappa {value:.2f}{sure}"
+        told = told if value == value else "no kappa, as only one label occurs"
         said.append(f"{one} and {other}: {told}, {len(first)} {unit}")
     return said + [f"fewer than 2 texts in common: {', '.join(few)}"] * bool(few)

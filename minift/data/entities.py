@@ -1,10 +1,9 @@
 """Entity scores: an entity counts only where its words and its type are both exactly right.
 
 Claim    Word accuracy flatters a tagger, because most words are "O". Precision, recall and
-         F1 over whole entities do not: an entity that is one word too long is one false
-         positive and one false negative. What an I- tag means when nothing before it can be
-         continued is a choice that moves the score, so each report names its `mode`; for a
-         person both modes stand side by side, and each error in its sentence.
+         F1 over whole entities do not: one that is a word too long is one false positive and
+         one false negative. What an I- tag means when nothing before it can be continued moves
+         the score, so each report names its `mode`; a person sees both, and each error.
 Paper    Tjong Kim Sang & De Meulder (2003), "Introduction to the CoNLL-2003 Shared Task",
          section 2, https://aclanthology.org/W03-0419/. Mode "conlleval", the default here and
          in seqeval, reads tags as its script of that name does.
@@ -87,16 +86,13 @@ def _score(correct: int, predicted: int, support: int) -> EntityScore:
     return EntityScore(precision, recall, f1, support, predicted, correct)
 
 
-ErrorKind = Literal["boundary", "type", "boundary+type", "missed", "spurious"]
-
-
 @dataclass(frozen=True)
 class EntityError:
     """One way in which gold and prediction disagree."""
 
     # "boundary" (they overlap, same type), "type" (same words), "boundary+type" (they overlap,
     # nothing else), "missed" (gold only), "spurious" (prediction only)
-    kind: ErrorKind
+    kind: str
     sentence: int  # from 0
     gold: Span | None  # None if spurious
     predicted: Span | None  # None if missed
@@ -125,7 +121,7 @@ def entity_errors(
             if a in missed and b in spurious:
                 missed.remove(a)
                 spurious.remove(b)
-                overlap: ErrorKind = "boundary+type" if wrong_type else "boundary"
+                overlap = "boundary+type" if wrong_type else "boundary"
                 found.append(EntityError("type" if a[1:] == b[1:] else overlap, number, a, b))
         found += [EntityError("missed", number, a, None) for a in missed]
         found += [EntityError("spurious", number, None, b) for b in spurious]

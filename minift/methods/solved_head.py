@@ -77,8 +77,7 @@ def solve(
             are held out together. None: each row is a group of its own.
         weights: (outputs,) of the loss of each class (see class_weights.py); None: 1.
 
-    Raises:
-        MiniftError: if no row is labelled, or a vector or the strength is not as it must be.
+    A MiniftError says if no row is labelled, or a vector or the strength is not as it must be.
     """
     given = strength is None or 0 < strength < torch.inf
     require(given, "strength", strength, "a finite number above 0")
@@ -136,13 +135,9 @@ def _mixed(given: Tensor) -> Tensor:
     return given.bool().any(0) & ~given.bool().all(0)
 
 
+# rows (rows, columns); what the loss of each counts, `by`, and the number of its group, `turn`
 def _choose(rows: Tensor, targets: Tensor, by: Tensor, turn: Tensor) -> tuple[float, int]:
-    """Return the strength nearest to 1 of those that do best on held-out rows, and the folds.
-
-    Args:
-        by: (rows,) what the loss of each counts.
-        turn: (rows,) the number, from 0, of each row's group.
-    """
+    """Return the strength nearest to 1 of the best on held-out rows, and the folds."""
     folds = min(FOLDS, int(turn.max()) + 1)
     parts = []
     for fold in range(folds):
@@ -199,10 +194,7 @@ def _path(
 def _descend(
     rows: Tensor, targets: Tensor, share: Tensor, start: Tensor, cost: Tensor, enough: float
 ) -> Tensor:
-    """Return the weights (classes, columns) of least mean loss plus cost * weight^2 / 2.
-
-    `share` (rows,) is what each counts in that mean.
-    """
+    """Return the weights (classes, columns) of least loss, share @ losses + cost * weight^2 / 2."""
     if not start.numel():  # no label is in doubt
         return start
     p = (rows @ start.T).sigmoid() if targets.dim() == 2 else (rows @ start.T).softmax(1)

@@ -37,7 +37,7 @@ from minift.methods.recipes import recipe
 from minift.runs.evaluate import predict_logits
 from minift.runs.train import train
 from minift.runs.tuned import Head, head_of
-from minift.training.loop import Recipe, Seeds
+from minift.training.loop import Recipe
 
 FOLDS = 5
 REPEATS = 5  # at most; more would hardly narrow the interval
@@ -50,7 +50,7 @@ def fold(dataset: Dataset, folds: int, number: int) -> Sequence[int]:
     `number` 0 to `folds` - 1 are the folds of the first repeat, and so on; each repeat deals all
     texts anew.
     """
-    groups = _groups(dataset.train)
+    groups = groups_of(dataset.train)
     classes = _classes(dataset)
     total = Counter(c for several in classes for c in several)
     order = torch.randperm(len(groups), generator=torch.Generator().manual_seed(number // folds))
@@ -81,11 +81,10 @@ def part(dataset: Dataset, folds: int | None, number: int) -> Dataset:
 def possible_folds(dataset: Dataset, folds: int = FOLDS) -> tuple[int, list[str]]:
     """Return as many folds as the classes and groups allow, and notes that say why fewer.
 
-    Raises:
-        MiniftError: if there are fewer than two groups, or `folds` is below 2.
+    A MiniftError says if there are fewer than two groups, or `folds` is below 2.
     """
     require(type(folds) is int and folds >= 2, "folds", folds, "a whole number from 2 up")
-    groups, classes = _groups(dataset.train), _classes(dataset)
+    groups, classes = groups_of(dataset.train), _classes(dataset)
     if len(groups) < 2:
         what = "groups" if any(e.group for e in dataset.train) else "different texts"
         raise MiniftError(
@@ -94,22 +93,20 @@ def possible_folds(dataset: Dataset, folds: int = FOLDS) -> tuple[int, list[str]
         )
     there = Counter(c for group in groups for c in {c for i in group for c in classes[i]})
     alone = [f'"{c}"' for c in sorted(there) if there[c] == 1 and c]
-    fewest = len(groups)
+    fewest, rarest, notes = len(groups), "", list[str]()
     if dataset.task == "classification":
-        fewest = min((n for n in there.values() if n > 1), default=2)
-    notes = []
-    if (few := max(2, min(folds, fewest, len(groups)))) < folds:
-        rarest = min(there, key=lambda c: (there[c] == 1, there[c]))
-        what = f'class "{rarest}" has' if rarest and fewest <= len(groups) else "there are"
+        fewest, rarest = min(((n, c) for c, n in there.items() if n > 1), default=(2, ""))
+    if (few := min(folds, fewest)) < folds:
+        what = f'class "{rarest}" has' if rarest else "there are"
         kind = "groups" if any(e.group for e in dataset.train) else "texts"
-        notes.append(f"{few} folds instead of {folds}, as {what} {min(fewest, len(groups))} {kind}")
+        notes.append(f"{few} folds instead of {folds}, as {what} {fewest} {kind}")
     if alone and dataset.task == "classification":
         which = f"class {alone[0]} is" if len(alone) == 1 else f"{len(alone)} classes are"
         notes.append(f"{which} in one fold alone, so no model that is asked for it has learned it")
     return few, notes
 
 
-def _groups(examples: Sequence[Example]) -> list[list[int]]:
+def groups_of(examples: Sequence[Example]) -> list[list[int]]:
     """Return the indices of texts that must not be parted: those of a group, and equal ones."""
     first: dict[object, int] = {}
     root = [*range(len(examples))]
@@ -193,16 +190,13 @@ def cross_validate(
         repeats: how often all texts are dealt anew, the first being number `seed`; None: once, but
             up to `REPEATS` times for the head alone on few texts, or as the budget allows. Fold f
             of repeat r has the seeds `Seeds.all(folds * r + f)`, as in `minift compare`.
-        head, new_head, device: as in `train`.
         budget_minutes: after the second, no fold is begun that would not end in it, by the longest.
         log: file of finished folds, which the same call does not repeat. None keeps nothing.
-        progress: show a bar on standard error.
 
     Returns:
         The estimate, and the answers for each training text, one per repeat.
 
-    Raises:
-        MiniftError: as `possible_folds` and `train`, and if `log` is of another call.
+    MiniftError: as `possible_folds` and `train`, and if `log` is of another call.
     """
     began, method = time.perf_counter(), recipe(method, encoder)
     folds, notes = possible_folds(dataset, folds)
@@ -236,13 +230,7 @@ def cross_validate(
         start, held = time.perf_counter(), fold(dataset, folds, number)
         data = part(dataset, folds, number)
         tuned, result = train(
-            data,
-            encoder,
-            method,
-            seeds=Seeds.all(number),
-            head=head,
-            new_head=new_head,
-            device=device,
+            data, encoder, method, seeds=number, head=head, new_head=new_head, device=device
         )
         rows = predict_logits(tuned.model, items := tuned.items(data.test))
         joined = defaultdict[int, list[list[float]]](list)
@@ -258,19 +246,16 @@ def cross_validate(
         }
         if log is not None:
             append_log(log, done[number])
-        longest = max(longest, time.perf_counter() - start)
+        longest = max(longest, done[number]["seconds"])
     found = [done[number] for number in wanted if number in done]
     answers = [(i, torch.tensor(rows)) for record in found for i, rows in record["logits"]]
     scores, answered = [record["score"] for record in found], len({i for i, _ in answers})
     labels = [record["labels"] for record in found]
+    held_to_learned = fmean((len(dataset.train) - n) / n for n in labels)
     estimate = Estimate(
         metric=dataset.metric,
         mean=fmean(scores),
-        interval=of_folds(
-            scores,
-            fmean((len(dataset.train) - n) / n for n in labels),
-            answered if dataset.metric == "accuracy" else 0,
-        ),
+        interval=of_folds(scores, held_to_learned, answered * (dataset.metric == "accuracy")),
         scores=tuple(scores),
         folds=folds,
         labels=round(fmean(labels)),

@@ -367,6 +367,13 @@ def test_the_head_and_the_end_that_every_tutorial_has_are_asked_for(world, old, 
     assert any(re.search(words, complaint) for complaint in world.complaints())
 
 
+def test_a_tutorial_with_an_assignment_beside_it_must_end_with_a_link_there(world):
+    (world.tutorial.folder / "assignment.md").touch()
+    assert "must link to its assignment" in world.only_complaint()
+    world.write(f"{SOURCE.rstrip()}\n#\n# **Assignment.** [Made up](assignment.md)\n")
+    assert world.complaints() == []
+
+
 def test_a_tutorial_without_a_paper_need_not_differ_from_it(world):
     source = SOURCE.replace("# **Paper.** Nobody (2020).\n", "")
     world.write(source.replace("# ## Where this differs from the paper\n", ""))

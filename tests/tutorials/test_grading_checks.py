@@ -9,20 +9,24 @@ a test gets points by the wrong versions it finds   a toy with three wrong versi
 no point if a right version is failed               a test that fails everything
 a candidate's code cannot be seen by the test       a test that looks for it
 a number is right within its band, and never told   numbers within, beyond, and of known mistakes
+no answer and no test holds the grader up           the clock
 """
 
 from __future__ import annotations
 
 import re
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "tutorials"))
 
-from _grading.checks import Draw, Wrong
+from _grading import score
+from _grading.checks import Check, Draw, Wrong, load
 from _grading.diagnose import diagnose, difference, expect, expect_names
 from _grading.measure_task import grade_number
 from _grading.process import Launcher
@@ -106,7 +110,7 @@ def test_names_that_are_missing_and_too_many_are_listed():
         expect_names(["b", "c", "d", "e", "f"], ["a", "b"], what="it")
     with pytest.raises(Wrong, match=r"^no a$"):
         expect_names(["b"], ["a", "b"], mistakes={"no a": ["b"], "no b": ["a"]})
-    with pytest.raises(Wrong, match="b more than once"):
+    with pytest.raises(Wrong, match="more than once there are b"):
         expect_names(["b", "a", "b"], ["a", "b"])
     with pytest.raises(Wrong, match="expected a list of str, got None"):
         expect_names(None, ["a"])
@@ -130,7 +134,8 @@ def launcher():
 
 
 def graded(launcher, body: str, salt: str = "s") -> Wrong | None:
-    student = Student(launcher, f"def test_mean(candidate):\n    {body}\n", limits=Limits(1, 5))
+    source = f"def test_mean(candidate):\n    {body}\n"
+    student = Student(launcher, source, limits=Limits(1, 40))
     try:
         grade_test(student, Draw(salt, "x"), "test_mean", RIGHT, WRONG)
     except Wrong as wrong:
@@ -210,6 +215,33 @@ def test_a_submission_has_a_limit_of_time_for_all_its_questions(launcher):
     found = [student.attempt("f") for _ in range(4)]
     student.close()
     assert found[0] == 1 and "is asked no more" in found[-1].sentence
+
+
+def test_a_test_that_keeps_the_candidate_busy_ends_with_its_time(launcher):
+    source = "def test_x(candidate):\n    for _ in range(200): candidate()\n"
+    student = Student(launcher, source, limits=Limits(1, 2))
+    started = time.monotonic()
+    outcome = student.try_test("test_x", lambda: time.sleep(0.2))
+    student.close()
+    assert outcome.kind == "time" and time.monotonic() - started < 20
+
+
+def test_a_long_answer_does_not_keep_the_grader_busy(monkeypatch):
+    names = [f"bert.layers.{n}.bias" for n in range(40)]
+    started = time.monotonic()
+    with pytest.raises(Wrong, match="more than once there are"):
+        expect_names(names * 2000, names)
+    assert time.monotonic() - started < 5
+    monkeypatch.setattr(score, "CHECK_SECONDS", 0.2)
+    assignment = load(Path(__file__).parents[2] / "tutorials" / "05_bitfit")
+
+    def forever(*_):
+        while True:
+            pass
+
+    check = Check(forever, task=1, points=2)
+    result, note = score._result(check, assignment, SimpleNamespace(asked="`f`"), "public")
+    assert result.given == 0 and "judging it took too long" in note
 
 
 def test_an_error_of_a_candidate_reaches_the_test_as_an_error(launcher):

@@ -58,10 +58,10 @@ def test_a_parameter_and_a_slice_are_sent_by_value():
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        ([1, {2}], r"the value\[1\] is a set; return a sorted list"),
-        ({"a": numpy.ones(2)}, r"the value\['a'\] is a ndarray; return a tensor"),
-        (torch.nn.Linear(1, 1), "is a Linear; return numbers, text"),
-        (numpy.int64(3), "is a int64"),
+        ([1, {2}], r"the value\[1\] is of the type set; return a sorted list"),
+        ({"a": numpy.ones(2)}, r"the value\['a'\] is of the type ndarray; return a tensor"),
+        (torch.nn.Linear(1, 1), "of the type Linear; return numbers, text"),
+        (numpy.int64(3), "of the type int64; return its .item()"),
         (2**2000, "an int of 2001 bits"),
         (torch.ones(2).to_sparse(), "sparse"),
         (torch.ones(2, device="meta"), "has a shape and no numbers"),
@@ -94,10 +94,12 @@ def test_no_bytes_do_more_than_fail():
         (b'["tensor", ["float32", [-1]]]', b""),
         (b'["tensor", ["float32", [99999999999]]]', b""),
         (b'["tensor", ["object", [1]]]', b"x" * 8),
+        (b'["tensor", ["bool", [' + b"67108864," * 400_000 + b"1]]]", b""),  # a minute's product
         (b'["dict", [["list", []], ["int", "0x1"]]]', b""),
         (b'["dict", [["int", "0x1"]]]', b""),
         (b'["int", "' + b"f" * 1000 + b'"]', b""),
         (b'["plain", 3]', b""),
+        (b'["tensor", ["bool", [60000000, 0]]]', b""),  # each row of it would be an object
     ]
     for cut, rest in wrong:
         with pytest.raises(codec.CodecError):

@@ -434,3 +434,5 @@ measured(
 # - Dao, Fu, Ermon, Rudra, Ré (2022), [FlashAttention](https://arxiv.org/abs/2205.14135); its kernels
 #   read texts packed end to end
 # - Jain and Wallace (2019), [Attention is not Explanation](https://arxiv.org/abs/1902.10186)
+#
+# **Assignment.** [Attention, names, and where the numbers are](assignment.md)

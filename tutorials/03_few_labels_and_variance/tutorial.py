@@ -260,3 +260,5 @@ measured(collapsed=sum(only for runs in fast.values() for _, only in runs))
 # - Zhang, Wu, Katiyar, Weinberger, Artzi (2021), [Revisiting Few-sample BERT
 #   Fine-tuning](https://arxiv.org/abs/2006.05987)
 # - Reimers, Gurevych (2017), [Reporting Score Distributions Makes a Difference](https://arxiv.org/abs/1707.09861)
+#
+# **Assignment.** [Draws, intervals, and what flatters a method](assignment.md)

@@ -396,3 +396,5 @@ measured(lowest_rate=scales["bert.embeddings.word.weight"])
 # - Zhang, Wu, Katiyar, Weinberger, Artzi (2021), [Revisiting Few-sample BERT
 #   Fine-tuning](https://arxiv.org/abs/2006.05987), which does the opposite: it draws the upper
 #   layers anew
+#
+# **Assignment.** [Freezing: which layers, not a bit of them](assignment.md)

@@ -11,7 +11,7 @@ import torch
 import minift
 from _grading.checks import Task, Wrong, check
 from _grading.diagnose import expect, expect_names
-from _grading.measure_task import answered_number
+from _grading.measure_task import answered_number, grade_number
 from _grading.recorded import names_in_any_order
 from _grading.tests_task import grade_test
 from minift.bert.packing import pack
@@ -327,11 +327,11 @@ def check_bias_percent(student, draw):
     biases = sum(size for name, size in encoder.items() if name.endswith("bias"))
     inside = biases - 2 * width  # without those of the embeddings and the pooler
     total, head = sum(encoder.values()), 2 * width + 2
-    expect(
-        answered_number(student, "bias_percent"),
+    grade_number(
+        student,
+        "bias_percent",
         100 * biases / total,
-        what='ANSWERS["bias_percent"]',
-        mistakes={
+        {
             "this is the share; as a percentage it is a hundred times that": biases / total,
             "this counts the biases of the layers; embeddings and pooler have one each": (
                 100 * inside / total
@@ -340,7 +340,8 @@ def check_bias_percent(student, draw):
                 100 * (biases + head) / (total + head)
             ),
         },
-        tolerance=6e-5,
+        "add up the biases of the embeddings, of each layer and of the pooler",
+        band=6e-5,
     )
 
 

@@ -488,3 +488,5 @@ measured(delta_bytes=delta, whole_bytes=whole, ratio=whole / delta)
 #   Models](https://arxiv.org/abs/2106.09685)
 # - Guo, Rush, Kim (2021), [Parameter-Efficient Transfer Learning with Diff
 #   Pruning](https://arxiv.org/abs/2012.07463)
+#
+# **Assignment.** [BitFit: which numbers learn](assignment.md)

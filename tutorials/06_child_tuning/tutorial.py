@@ -499,3 +499,5 @@ measured(
 #   Approximation](https://arxiv.org/abs/1905.12558)
 # - Sung, Nair, Raffel (2021), [Training Neural Networks with Fixed Sparse
 #   Masks](https://arxiv.org/abs/2111.09839), which selects by Fisher information, too
+#
+# **Assignment.** [Child-Tuning: masks, Fisher, and the optimizer behind them](assignment.md)

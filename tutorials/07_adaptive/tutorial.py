@@ -454,3 +454,5 @@ measured(
 #   when?](https://link.springer.com/chapter/10.1007/3-540-49430-8_3)
 # - Hägele et al. (2024), [Scaling Laws and Compute-Optimal Training Beyond Fixed Training
 #   Durations](https://arxiv.org/abs/2405.18392), on constant rates with a cool-down in pretraining
+#
+# **Assignment.** [A machine that decides how long to train](assignment.md)

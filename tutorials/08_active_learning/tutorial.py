@@ -670,3 +670,5 @@ with tempfile.TemporaryDirectory() as folder:
 #   Vision?](https://arxiv.org/abs/1703.04977), aleatoric and epistemic
 # - Lowell, Lipton, Wallace (2019), [Practical Obstacles to Deploying Active
 #   Learning](https://arxiv.org/abs/1807.04801)
+#
+# **Assignment.** [Active learning: the doubt that labels settle](assignment.md)

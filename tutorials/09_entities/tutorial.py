@@ -509,3 +509,5 @@ measured(misc=misc.predicted if misc else 0, micro=report.micro.f1, macro=report
 # - Fu, Liu, Neubig (2020), [Interpretable Multi-dataset Evaluation for Named Entity
 #   Recognition](https://arxiv.org/abs/2011.06854): scores by length, frequency and consistency of
 #   entities
+#
+# **Assignment.** [Named entities: what counts](assignment.md)

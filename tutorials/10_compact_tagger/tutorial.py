@@ -508,3 +508,5 @@ measured(faster=fast.median / slow.median)
 #   Models](https://arxiv.org/abs/2004.05686)
 # - Furlanello, Lipton, Tschannen, Itti, Anandkumar (2018), [Born Again Neural
 #   Networks](https://arxiv.org/abs/1805.04770): students that overtake their teachers
+#
+# **Assignment.** [A compact tagger: what a teacher says, what a byte costs](assignment.md)

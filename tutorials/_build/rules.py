@@ -284,7 +284,10 @@ def pictures(tutorial, cells: list[Cell], notebook: NotebookNode, _: Path) -> It
 
 
 def form(tutorial, cells: list[Cell], _: NotebookNode, __: Path) -> Iterator[str]:
-    """A tutorial begins with claim, time and what to read before; it ends with its limits."""
+    """A tutorial begins with claim, time and what to read before; it ends with its limits.
+
+    If there is an assignment beside it, its last words lead there.
+    """
     head = cells[0].source if cells and cells[0].kind == "markdown" else ""
     wanted = {
         "a title, # ...": head.startswith("# "),
@@ -301,6 +304,8 @@ def form(tutorial, cells: list[Cell], _: NotebookNode, __: Path) -> Iterator[str
     last = [text for level, text in headings(cells) if level == 2][-len(ends) :]
     if last != ends:
         yield f"{tutorial.name}: its last sections must be {', '.join(ends)}, not {', '.join(last)}"
+    if (tutorial.folder / "assignment.md").is_file() and "](assignment.md)" not in cells[-1].source:
+        yield f"{tutorial.name}: its last cell must link to its assignment, [title](assignment.md)"
 
 
 def minutes(tutorial: Tutorial) -> tuple[int, int]:

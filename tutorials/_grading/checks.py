@@ -7,14 +7,17 @@ Proof    tests/tutorials/test_grading_checks.py
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import random
 import re
+import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import current_thread, main_thread
 from types import ModuleType
 from typing import Any
 
@@ -80,6 +83,33 @@ class Check:
     def name(self) -> str:
         """Name of the function: check_something."""
         return self.function.__name__
+
+
+@contextlib.contextmanager
+def at_most(seconds: float, error: Exception, own: bool = False) -> Iterator[None]:
+    """Raise an error in what takes longer, where the system can.
+
+    Args:
+        seconds: by the clock.
+        error: what is raised.
+        own: whether it is this process's processor time that counts, and no waiting.
+    """
+    if not hasattr(signal, "setitimer") or current_thread() is not main_thread():
+        yield
+        return
+    number = signal.SIGPROF if own else signal.SIGALRM
+    timer = signal.ITIMER_PROF if own else signal.ITIMER_REAL
+
+    def stop(*_: Any) -> None:
+        raise error
+
+    before = signal.signal(number, stop)
+    signal.setitimer(timer, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(timer, 0)
+        signal.signal(number, before)
 
 
 def check(

@@ -8,6 +8,7 @@ Proof    tests/tutorials/test_grading_checks.py
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
@@ -74,8 +75,8 @@ def expect_names(
     if not isinstance(got, (list, tuple)) or not all(isinstance(name, str) for name in got):
         raise Wrong(f"{what}: expected a list of str, got {describe(got)}")
     if set(got) == set(right):
-        if twice := sorted({name for name in got if list(got).count(name) > 1}):
-            raise Wrong(f"{what}: {_some(twice)} more than once")
+        if twice := sorted(name for name, times in Counter(got).items() if times > 1):
+            raise Wrong(f"{what}: more than once there are {_some(twice)}")
         return
     found = [
         sentence

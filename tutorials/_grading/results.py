@@ -15,6 +15,7 @@ import csv
 import io
 import json
 import os
+import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +23,7 @@ from textwrap import fill
 from typing import Any
 
 from _grading.checks import Assignment
-from _grading.score import UNFINISHED, Report, Result
+from _grading.score import UNFINISHED, Report, Result, printable
 from minift.errors import MiniftError
 
 
@@ -111,7 +112,7 @@ def _place(report: Report, result: Result) -> int:
 
 def unfinished(assignment: Assignment, trouble: str = "it was stopped") -> Report:
     """Return the report to begin with: that there is none yet."""
-    return Report(assignment, (), trouble=trouble)
+    return Report(assignment, (), trouble=printable(trouble))
 
 
 def write(path: Path, content: dict[str, Any] | str) -> None:
@@ -147,6 +148,7 @@ def as_csv(rows: Sequence[dict[str, Any]], tasks: int) -> str:
     """Return a table of marks, a line a hand-in, for a spreadsheet.
 
     No cell is a formula, whatever a student called a file or wrote: a spreadsheet would run it.
+    Not even if it is one that takes each line, or what stands behind a semicolon, for a cell.
     """
     columns = [*_COLUMNS, *(f"task {n}" for n in range(1, tasks + 1)), "begin here", "notes"]
     made = io.StringIO()
@@ -158,9 +160,9 @@ def as_csv(rows: Sequence[dict[str, Any]], tasks: int) -> str:
 
 
 def _cell(value: Any) -> Any:
-    if isinstance(value, str) and value.lstrip()[:1] in ("=", "+", "-", "@"):
-        return f"'{value}"
-    return value
+    if not isinstance(value, str):
+        return value
+    return re.sub(r"(^|[;,\n])([\s'\"]*[=+\-@])", r"\1'\2", printable(value))
 
 
 def row(name: str, file: str, report: Report, explanation: str) -> dict[str, Any]:

@@ -3,10 +3,12 @@
 Claim    After `enter` a process sees a file system of its own, which has Python's packages (read
          only) and an empty folder to write to, and nothing else of this machine: no other process,
          no checkout, no hand-in, no results, no network. It is the user "nobody" without any
-         capability, whoever started the grader, and what it starts ends with it.
+         capability, whoever started the grader, and what it starts ends with it. System calls
+         that reach around that (keyrings, vsock, io_uring ...) are refused.
 Differs  One way for an ordinary user and for root: a user namespace with mount, process, network
          and IPC namespaces in it. Needs Linux 5.12, and a kernel that lets this user make them.
-         There is no filter of system calls: a hole in the kernel is a hole in this room.
+         The filter names what is refused, not what is allowed: a hole in the kernel is a hole in
+         this room.
 Proof    tests/test_graders.py (attacks)
 
     zygote ── A waits, outside ── B first process of the room, builds it ── C student's code
@@ -36,18 +38,49 @@ ALL = NEW_MOUNTS | NEW_CGROUP | NEW_NAMES | NEW_IPC | NEW_PROCESSES | NEW_NETWOR
 READ_ONLY, NO_SUID, NO_DEVICES, NO_EXECUTION = 1, 2, 4, 8
 BIND, RECURSIVE, PRIVATE, DETACH = 0x1000, 0x4000, 0x40000, 2
 AT_RECURSIVE, MOUNT_SETATTR = 0x8000, 442
-PIVOT_ROOT = {"x86_64": 155, "aarch64": 41, "riscv64": 41, "ppc64le": 203, "s390x": 217}
-DEATH_SIGNAL, DUMPABLE, DROP_BOUND, NO_NEW_PRIVILEGES, AMBIENT = 1, 4, 24, 38, 47
+# The kernel's name of a machine, and in which column its numbers of system calls stand.
+MACHINES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1), "riscv64": (0xC00000F3, 1)}
+PIVOT_ROOT, SOCKET = (155, 41), (41, 198)
+# Keyrings outlive a process, memory of System V has no limit, io_uring goes past this filter.
+REFUSED = {
+    "add_key": (248, 217),
+    "request_key": (249, 218),
+    "keyctl": (250, 219),
+    "shmget": (29, 194),
+    "semget": (64, 190),
+    "msgget": (68, 186),
+    "mq_open": (240, 180),
+    "io_uring_setup": (425, 425),
+    "userfaultfd": (323, 282),
+    "bpf": (321, 280),
+    "perf_event_open": (298, 241),
+    "ptrace": (101, 117),
+    "process_vm_readv": (310, 270),
+    "process_vm_writev": (311, 271),
+    "unshare": (272, 97),
+    "setns": (308, 268),
+    "execve": (59, 221),
+    "execveat": (322, 281),
+}
+LOAD, EQUAL, AT_LEAST, RETURN = 0x20, 0x15, 0x35, 0x06  # steps of a filter
+ALLOWED, NOT_PERMITTED, OTHER_NUMBERS, LOCAL = 0x7FFF0000, 0x50001, 0x40000000, 1
+DEATH_SIGNAL, DUMPABLE, FILTER, DROP_BOUND, NO_NEW_PRIVILEGES, AMBIENT = 1, 4, 22, 24, 38, 47
 SYSTEM = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/nix/store", "/gnu/store")
 DEVICES = ("null", "zero", "full", "random", "urandom")
 
 
 def python_paths() -> list[str]:
-    """Return the folders that Python reads packages and libraries from."""
-    found = [*SYSTEM, "/etc/ld.so.cache"]
+    """Return the folders that Python reads packages and libraries from.
+
+    Of PYTHONPATH those alone that have packages in them: it may name a home, or "." too.
+    """
+    found = [*SYSTEM, "/etc/ld.so.cache", str(Path(os.__file__).parent)]
     for prefix in (sys.prefix, sys.base_prefix, sys.exec_prefix):
         found += [f"{prefix}/lib", f"{prefix}/lib64"]
-    found += [entry for entry in sys.path if entry]
+    known = ("torch", "numpy")
+    for entry in sys.path:
+        if entry.endswith("-packages") or any(Path(entry, name).is_dir() for name in known):
+            found.append(entry)
     return found
 
 
@@ -62,7 +95,10 @@ def enter(root: str, hidden: list[str], library: str) -> None:
     Raises:
         OSError: if the kernel refuses, before anything of the student's runs.
     """
+    if platform.machine() not in MACHINES:
+        raise OSError(f"the kernel's numbers are not known for {platform.machine()}")
     outside = os.geteuid(), os.getegid()
+    os.umask(0o022)  # the room's folders are for another user, whatever a new file here is
     _unshare(outside)
     reading, writing = os.pipe()
     first = os.fork()
@@ -148,8 +184,9 @@ def _unshare(outside: tuple[int, int]) -> None:
 
 
 def _build(root: str, hidden: list[str], library: str) -> None:
-    hidden = [os.path.realpath(path) for path in hidden]
-    wanted = [path for path in python_paths() if os.path.realpath(path) not in hidden]
+    wanted = python_paths()
+    hidden = [os.path.realpath(path) for path in [*hidden, *_copies_of_minift(wanted)]]
+    wanted = [path for path in wanted if os.path.realpath(path) not in hidden]
     links, paths = _without_links(wanted)
     _mount("none", "/", "", RECURSIVE | PRIVATE)
     _mount("tmpfs", root, "tmpfs", NO_SUID | NO_DEVICES, f"size={ROOM_BYTES},mode=0755")
@@ -183,12 +220,15 @@ def _build(root: str, hidden: list[str], library: str) -> None:
     options = f"size={SCRATCH_BYTES},nr_inodes=1000,mode=0777"
     _mount("tmpfs", root + SCRATCH, "tmpfs", NO_SUID | NO_DEVICES | NO_EXECUTION, options)
     os.chdir(root)
-    pivot_root = PIVOT_ROOT.get(platform.machine())
-    if pivot_root is None:
-        raise OSError(f"the number of pivot_root is not known for {platform.machine()}")
-    _call("syscall", pivot_root, b".", b".")
+    _call("syscall", PIVOT_ROOT[MACHINES[platform.machine()][1]], b".", b".")
     _call("umount2", b".", DETACH)
     os.chdir(SCRATCH)
+
+
+def _copies_of_minift(paths: list[str]) -> list[Path]:
+    """Return where else minift is installed: it is run from a checkout as well as from there."""
+    patterns = ("minift", "python3*/*-packages/minift")
+    return [found for path in paths for pattern in patterns for found in Path(path).glob(pattern)]
 
 
 def _without_links(visible: list[str]) -> tuple[list[tuple[str, str]], list[str]]:
@@ -227,6 +267,34 @@ def _become_nobody(root: bool) -> None:
     _call("capset", header, none)
     _prctl(NO_NEW_PRIVILEGES, 1)
     _prctl(DUMPABLE, 0)
+    _filter_calls()
+
+
+def _filter_calls() -> None:
+    """Let the kernel refuse some system calls, and every socket but a local one."""
+    machine, column = MACHINES[platform.machine()]
+    refused = [numbers[column] for numbers in REFUSED.values()]
+    allow = 7 + len(refused)
+    refuse = allow + 1
+    steps = [
+        (LOAD, 4, 0, 0),  # of which machine is this call?
+        (EQUAL, machine, 2, refuse),
+        (LOAD, 0, 0, 0),  # which call?
+        (AT_LEAST, OTHER_NUMBERS, refuse, 4),
+        *((EQUAL, number, refuse, at) for at, number in enumerate(refused, start=5)),
+        (EQUAL, SOCKET[column], allow - 2, allow),
+        (LOAD, 16, 0, 0),  # its first argument
+        (EQUAL, LOCAL, allow, refuse),
+        (RETURN, ALLOWED, 0, 0),
+        (RETURN, NOT_PERMITTED, 0, 0),
+    ]
+    packed = b"".join(
+        struct.pack("HBBI", code, max(0, yes - at), max(0, no - at), number)
+        for at, (code, number, yes, no) in enumerate(steps, start=1)  # both count from the next
+    )
+    program = ctypes.create_string_buffer(packed, len(packed))
+    pair = struct.pack("HP", len(steps), ctypes.addressof(program))
+    _call("prctl", FILTER, 2, pair, 0, 0)
 
 
 def _within(path: str, folder: str) -> bool:

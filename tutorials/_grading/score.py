@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from _grading.checks import PUBLIC, Assignment, Check, Later, Wrong
+from _grading.checks import PUBLIC, Assignment, Check, Later, Wrong, at_most
 from _grading.process import GraderError, Launcher
 from _grading.student import Limits, Student
 from _grading.submission import literal
@@ -17,6 +17,13 @@ from _grading.submission import literal
 DOCSTRING = "is it what the docstring says that it returns?"
 ANOTHER_QUESTION = "its QUESTION is not this term's: was it handed out without this salt?"
 UNFINISHED = "the grader did not finish: this is not your mark"
+
+
+CHECK_SECONDS = 60.0  # of the grader's own processor time: an answer may have a million parts
+
+
+class TooLong(Exception):
+    """A check that the student's answer keeps busy."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +138,8 @@ def _result(
     """Return what came of a check, and a note for the teacher where it could not be held."""
     note = ""
     try:
-        check.function(student, assignment.draw(check, salt))
+        with at_most(CHECK_SECONDS, TooLong("judging it took too long"), own=True):
+            check.function(student, assignment.draw(check, salt))
         return Result(check.name, check.task, check.points, float(check.points)), ""
     except Later as later:
         return Result(check.name, check.task, check.points, 0.0, str(later), later=True), ""
@@ -148,10 +156,11 @@ def _result(
 
 def printable(text: str) -> str:
     """Return text that any terminal and any file can take; a submission chose some of it."""
-    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
+    return "".join(c if c.isprintable() or c == "\n" else " " if c.isspace() else "?" for c in text)
 
 
 def refused(assignment: Assignment, sentence: str, salt: str = PUBLIC) -> Report:
     """Return the report on what cannot be graded at all: nothing, with the sentence everywhere."""
-    results = (Result(c.name, c.task, c.points, 0.0, sentence) for c in assignment.checks)
+    said = printable(sentence)  # it may have a file's name in it
+    results = (Result(c.name, c.task, c.points, 0.0, said) for c in assignment.checks)
     return Report(assignment, tuple(results), salt != PUBLIC)

@@ -198,7 +198,7 @@ class Student:
         except TimeoutError:
             self._end(grace=0.0)
             return self._too_long(what)
-        except (codec.CodecError, KeyError, TypeError, AttributeError, ValueError):
+        except (codec.CodecError, LookupError, TypeError, AttributeError, ValueError):
             self._end(grace=0.0)
             return Failure("died", f"{what} wrote into the grader's channel; leave it alone")
         except OSError:
@@ -231,7 +231,7 @@ class Student:
 
     @staticmethod
     def _send(connection: socket.socket, frame: bytes, until: float) -> None:
-        connection.settimeout(max(0.01, until - time.monotonic()))
+        connection.settimeout(_left(until))
         connection.sendall(frame)
 
     @staticmethod
@@ -239,7 +239,7 @@ class Student:
         def exactly(count: int) -> bytes:
             parts = bytearray()
             while len(parts) < count:
-                connection.settimeout(max(0.01, until - time.monotonic()))
+                connection.settimeout(_left(until))
                 part = connection.recv(min(count - len(parts), 2**20))
                 if not part:
                     raise OSError("closed")
@@ -251,6 +251,18 @@ class Student:
         if not isinstance(reply, dict) or not isinstance(reply["kind"], str):
             raise codec.CodecError("no reply")
         return reply
+
+
+def _left(until: float) -> float:
+    """Return the seconds that are left, also for who answers a byte at a time.
+
+    Raises:
+        TimeoutError: if there are none.
+    """
+    left = until - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
 
 
 def _students_functions(harness: str) -> dict[str, str]:
@@ -302,6 +314,7 @@ def _failure(reply: dict, what: str) -> Failure:
     if kind == "wrong":
         return Failure(kind, message)
     if kind == "type":
+        message = message.replace("the value['value']", "the value", 1)  # that of the reply
         return Failure(kind, f"{what} returned what cannot be an answer: {message}")
     if kind != "raised":
         raise codec.CodecError("no such reply")

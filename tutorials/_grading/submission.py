@@ -22,7 +22,7 @@ from typing import Any
 from _grading.checks import Assignment, Wrong
 from minift.errors import MiniftError
 
-LARGEST = 2**20  # bytes of exercise.py
+LARGEST = 2**19  # bytes of exercise.py; in JSON they may be six times as many
 LARGEST_ARCHIVE = 50 * 2**20
 MOST_FILES = 10_000
 NAME = "exercise.py"
@@ -83,12 +83,33 @@ def literal(text: str, name: str) -> Any:
         name: of the variable, such as EXPLANATION.
     """
     try:
-        for node in ast.parse(text).body:
-            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
-                return ast.literal_eval(node.value)
+        return ast.literal_eval(_assigned(text, name))
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
-        pass
-    return None
+        return None
+
+
+def explanation(text: str) -> str:
+    """Return EXPLANATION for who reads it: as it is written out, if it is no plain text.
+
+    Args:
+        text: of exercise.py.
+    """
+    try:
+        found = literal(text, "EXPLANATION") or ast.unparse(_assigned(text, "EXPLANATION"))
+        return str(found).strip()
+    except (SyntaxError, ValueError, TypeError, AttributeError, RecursionError, MemoryError):
+        return ""
+
+
+def _assigned(text: str, name: str) -> ast.expr | None:
+    """Return what a variable was given at last."""
+    found = None
+    for node in ast.parse(text).body:
+        if isinstance(node, (ast.Assign, ast.AnnAssign)):
+            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            if isinstance(target, ast.Name) and target.id == name:
+                found = node.value
+    return found
 
 
 def is_rubbish(name: str) -> bool:
