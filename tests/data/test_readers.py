@@ -12,7 +12,7 @@ bytes that are not UTF-8 get the command that is right      iconv itself
 a .txt is what its content is, in every command             files by hand
 tags almost IOB are refused by name, never taken for types  files by hand
 rows in a list of JSON, fastText's labels, HF's tokens      json.dumps; datasets' own column names
-JSON over lines, or as the one list in an object            json.dumps with indents
+JSON over lines, by columns, or the list in an object       json.dumps with indents
 a table of another kind gets one sentence                   files by hand
 labels stay strings; regression takes finite numbers only   files by hand
 token files of all kinds give the same sentences            files by hand
@@ -596,8 +596,9 @@ FRAME = [{"text": "one\n\ntwo", "label": "x"}, {"text": "[b]", "label": "y"}]
 
 
 def _shapes():
-    """The same two rows as pandas, jq and others write them."""
-    for value in ({"data": FRAME}, {"train": FRAME}, FRAME):
+    """The same two rows as Argilla, jq and others write them."""
+    columns = {name: [row[name] for row in FRAME] for name in FRAME[0]}
+    for value in (columns, dict(enumerate(FRAME)), {"data": FRAME}, {"train": FRAME}, FRAME):
         yield from (json.dumps(value, indent=indent) for indent in (None, 0, 2, "\t"))
     for indent in (None, 0, 2):
         for end in ("\n", "\r\n", "\n\n", " "):
@@ -616,9 +617,9 @@ def test_json_is_read_whatever_its_lines_and_its_shape_are(read, name):
 FRAME_LINES = "\n".join(map(json.dumps, FRAME))
 
 
-def test_a_table_of_columns_is_refused_and_a_row_of_words_is_no_table(read):
+def test_a_table_of_numbered_cells_is_refused_and_a_row_of_words_is_no_table(read):
     by_column = r'{"text":{"0":"one","1":"two"},"label":{"0":"x","1":"y"}}'  # as pandas writes it
-    with pytest.raises(MiniftError, match=r'record 1: "text" must be a string, got {\'0\': \'one'):
+    with pytest.raises(MiniftError, match=r'no column "text" \(found: "0", "1"\)'):
         read("p.json", by_column)
     row = {"Tokens": ["Ann", "sings"], "tags": ["B-PER", "O"]}  # as long as a table of two rows
     assert sentences(read("a.jsonl", json.dumps(row))) == [("Ann sings", "B-PER O")]

@@ -142,12 +142,18 @@ def table_rows(
 
 
 def json_rows(path: Path, problems: Problems) -> Iterator[Row]:
-    """Yield the objects of a file, or of the one list in it, where they count as lines."""
+    """Yield the objects of a file, or of one list or table in it, where they count as lines."""
     values = _json_values(path, problems)
     first = [*islice(values, 2)]
     rows = first[0][1] if len(first) == 1 else None
-    if isinstance(rows, dict) and len(rows) == 1:
-        rows = objects(*rows.values())  # {"data": [{...}, ...]}
+    if isinstance(rows, dict) and {*map(type, rows.values())} == {dict}:
+        rows = [*rows.values()]  # by id; Argilla's to_dict writes them so, or by column
+    if isinstance(rows, dict) and {*map(type, rows.values())} == {list}:
+        words = any(_are_strings(c) for name, c in rows.items() if (name.lower(),) in WORD_COLUMNS)
+        if len(rows) == 1:
+            rows = objects(*rows.values())  # {"data": [{...}, ...]}
+        elif not words and len({*map(len, rows.values())}) == 1:
+            rows = [dict(zip(rows, cells)) for cells in zip(*rows.values())]
     if isinstance(rows, list):
         first = [(number, row, first[0][2]) for number, row in enumerate(rows, start=1)]
     for line, row, source in chain(first, values):
