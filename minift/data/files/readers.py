@@ -6,7 +6,6 @@ Claim    A file is either read exactly as it stands, or refused with its faults 
 Differs  Labels stay strings as they stand ("0.0", "negative"), and regression is never guessed.
          With the task multilabel a text has any number of labels: "a|b" in a cell or a list of
          JSON; an empty cell, or "none", says that it has none of them, "a|a" is "a".
-         The formats themselves are in `lines`, `tables`, `tokens` and `minift.data.tags`.
 Proof    tests/data/test_readers.py
 """
 

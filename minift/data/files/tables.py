@@ -142,7 +142,7 @@ def table_rows(
 
 
 def json_rows(path: Path, problems: Problems) -> Iterator[Row]:
-    """Yield the objects of a file, or of the one list in it, where they count as lines."""
+    """Yield the objects of a file, or of one list or table in it, where they count as lines."""
     values = _json_values(path, problems)
     first = [*islice(values, 2)]
     rows = _rows_in(first[0][1]) if len(first) == 1 else None
