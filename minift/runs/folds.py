@@ -155,11 +155,12 @@ class Estimate:
     def __str__(self) -> str:
         """Say it in one sentence."""
         ends = self.interval and "95 % interval {:.3f} to {:.3f}".format(*self.interval)
+        how = ends or "no interval"
         done, times = len(self.scores), len(self.scores) / self.folds
         rounds = f", {times:g} times" if times > 1 else f" ({done} of them done)" * (times < 1)
         return (
-            f"{self.metric} {self.mean:.3f} on new texts ({ends or 'no interval'}), from {self.folds} "
-            f"folds{rounds}, each after training on about {self.labels} labels"
+            f"{self.metric} {self.mean:.3f} on new texts ({how}), from {self.folds} folds{rounds}, "
+            f"each after training on about {self.labels} labels"
         )
 
 
