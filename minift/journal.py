@@ -34,8 +34,7 @@ LOST = "lost"  # event of a line that a person put in the place of a damaged one
 def append_log(path: str | Path, *records: Mapping[str, Any]) -> None:
     """Append a line per record to a log, in one write; a last line that was cut off goes first.
 
-    Raises:
-        MiniftError: if it cannot be written; the log then holds the lines that it held before.
+    Raises MiniftError if it cannot be written; the log then holds the lines that it held before.
     """
     path = Path(path)
     try:
@@ -52,8 +51,7 @@ def append_log(path: str | Path, *records: Mapping[str, Any]) -> None:
 def read_log(path: str | Path) -> Iterator[dict[str, Any]]:
     """Yield the records of a log, none if there is no file; a last line without an end is none.
 
-    Raises:
-        MiniftError: naming a line that is not a JSON object.
+    Raises MiniftError with the number of a line that is not a JSON object.
     """
     path = Path(path)
     if not path.is_file():
@@ -63,14 +61,10 @@ def read_log(path: str | Path) -> Iterator[dict[str, Any]]:
             if not line.endswith(b"\n"):
                 return
             try:
-                record = json.loads(line)
-                if not isinstance(record, dict):
-                    raise ValueError("it is not a JSON object")
+                record = decode(line, checked=False)
             except ValueError as error:
-                raise MiniftError(
-                    f"{path}, line {number} is damaged: {error}; put it back from a backup, or "
-                    "remove it"
-                ) from error
+                how = "put it back from a backup, or remove it"
+                raise MiniftError(f"{path}, line {number} is damaged: {error}; {how}") from error
             yield record
 
 
@@ -91,7 +85,6 @@ def cut_log(path: str | Path, keep: int | None = None) -> None:
 
 
 def _append(file: BinaryIO, lines: bytes) -> None:
-    """Write to the end of a file and to the disk, or leave the file as it was."""
     size = os.fstat(file.fileno()).st_size
     try:
         if file.write(lines) < len(lines):
@@ -118,25 +111,20 @@ class Journal:
     def append(self, event: dict[str, Any]) -> dict[str, Any]:
         """Write an event to the disk, then remember and return it, with its number "n".
 
-        Raises:
-            MiniftError: if it cannot be written or somebody else has changed the file, which then
-                holds what it held before.
+        Raises MiniftError, and changes nothing, if it cannot or somebody else changed the file.
         """
         mine = os.fstat(self.file.fileno())
         there = self.path.stat() if self.path.exists() else None
         if there is None or (there.st_ino, there.st_size) != (mine.st_ino, self.size):
-            raise MiniftError(
-                f"{self.path} was changed by another program while it was in use here; nothing "
-                "was written. Close the other program, look at the file, and start again"
-            )
+            what = "was changed by another program while it was in use here; nothing was written"
+            how = "Close the other program, look at the file, and start again"
+            raise MiniftError(f"{self.path} {what}. {how}")
         event = {"n": len(self.events) + 1, **event}
         try:
             _append(self.file, encode(event))
         except OSError as error:
-            raise MiniftError(
-                f"cannot write to {self.path}: {error}; this {event.get('event', 'line')} is not "
-                "saved, all earlier ones are"
-            ) from error
+            lost = f"this {event.get('event', 'line')} is not saved, all earlier ones are"
+            raise MiniftError(f"cannot write to {self.path}: {error}; {lost}") from error
         self.size = os.fstat(self.file.fileno()).st_size
         self.events.append(event)
         return event
@@ -148,17 +136,13 @@ def encode(event: dict[str, Any]) -> bytes:
     return f'{body}{_CHECK}{zlib.crc32(body.encode()):08x}"}}\n'.encode()
 
 
-def decode(line: bytes) -> dict[str, Any]:
-    """Return the event of a line without its end.
-
-    Raises:
-        ValueError: if it is not as `encode` wrote it.
-    """
+def decode(line: bytes, checked: bool = True) -> dict[str, Any]:
+    """Return the object of a line; raises ValueError if it is none, or `checked` and changed."""
     text = line.decode("utf-8")
     event = json.loads(text)
     if not isinstance(event, dict):
         raise ValueError("it is not a JSON object")
-    if event.get("event") == LOST:
+    if not checked or event.get("event") == LOST:
         return event
     body, _, check = text.rpartition(_CHECK)
     if check != f'{zlib.crc32(body.encode()):08x}"}}':
@@ -170,8 +154,7 @@ def decode(line: bytes) -> dict[str, Any]:
 def parse(content: bytes, where: str = "journal") -> tuple[list[dict[str, Any]], bytes]:
     """Return the events of a journal's bytes, and the rest of a last line that was cut off.
 
-    Raises:
-        MiniftError: if any other line is damaged, changed, repeated or missing.
+    Raises MiniftError if any other line is damaged, changed, repeated or missing.
     """
     *lines, rest = content.split(b"\n")
     if rest:
@@ -198,8 +181,7 @@ def parse(content: bytes, where: str = "journal") -> tuple[list[dict[str, Any]],
 def open_journal(path: str | Path) -> Iterator[Journal]:
     """Open a journal for this process alone; it is made if it is not there.
 
-    Raises:
-        MiniftError: if another process has it open, it is damaged, or cannot be written.
+    Raises MiniftError if another process has it open, it is damaged, or cannot be written.
     """
     path = Path(path)
     try:
@@ -212,11 +194,8 @@ def open_journal(path: str | Path) -> Iterator[Journal]:
         events, torn = parse(content, str(path))
         notes = []
         if torn:
-            shown = torn.decode("utf-8", errors="backslashreplace")
-            notes.append(
-                f"{path}: the last line was cut off while it was written and does not count: "
-                f"{shown}"
-            )
+            what = "the last line was cut off while it was written and does not count"
+            notes.append(f"{path}: {what}: {torn.decode('utf-8', errors='backslashreplace')}")
             os.ftruncate(file.fileno(), len(content) - len(torn))
         elif content and not content.endswith(b"\n"):
             file.write(b"\n")

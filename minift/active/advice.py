@@ -49,18 +49,13 @@ class Advice:
 
 
 def advise(looks: Sequence[Look], budget: int | None = None, labelled: int | None = None) -> Advice:
-    """Say whether labelling should continue.
+    """Say whether labelling should continue, from one look per model, if any, oldest first.
 
-    Args:
-        looks: one per model, oldest first; there may be none.
-        budget: labels that may be used.
-        labelled: labels there are today; None: those of the last look.
+    The budget is how many labels may be used, and `labelled` how many there are today; None: those
+    of the last look.
     """
-    of: dict[int, Look] = {}  # of so many labels the last model
-    for look in looks:
-        of.pop(look.labelled, None)
-        of[look.labelled] = look
-    models = list(of.values())
+    counts = [look.labelled for look in looks]
+    models = [look for n, look in enumerate(looks, 1) if look.labelled not in counts[n:]]
     last = models[-1] if models else Look(0, math.nan, ())
     labelled = last.labelled if labelled is None else labelled
     collapsed = len(set(last.predictions)) == 1 < len(last.predictions)
@@ -97,11 +92,9 @@ def advise(looks: Sequence[Look], budget: int | None = None, labelled: int | Non
         )
     if reasons:
         return Advice(True, tuple(reasons), tuple(warnings))
-    known = "nothing says that more labels would not pay"
-    if models:
-        known = f"mean entropy {last.uncertainty:.3f} of the largest possible, "
-        if agreement == agreement:
-            known += f"mean kappa of the last models {agreement:.3f}"
-        else:
-            known += "and no two models yet whose predictions could be compared"
+    known = "and no two models yet whose predictions could be compared"
+    if agreement == agreement:
+        known = f"mean kappa of the last models {agreement:.3f}"
+    known = f"mean entropy {last.uncertainty:.3f} of the largest possible, {known}"
+    known = known if models else "nothing says that more labels would not pay"
     return Advice(False, (f"continue: {known}",), tuple(warnings))

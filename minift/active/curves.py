@@ -12,7 +12,6 @@ Proof    tests/active/test_curves.py
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from minift.active.study import REFERENCE, Study, band, corrected, labels_saved, study, whole_curves
@@ -26,15 +25,14 @@ from minift.compare.page import (
     Table,
     capital,
     text_table,
-    write_page,
 )
 from minift.compare.statistics import (
     DIFFERENCE_HEADER,
     FEWEST,
     difference_cells,
+    mean_and_sd,
     points,
     sentence,
-    summary,
 )
 
 NOTES = (
@@ -95,30 +93,18 @@ def scores_table(study: Study) -> Table:
     """Return mean ± sd in points, one row per label count."""
 
     def cell(scores: list[float]) -> str:
-        found = summary(scores)
-        spread = "" if found.sd is None else f" ± {points(found.sd)}"
-        return points(found.mean) + spread + f" ({found.n})" * (found.n < len(study.seeds))
+        return mean_and_sd(scores) + f" ({len(scores)})" * (len(scores) < len(study.seeds))
 
     return _by_count(study, "test", cell)
 
 
 def _by_count(study: Study, key: str, cell: Callable[[list[float]], str]) -> Table:
-    columns = [
-        [list(study.column(strategy, number, key).values()) for number in study.rounds]
-        for strategy in study.strategies
-    ]
-    rows = (
-        (_count(study, n), *(cell(c[n]) if c[n] else "" for c in columns)) for n in study.rounds
-    )
+    rows = []
+    for number in study.rounds:
+        columns = [study.column(strategy, number, key) for strategy in study.strategies]
+        cells = (cell([*column.values()]) if column else "" for column in columns)
+        rows.append((f"{study.place(number):,.0f}", *cells))
     return Table(("labels", *study.strategies), tuple(rows))
-
-
-def tests_table(study: Study) -> Table:
-    """Return the one test of each strategy."""
-    differences = whole_curves(study)
-    adjusted = corrected(differences)
-    rows = ((s, *difference_cells(d, adjusted.get(s))) for s, d in differences.items())
-    return Table(("strategy", *DIFFERENCE_HEADER), tuple(rows))
 
 
 def cost_table(study: Study) -> Table:
@@ -155,18 +141,21 @@ def plot(study: Study) -> Curves:
 
 
 def page(study: Study) -> list[Block]:
-    """Return the report."""
+    """Return the report; curves may be unfinished."""
     setup, seeds = study.setup, len(study.seeds)
     planned = len(study.strategies) * seeds
     missing = planned - sum(len(study.finished(strategy)) for strategy in study.strategies)
     intro = (
-        f"{', '.join(study.strategies)}; seeds: {seeds}; {_count(study, 0)} to "
-        f"{_count(study, study.rounds[-1])} labels. Scores are {study.metric} in points "
+        f"{', '.join(study.strategies)}; seeds: {seeds}; {study.place(0):,.0f} to "
+        f"{study.place(study.rounds[-1]):,.0f} labels. Scores are {study.metric} in points "
         f"(hundredths) on the {setup.get('test_examples', 0):,} test examples, which steer nothing."
     )
     if missing:
         intro += f" Curves that are not finished yet: {missing} of {planned}."
-    tested: list[Block] = [Heading(f"Difference to {REFERENCE}, in points"), tests_table(study)]
+    differences, heading = whole_curves(study), Heading(f"Difference to {REFERENCE}, in points")
+    adjusted = corrected(differences)
+    rows = ((s, *difference_cells(d, adjusted.get(s))) for s, d in differences.items())
+    tested: list[Block] = [heading, Table(("strategy", *DIFFERENCE_HEADER), tuple(rows))]
     hidden = ("event", "n", "check", "format")
     return [
         Heading(f"Does asking pay on {setup.get('data', 'these data')}?", 1),
@@ -196,12 +185,3 @@ def short_text(rounds: Sequence[dict[str, Any]], setup: dict[str, Any] | None = 
         return "no round is finished yet"
     parts = [f"{found.metric} in points, mean ± sd over the seeds", text_table(scores_table(found))]
     return "\n".join([*parts, "", *sentences(found)])
-
-
-def write_report(out: str | Path, rounds: Sequence[dict[str, Any]], setup: dict[str, Any]) -> None:
-    """Write report.html and report.md into `out`; curves may be unfinished."""
-    write_page(Path(out), page(study(rounds, setup)))
-
-
-def _count(study: Study, number: int) -> str:
-    return f"{study.place(number):,.0f}"

@@ -19,19 +19,19 @@ Proof    tests/active/test_forecast.py
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
 from minift.active.loop import Learner
-from minift.data.examples import Example, texts_of
+from minift.data.examples import Example
 from minift.data.metrics import headline
 from minift.errors import require
 from minift.runs.evaluate import constant_score
+from minift.runs.folds import part
 from minift.training.loop import Seeds
 
 FEWEST = 40  # labelled texts; a fold of fewer than 10 says nothing
@@ -40,6 +40,7 @@ SHARES = (0.25, 0.4, 0.63, 1.0)  # of a fold's training texts
 EXPONENTS = np.linspace(0.1, 1.5, 29)  # of the law; with others a curve is nearly a line, or a step
 DRAWS = 2000
 WIDEST = 0.15  # of the interval; a wider one does not answer the question
+NOTHING = "next {more} labels: nothing can be said, because {why}"
 FALL = 0.02  # a curve that falls by more, and by more than it rises, follows no such law
 
 
@@ -56,12 +57,7 @@ class Forecast:
 
 
 def forecast_labels(
-    learner: Learner,
-    labelled: Sequence[Example],
-    seed: int = 0,
-    *,
-    more: int = 100,
-    progress: bool = False,
+    learner: Learner, labelled: Sequence[Example], seed: int = 0, *, more: int = 100
 ) -> Forecast:
     """Forecast what `more` labels would bring; trains `FOLDS` times `len(SHARES)` models.
 
@@ -70,40 +66,24 @@ def forecast_labels(
     """
     require(more >= 1, "more", more, "at least 1 label")
     if len(labelled) < FEWEST:
-        return Forecast(_nothing(more, f"it takes {FEWEST} labels, and there are {len(labelled)}"))
-    dataset, folds = learner.dataset, make_folds(labelled, seed)
-    smallest = len(labelled) - max(map(len, folds))  # training set of a fold
+        why = f"it takes {FEWEST} labels, and there are {len(labelled)}"
+        return Forecast(NOTHING.format(more=more, why=why))
+    dataset = learner.dataset
+    known = replace(dataset, train=tuple(labelled))
+    folds = [part(known, FOLDS, seed * FOLDS + number) for number in range(FOLDS)]
+    smallest = min(len(fold.train) for fold in folds)
     sizes = tuple(round(share * smallest) for share in SHARES)
     scores = np.zeros((FOLDS, len(sizes)))
-    with tqdm(total=scores.size, unit="training", disable=None if progress else True) as bar:
-        for number, held in enumerate(folds):
-            away = {labelled[i].id for i in held}
-            rest = [example for example in labelled if example.id not in away]
-            order = np.random.default_rng((seed, number)).permutation(len(rest))
+    with tqdm(total=scores.size, unit="training", disable=None) as bar:
+        for number, fold in enumerate(folds):
+            order = np.random.default_rng((seed, number)).permutation(len(fold.train))
             for column, size in enumerate(sizes):  # a smaller draw is part of a larger one
-                tuned = learner.fit([rest[i] for i in order[:size]], Seeds.all(seed))
-                found = tuned.evaluate([labelled[i] for i in held])
+                tuned = learner.fit([fold.train[i] for i in order[:size]], Seeds.all(seed))
+                found = tuned.evaluate(fold.test)
                 scores[number, column] = headline(dataset.metric, found.scores)
                 bar.update()
     constant = constant_score(dataset, labelled, labelled)
     return judge(sizes, scores, len(labelled), more, seed, constant)
-
-
-def make_folds(labelled: Sequence[Example], seed: int) -> list[list[int]]:
-    """Deal the texts out into `FOLDS` lists of indices of nearly equal size and class shares.
-
-    The same text under two ids is never in two folds.
-    """
-    groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
-    for index, example in enumerate(labelled):
-        groups[texts_of(example)].append(index)
-    shuffled = np.random.default_rng(seed).permutation(len(groups))
-    members = [list(groups.values())[i] for i in shuffled]
-    members.sort(key=lambda group: str(getattr(labelled[group[0]], "label", "")))  # stable
-    found: list[list[int]] = [[] for _ in range(FOLDS)]
-    for turn, group in enumerate(members):
-        found[turn % FOLDS] += group
-    return [sorted(fold) for fold in found]
 
 
 def judge(
@@ -141,7 +121,7 @@ def judge(
         )
     known = tuple(sizes), tuple(means.tolist())
     if why:
-        return Forecast(_nothing(more, why), *known)
+        return Forecast(NOTHING.format(more=more, why=why), *known)
     half = max(gain - low, high - gain)
     sentence = (
         f"next {more} labels: about {100 * gain:+.1f} ± {100 * half:.1f} points "
@@ -151,10 +131,6 @@ def judge(
     if low < 0.001:
         sentence += "; it may well be nothing"
     return Forecast(sentence, *known, gain, low, high)
-
-
-def _nothing(more: int, why: str) -> str:
-    return f"next {more} labels: nothing can be said, because {why}"
 
 
 def extrapolate(

@@ -30,8 +30,8 @@ from minift.active import acquisition
 from minift.active.acquisition import Score, batch_bald
 from minift.active.advice import Look
 from minift.active.mc_dropout import Layers
-from minift.active.streaming import mc_predict, mc_stream
-from minift.data.examples import Dataset, Example, TaggedExample, gold_labels, gold_tags
+from minift.active.streaming import mc_stream
+from minift.data.examples import Dataset, Example, TaggedExample, Task, gold_labels, gold_tags
 from minift.errors import MiniftError, require, require_known
 from minift.methods.recipes import recipe as named_recipe
 from minift.runs.fit import fit
@@ -62,6 +62,11 @@ class Asking:
         require(self.passes >= 1, "passes", self.passes, "at least 1")
         require(self.passes <= 10000, "passes", self.passes, "at most 10000")
 
+    def require_for(self, task: Task) -> None:
+        """Refuse a strategy that needs one label per text where there are several or none."""
+        if task != "classification" and self.strategy == "batch_bald":
+            raise MiniftError(f"batch_bald needs one label per text; for {task} take bald")
+
 
 class Choice(NamedTuple):
     """The texts to be labelled next."""
@@ -90,36 +95,31 @@ def fixed_steps(settings: Settings, steps: int | None) -> Settings:
     return settings if steps is None else replace(settings, epochs=None, steps=steps)
 
 
-def require_no_split(recipe: Recipe) -> None:
-    """Refuse a method that decides by the development split: active learning has none."""
-    if recipe.schedule().needs_dev_loss or recipe.settings.keep == "best":
-        raise MiniftError(
-            f'the method "{recipe.name}" decides by the development split, and active learning has '
-            "none: every label is trained on. Take one without, such as full, bitfit or freeze:3"
-        )
-
-
 @dataclass(frozen=True)
 class Learner:
-    """What the model of each round is made of."""
+    """What the model of each round is made of; MiniftError if it takes a development split."""
 
     dataset: Dataset  # says what the classes are; a class without a text still has its logit
     encoder: str | Path  # pretrained weights to start from
     recipe: Recipe  # what fills the slots, and for how long
-    head: Head | None = None  # see `head_of`; "cnn" is the paper's
+    head: Head | None = None  # None: as `head_of` chooses; "cnn" is the paper's
     device: torch.device | str = "cpu"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "recipe", named_recipe(self.recipe, self.encoder))
+        recipe = named_recipe(self.recipe, self.encoder)
+        if recipe.schedule().needs_dev_loss or recipe.settings.keep == "best":
+            raise MiniftError(
+                f'the method "{recipe.name}" decides by the development split, and active learning '
+                "has none: every label is trained on. Take one without, such as full, bitfit or "
+                "freeze:3"
+            )
+        object.__setattr__(self, "recipe", recipe)
+        object.__setattr__(self, "head", self.head or head_of(self.encoder, self.dataset, recipe))
 
     def build(self, seeds: Seeds) -> FineTuned:
         """Return a model that has learned nothing yet."""
         precision = self.recipe.settings.precision
-        return build(self.dataset, self.encoder, seeds, self.device, self.own_head(), precision)
-
-    def own_head(self) -> Head:
-        """Return the head that was asked for, or what suits encoder, texts and method."""
-        return self.head or head_of(self.encoder, self.dataset, self.recipe)
+        return build(self.dataset, self.encoder, seeds, self.device, self.head, precision)
 
     def fit(
         self, labelled: Sequence[Example], seeds: Seeds, cache: PrefixCache | None = None
@@ -144,13 +144,21 @@ class Learner:
 def score_chunks(
     asking: Asking, tuned: FineTuned, pool: Iterable[Example], seed: int
 ) -> Iterator[tuple[list[Example], Tensor]]:
-    """Yield texts and their scores (texts,); random and batch_bald give no text its own score."""
-    score = SCORES[asking.strategy]
-    sampled = asking.strategy == "bald"
+    """Yield texts and their scores (texts,); batch_bald weighs texts together, and random none.
+
+    For batch_bald they are probabilities (texts, passes, classes).
+    """
+    asking.require_for(tuned.task)
+    joint = asking.strategy == "batch_bald"
+    sampled = joint or asking.strategy == "bald"
     passes, layers = (asking.passes, asking.layers) if sampled else (1, "none")
-    for chunk, rows in mc_stream(tuned, pool, passes, layers, seed):
-        words = score(torch.cat(rows, dim=1)).split([row.shape[1] for row in rows])
-        yield chunk, torch.stack([scores.mean() for scores in words])
+    for chunk, rows in mc_stream(tuned, pool, passes, layers, seed, joint):
+        if joint:
+            yield chunk, torch.cat(rows, dim=1).transpose(0, 1)
+            continue
+        words = SCORES[asking.strategy](torch.cat(rows, dim=1))
+        each = words.split([row.shape[1] for row in rows])
+        yield chunk, torch.stack([scores.mean() for scores in each])
 
 
 def choose(
@@ -163,21 +171,22 @@ def choose(
     if not pool:
         return Choice((), ())
     if asking.strategy == "random":
-        scores = acquisition.random(torch.empty(1, len(pool), 1), seed)
+        found = acquisition.random(torch.empty(1, len(pool), 1), seed)
     elif tuned is None:
-        raise MiniftError(
-            f'strategy "{asking.strategy}" asks the model, and there is none yet; draw the first '
-            'texts with "random"'
-        )
-    elif asking.strategy == "batch_bald":
-        sampled = mc_predict(tuned, pool, asking.passes, asking.layers, seed, True)
-        indices, gains = batch_bald(sampled, budget, seed)
-        return Choice(tuple(pool[i].id for i in indices), tuple(gains))
+        raise MiniftError(f"{asking.strategy} asks a model, and there is none; draw with random")
     else:
-        chunks = score_chunks(asking, tuned, pool, seed)
-        scores = torch.cat([found for _, found in chunks])
-    indices = acquisition.select(scores, budget, seed)
-    return Choice(tuple(pool[i].id for i in indices), tuple(scores[indices].tolist()))
+        found = torch.cat([values for _, values in score_chunks(asking, tuned, pool, seed)])
+    return pick(asking, [example.id for example in pool], found, budget, seed)
+
+
+def pick(asking: Asking, ids: Sequence[str], found: Tensor, budget: int, seed: int) -> Choice:
+    """Choose among texts by what `score_chunks` found of them."""
+    if asking.strategy == "batch_bald":
+        indices, scores = batch_bald(found.transpose(0, 1), budget, seed)
+    else:
+        indices = acquisition.select(found, budget, seed)
+        scores = found[indices].tolist()
+    return Choice(tuple(ids[i] for i in indices), tuple(scores))
 
 
 def take_look(tuned: FineTuned, watched: Iterable[Example], labelled: int) -> Look:

@@ -12,9 +12,7 @@ Differs  - 10 passes by default; Griesshaber et al. take 50.
            are no draws from what was learned. `layers` chooses any other place.
          - Passes over different texts are independent draws; `consistent=True` uses one thinned
            network per pass for all texts, which joint scores (BatchBALD) need.
-         - Masks are drawn by a hash of the text (masks.py), so batches cannot change scores.
-         - What lies below the lowest site runs once per text instead of once per pass, and passes
-           share batches (passes.py). Neither changes a number.
+         - Masks are drawn by a hash of the text (masks.py); how it is made fast: passes.py.
 Proof    tests/active/test_mc_dropout.py
 """
 
@@ -31,7 +29,7 @@ from minift.active.passes import batches, repeated
 from minift.active.sites import Site, dropout_sites, sampling
 from minift.bert.encoder import encoder_of
 from minift.bert.packing import Packed, Selection
-from minift.errors import MiniftError
+from minift.errors import MiniftError, require
 from minift.runs.evaluate import TOKENS_PER_BATCH
 from minift.runs.processes import merged
 from minift.speed.prefix import PrefixCache, arranged, reads_every_token
@@ -53,23 +51,18 @@ def mc_logits(
 ) -> list[Tensor]:
     """Ask the model `passes` times about each item, each time with other dropout masks.
 
-    Args:
-        layers: where dropout samples: "all" sites; k: in the top k layers and the head; "head":
-            in the head only; "none": nowhere, the plain prediction. ("trained" is for
-            `mc_stream` and `mc_predict`: a model alone does not know how it was trained.)
-        seed: selects the masks, together with each item's own tokens.
-        consistent: draw one network per pass for all items instead of one for each item.
-        tokens, cache: size of a batch, and outputs of the lowest layers; they change no score.
+    Dropout samples at "all" sites, in the top k layers and the head, in the "head" only, or in
+    "none", the plain prediction. ("trained" is for `mc_stream` and `mc_predict`: a model alone does
+    not know how it was trained.) `seed` selects the masks, together with each item's own tokens;
+    `consistent` draws one network per pass for all items. `tokens`, the size of a batch, and
+    `cache`, outputs of the lowest layers, change no score.
 
-    Returns for each item a tensor (passes, asked, labels) on the CPU.
-
-    Raises:
-        MiniftError: if `passes` or `layers` is out of range.
+    Returns for each item a tensor (passes, asked, labels) on the CPU. MiniftError if `passes` or
+    `layers` is out of range.
     """
     depth = len(encoder_of(model).layers)
     lowest, top = lowest_depth(layers, depth), depth + reads_every_token(model)
-    if passes < 1:
-        raise MiniftError(f"passes must be at least 1, got {passes}")
+    require(passes >= 1, "passes", passes, "at least 1")
     sites = [s for s in dropout_sites(model) if s.depth >= lowest and s.dropout.probability > 0]
     results: dict[int, Tensor] = {}
     masks: TextMasks

@@ -19,24 +19,25 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from minift.active.curves import write_report
+from minift.active.curves import page
 from minift.active.loop import (
     Asking,
-    Choice,
     Learner,
     choose,
     class_counts,
     fixed_steps,
-    require_no_split,
     seed_of,
 )
 from minift.active.mc_dropout import Layers, lowest_depth
+from minift.active.study import study
 from minift.checkpoints.weights import weights_digest
+from minift.compare.page import write_page
 from minift.compare.runlog import data_digest
 from minift.data.examples import Dataset, is_labelled
 from minift.data.metrics import headline
@@ -80,18 +81,13 @@ class Plan:
         return Asking(strategy, self.passes, self.layers)
 
 
-def simulate(
-    learner: Learner, plan: Plan, out: str | Path, progress: bool = False
-) -> list[dict[str, Any]]:
+def simulate(learner: Learner, plan: Plan, out: str | Path) -> list[dict[str, Any]]:
     """Run every strategy for every seed; return a record per round, as in simulation.jsonl.
 
     The pool is the training split of the learner's data set; its test split is scored. A second
-    call with the same setup and folder `out` resumes where the first stopped.
-
-    Raises:
-        MiniftError: if the data cannot be simulated on, or `out` holds another simulation.
+    call with the same setup and folder `out` resumes where the first stopped. MiniftError if the
+    data cannot be simulated on, or `out` holds another simulation.
     """
-    require_no_split(learner.recipe)
     _require_fit(learner.dataset, plan)
     settings = fixed_steps(learner.recipe.settings, plan.steps)
     learner = replace(learner, recipe=replace(learner.recipe, settings=settings))
@@ -99,31 +95,37 @@ def simulate(
     claim_folder(out, "simulation.jsonl")
     setup, states = _setup(learner, plan), functools.cache(lambda: learner.states(out))
     with open_journal(out / "simulation.jsonl") as journal:
-        _begin(journal, setup)
+        if not journal.events:
+            journal.append(setup)
+        there = journal.events[0]
+        for key in setup:
+            if key != "encoder" and there.get(key) != setup[key]:  # the weights may lie elsewhere
+                raise MiniftError(
+                    f"{journal.path} is a simulation with another setup: {key} was "
+                    f"{there.get(key)} and is now {setup[key]}. Choose another folder, or the "
+                    "setup as it was"
+                )
         total = len(plan.strategies) * len(plan.seeds) * (plan.rounds + 1)
         try:
-            with tqdm(total=total, unit="round", disable=None if progress else True) as bar:
-                for seed in plan.seeds:
-                    for strategy in plan.strategies:
-                        bar.set_postfix_str(f"{strategy}, seed {seed}")
-                        mine = (strategy, seed)
-                        done = [r for r in _rounds(journal) if (r["strategy"], r["seed"]) == mine]
-                        rounds = curve(learner, plan, strategy, seed, done, states)
-                        for number, record in enumerate(rounds):
-                            if number >= len(done):
-                                journal.append({"event": "round", **record})
-                            bar.update()
+            with tqdm(total=total, unit="round", disable=None) as bar:
+                for mine in product(plan.seeds, plan.strategies):
+                    bar.set_postfix_str("seed {}, {}".format(*mine))
+                    done = [r for r in _rounds(journal) if (r["seed"], r["strategy"]) == mine]
+                    for number, record in enumerate(curve(learner, plan, *mine, done, states)):
+                        if number >= len(done):
+                            journal.append({"event": "round", **record})
+                        bar.update()
         finally:  # whoever interrupts wants to see what there is
-            if there := _rounds(journal):
-                write_report(out, there, setup)
-        return there
+            if rounds := _rounds(journal):
+                write_page(out, page(study(rounds, setup)))
+        return rounds
 
 
 def curve(
     learner: Learner,
     plan: Plan,
-    strategy: str,
     seed: int,
+    strategy: str,
     done: Sequence[dict[str, Any]],
     states: Callable[[], PrefixCache | None],
 ) -> Iterator[dict[str, Any]]:
@@ -140,10 +142,9 @@ def curve(
             trained = time.perf_counter()
             test = headline(learner.dataset.metric, tuned.evaluate(learner.dataset.test).scores)
             counts = class_counts(labelled, learner.dataset.labels)
-            asked, choice = time.perf_counter(), Choice((), ())
-            if number < plan.rounds:
-                rest, asking = list(pool.values()), plan.asking(strategy)
-                choice = choose(asking, tuned, rest, plan.query, seed_of(seed, number))
+            asked = time.perf_counter()
+            rest = [*pool.values()] if number < plan.rounds else []
+            choice = choose(plan.asking(strategy), tuned, rest, plan.query, seed_of(seed, number))
             record = {
                 "strategy": strategy,
                 "seed": seed,
@@ -172,8 +173,8 @@ def _require_fit(dataset: Dataset, plan: Plan) -> None:
     """Refuse what cannot be simulated, before anything is trained."""
     if dataset.task == "regression":
         raise MiniftError("active learning asks for classes or tags; this data set has numbers")
-    if dataset.task != "classification" and "batch_bald" in plan.strategies:
-        raise MiniftError(f"batch_bald needs one label per text; for {dataset.task} take bald")
+    for strategy in plan.strategies:
+        plan.asking(strategy).require_for(dataset.task)
     for split in ("train", "test"):
         examples = getattr(dataset, split)
         if not examples or not is_labelled(examples):
@@ -202,21 +203,8 @@ def _setup(learner: Learner, plan: Plan) -> dict[str, Any]:
         "encoder": str(learner.encoder),
         "encoder_digest": weights_digest(model),
         "method": learner.recipe.name,
-        "head": learner.own_head(),
+        "head": learner.head,
         "settings": asdict(learner.recipe.settings),
         **{k: v for k, v in asdict(plan).items() if k not in ("strategies", "seeds")},
     }
     return json.loads(json.dumps(setup))  # as it will be read
-
-
-def _begin(journal: Journal, setup: dict[str, Any]) -> None:
-    """Write the setup, or compare it with that of the rounds that are there."""
-    if not journal.events:
-        journal.append(setup)
-    there = journal.events[0]
-    for key in setup:
-        if key != "encoder" and there.get(key) != setup[key]:  # the same weights may lie elsewhere
-            raise MiniftError(
-                f"{journal.path} is a simulation with another setup: {key} was {there.get(key)} "
-                f"and is now {setup[key]}. Choose another folder, or the setup as it was"
-            )

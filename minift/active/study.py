@@ -115,10 +115,8 @@ def corrected(differences: dict[str, Difference]) -> dict[str, float]:
 
 def band(scores: Sequence[float]) -> Interval | None:
     """Return the 95% t interval of the mean; None for fewer than 3 scores."""
-    if len(scores) < FEWEST:
-        return None
     found = paired_difference(scores, [0.0] * len(scores))
-    return found.t or (found.mean, found.mean)  # all scores are the same
+    return found.t or ((found.mean, found.mean) if len(scores) >= FEWEST else None)  # all the same
 
 
 @dataclass(frozen=True)
@@ -169,9 +167,9 @@ def labels_saved(study: Study, strategy: str, seed: int = 0) -> Saved | None:
     courses = [[study.courses[name][s] for s in seeds] for name in (strategy, REFERENCE)]
     points = min(len(course) for some in courses for course in some)
     counts, scores = (
-        [np.array([[r[key] for r in c[:points]] for c in some], dtype=float) for some in courses]
+        np.array([[[r[key] for r in c[:points]] for c in some] for some in courses], dtype=float)
         for key in ("labelled", "test")
-    )
+    )  # each (2, seeds, points)
     drawn = np.random.default_rng(seed).integers(len(seeds), size=(RESAMPLES, len(seeds)))
     # Row 0 is the sample itself, the others are resamples.
     curves = [np.vstack([x.mean(0), x[drawn].mean(1)]) for x in scores]

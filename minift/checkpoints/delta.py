@@ -30,16 +30,10 @@ def save_delta(
 ) -> None:
     """Write what fine-tuning changed, under Hugging Face's names, and nothing else.
 
-    That is the head, and each tensor of the encoder that differs from `base`; one that `base`
-    lacks (a new pooler) counts as head.
-
-    Args:
-        base: the pretrained encoder it came from, untouched; bare or with any head.
-        path: what stands there is replaced only by a complete file.
-        base_name: what a later error calls the base.
-
-    Raises:
-        MiniftError: if `base` is (part of) the model itself, or has other sizes.
+    That is the head, and each tensor of the encoder that differs from `base`, the pretrained
+    encoder it came from, bare or with any head; one that `base` lacks (a new pooler) counts as
+    head. A later error calls it `base_name`. A MiniftError says if `base` is (part of) the model
+    itself, or has other sizes.
     """
     path = Path(path)
     pretrained = _by_hf_name(base)
@@ -60,8 +54,8 @@ def save_delta(
         identity[name] = _fingerprint(start)
         if not torch.equal(_bytes(tensor), _bytes(start)):
             tensors[name] = tensor.contiguous()
-    about = {"base": json.dumps(identity), "labels": json.dumps(model.config.labels)}
-    about["base_name"] = base_name
+    texts = {"base": json.dumps(identity), "labels": json.dumps(model.config.labels)}
+    about = texts | {"base_name": base_name}
     atomic_directory_write(path.parent, lambda new: save_file(tensors, new / path.name, about))
 
 

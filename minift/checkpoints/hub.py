@@ -91,10 +91,8 @@ SHORT_NAMES: dict[str, Download | Path] = {
 def resolve(name_or_path: str | Path) -> Path:
     """Return the folder of a checkpoint; download it where necessary, with bars on stderr.
 
-    Args:
-        name_or_path: a folder with a config.json; else a key of `SHORT_NAMES`, which is kept in
-            `minift_home()`; else a hub id ("org/name"), for which huggingface_hub's own cache
-            and HF_* settings hold.
+    It is a folder with a config.json, or a key of `SHORT_NAMES`, which is kept in `minift_home()`,
+    or a hub id ("org/name"), for which huggingface_hub's own cache and HF_* settings hold.
     """
     name, path = str(name_or_path), Path(name_or_path).expanduser()
     if (path / "config.json").is_file():
@@ -205,9 +203,9 @@ def _copy_in_hub_cache(repo_id: str) -> Path | None:
     try:
         patterns = [*_SMALL_PATTERNS, *_SAFE_WEIGHTS]
         folder = Path(snapshot_download(repo_id, local_files_only=True, allow_patterns=patterns))
-        sets = [{"model.safetensors"}, {"pytorch_model.bin"}]  # of files, one of them complete
-        for index in folder.glob("*.index.json"):
-            sets.append(set(read_json(index)["weight_map"].values()))
+        indices = map(read_json, folder.glob("*.index.json"))
+        sets = [{*index["weight_map"].values()} for index in indices]  # of files, one complete
+        sets += [{"model.safetensors"}, {"pytorch_model.bin"}]
     except (OSError, ValueError, KeyError):  # not there, not an id, or half an index
         return None
     there = {file.name for file in folder.iterdir() if file.is_file()}

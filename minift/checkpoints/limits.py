@@ -33,9 +33,8 @@ def refuse_pointer(path: Path) -> None:
 def read_limited(path: Path, largest: int) -> str:
     """Return the text of a file that has no reason to be large, with newlines as line ends.
 
-    Raises:
-        MiniftError: if it has more than `largest` bytes, or only points to the file.
-        OSError, UnicodeDecodeError: if it cannot be read.
+    Raises a MiniftError if it has more than `largest` bytes, or only points to the file; an OSError
+    or a UnicodeDecodeError if it cannot be read.
     """
     refuse_pointer(path)
     with path.open("rb") as file:

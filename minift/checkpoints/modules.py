@@ -39,8 +39,7 @@ def encoder_folder(folder: Path) -> Path:
 def stated_pooling(folder: Path) -> str | None:
     """Return how a checkpoint's makers make a text's vector, "mean" or "cls"; None if unstated.
 
-    Raises:
-        MiniftError: if it is made in another way, or the files cannot be read.
+    A MiniftError says if it is made in another way, or the files cannot be read.
     """
     if not (file := folder / "modules.json").is_file():
         return None
@@ -80,12 +79,9 @@ def description(width: int, dense: tuple[int, int] | None, length: int) -> dict[
         },
     }
     if dense:
-        files[f"{DENSE}/config.json"] = {
-            "in_features": dense[0],
-            "out_features": dense[1],
-            "bias": True,
-            "activation_function": "torch.nn.modules.linear.Identity",
-        }
+        identity = "torch.nn.modules.linear.Identity"
+        sizes = {"in_features": dense[0], "out_features": dense[1], "bias": True}
+        files[f"{DENSE}/config.json"] = {**sizes, "activation_function": identity}
         if dense[0] == width:  # else it reads a pair
             kinds["Dense"] = DENSE
     files["modules.json"] = [

@@ -100,13 +100,10 @@ class Tokenizer:
     def from_directory(
         cls, path: str | Path, max_length: int = BERT_LENGTH, segments: int = 2
     ) -> Tokenizer:
-        """Read the tokenizer of a checkpoint folder.
+        """Read the tokenizer of a checkpoint folder (see `read_backend` for the files).
 
-        Args:
-            path: the folder; see `read_backend` for the files.
-            max_length: positions of the model; model_max_length of tokenizer_config.json holds
-                where it is less.
-            segments: of the model. With one, only [SEP] parts the texts of a pair.
+        Of `max_length`, the model's positions, and the tokenizer's own limit the smaller one holds.
+        Where the model has one of `segments`, only [SEP] parts the texts of a pair.
         """
         backend, file, stated = read_backend(Path(path))
         return cls(backend, min(max_length, stated or max_length), str(file), segments)
@@ -120,10 +117,10 @@ class Tokenizer:
         return cls(backend, max_length, "the list of tokens")
 
     def save(self, directory: str | Path, positions: int | None = None) -> None:
-        """Write the files that transformers' AutoTokenizer reads, to give the same ids.
+        """Write the files that transformers' AutoTokenizer reads, to give the same ids, or none.
 
         It cuts texts to `max_length`, or to the `positions` of the model that is saved beside it
-        where they are fewer. If the folder cannot be written, what was there stays.
+        where they are fewer.
         """
         self._backend.no_truncation()
         serialized = self._backend.to_str(pretty=True)

@@ -48,8 +48,7 @@ _SETTINGS = {
 def read_backend(folder: Path) -> tuple[tokenizers.Tokenizer, Path, int | None]:
     """Read tokenizer.json if there is one, else vocab.txt; tokenizer_config.json holds for both.
 
-    Returns:
-        The library's tokenizer, its file, and the longest input in word pieces, if it is stated.
+    Returns the library's tokenizer, its file, and the longest input in pieces, if it is stated.
     """
     config, settings, longest = _read_settings(folder)
     if (file := folder / "tokenizer.json").is_file():

@@ -101,8 +101,7 @@ def hf_name(name: str) -> str:
 def load_encoder(name_or_path: str | Path) -> tuple[Bert, Tokenizer]:
     """Load a pretrained encoder and its tokenizer: a folder, a short name or a hub id.
 
-    Raises:
-        MiniftError: if it cannot be found, is not a BERT, or has a tensor that does not fit.
+    A MiniftError says if it cannot be found, is not a BERT, or has a tensor that does not fit.
     """
     model, _ = load_model(Bert, name_or_path)
     return model, load_tokenizer(name_or_path)
@@ -152,8 +151,7 @@ def load_model(
         problem_type: "regression" for one number, "multi_label_classification" for any labels.
         generator: source of the weights of a head that the checkpoint lacks.
 
-    Returns:
-        The model in evaluation mode and float32, and what happened to each tensor.
+    Returns the model in evaluation mode and float32, and what happened to each tensor.
     """
     directory = resolve(name_or_path)
     labelled = labels is None and issubclass(model_class, Classifier)
@@ -220,9 +218,8 @@ def _read_shards(index: Path) -> dict[str, Tensor]:
             raise MiniftError(f"{index}: shard {shard} points outside the folder")
         if not shard.name.isprintable() or len(shard.name.encode()) > 255:
             raise MiniftError(f"{index}: {shard.name[:80]!r} is not the name of a file")
-        if not (index.parent / shard).is_file():
+        if not (file := index.parent / shard).is_file():
             raise MiniftError(f"{index}: shard {shard} is missing; fetch the checkpoint again")
-        file = index.parent / shard
         tensors |= read_pickled(file) if shard.suffix == ".bin" else read_safetensors(file)[0]
     if lost := sorted(set(weight_map) - set(tensors)):
         raise MiniftError(f"{index}: tensors in no shard: {', '.join(lost)}")
@@ -312,10 +309,9 @@ def _tie(in_file: dict[str, str], tensors: dict[str, Tensor]) -> list[str]:
     """Let a copy stand in for an original that is not there; name copies that differ."""
     untied = []
     for copy, original in _TIED.items():
-        if copy in in_file and original not in in_file:
-            in_file[original] = in_file[copy]
-        elif copy in in_file:
-            a, b = tensors[in_file[copy]], tensors[in_file[original]]
+        if copy in in_file:
+            a = tensors[in_file[copy]]
+            b = tensors[in_file.setdefault(original, in_file[copy])]
             if not torch.equal(a.float(), b.float()):
                 untied.append(f"{copy} differs from {original}, which minift uses for both")
     return untied

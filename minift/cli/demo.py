@@ -88,7 +88,7 @@ def train_row(
 def demo(encoder: str = "mini", seeds: int = 3) -> list[Row]:
     """Fine-tune on 100 embedded reviews with several methods; print and return the table."""
     require(0 < seeds <= 10000, "seeds", seeds, "a number from 1 to 10000")
-    dataset = examples()
+    dataset = replace(load_dataset("reviews"), dev=())  # nothing is chosen by it
     print(
         f"{LABELS} labelled reviews to learn from, {len(dataset.test)} others to be judged on "
         f"(themes the model has not seen).\nEncoder: {encoder}, {seeds} seeds.\n"
@@ -135,11 +135,6 @@ def _rows(dataset: Dataset, encoder: str, seeds: int) -> Iterator[Row]:
         yield train_row(dataset, WITHOUT, control, seeds, head_of(encoder, dataset))
     for method in METHODS:
         yield train_row(dataset, method, encoder, seeds)
-
-
-def examples() -> Dataset:
-    """Return the embedded reviews; nothing is chosen here by a development split."""
-    return replace(load_dataset("reviews"), dev=())
 
 
 def bag_of_words(dataset: Dataset, seeds: int) -> Row:

@@ -281,10 +281,9 @@ def summary(result: dict[str, Any]) -> str:
             if f"{split}_majority" in result:
                 line += f"   (always the most frequent label: {result[f'{split}_majority']:.3f})"
             lines.append(line)
-    tables = [result[f"{s}_entities"] for s in ("test", "dev") if result.get(f"{s}_entities")]
-    lines += [side_by_side_text(table) for table in tables[:1]]
-    reports = [result[f"{s}_classes"] for s in ("test", "dev") if result.get(f"{s}_classes")]
-    lines += [class_report_text(report) for report in reports[:1]]
+    for kind, text in (("entities", side_by_side_text), ("classes", class_report_text)):
+        found = [result[f"{s}_{kind}"] for s in ("test", "dev") if result.get(f"{s}_{kind}")]
+        lines += map(text, found[:1])
     return "\n".join([*lines, *(f"note: {note}" for note in result["notes"])])
 
 

@@ -35,7 +35,8 @@ class Crf(nn.Module):
 
     def log_partition(self, emissions: Tensor, mask: Tensor) -> Tensor:
         """Return log Z, (sentences,): the log of the sum of exp(score) over all sequences."""
-        return (self._forwards(_readable(emissions, mask), mask)[:, -1] + self.end).logsumexp(1)
+        emissions = emissions.masked_fill(~mask.unsqueeze(2), 0.0)
+        return (self._forwards(emissions, mask)[:, -1] + self.end).logsumexp(1)
 
     def negative_log_likelihood(self, emissions: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
         """Return -log p(targets), (sentences,), at least 0.
@@ -51,14 +52,14 @@ class Crf(nn.Module):
 
     def log_marginals(self, emissions: Tensor, mask: Tensor, temperature: float = 1.0) -> Tensor:
         """Return log p(tag of word), (sentences, longest, labels), 0 where there is no word."""
-        emissions = _readable(emissions, mask) / temperature
+        emissions = emissions.masked_fill(~mask.unsqueeze(2), 0.0) / temperature
         forwards = self._forwards(emissions, mask, temperature)
         joint = forwards + self._backwards(emissions, mask, temperature)
         return joint.log_softmax(2).masked_fill(~mask.unsqueeze(2), 0.0)
 
     def best(self, emissions: Tensor, mask: Tensor) -> Tensor:
         """Return the most likely sequence (Viterbi), (sentences, longest), 0 where no word is."""
-        emissions = _readable(emissions, mask)
+        emissions = emissions.masked_fill(~mask.unsqueeze(2), 0.0)
         stay = torch.arange(emissions.shape[2], device=emissions.device)
         score, came_from = self.start + emissions[:, 0], []
         for t in range(1, emissions.shape[1]):
@@ -89,15 +90,3 @@ class Crf(nn.Module):
             step = (transitions + (emissions[:, t] + scores[-1]).unsqueeze(1)).logsumexp(2)
             scores.append(torch.where(mask[:, t : t + 1], step, end))
         return torch.stack(scores[::-1], 1)
-
-
-def _readable(emissions: Tensor, mask: Tensor) -> Tensor:
-    """Put 0 where there is no word, so that nothing there reaches a score or a gradient."""
-    if mask.shape != emissions.shape[:2] or not bool(mask[:, 0].all()):
-        raise ValueError(
-            f"the mask is {tuple(mask.shape)} for emissions {tuple(emissions.shape)}; expected "
-            "(sentences, longest), True for each first word"
-        )
-    if bool((mask[:, 1:] & ~mask[:, :-1]).any()):
-        raise ValueError("the mask has a gap; the words of a sentence stand side by side")
-    return emissions.masked_fill(~mask.unsqueeze(2), 0.0)

@@ -60,9 +60,8 @@ class Distillation:
     steps: int = 3000  # optimizer steps; the same number is the same work, whatever is labelled
     evaluate_every: int = 100  # steps between two looks at the development split
     patience: int = 0  # looks without a better score after which training stops; 0 never stops
-    # batch_size, unlabelled_batch_size: sentences of each stream in a step
-    batch_size: int = 10
-    unlabelled_batch_size: int = 10
+    batch_size: int = 10  # labelled sentences in a step
+    unlabelled_batch_size: int = 10  # and unlabelled ones
     learning_rate: float = 3e-3  # of Adam, constant
     clip: float = 5.0  # largest norm of the whole gradient; 0 switches clipping off
     label_weight: float = 1.0  # w_s, of the labels, gold and pseudo
@@ -113,14 +112,12 @@ def gold_lessons(
 ) -> list[Lesson]:
     """Make lessons of labelled sentences, with or without the teacher's logits.
 
-    Raises:
-        MiniftError: if a tag is not one of `labels`, or a sentence has no tags.
+    A MiniftError says if a tag is not one of `labels`, or a sentence has no tags.
     """
     index = {label: number for number, label in enumerate(labels)}
     beliefs = [None] * len(examples) if teacher is None else teacher
-    for example in examples:
-        if example.tags is None:
-            raise MiniftError(f"sentence {example.id} has no tags; give it as unlabelled text")
+    if (bare := next((e.id for e in examples if e.tags is None), None)) is not None:
+        raise MiniftError(f"sentence {bare} has no tags; give it as unlabelled text")
     return [Lesson(e.words, label_indices(e, index), 1.0, z) for e, z in zip(examples, beliefs)]
 
 
@@ -147,7 +144,6 @@ def soft_losses(
     Args:
         log_student: (words, labels) log-probabilities at `temperature`.
         teacher: (words, labels) logits; they get no gradient.
-        temperature: T.
         loss: "kl" is KL(teacher || student); "mse" the mean over labels of
             (log-probability of the student - probability of the teacher)^2.
     """
@@ -192,8 +188,7 @@ def teach(
     """Train a student in place; it ends with its best weights, in evaluation mode.
 
     Args:
-        labelled: gold sentences.
-        unlabelled: pseudo-labelled sentences, or none: ordinary training.
+        labelled, unlabelled: gold sentences; pseudo-labelled ones, or none: ordinary training.
         seeds: `order` and `dropout` are used.
         validate: returns (loss, score) on the development split; the highest score is kept, the
             earliest if several are equal. Without it the last weights are kept.
@@ -202,12 +197,9 @@ def teach(
         checkpoints: from which a killed training resumes, to the same bits.
         progress: show a bar on standard error.
 
-    Returns:
-        What happened: `records` (lines of history.jsonl), `kept_step`, `best` and `stopped`.
-
-    Raises:
-        MiniftError: if there is no gold sentence, the teacher is missing, or the loss is not
-            finite.
+    Returns what happened: `records` (lines of history.jsonl), `kept_step`, `best` and `stopped`.
+    Raises a MiniftError if there is no gold sentence, the teacher is missing, or the loss is not
+    finite.
     """
     if not labelled:
         raise MiniftError("there are no labelled sentences; a student needs some to be judged by")

@@ -84,10 +84,7 @@ class Speeds:
 def alternating_speeds(
     first: Callable[[], object], second: Callable[[], object], sentences: int, rounds: int = 5
 ) -> tuple[Speeds, Speeds]:
-    """Time two jobs in turn, after one round of each that is not counted.
-
-    In each of the timed rounds each goes through all sentences once.
-    """
+    """Time two jobs over all sentences in turn, after one round of each that is not counted."""
     seconds: tuple[list[float], list[float]] = ([], [])
     for number in range(rounds + 1):
         for job, taken in zip((first, second), seconds):
@@ -112,18 +109,16 @@ def compression_report(
     rounds: int = 5,
     command: str | None = None,
 ) -> dict[str, Any]:
-    """Compare a student with its teacher.
+    """Return what report.json says of a student and its teacher, which are on the same device.
+
+    F1 is that of entities, micro, mode "conlleval"; agreement is the share of words that get the
+    same tag, and the F1 of the student against the teacher.
 
     Args:
-        teacher, student: on the same device.
         examples: labelled sentences that neither was trained on.
         teacher_file, student_file: weight files or their folders, for the stored bytes.
         rounds: timed rounds over the first `TIMED` sentences.
         command: what was typed.
-
-    Returns:
-        What report.json holds. F1 is that of entities, micro, mode "conlleval"; agreement is the
-        share of words that get the same tag, and the F1 of the student against the teacher.
     """
     if not examples or any(example.tags is None for example in examples):
         raise MiniftError("the report needs labelled sentences to score teacher and student on")
@@ -147,8 +142,7 @@ def compression_report(
             f"{side}_stored_bytes": bytes_,
             f"{side}_sentences_per_second": round(speed.median, 2),
             f"{side}_sentences_per_second_range": [
-                round(speed.slowest, 2),
-                round(speed.fastest, 2),
+                round(end, 2) for end in (speed.slowest, speed.fastest)
             ],
         }
     base, device = bert_base(teacher.labels), str(next(student.model.parameters()).device)

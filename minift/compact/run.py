@@ -48,17 +48,14 @@ def read_sentences(path: str | Path) -> list[tuple[str, ...]]:
     """Read unlabelled text; tags, if the file has them, are ignored.
 
     It is a text file (suffix .txt or none), one sentence per line, cut into words by
-    `split_words`; or a token file, JSONL, CSV or TSV.
-
-    Raises:
-        MiniftError: if the file is missing, empty or faulty.
+    `split_words`; or a token file, JSONL, CSV or TSV. A MiniftError says if it is missing, empty or
+    faulty.
     """
     sentences = [
         e.words if isinstance(e, TaggedExample) else tuple(w for w, _, _ in split_words(e.text))
         for e in read_texts(path, task="tagging")
     ]
-    sentences = [words for words in sentences if words]
-    if not sentences:
+    if not (sentences := [*filter(None, sentences)]):
         raise MiniftError(f"{path}: it contains no words")
     return sentences
 
@@ -77,8 +74,7 @@ class StudentSettings:
 
     def __post_init__(self) -> None:
         require_known("storage", self.storage, STORAGES)
-        known = get_args(WordVectors)
-        require(self.vectors in known, "vectors", self.vectors, '"teacher" or "random"')
+        require_known("vectors", self.vectors, get_args(WordVectors))
         for name, least in (("min_count", 1), ("teacher_words", 0)):
             value = getattr(self, name)
             good = type(value) is int and value >= least
@@ -116,11 +112,8 @@ def distill(
         save_every: seconds between two checkpoints in `out`, from which a killed training resumes.
         progress: show bars on standard error.
 
-    Returns:
-        The student as stored, and the content of result.json.
-
-    Raises:
-        MiniftError: if the input does not fit, or `out` already holds a result.
+    Returns the student as stored, and the content of result.json. Raises a MiniftError if the
+    input does not fit, or `out` already holds a result.
     """
     started = time.perf_counter()
     settings, seeds = settings or Distillation(), Seeds.all(seeds or 0)
@@ -198,19 +191,10 @@ def _untaught(
     teacher: FineTuned, dataset: Dataset, pool: Sequence[Words], kind: StudentSettings, seeds: Seeds
 ) -> Student:
     """Return the student that training starts from, on the teacher's device."""
-    vocabulary = build_vocabulary(
-        [example.words for example in as_sentences(dataset.train)],
-        pool,
-        kind.min_count,
-        whole_words(teacher, kind.teacher_words),
-    )
-    student = new_student(
-        vocabulary,
-        tag_labels(teacher),
-        torch.Generator().manual_seed(seeds.head),
-        head=kind.head,
-        word_dropout=kind.word_dropout,
-    )
+    train, more = as_sentences(dataset.train), whole_words(teacher, kind.teacher_words)
+    vocabulary = build_vocabulary([e.words for e in train], pool, kind.min_count, more)
+    source, how = torch.Generator().manual_seed(seeds.head), (kind.head, kind.word_dropout)
+    student = new_student(vocabulary, tag_labels(teacher), source, *how)
     if kind.vectors == "teacher":
         start_from_teacher(student, teacher)
     student.model.to(next(teacher.model.parameters()).device)

@@ -30,24 +30,20 @@ def source_of_files(
     test: str | Path | None,
     options: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return what run.json keeps under "source" for a run on files; {"data": NAME} is a named set.
-
-    `options` are those of `read_dataset`; None values are left out.
-    """
+    """Return what run.json keeps under "source" for a run on files, read with these options."""
     given = {"train": train, "dev": dev, "test": test}
     files = {split: Path(file).resolve() for split, file in given.items() if file is not None}
     return {
         "files": {split: str(file) for split, file in files.items()},
         "sha256": {split: file_digest(file) for split, file in files.items()},
-        "options": {name: value for name, value in options.items() if value is not None},
+        "options": dict(options),
     }
 
 
 def training_data(run: str | Path) -> Dataset:
     """Return the data set of a run folder, `train` being the examples that the run drew.
 
-    Raises:
-        MiniftError: if the folder does not say, or what it names is gone or no longer the same.
+    A MiniftError says if the folder does not say, or what it names is gone or no longer the same.
     """
     run = Path(run)
     try:

@@ -40,12 +40,8 @@ _SCALE = ".scale"
 def save_student(student: Student, path: str | Path, storage: Storage = "float32") -> Path:
     """Write a student to one file, whole or not at all, and return the file.
 
-    Args:
-        path: a folder, which gets the file `student.safetensors`, or a name that ends so.
-        storage: "float32" is exact.
-
-    Raises:
-        MiniftError: if the storage is unknown, or the file cannot be written.
+    The path is a folder, which gets the file `student.safetensors`, or a name that ends so. Only
+    the storage "float32" is exact; one that is unknown is refused.
     """
     require_known("storage", storage, STORAGES)
     about = {
@@ -65,11 +61,7 @@ def save_student(student: Student, path: str | Path, storage: Storage = "float32
 
 
 def load_student(path: str | Path, device: torch.device | str = "cpu") -> Student:
-    """Read a student from its file or folder, in evaluation mode and float32.
-
-    Raises:
-        MiniftError: if there is no such file, or it is not a student.
-    """
+    """Read a student from its file or folder, in evaluation mode and float32, or refuse it."""
     path = _file(path)
     if not path.is_file():
         raise MiniftError(f"{path}: no such file; a student is made by: minift distill")

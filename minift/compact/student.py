@@ -21,7 +21,7 @@ from minift.compact.vocabulary import Vocabulary, Words
 from minift.data.examples import Example, TaggedExample, Task, as_sentences, gold_tags
 from minift.data.metrics import evaluate_tagging
 from minift.data.words import as_words
-from minift.errors import MiniftError, nearest
+from minift.errors import MiniftError, require_known
 from minift.runs.evaluate import Evaluation
 from minift.training.batches import UNLABELLED
 
@@ -44,11 +44,8 @@ class Student:
     def evaluate(self, examples: Sequence[Example], progress: bool = False) -> Evaluation:
         """Score labelled sentences: entity scores, and -log p(tags) per word.
 
-        `progress` is ignored: a student finishes before a bar would be drawn.
-
-        Raises:
-            MiniftError: if one is a text, a tag is not among the student's labels, or a sentence
-                has none.
+        `progress` is ignored: a student finishes before a bar would be drawn. A MiniftError says
+        if one is a text, a tag is not among the student's labels, or a sentence has none.
         """
         index = {label: number for number, label in enumerate(self.labels)}
         sentences = as_sentences(examples)
@@ -96,19 +93,11 @@ def label_losses(model: Tagger, logits: Tensor, targets: Tensor, layout: Layout)
 
 
 def label_indices(example: TaggedExample, index: dict[str, int]) -> list[int]:
-    """Return the label of each word, `UNLABELLED` if the sentence has no tags.
-
-    Raises:
-        MiniftError: if a tag is unknown.
-    """
-    for tag in example.tags or ():
-        if tag not in index:
-            raise MiniftError(
-                f"sentence {example.id}: the tag {tag!r} is unknown; known are "
-                f"{', '.join(index)}{nearest(tag, index)}"
-            )
+    """Return the label of each word, `UNLABELLED` without tags; a MiniftError if one is unknown."""
     if example.tags is None:
         return [UNLABELLED] * len(example.words)
+    for tag in example.tags:
+        require_known(f"tag in sentence {example.id}:", tag, index)
     return [index[tag] for tag in example.tags]
 
 
@@ -116,18 +105,12 @@ def new_student(
     vocabulary: Vocabulary,
     labels: Sequence[str],
     generator: torch.Generator | None = None,
-    *,
     head: Literal["softmax", "crf"] = "softmax",
     word_dropout: float = TaggerConfig.word_dropout,
 ) -> Student:
     """Build an untrained student of the usual sizes; `labels` are IOB2 tags."""
-    config = TaggerConfig(
-        vocabulary.word_rows,
-        vocabulary.character_rows,
-        len(labels),
-        word_dropout=word_dropout,
-        head=head,
-    )
+    sizes = vocabulary.word_rows, vocabulary.character_rows, len(labels)
+    config = TaggerConfig(*sizes, word_dropout=word_dropout, head=head)
     return Student(Tagger(config, generator).eval(), vocabulary, tuple(labels))
 
 

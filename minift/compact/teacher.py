@@ -40,11 +40,7 @@ PART = 1024  # sentences between two writes of the file
 
 
 def tag_labels(teacher: FineTuned) -> tuple[str, ...]:
-    """Return the teacher's labels that are IOB2 tags, in its order.
-
-    Raises:
-        MiniftError: if it is not a tagger, or fewer than two of its labels are tags.
-    """
+    """Return the teacher's labels that are IOB2 tags, in its order; or refuse what is no tagger."""
     if teacher.task != "tagging":
         raise MiniftError(
             f"the teacher was trained for {teacher.task}; only a tagger can teach a tagger: "
@@ -71,9 +67,7 @@ def teacher_logits(
             this teacher on these sentences is read; answers of another are replaced.
         progress: show a bar on standard error.
 
-    Returns:
-        For each sentence (words, tags), float32 on the CPU, columns in the order of
-        `tag_labels`.
+    Returns for each sentence (words, tags), float32 on the CPU, columns as in `tag_labels`.
     """
     columns = [teacher.labels.index(tag) for tag in tag_labels(teacher)]
     examples = [TaggedExample(str(n), tuple(words)) for n, words in enumerate(sentences, 1)]
@@ -92,8 +86,7 @@ def teacher_logits(
         if kept is not None:
             file, name = kept
             atomic_write(file, save({"logits": torch.cat(answers)}, {"digest": name}))
-    if [len(rows) for rows in answers] != lengths:
-        raise AssertionError("the teacher's rows are not one per word")
+    assert [len(rows) for rows in answers] == lengths, "the teacher's rows are not one per word"
     return answers
 
 

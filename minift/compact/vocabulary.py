@@ -84,11 +84,7 @@ class Vocabulary:
         return rows or [UNKNOWN_CHARACTER]
 
     def encode(self, sentences: Sequence[Words]) -> Spelled:
-        """Turn sentences into one batch.
-
-        Raises:
-            MiniftError: if there is no sentence, or one without words.
-        """
+        """Turn sentences into one batch; at least one, and none without words."""
         if not sentences or not all(sentences):
             raise MiniftError("a sentence without words cannot be tagged; leave it out")
         row_of: dict[str, int] = {}
@@ -108,15 +104,11 @@ def build_vocabulary(
     min_count: int = 2,
     more_words: Iterable[str] = (),
 ) -> Vocabulary:
-    """Count words and characters.
+    """Count the words and characters of sentences; a MiniftError says if no word is left.
 
     Args:
-        training, unlabelled: sentences of words; nothing else is counted.
         min_count: a rarer word is unknown, which is how the row of the unknown word learns.
         more_words: words to know though no sentence has them, behind the counted ones.
-
-    Raises:
-        MiniftError: if no word is left.
     """
     counts = Counter(word for sentence in chain(training, unlabelled) for word in sentence)
     known = [word for word in counts if counts[word] >= min_count]

@@ -42,17 +42,11 @@ class BagOfWords:
 
 
 def fit_bag_of_words(examples: Sequence[TextExample], labels: Sequence[str]) -> BagOfWords:
-    """Fit to convergence; there is one optimum, so no seed and nothing to choose.
-
-    Raises:
-        MiniftError: if no text has a word of two letters or more.
-    """
+    """Fit to the one optimum; a MiniftError says if no text has a word of two letters or more."""
     found = dict.fromkeys(feature for example in examples for feature in _features(example))
     vocabulary = {feature: place for place, feature in enumerate(found)}
     if not vocabulary:
-        raise MiniftError(
-            "no text has a word of two letters or more; a bag of words would be empty"
-        )
+        raise MiniftError("no text has a word of two letters or more, so the bag would be empty")
     target = torch.tensor([labels.index(example.label) for example in examples])
     best = solve(_counts(examples, vocabulary), target, len(labels), strength=1.0)
     return BagOfWords(vocabulary, best.weight, best.bias, tuple(labels))

@@ -8,8 +8,8 @@ Paper    Fair play that the papers' own experiments lack: a warm-up for all (Chi
          fine-tuning at rate * sqrt(p) beside Child-Tuning F at p, because Adam cancels its 1/p
          (minift/methods/child_tuning.py).
 Differs  A method of fixed length never sees the development split; one that chooses (adaptive,
-         early stopping, keep="best", a grid of rates) does, and the report says how many
-         labelled examples that takes.
+         early stopping, a grid of rates) does, and the report says how many labelled examples
+         that takes.
          Under torchrun each run is done by one process, from beginning to end; kept weights stay
          on the machine that made them.
 Proof    tests/compare/test_grid.py, tests/runs/test_processes.py
@@ -23,9 +23,10 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import chain, groupby, product
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from tqdm import tqdm
@@ -39,14 +40,15 @@ from minift.compare.lineup import (
     split_roles,
     with_controls,
 )
-from minift.compare.report import Comparison, write
+from minift.compare.report import Comparison, Run, write
 from minift.compare.runlog import data_digest, encoder_digest, open_log
-from minift.compare.workers import Job, Plan, do_runs, run_all
+from minift.compare.workers import Job, Plan, described
 from minift.data.examples import Dataset
 from minift.data.notes import missing_notes
 from minift.errors import MiniftError, require
 from minift.methods.recipes import recipe
-from minift.runs.dealing import send_home
+from minift.runs.dealing import deal, send_home
+from minift.runs.dealing import work as dealt_out
 from minift.runs.folds import FOLDS, REPEATS, part, possible_folds
 from minift.runs.processes import from_first, rank, require_same, world_size
 from minift.runs.train import require_two_classes, subset
@@ -65,7 +67,6 @@ class Terms:
     # by which every method's rate is multiplied, for an encoder whose folder does not say its own
     # (see `minift.methods.recipes.rates_of`)
     rate_factor: float = 1.0
-    keep: Literal["last", "best"] = "last"  # "best": the epoch's, by the selection split
     # by the selection split choose among the method's rate, a third of it and three times it
     grid: bool = False
     selection: int | None = None  # how many of that split a run may see, drawn with its seed
@@ -87,7 +88,6 @@ class Terms:
             epochs=own.epochs if self.epochs is None else self.epochs,
             batch_size=own.batch_size if self.batch_size is None else self.batch_size,
             learning_rate=own.learning_rate * self.rate_factor,
-            keep=self.keep,
             precision=self.precision,
         )
 
@@ -111,9 +111,7 @@ class Work:
         budget = self.budget_minutes
         require(budget is None or budget > 0, "budget_minutes", budget, "a positive number")
         if self.processes > 1 and world_size() > 1:
-            raise MiniftError(
-                "--processes is for one process; torchrun has started several already"
-            )
+            raise MiniftError("--processes is for one process; torchrun has started several")
 
 
 def compare(
@@ -129,8 +127,7 @@ def compare(
     """Run every method with every seed and write the report. Finished runs are not repeated.
 
     Args:
-        dataset: what to learn and to be scored on; see `split_roles`.
-        encoder: anything `load_encoder` takes.
+        dataset, encoder: see `split_roles`, and `load_encoder`.
         methods: names as `recipe` takes them, or one text with commas; None takes
             `default_methods`. The control of each child-f:p is added.
         labels: number(s) of training examples; None for all.
@@ -138,25 +135,21 @@ def compare(
             are folds, those of one repeat, or of `REPEATS` if there is a budget of time.
         out: folder of the comparison; methods, sizes and seeds may be added to it later.
 
-    Returns:
-        All finished runs of the folder, as in its report.
-
-    Raises:
-        MiniftError: before any run: a method, size or split that does not fit, a method that
-            would train nothing, a folder of something else. Later: a run that cannot go on.
+    Returns all finished runs of the folder, as in its report. Raises a MiniftError before any run:
+    a method, size or split that does not fit, a method that would train nothing, a folder of
+    something else; later: a run that cannot go on.
     """
     began, out, terms, work = time.monotonic(), Path(out), terms or Terms(), work or Work()
     checkpoint = resolve(encoder)
     if isinstance(methods, str):
         methods = split_methods(methods)
-    names, notes = with_controls(
-        default_methods(dataset, checkpoint) if methods is None else methods
-    )
+    methods = default_methods(dataset, checkpoint) if methods is None else methods
+    names, notes = with_controls(methods)
     folds = None if dataset.dev or dataset.test else terms.folds
     if folds:
         folds, fewer = possible_folds(dataset, folds)
         notes += fewer
-    data, reporting, choosing_split = split_roles(dataset, folds)
+    data, reporting, choosing = split_roles(dataset, folds)
     if seeds is None:
         seeds = 5 if folds is None else folds * (REPEATS if work.budget_minutes else 1)
     if not isinstance(seeds, Iterable):
@@ -182,10 +175,7 @@ def compare(
         "folds": folds,
         "grid": terms.grid,
         "device": terms.device,
-        "methods": {
-            name: {"settings": asdict(plan.settings[name]), "shown": columns[name]}
-            for name in names
-        },
+        "methods": {n: {"settings": asdict(plan.settings[n]), "shown": columns[n]} for n in names},
     }
     of = f' of "{data.positive or data.labels[-1]}"' if data.metric == "f1" else ""
     about = Comparison(
@@ -193,8 +183,7 @@ def compare(
         metric=data.metric + of,
         encoder=str(encoder),
         reporting=reporting,
-        selection=choosing_split
-        + (f"; a run sees {terms.selection} of them" if terms.selection else ""),
+        selection=choosing + f"; a run sees {terms.selection} of them" * bool(terms.selection),
         examples=len(data.train if folds else data.test),
         folds=folds,
         notes=dataset.notes,
@@ -203,7 +192,7 @@ def compare(
     )
     require_same({key: setup[key] for key in ("data_digest", "encoder_digest")})
     if rank() > 0:
-        do_runs(plan)
+        dealt_out(partial(described, plan))
         return from_first(about)
     tuned = build(data, checkpoint, Seeds.all(0))
     drawn = tuple(dict.fromkeys(chain(*draws.values())))
@@ -215,13 +204,13 @@ def compare(
     jobs = [Job(method, size, seed) for seed in seeds for size in sizes for method in names]
     with open_log(out, setup) as log:
         pending = [job for job in jobs if job not in log.done]
-        done, hidden = len(jobs) - len(pending), None if work.progress else True
+        initial, hidden = len(jobs) - len(pending), None if work.progress else True
         rounds, budget, longest = [pending], math.inf, 0.0  # in seconds
         if work.budget_minutes is not None:
             rounds = [[*seed] for _, seed in groupby(pending, key=lambda job: job.seed)]
             budget = 60 * work.budget_minutes
         try:
-            with tqdm(total=len(jobs), initial=done, unit="run", disable=hidden) as bar:
+            with tqdm(total=len(jobs), initial=initial, unit="run", disable=hidden) as bar:
                 for batch in rounds:
                     left = budget - (start := time.monotonic()) + began
                     if longest > left:
@@ -232,8 +221,9 @@ def compare(
                         )
                         about = replace(about, notes=(late, *about.notes))
                         break
-                    for run in run_all(plan, batch, work.processes):
-                        log.add(run)
+                    dealt = [*map(asdict, batch)]
+                    for _, done in deal(partial(described, plan), dealt, work.processes):
+                        log.add(run := Run(**done))
                         bar.update()
                         bar.set_postfix_str(f"{run.method}: {100 * run.test:.1f}")
                     longest = max(longest, time.monotonic() - start)
@@ -259,11 +249,7 @@ def _plan(
     """Set up every method once; return the plan, and each method's columns in the report."""
     found = {name: recipe(name, checkpoint) for name in names}
     settings = {name: terms.settings_of(method.settings) for name, method in found.items()}
-    choosing = frozenset(
-        name
-        for name, method in found.items()
-        if terms.grid or terms.keep == "best" or method.schedule().needs_dev_loss
-    )
+    choosing = frozenset(n for n in found if terms.grid or found[n].schedule().needs_dev_loss)
     if choosing and not data.dev:
         raise MiniftError(
             f"{', '.join(m for m in names if m in choosing)}: the run would choose by a "
@@ -281,10 +267,8 @@ def _plan(
         | shown(method, settings[name], counts[name], terms.grid)
         for name, method in found.items()
     }
-    plan = Plan(
-        data, checkpoint, settings, choosing, trained, terms.selection, terms.grid, terms.device
-    )
-    return plan, columns
+    how = terms.selection, terms.grid, terms.device
+    return Plan(data, checkpoint, settings, choosing, trained, *how), columns
 
 
 def _distinct(name: str, numbers: int | Sequence[int], least: int) -> list[int]:

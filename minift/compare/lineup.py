@@ -20,14 +20,7 @@ from typing import Any
 from minift.bert.counts import Row, by_kind, what_learns
 from minift.checkpoints.hub import pooling_of
 from minift.checkpoints.strict import config_from_json
-from minift.data.examples import (
-    Dataset,
-    Example,
-    gold_classes,
-    has_pairs,
-    is_labelled,
-    texts_of,
-)
+from minift.data.examples import Dataset, gold_classes, has_pairs, is_labelled, texts_of
 from minift.errors import MiniftError
 from minift.files import digest
 from minift.methods.recipes import WORDS, recipe
@@ -98,11 +91,7 @@ def control_of(name: str) -> str | None:
 
 
 def with_controls(methods: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return the methods, each once, with missing controls, and a note on those.
-
-    Raises:
-        MiniftError: if there is none or one is unknown (names the nearest).
-    """
+    """Return the methods, each once, with missing controls, and a note on those; or refuse them."""
     names = list(dict.fromkeys(methods))
     if not names:
         raise MiniftError("there is no method to compare; name some, e.g. full,head,bitfit")
@@ -134,12 +123,8 @@ def split_roles(dataset: Dataset, folds: int | None = None) -> tuple[Dataset, st
     cut in two by a hash of each (first) text, whatever the seed and the methods. With `folds`, the
     training split is reported on.
 
-    Returns:
-        The data set with the selection split as `dev` and the reporting split as `test`, and a
-        phrase for reporting and for selection.
-
-    Raises:
-        MiniftError: if there is nothing to report on.
+    Returns the data set with the selection split as `dev` and the reporting split as `test`, and a
+    phrase for reporting and for selection; a MiniftError says if there is nothing to report on.
     """
     if folds:
         who = f"{folds} folds of the {len(dataset.train):,} training examples"
@@ -148,16 +133,15 @@ def split_roles(dataset: Dataset, folds: int | None = None) -> tuple[Dataset, st
     if is_labelled(dataset.test):
         chosen = f"the development split ({len(dev):,} examples)" if dev else "no examples"
         return replace(dataset, dev=dev), f"the test split ({len(dataset.test):,} examples)", chosen
-    halves: tuple[list[Example], list[Example]] = ([], [])
-    for example in dev:
-        halves[int(digest(texts_of(example)[0])[:2], 16) % 2].append(example)
+    odd = [int(digest(texts_of(example)[0])[:2], 16) % 2 for example in dev]
+    halves = [tuple(e for e, o in zip(dev, odd) if o == half) for half in (0, 1)]
     if not all(halves):
         raise MiniftError(
             f"{dataset.name} has {len(dataset.test)} test and {len(dev)} development examples "
             "with labels; give labelled examples to report on (--test)"
         )
     phrases = [f"{len(half):,} of {len(dev):,} development examples" for half in halves]
-    data = replace(dataset, dev=tuple(halves[0]), test=tuple(halves[1]))
+    data = replace(dataset, dev=halves[0], test=halves[1])
     return data, f"{phrases[1]} (there is no labelled test split)", f"the other {phrases[0]}"
 
 
@@ -170,8 +154,7 @@ def rehearse(
 ) -> dict[str, dict[str, Row]]:
     """Set every method up once, on a real model and four examples, and count what trains.
 
-    Raises:
-        MiniftError: the one that would otherwise stop a run hours later.
+    It raises the MiniftError that would otherwise stop a run hours later.
     """
     tuned = build(data, checkpoint, seeds)
     items = tuned.items(data.train[:4])
@@ -201,7 +184,6 @@ def shown(method: Recipe, settings: Settings, counts: dict[str, Row], grid: bool
         else f"{EPOCHS} epochs, at least {settings.min_steps} steps",
         "batch": f"{settings.batch_size}",
         "schedule": type(method.schedule()).__name__,
-        "weights kept": settings.keep,
         **({} if settings.precision == "float32" else {"precision": settings.precision}),
         "trained": trains["all"],
         "in the head": trains["head"],

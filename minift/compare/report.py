@@ -13,7 +13,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, stdev
 
 from minift.compare.page import (
     Block,
@@ -33,10 +33,10 @@ from minift.compare.statistics import (
     difference_cells,
     holm,
     listed,
+    mean_and_sd,
     paired_difference,
     points,
     sentence,
-    summary,
 )
 from minift.data.intervals import of_folds
 from minift.files import atomic_write
@@ -95,6 +95,14 @@ class Comparison:
         """Texts of a fold by those that its model is trained on."""
         return 1 / (self.folds - 1) if self.folds else None
 
+    def interval(self, scores: Sequence[float]) -> str:
+        """Return the 95 % interval of the mean over folds, "" where there is none."""
+        if not self.folds or not self.overlap:
+            return ""
+        answered = round(self.examples * min(1, len(scores) / self.folds))
+        ends = of_folds(scores, self.overlap, answered * (self.metric == "accuracy"))
+        return f"{points(ends[0])} to {points(ends[1])}" if ends else ""
+
     @property
     def baseline(self) -> str:
         """The method that the others are compared with: "full", else the first."""
@@ -109,6 +117,10 @@ class Comparison:
         """Return the runs of one method and size, by seed."""
         found = [r for r in self.runs if (r.method, r.labels) == (method, labels)]
         return sorted(found, key=lambda run: run.seed)
+
+    def scores(self, method: str, labels: int) -> dict[int, float]:
+        """Return what the runs of one method and size scored, by seed."""
+        return {run.seed: run.test for run in self.of(method, labels)}
 
     def present(self, labels: int) -> list[str]:
         """Return the methods that have a run of this size, in order."""
@@ -143,18 +155,11 @@ def comparisons(comparison: Comparison) -> list[Against]:
         pairs = [(m, comparison.baseline) for m in present if m != comparison.baseline]
         for method, other in dict.fromkeys((*pairs, *comparison.controls)):
             if method in present and other in present:
-                mine, theirs = (
-                    {run.seed: run.test for run in comparison.of(name, labels)}
-                    for name in (method, other)
-                )
+                mine, theirs = (comparison.scores(name, labels) for name in (method, other))
                 seeds = sorted(mine.keys() & theirs.keys())
-                difference = paired_difference(
-                    [mine[s] for s in seeds],
-                    [theirs[s] for s in seeds],
-                    overlap=comparison.overlap,
-                )
-                against = Against(method, other, labels, difference, unit=comparison.unit)
-                found.append(against)
+                pair = [mine[s] for s in seeds], [theirs[s] for s in seeds]
+                difference = paired_difference(*pair, overlap=comparison.overlap)
+                found.append(Against(method, other, labels, difference, unit=comparison.unit))
     tested = [p for against in found if (p := against.difference.p) is not None]
     adjusted = iter(holm(tested))
     return [a if a.difference.p is None else replace(a, holm=next(adjusted)) for a in found]
@@ -169,8 +174,8 @@ def chosen(comparison: Comparison, labels: int) -> str | None:
     c, names, folds = comparison, comparison.present(labels), comparison.folds
     if not folds or len(names) < 2:
         return None
-    scores = {name: {run.seed: run.test for run in c.of(name, labels)} for name in names}
-    common = sorted(set.intersection(*(set(of) for of in scores.values())))
+    scores = {name: c.scores(name, labels) for name in names}
+    common = sorted(set.intersection(*map(set, scores.values())))
 
     def best(by: Sequence[int]) -> str:
         return max(names, key=lambda name: fmean(scores[name][seed] for seed in by))
@@ -181,14 +186,11 @@ def chosen(comparison: Comparison, labels: int) -> str | None:
         honest += [scores[best(others)][seed]] if others else []
     if len(honest) < 2:
         return None
-    name, mean = best(common), fmean(honest)
-    own = points(fmean(scores[name].values()))
-    ends = of_folds(honest, 1 / (folds - 1), c.examples if c.metric == "accuracy" else 0)
-    interval = f" (95% CI {points(ends[0])} to {points(ends[1])})" if ends else ""
+    name, interval = best(common), c.interval(honest)
     return (
-        f"take {name}: it has the highest mean, {own}. As the best of {len(names)} it is "
-        f"flattered; chosen anew without each fold, and scored on that fold, the best has "
-        f"{points(mean)}{interval}"
+        f"take {name}: it has the highest mean, {points(fmean(scores[name].values()))}. As the "
+        f"best of {len(names)} it is flattered; chosen anew without each fold, and scored on that "
+        f"fold, the best has {points(fmean(honest))}" + f" (95% CI {interval})" * bool(interval)
     )
 
 
@@ -230,25 +232,21 @@ def results_table(comparison: Comparison, labels: int) -> Table:
     rows = []
     for method in comparison.present(labels):
         runs = comparison.of(method, labels)
-        scores = summary([run.test for run in runs])
+        tests = [run.test for run in runs]
         peaks = [run.peak_mb for run in runs if run.peak_mb is not None]
         stored = 4 * runs[0].trainable_parameters  # bytes
-        tests = [run.test for run in runs]
-        ends = (
-            of_folds(tests, c.overlap, c.examples * (c.metric == "accuracy")) if c.overlap else None
-        )
         rows.append(
             (
                 method,
-                points(scores.mean),
-                "" if scores.sd is None else points(scores.sd),
-                *[f"{points(ends[0])} to {points(ends[1])}" if ends else ""] * bool(c.folds),
-                points(scores.min),
-                points(scores.max),
+                points(fmean(tests)),
+                points(stdev(tests)) if len(tests) > 1 else "",
+                *[c.interval(tests)] * bool(c.folds),
+                points(min(tests)),
+                points(max(tests)),
                 str(len(runs)),
                 str(sum(run.failed for run in runs)),
                 f"{runs[0].trainable_parameters:,}",
-                f"{summary([run.seconds for run in runs]).mean:.1f}",
+                f"{fmean(run.seconds for run in runs):.1f}",
                 f"{max(peaks):,.0f}" if peaks else "",
                 f"{stored / 1e6:.1f} MB" if stored >= 1e5 else f"{stored / 1e3:.1f} kB",
             )
@@ -265,13 +263,11 @@ def caution(made: Sequence[Against]) -> list[str]:
     standing = [
         f"{a.method} against {a.other} at {_labels(a.labels)}" for a, p in tested if p < 0.05
     ]
-    if standing:
-        left = f"After Holm's correction for that, these differences stand: {'; '.join(standing)}."
-    else:
-        left = "After Holm's correction for that, no difference stands."
+    left = f"these differences stand: {'; '.join(standing)}" if standing else "no difference stands"
     return [
         f"{len(tested)} comparisons were made. If no method differed from any other, the chance "
-        f"that at least one interval excludes 0 would be up to {by_chance:.0%}. {left}"
+        f"that at least one interval excludes 0 would be up to {by_chance:.0%}. After Holm's "
+        f"correction for that, {left}."
     ]
 
 
@@ -289,11 +285,8 @@ def page(comparison: Comparison) -> list[Block]:
         ),
     ]
     if len(c.sizes) > 1:
-        blocks += [
-            Heading("All sizes"),
-            Paragraph(f"Mean ± standard deviation over the {c.unit}s."),
-        ]
-        blocks.append(_overview(c))
+        said = f"Mean ± standard deviation over the {c.unit}s."
+        blocks += [Heading("All sizes"), Paragraph(said), _overview(c)]
     for labels in c.sizes:
         blocks += _size_blocks(c, labels, [a for a in made if a.labels == labels])
     blocks += [Heading("How to read this"), Bullets(tuple(_reading(c, made)))]
@@ -314,7 +307,7 @@ def _size_blocks(c: Comparison, labels: int, made: Sequence[Against]) -> list[Bl
     if said := [*_sentences(made), *filter(None, [chosen(c, labels)])]:
         blocks.append(Bullets(tuple(said)))
     runs = [run for run in c.runs if run.labels == labels]
-    constant = points(summary([run.constant for run in runs]).mean)
+    constant = points(fmean(run.constant for run in runs))
     blocks += [
         Plots(tuple(_plots(c, labels, made))),
         results_table(c, labels),
@@ -371,14 +364,9 @@ def _reading(c: Comparison, made: Sequence[Against]) -> list[str]:
 
 
 def _overview(c: Comparison) -> Table:
-    def cell(method: str, labels: int) -> str:
-        if not (runs := c.of(method, labels)):
-            return ""
-        scores = summary([run.test for run in runs])
-        return points(scores.mean) + ("" if scores.sd is None else f" ± {points(scores.sd)}")
-
-    header = ("method", *(_labels(labels) for labels in c.sizes))
-    return Table(header, tuple((m, *(cell(m, n) for n in c.sizes)) for m in c.methods))
+    header = ("method", *map(_labels, c.sizes))
+    rows = ((m, *(mean_and_sd([*c.scores(m, n).values()]) for n in c.sizes)) for m in c.methods)
+    return Table(header, tuple(rows))
 
 
 def _plots(c: Comparison, labels: int, made: Sequence[Against]) -> list[Plot]:
@@ -386,13 +374,13 @@ def _plots(c: Comparison, labels: int, made: Sequence[Against]) -> list[Plot]:
     for method in c.present(labels):
         runs = c.of(method, labels)
         dots = tuple(100 * run.test for run in runs)
-        mean = summary(dots).mean
+        mean = fmean(dots)
         failed = tuple(run.failed for run in runs)
         rows.append(Strip(method, dots, failed, mean, None, f"{mean:.1f}"))
         constants += [100 * run.constant for run in runs]
     caption = f"{capital(c.metric)} in points: each dot is a {c.unit}, the bar is the mean"
     caption += ", × a failed run." if any(any(strip.crossed) for strip in rows) else "."
-    plots = [Plot(caption, tuple(rows), summary(constants).mean, "a constant answer")]
+    plots = [Plot(caption, tuple(rows), fmean(constants), "a constant answer")]
     rows = []
     for a in made:
         if a.difference.differences:
@@ -420,7 +408,7 @@ def _sampling(c: Comparison) -> str:
     """Say how much an accuracy would vary over other test examples."""
     if c.metric != "accuracy":
         return ""
-    mean = summary([run.test for run in c.runs if run.method == c.baseline]).mean
+    mean = fmean(run.test for run in c.runs if run.method == c.baseline)
     error = (mean * (1 - mean) / c.examples) ** 0.5
     return (
         f": over other such examples an accuracy of {points(mean)} would vary with a standard "

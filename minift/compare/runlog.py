@@ -23,7 +23,6 @@ from minift.errors import MiniftError
 from minift.files import atomic_write, claim_folder, digest, file_digest, locked
 from minift.journal import append_log, read_log
 
-FORMAT = 2  # of the folder; in 1 a seed meant other heads, orders and masks
 FIXED = ("minift_version", "data_digest", "encoder_digest", "selection", "folds", "grid", "device")
 
 
@@ -38,6 +37,10 @@ class RunLog:
     def add(self, run: Run) -> None:
         """Keep a finished run: on the disk, then in memory."""
         append_log(self.file, asdict(run))
+        self.keep(run)
+
+    def keep(self, run: Run) -> None:
+        """Know that a run is done."""
         self.done[Job(run.method, run.labels, run.seed)] = run
 
     def complete(self, about: Comparison, asked: Sequence[Job]) -> Comparison:
@@ -59,18 +62,26 @@ class RunLog:
 def open_log(folder: Path, setup: dict[str, Any]) -> Iterator[RunLog]:
     """Open a new folder, or one that was made with the same setup, to add runs to it.
 
-    Raises:
-        MiniftError: if the folder is in use or holds something else, or the setup has changed.
+    A MiniftError says if it is in use or holds something else, or the setup has changed.
     """
     setup_file, runs = folder / "compare.json", folder / "runs.jsonl"
-    setup = json.loads(json.dumps({"format": FORMAT, **setup}))  # as it will be read
+    setup = json.loads(json.dumps(setup))  # as it will be read
     claim_folder(folder, setup_file.name)
     _merged(folder, setup_file, setup)  # refused before a lock is left in it
     folder.mkdir(parents=True, exist_ok=True)
     with locked(setup_file):
         setup = _merged(folder, setup_file, setup)
         atomic_write(setup_file, json.dumps(setup, indent=2) + "\n")
-        yield RunLog(runs, setup, _finished(runs))
+        log = RunLog(runs, setup, {})
+        for number, record in enumerate(read_log(runs), 1):
+            try:
+                log.keep(Run(**record))
+            except TypeError as error:
+                raise MiniftError(
+                    f"{runs}, line {number}: not a run of this version ({error}); remove the line, "
+                    "and the run will be done again"
+                ) from error
+        yield log
 
 
 def _merged(folder: Path, setup_file: Path, new: dict[str, Any]) -> dict[str, Any]:
@@ -78,19 +89,10 @@ def _merged(folder: Path, setup_file: Path, new: dict[str, Any]) -> dict[str, An
     if not setup_file.is_file():
         return new
     old = read_json(setup_file)
-    if old.get("format") != FORMAT:
-        raise MiniftError(
-            f"{setup_file} was written by minift {old.get('minift_version', '(unknown)')}, so this "
-            "version cannot add runs to it; choose another --out"
-        )
-    both = new["methods"].keys() & old["methods"].keys()
+    both = new["methods"].keys() & old.get("methods", {}).keys()
     before, now = _facts(old, both), _facts(new, both)
-    changed = [
-        f"{fact} was {before.get(fact)} and is now {now.get(fact)}"
-        for fact in before | now
-        if before.get(fact) != now.get(fact)
-    ]
-    if changed:
+    was = ((fact, before.get(fact), now.get(fact)) for fact in before | now)
+    if changed := [f"{fact} was {a} and is now {b}" for fact, a, b in was if a != b]:
         raise MiniftError(
             f"{folder} holds a comparison with another setup: {'; '.join(changed)}. Choose "
             "another --out, or give the setup as it was"
@@ -105,21 +107,6 @@ def _facts(setup: dict[str, Any], methods: Iterable[str]) -> dict[str, Any]:
         own = setup["methods"][name]["settings"].items()
         facts |= {f"{key} of {name}": value for key, value in own}
     return facts
-
-
-def _finished(file: Path) -> dict[Job, Run]:
-    """Read the finished runs; a last line that a kill cut off does not count."""
-    done = {}
-    for number, record in enumerate(read_log(file), 1):
-        try:
-            run = Run(**record)
-        except TypeError as error:
-            raise MiniftError(
-                f"{file}, line {number}: not a run of this version ({error}); remove the line, "
-                "and the run will be done again"
-            ) from error
-        done[Job(run.method, run.labels, run.seed)] = run
-    return done
 
 
 def data_digest(data: Dataset) -> str:

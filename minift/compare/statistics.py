@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean, stdev
 
 import numpy as np
 
@@ -26,24 +27,6 @@ from minift.data.intervals import Interval, t_quantile, t_within
 
 FEWEST = 3  # seeds that an interval needs
 RESAMPLES = 10_000
-
-
-@dataclass(frozen=True)
-class Summary:
-    """One sample of scores; `sd` (n - 1 in the denominator) is None for a single score."""
-
-    n: int
-    mean: float
-    sd: float | None
-    min: float
-    max: float
-
-
-def summary(values: Sequence[float]) -> Summary:
-    """Summarise at least one score."""
-    x = np.asarray(values, dtype=np.float64)
-    sd = float(x.std(ddof=1)) if len(x) > 1 else None
-    return Summary(len(x), float(x.mean()), sd, float(x.min()), float(x.max()))
 
 
 @dataclass(frozen=True)
@@ -71,18 +54,12 @@ class Difference:
 def paired_difference(
     scores: Sequence[float],
     others: Sequence[float],
-    confidence: float = 0.95,
     resamples: int = RESAMPLES,
-    seed: int = 0,
     overlap: float | None = None,
 ) -> Difference:
-    """Compare two methods whose scores stand in the same order of seeds.
+    """Compare two methods whose scores stand in the same order of seeds, or of folds.
 
-    Args:
-        scores, others: one score per seed, or per fold.
-        confidence: of the intervals, in (0, 1).
-        resamples, seed: of the bootstrap.
-        overlap: of folds, texts of one by those trained on (see `minift.data.intervals.of_folds`).
+    Of folds, `overlap` is the ratio of `minift.data.intervals.of_folds`.
     """
     d = np.asarray(scores, dtype=np.float64) - np.asarray(others, dtype=np.float64)
     n = len(d)
@@ -91,14 +68,14 @@ def paired_difference(
     if n < FEWEST or float(np.ptp(d)) < 1e-12:
         return Difference(tuple(d.tolist()), mean)
     error = float(d.std(ddof=1)) * math.sqrt(1 / n + (overlap or 0.0))
-    half = t_quantile(0.5 + confidence / 2, n - 1) * error
-    drawn = np.random.default_rng(seed).integers(n, size=(resamples, n))
-    ends = np.quantile(d[drawn].mean(axis=1), [0.5 - confidence / 2, 0.5 + confidence / 2])
+    half = t_quantile(0.975, n - 1) * error
+    drawn = np.random.default_rng(0).integers(n, size=(resamples, n))
+    low, high = np.quantile(d[drawn].mean(axis=1), [0.025, 0.975]).tolist()
     return Difference(
         differences=tuple(d.tolist()),
         mean=mean,
         t=(mean - half, mean + half),
-        bootstrap=None if overlap is not None else (float(ends[0]), float(ends[1])),
+        bootstrap=None if overlap is not None else (low, high),
         p=max(0.0, 1 - t_within(abs(mean) / error, n - 1)),
     )
 
@@ -113,10 +90,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def sentence(name: str, other: str, difference: Difference, unit: str = "seed") -> str:
-    """Say in one sentence what the seeds show; differences are given in points (hundredths).
-
-    `unit` says what a score is of: a "seed" or a "fold".
-    """
+    """Say in one sentence, in points (hundredths), what seeds or folds (`unit`) show."""
     n, mean = len(difference.differences), 100 * difference.mean
     if n == 0:
         return f"{name} and {other} have no {unit} in common"
@@ -142,8 +116,7 @@ def sentence(name: str, other: str, difference: Difference, unit: str = "seed") 
             f"(mean difference {mean:+.1f} points, 95% CI {low:+.{digits}f} to "
             f"{high:+.{digits}f}, {seeds})"
         )
-    word = "better" if mean > 0 else "worse"
-    low, high = sorted((abs(low), abs(high)))
+    word, (low, high) = "better" if mean > 0 else "worse", sorted((abs(low), abs(high)))
     return (
         f"{name} is {word} than {other} by {abs(mean):.1f} points "
         f"(95% CI {low:.{digits}f} to {high:.{digits}f}, {seeds})"
@@ -153,6 +126,12 @@ def sentence(name: str, other: str, difference: Difference, unit: str = "seed") 
 def points(score: float) -> str:
     """Return a score in points, that is hundredths."""
     return f"{100 * score:.1f}"
+
+
+def mean_and_sd(scores: Sequence[float]) -> str:
+    """Return "80.0 ± 10.0" in points; without a deviation for one score, "" for none."""
+    spread = f" ± {points(stdev(scores))}" if len(scores) > 1 else ""
+    return points(fmean(scores)) + spread if scores else ""
 
 
 def signed(score: float) -> str:

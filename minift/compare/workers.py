@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import functools
 import gc
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +27,13 @@ import torch
 
 from minift.checkpoints.weights import save_pretrained
 from minift.compare.report import Run
-from minift.data.examples import Dataset, Example, TextExample, gold_tags
+from minift.data.examples import Dataset, Example, TaggedExample, gold_tags, label_of
 from minift.data.metrics import collapsed, headline
 from minift.methods.recipes import recipe
-from minift.runs.dealing import deal, work
 from minift.runs.evaluate import Evaluation, constant_score
 from minift.runs.folds import part
 from minift.runs.machine import machine
 from minift.runs.train import subset, train
-from minift.runs.tuned import FineTuned
 from minift.training.loop import Diverged, Seeds, Settings
 
 GRID = (1.0, 1 / 3, 3.0)  # factors on a method's rate; of equal scores the first wins
@@ -65,22 +63,9 @@ class Job:
     labels: int
     seed: int
 
-    def __str__(self) -> str:
-        return f"{self.method}, {self.labels} labels, seed {self.seed}"
 
-
-def run_all(plan: Plan, jobs: Sequence[Job], processes: int) -> Iterator[Run]:
-    """Yield each run as soon as it is finished (see `minift.runs.dealing.deal`)."""
-    for _, run in deal(functools.partial(_described, plan), [*map(asdict, jobs)], processes):
-        yield Run(**run)
-
-
-def do_runs(plan: Plan) -> None:
-    """Do the runs that the first process of torchrun deals out, until there are no more."""
-    work(functools.partial(_described, plan))
-
-
-def _described(plan: Plan, job: dict[str, Any]) -> dict[str, Any]:
+def described(plan: Plan, job: dict[str, Any]) -> dict[str, Any]:
+    """Do a job that another process may have dealt, see `minift.runs.dealing`."""
     return asdict(run_once(plan, Job(**job)))
 
 
@@ -90,7 +75,23 @@ def run_once(plan: Plan, job: Job) -> Run:
     measured = _reset_peak(plan.device)
     data, chooses = part(plan.data, plan.folds, job.seed), job.method in plan.choosing
     dev = subset(data.dev, plan.selection, job.seed) if data.dev else ()
-    best, notes = _best(plan, job, replace(data, dev=dev if chooses else (), test=()))
+    base, notes, best = plan.settings[job.method], list[str](), None
+    for factor in GRID if plan.grid else (1.0,):
+        try:
+            tried = train(
+                replace(data, dev=dev if chooses else (), test=()),
+                plan.encoder,
+                recipe(job.method),
+                labels=job.labels,
+                seeds=Seeds.all(job.seed),
+                settings=replace(base, learning_rate=base.learning_rate * factor),
+                device=plan.device,
+            )
+        except Diverged as error:
+            notes.append(str(error))
+        else:
+            if best is None or tried[1]["dev"] > best[1]["dev"]:
+                best = *tried, base.learning_rate * factor
     seconds = time.perf_counter() - started
 
     train_labels = subset(data.train, job.labels, job.seed)
@@ -99,7 +100,7 @@ def run_once(plan: Plan, job: Job) -> Run:
     if best is None:
         failed, test = True, constant
         dev_score = constant_score(data, train_labels, dev) if dev else None
-        result, rate = {"epochs": 0, "stopped": notes[-1]}, plan.settings[job.method].learning_rate
+        result, rate = {"epochs": 0, "stopped": notes[-1]}, base.learning_rate
     else:
         tuned, result, rate = best
         found = tuned.evaluate(data.test)
@@ -132,40 +133,12 @@ def run_once(plan: Plan, job: Job) -> Run:
     )
 
 
-Tried = tuple[FineTuned, dict[str, Any], float]  # a model, its result and its rate
-
-
-def _best(plan: Plan, job: Job, data: Dataset) -> tuple[Tried | None, list[str]]:
-    """Train at each rate; return the best by `data.dev`, and what failed."""
-    base, notes = plan.settings[job.method], list[str]()
-    best: Tried | None = None
-    for factor in GRID if plan.grid else (1.0,):
-        rate = base.learning_rate * factor
-        try:
-            tuned, result = train(
-                data,
-                plan.encoder,
-                recipe(job.method),
-                labels=job.labels,
-                seeds=Seeds.all(job.seed),
-                settings=replace(base, learning_rate=rate),
-                device=plan.device,
-            )
-        except Diverged as error:
-            notes.append(str(error))
-        else:
-            if best is None or result["dev"] > best[1]["dev"]:
-                best = tuned, result, rate
-    return best, notes
-
-
 def gave_up(found: Evaluation, examples: Sequence[Example]) -> bool:
     """Tell whether a model predicts the same for everything, or numbers that are not finite."""
     predicted = found.predicted
-    gold = [e.label for e in examples if isinstance(e, TextExample) and e.label is not None]
-    if not gold:
-        predicted = [tag for tags in predicted for tag in tags]
-        gold = [tag for tags in gold_tags(examples) for tag in tags]
+    gold = [label for e in examples if (label := label_of(e)) is not None]
+    if isinstance(examples[0], TaggedExample):
+        predicted, gold = [*chain(*predicted)], [*chain(*gold_tags(examples))]
     finite = all(math.isfinite(p) for p in predicted if isinstance(p, float))
     return not finite or collapsed(predicted, gold) is not None
 

@@ -21,9 +21,7 @@ from minift.data.intervals import Z
 def kappa(first: Sequence[Hashable], second: Sequence[Hashable]) -> tuple[float, float]:
     """Return kappa, at most 1, and its standard error; nan where both always say one thing."""
     n = len(first)
-    if n == 0 or n != len(second):
-        raise ValueError(f"need two answers for each text, got {n} and {len(second)}")
-    agree = sum(a == b for a, b in zip(first, second)) / n
+    agree = sum(a == b for a, b in zip(first, second, strict=True)) / n
     counts, others = Counter(first), Counter(second)
     chance = sum(counts[label] * others[label] for label in counts) / n**2
     if chance == 1:
@@ -55,8 +53,7 @@ def agreement(answers: Iterable[tuple[str, str, str | Sequence[str]]]) -> list[s
         if error > 0 and not words:
             low, high = max(value - Z * error, -1), min(value + Z * error, 1)
             sure = f" (95% CI {low:.2f} to {high:.2f})"
-        told = (
-            f"kappa {value:.2f}{sure}" if value == value else "no kappa, as only one label occurs"
-        )
+        told = f"kappa {value:.2f}{sure}"
+        told = told if value == value else "no kappa, as only one label occurs"
         said.append(f"{one} and {other}: {told}, {len(first)} {unit}")
     return said + [f"fewer than 2 texts in common: {', '.join(few)}"] * bool(few)

@@ -11,7 +11,7 @@ Differs  - As in the authors' cleanlab, whose counts and texts these are: of sev
            likely as any other is not doubtful; no diagonal count is 0.
          - So many texts are named, but those whose own label is the least likely, worst first, as
            cleanlab's "low_self_confidence" does, and only where another is likelier. On Banking77
-           (ten classes, one label in ten flipped) 81 % of them are wrong labels, of those in the
+           (ten classes, one label in ten flipped, mini) 81 % of them are wrong, of those in the
            joint off its diagonal 65 %; with two classes there is no difference.
 Proof    tests/data/test_doubt.py
 """
@@ -34,9 +34,8 @@ ALIKE = 0.9  # share of the words of two texts that near copies have in common
 def sure_of(p: np.ndarray, given: np.ndarray) -> np.ndarray:
     """Return the class that a model is sure each text is of, and -1 where it is sure of none.
 
-    Args:
-        p: (texts, classes) float64, probabilities by models that have not seen the text.
-        given: (texts,) the class that each text is labelled with.
+    `p` (texts, classes) float64 is by models that have not seen the text, `given` (texts,) the
+    class that each text is labelled with.
     """
     count = np.bincount(given, minlength=p.shape[1])
     total = np.bincount(given, p[np.arange(len(p)), given], p.shape[1])

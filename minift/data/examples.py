@@ -25,9 +25,7 @@ METRICS: dict[str, tuple[str, ...]] = {  # task -> its headline metrics, the def
     "regression": ("pearson_spearman",),
     "tagging": ("entity_f1",),
 }
-
-
-MAJORITY = 0.8  # share of the largest class above which accuracy says little
+MAJORITY = 0.8  # share of the largest class from which on macro F1 is the headline score
 
 
 @dataclass(frozen=True)
@@ -79,8 +77,7 @@ class Dataset:
     train: tuple[Example, ...]
     dev: tuple[Example, ...] = ()
     test: tuple[Example, ...] = ()
-    metric: str = ""  # the headline score; "" becomes the first of the task, or "macro_f1" where
-    # more than `MAJORITY` of the training examples are of one class
+    metric: str = ""  # the headline score; "": the first of the task, or see `MAJORITY`
     notes: tuple[str, ...] = ()  # what a user should know: "9 duplicate texts in train"
     positive: str | None = None  # the class whose F1 is the headline score, if one is named
 
@@ -97,10 +94,8 @@ class Dataset:
         if self.task == "classification" and not self.metric:
             for name, n in Counter(filter(None, map(label_of, self.train))).most_common(1):
                 if n > MAJORITY * len(self.train):
-                    note = (
-                        f'{n} of {len(self.train)} training examples are "{name}": accuracy says '
-                    )
-                    note += "little, macro F1 more"
+                    most = f'{n} of {len(self.train)} training examples are "{name}"'
+                    note = f"{most}: accuracy says little, macro F1 more"
                     object.__setattr__(self, "notes", (*self.notes, note))
                     object.__setattr__(self, "metric", "macro_f1")
         object.__setattr__(self, "metric", self.metric or METRICS[self.task][0])
@@ -178,12 +173,6 @@ def gold_classes(examples: Iterable[Example]) -> list[str]:
     return [str(e.label) for e in _labelled(as_texts(examples))]
 
 
-def gold_numbers(examples: Iterable[Example]) -> list[float]:
-    """Return the number of each text of a regression; raises MiniftError if one has none."""
-    numbers = (e.label for e in _labelled(as_texts(examples)))
-    return [float(n) for n in numbers if not isinstance(n, tuple | None)]
-
-
 def gold_labels(examples: Iterable[Example]) -> list[tuple[str, ...]]:
     """Return the labels of each text, if any; raises MiniftError if one is not labelled."""
     given = (e.label for e in _labelled(as_texts(examples)))
@@ -197,8 +186,9 @@ def gold_tags(examples: Iterable[Example]) -> list[tuple[str, ...]]:
 
 def gold_of(task: Task, examples: Iterable[Example]) -> list[Any]:
     """Return for each example what a task has as its label; raises MiniftError as those above."""
-    others: dict[str, Any] = {"classification": gold_classes, "tagging": gold_tags}
-    return others.get(task, gold_numbers if task == "regression" else gold_labels)(examples)
+    if task == "regression":
+        return [*map(float, gold_classes(examples))]
+    return {"tagging": gold_tags, "multilabel": gold_labels}.get(task, gold_classes)(examples)
 
 
 def _labelled(examples: list[T]) -> list[T]:

@@ -6,10 +6,9 @@ Claim    Each score is the textbook one, equal to scikit-learn's or SciPy's, and
 Differs  Where a denominator is 0 the score is 0, without a warning: the F1 of a class that is
          neither predicted nor present, the Matthews coefficient of constant predictions (both
          as in scikit-learn), and Pearson and Spearman of constant or non-finite predictions,
-         where SciPy returns nan.
-         Macro F1 averages over the classes that occur in gold or predictions, so that perfect
-         predictions score 1 on a small sample that lacks a class. A label outside `labels` is an
-         error, where scikit-learn drops its row; so are text and numbers: "1" never equals 1.
+         where SciPy returns nan. Macro F1 averages over the classes that occur in gold or
+         predictions, so that perfect ones score 1 on a sample that lacks a class. A label outside
+         `labels` is an error, where scikit-learn drops its row; so are "1" and 1 together.
 Proof    tests/data/test_metrics.py
 """
 
@@ -18,12 +17,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from numbers import Number
-from types import NoneType
 from typing import Any
 
 import numpy as np
 
-from minift.data.entities import entity_scores
+from minift.data.entities import Predicted, entity_scores
 from minift.data.examples import METRICS
 from minift.data.tags import Tags
 from minift.errors import MiniftError, nearest, require_known
@@ -88,8 +86,7 @@ def evaluate_classification(
         "macro_f1": f1(gold, predicted),
         "matthews": matthews(gold, predicted),
     }
-    if positive is None and len(labels) == 2:
-        positive = labels[1]
+    positive = labels[1] if positive is None and len(labels) == 2 else positive
     if positive is not None:
         if positive not in labels:
             raise MiniftError(f"the positive class {positive!r} is not one of {labels}")
@@ -125,9 +122,7 @@ def evaluate_regression(gold: Numbers, predicted: Numbers) -> dict[str, float]:
     return {**scores, "rmse": float(np.sqrt(np.mean(error**2)))}
 
 
-def evaluate_tagging(
-    gold: Sequence[Tags], predicted: Sequence[Sequence[str | None]]
-) -> dict[str, float]:
+def evaluate_tagging(gold: Sequence[Tags], predicted: Predicted) -> dict[str, float]:
     """Return micro entity_precision, entity_recall, entity_f1, and entity_macro_f1."""
     report = entity_scores(gold, predicted)
     parts = "precision", "recall", "f1"
@@ -140,10 +135,8 @@ def headline(metric: str, scores: Mapping[str, Any]) -> float:
     require_known("metric", metric, HEADLINES)
     parts = metric.split("_") if metric == "pearson_spearman" else [metric]
     if not set(parts) <= set(scores):
-        raise MiniftError(
-            f'metric "{metric}" does not fit this task, whose scores are {", ".join(scores)}; '
-            "entity_f1 is for tagging, pearson_spearman for regression, f1 for two classes"
-        )
+        known = f"whose scores are {', '.join(scores)}; f1 is for two classes"
+        raise MiniftError(f'metric "{metric}" does not fit this task, {known}')
     return float(sum(scores[part] for part in parts) / len(parts))
 
 
@@ -161,9 +154,6 @@ def majority_baseline(train: Labels, gold: Labels, labels: Labels) -> list[Label
     """Predict the most frequent training label for each of `gold`; score it like a model.
 
     Of labels that are equally frequent the one that comes first in `labels` is taken.
-
-    >>> majority_baseline(["10", "9", "9", "10"], ["9", "10", "9"], ["9", "10"])
-    ['9', '9', '9']
     """
     counts, order = Counter(_listed(train)), _listed(labels)
     if not counts or not set(counts) <= set(order):
@@ -173,7 +163,6 @@ def majority_baseline(train: Labels, gold: Labels, labels: Labels) -> list[Label
 
 
 def _listed(values: Labels) -> list[Label]:
-    """Return plain Python labels, whatever array or tensor they came in."""
     shape = tuple(getattr(values, "shape", (len(values),)))
     if len(shape) != 1:
         what = f"expected one label per row, got an array of shape {shape}"
@@ -186,18 +175,14 @@ def _paired(gold: Labels, predicted: Labels) -> tuple[list[Label], list[Label]]:
     if not gold or len(gold) != len(predicted):
         got = f"got {len(gold)} gold and {len(predicted)} predicted labels"
         raise MiniftError(f"{got}; expected as many of one as of the other, and at least one")
-    kinds = [sorted(map(_kind, set(map(type, side)))) for side in (gold, predicted)]
-    if kinds not in ([["text"], ["text"]], [["numbers"], ["numbers"]]):
+    found = {*map(type, gold)}, {*map(type, predicted)}
+    if not any(all(issubclass(t, kind) for t in set.union(*found)) for kind in (str, Number)):
+        mine, theirs = (" and ".join(sorted(t.__name__ for t in types)) for types in found)
         raise MiniftError(
-            f"gold labels are {' and '.join(kinds[0])}, predicted ones are {' and '.join(kinds[1])}"
-            '; expected text on both sides or numbers on both ("1" never equals 1), none missing'
+            f"gold labels are {mine}, predicted ones are {theirs}; expected text on both sides or "
+            'numbers on both ("1" never equals 1), none missing'
         )
     return gold, predicted
-
-
-def _kind(type_: type) -> str:
-    known: dict[type, str] = {str: "text", Number: "numbers", NoneType: "missing"}
-    return next((name for t, name in known.items() if issubclass(type_, t)), type_.__name__)
 
 
 def _finite(gold: Numbers, predicted: Numbers) -> tuple[np.ndarray, np.ndarray]:

@@ -9,8 +9,8 @@ Differs  The embedded sets are split by theme, not at random: what is learned on
          dev and test (60/20/20): no question is on two sides. "qnli_full" is all of it.
          CoLA, STS-B, RTE, QNLI (full): GLUE keeps the labels of its test parts, so `test` is
          empty. SST-2 is the sentence-level set of Socher et al. in Kim's split (6,920 sentences).
-         TREC, AG News, MIT restaurant and Swedish NER have no development part: one in ten
-         training examples is held out, by a hash of its text. TREC has its six coarse classes.
+         AG News and Swedish NER have no development part: one in ten training examples is held
+         out, by a hash of its text.
 Proof    tests/data/test_named.py, tests/data/test_embedded.py
 """
 
@@ -18,16 +18,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 
 from minift.data.examples import Dataset, Example, Task, TextExample, texts_of
-from minift.data.files.lines import Problems, raw_lines, refuse, stream_text
+from minift.data.files.lines import Problems, refuse, stream_text
 from minift.data.files.readers import label_order, read_dataset, read_examples
-from minift.data.files.tables import csv_cells
 from minift.data.notes import overlap_notes
 from minift.errors import MiniftError, require_known
 from minift.files import digest, minift_home
@@ -65,7 +64,14 @@ def load_dataset(name: str, home: str | Path | None = None) -> Dataset:
         )
         return replace(dataset, notes=(*dataset.notes, "licence: CC0 1.0"))
     spec = NAMED_SETS[name]
-    folder = _find(name, spec.files, home)
+    data = os.environ.get("MINIFT_DATA")
+    folders = [Path(data).expanduser() / name] if data and home is None else []
+    folders.append((minift_home() if home is None else Path(home)) / "data" / name)
+    there = (at for at in folders if all((at / file).is_file() for file in spec.files))
+    if (folder := next(there, None)) is None:
+        expected = f"expected {', '.join(spec.files)} in one of {', '.join(map(str, folders))}"
+        get = f"python data_scripts/fetch_dataset.py {name} (or copy them there by hand)"
+        raise MiniftError(f'the files of "{name}" are not here; {expected}; get them with: {get}')
     parts = tuple(spec.read(folder / file) for file in spec.files)
     train, dev, test = (*(spec.split(*parts) if spec.split else parts), (), ())[:3]
     first = train if spec.task == "multilabel" else parts[0]
@@ -74,64 +80,27 @@ def load_dataset(name: str, home: str | Path | None = None) -> Dataset:
     return Dataset(name, spec.task, labels, train, dev, test, spec.metric, notes)
 
 
-def _find(name: str, files: tuple[str, ...], home: str | Path | None) -> Path:
-    """Return the first folder that has all the files."""
-    data = os.environ.get("MINIFT_DATA")
-    folders = [Path(data).expanduser() / name] if data and home is None else []
-    folders.append((minift_home() if home is None else Path(home)) / "data" / name)
-    for folder in folders:
-        if all((folder / file).is_file() for file in files):
-            return folder
-    expected = f"expected {', '.join(files)} in one of {', '.join(map(str, folders))}"
-    get = f"python data_scripts/fetch_dataset.py {name} (or copy them there by hand)"
-    raise MiniftError(f'the files of "{name}" are not here; {expected}; get them with: {get}')
-
-
 def _matching(
-    path: Path,
-    pattern: str,
-    names: dict[str, str],
-    expected: str,
-    lines: Callable[[Path], Iterable[tuple[int, str]]] = stream_text,
-) -> Examples:
-    """Make an example of each line by the groups label (a key of `names`), text, text_b and id."""
-    problems, examples = Problems(), []
-    for line, row in lines(path):
+    path: Path, pattern: str, names: dict[str, str], expected: str
+) -> tuple[TextExample, ...]:
+    """Make an example of each line by the groups of a pattern: a key of `names`, and its texts."""
+    problems, examples = Problems(), list[TextExample]()
+    for line, row in stream_text(path):
         found = re.fullmatch(pattern, row)
         if found is None:
             problems.append((line, f"not as published: expected {expected}, got {row[:40]!r}"))
             continue
-        part = found.groupdict()
-        id_ = part.get("id", str(line)).replace("\t", "-")
-        examples.append(TextExample(id_, part["text"], names[part["label"]], part.get("text_b")))
+        label, *texts = found.groups()
+        examples.append(TextExample(str(line), " ".join(texts), names[label]))
     refuse(path, problems)
     return tuple(examples)
-
-
-def _mrpc(path: Path) -> Examples:
-    """Read pairs; GLUE's dev part is made of those in the training file whose ids it lists."""
-    train, ids, test = (path.with_name(name) for name in MRPC)
-    if path == test:
-        return _mrpc_pairs(test)
-    listed = {row.strip().replace("\t", "-") for _, row in stream_text(ids)}
-    pairs = _mrpc_pairs(train)
-    if absent := listed - {pair.id for pair in pairs}:
-        refuse(ids, [(0, f"{train.name} has no pair {min(absent)}")])
-    return tuple(pair for pair in pairs if (pair.id in listed) == (path == ids))
 
 
 def _ag_news(path: Path) -> Examples:
     """Read `"1","title","description"` rows without a header; title and description are joined."""
-    problems, examples = Problems(), []
-    for line, cells in csv_cells(raw_lines(path), problems):
-        if len(cells) != 3 or cells[0] not in ("1", "2", "3", "4"):
-            expected = "a class 1 to 4, a title and a description"
-            problems.append((line, f"expected {expected}, got {cells!r:.40}"))
-        else:
-            text, label = f"{cells[1]} {cells[2]}", TOPICS[int(cells[0]) - 1]
-            examples.append(TextExample(str(line), text, label))
-    refuse(path, problems)
-    return tuple(examples)
+    cell, expected = '"((?:[^"]|"")*)"', "a class 1 to 4, a title and a description"
+    rows = _matching(path, f'"([1-4])",{cell},{cell}', dict(zip("1234", TOPICS)), expected)
+    return tuple(replace(e, text=e.text.replace('""', '"')) for e in rows)
 
 
 def split_by_question(examples: Examples) -> tuple[Examples, ...]:
@@ -159,41 +128,21 @@ def _by_position(examples: Examples, *limits: float) -> tuple[Examples, ...]:
     return tuple(map(tuple, sides))
 
 
-MRPC = ("msr_paraphrase_train.txt", "mrpc_dev_ids.tsv", "msr_paraphrase_test.txt")
-QUESTIONS = ("ABBR", "DESC", "ENTY", "HUM", "LOC", "NUM")
 TOPICS = ("World", "Sports", "Business", "Sci/Tech")
 _POLARITY = ("negative", "positive")
 _ACCEPTABLE = ("unacceptable", "acceptable")
-_EQUIVALENT = ("not_equivalent", "equivalent")
 _PAIR = ("entailment", "not_entailment")
-# `label text`: the first blank separates
 _sst2 = partial(
-    _matching, pattern=r"(?P<label>[01]) (?P<text>.*\S.*)", names=dict(zip("01", _POLARITY)),
+    _matching, pattern=r"([01]) (.*\S.*)", names=dict(zip("01", _POLARITY)),
     expected="0 or 1, a blank and a text",
 )  # fmt: skip
 # `source, label, original mark, sentence` without a header
 _cola = partial(
-    _matching, pattern=r"[^\t]*\t(?P<label>[01])\t[^\t]*\t(?P<text>.*\S.*)",
+    _matching, pattern=r"[^\t]*\t([01])\t[^\t]*\t(.*\S.*)",
     names=dict(zip("01", _ACCEPTABLE)), expected="4 columns, the second being 0 or 1",
 )  # fmt: skip
-# `label, id, id, text, text` after a header; quotes are plain characters
-_mrpc_pairs = partial(
-    _matching, names=dict(zip("01", _EQUIVALENT)),
-    lines=lambda path: islice(stream_text(path), 1, None),
-    pattern=r"(?P<label>[01])\t(?P<id>[^\t]*\t[^\t]*)\t(?P<text>[^\t]*\S[^\t]*)"
-    r"\t(?P<text_b>[^\t]*\S[^\t]*)",
-    expected="label 0 or 1, two ids and two texts",
-)  # fmt: skip
-# `CLASS:subclass question`
-_trec = partial(
-    _matching, names=dict(zip(QUESTIONS, QUESTIONS)),
-    lines=lambda path: enumerate(path.read_text("latin-1").strip("\n").split("\n"), start=1),
-    pattern=rf"(?P<label>{'|'.join(QUESTIONS)})(:[^ ]*)? (?P<text>.*\S.*)",
-    expected=f"{'|'.join(QUESTIONS)}:subclass and a question",
-)  # fmt: skip
 # Tables with a header; quotes are plain characters; the scores of STS-B lie in 0..5.
-_questions = partial(read_examples, format="tsv", text="question", text_b="sentence")
-_pairs = partial(read_examples, format="tsv", text="sentence1", text_b="sentence2")
+_pairs = partial(read_examples, format="tsv")
 _intents = partial(read_examples, task="multilabel", label="intents")  # NLU++, banking
 _scored = partial(_pairs, task="regression", label="score")
 # Token files. `_types`: neighbours of one type are one entity. The tags of NIST's CoNLL-2003 are
@@ -211,16 +160,9 @@ NAMED_SETS = {
     "cola": NamedSet(
         ("train.tsv", "dev.tsv"), "none stated", _cola, _ACCEPTABLE, metric="matthews"
     ),
-    "qnli": NamedSet(("dev.tsv",), "CC BY-SA 4.0", _questions, _PAIR, split=split_by_question),
-    "qnli_full": NamedSet(("train.tsv", "dev.tsv"), "CC BY-SA 4.0", _questions, _PAIR),
+    "qnli": NamedSet(("dev.tsv",), "CC BY-SA 4.0", _pairs, _PAIR, split=split_by_question),
+    "qnli_full": NamedSet(("train.tsv", "dev.tsv"), "CC BY-SA 4.0", _pairs, _PAIR),
     "rte": NamedSet(("train.tsv", "dev.tsv"), "none stated; for research", _pairs, _PAIR),
-    "mrpc": NamedSet(
-        MRPC, "Microsoft Research licence, see its download page", _mrpc, _EQUIVALENT, metric="f1"
-    ),
-    "trec": NamedSet(
-        ("train_5500.label", "TREC_10.label"), "none stated; for research", _trec, QUESTIONS,
-        split=hold_out_dev,
-    ),
     "ag_news": NamedSet(
         ("train.csv", "test.csv"), "for research and any other non-commercial use", _ag_news,
         TOPICS, split=hold_out_dev,
@@ -236,10 +178,6 @@ NAMED_SETS = {
         ("wnut17train.conll", "emerging.dev.conll", "emerging.test.annotated"), "CC BY 4.0"
     ),
     "ncbi_disease": _tagged(("train.tsv", "devel.tsv", "test.tsv"), "CC BY 4.0"),
-    "mit_restaurant": _tagged(
-        ("restauranttrain.bio", "restauranttest.bio"), "none stated; for research",
-        read=partial(_iob2, text="2", label="1"), split=hold_out_dev,
-    ),
     "swedish_ner": _tagged(
         ("train_corpus.txt", "test_corpus.txt"),
         "none stated; texts of Webbnyheter 2012, see Språkbanken", read=_types, split=hold_out_dev,
@@ -248,8 +186,4 @@ NAMED_SETS = {
         ("eng.train", "eng.testa", "eng.testb"),
         "texts: Reuters Corpus, by agreement with NIST, not to be passed on", read=_detected,
     ),
-    **{
-        f"crossner_{domain}": _tagged(("train.txt", "dev.txt", "test.txt"), "MIT")
-        for domain in ("ai", "literature", "music", "politics", "science")
-    },
 }  # fmt: skip

@@ -21,6 +21,8 @@ from minift.data.tags import entity_tags, spans_conlleval, types_of, word_places
 from minift.data.words import counted, split_words
 from minift.errors import nearest
 
+Places = list[tuple[int, int]]  # (start, end) of each word in a text
+
 
 class Mark(NamedTuple):
     """A span of characters with a type, as a file has it: nothing is checked yet."""
@@ -52,16 +54,15 @@ def match(label: object, known: Iterable[str]) -> str | None:
     return alike[0] if len(alike) == 1 else None
 
 
-def utf16_places(text: str) -> list[int]:
-    """Return the place of each code point, and of the end, in UTF-16 units."""
-    return [*accumulate((2 if ord(c) > 0xFFFF else 1 for c in text), initial=0)]
+def utf16_places(text: str, utf16: bool = True) -> list[int]:
+    """Return the place of each code point, and of the end, in UTF-16 units, or in code points."""
+    return [*accumulate((2 if utf16 and ord(c) > 0xFFFF else 1 for c in text), initial=0)]
 
 
 def marks_of(words: Sequence[str], tags: Sequence[str], utf16: bool) -> list[Mark]:
     """Return the entities of IOB2 tags as spans with their texts."""
     text, places = " ".join(words), word_places(words)
-    units = utf16_places(text) if utf16 else range(len(text) + 1)
-    marks = []
+    units, marks = utf16_places(text, utf16), []
     for type_, first, last in spans_conlleval(tags):  # a model's tags may break IOB2
         start, end = places[first][0], places[last - 1][1]
         marks.append(Mark(units[start], units[end], type_, text[start:end]))
@@ -70,18 +71,14 @@ def marks_of(words: Sequence[str], tags: Sequence[str], utf16: bool) -> list[Mar
 
 def code_points(text: str, utf16: bool) -> dict[int | str, int]:
     """Return the place in code points of each place, as a tool counts it."""
-    units = utf16_places(text) if utf16 else range(len(text) + 1)
-    return {unit: place for place, unit in enumerate(units)}
+    return {unit: place for place, unit in enumerate(utf16_places(text, utf16))}
 
 
-def cut_words(
-    text: str, marks: Iterable[Mark], utf16: bool
-) -> tuple[list[tuple[int, int]], list[str]]:
+def cut_words(text: str, marks: Iterable[Mark], utf16: bool) -> tuple[Places, list[str]]:
     """Return (start, end) of the words of a text, and those that only a span's border cuts."""
     places = code_points(text, utf16)
     borders = sorted({places.get(unit, 0) for mark in marks for unit in (mark.start, mark.end)})
-    found: list[tuple[int, int]] = []
-    cut: list[str] = []
+    found, cut = Places(), list[str]()
     for word, start, end in split_words(text):
         inside = [border for border in borders if start < border < end]
         found += zip([start, *inside], [*inside, end])
@@ -100,15 +97,11 @@ def tags_of(
 
 
 def tags_in(
-    text: str,
-    words: Sequence[tuple[int, int]],
-    marks: Sequence[Mark],
-    labels: Sequence[str],
-    utf16: bool,
+    text: str, words: Places, marks: Sequence[Mark], labels: Sequence[str], utf16: bool
 ) -> tuple[list[str], list[str]]:
     """Return as `tags_of` the tags of the words that stand at these places of a text."""
     places, types = code_points(text, utf16), types_of(labels)
-    begins, ends = {}, {}
+    begins, ends, owner = {}, {}, dict[int, str]()
     for word, (left, right) in enumerate(words):
         begins[left], ends[right] = word, word + 1
         if text[left - 1 : left].isspace():
@@ -116,7 +109,6 @@ def tags_in(
         if text[right : right + 1].isspace():
             ends.setdefault(right + 1, word + 1)
     tags, faults = ["O"] * len(words), []
-    owner: dict[int, str] = {}
     for mark in dict.fromkeys(marks):
         start, end = places.get(mark.start), places.get(mark.end)
         named = f"span {mark.start}-{mark.end} ({short(mark.type)})"

@@ -35,8 +35,6 @@ _IOB = {"B": "B", "I": "I"}
 _ALL = {**_IOB, "M": "I", "E": "E", "L": "E", "S": "S", "U": "S"}
 LETTERS: dict[Scheme, dict[str, str]] = {"iob1": _IOB, "iob2": _IOB, "bioes": _ALL, "io": {}}
 TAG = re.compile(rf"[{''.join(OUTSIDE)}]|[{''.join(_ALL)}]-.+", re.DOTALL)  # of any scheme but IO
-
-
 SPOILT = re.compile(r"(?i:[biesmlu][-_:./|–—].+|.+[-_:./|–—][biesmlu])|[oO0]")  # "B_PER", "PER-B"
 # What taggers of others call the pieces that continue a word, or are none.
 NO_TAG = re.compile(r"X|[\W_]*(pad|cls|sep|unk|ignored?)?[\W_]*", re.IGNORECASE)
@@ -88,20 +86,12 @@ def _split(tag: str, scheme: Scheme) -> tuple[str, str]:
 
 
 def spans_conlleval(tags: Tags) -> list[Span]:
-    """Return the entities that the CoNLL script sees: an I- that continues nothing begins one.
-
-    >>> spans_conlleval(["I-PER", "I-PER", "B-PER"])
-    [Span(type='PER', start=0, end=2), Span(type='PER', start=2, end=3)]
-    """
+    """Return the entities that the CoNLL script sees: an I- that continues nothing begins one."""
     return [span for span, _ in _cut(_checked(tags), "iob2")]
 
 
 def spans_strict(tags: Tags) -> list[Span]:
-    """Return the entities that IOB2 allows: each begins with B-, a stray I- is passed over.
-
-    >>> spans_strict(["I-PER", "I-PER", "B-PER"])
-    [Span(type='PER', start=2, end=3)]
-    """
+    """Return the entities that IOB2 allows: each begins with B-, a stray I- is passed over."""
     return [span for span, fault in _cut(_checked(tags), "iob2") if not fault]
 
 
@@ -141,11 +131,7 @@ def word_places(words: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def violations(tags: Tags, scheme: Scheme) -> list[tuple[int, str]]:
-    """Return (its first word, from 0; what is wrong) of each entity that breaks `scheme`.
-
-    >>> violations(["O", "I-PER"], "iob2")
-    [(1, '"I-PER" of word 2 continues no PER entity')]
-    """
+    """Return (its first word, from 0; what is wrong) of each entity that breaks `scheme`."""
     return [(span.start, fault) for span, fault in _cut(tags, scheme) if fault]
 
 
@@ -186,17 +172,12 @@ def detect_scheme(sentences: Iterable[Tags]) -> Scheme:
     return "iob1" if tags else "iob2"
 
 
-# ---------------------------------------------------------------- taggers of other schemes
-
-
 @lru_cache(maxsize=256)
 def scheme_of(labels: tuple[str, ...]) -> tuple[Scheme, tuple[str, ...]]:
     """Return the scheme of a tagger's labels, and the IOB2 labels of what it finds.
 
-    The scheme is "iob1" where IOB2 labels are not complete.
-
-    Raises:
-        MiniftError: if they are not tags of entities (LABEL_0, NOUN, B_PER).
+    The scheme is "iob1" where IOB2 labels are not complete. Raises MiniftError if they are not tags
+    of entities (LABEL_0, NOUN, B_PER).
     """
     tags = {label for label in labels if not NO_TAG.fullmatch(label)}
     scheme = detect_scheme([tag] for tag in tags)

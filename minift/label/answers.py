@@ -11,6 +11,7 @@ Proof    tests/label/test_project.py
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,37 +45,26 @@ def import_answers(
 ) -> Recorded:
     """Put the answers of a file on record; a second import of the same file changes nothing.
 
-    Args:
-        format: one of exchange.FORMATS; None goes by suffix and content.
-        by: who says so, where the file does not. Where it does, each person stays who they are, by
-            the name or number that the tool has for them ("labelstudio:2").
-        again: take answers also where this person gave them before and corrected them since.
-
-    Raises:
-        MiniftError: if the file cannot be read; what does not fit in it is in `problems`.
+    The `format` is one of exchange.FORMATS; None goes by suffix and content. `by` says so where the
+    file does not name a person; where it does, each stays who they are, by the name or number that
+    the tool has for them ("labelstudio:2"). `again` takes answers also where this person gave them
+    before and corrected them since. MiniftError if the file cannot be read; what does not fit in it
+    is in `problems`.
     """
     project = load_project(folder)
+    taken: list[Label | None] = []
+    said, standing = defaultdict[str, list[Answer]](list), defaultdict[str, list[Decision]](list)
     with open_ledger(project.ledger, project.ids, project.answers) as ledger:
         examples = {example.id: example for example in project.examples()}
         found = read_answers(file, format, examples, project.answers, project.task)
         problems, changed, same = list(found.problems), [], 0
-        taken: list[Label | None] = []
-        said: dict[str, list[Answer]] = {}
         for answer in found.answers:
-            said.setdefault(answer.id, []).append(answer._replace(by=answer.by or by))
-        standing: dict[str, list[Decision]] = {}
+            said[answer.id].append(answer._replace(by=answer.by or by))
         for decision in ledger.state.standing.values():
-            standing.setdefault(decision.id, []).append(decision)
+            standing[decision.id].append(decision)
         for id, answers in said.items():
-            before = standing.get(id, [])
-            known = {
-                who: _known(
-                    [decision.label for decision in before if decision.source == who],
-                    [answer.label for answer in answers if answer.by == who],
-                    again,
-                )
-                for who in {answer.by for answer in answers}
-            }
+            before = standing[id]
+            known = {a.by: _known(before, answers, a.by, again) for a in answers}
             same += sum(known.values())
             now, last = before[-1] if before else None, answers[-1]
             if sum(known.values()) == len(answers) and now and now.label != last.label:
@@ -107,14 +97,16 @@ def import_answers(
     return Recorded(*counts, tuple(changed), tuple(problems), found.unanswered, waiting)
 
 
-def _known(before: Sequence[Label | None], answers: Sequence[Label | None], again: bool) -> int:
-    """Return how many of the answers, from the first, stand on record one after the other.
+def _known(given: Sequence[Decision], answers: Sequence[Answer], who: str, again: bool) -> int:
+    """Return how many of a person's answers, from the first, stand on record one after the other.
 
     With `again`, only if nothing was recorded after them.
     """
-    for count in range(min(len(before), len(answers)), 0, -1):
+    before = [decision.label for decision in given if decision.source == who]
+    now = [answer.label for answer in answers if answer.by == who]
+    for count in range(min(len(before), len(now)), 0, -1):
         first = len(before) - count if again else 0
         starts = range(first, len(before) - count + 1)
-        if any(before[at : at + count] == answers[:count] for at in starts):
+        if any(before[at : at + count] == now[:count] for at in starts):
             return count
     return 0

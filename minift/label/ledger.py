@@ -116,42 +116,31 @@ class State:
     def check(self, event: dict[str, Any]) -> None:
         """Refuse an event that does not fit, saying why."""
         kind = event.get("event")
-        if kind == "query":
-            for id in event["ids"]:
-                self._require_known(id)
-                if id in self.queried:
-                    asked = self.queried[id]
-                    raise MiniftError(f"text {id!r} was already asked for, in round {asked}")
-        elif kind in ("label", "skip"):
-            self._check_decision(event["id"], event.get("label"), kind)
-        elif kind == "undo":
-            if event["of"] not in self.standing and not self.lost:
-                raise MiniftError(f"there is no standing decision {event['of']} to undo")
-        elif kind not in ("start", LOST):
-            raise MiniftError(f"unknown event {kind!r}; was the ledger made by a later minift?")
-
-    def _check_decision(self, id: str, label: Label | None, kind: str) -> None:
-        self._require_known(id)
-        if id not in self.queried and not self.lost:
-            raise MiniftError(
-                f"text {id!r} was never asked for; label only texts of a query, so that the "
-                "ledger says how each was chosen"
-            )
-        if kind == "skip":
-            if id in self.labelled:
-                raise MiniftError(
-                    f"text {id!r} is labelled {self.labelled[id]!r}; undo that to skip it"
-                )
+        if kind == "undo" and event["of"] not in self.standing and not self.lost:
+            raise MiniftError(f"there is no standing decision {event['of']} to undo")
+        if kind in ("start", "undo", LOST):
             return
-        given = [label] if isinstance(label, str) else label
-        if not isinstance(given, list) or not given:
-            raise MiniftError(f"text {id!r}: {label!r} is not a label")
-        for one in given:
-            require_known(f"label of text {id!r}:", one, self.labels)
-
-    def _require_known(self, id: str) -> None:
-        if id not in self.ids:
-            raise MiniftError(f"text {id!r} is not in the pool of {len(self.ids)} texts")
+        if kind not in ("query", "label", "skip"):
+            raise MiniftError(f"unknown event {kind!r}; was the ledger made by a later minift?")
+        for id in event["ids"] if kind == "query" else [event["id"]]:
+            if id not in self.ids:
+                raise MiniftError(f"text {id!r} is not in the pool of {len(self.ids)} texts")
+            asked = self.queried.get(id)
+            if kind == "query" and asked is not None:
+                raise MiniftError(f"text {id!r} was already asked for, in round {asked}")
+            if kind != "query" and asked is None and not self.lost:
+                raise MiniftError(
+                    f"text {id!r} was never asked for; label only texts of a query, so that the "
+                    "ledger says how each was chosen"
+                )
+        if kind == "skip" and (label := self.labelled.get(id)):
+            raise MiniftError(f"text {id!r} is labelled {label!r}; undo that to skip it")
+        if kind == "label":
+            given = [event["label"]] if isinstance(event["label"], str) else event["label"]
+            if not isinstance(given, list) or not given:
+                raise MiniftError(f"text {id!r}: {given!r} is not a label")
+            for one in given:
+                require_known(f"label of text {id!r}:", one, self.labels)
 
 
 def say(label: Label | None) -> str:
@@ -221,10 +210,8 @@ def now() -> datetime:
 def open_ledger(path: str | Path, ids: Iterable[str], labels: Sequence[str]) -> Iterator[Ledger]:
     """Open the ledger of a pool, for this process alone; begin one if there is none.
 
-    The `ids` of the texts are all different, in an order that does not change.
-
-    Raises:
-        MiniftError: if the ledger is in use, damaged, or belongs to another pool.
+    The `ids` of the texts are all different, in an order that does not change. MiniftError if the
+    ledger is in use, damaged, or belongs to another pool.
     """
     ids = list(ids)
     pool = digest("\0".join(ids))[:16]

@@ -67,12 +67,11 @@ def distinct(found: list[Numbered]) -> tuple[list[tuple[int, Example]], list[dic
     for line, example in found:
         if example is None:
             left_out.append({"line": line, "why": "empty"})
-            continue
-        if (first := exact.setdefault(key(example), line)) != line:
+        elif (first := exact.setdefault(key(example), line)) != line:
             row = {"line": line, "why": f"same text as line {first}", "id": example.id}
             left_out.append({**row, "text": texts_of(example)})
-            continue
-        kept.append((line, example))
+        else:
+            kept.append((line, example))
     return kept, left_out
 
 

@@ -24,13 +24,12 @@ import json
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import starmap
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from minift.active.loop import Learner, require_no_split
+from minift.active.loop import Learner
 from minift.data.examples import NONE, Dataset, Example, TaggedExample, Task, TextExample, label_of
 from minift.data.files.lines import refuse
 from minift.data.files.readers import label_order, read_examples, repeated_ids
@@ -39,11 +38,12 @@ from minift.data.tags import OUTSIDE, TAG, labels_of, types_of
 from minift.errors import MiniftError, nearest
 from minift.files import atomic_folder, digest
 from minift.journal import parse
+from minift.label.formats.rows import named_texts
 from minift.label.ledger import State, open_ledger, replay
 from minift.label.pool import distinct, open_pool, with_labelled
 from minift.methods.recipes import recipe
 from minift.runs.folder import load_run
-from minift.runs.tuned import FineTuned, Head, build, head_of
+from minift.runs.tuned import FineTuned, Head
 from minift.training.loop import Precision, Recipe, Seeds, Settings, select
 from minift.version import __version__
 
@@ -57,7 +57,7 @@ class Project:
     labels: tuple[str, ...]  # class names, or IOB2 tags
     encoder: str  # of each round's model, which is made anew
     method: str
-    head: Head
+    head: Head | None
     settings: Settings
     seed: int
     pool: str  # digest of pool.jsonl
@@ -108,16 +108,9 @@ class Project:
         return Learner(dataset, self.encoder, method, self.head, device)
 
 
-def command(action: str, folder: str | Path, *more: object) -> str:
+def command(action: str, folder: str | Path) -> str:
     """Return a command of `minift active` that can be typed, whatever the folder is called."""
-    return shlex.join(["minift", "active", action, str(folder), *map(str, more)])
-
-
-def _pool_row(line: int, example: Example) -> dict[str, Any]:
-    if isinstance(example, TaggedExample):
-        return {"id": example.id, "line": line, "words": list(example.words)}
-    row = {"id": example.id, "line": line, "text": example.text}
-    return row if example.text_b is None else {**row, "text_b": example.text_b}
+    return shlex.join(["minift", "active", action, str(folder)])
 
 
 def start(
@@ -142,10 +135,8 @@ def start(
     labels are ignored. `labels` are classes or, for tagging, types of entities. Encoder, method
     ("full") and head are what each round's model is made of; the seed is of every random stream.
     The texts of the file `labelled`, whose labels are in the column `label`, join the pool, and
-    are answered, by the file; `labels` None takes its labels.
-
-    Raises:
-        MiniftError: if any of it does not fit; nothing is then written.
+    are answered, by the file; `labels` None takes its labels. MiniftError if any of it does not
+    fit; nothing is then written.
     """
     out = Path(out)
     if (out / "project.json").is_file():
@@ -173,20 +164,22 @@ def start(
     refuse(Path(pool), repeated_ids([*found, *kept]))
     if not kept:
         raise MiniftError(f"{pool}: there is no text in it")
-    method = recipe(method or "full", encoder)
-    require_no_split(method)
     if (Path(encoder) / "config.json").is_file():
         encoder = Path(encoder).resolve()  # the project may be used from another folder
-    texts, ids = _json_lines(starmap(_pool_row, kept)), tuple(example.id for _, example in kept)
-    pool_set = Dataset("", task, known, tuple(example for _, example in kept))
-    head = head or head_of(encoder, pool_set, method)
-    made_of = (str(encoder), method.name, head, method.settings, seed, digest(texts)[:16])
+    texts = _json_lines(
+        {"id": e.id, "line": line}
+        | ({"words": e.words} if isinstance(e, TaggedExample) else named_texts(e))
+        for line, e in kept
+    )
+    dataset = Dataset("", task, known, tuple(example for _, example in kept))
+    learner = Learner(dataset, encoder, method or recipe("full"), head)
+    method, ids = learner.recipe, tuple(example.id for example in dataset.train)
+    made_of = (str(encoder), method.name, learner.head, method.settings, seed, digest(texts)[:16])
     project = Project(out, task, known, *made_of, ids)
-    dataset = project.learner("cpu").dataset
-    tuned = build(dataset, encoder, Seeds.all(seed), head=head)
+    tuned = learner.build(Seeds.all(seed))
     select(tuned.model, method.trainable)
-    facts = {k: v for k, v in asdict(project).items() if k not in ("folder", "ids")}
-    facts = {"minift_version": __version__, **facts, "texts": len(ids)}
+    facts = {"minift_version": __version__, **asdict(project), "texts": len(ids)}
+    del facts["folder"], facts["ids"]
     with atomic_folder(out) as new:
         (new / "pool.jsonl").write_bytes(texts)
         if left_out:
@@ -199,7 +192,7 @@ def start(
                     ledger.label(id, one, file.name)
         (new / "project.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     notes += [*source.notes, *alike_notes(project.types)]
-    notes += tuned.notes(i for _, e in kept for i in tuned.items([e]))
+    notes += tuned.notes(item for e in dataset.train for item in tuned.items([e]))
     if labelled is not None:
         both = f"{alone + len(answers) - len(ids)} of which are in {Path(pool).name} as well"
         notes.append(f"labels on record: {len(given)}, of {len(answers)} texts, {both}")
@@ -231,9 +224,8 @@ def _labels(names: Sequence[str], task: Task) -> tuple[str, ...]:
             f"them, such as {'PER,ORG' if task == 'tagging' else 'pos,neg'}, and no empty name; or "
             "give --labelled FILE, whose labels are then taken"
         )
-    for name in names:
-        if names.count(name) > 1:
-            raise MiniftError(f'--labels: "{name}" is there twice')
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise MiniftError(f'--labels: "{twice[0]}" is there twice')
     tags = [*filter(TAG.fullmatch, names)]
     types = dict.fromkeys(n[2:] if n in tags else n for n in names if n not in OUTSIDE)
     if tags and (task == "tagging" or (tags == names and len(types) < len(names))):  # not: B-a, B-b

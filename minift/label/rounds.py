@@ -25,20 +25,19 @@ from typing import Any, NamedTuple
 
 import torch
 
-from minift.active.acquisition import batch_bald, select
-from minift.active.loop import WATCHED, Asking, Choice, choose, seed_of, take_look
-from minift.active.streaming import mc_stream
-from minift.checkpoints.weights import save_pretrained
-from minift.data.examples import (
-    NONE,
-    Example,
-    TaggedExample,
-    TextExample,
-    gold_labels,
-    gold_tags,
-    joined,
-    texts_of,
+from minift.active.loop import (
+    WATCHED,
+    Asking,
+    Choice,
+    choose,
+    class_counts,
+    pick,
+    seed_of,
+    take_look,
 )
+from minift.active.streaming import mc_stream
+from minift.checkpoints.weights import save_pretrained, weights_digest
+from minift.data.examples import NONE, Example, joined, label_of, texts_of
 from minift.data.tags import to_iob2
 from minift.errors import MiniftError, require
 from minift.files import atomic_folder, atomic_write, digest
@@ -49,7 +48,6 @@ from minift.label.ledger import State, open_ledger
 from minift.label.project import Project, command, last_model, load_project, read_state
 from minift.label.score_files import read_scores, score_file
 from minift.runs.folder import load_run
-from minift.runs.train import subset
 from minift.runs.train import train as train_run
 from minift.runs.tuned import FineTuned
 from minift.training.loop import Seeds
@@ -60,7 +58,7 @@ class Asked(NamedTuple):
     """The texts that people are to label now."""
 
     ids: tuple[str, ...]  # the most wanted first
-    path: Path | None  # the batch file, if one was asked for
+    path: Path  # the batch file
     round: int  # the number of the query
     notes: tuple[str, ...]  # what to know
     how: str  # what people do with the batch file
@@ -73,95 +71,78 @@ def ask(
     asking: Asking | None = None,
     *,
     format: str | None = None,
-    write: bool = True,
     again: bool = False,
     more: bool = False,
     guess: bool | None = None,
     device: torch.device | str = "cpu",
-    progress: bool = False,
 ) -> Asked:
     """Choose the next texts to label, write them for people, and put the query on record.
 
-    Args:
-        asking: strategy and MC dropout; None for BALD.
-        format: of the batch file (exchange.FORMATS); None: csv, or conll for tagging.
-        write: whether to write a batch file at all; `minift active label` needs none.
-        again, more: choose nothing, but write what waits out again; choose although texts wait.
-        guess: True trains a model also for random texts, for its guesses and its advice on
-            stopping; False writes no guesses.
-
-    Raises:
-        MiniftError: if texts wait and neither `again` nor `more` is given; if none is left.
+    `format` is that of the batch file (exchange.FORMATS; None: csv, or conll for tagging). `again`
+    chooses nothing, but writes out what waits; `more` chooses although texts wait. With `guess`
+    True a model is trained also for random texts, for its guesses and its advice on stopping;
+    False writes no guesses. MiniftError if texts wait and neither `again` nor `more` is given, or
+    if none is left.
     """
     project = load_project(folder)
     asking = asking or Asking()
     require(count >= 1, "the number -n of texts", count, "at least 1")
     format = format or ("conll" if project.task == "tagging" else "csv")
-    if write:  # an unknown format is refused now, not after the training
-        written(format, [], project.task)
-    if project.task != "classification" and asking.strategy == "batch_bald":
-        raise MiniftError(f"batch_bald needs one label per text; for {project.task} take bald")
+    written(format, [], project.task)  # an unknown format is refused now, not after the training
+    asking.require_for(project.task)
     with open_ledger(project.ledger, project.ids, project.answers) as ledger:
         state, notes = ledger.state, list(ledger.journal.notes)
+        waiting = state.waiting
         queries = [e for e in ledger.journal.events if e["event"] == "query"]
         round = max((e["round"] for e in queries), default=0)
         scores: dict[str, float | None]
         if again:
-            if not state.waiting:
-                raise MiniftError(
-                    f"no text waits for a label; choose some: {command('next', folder)}"
-                )
+            if not waiting:
+                what = "no text waits for a label; choose some: "
+                raise MiniftError(what + command("next", folder))
             asked = [e for e in queries if e["strategy"] != "random"]
             known = {id: score for e in asked for id, score in zip(e["ids"], e["scores"])}
-            scores, name = {id: known.get(id) for id in state.waiting}, f"{round:03d}-again"
-            tuned = last_model(project, device) if write and guess is not False else None
+            scores, name = {id: known.get(id) for id in waiting}, f"{round:03d}-again"
+            tuned = last_model(project, device) if guess is not False else None
         else:
-            _require_free(project, state, more)
-            round, name = round + 1, f"{round + 1:03d}"
+            if waiting and not more:
+                rounds = ", ".join(map(str, sorted({state.queried[id] for id in waiting})))
+                raise MiniftError(
+                    f"texts that still wait for a label: {len(waiting)} (asked in round {rounds}). "
+                    f"Label: {command('label', folder)}. Or --again writes them out again; --more "
+                    "chooses others"
+                )
+            if not state.pool:
+                raise MiniftError(
+                    f"no text is left to ask for: of {len(state.ids)}, {len(state.labelled)} are "
+                    f"labelled, {len(state.skipped)} skipped, {len(waiting)} waiting. Train: "
+                    f"{command('train', folder)}"
+                )
+            round += 1
+            name = f"{round:03d}"
             if count > len(state.pool):
                 notes.append(f"{count} were asked for; these are the last {len(state.pool)}")
-            tuned, model = None, ""
-            labelled = project.labelled(state)
+            tuned, labelled = None, project.labelled(state)
             if why := lacking(project, labelled):
-                if asking.strategy != "random":
-                    notes.append(f"{why}, so these texts are drawn at random")
-                elif guess:
-                    notes.append(f"{why}, so there are no guesses")
+                drawn = asking.strategy == "random"
+                what = "there are no guesses" if drawn else "these texts are drawn at random"
+                if guess or not drawn:
+                    notes.append(f"{why}, so {what}")
                 asking = Asking("random")
             elif asking.strategy != "random" or guess:
-                tuned, model = _model(project, labelled, round, device, progress)
-            choice, said = _choose(project, state, asking, tuned, model, count, round, progress)
+                tuned = _model(project, labelled, round, device)
+            choice, said = _choose(project, state, asking, tuned, count, round)
             notes += said
             # A random number is not a reason that helps anybody.
             drawn = asking.strategy == "random"
             scores = {id: None if drawn else s for id, s in zip(choice.ids, choice.scores)}
         # The file first: if this is killed in between, the same command chooses the same again.
-        path, how, answers = None, "", FORMATS[format].export
-        if write:
-            shown = None if guess is False else tuned
-            path, how = _write_batch(project, scores, shown, format, name)
+        shown = None if guess is False else tuned
+        path, how = _write_batch(project, scores, shown, format, name)
         if not again:
             seed = seed_of(project.seed, round)
             ledger.query(choice.ids, choice.scores, asking.strategy, seed, round)
-    return Asked(tuple(scores), path, round, tuple(notes), how, answers or str(path))
-
-
-def _require_free(project: Project, state: State, more: bool) -> None:
-    """Refuse to choose while texts wait, unless somebody wants more, and when none is left."""
-    waiting, folder = state.waiting, project.folder
-    if waiting and not more:
-        wait = "1 text still waits" if len(waiting) == 1 else f"{len(waiting)} texts still wait"
-        rounds = ", ".join(map(str, sorted({state.queried[id] for id in waiting})))
-        raise MiniftError(
-            f"{wait} for a label (asked in round {rounds}). Label: {command('label', folder)}. Or "
-            "--again writes them out again; --more chooses others as well"
-        )
-    if not state.pool:
-        raise MiniftError(
-            f"no text is left to ask for: of {len(state.ids)}, {len(state.labelled)} are "
-            f"labelled, {len(state.skipped)} skipped, {len(waiting)} waiting. Train: "
-            f"{command('train', folder)}"
-        )
+    return Asked(tuple(scores), path, round, tuple(notes), how, FORMATS[format].export or str(path))
 
 
 def lacking(project: Project, labelled: Sequence[Example]) -> str:
@@ -169,43 +150,32 @@ def lacking(project: Project, labelled: Sequence[Example]) -> str:
     if not labelled:
         return "nothing is labelled yet"
     if project.task == "tagging":
-        entity = any(tag != "O" for tags in gold_tags(labelled) for tag in tags)
-        return "" if entity else "no entity is labelled yet"
-    given = gold_labels(labelled)
+        entities = class_counts(labelled, project.labels)
+        return "" if any(entities.values()) else "no entity is labelled yet"
+    given = [label_of(example) for example in labelled]
     return "" if len({*given}) > 1 else f'all labels so far are "{joined(given[0])}"'
 
 
 def _choose(
-    project: Project,
-    state: State,
-    asking: Asking,
-    tuned: FineTuned | None,
-    model: str,
-    count: int,
-    round: int,
-    progress: bool,
+    project: Project, state: State, asking: Asking, tuned: FineTuned | None, count: int, round: int
 ) -> tuple[Choice, list[str]]:
     """Choose from the pool, by scores that the next call finds on the disk; also return notes."""
     seed, pool = seed_of(project.seed, round), state.pool
     if tuned is None or asking.strategy == "random":
         return choose(asking, tuned, list(project.examples(pool)), count, seed), []
+    model = weights_digest(tuned.model)
     key = {"model": model, "seed": seed, **asdict(asking), "texts": _short(pool)}
     path = project.folder / "scores" / f"{round:03d}-{_short(key)}.jsonl"
-    score_file(tuned, project.examples(pool), len(pool), asking, seed, path, key, progress)
+    score_file(tuned, project.examples(pool), len(pool), asking, seed, path, key)
     ids, values = read_scores(path)
     found = torch.tensor(values, dtype=torch.float64)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        if asking.strategy == "batch_bald":
-            indices, scores = batch_bald(found.transpose(0, 1), count, seed)
-        else:
-            indices = select(found, count, seed)
-            scores = found[indices].tolist()
+        choice = pick(asking, ids, found, count, seed)
     for other in path.parent.iterdir():
         if other != path:
             other.unlink()
-    said = [str(w.message) for w in caught if w.category is UserWarning]
-    return Choice(tuple(ids[i] for i in indices), tuple(scores)), said
+    return choice, [str(w.message) for w in caught if w.category is UserWarning]
 
 
 def _write_batch(
@@ -240,12 +210,12 @@ def guesses(
     for chunk, rows in mc_stream(tuned, examples, passes=1, layers="none"):
         for example, row in zip(chunk, rows):
             best = row[0].max(-1)
-            if tuned.task != "multilabel":
+            label: str | tuple[str, ...]
+            if tuned.task == "multilabel":
+                label = tuned.decision.applying(row[0, :, 1].tolist(), tuned.labels) or (NONE,)
+            else:
                 names = [tuned.labels[i] for i in best.indices.tolist()]
                 label = tuple(to_iob2(names, "iob2")) if tuned.task == "tagging" else names[0]
-            else:
-                scores = row[0, :, 1].tolist()
-                label = tuned.decision.applying(scores, tuned.labels) or (NONE,)
             found[example.id] = (label, float(best.values.mean()))
     return found
 
@@ -256,25 +226,20 @@ def _short(facts: Any) -> str:
 
 def _made_of(project: Project, labelled: Sequence[Example]) -> list[Any]:
     """Return all that a model depends on."""
-    answers = [[e.id, e.tags if isinstance(e, TaggedExample) else e.label] for e in labelled]
     made_by = [__version__, project.encoder, project.method, project.head, project.seed]
+    answers = [[example.id, label_of(example)] for example in labelled]
     return [*made_by, asdict(project.settings), project.pool, answers]
 
 
 def _model(
-    project: Project,
-    labelled: Sequence[Example],
-    round: int,
-    device: torch.device | str,
-    progress: bool,
-) -> tuple[FineTuned, str]:
-    """Return a model of the labels there are, and its digest; train it if it is not there."""
+    project: Project, labelled: Sequence[Example], round: int, device: torch.device | str
+) -> FineTuned:
+    """Return a model of the labels there are; train it if it is not there."""
     name = _short(_made_of(project, labelled))
     models = project.folder / "models"
     there = next(models.glob(f"*-{name}"), None)
     if there is None:
-        if progress:
-            print(f"training on {len(labelled)} labels ...", file=sys.stderr)
+        print(f"training on {len(labelled)} labels ...", file=sys.stderr)
         tuned = project.learner(device).fit(labelled, Seeds.all(project.seed))
         there = models / f"{round:03d}-{name}"
         with atomic_folder(there) as new:
@@ -283,22 +248,18 @@ def _model(
     tuned = load_run(there, device, project.settings.precision)
     look = models / f"{round:03d}.json"
     if not look.exists() or json.loads(look.read_text(encoding="utf-8"))["model"] != name:
-        ids = [TextExample(id, "") for id in project.ids]
-        watched = {e.id for e in subset(ids, min(WATCHED, len(ids)), seed=0)}
+        order = torch.randperm(len(project.ids), generator=torch.Generator().manual_seed(0))
+        watched = {project.ids[i] for i in order[:WATCHED].tolist()}
         seen = take_look(tuned, project.examples(watched), len(labelled))
         atomic_write(look, json.dumps({"model": name, **asdict(seen)}) + "\n")
     for other in models.iterdir():  # also what a killed run left
         if other.is_dir() and other != there:
             shutil.rmtree(other, ignore_errors=True)
-    return tuned, name
+    return tuned
 
 
 def train(
-    folder: str | Path,
-    out: str | Path | None = None,
-    *,
-    device: torch.device | str = "cpu",
-    progress: bool = False,
+    folder: str | Path, out: str | Path | None = None, device: torch.device | str = "cpu"
 ) -> tuple[Path, dict[str, Any]]:
     """Train on all labels; return the run folder and the content of its result.json.
 
@@ -318,6 +279,6 @@ def train(
     learner = project.learner(device, labelled)
     _, result = train_run(
         learner.dataset, learner.encoder, learner.recipe, seeds=Seeds.all(project.seed),
-        head=learner.head, out=out, device=device, progress=progress,
+        head=learner.head, out=out, device=device, progress=True,
     )  # fmt: skip
     return Path(out), result

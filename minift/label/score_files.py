@@ -10,9 +10,10 @@ Proof    tests/label/test_project.py
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,6 @@ from tqdm import tqdm
 
 from minift.active import streaming
 from minift.active.loop import SCORES, Asking, score_chunks
-from minift.active.streaming import mc_stream
 from minift.checkpoints.weights import weights_digest
 from minift.data.examples import Example
 from minift.errors import MiniftError
@@ -45,13 +45,11 @@ def score_file(
     seed: int,
     path: str | Path,
     key: Mapping[str, Any],
-    progress: bool = False,
 ) -> None:
     """Score `total` texts into a file, a chunk at a time, from where an earlier call stopped.
 
     The file is JSONL: the key, which is all that the scores depend on, the texts included, then
-    {"id", "score"} per text; for batch_bald the score is the probabilities (passes, classes).
-    Raises MiniftError if it holds scores of another key.
+    {"id", "score"} per text, as by `score_chunks`. MiniftError if it holds scores of another key.
     """
     path, first = Path(path), rank() == 0
     head = [{"scores": dict(key)}]
@@ -60,13 +58,14 @@ def score_file(
             path.parent.mkdir(parents=True, exist_ok=True)
             stack.enter_context(locked(path, leave=False))
         done = from_first(_done(path, head[0], total) if first else 0)
+        hidden = None if first else True
         bar = tqdm(
-            total=total, initial=done, unit="text", desc="scoring", leave=False,
-            disable=None if progress and first else True,
-        )  # fmt: skip
+            desc="scoring", total=total, initial=done, unit="text", leave=False, disable=hidden
+        )
         stack.enter_context(bar)
-        for chunk, values in _values(tuned, islice(examples, done, None), asking, seed):
-            rows = [{"id": text.id, "score": value} for text, value in zip(chunk, values)]
+        for chunk, values in score_chunks(asking, tuned, islice(examples, done, None), seed):
+            scores = zip(chunk, values.tolist())
+            rows = [{"id": text.id, "score": score} for text, score in scores]
             if first:
                 append_log(path, *(head if not done else []), *rows)
             done += len(chunk)
@@ -76,10 +75,8 @@ def score_file(
 def _done(path: Path, head: dict[str, Any], total: int) -> int:
     """Return how many texts have their scores in a file; of none, also the first line is taken."""
     line = (json.dumps(head) + "\n").encode()
-    begins = b""
-    if path.is_file():
-        with path.open("rb") as file:
-            begins = file.read(len(line))
+    with path.open("rb") if path.is_file() else io.BytesIO() as file:
+        begins = file.read(len(line))
     if not line.startswith(begins):
         raise MiniftError(
             f"{path} does not hold scores of these texts by this model, strategy, seed and "
@@ -96,18 +93,6 @@ def _done(path: Path, head: dict[str, Any], total: int) -> int:
         done -= done % streaming.CHUNK
         cut_log(path, 1 + done if done else 0)
     return done
-
-
-def _values(
-    tuned: FineTuned, examples: Iterator[Example], asking: Asking, seed: int
-) -> Iterator[tuple[list[Example], list[Any]]]:
-    """Score chunk by chunk; for batch_bald, which weighs texts together, keep probabilities."""
-    if asking.strategy == "batch_bald":
-        for chunk, rows in mc_stream(tuned, examples, asking.passes, asking.layers, seed, True):
-            yield chunk, [row[:, 0].tolist() for row in rows]
-        return
-    for chunk, scores in score_chunks(asking, tuned, examples, seed):
-        yield chunk, scores.tolist()
 
 
 def read_scores(path: Path) -> tuple[list[str], list[Any]]:
@@ -128,31 +113,24 @@ def score(
     text_b: str | None = None,
     device: torch.device | str = "cpu",
     precision: Precision | None = None,
-    progress: bool = False,
 ) -> int:
     """Score the texts of a file, return their number; the same call completes a killed one.
 
     `model` is a run folder, or a project, whose last model is taken; the texts are those of
     `open_pool`; precision None is that of the model's training. `score_file` says what `out` holds.
-
-    Raises:
-        MiniftError: if the strategy gives no scores, there is no model, or `out` holds others.
+    MiniftError if the strategy gives no scores, there is no model, or `out` holds others.
     """
     asking, seed = asking or Asking(), Seeds.all(seed).subset
     if asking.strategy not in SCORES:
-        raise MiniftError(
-            f"{asking.strategy} gives no text a score of its own; take one of {', '.join(SCORES)}"
-        )
-    folder = Path(model)
-    if (folder / "project.json").is_file():
-        tuned = last_model(load_project(folder), device, precision)
-        if tuned is None:
-            raise MiniftError(
-                f"{folder} has no model yet; label some texts of each class, then: "
-                f"{command('next', folder)}"
-            )
+        what = f"{asking.strategy} gives no text a score of its own"
+        raise MiniftError(f"{what}; take one of {', '.join(SCORES)}")
+    if (Path(model) / "project.json").is_file():
+        tuned = last_model(load_project(model), device, precision)
     else:
-        tuned = load_run(folder, device, precision)
+        tuned = load_run(model, device, precision)
+    if tuned is None:
+        what = f"{model} has no model yet; label some texts of each class, then: "
+        raise MiniftError(what + command("next", model))
     require_same_weights(tuned.model)
     pool = open_pool(file, tuned.task, format, text, text_b)
     if pool.total is None:
@@ -161,11 +139,10 @@ def score(
     key |= {"precision": precision_of(tuned.model), "texts": file_digest(file)[:12]}
     if asking.strategy == "bald":
         key |= {"passes": asking.passes, "layers": asking.layers, "seed": seed}
-    if progress and rank() == 0:
+    if rank() == 0:
         for note in tuned.notes(item for text in pool for item in tuned.items([text])):
             print(f"note: {note}", file=sys.stderr)
-    total = sum(1 for _ in pool)
-    if rank() == 0:
         claim_file(out, "--out", file)
-    score_file(tuned, pool, total, asking, seed, out, key, progress)
+    total = sum(1 for _ in pool)
+    score_file(tuned, pool, total, asking, seed, out, key)
     return total

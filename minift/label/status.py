@@ -31,18 +31,13 @@ class Status:
     counts: dict[str, int]  # labelled texts by class, or entities by type
     rounds: tuple[tuple[int, str, int, int], ...]  # number, strategy, texts, texts that wait
     notes: tuple[str, ...]
-    looks: int  # how many rounds had a model
     advice: Advice
     forecast: str | None
     agreement: tuple[str, ...]  # of each two people, in sentences
 
 
 def status(
-    folder: str | Path,
-    forecast: bool = False,
-    budget: int | None = None,
-    device: str = "cpu",
-    progress: bool = False,
+    folder: str | Path, forecast: bool = False, budget: int | None = None, device: str = "cpu"
 ) -> Status:
     """Look at a project; writes nothing, and works while somebody labels.
 
@@ -70,10 +65,9 @@ def status(
     if forecast:
         if why := lacking(project, labelled):
             raise MiniftError(f"no forecast: {why}; label more first")
-        learner = project.learner(device)
-        sentence = forecast_labels(learner, labelled, project.seed, progress=progress).sentence
+        sentence = forecast_labels(project.learner(device), labelled, project.seed).sentence
     said = [(d.id, d.source, d.label) for d in state.standing.values() if d.label]
     if project.task == "multilabel":  # of which the whole set is compared
         said = [(id, who, joined(sorted(label))) for id, who, label in said]
-    more = len(looks), advice, sentence, tuple(agreement(said))
+    more = advice, sentence, tuple(agreement(said))
     return Status(project, state, counts, rounds, tuple(notes), *more)

@@ -4,7 +4,7 @@ Claim    Whatever ends a session (q, Ctrl-C, a closed window, a kill), the ledge
          that was given, and the next session begins with the same text. Control characters of a
          text are spelled out and do not reach the terminal. A key that was pressed before its
          text was shown is not an answer to it.
-Differs  - The model's guess is shown on request only: people tend to follow what they are shown.
+Differs  - The model's guess is not shown: people tend to follow what they are shown.
          - Undo takes back one's own latest answer, never somebody else's.
          - Without a terminal (a pipe, a screen reader) the same answers are read as lines.
 Proof    tests/label/test_terminal.py
@@ -22,15 +22,14 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import NamedTuple, TextIO
 
 from minift.data.examples import NONE, Example, TaggedExample, joined, texts_of
 from minift.data.tags import entity_tags, spans_conlleval
 from minift.errors import MiniftError, nearest
 from minift.files import standard_input
 from minift.label.ledger import Label, Ledger, open_ledger
-from minift.label.project import Project, command, last_model, load_project
-from minift.label.rounds import guesses
+from minift.label.project import Project, command, load_project
 
 try:
     import termios
@@ -65,11 +64,7 @@ class Tally(NamedTuple):
 
 
 def label(
-    folder: str | Path,
-    by: str,
-    show_guess: bool = False,
-    stdin: TextIO | None = None,
-    stdout: TextIO | None = None,
+    folder: str | Path, by: str, stdin: TextIO | None = None, stdout: TextIO | None = None
 ) -> Tally:
     """Show each text that waits and record what is answered; a terminal is read key by key."""
     project = load_project(folder)
@@ -81,17 +76,10 @@ def label(
     with open_ledger(project.ledger, project.ids, project.answers) as ledger:
         state = ledger.state
         if not (waiting := state.waiting):
-            raise MiniftError(
-                f"no text waits for a label; choose some: {command('next', folder)}, or "
-                f"{command('label', folder, '-n', 20)}"
-            )
-        tuned = last_model(project) if show_guess else None
-        if show_guess and tuned is None:
-            raise MiniftError(f"--show-guess: {folder} has no model yet; label without it")
-        guessed = guesses(tuned, project.examples(waiting)) if tuned else {}
+            raise MiniftError(f"no text waits for a label; choose some: {command('next', folder)}")
         texts = {example.id: example for example in project.examples(waiting)}
         begun = set(state.standing)
-        session = Session(project, ledger, by, texts, guessed, stdin, stdout)
+        session = Session(project, ledger, by, texts, stdin, stdout)
         for note in ledger.journal.notes:
             session.say(f"note: {note}")
         keys = _one_key(stdin.fileno()) if session.by_key else contextlib.nullcontext()
@@ -109,7 +97,6 @@ class Session:
     ledger: Ledger
     by: str
     texts: dict[str, Example]
-    guessed: dict[str, Any]
     stdin: TextIO
     stdout: TextIO
 
@@ -158,15 +145,12 @@ class Session:
         for part in parts:
             for line in printable(part).expandtabs(4).split("\n"):
                 self.say("  | " + "\n  | ".join(textwrap.wrap(line, max(width, 20)) or [""]))
-        if id in self.guessed:
-            guess, confidence = self.guessed[id]
-            self.say(f"  the model says {self.name(guess, example)} ({confidence:.2f})")
 
     def answer(self, id: str) -> bool | None:
         """Take one answer: True to continue, None to ask again, False to stop."""
         self.say("entities> " if self.tagging else f"{self.choices}> ", end="")
         typed = self.read()
-        command = "quit" if typed is None else self.commands.get(typed.lower())
+        command = self.commands.get((typed or "").lower())
         if typed is None or command == "quit":
             self.say()
             return False
@@ -190,17 +174,15 @@ class Session:
 
     def undo(self) -> bool | None:
         """Take back the latest decision if it is this person's own."""
-        standing = self.ledger.state.standing
-        if not standing:
+        latest = next(reversed(self.ledger.state.standing.values()), None)
+        if latest is None:
             self.say("there is nothing to undo")
             return None
-        latest = next(reversed(standing.values()))
         if latest.source != self.by:
             self.say(f"the latest answer is {latest.source}'s, not {self.by}'s; it stays")
             return None
         self.ledger.undo(self.by)
-        if latest.id not in self.texts:
-            self.texts |= {e.id: e for e in self.project.examples([latest.id])}
+        self.texts |= {e.id: e for e in self.project.examples([latest.id])}
         was = "skipped" if latest.label is None else self.name(latest.label, self.texts[latest.id])
         self.say(f"taken back: text {latest.id} was {was}")
         return True
@@ -238,11 +220,11 @@ class Session:
             raise MiniftError(f"{got} is not an answer; {self.choices}{more}")
         return [n for n in self.project.answers if n in found] if self.several else found.pop()
 
-    def name(self, found: Label | tuple[str, ...], example: Example) -> str:
+    def name(self, found: Label, example: Example) -> str:
         """Say what an answer means."""
         if not isinstance(example, TaggedExample):
             return joined(found)
-        spans = spans_conlleval(list(found))
+        spans = spans_conlleval([*found])
         marked = (f"{name} {' '.join(example.words[first:end])!r}" for name, first, end in spans)
         return ", ".join(marked) or "no entities"
 
@@ -252,14 +234,15 @@ class Session:
         if "q" not in self.commands:
             commands += " (with the colon, because a class is called as a command is)"
         types = self.project.types
-        how = "one key, no Enter" if self.by_key else "a key or the class, then Enter"
-        how = "one or several, such as 1 2, then Enter" if self.several else how
-        answers = f"Classes ({how}): {self.choices}"
         if self.tagging:
             answers = (
                 f"Name the entities by the numbers of their words: 1-2 {types[0]}, 5 {types[-1]}. "
                 f"Only Enter: no entities. Types: {', '.join(types)}. End each answer with Enter."
             )
+        else:
+            how = "one key, no Enter" if self.by_key else "a key or the class, then Enter"
+            how = "one or several, such as 1 2, then Enter" if self.several else how
+            answers = f"Classes ({how}): {self.choices}"
         return (
             f"{answers}\nAlso: {commands}. Undo takes back your latest answer, then the one before "
             "it. A skipped text is not asked again. Every answer is saved at once."

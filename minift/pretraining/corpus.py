@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import tokenizers
@@ -37,17 +38,12 @@ ALPHABET = 250  # rarer characters would fill a small vocabulary
 
 
 def train_vocabulary(texts: Iterable[str], size: int, lowercase: bool = False) -> Tokenizer:
-    """Train a WordPiece vocabulary; the same texts always give the same one.
-
-    `texts` may be of any length; `size` counts the five special tokens, too.
-    """
+    """Train a WordPiece vocabulary of `size`, the five special tokens included."""
     texts = list(texts)
     backend = tokenizers.Tokenizer(models.WordPiece(unk_token="[UNK]"))
     backend.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    counts: Counter[str] = Counter()
-    for text in texts:
-        counts.update(backend.normalizer.normalize_str(text))
+    counts = Counter(chain.from_iterable(map(backend.normalizer.normalize_str, texts)))
     letters = sorted(counts, key=lambda letter: (-counts[letter], letter))
     letters = sorted([letter for letter in letters if not letter.isspace()][:ALPHABET])
     # The library numbers letters inside a word as it meets them, in an order that changes from
@@ -100,17 +96,11 @@ class MaskedText:
         long_every: int = 8,
         seed: int = 0,
     ):
-        """Prepare batches of `sequences` x `length` pieces.
+        """Prepare batches of `sequences` x `length` pieces; sequences end between words.
 
-        Sequences end between words.
-
-        Args:
-            corpus: the text.
-            tokenizer: that made its ids.
-            sequences, length: size of a batch.
-            long_every: every batch of this number has half as many sequences of twice the
-                length, so that later positions are trained too; 0 for none.
-            seed: of order, cuts and masks.
+        The `tokenizer` made the ids of the corpus. Every batch of the number `long_every` has half
+        as many sequences of twice the length, so that later positions are trained too; 0 for none.
+        The seed is that of order, cuts and masks.
         """
         self.continues, self.special = piece_kinds(tokenizer)
         self.corpus, self.tokenizer, self.seed = corpus, tokenizer, seed

@@ -68,12 +68,11 @@ def mask_words(
     """Hide whole words of one sequence.
 
     Args:
-        input_ids: (tokens,) on the CPU; left as it is.
+        input_ids: (tokens,) on the CPU.
         words: (tokens,) number of the word of each piece, -1 where nothing may be hidden
             (see `word_numbers`; the `piece_words` of a `WordWindow` will do as well).
         replacements: ids that a random piece is drawn from.
         mask_id: id of [MASK].
-        generator: source of all draws.
         share: of the pieces that may be hidden, how many are; at least one word is.
     """
     numbers, sizes = words[words >= 0].unique(return_counts=True)

@@ -94,8 +94,7 @@ def pretrain(
         evaluate: returns held-out figures for the log.
         progress: show a bar on standard error.
 
-    Raises:
-        MiniftError: if the loss is not finite, or the checkpoint is of another model.
+    A MiniftError says if the loss is not finite, or the checkpoint is of another model.
     """
     folder = Path(folder)
     device = next(model.parameters()).device

@@ -25,7 +25,7 @@ from minift.data.doubt import confident_joint, doubtful, near_copies
 from minift.data.examples import Dataset, Example, TaggedExample, label_of, texts_of
 from minift.data.metrics import matthews
 from minift.errors import MiniftError
-from minift.runs.folds import FOLDS, Estimate, _groups, cross_validate
+from minift.runs.folds import FOLDS, Estimate, cross_validate, groups_of
 from minift.runs.tuned import Head
 from minift.training.loop import Recipe
 
@@ -69,15 +69,15 @@ def check(
     """Judge each training label by cross-validation; arguments as in `cross_validate`.
 
     Raises:
-        MiniftError: if the labels are numbers, or not two of them have two different texts each.
+        MiniftError: if texts have numbers or several labels, or no two labels have two texts each.
     """
     if dataset.task not in ("classification", "tagging"):
         raise MiniftError(
-            f"{dataset.name} is for {dataset.task}: only classes and entities are checked, for "
-            "which a model can be sure of another label"
+            f"{dataset.name} is for {dataset.task}: what is checked is one class per text, or "
+            "entities, for which another label can be likelier"
         )
     examples, holders = dataset.train, Counter[str]()
-    for group in _groups(examples):
+    for group in groups_of(examples):
         holders.update({label for i in group for label in _labels(examples[i])})
     known = [k for k, label in enumerate(dataset.labels) if holders[label] > 1]
     if len(known) < 2:

@@ -50,7 +50,7 @@ def fold(dataset: Dataset, folds: int, number: int) -> Sequence[int]:
     `number` 0 to `folds` - 1 are the folds of the first repeat, and so on; each repeat deals all
     texts anew.
     """
-    groups = _groups(dataset.train)
+    groups = groups_of(dataset.train)
     classes = _classes(dataset)
     total = Counter(c for several in classes for c in several)
     order = torch.randperm(len(groups), generator=torch.Generator().manual_seed(number // folds))
@@ -84,7 +84,7 @@ def possible_folds(dataset: Dataset, folds: int = FOLDS) -> tuple[int, list[str]
     A MiniftError says if there are fewer than two groups, or `folds` is below 2.
     """
     require(type(folds) is int and folds >= 2, "folds", folds, "a whole number from 2 up")
-    groups, classes = _groups(dataset.train), _classes(dataset)
+    groups, classes = groups_of(dataset.train), _classes(dataset)
     if len(groups) < 2:
         what = "groups" if any(e.group for e in dataset.train) else "different texts"
         raise MiniftError(
@@ -106,7 +106,7 @@ def possible_folds(dataset: Dataset, folds: int = FOLDS) -> tuple[int, list[str]
     return few, notes
 
 
-def _groups(examples: Sequence[Example]) -> list[list[int]]:
+def groups_of(examples: Sequence[Example]) -> list[list[int]]:
     """Return the indices of texts that must not be parted: those of a group, and equal ones."""
     first: dict[object, int] = {}
     root = [*range(len(examples))]

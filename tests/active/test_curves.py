@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from minift.active.curves import page, plot, sentences, short_text, write_report
+from minift.active.curves import page, plot, sentences, short_text
 from minift.active.study import (
     area,
     band,
@@ -31,7 +31,7 @@ from minift.active.study import (
     study,
     whole_curves,
 )
-from minift.compare.page import Curves, Line, html, markdown
+from minift.compare.page import Curves, Line, html, markdown, write_page
 from tests.compare.test_report import Reader
 
 SETUP = {
@@ -233,7 +233,7 @@ def test_the_terminal_gets_the_table_and_the_sentences():
 
 
 def test_write_leaves_two_files_that_hold_the_same_sentences(tmp_path):
-    write_report(tmp_path, made(), SETUP)
+    write_page(tmp_path, page(of(made())))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["report.html", "report.md"]
     page_text, text = ((tmp_path / n).read_text("utf-8") for n in ("report.html", "report.md"))
     for sentence in sentences(of(made())):

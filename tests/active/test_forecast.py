@@ -28,7 +28,6 @@ from minift.active.forecast import (
     fit_laws,
     forecast_labels,
     judge,
-    make_folds,
 )
 from minift.active.loop import Learner
 from minift.errors import MiniftError
@@ -221,15 +220,6 @@ def test_a_score_is_compared_with_the_most_frequent_answer_by_the_same_metric(
     assert (found.gain is not None) is known
     if not known:
         assert f"most frequent answer ({baseline} points)" in found.sentence
-
-
-def test_folds_have_nearly_the_same_size_and_class_shares():
-    data = reviews(160).train
-    found = make_folds(data, 0)
-    assert max(map(len, found)) - min(map(len, found)) <= 2
-    positive = [sum(data[i].label == "positive" for i in fold) for fold in found]
-    assert max(positive) - min(positive) <= 2
-    assert make_folds(data, 0) == found != make_folds(data, 1)
 
 
 @pytest.mark.parametrize("head", ["linear", "cnn"])

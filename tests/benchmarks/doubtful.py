@@ -9,7 +9,8 @@ mean vectors that `minift check` judges by. Texts are the draws of few_labels.py
 labels uniform among the others. A finished run is a line of the log and is not repeated; needs
 scikit-learn and cleanlab.
 
-doubtful.jsonl beside this file is one such log, and doubtful.md its table.
+doubtful.jsonl beside this file is one such log (cleanlab 2.9.0, scikit-learn 1.9.1), and
+doubtful.md its table.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from statistics import fmean
 import numpy as np
 
 import minift
-from minift.compare.page import Bullets, Paragraph, Table, markdown
+from minift.compare.page import Bullets, Heading, Paragraph, Table, markdown
 from minift.compare.statistics import paired_difference, points, sentence, summary
 from minift.data.examples import Dataset, as_texts, gold_classes
 from minift.journal import append_log, read_log
@@ -139,10 +140,12 @@ def table(runs: Sequence[dict]) -> str:
     about = (
         "One label in ten is flipped. In points: how many of the flipped are among as many texts, "
         "the worst first (standard deviation); what is named in all, with its precision and "
-        "recall; the share of wrong labels that is told, where it is at least 10. Seconds are "
-        f"the processor's. {machines}."
+        "recall; the share of wrong labels that is told: 10 and whatever was wrong before would "
+        f"be right. Seconds are the processor's. {machines}. tests/benchmarks/doubtful.py "
+        "measures it again."
     )
-    return markdown([Paragraph(about), Table(header, tuple(rows)), Bullets(tuple(said))])
+    title = Heading("Doubtful labels: what minift check finds", 1)
+    return markdown([title, Paragraph(about), Table(header, tuple(rows)), Bullets(tuple(said))])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

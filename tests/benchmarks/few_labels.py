@@ -41,7 +41,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import NamedTuple
 
 import torch
@@ -49,7 +49,7 @@ from tqdm import tqdm
 
 from minift.checkpoints.hub import resolve
 from minift.compare.page import Block, Bullets, Heading, Paragraph, Table, markdown
-from minift.compare.statistics import Difference, paired_difference, points, signed, summary
+from minift.compare.statistics import Difference, paired_difference, points, signed
 from minift.data.examples import Dataset, Example, as_texts, gold_classes
 from minift.data.files.readers import read_dataset
 from minift.data.metrics import headline
@@ -396,8 +396,8 @@ def _cell(data: str, labels: int, what: str, runs: Log) -> str:
     scored = [accuracy for accuracy in found.values() if accuracy is not None]
     parts = []
     if scored:
-        s = summary(scored)
-        parts.append(points(s.mean) + ("" if s.sd is None else f" ({points(s.sd)})"))
+        spread = f" ({points(stdev(scored))})" if len(scored) > 1 else ""
+        parts.append(points(fmean(scored)) + spread)
         parts.append(f"{_spent(seconds_at(data, labels, what, runs))} s")
     if len(found) < len(SEEDS[what]) and found:
         parts.append(_seeds(len(found)))

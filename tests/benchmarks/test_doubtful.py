@@ -5,6 +5,7 @@ one label in ten is another class, the texts are the draw's  few_labels.draw, la
 precision, recall and the first as many                      ids named by hand
 what is finished is not repeated                             a program that would fail
 means, and who is better, are said                           a log by hand
+doubtful.md is the table of doubtful.jsonl                   the two files
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import json
 
 import pytest
 
+from minift.journal import read_log
 from tests.benchmarks import doubtful
 from tests.benchmarks.few_labels import draw
+from tests.conftest import REPOSITORY
 
 
 def test_one_label_in_ten_is_another():
@@ -56,3 +59,9 @@ def test_the_table_holds_means_and_says_who_is_better():
     assert f"| sst2, 300 | {own} | 60.0 (10.0) | 40 | 25.0 | 50.0 | 20.0 | 2.0 | 3 |" in table
     assert f"{own} is better than {peer} by 9.3 points" in table
     assert "a machine" in table and "TF-IDF" not in table
+
+
+def test_the_table_that_is_kept_is_that_of_the_log_that_is_kept():
+    folder = REPOSITORY / "tests" / "benchmarks"
+    runs = [*read_log(folder / "doubtful.jsonl")]
+    assert doubtful.table(runs) == (folder / "doubtful.md").read_text().removesuffix("\n")

@@ -160,15 +160,6 @@ def test_guesses_for_random_texts_and_answers_given_before_are_taken_if_asked_fo
         assert len(list((project / "models").glob("*.json"))) == models
 
 
-def test_label_chooses_by_itself_if_it_is_told_how_many(project, capsys, monkeypatch):
-    code, out, _ = run(
-        capsys, "active", "label", project, "-n", 2, typed="1\n2\n", monkeypatch=monkeypatch
-    )
-    assert code == 0 and "2 to go" in out and "No text waits any more." in out
-    assert "saved: 2 labels, 0 skipped" in out
-    assert not (project / "batches").exists()
-
-
 def test_what_is_printed_imports_the_file_that_people_then_have(project, capsys):
     files = {"csv": "001.csv", "labelstudio": "EXPORT.json", "doccano": "EXPORT.jsonl"}
     for format, file in {**files, "argilla": "answers.json"}.items():
@@ -246,7 +237,7 @@ BAD = [
     (["next", "{project}", "--strategy", "bold"], r'did you mean "bald"'),
     (["next", "{project}", "--format", "labelstudo"], r'did you mean "labelstudio"'),
     (["next", "{project}", "--again"], r"no text waits for a label; choose some"),
-    (["label", "{project}"], r"no text waits .*minift active label .* -n 20"),
+    (["label", "{project}"], r"no text waits .*minift active next "),
     (["import", "{project}", "{world}/nothing.csv"], r"no such file"),
     (["import", "{project}", "{world}/train.xyz"], r"no such file|format"),
     (["train", "{project}"], r"nothing to train on: nothing is labelled yet"),

@@ -157,7 +157,5 @@ def test_amounts_are_refused_in_a_line(world, capsys):
     (world / "mine.csv").write_text("text,label\na,1.5\nb,2\n")
     arguments = ["check", "--train", "mine.csv", "--task", "regression"]
     assert main(arguments) == 1
-    assert (
-        "mine is for regression: only classes and entities are checked" in capsys.readouterr().err
-    )
+    assert "mine is for regression: what is checked is one class" in capsys.readouterr().err
     assert not (world / "doubtful.csv").exists()

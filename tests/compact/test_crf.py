@@ -202,11 +202,3 @@ def test_a_forbidden_transition_turns_the_second_choice_into_the_best():
     with torch.no_grad():
         crf.transitions[0, 1] = -5.0
     assert crf.best(emissions, full(2)).tolist() == [[0, 0]]  # 1.0 beats 0.6 of (1, 1)
-
-
-def test_a_mask_that_cannot_be_one_of_sentences_is_refused():
-    emissions = random_emissions(1, 3, 2)
-    with pytest.raises(ValueError, match="has a gap"):
-        Crf(2).double().log_partition(emissions, torch.tensor([[True, False, True]]))
-    with pytest.raises(ValueError, match="True for each first word"):
-        Crf(2).double().best(emissions, torch.tensor([[False, False, False]]))

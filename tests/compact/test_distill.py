@@ -415,7 +415,7 @@ def test_bad_settings_and_missing_parts_are_refused():
         teach(student, [], lessons, Distillation(), Seeds.all(0))
     with pytest.raises(MiniftError, match="sentence 7 has no tags"):
         gold_lessons([TaggedExample("7", ("a",))], LABELS)
-    with pytest.raises(MiniftError, match=r"the tag 'B-PRE' is unknown.*did you mean \"B-PER\""):
+    with pytest.raises(MiniftError, match=r'tag in sentence 7: "B-PRE".*did you mean "B-PER"'):
         gold_lessons([TaggedExample("7", ("a",), ("B-PRE",))], LABELS)
     with torch.no_grad():
         student.model.dense.bias.fill_(float("nan"))

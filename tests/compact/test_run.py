@@ -196,7 +196,7 @@ def test_bad_input_is_refused_before_training_and_nothing_is_lost(world, tmp_pat
     _, teacher = world
     other = TaggedExample("7", ("Ada",), ("B-ORG",))
     with pytest.raises(
-        MiniftError, match=r"train: sentence 7: the tag 'B-ORG' is unknown.*other labels"
+        MiniftError, match=r'train: unknown tag in sentence 7: "B-ORG".*other labels'
     ):
         fast(teacher, dataset=replace(FEW, train=(*FEW.train, other)))
     with pytest.raises(MiniftError, match="test: sentence 7: the tag 'B-ORG' is unknown"):
@@ -209,7 +209,7 @@ def test_bad_input_is_refused_before_training_and_nothing_is_lost(world, tmp_pat
         fast(teacher, min_count=10_000)
     for bad, words in (
         ({"storage": "int4"}, 'unknown storage "int4"'),
-        ({"vectors": "glove"}, 'vectors must be "teacher" or "random"'),
+        ({"vectors": "glove"}, 'unknown vectors "glove"; known: teacher, random'),
         ({"head": "linear"}, 'head must be "softmax" or "crf"'),
         ({"word_dropout": 1.0}, "word_dropout must be a number in"),
         ({"min_count": 0}, "min_count must be a whole number from 1 up"),

@@ -45,11 +45,11 @@ def run_folder(folder, source, labels=10, seed=3, name="train"):
 
 def test_the_sentences_of_a_run_on_files_are_found_again(files, tmp_path, monkeypatch):
     dataset = read_dataset(**files)
-    options = {"format": "conll", "scheme": "iob2", "text": None, "task": None}
+    options = {"format": "conll", "scheme": "iob2"}
     monkeypatch.chdir(tmp_path)
     relative = {split: path.name for split, path in files.items()}
     source = source_of_files(**relative, options=options)
-    assert source["options"] == {"format": "conll", "scheme": "iob2"}
+    assert source["options"] == options
     monkeypatch.chdir("/")  # another folder, another day
     found = training_data(run_folder(tmp_path / "run", json.loads(json.dumps(source))))
     assert found.train == subset(dataset.train, 10, seed=3)

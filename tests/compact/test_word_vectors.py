@@ -122,5 +122,5 @@ def test_a_student_starts_from_its_teacher_or_at_random_as_asked(teacher, tmp_pa
         assert json.loads((out / "distill.json").read_text())["vectors"] == name
     assert not torch.equal(started["teacher"][1:, :32], started["random"][1:, :32])
     assert torch.equal(started["teacher"][:, 32:], started["random"][:, 32:])
-    with pytest.raises(MiniftError, match='vectors must be "teacher" or "random", got \'glove\''):
+    with pytest.raises(MiniftError, match='unknown vectors "glove"; known: teacher, random'):
         StudentSettings(vectors="glove")

@@ -24,9 +24,9 @@ from scipy import stats
 from minift.compare.statistics import (
     Difference,
     holm,
+    mean_and_sd,
     paired_difference,
     sentence,
-    summary,
     t_quantile,
     t_within,
 )
@@ -43,13 +43,12 @@ def test_students_t_agrees_with_scipy(degrees):
 
 
 @pytest.mark.parametrize("n", [3, 5, 10])
-@pytest.mark.parametrize("confidence", [0.8, 0.95])
-def test_the_t_interval_and_p_value_are_those_of_scipys_paired_test(n, confidence):
+def test_the_t_interval_and_p_value_are_those_of_scipys_paired_test(n):
     rng = np.random.default_rng(n)
     a, b = rng.normal(0.85, 0.02, n), rng.normal(0.84, 0.03, n)
-    found = paired_difference(a, b, confidence)
+    found = paired_difference(a, b)
     expected = stats.ttest_rel(a, b)
-    assert found.t == pytest.approx(tuple(expected.confidence_interval(confidence)), abs=1e-12)
+    assert found.t == pytest.approx(tuple(expected.confidence_interval(0.95)), abs=1e-12)
     assert found.p == pytest.approx(expected.pvalue, abs=1e-12)
     assert found.mean == pytest.approx(float(np.mean(a - b)), abs=1e-15)
 
@@ -63,11 +62,9 @@ def test_the_bootstrap_is_the_percentiles_of_all_resamples():
     assert high - low > 0.03
 
 
-def test_the_bootstrap_is_the_same_every_time_and_moves_with_its_seed():
+def test_the_bootstrap_is_the_same_every_time():
     a, b = [0.8, 0.9, 0.7, 0.85], [0.7, 0.85, 0.72, 0.8]
     assert paired_difference(a, b) == paired_difference(a, b)
-    ends = {paired_difference(a, b, resamples=50, seed=seed).bootstrap for seed in range(5)}
-    assert len(ends) > 1
 
 
 @pytest.mark.parametrize("n", [3, 5, 10])
@@ -159,8 +156,7 @@ def test_without_a_common_seed_the_sentence_says_so():
     assert sentence("a", "b", found) == "a and b have no seed in common"
 
 
-def test_the_summary_of_a_sample_by_hand():
-    found = summary([0.7, 0.9, 0.8])
-    assert (found.n, found.min, found.max) == (3, 0.7, 0.9)
-    assert (found.mean, found.sd) == pytest.approx((0.8, 0.1))
-    assert summary([0.5]).sd is None
+def test_mean_and_standard_deviation_by_hand():
+    assert mean_and_sd([0.7, 0.9, 0.8]) == "80.0 ± 10.0"
+    assert mean_and_sd([0.5]) == "50.0"
+    assert mean_and_sd([]) == ""

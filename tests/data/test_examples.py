@@ -10,6 +10,7 @@ an unlabelled example is named, never counted as None  the message, with the exa
 """
 
 import dataclasses
+from functools import partial
 
 import pytest
 
@@ -20,7 +21,7 @@ from minift.data.examples import (
     as_sentences,
     as_texts,
     gold_classes,
-    gold_numbers,
+    gold_of,
     gold_tags,
     is_labelled,
     pairs_of,
@@ -87,6 +88,7 @@ def test_the_headline_metric_is_the_first_of_the_task_unless_it_is_named():
     assert Dataset("toy", "classification", ("a", "b"), (), metric="matthews").metric == "matthews"
 
 
+gold_numbers = partial(gold_of, "regression")
 TEXT = TextExample("t7", "fine", "good")
 SENTENCE = TaggedExample("s9", ("in", "Oslo"), ("O", "B-LOC"))
 

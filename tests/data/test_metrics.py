@@ -213,9 +213,9 @@ def test_differs_an_unknown_label_is_refused_where_scikit_learn_drops_its_row():
 
 @pytest.mark.parametrize("metric", [accuracy, f1, matthews])
 def test_differs_text_and_number_labels_are_refused_instead_of_never_being_equal(metric):
-    with pytest.raises(MiniftError, match="gold labels are text, predicted ones are numbers"):
+    with pytest.raises(MiniftError, match="gold labels are str, predicted ones are int"):
         metric(["0", "1"], [0, 1])
-    with pytest.raises(MiniftError, match="gold labels are numbers and text"):
+    with pytest.raises(MiniftError, match="gold labels are int and str"):
         metric([0, "1"], [0, "1"])
 
 
@@ -312,7 +312,7 @@ def test_a_majority_baseline_of_no_labels_or_of_unknown_ones_is_refused(train):
         ([], [], "got 0 gold and 0 predicted labels"),
         (["a", "b"], ["a"], "got 2 gold and 1 predicted labels"),
         ([None, None], [None, None], "missing"),
-        (["a", None], ["a", "b"], "gold labels are missing and text"),
+        (["a", None], ["a", "b"], "gold labels are NoneType and str"),
         ([0, 1], [torch.tensor(0), torch.tensor(1)], "predicted ones are Tensor"),
         (np.zeros(2), np.zeros((2, 3)), r"array of shape \(2, 3\); turn logits into labels"),
     ],

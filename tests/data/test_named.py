@@ -261,44 +261,6 @@ def test_glue_pairs_keep_their_quotes_and_have_no_labelled_test(small, name):
     assert (dataset.dev, dataset.test) == (dataset.train, ())
 
 
-MRPC_HEADER = "\ufeffQuality\t#1 ID\t#2 ID\t#1 String\t#2 String\r\n".encode()
-MRPC_TRAIN = MRPC_HEADER + (
-    b'1\t11\t12\tHe said "go\tHe went\r\n0\t13\t14\tA\tB\r\n1\t15\t16\tC\tD\r\n'
-)
-MRPC_TEST = MRPC_HEADER + b"0\t11\t12\tE\tF\r\n"
-
-
-def test_mrpc_has_the_dev_part_that_glue_lists_and_keeps_raw_quotes(small):
-    dataset = small("mrpc", MRPC_TRAIN, b"13\t14\n", MRPC_TEST)
-    assert dataset.train == (
-        TextExample("11-12", 'He said "go', "equivalent", "He went"),
-        TextExample("15-16", "C", "equivalent", "D"),
-    )
-    assert dataset.dev == (TextExample("13-14", "A", "not_equivalent", "B"),)
-    assert dataset.test == (TextExample("11-12", "E", "not_equivalent", "F"),)
-    assert (dataset.metric, dataset.labels[1]) == ("f1", "equivalent")  # F1 is of the second
-
-
-def test_mrpc_refuses_odd_rows_and_a_listed_pair_that_is_not_there(small):
-    with pytest.raises(MiniftError, match=r"train\.txt: line 5: not as published: .*; line 6: "):
-        small("mrpc", MRPC_TRAIN + b"2\t1\t2\ta\tb\n1\t1\t2\ta\n", b"13\t14\n", MRPC_TEST)
-    with pytest.raises(MiniftError, match=r"dev_ids\.tsv: .*train\.txt has no pair 14-13"):
-        small("mrpc", MRPC_TRAIN, b"14\t13\n", MRPC_TEST)
-
-
-def test_trec_is_latin_1_and_has_the_six_coarse_classes(small):
-    train = b"DESC:manner How did it go ?\nLOC:city What sister\xf0city is\x85 it ?\n"
-    dataset = small("trec", train, b"NUM:date When ?\r\n")
-    assert all_of(dataset) == [
-        TextExample("1", "How did it go ?", "DESC"),
-        TextExample("2", "What sister\u00f0city is\u0085 it ?", "LOC"),
-    ]
-    assert dataset.test == (TextExample("1", "When ?", "NUM"),)
-    assert dataset.labels == ("ABBR", "DESC", "ENTY", "HUM", "LOC", "NUM")
-    with pytest.raises(MiniftError, match=r"label: line 2: .*expected ABBR\|DESC.*'CITY:x y'"):
-        small("trec", b"DESC:x y\nCITY:x y\n", b"NUM:date When ?\n")
-
-
 def test_ag_news_joins_title_and_description_and_undoubles_quotes(small):
     train = '"3","Oil, ""up""","Prices\\band more"\n"4","A\u2028B","C"\n'.encode()
     dataset = small("ag_news", train, b'"1","T","D"\n')
@@ -308,21 +270,10 @@ def test_ag_news_joins_title_and_description_and_undoubles_quotes(small):
     ]
     assert dataset.test == (TextExample("1", "T D", "World"),)
     assert dataset.labels == ("World", "Sports", "Business", "Sci/Tech")
-    with pytest.raises(MiniftError, match=r"train\.csv: line 2: expected a class 1 to 4"):
+    with pytest.raises(MiniftError, match=r"train\.csv: line 2: .*expected a class 1 to 4"):
         small("ag_news", b'"1","T","D"\n"5","T","D"\n', train)
-    with pytest.raises(MiniftError, match=r"train\.csv: line 1: not valid CSV"):
+    with pytest.raises(MiniftError, match=r"train\.csv: line 1: not as published"):
         small("ag_news", b'"1","T" x,"D"\n', train)
-
-
-def test_mit_restaurant_has_the_tag_first(small):
-    train = b"B-Rating\ttwo\nI-Rating\tstar\nO\tplaces\n\nO\tany\nB-Dish\tpasta\n"
-    dataset = small("mit_restaurant", train, b"B-Dish\tsoup\n\n")
-    assert all_of(dataset) == [
-        TaggedExample("1", ("two", "star", "places"), ("B-Rating", "I-Rating", "O")),
-        TaggedExample("2", ("any", "pasta"), ("O", "B-Dish")),
-    ]
-    assert dataset.test == (TaggedExample("1", ("soup",), ("B-Dish",)),)
-    assert dataset.labels == ("O", "B-Dish", "I-Dish", "B-Rating", "I-Rating")
 
 
 def test_swedish_ner_has_bare_types_a_zero_for_o_and_numbers_for_words(small):
@@ -347,22 +298,15 @@ def test_conll2003_is_read_in_iob1_and_iob2_alike_without_the_docstart_lines(sma
     assert dataset.train == dataset.dev == dataset.test
 
 
-def test_crossner_is_iob2(small):
-    rows = b"Use\tO\nMATLAB\tB-product\n7\tI-product\n"
-    dataset = small("crossner_ai", rows, rows, rows)
-    assert dataset.test == (TaggedExample("1", ("Use", "MATLAB", "7"), ("O", *dataset.labels[1:])),)
-
-
 def test_a_set_without_a_dev_part_holds_out_one_text_in_ten_by_its_sha256(small):
-    rows = [f"HUM:x Who is number {number} ?" for number in range(400)]
-    dataset = small("trec", "\n".join(rows).encode(), b"NUM:x How many ?")
+    rows = [f"Who is number {number} ?" for number in range(400)]
+    table = "".join(f'"1","{row[:3]}","{row[4:]}"\n' for row in rows)
+    dataset = small("ag_news", table.encode(), b'"2","How","many ?"\n')
     for part, dev in ((dataset.train, False), (dataset.dev, True)):
         for example in part:
             first = int(hashlib.sha256(example.text.encode()).hexdigest()[:8], 16) / 16**8
             assert (first >= 0.9) == dev
-    assert all_of(dataset) == [
-        TextExample(str(n), row.removeprefix("HUM:x "), "HUM") for n, row in enumerate(rows, 1)
-    ]
+    assert all_of(dataset) == [TextExample(str(n), row, "World") for n, row in enumerate(rows, 1)]
     assert 20 <= len(dataset.dev) <= 60
     same = (TaggedExample("1", ("Who", "is"), ("O", "O")), TextExample("2", "Who is"))
     sides = hold_out_dev(same, ())
@@ -373,7 +317,7 @@ def test_labels_are_those_of_the_training_file_also_where_only_dev_has_one_of_th
     texts = [f"word{number}" for number in range(100)]
     held = {text for text in texts if hashlib.sha256(text.encode()).digest()[0] >= 231}
     assert held
-    rows = "".join(f"{'B-Rare' if text in held else 'B-Dish'}\t{text}\n\n" for text in texts)
-    dataset = small("mit_restaurant", rows.encode(), b"O\tx\n")
+    rows = "".join(f"{text}\t{'Rare' if text in held else 'Dish'}\n\n" for text in texts)
+    dataset = small("swedish_ner", rows.encode(), b"x\t0\n")
     assert {example.words[0] for example in dataset.dev} == held
     assert dataset.labels == ("O", "B-Dish", "I-Dish", "B-Rare", "I-Rare")

@@ -478,28 +478,28 @@ sys.modules["minift"] = package = types.ModuleType("minift")  # without torch, w
 package.__path__ = [root + "/minift"]
 sys.path.insert(0, root + "/data_scripts")
 import fetch_dataset as script
-script.SOURCES["trec"] = script.Source("", (script.Download(url, {"train_5500.label": None}),))
-script.fetch("trec", Path(home))
+script.SOURCES["ag_news"] = script.Source("", (script.Download(url, {"train.csv": None}),))
+script.fetch("ag_news", Path(home))
 """
 
 
 def test_two_processes_do_not_fetch_one_set_and_a_killed_one_leaves_no_file(
     host, tmp_path, monkeypatch
 ):
-    url = host.plan("train_5500.label", Answer(cut=HALF, stalls=True), Answer())
-    download = script.Download(url, {"train_5500.label": None})
-    monkeypatch.setitem(script.SOURCES, "trec", script.Source("", (download,)))
+    url = host.plan("train.csv", Answer(cut=HALF, stalls=True), Answer())
+    download = script.Download(url, {"train.csv": None})
+    monkeypatch.setitem(script.SOURCES, "ag_news", script.Source("", (download,)))
     command = [sys.executable, "-c", WORKER, str(SCRIPT.parents[1]), url, str(tmp_path)]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as worker:
         assert host.stalled.wait(30), worker.stderr.read()
         with pytest.raises(MiniftError, match=rf"is in use by process {worker.pid} on .*; wait"):
-            script.fetch("trec", tmp_path)
+            script.fetch("ag_news", tmp_path)
         worker.send_signal(signal.SIGKILL)
-    folder = tmp_path / "data" / "trec"
+    folder = tmp_path / "data" / "ag_news"
     assert names(folder) == []
-    script.fetch("trec", tmp_path)
-    assert (folder / "train_5500.label").read_bytes() == DATA
-    assert names(folder) == ["fetched.json", "train_5500.label"]
+    script.fetch("ag_news", tmp_path)
+    assert (folder / "train.csv").read_bytes() == DATA
+    assert names(folder) == ["fetched.json", "train.csv"]
 
 
 # ------------------------------------------------------------------ terms and the command

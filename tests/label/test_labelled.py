@@ -70,7 +70,7 @@ def test_labels_are_on_record_with_their_file_and_their_texts_are_not_asked(begi
 def test_they_train_the_first_round_as_if_people_had_given_them(begin, tmp_path):
     project, _ = begin(ROWS[10:30])
     twin, _ = begin(None, ("negative", "positive"), out="twin")
-    asked = ask(twin.folder, 100, write=True)
+    asked = ask(twin.folder, 100)
     rows = [*csv.DictReader(asked.path.open(encoding="utf-8-sig"))]
     for row in rows:
         row["label"] = dict(ROWS[10:30]).get(row["text"], "")

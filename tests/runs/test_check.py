@@ -177,7 +177,11 @@ def test_a_sentence_is_as_doubtful_as_its_worst_word(answering):
 @pytest.mark.parametrize(
     ("dataset", "message"),
     [
-        (similarity(), "is for regression: only classes and entities are checked"),
+        (similarity(), "is for regression: what is checked is one class per text, or entities"),
+        (
+            Dataset("m", "multilabel", ("a", "b"), (TextExample("1", "t", ("a", "b")),)),
+            "m is for multilabel: what is checked is one class per text, or entities",
+        ),
         (texts([0] * 8), "two labels or more need two different texts each; got 1 of them"),
         (texts([0, 1]), "two different texts each; got 0 of them"),
         (texts([0, 0, 1, 1], "a", "b", "same", "Same"), "two different texts each; got 1 of them"),

@@ -139,7 +139,7 @@ def by_project(name: str, encoder: Path, scratch: Path, data=DATA) -> Weights:
 def by_comparison(name: str, encoder: Path, scratch: Path, data=DATA) -> Weights:
     plan = workers.Plan(
         data=data, encoder=encoder, settings={name: settings_of(name)},
-        choosing=frozenset({name} & DECIDING), selection=None, grid=False, trained={name: 0},
+        choosing=frozenset({name} & DECIDING), selection=None, trained={name: 0},
         device="cpu", weights=scratch / "weights",
     )  # fmt: skip
     run_once(plan, Job(name, len(data.train), SEED))

@@ -461,7 +461,7 @@ def test_a_texts_score_is_the_mean_over_its_labels_each_yes_or_no(encoder):
         gain = -(mean * mean.log()).sum(-1) - plain.mean(0)
         assert score == pytest.approx(float(gain.mean()), abs=1e-9)
     assert len(take_look(tuned, data.test, 1).predictions) == 3 * len(data.test)
-    with pytest.raises(MiniftError, match="multilabel has no one class per text"):
+    with pytest.raises(MiniftError, match="for multilabel take bald"):
         choose(Asking("batch_bald"), tuned, data.test, 2, 0)
 
 

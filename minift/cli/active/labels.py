@@ -22,8 +22,7 @@ def add(commands: options.Commands) -> None:
     help = "csv, labelstudio, doccano, argilla or conll (default: csv; for tagging conll)"
     add("--format", help=help)
     waiting = parser.add_mutually_exclusive_group()
-    help = "choose none; write the texts that wait once more"
-    waiting.add_argument("--again", action="store_true", help=help)
+    waiting.add_argument("--again", action="store_true", help="write out again what waits")
     waiting.add_argument("--more", action="store_true", help="choose N more although some wait")
     help = "write no guesses; or train a model for them also with --strategy random"
     add("--guesses", action=argparse.BooleanOptionalAction, help=help)
@@ -42,10 +41,6 @@ def add(commands: options.Commands) -> None:
     parser, add = options.command(commands, "label", run_label, help)
     add("project", type=Path, help=options.PROJECT)
     _add_person(parser)
-    add("-n", type=int, metavar="N", help="choose N texts first, if none waits")
-    help = "show the model's guess; off by default, because people tend to follow it"
-    add("--show-guess", action="store_true", help=help)
-    options.add_asking(parser)
 
 
 def _add_person(parser: options.Parser) -> None:
@@ -72,14 +67,12 @@ def run_next(arguments: options.Arguments) -> None:
         more=arguments.more,
         guess=arguments.guesses,
         device=options.device(arguments),
-        progress=True,
     )
     for note in asked.notes:
         print(f"note: {note}")
     print(f"{counted(len(asked.ids), 'text')} to label, round {asked.round}: {asked.path}")
-    if asked.path is not None:
-        print(f"next: {asked.how}\nthen give the answers to:")
-        print(f"  {options.suggested('active', 'import', arguments.project, asked.answers)}")
+    print(f"next: {asked.how}\nthen give the answers to:")
+    print(f"  {options.suggested('active', 'import', arguments.project, asked.answers)}")
     print(f"or here in the terminal: {options.suggested('active', 'label', arguments.project)}")
 
 
@@ -107,21 +100,12 @@ def run_import(arguments: options.Arguments) -> None:
 
 
 def run_label(arguments: options.Arguments) -> None:
-    """Ask for labels in the terminal; choose texts first, if none waits."""
-    from minift.label.project import load_project, read_state
-    from minift.label.rounds import ask
+    """Ask for labels in the terminal."""
     from minift.label.terminal import label
 
-    folder, count = arguments.project, arguments.n
-    how, device = options.asking(arguments), options.device(arguments)
-    state, _, _ = read_state(load_project(folder))
-    if not state.waiting and count is not None:
-        asked = ask(folder, count, how, write=False, device=device, progress=True)
-        for note in asked.notes:
-            print(f"note: {note}")
-    tally = label(folder, _person(arguments), arguments.show_guess)
+    tally = label(arguments.project, _person(arguments))
     print(f"saved: {counted(tally.labelled, 'label')}, {tally.skipped} skipped")
-    _what_next(folder, tally.waiting)
+    _what_next(arguments.project, tally.waiting)
 
 
 def _what_next(project: Path, waiting: int) -> None:

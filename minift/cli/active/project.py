@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
 from minift.cli import options
 from minift.speed.precision import require_precision
-
-if TYPE_CHECKING:
-    from minift.label.status import Status
 
 
 def add(commands: options.Commands) -> None:
@@ -37,24 +33,21 @@ def add(commands: options.Commands) -> None:
     help = "how many labels, how balanced, and whether to stop"
     parser, add = options.command(commands, "status", run_status, help)
     add("project", type=Path, help=options.PROJECT)
-    help = "say what 100 more labels may bring (trains 16 models)"
-    add("--forecast", action="store_true", help=help)
+    add("--forecast", action="store_true", help="what 100 more labels may bring (16 trainings)")
     add("--budget", type=int, metavar="N", help="number of labels that you can afford in all")
     options.add_device(parser)
 
     help = "train on all labels, into a run folder"
     parser, add = options.command(commands, "train", run_train, help)
     add("project", type=Path, help=options.PROJECT)
-    help = "run folder (default: a new one in PROJECT/runs)"
-    add("--out", type=Path, metavar="RUN", help=help)
+    add("--out", type=Path, metavar="RUN", help="run folder (default: a new one in PROJECT/runs)")
     options.add_device(parser, learns=True)
 
     help = "score any texts with any model, in constant memory"
     parser, add = options.command(commands, "score", run_score, help, ranks=True)
     add("model", type=Path, help="a project, or a run folder")
     add("file", type=Path, help=options.POOL)
-    help = "the scores, as JSONL; an unfinished file is resumed"
-    add("--out", type=Path, required=True, metavar="FILE", help=help)
+    add("--out", type=Path, required=True, metavar="FILE", help="JSONL; resumed if unfinished")
     add("--seed", type=int, default=0, help=options.SEED)
     options.add_asking(parser)
     options.add_precision(parser, learns=False)
@@ -95,13 +88,8 @@ def run_status(arguments: options.Arguments) -> None:
     """Print where the project stands."""
     from minift.label.status import status
 
-    device, budget = options.device(arguments), arguments.budget
-    found = status(arguments.project, arguments.forecast, budget, device=device, progress=True)
-    print(status_text(found))
-
-
-def status_text(found: Status) -> str:
-    """Say where a project stands, in lines of text."""
+    device = options.device(arguments)
+    found = status(arguments.project, arguments.forecast, arguments.budget, device)
     project, state = found.project, found.state
     counts = {name.removeprefix("B-"): number for name, number in found.counts.items()}
     each = ", ".join(f"{name} {number}" for name, number in counts.items())
@@ -124,16 +112,14 @@ def status_text(found: Status) -> str:
     lines += [f"warning: {text}" for text in found.advice.warnings]
     if found.forecast is not None:
         lines.append(f"forecast: {found.forecast}")
-    return "\n".join(lines)
+    print("\n".join(lines))
 
 
 def run_train(arguments: options.Arguments) -> None:
     """Train, and say what came out."""
     from minift.label.rounds import train
 
-    folder, result = train(
-        arguments.project, arguments.out, device=options.device(arguments), progress=True
-    )
+    folder, result = train(arguments.project, arguments.out, options.device(arguments))
     print(f"{options.summary(result)}\nrun folder: {folder}")
     print(f"next: {options.suggested('predict', folder)} FILE")
     print(f"  or: {options.suggested('evaluate', folder)} --data FILE")
@@ -151,7 +137,6 @@ def run_score(arguments: options.Arguments) -> None:
         seed=arguments.seed,
         device=options.device(arguments),
         precision=arguments.precision,
-        progress=True,
         **options.reading(arguments),
     )
     print(f"{count:,} texts scored by {arguments.strategy}: {arguments.out}")

@@ -28,8 +28,7 @@ def add(commands: options.Commands) -> None:
     options.add_model(parser)
     add("--steps", type=int, metavar="N", help=options.STEPS)
     options.add_mc_dropout(parser)
-    help = "folder of the report; an unfinished simulation is resumed there"
-    add("--out", type=Path, metavar="FOLDER", help=help)
+    add("--out", type=Path, metavar="FOLDER", help="of the report; resumed there if unfinished")
     options.add_device(parser, learns=True)
     options.add_reading(parser, "format", "text", "text_b", "label", "task", "scheme")
 
@@ -57,7 +56,7 @@ def run(arguments: options.Arguments) -> None:
     tuned = learner.build(Seeds.all(0))
     options.say([*dataset.notes, *tuned.notes(tuned.items([*dataset.train, *dataset.test]))])
     del tuned  # its memory
-    rounds = simulate(learner, plan, out, progress=True)
+    rounds = simulate(learner, plan, out)
     print(short_text(rounds))
     print(f"report: {out / 'report.html'} (rounds: simulation.jsonl)")
 

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from minift.data.examples import Task
 from minift.data.files.lines import Problems, unit
-from minift.data.files.tables import Names
+from minift.data.files.tables import Names, objects
 from minift.data.spans import Mark, cut_words, mark, tags_in
 from minift.data.tags import labels_of
 from minift.errors import MiniftError
@@ -96,12 +96,6 @@ def several_classes(classes: Sequence[object]) -> str:
     return f"{got}, and {known}; keep one, and export again"
 
 
-def objects(value: object) -> list[dict[str, Any]] | None:
-    """Return a list of JSON objects as it is; None if it is something else."""
-    right = isinstance(value, list) and all(isinstance(item, dict) for item in value)
-    return value if isinstance(value, list) and right else None
-
-
 def _who(value: object) -> str:
     """Return how a tool calls a person, from a number, a name or an object; "" if it does not."""
     if isinstance(value, dict):
@@ -122,7 +116,9 @@ def _labelstudio(records: list[Record], task: str, names: Names) -> Iterator[Row
     for rows in tasks.values():
         said, data = list[Said](), _data(rows[0][1])
         annotations = [one for where, row in rows for one in _annotations(where, row, kind, names)]
-        for where, given in sorted(annotations, key=_when):  # JSON-MIN lists the newest first
+        for where, given in sorted(  # JSON-MIN lists the newest first
+            annotations, key=lambda a: str(a[1].get("updated_at") or a[1].get("created_at") or "")
+        ):
             regions = objects(given.get("result") or [])
             one = Said(where, by=_who(given.get("completed_by")))
             mine = [r for r in regions or () if names.label in (None, r.get("from_name"))]
@@ -145,10 +141,6 @@ def _labelstudio(records: list[Record], task: str, names: Names) -> Iterator[Row
 def _data(row: dict[str, Any]) -> dict[str, Any]:
     data = row.get("data", row)
     return data if isinstance(data, dict) else {}
-
-
-def _when(record: Record) -> str:
-    return str(record[1].get("updated_at") or record[1].get("created_at") or "")
 
 
 def _annotations(where: str, row: dict[str, Any], kind: str, names: Names) -> list[Record]:
@@ -197,8 +189,14 @@ def _doccano(records: list[Record], task: str, names: Names) -> Iterator[Row | F
 def _labels(where: str, row: dict[str, Any], task: str, name: str | None) -> list[Said]:
     keys = (name or "label", "label", "labels", "entities", "spans", "accept")
     key = next((key for key in keys if row.get(key)), "")
-    given = row.get(key) or []
-    if _says_skip(row.get("Comments")) or row.get("answer") in ("reject", "ignore"):
+    given, notes = row.get(key) or [], row.get("Comments")  # in CSV a string
+    notes = notes.split("#") if isinstance(notes, str) else notes
+    texts = [  # of relation projects they are objects
+        one.get("comment", one.get("text")) if isinstance(one, dict) else one
+        for one in (notes if isinstance(notes, list) else [])
+    ]
+    skip = "skip" in [str(text).strip().lower() for text in texts]
+    if skip or row.get("answer") in ("reject", "ignore"):
         return [Said(where)]
     if isinstance(given, str):  # a cell of CSV: classes are joined by "#"
         parts = given.split("#") if "Comments" in row else [given]
@@ -211,14 +209,6 @@ def _labels(where: str, row: dict[str, Any], task: str, name: str | None) -> lis
     if task == "tagging" and (given or looked):
         return [Said(where, marks=[*map(_mark, given)], utf16=not spacy)]
     return [Said(where, classes=given)] if given or (looked and task == "multilabel") else []
-
-
-def _says_skip(comments: object) -> bool:
-    """Return whether a comment is "skip"; objects are of relation projects, strings of CSV."""
-    said = comments.split("#") if isinstance(comments, str) else comments
-    said = said if isinstance(said, list) else []
-    texts = [one.get("comment", one.get("text")) if isinstance(one, dict) else one for one in said]
-    return "skip" in [str(text).strip().lower() for text in texts]
 
 
 def _mark(span: object) -> Mark:
@@ -287,9 +277,8 @@ def as_table(
     exported = any({"minift_id", "Comments", "answer"} & row.keys() for _, row in rows)
     if task == "multilabel" and tool == "doccano" and not exported:
         return None  # lists of labels that nobody's tool wrote; in doccano's, [] is no answer
-    records, found = numbered(path, rows), list[Row]()
+    records, found, notes = numbered(path, rows), list[Row](), list[str]()
     line_of = {where: line for (where, _), (line, _) in zip(records, rows)}
-    notes: list[str] = []
     try:
         for kind in ("tagging", "multilabel" if task == "multilabel" else "classification"):
             all_said = [*READERS[tool](records, kind, names)]
@@ -306,8 +295,7 @@ def as_table(
     table: list[Line] = []
     unanswered, set_aside, differing, cut = [list[str]() for _ in range(4)]
     for row in found:
-        texts = dict(zip(("text", "text_b"), row.texts))
-        answers: list[dict[str, object]] = []
+        texts, answers = dict(zip(("text", "text_b"), row.texts)), list[dict[str, object]]()
         for said in row.said:
             faults = [said.unclear] if said.unclear else []
             if said.classes is not None:

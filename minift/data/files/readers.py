@@ -28,6 +28,7 @@ from minift.data.examples import (
     Example,
     TaggedExample,
     Task,
+    as_sentences,
     as_texts,
     gold_classes,
     gold_labels,
@@ -76,10 +77,9 @@ def read_examples(
     """Read one file, or rows in memory (see frames.py).
 
     Args:
-        format: "csv", "tsv", "jsonl", "conll" (a token file) or "fasttext"; None goes by the
-            suffix, and for .txt by the content. Exports of labelling tools are known by theirs.
-        task: "regression" makes labels finite floats, "multilabel" tuples of strings, see above;
-            otherwise they stay strings.
+        format: one of `SUFFIXES` but "text"; None goes by the suffix, and for .txt by the content.
+            Exports of labelling tools are known by theirs.
+        task: "regression" makes labels finite floats, "multilabel" tuples; else they stay strings.
         text, text_b, label: columns, where they are not named as in `tables.TEXT_COLUMNS` and
             `LABEL_COLUMNS`; in a token file `text` and `label` are numbers from 1: "2".
         group: column of what a row belongs to, such as a document: folds part no group.
@@ -169,10 +169,9 @@ def _read(
     split: str = "examples",
 ) -> tuple[tuple[Example, ...], Scheme | None]:
     """Read a file of any format, or rows, or raise one error with all its faults."""
-    if task is not None:
-        require_known("task", task, get_args(Task))
-    if scheme is not None:
-        require_known("scheme", scheme, get_args(Scheme))
+    for what, value, there in (("task", task, Task), ("scheme", scheme, Scheme)):
+        if value is not None:
+            require_known(what, value, get_args(there))
     path, problems, noticed = path_of(source, split), Problems(), list[str]()
     counted, rows = unit(path), list[tables.Row]()
     if held := not isinstance(source, str | os.PathLike):
@@ -202,14 +201,14 @@ def _read(
         sentences = parse_sentences(numbered, problems, names.text, names.label, required)
     else:
         columns = tables.choose_columns(found, problems, names, required, words, noticed)
-        lines = [tuple([line]) for line, _ in rows]
+        lines: list[tuple[int, ...]] = [(line,) for line, _ in rows]
         if any(line == 0 for line, _ in problems):
             rows = []  # a column is missing
+        read = tables.row_examples(rows, columns, problems, words, required, task)
+        examples = [example for _, example in read if example]
         if words:
-            sentences = [*tables.json_sentences(rows, columns, problems, required)]
+            sentences = [(line * len(e.words), e) for line, e in zip(lines, as_sentences(examples))]
         else:
-            read = tables.text_examples(rows, columns, problems, required, task)
-            examples = [example for _, example in read if example]
             refuse_unlike(pairs, examples, who)  # before its labels are judged
             if format == "fasttext" and required and not is_labelled(examples):
                 problems.append((0, NO_FASTTEXT))
@@ -259,10 +258,9 @@ def format_of(path: Path, format: str | None) -> str:
     if found != "text" or read_once(path):
         return found
     lines = [*islice(((n, line) for n, line in stream_text(path) if line.strip()), 500)]
-    first = lines[0][1]
     if any(line.startswith(tables.FASTTEXT) for _, line in lines):
         return "fasttext"
-    if re.match(r'\s*(\{\s*"|\[\s*\{|[\[{]$)', first):
+    if re.match(r'\s*(\{\s*"|\[\s*\{|[\[{]$)', first := lines[0][1]):
         return "jsonl"
     header = {cell.strip(' "').lower() for cell in re.split("[\t,;]", first)}
     if "\t" not in first and header.isdisjoint(tables.LABEL_COLUMNS):  # or a text has commas
@@ -285,9 +283,7 @@ def has_words(
     words = names.intersection(*zip(*tables.WORD_COLUMNS))
     if text is not None:
         return text.lower() in words
-    texts = any(
-        names.issuperset(usual) for usual in tables.TEXT_COLUMNS
-    )  # "tokens" may be beside them
+    texts = any(map(names.issuperset, tables.TEXT_COLUMNS))  # "tokens" may be beside them
     meant = task == "tagging" or not texts or not names.isdisjoint(tables.TAG_COLUMNS)
     return "words" in words or (meant and bool(words))
 

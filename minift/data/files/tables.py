@@ -3,12 +3,11 @@
 Claim    A row is exactly what stands in the file: cells over several lines, raw quotes in TSV and
          labels such as "0.0" come out as they went in, or the row is named with its fault.
 Differs  Columns are apart by the comma, semicolon, TAB or bar that gives the header most of the
-         usual names, or else most columns; or by what Excel's line "sep=" says.
-         CSV is read strictly: a quote that is never closed is a fault, where Python's default
-         would swallow the rest of the file. Between TABs, quotes are characters, or enclose cells,
-         as pandas writes them. If both can be, a file is refused until --format says which.
-         Names of columns may differ by capitals. Columns that nobody asked for are left out.
-         Rows come one at a time, so that a file need not fit in memory; JSON over lines must.
+         usual names, or else most columns; or by what Excel's line "sep=" says. CSV is read
+         strictly: a quote that is never closed is a fault, where Python's default would swallow
+         the rest of the file. Between TABs, quotes are characters, or enclose cells, as pandas
+         writes them; if both can be, --format has to say which. Names of columns may differ by
+         capitals. Rows come one at a time, so a file need not fit in memory; JSON over lines must.
 Proof    tests/data/test_readers.py
 """
 
@@ -27,9 +26,8 @@ from pathlib import Path
 from reprlib import repr as short
 from typing import Any, NamedTuple, TypeGuard
 
-from minift.data.examples import NONE, SEPARATOR, TaggedExample, Task, TextExample
+from minift.data.examples import NONE, SEPARATOR, Example, TaggedExample, Task, TextExample
 from minift.data.files.lines import Problems, lines_again, stream_text
-from minift.data.files.tokens import Sentence
 from minift.data.tags import TAG
 from minift.data.words import counted
 from minift.errors import nearest
@@ -49,6 +47,7 @@ LABEL_COLUMNS, TAG_COLUMNS = ("label", "labels", "score"), ("tags", "ner_tags")
 USUAL = {"id", *LABEL_COLUMNS, *chain(*TEXT_COLUMNS)}
 FASTTEXT = "__label__"
 
+Notes = list[str]  # what a user should know, for functions that add to it
 Row = tuple[int, dict[str, object]]  # (line where the row begins, column -> value)
 _HALF = re.compile("[\ud800-\udfff]")  # JSON can spell half a character, UTF-8 cannot
 _FILLED = re.compile(r"\S")
@@ -143,10 +142,13 @@ def table_rows(
 
 
 def json_rows(path: Path, problems: Problems) -> Iterator[Row]:
-    """Yield the objects of a file, or of one list or table in it, where they count as lines."""
+    """Yield the objects of a file, or of the one list in it, where they count as lines."""
     values = _json_values(path, problems)
     first = [*islice(values, 2)]
-    if len(first) == 1 and (rows := _rows_in(first[0][1])) is not None:
+    rows = first[0][1] if len(first) == 1 else None
+    if isinstance(rows, dict) and len(rows) == 1:
+        rows = objects(*rows.values())  # {"data": [{...}, ...]}
+    if isinstance(rows, list):
         first = [(number, row, first[0][2]) for number, row in enumerate(rows, start=1)]
     for line, row, source in chain(first, values):
         match row:
@@ -188,20 +190,10 @@ def _json_values(path: Path, problems: Problems) -> Iterator[tuple[int, Any, str
             yield line, value, source[start:end]
 
 
-def _rows_in(value: Any) -> list[Any] | None:
-    """Return the rows of a file that is one value: a list, or a table of pandas; None: neither."""
-    if not isinstance(value, dict):
-        return value if isinstance(value, list) else None
-    columns = [*value.values()]
-    if {*map(type, columns)} == {dict} and len({*map(tuple, columns)}) == 1:
-        if not (USUAL & value.keys() or all(map(str.isdecimal, columns[0]))):
-            return columns  # these are named rows
-        columns = [[*column.values()] for column in columns]
-    words = any(_are_strings(c) for name, c in value.items() if (name.lower(),) in WORD_COLUMNS)
-    if words or {*map(type, columns)} != {list} or len({*map(len, columns)}) > 1:
-        return None
-    rows = len(columns) == 1 and {*map(type, columns[0])} == {dict}  # {"data": [...]}
-    return columns[0] if rows else [dict(zip(value, cells)) for cells in zip(*columns)]
+def objects(value: object) -> list[dict[str, Any]] | None:
+    """Return a list of JSON objects as it is; None if it is something else."""
+    right = isinstance(value, list) and all(isinstance(item, dict) for item in value)
+    return value if isinstance(value, list) and right else None
 
 
 def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -253,18 +245,12 @@ class Columns(NamedTuple):
 
 
 def choose_columns(
-    found: list[str],
-    problems: Problems,
-    names: Names,
-    required: bool,
-    words: bool,
-    notes: list[str],
+    found: list[str], problems: Problems, names: Names, required: bool, words: bool, notes: Notes
 ) -> Columns:
-    """Return the columns that are meant, as named or else as usual; capitals may differ.
+    """Return the columns that are meant, as named or else as usual; other capitals are noted.
 
     A text that is not among those `found` is a problem, and so is a label if it is `required`.
-    For sentences of `words`, texts are lists of words and labels are lists of tags. `notes` gets
-    a sentence for each name whose capitals differ.
+    For sentences of `words`, texts are lists of words and labels are lists of tags.
     """
 
     def there(name: str) -> str | None:
@@ -305,62 +291,62 @@ def choose_columns(
     return Columns(tuple(name or "" for name in chosen[:last]), *chosen[last:])
 
 
-def text_examples(
+def row_examples(
     rows: Iterable[Row],
     columns: Columns,
     problems: Problems,
+    words: bool = False,
     required: bool = False,
     task: Task | None = None,
     by_line: bool = False,
     allow_blank: bool = False,
-) -> Iterator[tuple[int, TextExample | None]]:
+) -> Iterator[tuple[int, Example | None]]:
     """Yield (line, example) of each row; of no use once `problems` has grown.
 
-    Labels of regression become finite floats, of multilabel tuples. Without a column `id` the id is
-    the number of the row, or `by_line` its line. A row without a text may give None if allowed.
+    Labels of regression become finite floats, of multilabel tuples; those of `words` are tags.
+    Without a column `id` the id is the number of the row, or `by_line` its line. None is a row
+    without a text, if that is allowed.
     """
-    texts, label, _, group = columns
     for number, (line, row) in enumerate(rows, start=1):
-        values = [row.get(name) for name in texts]
+        values = [row.get(name) for name in columns.texts]
         if allow_blank and any(value is None or not str(value).strip() for value in values):
             yield line, None
             continue
         faults: list[str] = []
-        one, *second = [_text(value, name, faults) for value, name in zip(values, texts)]
-        given = _label(row.get(label), required, task, faults) if label else None
         id_ = _id(columns.id, row, line if by_line else number, faults)
+        part = row.get(columns.group) if columns.group else None
+        group = None if part is None or not str(part).strip() else str(part)
+        given = row.get(columns.label) if columns.label else None
+        if words:
+            sentence = _sentence(values[0], given, columns, required, faults)
+            example: Example = TaggedExample(id_, *sentence, group)
+        else:
+            texts = [_text(value, name, faults) for value, name in zip(values, columns.texts)]
+            label = _label(given, required, task, faults) if columns.label else None
+            text_b = texts[1] if len(texts) > 1 else None
+            example = TextExample(id_, texts[0], label, text_b, group)
         problems += [(line, fault) for fault in faults]
-        text_b = second[0] if second else None
-        yield line, TextExample(id_, one, given, text_b, _group(row, group))
+        yield line, example
 
 
-def json_sentences(
-    rows: Iterable[Row],
-    columns: Columns,
-    problems: Problems,
-    required: bool = False,
-    by_line: bool = False,
-) -> Iterator[Sentence]:
-    """Yield a sentence of each JSON row, with its words and its tags; as above."""
-    (name, *_), label, _, group = columns
-    for number, (line, row) in enumerate(rows, start=1):
-        faults: list[str] = []
-        words, tags = row.get(name), row.get(label) if label else None
-        if not _are_strings(words) or not all(word.strip(" \t\r\n") for word in words):
-            faults.append(f'"{name}" must be a list of words, none empty, got {short(words)}')
-            words = ["?"]
-        elif tags is None and required:
-            faults.append(f'"{label}" is missing')
-        elif isinstance(tags, list) and any(isinstance(tag, int) for tag in tags):
-            got = f'numbers; write their names, in datasets features["{label}"].feature.names'
-            faults.append(f'"{label}" must be a list of strings, got {got}')
-        elif tags is not None and not (_are_strings(tags) and len(tags) == len(words)):
-            each = f"strings, one per word ({len(words)})"
-            faults.append(f'"{label}" must be a list of {each}, got {short(tags)}')
-        kept = tuple(tags) if _are_strings(tags) and not faults else None
-        id_ = _id(columns.id, row, line if by_line else number, faults)
-        problems += [(line, fault) for fault in faults]
-        yield (line,) * len(words), TaggedExample(id_, tuple(words), kept, _group(row, group))
+def _sentence(
+    words: object, tags: object, columns: Columns, required: bool, faults: list[str]
+) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
+    (name, *_), label, *_ = columns
+    if not _are_strings(words) or not all(word.strip(" \t\r\n") for word in words):
+        faults.append(f'"{name}" must be a list of words, none empty, got {short(words)}')
+        return ("?",), None
+    if tags is None:
+        faults += [f'"{label}" is missing'] * required
+    elif isinstance(tags, list) and any(isinstance(tag, int) for tag in tags):
+        got = f'numbers; write their names, in datasets features["{label}"].feature.names'
+        faults.append(f'"{label}" must be a list of strings, got {got}')
+    elif _are_strings(tags) and len(tags) == len(words):
+        return tuple(words), tuple(tags)
+    else:
+        each = f"strings, one per word ({len(words)})"
+        faults.append(f'"{label}" must be a list of {each}, got {short(tags)}')
+    return tuple(words), None
 
 
 def _text(value: object, name: str, faults: list[str]) -> str:
@@ -378,20 +364,17 @@ def _label(
 ) -> str | float | tuple[str, ...] | None:
     if task == "multilabel":
         return _labels(value, faults)
-    nan = isinstance(value, float) and value != value  # which is what pandas writes
-    if value is None or nan or not str(value).strip():
-        if required:
-            faults.append("the label is empty")
+    if value is None or value != value or not str(value).strip():  # or NaN, as pandas writes
+        faults += ["the label is empty"] * required
         return None
     if not isinstance(value, (str, int, float)):  # a list or an object of JSON
         several = ' (for several pass task="multilabel")' if isinstance(value, list) else ""
         faults.append(f"the label must be a string or a number{several}, got {short(value)}")
     if task != "regression":
         return str(value)
-    try:
+    number = math.nan
+    with contextlib.suppress(ValueError):
         number = float(str(value))
-    except ValueError:
-        number = math.nan
     if not math.isfinite(number):
         faults.append(f"the label must be a finite number, got {short(value)}")
     return number
@@ -421,11 +404,6 @@ def _id(column: str | None, row: dict[str, object], number: int, faults: list[st
         faults.append(f"{what}; write one in each row, or rename the column")
         return f"row {number}"
     return str(value)
-
-
-def _group(row: dict[str, object], column: str | None) -> str | None:
-    value = row.get(column) if column else None
-    return None if value is None or not str(value).strip() else str(value)
 
 
 def _are_strings(value: object) -> TypeGuard[list[str]]:

@@ -65,14 +65,11 @@ def read_texts(
     text_b: str | None = None,
     allow_blank: bool = False,
 ) -> Texts:
-    """Check a file of texts, or of sentences of words, and return what is in it.
+    """Check a file ("-": standard input) of texts, or of sentences of words; return what is in it.
 
-    Args:
-        path: a file, or "-" for standard input.
-        format, text, text_b: as in `read_examples`; also "text", one text per line.
-        task: what the texts are for. Words are for tagging, which takes texts as well; None
-            takes whatever there is.
-        allow_blank: rows of a table may have no text, as lines of text always may.
+    The rest is as in `read_examples`, but the format may be "text", one text per line; words are
+    for the task tagging, which takes texts as well; None takes whatever there is. If it is allowed,
+    rows of a table may have no text, as lines of text always may.
     """
     path, problems = Path(path), Problems()
     format = format_of(path, format)
@@ -103,10 +100,9 @@ def read_texts(
 
         def read(problems: Problems) -> Iterator[Numbered]:
             rows, unread = rows_of(problems), columns._replace(label=None)
-            if words:
-                sentences = tables.json_sentences(rows, unread, problems, by_line=True)
-                return ((lines[0], sentence) for lines, sentence in sentences)
-            return tables.text_examples(rows, unread, problems, False, None, True, allow_blank)
+            return tables.row_examples(
+                rows, unread, problems, words, by_line=True, allow_blank=allow_blank
+            )
 
         has_labels = columns.label is not None
         texts = Texts(path, None, has_labels, read, tuple(notes), lambda: rows_of([]))

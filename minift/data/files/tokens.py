@@ -34,11 +34,7 @@ _SAY_WHICH = 'say which column is the word and which the tag, such as text="2", 
 _BLANKS, _TABS = re.compile(r"[ \t]+"), re.compile(r" *\t[ \t]*")
 _COMMENTS = ("#", "# ")  # as a comment's first column begins
 _TYPE = re.compile(r"[A-Z][A-Z0-9_.-]+|[oO0]")  # as tags without letters are usually written
-
-
 Lines = Iterable[tuple[int, str]]  # (line number from 1, line)
-
-
 Sentence = tuple[tuple[int, ...], TaggedExample]  # (lines of its words; its tags as in the file)
 
 
@@ -53,8 +49,7 @@ def parse_sentences(
         if value is not None and not re.fullmatch("[1-9][0-9]?", value):
             problems.append((0, f'{name}="{value}": columns of a token file are numbers from 1'))
             return []
-    rows = _columns(lines)
-    rows = [(line, [""] if "-DOCSTART-" in row else row) for line, row in rows]
+    rows = [(line, [""] if "-DOCSTART-" in row else row) for line, row in _columns(lines)]
     filled = [row for _, row in rows if row != [""]]
     if not filled:
         return []
@@ -75,8 +70,7 @@ def parse_sentences(
         problems.append((0, f"{width} columns{got}, expected {expected}; {_SAY_WHICH}"))
         return []
 
-    sentences: list[Sentence] = []
-    current: list[tuple[int, list[str]]] = []
+    sentences, current = list[Sentence](), list[tuple[int, list[str]]]()
     for line, row in [*rows, (0, [""])]:  # the last empty line closes the last sentence
         if row == [""] and current:
             where, columns = zip(*current)
@@ -111,7 +105,6 @@ def is_tagged(lines: Lines) -> bool:
 
 
 def _refuse_wrong_columns(sentences: list[Sentence], problems: Problems, turned: str) -> None:
-    """Find columns that parse but cannot be what they are taken for."""
     words = [word for _, sentence in sentences for word in sentence.words]
     tags = [tag for _, sentence in sentences for tag in sentence.tags or ()]
     if not tags:
@@ -156,21 +149,17 @@ def tagged_examples(
     except MiniftError as error:
         problems.append((0, str(error)))
         return [], None, []
-    unknown: dict[str, str] = {}
+    before, notes = len(problems), list[str]()
     for tag in {tag for _, tags in tagged for tag in tags}:
         try:
             to_iob2([tag], scheme)
         except MiniftError as error:
-            unknown[tag] = str(error)
-    if unknown:
-        rows = [row for lines, tags in tagged for row in zip(lines, tags)]
-        problems += [(line, unknown[tag]) for line, tag in rows if tag in unknown]
+            rows = (row for lines, tags in tagged for row in zip(lines, tags))
+            problems += [(line, str(error)) for line, given in rows if given == tag]
+    if len(problems) > before:
         return [], scheme, []
-    notes = []
-    broken = [
-        (lines[word], fault) for lines, tags in tagged for word, fault in violations(tags, scheme)
-    ]
-    if broken:
+    found = ((lines, violations(tags, scheme)) for lines, tags in tagged)
+    if broken := [(lines[word], fault) for lines, faults in found for word, fault in faults]:
         line, fault = broken[0]
         one = f"entity breaks the scheme {scheme} and is read as an entity of its own"
         many = f"entities break the scheme {scheme} and are read as entities of their own"

@@ -6,7 +6,6 @@ Differs  - Argilla's page counts UTF-16 units (issue 5729), but its server count
            refuses what lies beyond: a guess over a text with such characters is not written, as it
            would be shown in the wrong place.
          - The server refuses a list of no scores, so a guess of no entity has none.
-         - What it exports is read in minift/data/files/exports.py.
 Proof    tests/label/test_argilla.py
 """
 
@@ -41,35 +40,31 @@ json.dump(answers, open("answers.json", "w"))
 
 def write(questions: Sequence[Question]) -> str:
     """Return records for `records.from_json`, with the guesses as suggestions."""
-    return as_list(_record(question) for question in questions)
+    return as_list(
+        {
+            "id": question.example.id,
+            "fields": named_texts(question.example),
+            "metadata": {} if question.score is None else {"score": question.score},
+            "suggestions": _suggestions(question),
+            "responses": {},
+            "vectors": {},
+        }
+        for question in questions
+    )
 
 
-def _record(question: Question) -> dict[str, Any]:
-    suggestion, score = _suggestion(question), question.score
-    return {
-        "id": question.example.id,
-        "fields": named_texts(question.example),
-        "metadata": {} if score is None else {"score": score},
-        "suggestions": {} if suggestion is None else {"label": suggestion},
-        "responses": {},
-        "vectors": {},
-    }
-
-
-def _suggestion(question: Question) -> dict[str, Any] | None:
+def _suggestions(question: Question) -> dict[str, Any]:
     example, guess, confidence = question.example, question.guess, question.confidence
-    if guess is None:
-        return None
-    if not isinstance(example, TaggedExample):
-        each = not isinstance(guess, str) and confidence is not None  # a score per value
-        scores = [confidence] * len(guess) if each else confidence
-        return {"value": guess, "score": scores, "agent": "minift"}
-    text = texts_of(example)[0]
-    if utf16_places(text)[-1] > len(text):
-        return None
-    value = [
-        {"start": mark.start, "end": mark.end, "label": mark.type}
-        for mark in marks_of(example.words, guess, utf16=True)
-    ]
-    score = [confidence] * len(value) if value and confidence is not None else None
-    return {"value": value, "score": score, "agent": "minift"}
+    value: Any = guess
+    if guess is not None and isinstance(example, TaggedExample):
+        text = texts_of(example)[0]
+        value = [
+            {"start": mark.start, "end": mark.end, "label": mark.type}
+            for mark in marks_of(example.words, guess, utf16=True)
+        ]
+        value = None if utf16_places(text)[-1] > len(text) else value
+    if value is None:
+        return {}
+    each = value and confidence is not None  # a score per value
+    score = confidence if isinstance(value, str) else [confidence] * len(value) if each else None
+    return {"label": {"value": value, "score": score, "agent": "minift"}}

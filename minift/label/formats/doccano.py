@@ -8,7 +8,6 @@ Differs  - doccano gives each text a number of its own as `id`. Ours is `minift_
          - doccano takes labels in a file for a person's. So guesses are metadata, beside the text,
            and never labels: exported unseen, they would come back as answers.
          - A pair is shown as its two texts with a line break between them.
-         - What it exports is read in minift/data/files/exports.py.
 Proof    tests/label/test_doccano.py
 """
 

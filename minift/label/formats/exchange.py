@@ -48,15 +48,16 @@ FORMATS: dict[str, Format] = {
     "argilla": Format(".json", _ANY, argilla.write, argilla.HOW, "answers.json"),
     "conll": Format(".conll", _ANY[2:], conll.write, _CONLL, "", conll.shown, conll.read),
 }
-_REFUSED = {  # what only occurs in exports that do not say which text was meant
-    exports.CONLL: exports.NO_CONLL,
-    '^"?__label__': exports.NO_FASTTEXT,
-}
+# What only occurs in exports that do not say which text was meant.
+_REFUSED = {exports.CONLL: exports.NO_CONLL, '^"?__label__': exports.NO_FASTTEXT}
 
 
 def written(format: str, questions: Sequence[Question], task: str) -> str:
     """Return the text of a batch file; raises MiniftError if the format is not for this task."""
-    _check(format, task)
+    require_known("format", format, FORMATS)
+    if task not in FORMATS[format].tasks:
+        known = ", ".join(name for name, other in FORMATS.items() if task in other.tasks)
+        raise MiniftError(f'format "{format}" is not for {task}; these are: {known}')
     return FORMATS[format].write(questions)
 
 
@@ -84,15 +85,12 @@ def read_answers(
     """Read a batch file that came back, with the answers to a project's texts, here by id.
 
     The format is one of `FORMATS`; None goes by the content, and where that does not tell, by the
-    suffix.
-
-    Raises:
-        MiniftError: if the file as a whole cannot be read as this format. What is wrong with a
-            single row is one of the result's problems.
+    suffix. MiniftError if the file as a whole cannot be read as this format; what is wrong with a
+    single row is one of the result's problems.
     """
     path = Path(path)
     if format is not None:
-        _check(format, task)
+        written(format, [], task)  # refuses what is not for the task
     text = "".join(raw_lines(path))
     likely = looks_like(path, text)
     fitting = [name for name, known in FORMATS.items() if known.suffix == path.suffix.lower()]
@@ -103,7 +101,7 @@ def read_answers(
     if format is None:
         known = ", ".join(FORMATS)
         raise MiniftError(f"{path}: cannot tell what format this is; name it, one of {known}")
-    _check(format, task)
+    written(format, [], task)
     if likely not in (None, format):
         raise MiniftError(f'{path}: this is not a {format} file; it looks like format "{likely}"')
     tool = FORMATS[format]
@@ -128,13 +126,6 @@ def _exported(tool: str, path: Path, text: str, task: str) -> list[Row | Fault]:
         what = "; ".join(fault.what for fault in faults[:1]) or "it has no records"
         raise MiniftError(f"{what}; was it exported in another format?")
     return [*faults, *exports.READERS[tool](exports.numbered(path, rows), task, Names())]
-
-
-def _check(format: str, task: str) -> None:
-    require_known("format", format, FORMATS)
-    if task not in FORMATS[format].tasks:
-        known = ", ".join(name for name, other in FORMATS.items() if task in other.tasks)
-        raise MiniftError(f'format "{format}" is not for {task}; these are: {known}')
 
 
 def looks_like(path: Path, text: str) -> str | None:

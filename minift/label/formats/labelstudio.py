@@ -3,13 +3,13 @@
 Claim    A labeller sees the text with the model's guess and its confidence.
 Paper    https://labelstud.io/guide/predictions and /guide/task_format
 Differs  Our id is `minift_id` in the data, since JSON-MIN overwrites `id` with the task's number.
-         Label Studio counts code points. What it exports is read in minift/data/files/exports.py.
+         Label Studio counts code points.
 Proof    tests/label/test_labelstudio.py
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
@@ -50,27 +50,23 @@ def write(questions: Sequence[Question]) -> str:
 
 
 def _task(question: Question) -> dict[str, Any]:
-    data: dict[str, Any] = {"minift_id": question.example.id, **named_texts(question.example)}
-    if question.score is not None:
-        data["score"] = question.score
+    both = [{} if n is None else {"score": n} for n in (question.score, question.confidence)]
+    data = {"minift_id": question.example.id, **named_texts(question.example), **both[0]}
     if question.guess is None:
         return {"data": data}
     result = [
-        {"id": f"guess-{place}", "from_name": "label", "to_name": "text", **region}
-        for place, region in enumerate(_regions(question.example, question.guess))
+        {"id": f"guess-{n}", "from_name": "label", "to_name": "text", "type": kind, "value": value}
+        for n, (kind, value) in enumerate(_regions(question.example, question.guess))
     ]
-    prediction: dict[str, Any] = {"model_version": "minift", "result": result}
-    if question.confidence is not None:
-        prediction["score"] = question.confidence
+    prediction = {"model_version": "minift", "result": result, **both[1]}
     return {"data": data, "predictions": [prediction]}
 
 
-def _regions(example: Example, guess: str | tuple[str, ...]) -> list[dict[str, Any]]:
+def _regions(
+    example: Example, guess: str | tuple[str, ...]
+) -> Iterator[tuple[str, dict[str, Any]]]:
     if not isinstance(example, TaggedExample):
-        choices = [guess] if isinstance(guess, str) else guess
-        return [{"type": "choices", "value": {"choices": choices}}]
-    found = []
+        yield "choices", {"choices": [guess] if isinstance(guess, str) else guess}
+        return
     for start, end, type_, text in marks_of(example.words, guess, utf16=False):
-        value = {"start": start, "end": end, "text": text, "labels": [type_]}
-        found.append({"type": "labels", "value": value})
-    return found
+        yield "labels", {"start": start, "end": end, "text": text, "labels": [type_]}

@@ -15,7 +15,9 @@ Proof    tests/label/test_exchange.py
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import zip_longest
 from reprlib import repr as short
 from typing import Any, NamedTuple
 
@@ -81,13 +83,11 @@ def match_rows(
     several: bool = False,
 ) -> Imported:
     """Match what a file says, which shows texts as `shown`; they may have `several` labels."""
-    answers: list[Answer] = []
-    faults: list[Fault] = []
-    unanswered: dict[str, None] = {}
-    by_text: dict[tuple[str, ...], list[Example]] = {}
+    answers, faults, unanswered = list[Answer](), list[Fault](), dict[str, None]()
+    by_text = defaultdict[tuple[str, ...], list[Example]](list)
     rows = list(rows)  # a file that cannot be read is refused first
     for example in examples.values():
-        by_text.setdefault(_comparable(shown(example)), []).append(example)
+        by_text[_comparable(shown(example))].append(example)
     for row in rows:
         if isinstance(row, Fault):
             faults.append(row)
@@ -104,10 +104,9 @@ def match_rows(
             if not wrong:
                 answers.append(Answer(found.id, label, f"{name}: {said.where}", said.by))
     kept = _once(answers)
-    problems = [f"{name}: {fault.where}: {fault.what}" for fault in faults]
-    for answer in kept:
-        unanswered.pop(answer.id, None)
-    return Imported(tuple(kept), tuple(problems), tuple(unanswered))
+    problems = tuple(f"{name}: {fault.where}: {fault.what}" for fault in faults)
+    answered = {answer.id for answer in kept}
+    return Imported(tuple(kept), problems, tuple(id for id in unanswered if id not in answered))
 
 
 def _find(
@@ -117,29 +116,28 @@ def _find(
     shown: Callable[[Example], tuple[str, ...]],
 ) -> Example | Fault:
     """Return the example that a row is about, or why there is none."""
-    known = isinstance(row.id, (str, int)) and not isinstance(row.id, bool)
-    names = (str(row.id), str(row.id).strip()) if known else ()
+    names = (str(row.id), str(row.id).strip()) if type(row.id) in (str, int) else ()
     example = next((examples[name] for name in names if name in examples), None)
     strings = [text for text in row.texts if isinstance(text, str)]
-    if not strings or len(strings) < len(row.texts):
-        got = f"the text is missing, got {short(list(row.texts))}; leave it in the file"
-        return Fault(row.where, got)
     given = _comparable(strings)
-    if example is not None:
+    if not strings or len(strings) < len(row.texts):
+        what = f"the text is missing, got {short(list(row.texts))}; leave it in the file"
+    elif example is not None:
         expected = _comparable(shown(example))
         if given == expected:
             return example
-        return Fault(
-            row.where,
+        what = (
             f"the text of {example.id!r} was changed: expected {_differing(expected, given)}; its "
-            "answer is left out. Label it again, with the text as it was",
+            "answer is left out. Label it again, with the text as it was"
         )
-    same = by_text.get(given, [])
-    if len(same) == 1:
-        return same[0]
-    named = "no id" if row.id is None else f"the id {short(row.id)}, which is not in this project"
-    why = f"{len(same)} texts of it read the same" if same else "its text is not in it either"
-    return Fault(row.where, f"it has {named}, and {why}; is this the file of another project?")
+    else:
+        same = by_text.get(given, [])
+        if len(same) == 1:
+            return same[0]
+        id = "no id" if row.id is None else f"the id {short(row.id)}, which is not in this project"
+        why = f"{len(same)} texts of it read the same" if same else "its text is not in it either"
+        what = f"it has {id}, and {why}; is this the file of another project?"
+    return Fault(row.where, what)
 
 
 def _label(
@@ -190,14 +188,13 @@ def _tag_faults(
 def _once(answers: Sequence[Answer]) -> list[Answer]:
     """Return what each person said of each text, without what is repeated."""
     labelled = {answer.id for answer in answers if answer.label is not None}
-    latest: dict[tuple[str, str], list[Label | None]] = {}
+    latest: dict[tuple[str, str], Label | None] = {}
     kept: list[Answer] = []
     for answer in answers:
-        before = latest.get((answer.id, answer.by))
-        if before == [answer.label] or (answer.label is None and answer.id in labelled):
-            continue
-        latest[answer.id, answer.by] = [answer.label]
-        kept.append(answer)
+        who, skipped = (answer.id, answer.by), answer.label is None
+        if latest.get(who, ()) != answer.label and not (skipped and answer.id in labelled):
+            latest[who] = answer.label
+            kept.append(answer)
     return kept
 
 
@@ -210,6 +207,6 @@ def _differing(expected: tuple[str, ...], given: tuple[str, ...]) -> str:
     if len(expected) != len(given):
         return f"{short(expected)}, got {short(given)}"
     one, other = next((a, b) for a, b in zip(expected, given) if a != b)
-    at = next((i for i, (a, b) in enumerate(zip(one, other)) if a != b), min(len(one), len(other)))
+    at = next(i for i, (a, b) in enumerate(zip_longest(one, other)) if a != b)
     start = max(0, at - 10)
     return f"{one[start : at + 10]!r} at character {start + 1}, got {other[start : at + 10]!r}"
