@@ -2211,16 +2211,16 @@ HEART = [  # the model, the loop, and what is applied to them from outside
     *_in(
         "minift/methods/cnn_head.py",
         (
-            "a window that begins past the end of a text counts",
-            "(found.relu() * inside)",
-            "found.relu()",
+            "a filter reads on into the next text",
+            "part.roll(-ahead, 0).masked_fill(outside, 0.0)",
+            "part.roll(-ahead, 0)",
             CONV + "test_logits_and_gradients_equal_padded_convolutions_of_torch[cpu-0-lengths0]",
-            "a text's answer depends on the longest text beside it",
+            "a text's answer depends on which text comes after it",
         ),
         (
             "the mean of the windows instead of the maximum",
-            "* inside).amax(2)",
-            "* inside).mean(2)",
+            "packed.layout.pad(windows).amax(1)",
+            "packed.layout.pad(windows).mean(1)",
             CONV + "test_logits_and_gradients_equal_padded_convolutions_of_torch[cpu-0-lengths0]",
             "padding counts, and one telling word is lost in a long text",
         ),
