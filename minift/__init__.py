@@ -26,7 +26,6 @@ from minift.errors import MiniftError as MiniftError
 from minift.methods.recipes import recipe as recipe
 from minift.runs.check import check as check
 from minift.runs.classifier import Classifier as Classifier
-from minift.runs.evaluate import evaluate as evaluate
 from minift.runs.evaluate import predict_logits as predict_logits
 from minift.runs.folder import load_run as load_run
 from minift.runs.folds import cross_validate as cross_validate

@@ -37,7 +37,7 @@ from minift.methods.recipes import recipe as named_recipe
 from minift.runs.fit import fit
 from minift.runs.tuned import FineTuned, Head, build, head_of
 from minift.speed.prefix import PrefixCache, prefix_cache
-from minift.training.loop import Recipe, Seeds, Settings, number_of_epochs, select
+from minift.training.loop import Recipe, Seeds, Settings, select
 
 SCORES: dict[str, Score] = {
     "least_confidence": acquisition.least_confidence,
@@ -126,8 +126,7 @@ class Learner:
     ) -> FineTuned:
         """Train on the labelled texts, without a development split; keep the cache of `states`."""
         tuned = replace(self.build(seeds), cache=cache)
-        items = tuned.items(labelled, self.recipe.settings.other_pieces)
-        return fit(tuned, items, self.recipe, seeds).tuned
+        return fit(tuned, tuned.items(labelled), self.recipe, seeds).tuned
 
     def states(self, folder: str | Path | None = None) -> PrefixCache | None:
         """Compute what frozen layers make of the training and test texts, for all rounds and seeds.
@@ -137,13 +136,8 @@ class Learner:
         """
         settings, tuned = self.recipe.settings, self.build(Seeds.all(0))
         # The fewer texts, the more epochs, in each of which other layers may learn.
-        select(tuned.model, self.recipe.trainable, number_of_epochs(settings, 1))
-        items = [
-            item
-            for pieces in dict.fromkeys([settings.other_pieces, "ignore"])  # learning, answering
-            for split in (self.dataset.train, self.dataset.test)
-            for item in tuned.items(split, pieces)
-        ]
+        select(tuned.model, self.recipe.trainable, settings.epochs_for(1))
+        items = tuned.items([*self.dataset.train, *self.dataset.test])
         return None if settings.prefix_dropout else prefix_cache(tuned.model, items, folder)
 
 

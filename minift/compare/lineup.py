@@ -25,7 +25,7 @@ from minift.errors import MiniftError
 from minift.files import digest
 from minift.methods.recipes import WORDS, recipe
 from minift.runs.tuned import build, head_of
-from minift.training.loop import EPOCHS, Recipe, Seeds, Settings, Team, number_of_epochs, select
+from minift.training.loop import EPOCHS, Recipe, Seeds, Settings, Team, select
 
 MOST_MEASURED = 1000  # labels
 FEW_PER_CLASS = 10  # labels
@@ -161,7 +161,7 @@ def rehearse(
     counts = {}
     for name, method in methods.items():
         try:
-            epochs = number_of_epochs(settings[name], len(data.train))
+            epochs = settings[name].epochs_for(len(data.train))
             chosen = select(tuned.model, method.trainable, epochs)
             method.schedule().begin(1, epochs)
             rule = method.gradients(tuned.model, items, seeds, Team()) if method.gradients else None

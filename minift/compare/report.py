@@ -97,8 +97,10 @@ class Comparison:
 
     def interval(self, scores: Sequence[float]) -> str:
         """Return the 95 % interval of the mean over folds, "" where there is none."""
-        answered = self.examples if self.metric == "accuracy" else 0
-        ends = of_folds(scores, self.overlap, answered) if self.overlap else None
+        if not self.folds or not self.overlap:
+            return ""
+        answered = round(self.examples * min(1, len(scores) / self.folds))
+        ends = of_folds(scores, self.overlap, answered * (self.metric == "accuracy"))
         return f"{points(ends[0])} to {points(ends[1])}" if ends else ""
 
     @property

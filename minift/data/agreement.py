@@ -21,9 +21,7 @@ from minift.data.intervals import Z
 def kappa(first: Sequence[Hashable], second: Sequence[Hashable]) -> tuple[float, float]:
     """Return kappa, at most 1, and its standard error; nan where both always say one thing."""
     n = len(first)
-    if n == 0 or n != len(second):
-        raise ValueError(f"need two answers for each text, got {n} and {len(second)}")
-    agree = sum(a == b for a, b in zip(first, second)) / n
+    agree = sum(a == b for a, b in zip(first, second, strict=True)) / n
     counts, others = Counter(first), Counter(second)
     chance = sum(counts[label] * others[label] for label in counts) / n**2
     if chance == 1:

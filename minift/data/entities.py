@@ -24,7 +24,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 from minift.data.examples import TaggedExample, gold_tags
 from minift.data.tags import Span, Tags, spans_conlleval, spans_strict, word_places
@@ -33,6 +33,7 @@ from minift.files import atomic_write
 
 Mode = Literal["conlleval", "strict"]
 MODES: tuple[Mode, ...] = get_args(Mode)
+Predicted: TypeAlias = Sequence[Sequence[str | None]]  # None: a word that could not be scored
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,12 @@ class EntityReport:
 
 
 def entity_scores(
-    gold: Sequence[Tags], predicted: Sequence[Sequence[str | None]], mode: Mode = "conlleval"
+    gold: Sequence[Tags], predicted: Predicted, mode: Mode = "conlleval"
 ) -> EntityReport:
     """Score predicted entities against gold ones, given an IOB2 tag for each word per sentence.
 
-    A predicted None marks a word that could not be scored (cut off by a length limit, say) and
-    counts as "O", so its entity counts as missed.
+    A word that could not be scored (cut off by a length limit, say) counts as "O", so its entity
+    counts as missed.
     """
     correct, found, support = Counter[str](), Counter[str](), Counter[str]()
     for true, guessed in _span_pairs(gold, predicted, mode):
@@ -98,17 +99,15 @@ class EntityError:
     predicted: Span | None  # None if missed
 
 
-def entity_errors(
-    gold: Sequence[Tags], predicted: Sequence[Sequence[str | None]], mode: Mode = "conlleval"
-) -> list[EntityError]:
-    """Explain every false positive and every false negative of `entity_scores`, each once.
+def entity_errors(gold: Sequence[Tags], predicted: Predicted) -> list[EntityError]:
+    """Explain every false positive and every false negative of mode "conlleval", each once.
 
     A wrong prediction explains at most one gold entity. Of several that overlap, one of the
     right type is taken first, then the one that shares more words, then the one further left.
     They come by sentence, then by the place of the (gold, else predicted) entity.
     """
     errors: list[EntityError] = []
-    for number, (true, guessed) in enumerate(_span_pairs(gold, predicted, mode)):
+    for number, (true, guessed) in enumerate(_span_pairs(gold, predicted, "conlleval")):
         missed, spurious = set(true) - set(guessed), set(guessed) - set(true)
         overlaps = [
             (a.type != b.type, -shared, a.start, b.start, a, b)
@@ -130,7 +129,7 @@ def entity_errors(
 
 
 def _span_pairs(
-    gold: Sequence[Tags], predicted: Sequence[Sequence[str | None]], mode: str
+    gold: Sequence[Tags], predicted: Predicted, mode: str
 ) -> Iterator[tuple[list[Span], list[Span]]]:
     """Yield the (gold, predicted) entities of each sentence, having checked every shape."""
     readers = {"conlleval": spans_conlleval, "strict": spans_strict}
@@ -154,7 +153,7 @@ def _span_pairs(
             raise MiniftError(f"{side} tags, {where}, {error}") from None
 
 
-def side_by_side(gold: Sequence[Tags], predicted: Sequence[Sequence[str | None]]) -> dict[str, Any]:
+def side_by_side(gold: Sequence[Tags], predicted: Predicted) -> dict[str, Any]:
     """Score as `entity_scores` in both modes, for JSON.
 
     It is {"scheme": "iob2", mode: {"per_type": {type: score}, "micro": score, "macro": score}},
@@ -190,17 +189,13 @@ def side_by_side_text(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def error_list(
-    examples: Sequence[TaggedExample],
-    predicted: Sequence[Sequence[str | None]],
-    mode: Mode = "conlleval",
-) -> Iterator[dict[str, Any]]:
+def error_list(examples: Sequence[TaggedExample], predicted: Predicted) -> Iterator[dict[str, Any]]:
     """Describe each of the `entity_errors`, with the id of its sentence and its words as a text.
 
     Its "gold" and "predicted" are None or have the places of words and characters in the text,
     from 0, the end not included.
     """
-    for error in entity_errors(gold_tags(examples), predicted, mode):
+    for error in entity_errors(gold_tags(examples), predicted):
         sentence = examples[error.sentence]
         text, places = " ".join(sentence.words), word_places(sentence.words)
         row: dict[str, Any] = {"kind": error.kind, "sentence": sentence.id, "text": text}
@@ -214,9 +209,7 @@ def error_list(
         yield row
 
 
-def write_errors(
-    path: str | Path, examples: Sequence[TaggedExample], predicted: Sequence[Sequence[str | None]]
-) -> None:
+def write_errors(path: str | Path, examples: Sequence[TaggedExample], predicted: Predicted) -> None:
     """Write the error list, one JSON object per line; raises MiniftError if that is impossible."""
     errors = error_list(examples, predicted)
     atomic_write(path, "".join(f"{json.dumps(e, ensure_ascii=False)}\n" for e in errors))

@@ -25,7 +25,7 @@ METRICS: dict[str, tuple[str, ...]] = {  # task -> its headline metrics, the def
     "regression": ("pearson_spearman",),
     "tagging": ("entity_f1",),
 }
-MAJORITY = 0.8  # share of the largest class above which accuracy says little
+MAJORITY = 0.8  # share of the largest class from which on macro F1 is the headline score
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,7 @@ class Dataset:
     train: tuple[Example, ...]
     dev: tuple[Example, ...] = ()
     test: tuple[Example, ...] = ()
-    metric: str = ""  # the headline score; "" becomes the first of the task, or "macro_f1" where
-    # more than `MAJORITY` of the training examples are of one class
+    metric: str = ""  # the headline score; "": the first of the task, or see `MAJORITY`
     notes: tuple[str, ...] = ()  # what a user should know: "9 duplicate texts in train"
     positive: str | None = None  # the class whose F1 is the headline score, if one is named
 

@@ -6,10 +6,9 @@ Claim    Each score is the textbook one, equal to scikit-learn's or SciPy's, and
 Differs  Where a denominator is 0 the score is 0, without a warning: the F1 of a class that is
          neither predicted nor present, the Matthews coefficient of constant predictions (both
          as in scikit-learn), and Pearson and Spearman of constant or non-finite predictions,
-         where SciPy returns nan.
-         Macro F1 averages over the classes that occur in gold or predictions, so that perfect
-         predictions score 1 on a small sample that lacks a class. A label outside `labels` is an
-         error, where scikit-learn drops its row; so are text and numbers: "1" never equals 1.
+         where SciPy returns nan. Macro F1 averages over the classes that occur in gold or
+         predictions, so that perfect ones score 1 on a sample that lacks a class. A label outside
+         `labels` is an error, where scikit-learn drops its row; so are "1" and 1 together.
 Proof    tests/data/test_metrics.py
 """
 
@@ -22,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from minift.data.entities import entity_scores
+from minift.data.entities import Predicted, entity_scores
 from minift.data.examples import METRICS
 from minift.data.tags import Tags
 from minift.errors import MiniftError, nearest, require_known
@@ -87,8 +86,7 @@ def evaluate_classification(
         "macro_f1": f1(gold, predicted),
         "matthews": matthews(gold, predicted),
     }
-    if positive is None and len(labels) == 2:
-        positive = labels[1]
+    positive = labels[1] if positive is None and len(labels) == 2 else positive
     if positive is not None:
         if positive not in labels:
             raise MiniftError(f"the positive class {positive!r} is not one of {labels}")
@@ -124,9 +122,7 @@ def evaluate_regression(gold: Numbers, predicted: Numbers) -> dict[str, float]:
     return {**scores, "rmse": float(np.sqrt(np.mean(error**2)))}
 
 
-def evaluate_tagging(
-    gold: Sequence[Tags], predicted: Sequence[Sequence[str | None]]
-) -> dict[str, float]:
+def evaluate_tagging(gold: Sequence[Tags], predicted: Predicted) -> dict[str, float]:
     """Return micro entity_precision, entity_recall, entity_f1, and entity_macro_f1."""
     report = entity_scores(gold, predicted)
     parts = "precision", "recall", "f1"

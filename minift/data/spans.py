@@ -101,7 +101,7 @@ def tags_in(
 ) -> tuple[list[str], list[str]]:
     """Return as `tags_of` the tags of the words that stand at these places of a text."""
     places, types = code_points(text, utf16), types_of(labels)
-    begins, ends = {}, {}
+    begins, ends, owner = {}, {}, dict[int, str]()
     for word, (left, right) in enumerate(words):
         begins[left], ends[right] = word, word + 1
         if text[left - 1 : left].isspace():
@@ -109,7 +109,6 @@ def tags_in(
         if text[right : right + 1].isspace():
             ends.setdefault(right + 1, word + 1)
     tags, faults = ["O"] * len(words), []
-    owner: dict[int, str] = {}
     for mark in dict.fromkeys(marks):
         start, end = places.get(mark.start), places.get(mark.end)
         named = f"span {mark.start}-{mark.end} ({short(mark.type)})"

@@ -31,9 +31,6 @@ def split_words(text: str) -> list[tuple[str, int, int]]:
     Words end at white space; punctuation and symbols around a word become words of their own
     (a run of one sign, such as "...", is one); everything inside a word stays: hyphens,
     apostrophes, the points of "3.14".
-
-    >>> split_words("(Don't!)")
-    [('(', 0, 1), ("Don't", 1, 6), ('!', 6, 7), (')', 7, 8)]
     """
     shape = "".join(_shape(character) for character in text)
     places = [match.span() for match in _WORD.finditer(shape)]

@@ -272,6 +272,8 @@ def _settings(facts: dict[str, Any]) -> Settings:
     """Return the settings of a project, which an earlier minift may have written."""
     values = {**facts, "betas": tuple(facts["betas"])}
     values.pop("used_rows", None)  # it changed how fast something was learned, not what
+    if values.pop("other_pieces", "ignore") != "ignore":
+        raise MiniftError("this project trains every piece of a word, which minift no longer does")
     if "steps" not in facts and facts["min_steps"]:  # epochs were then a floor, 1 if steps were set
         values |= {"epochs": None}
         if facts["epochs"] == 1:

@@ -122,9 +122,8 @@ def score(
     """
     asking, seed = asking or Asking(), Seeds.all(seed).subset
     if asking.strategy not in SCORES:
-        raise MiniftError(
-            f"{asking.strategy} gives no text a score of its own; take one of {', '.join(SCORES)}"
-        )
+        what = f"{asking.strategy} gives no text a score of its own"
+        raise MiniftError(f"{what}; take one of {', '.join(SCORES)}")
     if (Path(model) / "project.json").is_file():
         tuned = last_model(load_project(model), device, precision)
     else:

@@ -31,7 +31,6 @@ class Status:
     counts: dict[str, int]  # labelled texts by class, or entities by type
     rounds: tuple[tuple[int, str, int, int], ...]  # number, strategy, texts, texts that wait
     notes: tuple[str, ...]
-    looks: int  # how many rounds had a model
     advice: Advice
     forecast: str | None
     agreement: tuple[str, ...]  # of each two people, in sentences
@@ -70,5 +69,5 @@ def status(
     said = [(d.id, d.source, d.label) for d in state.standing.values() if d.label]
     if project.task == "multilabel":  # of which the whole set is compared
         said = [(id, who, joined(sorted(label))) for id, who, label in said]
-    more = len(looks), advice, sentence, tuple(agreement(said))
+    more = advice, sentence, tuple(agreement(said))
     return Status(project, state, counts, rounds, tuple(notes), *more)

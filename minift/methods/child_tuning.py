@@ -29,8 +29,6 @@ Tutorial tutorials/06_child_tuning
 
 from __future__ import annotations
 
-from typing import Literal, get_args
-
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -40,7 +38,7 @@ from minift.bert.names import part_of
 from minift.errors import MiniftError, require, require_known
 
 Masks = dict[str, Tensor]  # parameter name -> bool tensor of its shape, True where it learns
-Order = Literal["highest", "lowest", "random"]
+ORDERS = ("highest", "lowest", "random")
 
 
 class ChildTuningF:
@@ -136,7 +134,7 @@ def candidates(model: nn.Module) -> list[str]:
 def select_child(
     scores: dict[str, Tensor],
     keep_fraction: float,
-    order: Order = "highest",
+    order: str = "highest",
     generator: torch.Generator | None = None,
 ) -> Masks:
     """Select the child: the top p of all scores, taken over all tensors together.
@@ -148,11 +146,10 @@ def select_child(
         order: "highest" scores learn (the method); "lowest" or "random" are controls.
         generator: source of the "random" order, on the CPU, where the masks are, too.
 
-    Raises:
-        MiniftError: if p keeps nothing, a score is not finite, or all scores are 0.
+    A MiniftError says if p keeps nothing, a score is not finite, or all scores are 0.
     """
     _check_fraction(keep_fraction)
-    require_known("order", order, get_args(Order))
+    require_known("order", order, ORDERS)
     total = sum(score.numel() for score in scores.values())
     keep = round(keep_fraction * total)
     if keep == 0:

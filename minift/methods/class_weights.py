@@ -24,7 +24,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from minift.checkpoints.limits import read_json
 from minift.data.files.lines import Problems, refuse
 from minift.data.files.tables import table_rows
 from minift.errors import MiniftError, require_known
@@ -48,8 +47,7 @@ class Weighted:
     def ready(self, model: nn.Module, items: Sequence[Item], labels: Sequence[str]) -> Weighted:
         """Return it with the weight of each class for these training items.
 
-        Raises:
-            MiniftError: if a class has no weight, a weight no class, or nothing here is a class.
+        A MiniftError says if a class has no weight, a weight no class, or nothing here is a class.
         """
         if usual_objective(model) is not cross_entropy:
             raise MiniftError("class weights are for classes, one per text or word; leave them out")
@@ -67,25 +65,17 @@ class Weighted:
 
 
 def weighted(argument: str) -> Weighted:
-    """Return the objective for "balanced", or for a file: JSON {class: weight}, or a CSV.
-
-    Raises:
-        MiniftError: if the file is not as it must be.
-    """
+    """Return the objective for "balanced" or a CSV of class and weight (MiniftError: faulty)."""
     if argument in ("", "balanced"):
         return Weighted()
     path, problems, weights = Path(argument), Problems(), dict[str, float]()
-    if not path.suffix:
-        raise MiniftError(f'class weights "{argument}": expected balanced, or a .csv or .json file')
-    if path.suffix.lower() == ".json":
-        pairs = [*read_json(path).items()]
-    else:
-        rows = [(row.get("class"), row.get("weight")) for _, row in table_rows(path, problems)]
-        refuse(path, problems)
-        pairs = [(str(name), weight) for name, weight in rows]
-    for name, weight in pairs:
+    if path.suffix.lower() in ("", ".json"):
+        raise MiniftError(f'class weights "{argument}": expected balanced, or a .csv file')
+    rows = [(str(row.get("class")), row.get("weight")) for _, row in table_rows(path, problems)]
+    refuse(path, problems)
+    for name, weight in rows:
         with contextlib.suppress(TypeError, ValueError):
-            weights[name] = float(weight) if name not in weights else math.nan
+            weights[name] = float(str(weight)) if name not in weights else math.nan
         if not 0 < weights.get(name, math.nan) < math.inf:
             what = f'class "{name}" has the weight {weight!r}; expected one positive number per'
             raise MiniftError(f'{path}: {what} class, in the columns "class" and "weight"')

@@ -1,7 +1,6 @@
 """The CNN head: filters slid over all tokens of a text, in place of one vector read at [CLS].
 
-Claim    Each filter answers as torch's Conv1d does on the padded texts, and no window reads the
-         next text.
+Claim    Each filter answers as on the text alone, and no window reads the next text.
 Paper    Griesshaber et al. (2020), https://arxiv.org/abs/2012.02462, section 3; its shape:
          Kim (2014), https://arxiv.org/abs/1408.5882, section 2.
 Differs  Griesshaber et al. do not state the CNN's sizes; here they are Kim's: 100 filters of
@@ -40,23 +39,17 @@ class Convolutions(nn.Module):
 
     def maxima(self, hidden: Tensor, packed: Packed) -> Tensor:
         """(tokens, hidden) -> (sequences, filters)"""
-        lengths = torch.tensor(packed.lengths, device=hidden.device)
+        lengths, found = torch.tensor(packed.lengths, device=hidden.device), list[Tensor]()
         left = lengths.repeat_interleave(lengths) - packed.position_ids  # to the end of the text
-        # A ModuleList forgets the class of its modules.
-        filters = (self.slide(conv, hidden, left) for conv in self.filters)  # type: ignore[arg-type]
-        found = torch.cat(list(filters), dim=1)
-        return packed.layout.pad(found.relu()).amax(1)  # ReLU >= 0, so the padding never wins
-
-    def slide(self, conv: nn.Conv1d, hidden: Tensor, left: Tensor) -> Tensor:
-        """Return the windows' answers (tokens, filters); no window reads the next text."""
-        width = conv.kernel_size[0]
-        weight = conv.weight.permute(2, 0, 1).flatten(0, 1)  # (width x filters, hidden)
-        parts = nn.functional.linear(hidden, weight).chunk(width, dim=1)  # of each place
-        total = parts[0] if conv.bias is None else parts[0] + conv.bias
-        for ahead in range(1, width):
-            outside = (left <= ahead).unsqueeze(1)
-            total = total + parts[ahead].roll(-ahead, 0).masked_fill(outside, 0.0)
-        return total
+        for width, conv in zip(self.WIDTHS, self.filters):
+            weight = conv.get_parameter("weight").permute(2, 0, 1).flatten(0, 1)  # (.., hidden)
+            total, *parts = nn.functional.linear(hidden, weight).chunk(width, dim=1)
+            for ahead, part in enumerate(parts, 1):
+                outside = (left <= ahead).unsqueeze(1)
+                total = total + part.roll(-ahead, 0).masked_fill(outside, 0.0)
+            found.append(total + conv.get_parameter("bias"))  # of each place
+        windows = torch.cat(found, dim=1).relu()
+        return packed.layout.pad(windows).amax(1)  # ReLU >= 0, so the padding never wins
 
 
 class ConvClassifier(Classifier):

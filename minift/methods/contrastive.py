@@ -91,9 +91,14 @@ class Contrastive:
         return self.loss(vectors, batch.targets[known]).expand(len(vectors))
 
     def ready(self, model: nn.Module, items: Sequence[Item], labels: Sequence[str]) -> Contrastive:
-        """Return it; raise MiniftError, before the first step, if it could teach nothing here."""
+        """Return it; MiniftError: as `require_classes`, or a class has one item, in no pair."""
         require_classes(model)
-        require_pairs(items, labels)
+        count = Counter(target for item in items for target in item.targets)
+        if alone := [f'"{label}"' for number, label in enumerate(labels) if count[number] == 1]:
+            raise MiniftError(
+                "contrastive needs two examples of each class or more, and there is one of "
+                f"{', '.join(alone)}; draw more labels, or take head or full"
+            )
         return self
 
 
@@ -107,14 +112,4 @@ def require_classes(model: nn.Module) -> None:
         raise MiniftError(
             f"contrastive needs one class per text, and here the labels are {got}; "
             "take full, bitfit or head"
-        )
-
-
-def require_pairs(items: Sequence[Item], labels: Sequence[str]) -> None:
-    """Raise MiniftError if the items have exactly one of a class, which no pair teaches."""
-    count = Counter(target for item in items for target in item.targets)
-    if alone := [f'"{label}"' for number, label in enumerate(labels) if count[number] == 1]:
-        raise MiniftError(
-            "contrastive needs two examples of each class or more, and there is one of "
-            f"{', '.join(alone)}; draw more labels, or take head or full"
         )

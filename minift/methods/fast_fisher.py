@@ -46,8 +46,7 @@ def fast_fisher(
         batch_size: examples of one pass; it changes time and memory, not the scores.
         team: the processes that share the examples.
 
-    Raises:
-        MiniftError: as `fisher`; and if the gradients of a batch cannot be told apart.
+    MiniftError: as `fisher`; and if the gradients of a batch cannot be told apart.
     """
     items, weights = labelled(items), chosen(model, names)
     scores = {name: torch.zeros_like(weight) for name, weight in weights.items()}

@@ -12,30 +12,14 @@ Proof    tests/methods/test_mean_head.py
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import torch
 from torch import Tensor, nn
 
 from minift.bert.config import BertConfig
 from minift.bert.heads import Classifier
 from minift.bert.packing import Layout, Packed, Selection, to_device
-
-
-def mean(hidden: Tensor, layout: Layout) -> Tensor:
-    """(tokens, hidden) -> (sequences, hidden)"""
-    lengths = torch.tensor(layout.lengths, device=hidden.device, dtype=hidden.dtype)
-    return layout.pad(hidden).sum(1) / lengths.unsqueeze(1)
-
-
-class Dense(nn.Module):
-    """A linear layer under the name that it has in a folder of sentence-transformers."""
-
-    def __init__(self, width: int, outputs: int):
-        super().__init__()
-        self.linear = nn.Linear(width, outputs)
-
-    def forward(self, vectors: Tensor) -> Tensor:
-        """(texts, width) -> (texts, outputs)"""
-        return self.linear(vectors)
 
 
 class MeanClassifier(Classifier):
@@ -47,8 +31,8 @@ class MeanClassifier(Classifier):
 
     def __init__(self, config: BertConfig):
         super().__init__(config)
-        width = self.parts * config.hidden_size
-        self.classifier = Dense(width, max(1, len(config.labels)))
+        last = nn.Linear(self.parts * config.hidden_size, max(1, len(config.labels)))
+        self.classifier = nn.Sequential(OrderedDict(linear=last))  # its name in their folders
 
     def vectors(self, packed: Packed, wanted: Selection | None = None) -> Tensor:
         """Return the means (texts, width), whatever one token of each text is `wanted`."""
@@ -56,7 +40,8 @@ class MeanClassifier(Classifier):
         if known is not None and known.layers == len(self.bert.layers):
             return known.hidden
         packed = self.arrange(packed)
-        return self.combine(mean(self.bert(packed), packed.layout))
+        sums = packed.layout.pad(self.bert(packed)).sum(1)  # (sequences, hidden)
+        return self.combine(sums / sums.new_tensor(packed.lengths).unsqueeze(1))
 
     def arrange(self, packed: Packed) -> Packed:
         """Return the batch as the encoder reads it; each row stays where it is."""

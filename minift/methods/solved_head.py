@@ -77,8 +77,7 @@ def solve(
             are held out together. None: each row is a group of its own.
         weights: (outputs,) of the loss of each class (see class_weights.py); None: 1.
 
-    Raises:
-        MiniftError: if no row is labelled, or a vector or the strength is not as it must be.
+    A MiniftError says if no row is labelled, or a vector or the strength is not as it must be.
     """
     given = strength is None or 0 < strength < torch.inf
     require(given, "strength", strength, "a finite number above 0")
@@ -137,12 +136,7 @@ def _mixed(given: Tensor) -> Tensor:
 
 
 def _choose(rows: Tensor, targets: Tensor, by: Tensor, turn: Tensor) -> tuple[float, int]:
-    """Return the strength nearest to 1 of those that do best on held-out rows, and the folds.
-
-    Args:
-        by: (rows,) what the loss of each counts.
-        turn: (rows,) the number, from 0, of each row's group.
-    """
+    """Return the strength nearest to 1 of the best on held-out rows, and folds; `turn`: groups."""
     folds = min(FOLDS, int(turn.max()) + 1)
     parts = []
     for fold in range(folds):
@@ -199,10 +193,7 @@ def _path(
 def _descend(
     rows: Tensor, targets: Tensor, share: Tensor, start: Tensor, cost: Tensor, enough: float
 ) -> Tensor:
-    """Return the weights (classes, columns) of least mean loss plus cost * weight^2 / 2.
-
-    `share` (rows,) is what each counts in that mean.
-    """
+    """Return the weights (classes, columns) of least loss, share @ losses + cost * weight^2 / 2."""
     if not start.numel():  # no label is in doubt
         return start
     p = (rows @ start.T).sigmoid() if targets.dim() == 2 else (rows @ start.T).softmax(1)

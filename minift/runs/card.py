@@ -24,12 +24,9 @@ LIMIT = "An interval is of other examples drawn like these, not of other seeds o
 
 def card(run: Mapping[str, Any], result: Mapping[str, Any], labels: Sequence[str]) -> str:
     """Return the card of what run.json and result.json say."""
+    head: dict[str, Any] = {"library_name": LIBRARIES.get(run["head"], "minift")}
     kind = "token" if run["task"] == "tagging" else "text"
-    head: dict[str, Any] = {
-        "library_name": LIBRARIES.get(run["head"], "minift"),
-        "tags": ["minift"],
-    }
-    head["pipeline_tag"] = f"{kind}-classification"
+    head |= {"tags": ["minift"], "pipeline_tag": f"{kind}-classification"}
     base, here = SHORT_NAMES.get(run["encoder"], run["encoder"]), Path(run["encoder"]).exists()
     base = base.repo_id if isinstance(base, Download) else base
     head |= {"base_model": base} if isinstance(base, str) and not here else {}

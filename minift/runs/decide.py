@@ -64,8 +64,7 @@ PLAIN = Decision()
 def read_decision(folder: Path, labels: Sequence[str]) -> Decision:
     """Return what decision.json of a run folder says, or `PLAIN` where there is none.
 
-    Raises:
-        MiniftError: if it has another key, another label, or a number that makes no sense.
+    A MiniftError says if it has another key, another label, or a number that makes no sense.
     """
     if not (file := folder / FILE).is_file():
         return PLAIN

@@ -16,7 +16,6 @@ from minift.bert.counts import what_learns
 from minift.bert.heads import TokenClassifier
 from minift.bert.names import part_of
 from minift.checkpoints.hub import resolve
-from minift.checkpoints.limits import read_json
 from minift.checkpoints.strict import KINDS, class_of, config_from_json
 from minift.checkpoints.weights import load_tokenizer, without_weights
 from minift.data.examples import Dataset
@@ -24,7 +23,6 @@ from minift.methods.recipes import rates_of, recipe
 from minift.runs.tuned import HEADS, head_of
 
 SHOWN_METHODS = ("full", "head", "bitfit", "bitfit:query,intermediate")
-SHOWN_RESULTS = ("data", "method", "seed", "labels", "metric", "dev", "test", "seconds")
 
 
 def describe(encoder: str | Path) -> str:
@@ -64,10 +62,6 @@ def describe(encoder: str | Path) -> str:
     for method in SHOWN_METHODS:
         trained = what_learns(model, set(recipe(method).trainable(model, 1)))["all"].learning
         lines.append(f"{method:<28}{trained:>14,}{trained / total:>10.3%}")
-    if (file := folder / "result.json").is_file():
-        result = read_json(file)
-        shown = [f"  {key}: {result[key]}" for key in SHOWN_RESULTS if key in result]
-        lines += ["", "result.json:", *shown]
     return "\n".join(lines)
 
 

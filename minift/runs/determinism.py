@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from typing import Any
 
 VARIABLE = "MINIFT_DETERMINISTIC"
 _CUBLAS = "CUBLAS_WORKSPACE_CONFIG"  # read when CUDA's matrix library starts: before any product
@@ -36,19 +35,14 @@ def deterministic(wanted: bool) -> Iterator[None]:
 
     before = {name: os.environ.get(name) for name in (VARIABLE, _CUBLAS)}
     was, benchmark = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
-    memory: Any = torch.utils.deterministic  # it makes its one setting when it is imported
-    fill = memory.fill_uninitialized_memory
     os.environ[VARIABLE] = "1"
     os.environ.setdefault(_CUBLAS, ":4096:8")
     torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark = False
-    # Fresh memory need not hold the same rubbish: nothing reads it before it is written.
-    memory.fill_uninitialized_memory = False
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(was)
         torch.backends.cudnn.benchmark = benchmark
-        memory.fill_uninitialized_memory = fill
         for name, value in before.items():
             os.environ.pop(name, None) if value is None else os.environ.update({name: value})

@@ -19,9 +19,7 @@ from tqdm import tqdm
 
 from minift.bert.packing import to_device
 from minift.data import metrics
-from minift.data.examples import Dataset, Example, Task, gold_of
-from minift.data.tags import as_iob2
-from minift.runs.decide import PLAIN, Decision
+from minift.data.examples import Dataset, Example, gold_of
 from minift.runs.processes import merged, my_share
 from minift.training.batches import Batch, Item, make_batch
 from minift.training.items import by_length
@@ -37,16 +35,12 @@ def predict_logits(
     make_batch: Callable[[Sequence[Item]], Batch] = make_batch,
     vectors: bool = False,
 ) -> list[Tensor]:
-    """Compute the logits of every item, in the order of `items`.
+    """Return the logits (asked, labels) of every item, in the order of `items`, on the CPU.
 
     Args:
-        model: a model with a head; its mode (train or eval) is left as found.
         tokens: size of a batch (see `by_length`).
         make_batch: packs items, with what is known of them already.
-        vectors: return what the last layer answers from instead (`Classifier.vectors`).
-
-    Returns:
-        For each item a tensor (asked, labels) on the CPU; for vectors (asked, width).
+        vectors: return what the last layer answers from instead, (asked, width).
     """
     device = next(model.parameters()).device
     was_training, answer = model.training, cast(Any, model).vectors if vectors else model
@@ -67,11 +61,11 @@ def predict_logits(
     return merged(results)
 
 
-def mean_loss(logits: Sequence[Tensor], items: Sequence[Item], regression: bool = False) -> float:
+def mean_loss(logits: Sequence[Tensor], items: Sequence[Item]) -> float:
     """Return the mean loss over all labelled targets, each target weighing the same."""
     rows = torch.cat(list(logits))
     targets = torch.tensor([target for item in items for target in item.targets])
-    if regression:
+    if targets.is_floating_point() and targets.dim() == 1:  # numbers
         return float(F.mse_loss(rows.squeeze(-1).double(), targets.double()))
     if targets.is_floating_point():  # any number of labels per text
         return float(F.binary_cross_entropy_with_logits(rows.double(), targets.double()))
@@ -87,41 +81,6 @@ class Evaluation:
     predicted: list[Any]  # one label (or number, or list of tags) per example
     notes: Sequence[str] = ()  # what a user should know of the examples
     probabilities: Sequence[Sequence[float]] = ()  # of each class, one row per text
-
-
-def evaluate(
-    model: nn.Module,
-    items: Sequence[Item],
-    examples: Sequence[Example],
-    task: Task,
-    labels: Sequence[str],
-    progress: bool = False,
-    make_batch: Callable[[Sequence[Item]], Batch] = make_batch,
-    positive: str | None = None,
-    decision: Decision = PLAIN,
-) -> Evaluation:
-    """Score a model on labelled examples; `items` are these as `make_items` made them."""
-    logits = predict_logits(model, items, progress=progress, make_batch=make_batch)
-    scaled = [row / decision.temperature for row in logits]
-    loss = mean_loss(scaled, items, regression=task == "regression")
-    gold, found = gold_of(task, examples), list[Any]()
-    if task == "regression":
-        found = [float(row) for row in logits]
-        return Evaluation(metrics.evaluate_regression(gold, found), loss, found)
-    if task == "tagging":
-        found = as_iob2(tags_by_sentence(logits, items, len(examples), labels), labels)
-        return Evaluation(metrics.evaluate_tagging(gold, found), loss, found)
-    if task == "multilabel":
-        found = [decision.applying(row[0].sigmoid().tolist(), labels) for row in logits]
-        return Evaluation(metrics.evaluate_multilabel(gold, found, labels), loss, found)
-    answers = [decision.answer(row[0], labels) for row in logits]
-    found = [label for label, *_ in answers]
-    scores = metrics.evaluate_classification(gold, found, labels, positive)
-    if decision.abstain_below:
-        right = [said == label for (said, sure, _), label in zip(answers, gold) if sure]
-        scores["coverage"] = len(right) / len(gold)
-        scores["accuracy_of_answered"] = sum(right) / len(right) if right else None
-    return Evaluation(scores, loss, found, probabilities=[p for *_, p in answers])
 
 
 def tags_by_sentence(

@@ -30,15 +30,7 @@ from minift.runs.tuned import FineTuned
 from minift.speed.prefix import prefix_cache
 from minift.speed.rows import used_rows
 from minift.training.batches import Item, make_batch
-from minift.training.loop import (
-    History,
-    Recipe,
-    Seeds,
-    Training,
-    fine_tune,
-    number_of_epochs,
-    select,
-)
+from minift.training.loop import History, Recipe, Seeds, Training, fine_tune, select
 from minift.training.schedules import Linear
 
 
@@ -76,22 +68,17 @@ def fit(
     as_given = recipe.objective is None or getattr(recipe.objective, "reads_items", False)
     if items:  # `fine_tune` refuses none
         require_enough(min(len(items), settings.batch_size))
-    learning = select(model, recipe.trainable, number_of_epochs(settings, len(items)))
+    learning = select(model, recipe.trainable, settings.epochs_for(len(items)))
     rule = recipe.gradients(model, items, seeds, TEAM) if recipe.gradients else None
     quiet = 0 if settings.prefix_dropout else len(frozen_prefix(model))
     if tuned.cache is None and quiet:
         known = [*items, *asked] if as_given else asked
         tuned = replace(tuned, cache=prefix_cache(model, known, folder))
-    elif tuned.cache is not None:
-        if not tuned.cache.fits(model):
-            raise MiniftError(
-                "the states of frozen layers were computed with other weights; compute them anew"
-            )
-        if tuned.cache.layers >= quiet:
-            raise MiniftError(
-                f"the states of {tuned.cache.layers} layers were computed beforehand, but only "
-                f"{max(0, quiet - 1)} layers are frozen and without dropout"
-            )
+    elif (cache := tuned.cache) and not (cache.fits(model) and cache.layers < quiet):
+        raise MiniftError(
+            f"the states of {cache.layers} layers were computed with other weights, or not all of "
+            f"them are frozen and without dropout ({max(0, quiet - 1)} are); compute them anew"
+        )
     learned = what_learns(model, learning, rule.learning if rule else None)["all"].learning
     last = last_linear(model) if recipe.solve else None
     if last is not None and {*map(id, learning.values())} <= {*map(id, last.parameters())}:
@@ -114,16 +101,12 @@ def fit(
         assert validate is not None, "only called with one"
         return validate(tuned)
 
+    recipe = replace(recipe, gradients=(lambda *_: rule) if rule else None)
+    seeds = replace(seeds, dropout=own_seed(seeds.dropout))
+    scored, batch = None if validate is None else look, tuned.make_batch if as_given else make_batch
     with used_rows(model, items, learning if as_given else (), rule):
         history = fine_tune(
-            model,
-            items,
-            replace(recipe, gradients=(lambda *_: rule) if rule else None),
-            replace(seeds, dropout=own_seed(seeds.dropout)),
-            validate=None if validate is None else look,
-            make_batch=tuned.make_batch if as_given else make_batch,
-            team=TEAM,
-            watch=watch,
+            model, items, recipe, seeds, validate=scored, make_batch=batch, team=TEAM, watch=watch
         )
     if how := _solve(tuned, items, last, recipe) if last is not None else before:
         history.stopped += f"; {how}{' before' if before else ''}"
@@ -142,6 +125,5 @@ def _solve(tuned: FineTuned, items: Sequence[Item], last: nn.Linear, recipe: Rec
     with torch.no_grad():
         last.weight.copy_(solved.weight)
         last.bias.copy_(solved.bias)
-    best = f"the best in {solved.folds}-fold cross-validation"
-    why = best if solved.folds else "too few labels to choose it"
-    return f"head solved with C = {solved.strength:.3g} ({why})"
+    fair = solved.folds and f"the best in {solved.folds}-fold cross-validation"
+    return f"head solved with C = {solved.strength:.3g} ({fair or 'too few labels to choose it'})"

@@ -49,11 +49,8 @@ def open_run(
 ) -> Iterator[Checkpoints | None]:
     """Hold a folder for this process alone; write `what`.json, and yield the checkpoints.
 
-    Args:
-        folder: of the run; None yields None.
-        spec: all that decides what it comes to.
-        save_every: seconds between two checkpoints.
-        progress: say on standard error if an unfinished run is there.
+    `spec` is all that decides what the run comes to; without a folder, None is yielded. With
+    `progress` it is said if an unfinished run is there.
     """
     if folder is None:
         yield None
@@ -148,10 +145,8 @@ def load_run(
         for name in ("run.json", "result.json")
     )
     settings = made.get("settings")  # of a run of ours; a stranger's file may hold anything
-    kept: Precision = "float32"
-    if isinstance(settings, dict):
-        kept = settings.get("precision", kept)
-    compute_in(model.to(device), precision or kept)
+    kept = settings.get("precision") if isinstance(settings, dict) else None
+    compute_in(model.to(device), precision or kept or "float32")
     labels = () if task == "regression" else model.config.labels
     pairs, positive = made.get("pairs"), made.get("positive")
     return FineTuned(

@@ -37,7 +37,7 @@ from minift.methods.recipes import recipe
 from minift.runs.evaluate import predict_logits
 from minift.runs.train import train
 from minift.runs.tuned import Head, head_of
-from minift.training.loop import Recipe, Seeds
+from minift.training.loop import Recipe
 
 FOLDS = 5
 REPEATS = 5  # at most; more would hardly narrow the interval
@@ -81,8 +81,7 @@ def part(dataset: Dataset, folds: int | None, number: int) -> Dataset:
 def possible_folds(dataset: Dataset, folds: int = FOLDS) -> tuple[int, list[str]]:
     """Return as many folds as the classes and groups allow, and notes that say why fewer.
 
-    Raises:
-        MiniftError: if there are fewer than two groups, or `folds` is below 2.
+    A MiniftError says if there are fewer than two groups, or `folds` is below 2.
     """
     require(type(folds) is int and folds >= 2, "folds", folds, "a whole number from 2 up")
     groups, classes = groups_of(dataset.train), _classes(dataset)
@@ -94,15 +93,13 @@ def possible_folds(dataset: Dataset, folds: int = FOLDS) -> tuple[int, list[str]
         )
     there = Counter(c for group in groups for c in {c for i in group for c in classes[i]})
     alone = [f'"{c}"' for c in sorted(there) if there[c] == 1 and c]
-    fewest = len(groups)
+    fewest, rarest, notes = len(groups), "", list[str]()
     if dataset.task == "classification":
-        fewest = min((n for n in there.values() if n > 1), default=2)
-    notes = []
-    if (few := max(2, min(folds, fewest, len(groups)))) < folds:
-        rarest = min(there, key=lambda c: (there[c] == 1, there[c]))
-        what = f'class "{rarest}" has' if rarest and fewest <= len(groups) else "there are"
+        fewest, rarest = min(((n, c) for c, n in there.items() if n > 1), default=(2, ""))
+    if (few := min(folds, fewest)) < folds:
+        what = f'class "{rarest}" has' if rarest else "there are"
         kind = "groups" if any(e.group for e in dataset.train) else "texts"
-        notes.append(f"{few} folds instead of {folds}, as {what} {min(fewest, len(groups))} {kind}")
+        notes.append(f"{few} folds instead of {folds}, as {what} {fewest} {kind}")
     if alone and dataset.task == "classification":
         which = f"class {alone[0]} is" if len(alone) == 1 else f"{len(alone)} classes are"
         notes.append(f"{which} in one fold alone, so no model that is asked for it has learned it")
@@ -157,8 +154,8 @@ class Estimate:
 
     def __str__(self) -> str:
         """Say it in one sentence."""
-        low, high = self.interval or (math.nan, math.nan)
-        how = f"95 % interval {low:.3f} to {high:.3f}" if self.interval else "no interval"
+        ends = self.interval and "95 % interval {:.3f} to {:.3f}".format(*self.interval)
+        how = ends or "no interval"
         done, times = len(self.scores), len(self.scores) / self.folds
         rounds = f", {times:g} times" if times > 1 else f" ({done} of them done)" * (times < 1)
         return (
@@ -193,16 +190,13 @@ def cross_validate(
         repeats: how often all texts are dealt anew, the first being number `seed`; None: once, but
             up to `REPEATS` times for the head alone on few texts, or as the budget allows. Fold f
             of repeat r has the seeds `Seeds.all(folds * r + f)`, as in `minift compare`.
-        head, new_head, device: as in `train`.
         budget_minutes: after the second, no fold is begun that would not end in it, by the longest.
         log: file of finished folds, which the same call does not repeat. None keeps nothing.
-        progress: show a bar on standard error.
 
     Returns:
         The estimate, and the answers for each training text, one per repeat.
 
-    Raises:
-        MiniftError: as `possible_folds` and `train`, and if `log` is of another call.
+    MiniftError: as `possible_folds` and `train`, and if `log` is of another call.
     """
     began, method = time.perf_counter(), recipe(method, encoder)
     folds, notes = possible_folds(dataset, folds)
@@ -236,13 +230,7 @@ def cross_validate(
         start, held = time.perf_counter(), fold(dataset, folds, number)
         data = part(dataset, folds, number)
         tuned, result = train(
-            data,
-            encoder,
-            method,
-            seeds=Seeds.all(number),
-            head=head,
-            new_head=new_head,
-            device=device,
+            data, encoder, method, seeds=number, head=head, new_head=new_head, device=device
         )
         rows = predict_logits(tuned.model, items := tuned.items(data.test))
         joined = defaultdict[int, list[list[float]]](list)
@@ -258,19 +246,16 @@ def cross_validate(
         }
         if log is not None:
             append_log(log, done[number])
-        longest = max(longest, time.perf_counter() - start)
+        longest = max(longest, done[number]["seconds"])
     found = [done[number] for number in wanted if number in done]
     answers = [(i, torch.tensor(rows)) for record in found for i, rows in record["logits"]]
     scores, answered = [record["score"] for record in found], len({i for i, _ in answers})
     labels = [record["labels"] for record in found]
+    held_to_learned = fmean((len(dataset.train) - n) / n for n in labels)
     estimate = Estimate(
         metric=dataset.metric,
         mean=fmean(scores),
-        interval=of_folds(
-            scores,
-            fmean((len(dataset.train) - n) / n for n in labels),
-            answered if dataset.metric == "accuracy" else 0,
-        ),
+        interval=of_folds(scores, held_to_learned, answered * (dataset.metric == "accuracy")),
         scores=tuple(scores),
         folds=folds,
         labels=round(fmean(labels)),

@@ -217,7 +217,6 @@ def several(
     Args:
         command: what this process was asked to do; must be the same for all.
         device: with "cuda", or "auto" and a GPU, process k of a machine takes its GPU k.
-        time_limit: seconds that processes wait for each other.
     """
     global _world
     if missing := [name for name in NEEDED if not os.environ.get(name)]:

@@ -55,10 +55,8 @@ class StepTraining:
     """A training under way; `state()` is its checkpoint.
 
     Args:
-        model: everything that learns, on its device.
         losses: returns the named parts of a step's loss, whose sum is minimised; a function of
             the step (and the weights) alone.
-        seed: of the dropout masks.
         checkpoints: of the run. If there is one already, the training resumes from it; a
             MiniftError says if that is of another model.
     """
@@ -81,8 +79,18 @@ class StepTraining:
         self.kept, self.kept_step, self.without_better = dict[str, Tensor](), 0, 0
         self.best: float | None = None  # score of the kept step
         self.stopped = ""  # why training ended
-        if checkpoints is not None and (state := checkpoints.load()) is not None:
-            self._restore(state, checkpoints)
+        if checkpoints is None or (state := checkpoints.load()) is None:
+            return
+        try:
+            model.load_state_dict(state["model"])
+            optimizer.load_state_dict(state["optimizer"])
+            for name in self._SEEN:
+                setattr(self, name, state["seen"][name])
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise MiniftError(
+                f"{checkpoints.folder} holds a checkpoint of another model or another version of "
+                f"minift: {str(error)[:300]}; choose another folder, or delete it to start again"
+            ) from error
 
     _SEEN = ("step", "records", "seconds", "sums", "since", "kept", "kept_step", "without_better",
              "best", "stopped")  # fmt: skip
@@ -93,18 +101,6 @@ class StepTraining:
         weights, moments = self.model.state_dict(), self.optimizer.state_dict()
         return {"model": weights, "optimizer": moments, "seen": seen}
 
-    def _restore(self, state: dict[str, Any], checkpoints: Checkpoints) -> None:
-        try:
-            self.model.load_state_dict(state["model"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            for name in self._SEEN:
-                setattr(self, name, state["seen"][name])
-        except (RuntimeError, ValueError, KeyError) as error:
-            raise MiniftError(
-                f"{checkpoints.folder} holds a checkpoint of another model or another version of "
-                f"minift: {str(error)[:300]}; choose another folder, or delete it to start again"
-            ) from error
-
     def looks(
         self, look: Callable[[], Mapping[str, float]] | None = None, progress: bool = False
     ) -> Iterator[Record]:
@@ -113,10 +109,8 @@ class StepTraining:
         While a record is yielded the model is in evaluation mode and has the weights of that
         moment. The checkpoint that knows of the record is written afterwards.
 
-        `look` returns the held-out figures.
-
-        Raises:
-            Diverged: if the loss is not finite; the weights are then those of the step before.
+        `look` returns the held-out figures. Diverged is raised if the loss is not finite; the
+        weights are then those of the step before.
         """
         length, began = self.steps.steps, time.perf_counter() - self.seconds
         hidden = None if progress else True
@@ -129,7 +123,7 @@ class StepTraining:
                 if self.step == length or self.step % self.steps.evaluate_every == 0:
                     self.model.eval()
                     record = self._record(look() if look else {})
-                    bar.set_postfix_str(", ".join(_shown(record)))
+                    bar.set_postfix(record)
                     yield record
                 last = self.step == length or bool(self.stopped)
                 if self.checkpoints is not None and (last or self.checkpoints.due):
@@ -176,12 +170,6 @@ class StepTraining:
         self.records.append(record)
         self.sums, self.since = {}, self.step
         return record
-
-
-def _shown(record: Record) -> Iterator[str]:
-    for name, value in record.items():
-        if isinstance(value, float) and name not in ("seconds", "rate"):
-            yield f"{name} {value:.3f}"
 
 
 def stream(seed: int, step: int) -> int:

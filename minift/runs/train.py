@@ -23,15 +23,7 @@ from minift.checkpoints.hub import resolve
 from minift.checkpoints.weights import save_pretrained, weights_digest
 from minift.data.calibration import class_report
 from minift.data.entities import side_by_side
-from minift.data.examples import (
-    Dataset,
-    Example,
-    gold_classes,
-    gold_labels,
-    gold_tags,
-    is_labelled,
-    joined,
-)
+from minift.data.examples import Dataset, Example, gold_labels, gold_of, is_labelled, joined
 from minift.data.metrics import collapsed, headline
 from minift.data.notes import missing_notes
 from minift.errors import MiniftError
@@ -83,7 +75,7 @@ def train(
     save_every: float = 60.0,
     progress: bool = False,
 ) -> tuple[FineTuned, dict[str, Any]]:
-    """Fine-tune, score, and keep the result.
+    """Fine-tune, score, and keep the result: return the model, and the content of result.json.
 
     With `out`, the same call resumes a run that was killed, and ends with the same weights
     and scores, bit for bit on the same machine with the same number of threads.
@@ -100,10 +92,6 @@ def train(
             decided by it; history.jsonl then tells the scores.
         before: called once `out` is held; what it returns stands in result.json, too, and under
             "decision" how the model answers (see `Decision`).
-        progress: show a bar on standard error, and say if an earlier run is resumed.
-
-    Returns:
-        The fine-tuned model and the content of result.json.
     """
     started = time.perf_counter()
     method, seeds = recipe(method, encoder), Seeds.all(seeds)
@@ -135,7 +123,7 @@ def train(
         "processes": world_size(),
     }
     require_same({name: spec[name] for name in ("data_digest", "weights")})
-    items = tuned.items(examples, settings.other_pieces)
+    items, asked = tuned.items(examples), tuned.items(dataset.dev)
 
     def validate(tuned: FineTuned) -> tuple[float, float]:
         found = tuned.evaluate(dataset.dev)
@@ -150,26 +138,19 @@ def train(
             log = folder / "history.jsonl" if folder is not None and rank() == 0 else None
             return _told(training, records, log, progress)
 
+        look = validate if dataset.dev and looks else None
         fitted = fit(
-            tuned,
-            items,
-            method,
-            seeds,
-            asked=tuned.items(dataset.dev),
-            validate=validate if dataset.dev and looks else None,
-            folder=folder,
-            watch=watch,
+            tuned, items, method, seeds, asked=asked, validate=look, folder=folder, watch=watch
         )
         if broken := not_finite(fitted.tuned.model):
             raise Diverged(f"{broken} became nan or infinite; lower the rate, or check the data")
-        if folder is not None and rank() == 0:
-            (folder / "history.jsonl").touch()  # a head that was solved has no epoch
         fitted = fitted._replace(tuned=replace(fitted.tuned, decision=decision))
-        result = _result(fitted, dataset, examples, method, seeds, progress)
+        result = _result(fitted, replace(dataset, train=examples), method, seeds, progress)
         result["notes"] += [f"train: {note}" for note in tuned.notes(items)]
         result |= {"encoder": str(encoder), **known}
         result["seconds"] = round(time.perf_counter() - started, 2)
         if folder is not None and checkpoints is not None and rank() == 0:
+            (folder / "history.jsonl").touch()  # a head that was solved has no epoch
             save_pretrained(tuned.model, tuned.tokenizer, folder)
             if (rates := resolve(encoder) / "rates.json").is_file():  # for training it further
                 shutil.copyfile(rates, folder / rates.name)
@@ -218,22 +199,21 @@ def score_splits(
         result[split] = result[f"{split}_scores"] = None
         if not is_labelled(found):
             continue
-        scored = evaluate(found, progress)
+        scored, gold = evaluate(found, progress), gold_of(dataset.task, found)
         result[split] = headline(dataset.metric, scored.scores)
         result[f"{split}_scores"] = scored.scores
         result[f"{split}_examples"] = len(found)
         notes += [f"{split}: {note}" for note in scored.notes]
         notes += missing_notes(split, found, dataset.labels)
         if dataset.task == "tagging":
-            result[f"{split}_entities"] = side_by_side(gold_tags(found), scored.predicted)
+            result[f"{split}_entities"] = side_by_side(gold, scored.predicted)
         if dataset.task in CLASSES:
             if dataset.task == "classification":
                 result[f"{split}_classes"] = class_report(
-                    gold_classes(found), scored.predicted, scored.probabilities, dataset.labels
+                    gold, scored.predicted, scored.probabilities, dataset.labels
                 )
             result[f"{split}_majority"] = constant_score(dataset, dataset.train, found)
-            only = collapsed(scored.predicted, gold_labels(found))
-            if only is not None:
+            if (only := collapsed(scored.predicted, gold_labels(found))) is not None:
                 result["collapsed"] = True
                 rare = "--method full+start:probe"  # from random weights, it takes many steps
                 remedy = "another seed, a smaller learning rate" if only else rare
@@ -245,12 +225,7 @@ def score_splits(
 
 
 def _result(
-    fitted: Fitted,
-    dataset: Dataset,
-    examples: tuple[Example, ...],
-    method: Recipe,
-    seeds: Seeds,
-    progress: bool,
+    fitted: Fitted, dataset: Dataset, method: Recipe, seeds: Seeds, progress: bool
 ) -> dict[str, Any]:
     """Score dev and test, and say in a sentence what happened."""
     tuned, history, learned = fitted
@@ -259,11 +234,11 @@ def _result(
         "task": dataset.task,
         "method": method.name,
         "seed": seeds.subset,
-        "labels": len(examples),
+        "labels": len(dataset.train),
         "trainable_parameters": learned,
         "metric": dataset.metric,
     }
-    scores, notes = score_splits(tuned.evaluate, replace(dataset, train=examples), progress)
+    scores, notes = score_splits(tuned.evaluate, dataset, progress)
     result |= scores
     kept = "best" if method.settings.keep == "best" and history.best_epoch else "last"
     if tuned.kept_head:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 
@@ -20,7 +20,8 @@ from minift.checkpoints.hub import pooling_of, resolve
 from minift.checkpoints.strict import KINDS, class_of
 from minift.checkpoints.tokenizer import Tokenizer
 from minift.checkpoints.weights import load_model, load_tokenizer
-from minift.data.examples import Dataset, Example, TaggedExample, Task, has_pairs, pairs_of
+from minift.data import metrics
+from minift.data.examples import Dataset, Example, TaggedExample, Task, gold_of, has_pairs, pairs_of
 from minift.data.notes import cut_notes, refuse_unlike
 from minift.data.tags import as_iob2, from_iob2, scheme_of
 from minift.data.words import as_words
@@ -28,10 +29,10 @@ from minift.errors import MiniftError, require_known
 from minift.methods.cnn_head import ConvClassifier
 from minift.methods.mean_head import MeanClassifier, PairClassifier
 from minift.runs.decide import PLAIN, Decision
-from minift.runs.evaluate import Evaluation, evaluate, predict_logits, tags_by_sentence
+from minift.runs.evaluate import Evaluation, mean_loss, predict_logits, tags_by_sentence
 from minift.speed.precision import compute_in
 from minift.speed.prefix import PrefixCache
-from minift.training.batches import Batch, Item, OtherPieces, make_batch
+from minift.training.batches import Batch, Item, make_batch
 from minift.training.items import make_items
 from minift.training.loop import Precision, Recipe, Seeds
 
@@ -67,9 +68,7 @@ class FineTuned:
         """Packs items, with what is known of them already."""
         return self.cache.make_batch if self.cache else make_batch
 
-    def items(
-        self, examples: Sequence[Example], other_pieces: OtherPieces = "ignore"
-    ) -> list[Item]:
+    def items(self, examples: Sequence[Example]) -> list[Item]:
         """Return what the model reads of examples (see `make_items`)."""
         refuse_unlike(self.pairs, examples)
         apart = isinstance(self.model, PairClassifier)
@@ -79,16 +78,33 @@ class FineTuned:
                 if isinstance(e, TaggedExample) else e
                 for e in examples
             ]  # fmt: skip
-        return make_items(examples, self.tokenizer, self.task, self.labels, other_pieces, apart)
+        return make_items(examples, self.tokenizer, self.task, self.labels, apart)
 
     def evaluate(self, examples: Sequence[Example], progress: bool = False) -> Evaluation:
         """Score labelled examples."""
-        items = self.items(examples)
-        found = evaluate(
-            self.model, items, examples, self.task, self.labels, progress, self.make_batch,
-            self.positive, self.decision,
-        )  # fmt: skip
-        return replace(found, notes=self.notes(items))
+        items, decision, labels = self.items(examples), self.decision, self.labels
+        logits = predict_logits(self.model, items, progress=progress, make_batch=self.make_batch)
+        loss = mean_loss([row / decision.temperature for row in logits], items)
+        gold, found, scores = gold_of(self.task, examples), list[Any](), dict[str, Any]()
+        probabilities = list[list[float]]()
+        if self.task == "regression":
+            found = [float(row) for row in logits]
+            scores = metrics.evaluate_regression(gold, found)
+        elif self.task == "tagging":
+            found = as_iob2(tags_by_sentence(logits, items, len(examples), labels), labels)
+            scores = metrics.evaluate_tagging(gold, found)
+        elif self.task == "multilabel":
+            found = [decision.applying(row[0].sigmoid().tolist(), labels) for row in logits]
+            scores = metrics.evaluate_multilabel(gold, found, labels)
+        else:
+            answers = [decision.answer(row[0], labels) for row in logits]
+            found, probabilities = [said for said, *_ in answers], [p for *_, p in answers]
+            scores = metrics.evaluate_classification(gold, found, labels, self.positive)
+            if decision.abstain_below:
+                right = [said == label for (said, sure, _), label in zip(answers, gold) if sure]
+                scores["coverage"] = len(right) / len(gold)
+                scores["accuracy_of_answered"] = sum(right) / len(right) if right else None
+        return Evaluation(scores, loss, found, self.notes(items), probabilities)
 
     def notes(self, items: Iterable[Item]) -> list[str]:
         """Say how many of the items are texts that were cut."""

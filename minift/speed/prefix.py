@@ -81,10 +81,8 @@ class PrefixCache:
 
     Args:
         layers: layers of the prefix above the embeddings.
-        items: the inputs, whose states are computed here with dropout off.
         folder: where a nameless file of states lies that are too large for memory; None: where
             the system keeps temporary files. MiniftError says if there is no room for it.
-        largest: bytes that may be kept in memory.
     """
 
     def __init__(

@@ -66,7 +66,6 @@ def used_rows(
     Args:
         model: after the block it has its whole table again.
         items: all that is trained on in the block; anything may be predicted.
-        learning: names of the parameters that learn.
         rule: it sees the gradients of the small table.
     """
     encoder = getattr(model, "bert", None)

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from minift.bert.packing import Packed, Selection, pack
 
-OtherPieces = Literal["ignore", "continue"]  # what tagging asks of the later pieces of a word
 UNLABELLED = -100  # class index without a label, as nan is a number without one: no loss, no score
 T = TypeVar("T")
 

@@ -4,10 +4,7 @@ Claim    Every task has one shape: some tokens of an item are asked, and each ha
          Classification and regression ask [CLS]; tagging asks the first piece of each word.
 Differs  - A sentence longer than the model becomes several overlapping windows; each word is
            asked in exactly one of them, so no word is dropped from loss or score.
-         - The other pieces of a word have no label and no loss, as in BERT's own tagger. With
-           `other_pieces="continue"` they are trained to continue the word's entity (B-X -> I-X),
-           each weighing as much as a first piece. What a word is said to be, in evaluation and
-           prediction, is read from its first piece either way.
+         - The other pieces of a word have no label and no loss, as in BERT's own tagger.
 Proof    tests/training/test_items.py
 """
 
@@ -15,14 +12,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, get_args
 
+from minift.checkpoints.tokenizer import Tokenizer
 from minift.data.examples import Example, TaggedExample, Task, as_sentences, as_texts
-from minift.errors import MiniftError, require_known
-from minift.training.batches import UNLABELLED, Item, OtherPieces
-
-if TYPE_CHECKING:
-    from minift.checkpoints.tokenizer import Tokenizer
+from minift.errors import require_known
+from minift.training.batches import UNLABELLED, Item
 
 
 def make_items(
@@ -30,31 +24,19 @@ def make_items(
     tokenizer: Tokenizer,
     task: Task,
     labels: Sequence[str],
-    other_pieces: OtherPieces = "ignore",
     apart: bool = False,
 ) -> list[Item]:
-    """Turn examples into model inputs.
+    """Turn examples into model inputs; MiniftError: a label is not among `labels`.
 
     Args:
-        examples: `TaggedExample`s for tagging, `TextExample`s otherwise.
         tokenizer: knows how many pieces its encoder reads: longer texts are cut, longer tagged
             sentences become several items.
-        labels: class names or tags, in the order of the logits.
-        other_pieces: what tagging asks of the later pieces of a word: "ignore" asks
-            nothing; "continue" asks for the tag that continues the word's, for training only.
         apart: give each text of a pair its own [CLS] and its own full length, as
             `PairClassifier` reads them; the second is segment 1, empty where there is none.
-
-    Raises:
-        MiniftError: if a label is not among `labels`, or `other_pieces` does not fit.
     """
-    require_known("other_pieces", other_pieces, get_args(OtherPieces))
     index = {label: number for number, label in enumerate(labels)}
     if task == "tagging":
-        continues = other_pieces == "continue"
-        return _word_items(as_sentences(examples), tokenizer, index, continues)
-    if other_pieces != "ignore":
-        raise MiniftError(f'other_pieces="{other_pieces}" is for tagging, not for {task}')
+        return _word_items(as_sentences(examples), tokenizer, index)
     items = []
     texts = as_texts(examples)
     seconds = [e.text_b for e in texts]
@@ -81,35 +63,19 @@ def make_items(
 
 
 def _word_items(
-    examples: Sequence[TaggedExample],
-    tokenizer: Tokenizer,
-    index: dict[str, int],
-    continues: bool,
+    examples: Sequence[TaggedExample], tokenizer: Tokenizer, index: dict[str, int]
 ) -> list[Item]:
     items = []
     for number, example in enumerate(examples):
-        where = f"sentence {example.id}"
         tags = example.tags or [None] * len(example.words)
-        targets = [_index_of(tag, index, where) for tag in tags]
-        rest = [_index_of(_continued(tag), index, where) for tag in tags] if continues else []
+        targets = [_index_of(tag, index, f"sentence {example.id}") for tag in tags]
         for window in tokenizer.encode_words(example.words):
             if not window.words:  # a window may own no word
                 continue
-            positions = list(window.word_positions)
+            positions, segments = list(window.word_positions), [0] * len(window.input_ids)
             asked = [targets[word] for word in window.words]
-            if continues:
-                first = set(positions)
-                owned = [(p, w) for p, w in enumerate(window.piece_words) if w in window.words]
-                positions = [place for place, _ in owned]
-                asked = [(targets if place in first else rest)[word] for place, word in owned]
-            segments = [0] * len(window.input_ids)
             items.append(Item(number, window.input_ids, segments, positions, asked))
     return items
-
-
-def _continued(tag: str | None) -> str | None:
-    """Return the tag of a piece that continues a word of this tag: B-X and I-X give I-X."""
-    return f"I{tag[1:]}" if tag is not None and tag.startswith("B-") else tag
 
 
 def _index_of(label: str | None, index: dict[str, int], where: str) -> int:

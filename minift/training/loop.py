@@ -38,7 +38,7 @@ from minift.bert.dropout import set_dropout_generator
 from minift.bert.encoder import frozen_prefix
 from minift.bert.packing import to_device
 from minift.errors import MiniftError, require
-from minift.training.batches import Batch, Item, OtherPieces, labelled, make_batch, shuffled
+from minift.training.batches import Batch, Item, labelled, make_batch, shuffled
 from minift.training.schedules import Linear, Schedule
 
 Precision = Literal["float32", "bf16"]  # of the encoder's matrix products (speed/precision.py)
@@ -103,7 +103,6 @@ class Settings:
     clip: float = 1.0  # largest norm of the whole gradient; 0 for no clipping
     prefix_dropout: bool = False  # keep dropout on below the lowest parameter that learns
     keep: Literal["last", "best"] = "last"  # weights; the best epoch's by the validation score
-    other_pieces: OtherPieces = "ignore"  # of a word, in tagging: see `make_items`
     precision: Precision = "float32"
 
     def __post_init__(self) -> None:
@@ -118,10 +117,16 @@ class Settings:
             require(good, name, value, "a number from 0 up" if zero else "a positive number")
         good = len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)
         require(good, "betas", self.betas, "two numbers in [0, 1)")
-        words = {"keep": ("last", "best"), "other_pieces": get_args(OtherPieces)}
-        for name, known in (words | {"precision": get_args(Precision)}).items():
+        for name, known in {"keep": ("last", "best"), "precision": get_args(Precision)}.items():
             value = getattr(self, name)
             require(value in known, name, value, " or ".join(f'"{word}"' for word in known))
+
+    def epochs_for(self, items: int) -> int:
+        """Return how many passes over so many training items are asked for."""
+        steps = -(-items // self.batch_size)  # of an epoch
+        if self.epochs or self.steps:
+            return self.epochs or -(-(self.steps or 1) // steps)
+        return max(EPOCHS, -(-self.min_steps // steps))
 
 
 class Team(NamedTuple):
@@ -208,14 +213,6 @@ class History:
     quiet: int = 0  # so many of embeddings, layer 0, layer 1, ... had no dropout
 
 
-def number_of_epochs(settings: Settings, items: int) -> int:
-    """Return how many passes over so many training items the settings ask for."""
-    steps = -(-items // settings.batch_size)  # of an epoch
-    if settings.epochs or settings.steps:
-        return settings.epochs or -(-(settings.steps or 1) // steps)
-    return max(EPOCHS, -(-settings.min_steps // steps))
-
-
 def adamw(
     parameters: dict[str, nn.Parameter], settings: Settings, scales: Scales | None = None
 ) -> torch.optim.AdamW:
@@ -272,7 +269,7 @@ class Training:
         self.model, self.items, self.recipe, self.settings = model, items, recipe, settings
         self.validate, self.make_batch, self.team = validate, make_batch, team
         steps = -(-len(items) // settings.batch_size)  # of an epoch
-        self.epochs = number_of_epochs(settings, len(items))
+        self.epochs = settings.epochs_for(len(items))
         self.steps = steps * self.epochs
         self.schedule.begin(steps, self.epochs)
         self.parameters = select(model, recipe.trainable, self.epochs)
@@ -431,7 +428,6 @@ def fine_tune(
     """Train `model`, an encoder with a head on its device, in place; leave it ready to answer.
 
     Args:
-        model, items, recipe: what is trained, on what, by which method.
         seeds: `order` and `dropout` are used here, `masks` by gradient rules.
         validate: returns (loss, headline score) on the development split; called after each epoch.
         make_batch: packs items; a cache adds what frozen layers make of them (speed/prefix.py).

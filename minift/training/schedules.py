@@ -18,25 +18,26 @@ from minift.errors import require
 class Schedule(Protocol):
     """What the loop asks of a schedule."""
 
-    needs_dev_loss: bool  # whether `after_epoch` decides by the validation loss
+    needs_dev_loss: bool = False  # whether `after_epoch` decides by the validation loss
 
     def begin(self, steps_per_epoch: int, epochs: int) -> None:
         """Learn the length of the run; called once before the first step."""
 
     def factor(self, step: int) -> float:
         """Return what the learning rate is multiplied by at optimizer step 0, 1, ..."""
+        return 1.0
 
     def after_epoch(self, dev_loss: float | None) -> str | None:
         """Take the validation loss; return a sentence that says why to stop, or None."""
+        return None
 
 
 @dataclass
-class Linear:
+class Linear(Schedule):
     """Rise to the full rate over the first steps, then fall linearly to 0 at the end."""
 
     warmup: float = 0.1  # share of all steps that the rise takes
     total: int = 0
-    needs_dev_loss = False
 
     def __post_init__(self) -> None:
         require(0 <= self.warmup < 1, "warm-up", self.warmup, "a share of all steps in [0, 1)")
@@ -51,7 +52,3 @@ class Linear:
         if step < rising:
             return step / max(1, rising)
         return max(0.0, (self.total - step) / max(1, self.total - rising))
-
-    def after_epoch(self, dev_loss: float | None) -> str | None:
-        """Never stop early."""
-        return None

@@ -17,6 +17,7 @@ import math
 from dataclasses import dataclass
 
 from minift.errors import MiniftError, require
+from minift.training.schedules import Schedule
 
 
 def rise(step: int, steps: int) -> float:
@@ -29,26 +30,12 @@ def fall(step: int, steps: int) -> float:
     return max(0.0, (steps - step) / steps)
 
 
-@dataclass
-class Constant:
-    """The full rate at every step; the curves below have another factor."""
-
-    needs_dev_loss = False
-
-    def begin(self, steps_per_epoch: int, epochs: int) -> None:
-        """Nothing depends on the length of the run."""
-
-    def factor(self, step: int) -> float:
-        """Return 1."""
-        return 1.0
-
-    def after_epoch(self, dev_loss: float | None) -> str | None:
-        """Never stop early."""
-        return None
+class Constant(Schedule):
+    """The full rate at every step."""
 
 
 @dataclass
-class Trapezoid(Constant):
+class Trapezoid(Schedule):
     """Rise, stay, fall to 0, over a number of epochs known beforehand.
 
     The paper's "original" is `Trapezoid(5)`, its "stable" `Trapezoid(20)`, and its "hybrid",
@@ -61,18 +48,13 @@ class Trapezoid(Constant):
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            good = (type(value) is int and value >= 0) or (
-                value is None and name == "cooldown_epochs"
-            )
+            good = type(value) is int and value >= 0
+            good = good or (value is None and name == "cooldown_epochs")
             require(good, name, value, "a whole number from 0 up")
         self.begin(1, self.epochs)
 
     def begin(self, steps_per_epoch: int, epochs: int) -> None:
-        """Set where the fall begins.
-
-        Raises:
-            MiniftError: if no epoch is left to fall in, or, given `cooldown_epochs`, before it.
-        """
+        """Set where the fall begins; MiniftError: no epoch is left to fall in, or before it."""
         falling = self.cooldown_epochs
         if falling is None:
             falling, least = epochs - self.warmup_epochs, 1 + self.warmup_epochs
@@ -91,7 +73,7 @@ class Trapezoid(Constant):
 
 
 @dataclass
-class SlantedTriangular(Constant):
+class SlantedTriangular(Schedule):
     """ULMFiT's schedule: a short steep rise, a long fall, never quite 0.
 
     Of a run of T steps, step 0 has the lowest rate and step `cut` the highest. The fall would be

@@ -393,7 +393,6 @@ def test_no_error_names_a_keyword_of_python():
                         found.update(re.findall(r"\b([a-z_]{3,})=", part.value))
     assert found <= {
         "keep",
-        "other_pieces",
         "with_responses",
         "flatten",
         "batch_size",

@@ -17,13 +17,11 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import replace
 
 import pytest
 
-import minift
 from minift.cli.main import main
-from minift.methods.recipes import WORDS, recipe
+from minift.methods.recipes import WORDS
 from tests.tiny import checkpoint, news, reviews, similarity
 
 
@@ -159,30 +157,6 @@ def test_both_conventions_stand_side_by_side_in_what_is_printed_and_kept(world, 
     )
     assert code == 1
     assert "--errors lists entities" in error
-
-
-def test_other_pieces_change_training_and_not_what_is_asked_in_evaluation(world, tmp_path):
-    spelled = (world / "train.conll").read_text().replace("Ada\t", "Adalbert\t")  # in pieces
-    (tmp_path / "train.conll").write_text(spelled)
-    dataset = minift.read_dataset(tmp_path / "train.conll", test=world / "test.conll")
-    method, losses = recipe("full"), []
-    for pieces in ("ignore", "continue"):
-        settings = replace(method.settings, epochs=2, min_steps=0, other_pieces=pieces)
-        tuned, result = minift.train(
-            dataset, world / "encoder", method, seeds=minift.Seeds.all(0), settings=settings,
-            out=tmp_path / pieces,
-        )  # fmt: skip
-        history = (tmp_path / pieces / "history.jsonl").read_text()
-        losses.append(json.loads(history.split("\n")[0])["train_loss"])
-        found = tuned.evaluate(dataset.test)
-        assert found.scores["entity_f1"] == result["test"]
-        assert result["test_entities"]["strict"]["micro"]["support"] == sum(
-            tag != "O" for e in dataset.test for tag in e.tags  # one per word, not one per piece
-        )  # fmt: skip
-    assert losses[0] != losses[1]
-    texts = minift.read_dataset(world / "train.csv")
-    with pytest.raises(minift.MiniftError, match="is for tagging, not for classification"):
-        minift.train(texts, world / "encoder", method, seeds=minift.Seeds.all(0), settings=settings)
 
 
 def test_pairs_and_regression_work_from_jsonl(world, capsys, tmp_path):

@@ -208,7 +208,7 @@ def test_keywords_of_the_library_are_said_as_options_where_the_command_has_them(
         ('give text="2", label="3"', "give --text 2, --label 3"),
         ('text_b="x": no such column', "--text-b x: no such column"),
         ("pass format= one of csv", "pass --format one of csv"),
-        ('other_pieces="continue" is for tagging', 'other_pieces="continue" is for tagging'),
+        ('flatten="first" is for lists', 'flatten="first" is for lists'),
         ("the text must not be empty", "the text must not be empty"),
     ):
         assert main._in_options(message, parser) == said

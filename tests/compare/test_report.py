@@ -37,7 +37,7 @@ from minift.compare.report import (
     short_text,
     write,
 )
-from minift.data.intervals import of_folds
+from minift.data.intervals import of_folds, wilson
 from minift.plots import Plot, Strip, ticks
 
 SCORES = {
@@ -108,6 +108,9 @@ def test_of_folds_the_choice_is_scored_on_the_fold_that_did_not_choose():
     rows = results_table(made(runs, folds=2, metric="entity_f1"), 300)
     low, high = (100 * end for end in of_folds(scores["head"], 1.0))
     assert dict(zip(rows.header, rows.rows[1]))["95% CI"] == f"{low:.1f} to {high:.1f}"
+    alone = results_table(made(runs[:1], folds=2, examples=40), 300)  # one fold of two: 20 texts
+    low, high = (100 * end for end in wilson(18, 20))
+    assert dict(zip(alone.header, alone.rows[0]))["95% CI"] == f"{low:.1f} to {high:.1f}"
     assert "no difference between head and full can be seen with these folds" in text_of(
         made(runs, folds=2)
     )

@@ -37,7 +37,7 @@ def test_kappa_of_a_table_by_hand():
     assert kappa(first, second)[0] == pytest.approx(0.4)
     assert kappa([0, 1], [0, 1]) == (1, 0)
     assert math.isnan(kappa([1, 1], [1, 1])[0])
-    with pytest.raises(ValueError, match="two answers for each text, got 2 and 1"):
+    with pytest.raises(ValueError, match="shorter"):
         kappa([0, 1], [0])
 
 

@@ -305,12 +305,11 @@ def test_of_two_halves_the_longer_one_is_the_boundary_error_and_the_other_is_spu
     ]
 
 
-@pytest.mark.parametrize("mode", ["conlleval", "strict"])
-def test_the_errors_listed_are_exactly_the_false_positives_and_negatives_counted(mode):
+def test_the_errors_listed_are_exactly_the_false_positives_and_negatives_counted():
     kinds = Counter()
     for gold, predicted in batches():
-        micro = entity_scores(gold, predicted, mode).micro
-        errors = entity_errors(gold, predicted, mode)
+        micro = entity_scores(gold, predicted).micro
+        errors = entity_errors(gold, predicted)
         assert (
             sum(error.predicted is not None for error in errors) == micro.predicted - micro.correct
         )

@@ -106,8 +106,6 @@ def test_each_error_is_told_with_its_sentence_its_words_and_its_characters():
     }  # fmt: skip
     assert (missed["kind"], missed["gold"]["text"], missed["predicted"]) == ("missed", "Rome", None)
     assert (spurious["kind"], spurious["predicted"]["text"]) == ("spurious", "and")
-    strict = list(error_list([GOLD], [SAID], "strict"))
-    assert "Oslo" in [e["gold"]["text"] for e in strict if e["kind"] == "missed"]
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -691,6 +691,11 @@ def test_in_any_order_with_any_deaths_every_text_is_in_one_place_and_no_label_is
 # Status, training, damage
 
 
+def looks(folder):
+    """How many rounds had a model."""
+    return len(list((folder / "models").glob("[0-9]*.json")))
+
+
 def test_status_counts_advises_and_writes_nothing_while_somebody_labels(begun):
     for _ in range(2):
         answer(begun, ask(begun, 6).path)
@@ -710,7 +715,7 @@ def test_status_counts_advises_and_writes_nothing_while_somebody_labels(begun):
     )
     given_labels = [GOLD[id] for id in found.state.labelled]
     assert found.counts == {k: given_labels.count(k) for k in ("negative", "positive")}
-    assert found.looks == 3
+    assert looks(begun) == 3
     assert found.advice.stop and "the budget of 20 labels is used up" in found.advice.reasons
     for path, content in before.items():
         if path.suffix != ".lock":
@@ -737,7 +742,7 @@ def test_random_texts_need_no_model_and_the_advice_says_what_nobody_can_know(beg
     with asked.path.open(encoding="utf-8-sig") as file:
         assert {row["guess"] for row in csv.DictReader(file)} <= {"negative", "positive"}
     found = status(begun)
-    assert found.looks == 1 and not any("no model" in w for w in found.advice.warnings)
+    assert looks(begun) == 1 and not any("no model" in w for w in found.advice.warnings)
     assert [strategy for _, strategy, _, _ in found.rounds] == ["random"] * 3
 
 
@@ -750,7 +755,7 @@ def test_without_new_labels_a_model_is_not_compared_with_itself(begun):
     for _ in range(4):
         ask(begun, 2, Asking("margin"), more=True)
     found = status(begun)
-    assert found.looks == 4 and not found.advice.stop
+    assert looks(begun) == 4 and not found.advice.stop
     assert "no two models yet" in found.advice.reasons[0]
 
 
@@ -780,7 +785,7 @@ def test_a_project_of_an_earlier_minift_loads_and_can_be_continued(tmp_path):
     assert load_project(folder).settings == Settings(steps=6, learning_rate=3e-4)  # as they meant
     found = status(folder)
     assert (len(found.state.labelled), len(found.state.skipped)) == (4, 1)
-    assert found.rounds == ((1, "random", 5, 0), (2, "bald", 3, 3)) and found.looks == 1
+    assert found.rounds == ((1, "random", 5, 0), (2, "bald", 3, 3)) and looks(folder) == 1
     for name in ("001", "002"):  # one is on record, one is still to be filled in
         done = import_answers(folder, folder / "batches" / f"{name}.csv", by="ada")
         assert (done.labelled, done.problems) == (0, ())

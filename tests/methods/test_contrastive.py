@@ -32,7 +32,6 @@ from minift.methods.contrastive import (
     Contrastive,
     cosine_pairs,
     require_classes,
-    require_pairs,
     supervised_contrastive,
 )
 from minift.training.batches import UNLABELLED, Item, make_batch
@@ -352,11 +351,11 @@ def test_tags_and_numbers_are_refused_before_anything_is_computed(other, got):
 
 def test_one_example_of_a_class_is_refused_with_its_name_and_none_or_two_are_not():
     names = ["bad", "good", "odd", "none"]
-    require_pairs(items([0, 1, 1, 0, UNLABELLED]), names)
+    Contrastive().ready(model(), items([0, 1, 1, 0, UNLABELLED]), names)
     with pytest.raises(MiniftError, match='there is one of "odd"; draw more labels, or take head'):
-        require_pairs(items([0, 1, 1, 0, 2]), names)
+        Contrastive().ready(model(), items([0, 1, 1, 0, 2]), names)
     with pytest.raises(MiniftError, match='one of "bad", "odd";'):
-        require_pairs(items([0, 1, 1, 2, UNLABELLED]), names)
+        Contrastive().ready(model(), items([0, 1, 1, 2, UNLABELLED]), names)
 
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0, math.nan])

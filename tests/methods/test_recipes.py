@@ -17,7 +17,7 @@ from minift.bert.counts import what_learns
 from minift.bert.heads import SequenceClassifier
 from minift.errors import MiniftError
 from minift.methods.recipes import RATES, WORDS, recipe
-from minift.training.loop import Seeds, Settings, Team, number_of_epochs, select
+from minift.training.loop import Seeds, Settings, Team, select
 from tests.bert.reference import own_config, randomise
 from tests.methods.tuning import tune
 from tests.training.test_loop import make_items, weights
@@ -75,9 +75,9 @@ def test_every_method_has_the_same_floor_of_steps_but_schedules_of_a_set_length_
     """Otherwise a comparison on few labels would compare lengths: 8 epochs of 100 are 56 steps."""
     own_length = {"adaptive": 250, "hybrid": 10, "original": 5, "stable": 20, "contrastive": 18}
     for word, name in [*EXAMPLES.items(), ("stable", "bitfit+stable")]:
-        epochs = number_of_epochs(recipe(name).settings, 100)  # of 7 steps
+        epochs = recipe(name).settings.epochs_for(100)  # of 7 steps
         assert epochs == own_length.get(word, 29), name  # 29 x 7 is the first above 200
-    assert number_of_epochs(recipe("bitfit+early-stopping:2").settings, 100) == 29
+    assert recipe("bitfit+early-stopping:2").settings.epochs_for(100) == 29
 
 
 @pytest.mark.parametrize("name", ["bitfit+child-f:0.5+adaptive", "adaptive+child-f:0.5+bitfit"])

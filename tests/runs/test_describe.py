@@ -8,7 +8,6 @@ texts are as long as the model reads                     config.json
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import pytest
@@ -78,10 +77,3 @@ def test_an_encoder_without_a_head_is_counted_with_two_classes(encoder):
     assert "cased; at most 64 pieces per text" in text
     assert "head: none" in text
     assert parts(text)["head"] == str(2 * 32 + 2)
-
-
-def test_what_a_run_came_to_is_shown_without_its_details(encoder, tmp_path):
-    config = replace(config_from_json(encoder / "config.json"), labels=("no", "yes"))
-    save_pretrained(random_model(SequenceClassifier, config), load_tokenizer(encoder), tmp_path)
-    (tmp_path / "result.json").write_text(json.dumps({"test": 0.9, "notes": ["long"]}))
-    assert describe(tmp_path).endswith("result.json:\n  test: 0.9")

@@ -15,8 +15,10 @@ import pytest
 import torch
 
 from minift.bert.heads import SequenceClassifier, TokenClassifier
+from minift.checkpoints.tokenizer import Tokenizer
 from minift.data.examples import TextExample
-from minift.runs.evaluate import evaluate, mean_loss, predict_logits, tags_by_sentence
+from minift.runs.evaluate import mean_loss, predict_logits, tags_by_sentence
+from minift.runs.tuned import FineTuned
 from minift.training.batches import Item
 from tests.bert.reference import own_config, randomise
 
@@ -76,12 +78,14 @@ def test_tags_of_the_windows_of_a_sentence_join_in_the_order_of_its_words():
     assert tags_by_sentence(logits, items, 2, ["x", "y", "z"]) == [["y"], ["x", "z", "y"]]
 
 
-def test_evaluation_scores_what_the_model_predicts():
+def test_evaluation_scores_what_the_model_predicts(monkeypatch):
     own = randomise(SequenceClassifier(own_config()), 0).eval()
     items = ragged(40)
     labels = ("L0", "L1", "L2")
     examples = [TextExample(str(i.example), "", labels[i.targets[0]]) for i in items]
-    found = evaluate(own, items, examples, "classification", labels)
+    monkeypatch.setattr(FineTuned, "items", lambda *_: items)
+    tokenizer = Tokenizer.from_vocabulary(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"], True, 64)
+    found = FineTuned(own, tokenizer, "classification", labels).evaluate(examples)
     best = [int(rows.argmax()) for rows in predict_logits(own, items)]
     assert found.predicted == [labels[b] for b in best]
     hits = sum(b == i.targets[0] for b, i in zip(best, items))

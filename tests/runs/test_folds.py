@@ -173,6 +173,8 @@ def test_fewer_folds_are_said():
     )
     few, notes = possible_folds(texts(["a", "b"] * 10, ["x", "y", "z", "z"] * 5))
     assert (few, notes) == (2, ['2 folds instead of 5, as class "a" has 2 groups'])
+    few, notes = possible_folds(Dataset("n", "regression", (), texts([0.1, 0.5, 0.9]).train))
+    assert (few, notes) == (3, ["3 folds instead of 5, as there are 3 texts"])  # and no class
     with pytest.raises(MiniftError, match="texts has 1 of the two or more groups"):
         possible_folds(texts(["a", "b"] * 10, ["x"] * 20))
     with pytest.raises(MiniftError, match="folds must be a whole number from 2 up, got 1"):

@@ -3,9 +3,6 @@
 claim                                                        oracle
 [CLS] is asked for texts, first pieces for words             the tokenizer's own word pieces
 a long sentence is asked about every word exactly once,      counting, over windows; 5,000 words
-  and about every piece once if the others continue
-other pieces are ignored, or continue their word's tag       written out piece by piece, by hand and
-                                                             as a loop over words
 batches of similar length cover each item once               sorting by hand
 an unknown label is named with the nearest known one         the error's words
 """
@@ -73,36 +70,13 @@ def test_a_sentence_longer_than_the_model_asks_each_word_once_over_its_windows()
     assert pieces == [5 + i % 3 for i in range(300)]
 
 
-def test_other_pieces_continue_the_tag_of_their_word_if_asked_for(tokenizer):
-    labels = ("O", "B-T", "I-T", "B-U", "I-U")
-    sentence = TaggedExample("1", ("axy", "bx", "cy", "ax"), ("B-T", "I-T", "O", "B-U"))
-    bare = TaggedExample("2", ("ax",))
-    items = make_items([sentence, bare], tokenizer, "tagging", labels, other_pieces="continue")
-    assert items[0].positions == [1, 2, 3, 4, 5, 6, 7, 8, 9]  # all but [CLS] and [SEP]
-    assert [labels[target] for target in items[0].targets] == [
-        "B-T", "I-T", "I-T", "I-T", "I-T", "O", "O", "B-U", "I-U",
-    ]  # fmt: skip
-    assert items[1].targets == [UNLABELLED, UNLABELLED]
-    ignored = make_items([sentence], tokenizer, "tagging", labels)
-    assert ignored == make_items([sentence], tokenizer, "tagging", labels, other_pieces="ignore")
-    assert ignored[0].positions == [1, 4, 6, 8]  # negative control
-
-
-@pytest.mark.parametrize("other_pieces", ["ignore", "continue"])
-def test_5000_words_are_asked_once_each_and_their_pieces_at_most_once(other_pieces):
+def test_5000_words_are_asked_once_each_by_their_first_pieces():
     tokenizer = Tokenizer.from_vocabulary(VOCABULARY, lowercase=True, max_length=64)
     words = tuple("abc"[i % 3] + "xy" * (i % 4) for i in range(5000))
     tags = tuple(("O", "B-T", "I-T", "B-U", "O")[i % 5] for i in range(5000))
     labels = ("O", "B-T", "I-T", "B-U", "I-U")
-    items = make_items(
-        [TaggedExample("1", words, tags)], tokenizer, "tagging", labels, other_pieces=other_pieces
-    )
-    expected = []  # (piece, tag), word by word and letter by letter
-    for word, tag in zip(words, tags):
-        expected.append((word[0], tag))
-        if other_pieces == "continue":
-            inside = "O" if tag == "O" else "I-" + tag[2:]
-            expected += [("##" + letter, inside) for letter in word[1:]]
+    items = make_items([TaggedExample("1", words, tags)], tokenizer, "tagging", labels)
+    expected = [(word[0], tag) for word, tag in zip(words, tags)]
     asked = [
         (VOCABULARY[item.input_ids[place]], labels[target])
         for item in items
@@ -120,16 +94,6 @@ def test_a_word_without_pieces_is_asked_about_too(tokenizer):
     )
     assert item.input_ids == [2, 5, 1, 1, 6, 3]  # [UNK] stands for them
     assert item.targets == [1, 2, 0, 1]
-
-
-def test_other_pieces_that_cannot_be_are_refused(tokenizer):
-    tagged, text = TaggedExample("1", ("a",), ("B-T",)), TextExample("1", "a", "no")
-    with pytest.raises(MiniftError, match='unknown other_pieces "all"; known: ignore, continue'):
-        make_items([tagged], tokenizer, "tagging", ("O", "B-T", "I-T"), other_pieces="all")
-    with pytest.raises(MiniftError, match='"continue" is for tagging, not for classification'):
-        make_items([text], tokenizer, "classification", ("no",), other_pieces="continue")
-    with pytest.raises(MiniftError, match='label in sentence 1: "I-T"; known: O, B-T'):
-        make_items([tagged], tokenizer, "tagging", ("O", "B-T"), other_pieces="continue")
 
 
 def test_a_batch_asks_the_tokens_its_items_ask():

@@ -447,8 +447,7 @@ def test_bad_requests_are_refused_with_a_reason():
 DEFAULTS = {
     "epochs": None, "steps": None, "min_steps": 0, "batch_size": 16, "accumulate": 1,
     "learning_rate": 5e-5, "weight_decay": 0.01, "betas": (0.9, 0.999), "epsilon": 1e-8,
-    "clip": 1.0, "prefix_dropout": False, "keep": "last", "other_pieces": "ignore",
-    "precision": "float32",
+    "clip": 1.0, "prefix_dropout": False, "keep": "last", "precision": "float32",
 }  # fmt: skip
 
 
@@ -485,7 +484,6 @@ def test_the_defaults_are_those_written_here():
         ("betas", (0.9, 1.0), r"two numbers in \[0, 1\)"),
         ("betas", (0.9,), r"two numbers in \[0, 1\)"),
         ("keep", "middle", '"last" or "best"'),
-        ("other_pieces", "all", '"ignore" or "continue"'),
         ("precision", "fp16", '"float32" or "bf16"'),
     ],
 )

@@ -277,9 +277,8 @@ def as_table(
     exported = any({"minift_id", "Comments", "answer"} & row.keys() for _, row in rows)
     if task == "multilabel" and tool == "doccano" and not exported:
         return None  # lists of labels that nobody's tool wrote; in doccano's, [] is no answer
-    records, found = numbered(path, rows), list[Row]()
+    records, found, notes = numbered(path, rows), list[Row](), list[str]()
     line_of = {where: line for (where, _), (line, _) in zip(records, rows)}
-    notes: list[str] = []
     try:
         for kind in ("tagging", "multilabel" if task == "multilabel" else "classification"):
             all_said = [*READERS[tool](records, kind, names)]
@@ -296,8 +295,7 @@ def as_table(
     table: list[Line] = []
     unanswered, set_aside, differing, cut = [list[str]() for _ in range(4)]
     for row in found:
-        texts = dict(zip(("text", "text_b"), row.texts))
-        answers: list[dict[str, object]] = []
+        texts, answers = dict(zip(("text", "text_b"), row.texts)), list[dict[str, object]]()
         for said in row.said:
             faults = [said.unclear] if said.unclear else []
             if said.classes is not None:

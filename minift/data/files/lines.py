@@ -114,8 +114,7 @@ def lines_again(path: Path) -> Callable[[], Iterable[str]]:
     return lambda: raw_lines(path) if held is None else held
 
 
-def _decoded(data: bytes, path: Path, number: int, offset: int) -> str:
-    """Decode line `number`, which begins at byte `offset` of the file."""
+def _decoded(data: bytes, path: Path, number: int, offset: int) -> str:  # of its first byte
     where = f"{_name(path)}: line {number}"
     for magic, _, remedy in FOREIGN if number == 1 else ():
         if data.startswith(magic):
@@ -139,7 +138,6 @@ def _decoded(data: bytes, path: Path, number: int, offset: int) -> str:
 
 
 def _remedy(data: bytes, at: int, path: Path, number: int) -> str:
-    """Return what to do about a line whose byte `at` is not UTF-8."""
     if number == 1 and data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return _convert(path, "utf-16")
     save = 'save it as UTF-8 (in Excel: "CSV UTF-8") where it was made'

@@ -6,7 +6,6 @@ Claim    A file is either read exactly as it stands, or refused with its faults 
 Differs  Labels stay strings as they stand ("0.0", "negative"), and regression is never guessed.
          With the task multilabel a text has any number of labels: "a|b" in a cell or a list of
          JSON; an empty cell, or "none", says that it has none of them, "a|a" is "a".
-         The formats themselves are in `lines`, `tables`, `tokens` and `minift.data.tags`.
 Proof    tests/data/test_readers.py
 """
 
@@ -258,10 +257,9 @@ def format_of(path: Path, format: str | None) -> str:
     if found != "text" or read_once(path):
         return found
     lines = [*islice(((n, line) for n, line in stream_text(path) if line.strip()), 500)]
-    first = lines[0][1]
     if any(line.startswith(tables.FASTTEXT) for _, line in lines):
         return "fasttext"
-    if re.match(r'\s*(\{\s*"|\[\s*\{|[\[{]$)', first):
+    if re.match(r'\s*(\{\s*"|\[\s*\{|[\[{]$)', first := lines[0][1]):
         return "jsonl"
     header = {cell.strip(' "').lower() for cell in re.split("[\t,;]", first)}
     if "\t" not in first and header.isdisjoint(tables.LABEL_COLUMNS):  # or a text has commas

@@ -3,12 +3,11 @@
 Claim    A row is exactly what stands in the file: cells over several lines, raw quotes in TSV and
          labels such as "0.0" come out as they went in, or the row is named with its fault.
 Differs  Columns are apart by the comma, semicolon, TAB or bar that gives the header most of the
-         usual names, or else most columns; or by what Excel's line "sep=" says.
-         CSV is read strictly: a quote that is never closed is a fault, where Python's default
-         would swallow the rest of the file. Between TABs, quotes are characters, or enclose cells,
-         as pandas writes them. If both can be, a file is refused until --format says which.
-         Names of columns may differ by capitals. Columns that nobody asked for are left out.
-         Rows come one at a time, so that a file need not fit in memory; JSON over lines must.
+         usual names, or else most columns; or by what Excel's line "sep=" says. CSV is read
+         strictly: a quote that is never closed is a fault, where Python's default would swallow
+         the rest of the file. Between TABs, quotes are characters, or enclose cells, as pandas
+         writes them; if both can be, --format has to say which. Names of columns may differ by
+         capitals. Rows come one at a time, so a file need not fit in memory; JSON over lines must.
 Proof    tests/data/test_readers.py
 """
 
@@ -146,7 +145,8 @@ def json_rows(path: Path, problems: Problems) -> Iterator[Row]:
     """Yield the objects of a file, or of one list or table in it, where they count as lines."""
     values = _json_values(path, problems)
     first = [*islice(values, 2)]
-    if len(first) == 1 and (rows := _rows_in(first[0][1])) is not None:
+    rows = _rows_in(first[0][1]) if len(first) == 1 else None
+    if rows is not None:
         first = [(number, row, first[0][2]) for number, row in enumerate(rows, start=1)]
     for line, row, source in chain(first, values):
         match row:
@@ -188,17 +188,26 @@ def _json_values(path: Path, problems: Problems) -> Iterator[tuple[int, Any, str
             yield line, value, source[start:end]
 
 
+def _rows_in(value: Any) -> list[Any] | None:
+    """Return the rows of a file that is one value: a list, or a table of pandas; None: neither."""
+    if not isinstance(value, dict):
+        return value if isinstance(value, list) else None
+    columns = [*value.values()]
+    if {*map(type, columns)} == {dict} and len({*map(tuple, columns)}) == 1:
+        if not (USUAL & value.keys() or all(map(str.isdecimal, columns[0]))):
+            return columns  # these are named rows
+        columns = [[*column.values()] for column in columns]
+    words = any(_are_strings(c) for name, c in value.items() if (name.lower(),) in WORD_COLUMNS)
+    if words or {*map(type, columns)} != {list} or len({*map(len, columns)}) > 1:
+        return None
+    rows = len(columns) == 1 and {*map(type, columns[0])} == {dict}  # {"data": [...]}
+    return columns[0] if rows else [dict(zip(value, cells)) for cells in zip(*columns)]
+
+
 def objects(value: object) -> list[dict[str, Any]] | None:
     """Return a list of JSON objects as it is; None if it is something else."""
     right = isinstance(value, list) and all(isinstance(item, dict) for item in value)
     return value if isinstance(value, list) and right else None
-
-
-def _rows_in(value: Any) -> list[Any] | None:
-    """Return the rows of a file that is one value: a list, or {"data": [{...}, ...]}."""
-    if isinstance(value, dict):
-        return objects(*value.values()) if len(value) == 1 else None
-    return value if isinstance(value, list) else None
 
 
 def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -377,10 +386,9 @@ def _label(
         faults.append(f"the label must be a string or a number{several}, got {short(value)}")
     if task != "regression":
         return str(value)
-    try:
+    number = math.nan
+    with contextlib.suppress(ValueError):
         number = float(str(value))
-    except ValueError:
-        number = math.nan
     if not math.isfinite(number):
         faults.append(f"the label must be a finite number, got {short(value)}")
     return number

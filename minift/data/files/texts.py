@@ -99,10 +99,8 @@ def read_texts(
         refuse(path, problems)
 
         def read(problems: Problems) -> Iterator[Numbered]:
-            rows, unread = rows_of(problems), columns._replace(label=None)
-            return tables.row_examples(
-                rows, unread, problems, words, by_line=True, allow_blank=allow_blank
-            )
+            rows, bare = rows_of(problems), columns._replace(label=None)
+            return tables.row_examples(rows, bare, problems, words, False, None, True, allow_blank)
 
         has_labels = columns.label is not None
         texts = Texts(path, None, has_labels, read, tuple(notes), lambda: rows_of([]))

@@ -49,8 +49,7 @@ def parse_sentences(
         if value is not None and not re.fullmatch("[1-9][0-9]?", value):
             problems.append((0, f'{name}="{value}": columns of a token file are numbers from 1'))
             return []
-    rows = _columns(lines)
-    rows = [(line, [""] if "-DOCSTART-" in row else row) for line, row in rows]
+    rows = [(line, [""] if "-DOCSTART-" in row else row) for line, row in _columns(lines)]
     filled = [row for _, row in rows if row != [""]]
     if not filled:
         return []
@@ -71,8 +70,7 @@ def parse_sentences(
         problems.append((0, f"{width} columns{got}, expected {expected}; {_SAY_WHICH}"))
         return []
 
-    sentences: list[Sentence] = []
-    current: list[tuple[int, list[str]]] = []
+    sentences, current = list[Sentence](), list[tuple[int, list[str]]]()
     for line, row in [*rows, (0, [""])]:  # the last empty line closes the last sentence
         if row == [""] and current:
             where, columns = zip(*current)
