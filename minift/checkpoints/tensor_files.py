@@ -73,11 +73,10 @@ def _check_header(path: Path) -> None:
 
 
 def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    table = dict(pairs)
-    if len(table) < len(pairs):
-        (twice, _), *_ = Counter(name for name, _ in pairs).most_common(1)
-        raise ValueError(f"{twice!r} occurs twice")
-    return table
+    names = Counter(name for name, _ in pairs).most_common(1)
+    if names and names[0][1] > 1:
+        raise ValueError(f"{names[0][0]!r} occurs twice")
+    return dict(pairs)
 
 
 def read_pickled(path: Path) -> dict[str, Tensor]:
