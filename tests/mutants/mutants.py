@@ -971,7 +971,7 @@ EXCHANGED = (
         "minift/data/spans.py",
         (
             "an emoji counts one where the browser counts two",
-            "2 if ord(c) > 0xFFFF else 1",
+            "2 if utf16 and ord(c) > 0xFFFF else 1",
             "1",
             SPANS + "test_borders_and_utf16_places_are_those_of_the_joined_text",
             "every entity after an emoji is moved",
@@ -1093,8 +1093,8 @@ EXCHANGED = (
         ),
         (
             "the oldest of several annotations counts",
-            "in sorted(annotations, key=_when):",
-            "in annotations:",
+            'key=lambda a: str(a[1].get("updated_at") or a[1].get("created_at") or "")',
+            'key=lambda a: ""',
             LABEL_STUDIO + "test_a_json_min_export_is_read_oldest_first_with_its_own_ids_ignored",
             "a correction is undone",
         ),
