@@ -36,8 +36,7 @@ class MeanClassifier(Classifier):
 
     def vectors(self, packed: Packed, wanted: Selection | None = None) -> Tensor:
         """Return the means (texts, width), whatever one token of each text is `wanted`."""
-        known = packed.computed
-        if known is not None and known.layers == len(self.bert.layers):
+        if (known := packed.computed) is not None and known.layers == len(self.bert.layers):
             return known.hidden
         packed = self.arrange(packed)
         sums = packed.layout.pad(self.bert(packed)).sum(1)  # (sequences, hidden)
