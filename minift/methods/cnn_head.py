@@ -39,11 +39,17 @@ class Convolutions(nn.Module):
 
     def maxima(self, hidden: Tensor, packed: Packed) -> Tensor:
         """(tokens, hidden) -> (sequences, filters)"""
-        texts = packed.layout.pad(hidden).transpose(1, 2)  # (sequences, hidden, longest)
-        inside = packed.layout.pad(torch.ones_like(hidden[:, :1])).transpose(1, 2)
-        padded = [nn.functional.pad(texts, (0, width - 1)) for width in self.WIDTHS]
-        found = torch.cat([conv(text) for conv, text in zip(self.filters, padded)], dim=1)
-        return (found.relu() * inside).amax(2)  # ReLU >= 0, so what begins past the end never wins
+        lengths, found = torch.tensor(packed.lengths, device=hidden.device), list[Tensor]()
+        left = lengths.repeat_interleave(lengths) - packed.position_ids  # to the end of the text
+        for width, conv in zip(self.WIDTHS, self.filters):
+            weight = conv.get_parameter("weight").permute(2, 0, 1).flatten(0, 1)  # (.., hidden)
+            total, *parts = nn.functional.linear(hidden, weight).chunk(width, dim=1)
+            for ahead, part in enumerate(parts, 1):
+                outside = (left <= ahead).unsqueeze(1)
+                total = total + part.roll(-ahead, 0).masked_fill(outside, 0.0)
+            found.append(total + conv.get_parameter("bias"))  # of each place
+        windows = torch.cat(found, dim=1).relu()
+        return packed.layout.pad(windows).amax(1)  # ReLU >= 0, so the padding never wins
 
 
 class ConvClassifier(Classifier):

@@ -135,9 +135,8 @@ def _mixed(given: Tensor) -> Tensor:
     return given.bool().any(0) & ~given.bool().all(0)
 
 
-# rows (rows, columns); what the loss of each counts, `by`, and the number of its group, `turn`
 def _choose(rows: Tensor, targets: Tensor, by: Tensor, turn: Tensor) -> tuple[float, int]:
-    """Return the strength nearest to 1 of the best on held-out rows, and the folds."""
+    """Return the strength nearest to 1 of the best on held-out rows, and folds; `turn`: groups."""
     folds = min(FOLDS, int(turn.max()) + 1)
     parts = []
     for fold in range(folds):

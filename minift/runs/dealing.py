@@ -43,8 +43,7 @@ def deal(
         processes: 1 does the jobs here; with more each has its share of the threads. Where
             torchrun has started several processes these do the jobs, see `work`.
 
-    Raises:
-        MiniftError: what a job raised, or a sentence about a process that died.
+    MiniftError: what a job raised, or a sentence about a process that died.
     """
     if world_size() > 1:
         yield from _dealt_to_ranks(do, jobs)

@@ -154,8 +154,8 @@ class Estimate:
 
     def __str__(self) -> str:
         """Say it in one sentence."""
-        low, high = self.interval or (math.nan, math.nan)
-        how = f"95 % interval {low:.3f} to {high:.3f}" if self.interval else "no interval"
+        ends = self.interval and "95 % interval {:.3f} to {:.3f}".format(*self.interval)
+        how = ends or "no interval"
         done, times = len(self.scores), len(self.scores) / self.folds
         rounds = f", {times:g} times" if times > 1 else f" ({done} of them done)" * (times < 1)
         return (

@@ -51,8 +51,7 @@ def predict(
         "tags", "words", "entities": [{"start", "end", "type", "text", "start_word", "end_word"}]
         with offsets in characters of "text" and in "words", from 0, the end not included.
 
-    Raises:
-        MiniftError: a pair for a model that was trained on single texts, or the other way round.
+    MiniftError: a pair for a model that was trained on single texts, or the other way round.
     """
     if not hasattr(tuned, "tag"):
         raise MiniftError(f"expected a model, as minift.load_run returns it, got {tuned!r:.50}")

@@ -12,7 +12,7 @@ bytes that are not UTF-8 get the command that is right      iconv itself
 a .txt is what its content is, in every command             files by hand
 tags almost IOB are refused by name, never taken for types  files by hand
 rows in a list of JSON, fastText's labels, HF's tokens      json.dumps; datasets' own column names
-JSON over lines, by columns, or the list in an object       json.dumps with indents
+JSON over lines, by columns, by row names                   json.dumps with indents; pandas' to_json
 a table of another kind gets one sentence                   files by hand
 labels stay strings; regression takes finite numbers only   files by hand
 token files of all kinds give the same sentences            files by hand
@@ -596,9 +596,13 @@ FRAME = [{"text": "one\n\ntwo", "label": "x"}, {"text": "[b]", "label": "y"}]
 
 
 def _shapes():
-    """The same two rows as Argilla, jq and others write them."""
+    """The same two rows as pandas, `datasets`, jq and others write them."""
     columns = {name: [row[name] for row in FRAME] for name in FRAME[0]}
-    for value in (columns, dict(enumerate(FRAME)), {"data": FRAME}, {"train": FRAME}, FRAME):
+    keyed = {name: dict(enumerate(column)) for name, column in columns.items()}
+    filtered = {name: dict(zip((3, 17), column)) for name, column in columns.items()}
+    named = {name: dict(zip(("q1", "q2"), column)) for name, column in columns.items()}
+    index = dict(enumerate(FRAME))
+    for value in (columns, keyed, filtered, named, index, {"data": FRAME}, {"train": FRAME}, FRAME):
         yield from (json.dumps(value, indent=indent) for indent in (None, 0, 2, "\t"))
     for indent in (None, 0, 2):
         for end in ("\n", "\r\n", "\n\n", " "):
@@ -617,14 +621,18 @@ def test_json_is_read_whatever_its_lines_and_its_shape_are(read, name):
 FRAME_LINES = "\n".join(map(json.dumps, FRAME))
 
 
-def test_a_table_of_numbered_cells_is_refused_and_a_row_of_words_is_no_table(read):
-    by_column = r'{"text":{"0":"one","1":"two"},"label":{"0":"x","1":"y"}}'  # as pandas writes it
-    with pytest.raises(MiniftError, match=r'no column "text" \(found: "0", "1"\)'):
-        read("p.json", by_column)
+def test_what_pandas_writes_is_read_and_a_row_of_words_is_no_table(read):
+    written = (  # by DataFrame(FRAME).to_json(orient=...): columns (the default), index, records
+        r'{"text":{"0":"one\n\ntwo","1":"[b]"},"label":{"0":"x","1":"y"}}',
+        r'{"0":{"text":"one\n\ntwo","label":"x"},"1":{"text":"[b]","label":"y"}}',
+        r'[{"text":"one\n\ntwo","label":"x"},{"text":"[b]","label":"y"}]',
+    )
+    for content in written:
+        assert pairs(read("p.json", content)) == pairs(read("a.jsonl", FRAME_LINES))
     row = {"Tokens": ["Ann", "sings"], "tags": ["B-PER", "O"]}  # as long as a table of two rows
     assert sentences(read("a.jsonl", json.dumps(row))) == [("Ann sings", "B-PER O")]
-    only = read("b.jsonl", '{"tokens": ["Ann", "sings"]}', require_labels=False)
-    assert [e.words for e in only] == [("Ann", "sings")]
+    two = {"tokens": [["Ann", "sings"], ["so"]], "tags": [["B-PER", "O"], ["O"]]}
+    assert sentences(read("a.json", json.dumps(two))) == [("Ann sings", "B-PER O"), ("so", "O")]
 
 
 def test_a_fault_in_json_over_several_lines_is_told_by_the_line_where_the_object_begins(read):
@@ -650,7 +658,8 @@ def test_labels_of_fasttext_are_read_one_per_text(read):
 @pytest.mark.parametrize(
     "content",
     ["text,label\na b,x\n", "text;label\na b;x\n", '{"text": "a b", "label": "x"}\n',
-     '[{"text": "a b", "label": "x"}]', '{\n "text": "a b", "label": "x"\n}\n'],
+     '[{"text": "a b", "label": "x"}]', '{\n "text": "a b", "label": "x"\n}\n',
+     '{"text": {"0": "a b"}, "label": {"0": "x"}}'],
 )  # fmt: skip
 def test_a_txt_is_what_its_content_is(read, content):
     assert pairs(read("a.txt", content)) == [("a b", "x")]

@@ -28,10 +28,9 @@ import transformers
 from minift.errors import MiniftError
 from minift.methods.recipes import recipe
 from minift.runs import train as runs
-from minift.runs import tuned as tuned_module
 from minift.runs.folder import load_run
 from minift.runs.train import subset, train
-from minift.runs.tuned import build
+from minift.runs.tuned import FineTuned, build
 from minift.training.batches import make_batch
 from minift.training.items import make_items
 from minift.training.loop import Seeds, Settings
@@ -154,14 +153,14 @@ def test_all_labels_asked_for_by_their_number_train_the_same_bytes(encoder, tmp_
 @pytest.fixture
 def scored(monkeypatch) -> list[str]:
     """The splits that are scored, one after the other."""
-    found, evaluate = [], tuned_module.evaluate
+    found, evaluate = [], FineTuned.evaluate
     names = {getattr(reviews(), split): split for split in ("train", "dev", "test")}
 
-    def watched(model, items, examples, *args):
+    def watched(tuned, examples, *args):
         found.append(names[tuple(examples)])
-        return evaluate(model, items, examples, *args)
+        return evaluate(tuned, examples, *args)
 
-    monkeypatch.setattr(tuned_module, "evaluate", watched)
+    monkeypatch.setattr(FineTuned, "evaluate", watched)
     return found
 
 

@@ -145,16 +145,8 @@ def json_rows(path: Path, problems: Problems) -> Iterator[Row]:
     """Yield the objects of a file, or of one list or table in it, where they count as lines."""
     values = _json_values(path, problems)
     first = [*islice(values, 2)]
-    rows = first[0][1] if len(first) == 1 else None
-    if isinstance(rows, dict) and {*map(type, rows.values())} == {dict}:
-        rows = [*rows.values()]  # by id; Argilla's to_dict writes them so, or by column
-    if isinstance(rows, dict) and {*map(type, rows.values())} == {list}:
-        words = any(_are_strings(c) for name, c in rows.items() if (name.lower(),) in WORD_COLUMNS)
-        if len(rows) == 1:
-            rows = objects(*rows.values())  # {"data": [{...}, ...]}
-        elif not words and len({*map(len, rows.values())}) == 1:
-            rows = [dict(zip(rows, cells)) for cells in zip(*rows.values())]
-    if isinstance(rows, list):
+    rows = _rows_in(first[0][1]) if len(first) == 1 else None
+    if rows is not None:
         first = [(number, row, first[0][2]) for number, row in enumerate(rows, start=1)]
     for line, row, source in chain(first, values):
         match row:
@@ -194,6 +186,22 @@ def _json_values(path: Path, problems: Problems) -> Iterator[tuple[int, Any, str
                 problems.append((line, f"not JSON: {error}"))
                 break
             yield line, value, source[start:end]
+
+
+def _rows_in(value: Any) -> list[Any] | None:
+    """Return the rows of a file that is one value: a list, or a table of pandas; None: neither."""
+    if not isinstance(value, dict):
+        return value if isinstance(value, list) else None
+    columns = [*value.values()]
+    if {*map(type, columns)} == {dict} and len({*map(tuple, columns)}) == 1:
+        if not (USUAL & value.keys() or all(map(str.isdecimal, columns[0]))):
+            return columns  # these are named rows
+        columns = [[*column.values()] for column in columns]
+    words = any(_are_strings(c) for name, c in value.items() if (name.lower(),) in WORD_COLUMNS)
+    if words or {*map(type, columns)} != {list} or len({*map(len, columns)}) > 1:
+        return None
+    rows = len(columns) == 1 and {*map(type, columns[0])} == {dict}  # {"data": [...]}
+    return columns[0] if rows else [dict(zip(value, cells)) for cells in zip(*columns)]
 
 
 def objects(value: object) -> list[dict[str, Any]] | None:
