@@ -477,7 +477,7 @@ assert low <= result["test"] <= high  # the text says so
 measured(estimated=estimate.mean, width=high - low, unseen=result["test"])
 
 # %% [markdown]
-# The estimate is 60 to 85 %<!-- measured: estimated -->, and its interval is 10 to 40
+# The estimate is 60 to 85 %<!-- measured: estimated -->, and its interval is 15 to 45
 # %<!-- measured: width --> wide: that is what 128 texts can say. On 400 new texts the score is 62 to 78
 # %<!-- measured: unseen -->, inside the interval. (In 2,000 simulated files it covers the truth in
 # 93 to 97 of 100 where labels are random, and in more where there is something to learn: a test says so.)
