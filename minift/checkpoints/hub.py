@@ -25,7 +25,7 @@ from pathlib import Path
 from minift.checkpoints.limits import read_json
 from minift.checkpoints.modules import stated_pooling
 from minift.errors import MiniftError, nearest
-from minift.files import atomic_folder, file_digest, minift_home
+from minift.files import atomic_folder, digest, file_digest, minift_home
 
 HUB_TIMEOUT = 5.0  # seconds the hub may take to say whether it is there
 LARGEST_MEMBER = 2**30  # bytes; more than any file of a built-in name has
@@ -332,3 +332,10 @@ def _is_complete(folder: Path, source: Download) -> bool:
 def _gist(error: Exception) -> str:
     """Return the first line of an error, which may fill a screen."""
     return f"{type(error).__name__}: {str(error).strip()}".splitlines()[0].rstrip(": ")
+
+
+def encoder_digest(checkpoint: Path) -> str:
+    """Return a digest of everything in the folder that a model is loaded from."""
+    parts = (".json", ".txt", ".safetensors", ".bin")
+    files = [path for path in sorted(checkpoint.iterdir()) if path.suffix in parts]
+    return digest(*(part for path in files for part in (path.name, file_digest(path))))[:16]

@@ -94,9 +94,8 @@ def run(arguments: options.Arguments) -> None:
         alone = not (dataset.dev or dataset.test)
         if not asked and (not alone or not arguments.folds or world_size() > 1):
             return {}
-        why = "to choose on" if asked else "no --dev and no --test"
-        what = f"{why}: {arguments.folds} folds first, each about as long as"
-        print(f"{what} the training itself (--folds 0 leaves them out)", file=sys.stderr)
+        why = "to choose on" if asked else "without --dev and --test (--folds 0 leaves it out)"
+        print(f"cross-validation first, {why}", file=sys.stderr)
         found, answers = cross_validate(
             known,
             arguments.encoder,

@@ -31,7 +31,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from minift.checkpoints.hub import resolve
+from minift.checkpoints.hub import encoder_digest, resolve
 from minift.compare.lineup import (
     default_methods,
     rehearse,
@@ -41,7 +41,7 @@ from minift.compare.lineup import (
     with_controls,
 )
 from minift.compare.report import Comparison, Run, write
-from minift.compare.runlog import data_digest, encoder_digest, open_log
+from minift.compare.runlog import data_digest, open_log
 from minift.compare.workers import Job, Plan, described
 from minift.data.examples import Dataset
 from minift.data.notes import missing_notes
@@ -49,7 +49,7 @@ from minift.errors import MiniftError, require
 from minift.methods.recipes import recipe
 from minift.runs.dealing import deal, send_home
 from minift.runs.dealing import work as dealt_out
-from minift.runs.folds import FOLDS, REPEATS, part, possible_folds
+from minift.runs.folds import FOLDS, part, possible_folds, possible_repeats
 from minift.runs.processes import from_first, rank, require_same, world_size
 from minift.runs.train import require_two_classes, subset
 from minift.runs.tuned import build
@@ -151,13 +151,16 @@ def compare(
         notes += fewer
     data, reporting, choosing = split_roles(dataset, folds)
     if seeds is None:
-        seeds = 5 if folds is None else folds * (REPEATS if work.budget_minutes else 1)
+        again = possible_repeats(data, folds) if folds and work.budget_minutes else 1
+        seeds = again * (folds or 5)
     if not isinstance(seeds, Iterable):
         require(0 < (seeds := operator.index(seeds)) <= 10000, "seeds", seeds, "from 1 to 10000")
         seeds = range(seeds)
     seeds = _distinct("seeds", seeds, least=0)
     parts = {seed: part(data, folds, seed) for seed in seeds}
-    most = min(len(one.train) for one in parts.values())
+    most, *_, largest = sorted(len(one.train) for one in (*parts.values(), *parts.values()))
+    if labels is None and largest > most + 1:
+        notes.append(f"each fold learns from {most} labels, which is what the smallest leaves")
     sizes = _distinct("labels", [most] if labels is None else labels, least=1)
     draws = {(n, seed): subset(parts[seed].train, n, seed) for n, seed in product(sizes, seeds)}
     for (size, seed), draw in draws.items():

@@ -38,7 +38,8 @@ from minift.compare.statistics import (
     points,
     sentence,
 )
-from minift.data.intervals import of_folds
+from minift.data.intervals import LEAST, of_folds
+from minift.data.words import counted
 from minift.files import atomic_write
 from minift.plots import Plot, Strip
 
@@ -90,17 +91,17 @@ class Comparison:
         """What a score is of."""
         return "fold" if self.folds else "seed"
 
-    @property
-    def overlap(self) -> float | None:
-        """Texts of a fold by those that its model is trained on."""
-        return 1 / (self.folds - 1) if self.folds else None
+    def overlap(self, labels: int) -> float | None:
+        """Texts of a fold, on average, by those that its model is trained on."""
+        return self.examples / self.folds / labels if self.folds else None
 
-    def interval(self, scores: Sequence[float]) -> str:
+    def interval(self, scores: Sequence[float], labels: int) -> str:
         """Return the 95 % interval of the mean over folds, "" where there is none."""
-        if not self.folds or not self.overlap:
+        if not self.folds or not (overlap := self.overlap(labels)):
             return ""
         answered = round(self.examples * min(1, len(scores) / self.folds))
-        ends = of_folds(scores, self.overlap, answered * (self.metric == "accuracy"))
+        least = LEAST.get(self.metric, 0.0)
+        ends = of_folds(scores, overlap, answered * (self.metric == "accuracy"), least)
         return f"{points(ends[0])} to {points(ends[1])}" if ends else ""
 
     @property
@@ -158,7 +159,7 @@ def comparisons(comparison: Comparison) -> list[Against]:
                 mine, theirs = (comparison.scores(name, labels) for name in (method, other))
                 seeds = sorted(mine.keys() & theirs.keys())
                 pair = [mine[s] for s in seeds], [theirs[s] for s in seeds]
-                difference = paired_difference(*pair, overlap=comparison.overlap)
+                difference = paired_difference(*pair, overlap=comparison.overlap(labels))
                 found.append(Against(method, other, labels, difference, unit=comparison.unit))
     tested = [p for against in found if (p := against.difference.p) is not None]
     adjusted = iter(holm(tested))
@@ -186,7 +187,7 @@ def chosen(comparison: Comparison, labels: int) -> str | None:
         honest += [scores[best(others)][seed]] if others else []
     if len(honest) < 2:
         return None
-    name, interval = best(common), c.interval(honest)
+    name, interval = best(common), c.interval(honest, labels)
     return (
         f"take {name}: it has the highest mean, {points(fmean(scores[name].values()))}. As the "
         f"best of {len(names)} it is flattered; chosen anew without each fold, and scored on that "
@@ -240,7 +241,7 @@ def results_table(comparison: Comparison, labels: int) -> Table:
                 method,
                 points(fmean(tests)),
                 points(stdev(tests)) if len(tests) > 1 else "",
-                *[c.interval(tests)] * bool(c.folds),
+                *[c.interval(tests, labels)] * bool(c.folds),
                 points(min(tests)),
                 points(max(tests)),
                 str(len(runs)),
@@ -278,7 +279,7 @@ def page(comparison: Comparison) -> list[Block]:
     blocks: list[Block] = [
         Heading(f"Which method for {c.data}?", 1),
         Paragraph(
-            f"{len(c.methods)} methods, {listed([f'{n:,}' for n in c.sizes])} labels, "
+            f"{counted(len(c.methods), 'method')}, {listed([f'{n:,}' for n in c.sizes])} labels, "
             f"{seeds} {c.unit}{'s' * (seeds > 1)}, encoder {c.encoder}. Scores are "
             f"{c.metric} in points (hundredths) on {c.reporting}."
             + (f" Runs that are not finished yet: {missing} of {c.planned}." if missing > 0 else "")
@@ -316,7 +317,8 @@ def _size_blocks(c: Comparison, labels: int, made: Sequence[Against]) -> list[Bl
     if made:
         rows = [(a.method, a.other, *difference_cells(a.difference, a.holm)) for a in made]
         blocks.append(Heading("Paired differences, in points", 3))
-        blocks.append(Table(("method", "against", *DIFFERENCE_HEADER), tuple(rows)))
+        header = "method", "against", *DIFFERENCE_HEADER[:-1], f"{c.unit}s"
+        blocks.append(Table(header, tuple(rows)))
     if troubles := [f"{r.method}, {c.unit} {r.seed}: {r.note}" for r in runs if r.note]:
         blocks += [Heading("What went wrong", 3), Bullets(tuple(troubles))]
     return blocks

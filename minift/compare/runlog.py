@@ -20,7 +20,7 @@ from minift.compare.report import Comparison, Run
 from minift.compare.workers import Job
 from minift.data.examples import Dataset
 from minift.errors import MiniftError
-from minift.files import atomic_write, claim_folder, digest, file_digest, locked
+from minift.files import atomic_write, claim_folder, digest, locked
 from minift.journal import append_log, read_log
 
 FIXED = ("minift_version", "data_digest", "encoder_digest", "selection", "folds", "grid", "device")
@@ -112,10 +112,3 @@ def _facts(setup: dict[str, Any], methods: Iterable[str]) -> dict[str, Any]:
 def data_digest(data: Dataset) -> str:
     """Return a digest of the examples, their roles, the labels and the metric."""
     return digest(repr(replace(data, notes=())))[:16]
-
-
-def encoder_digest(checkpoint: Path) -> str:
-    """Return a digest of everything in the folder that a model is loaded from."""
-    parts = (".json", ".txt", ".safetensors", ".bin")
-    files = [path for path in sorted(checkpoint.iterdir()) if path.suffix in parts]
-    return digest(*(part for path in files for part in (path.name, file_digest(path))))[:16]

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 import numpy as np
 
 Interval = tuple[float, float]  # (low, high)
+LEAST = {"matthews": -1.0, "pearson_spearman": -1.0}  # metric -> lowest score, for all others 0
 Z = 1.959963984540054  # below it a standard normal number lies with probability 0.975
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(64)  # Gauss-Legendre quadrature over (-1, 1)
 
@@ -52,16 +53,19 @@ def wilson(hits: float, n: int) -> Interval:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def of_folds(scores: Sequence[float], ratio: float, accuracy_of: int = 0) -> Interval | None:
+def of_folds(
+    scores: Sequence[float], ratio: float, accuracy_of: int = 0, least: float = 0.0
+) -> Interval | None:
     """Return the 95 % interval of the mean score of folds.
 
     Their models were trained on overlapping texts, so the scores, one per fold of each repeat, vary
     less than new ones would. `ratio` is the texts of a fold, divided by those that its model was
-    trained on; `accuracy_of`, if the scores are accuracies, the number of different texts answered.
+    trained on; `accuracy_of`, if the scores are accuracies, the number of different texts answered;
+    `least` the lowest score there is.
     """
     x, n = np.asarray(scores, dtype=np.float64), len(scores)
     mean, spread = float(x.mean()), float(x.var(ddof=1)) if n > 1 else 0.0
     if spread < 1e-24:
         return wilson(mean * accuracy_of, accuracy_of) if accuracy_of else None
     half = t_quantile(0.975, n - 1) * math.sqrt((1 / n + ratio) * spread)
-    return mean - half, min(1.0, mean + half)
+    return max(least, mean - half), min(1.0, mean + half)

@@ -17,6 +17,7 @@ from typing import Any
 
 from minift.checkpoints.hub import SHORT_NAMES, Download
 from minift.data.intervals import Interval, Z, wilson
+from minift.runs.decide import Decision, told
 
 LIBRARIES = {"linear": "transformers", "mean": "sentence-transformers"}  # that read such a head
 LIMIT = "An interval is of other examples drawn like these, not of other seeds or other texts"
@@ -43,6 +44,8 @@ def card(run: Mapping[str, Any], result: Mapping[str, Any], labels: Sequence[str
     rows = list[tuple[str, str, float, Sequence[float] | None]]()  # where, what, score, interval
     if found := result.get("estimate"):
         where = f"{found['folds']} folds of the training examples"
+        plain = "the likeliest label" if run["task"] == "classification" else "labels from .5 on"
+        where += f", answering {plain}" if result.get("decision", {}).get("thresholds") else ""
         rows.append((where, found["metric"], found["mean"], found["interval"]))
     for split in (split for split in ("dev", "test") if result[split] is not None):
         n, values = result[f"{split}_examples"], {result["metric"]: result[split]}
@@ -56,9 +59,11 @@ def card(run: Mapping[str, Any], result: Mapping[str, Any], labels: Sequence[str
     for where, name, value, ends in rows:
         sure = f" (95% interval {ends[0]:.3f} to {ends[1]:.3f})" if ends else ""
         lines.append(f"- {where}: {name} {value:.3f}{sure}")
-    chosen = "Its weights were chosen on dev, which flatters the score there"
+    if chosen := result.get("decision"):
+        lines += [f"- {line}" for line in told(Decision(**chosen)).splitlines()]
+    flatters = "Its weights were chosen on dev, which flatters the score there"
     limits = [LIMIT if rows else "No labelled examples were held out: its quality is not known"]
-    limits += [chosen] * (run["settings"]["keep"] == "best") + result["notes"]
+    limits += [flatters] * (run["settings"]["keep"] == "best") + result["notes"]
     return "\n".join([*lines, "", "## Limits", "", *(f"- {limit}" for limit in limits)]) + "\n"
 
 

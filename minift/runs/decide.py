@@ -107,11 +107,13 @@ def decide(
         hits = np.array(true) == label
         found = replace(found, thresholds={label: calibrate.best_threshold(p, hits, threshold_for)})
     once = len({index for index, _ in answers})  # a repeat asks for the same texts again
+    where = "on the folds of the first repeat" if once < len(rows) else "on folds"
     said, sure, scores = zip(*(found.answer(row, labels) for row in rows[:once]))
     plain = np.array([PLAIN.answer(row, labels)[2] for row in rows[:once]])
     report = calibrate.class_report(true[:once], said, scores, labels)
     right = [a == b for a, b, given in zip(said, true, sure) if given]
     had = {
+        "where": where,
         "texts": once,
         "calibration_error": report["calibration"]["error"],
         "calibration_error_without": calibrate.calibration(plain, numbers[:once])["error"],
@@ -162,6 +164,7 @@ def told(decision: Decision) -> str:
     for label, cut in decision.thresholds.items():
         scores = (f"{part} {calibrate.within(score)}" for part, score in had[label].items())
         said += f'\non folds: "{label}" from {cut:.3f} on, chosen as the best: {", ".join(scores)}'
+        said += " (as if no text were left open)" if least else ""
     if least:
         said += f"\non folds: {had['coverage']:.0%} answered from {least:g} on, {right} right"
-    return said
+    return said.replace("on folds", had.get("where", "on folds"))

@@ -15,6 +15,7 @@ Proof    tests/runs/test_folds.py
 from __future__ import annotations
 
 import math
+import sys
 import time
 from bisect import bisect
 from collections import Counter, defaultdict
@@ -27,9 +28,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from minift.checkpoints.hub import resolve
+from minift.checkpoints.hub import encoder_digest, resolve
 from minift.data.examples import Dataset, Example, TaggedExample, label_of, texts_of
-from minift.data.intervals import Interval, of_folds
+from minift.data.intervals import LEAST, Interval, of_folds
+from minift.data.words import counted
 from minift.errors import MiniftError, require
 from minift.files import digest
 from minift.journal import append_log, read_log
@@ -38,6 +40,7 @@ from minift.runs.evaluate import predict_logits
 from minift.runs.train import train
 from minift.runs.tuned import Head, head_of
 from minift.training.loop import Recipe
+from minift.version import __version__
 
 FOLDS = 5
 REPEATS = 5  # at most; more would hardly narrow the interval
@@ -81,7 +84,8 @@ def part(dataset: Dataset, folds: int | None, number: int) -> Dataset:
 def possible_folds(dataset: Dataset, folds: int = FOLDS) -> tuple[int, list[str]]:
     """Return as many folds as the classes and groups allow, and notes that say why fewer.
 
-    A MiniftError says if there are fewer than two groups, or `folds` is below 2.
+    A MiniftError says if there are fewer than two groups, if a fold would leave a single class to
+    learn, or if `folds` is below 2.
     """
     require(type(folds) is int and folds >= 2, "folds", folds, "a whole number from 2 up")
     groups, classes = groups_of(dataset.train), _classes(dataset)
@@ -93,17 +97,31 @@ def possible_folds(dataset: Dataset, folds: int = FOLDS) -> tuple[int, list[str]
         )
     there = Counter(c for group in groups for c in {c for i in group for c in classes[i]})
     alone = [f'"{c}"' for c in sorted(there) if there[c] == 1 and c]
+    kind = "group" if any(e.group for e in dataset.train) else "text"
+    if dataset.task == "classification" and len(there) - bool(alone) < 2:
+        raise MiniftError(
+            f"class {alone[0]} is in one {kind} alone, so the fold that holds it leaves a single "
+            f"class to learn; label more {kind}s of it, or give examples to report on (--test)"
+        )
     fewest, rarest, notes = len(groups), "", list[str]()
     if dataset.task == "classification":
         fewest, rarest = min(((n, c) for c, n in there.items() if n > 1), default=(2, ""))
     if (few := min(folds, fewest)) < folds:
         what = f'class "{rarest}" has' if rarest else "there are"
-        kind = "groups" if any(e.group for e in dataset.train) else "texts"
-        notes.append(f"{few} folds instead of {folds}, as {what} {fewest} {kind}")
+        notes.append(f"{few} folds instead of {folds}, as {what} {counted(fewest, kind)}")
     if alone and dataset.task == "classification":
         which = f"class {alone[0]} is" if len(alone) == 1 else f"{len(alone)} classes are"
         notes.append(f"{which} in one fold alone, so no model that is asked for it has learned it")
     return few, notes
+
+
+def possible_repeats(dataset: Dataset, folds: int) -> int:
+    """Return `REPEATS`, or 1 where so few groups are dealt in the same way again."""
+    deals = {
+        frozenset(tuple(fold(dataset, folds, folds * r + f)) for f in range(folds))
+        for r in range(REPEATS)
+    }
+    return REPEATS if len(deals) == REPEATS else 1
 
 
 def groups_of(examples: Sequence[Example]) -> list[list[int]]:
@@ -199,14 +217,17 @@ def cross_validate(
     MiniftError: as `possible_folds` and `train`, and if `log` is of another call.
     """
     began, method = time.perf_counter(), recipe(method, encoder)
+    good = budget_minutes is None or budget_minutes > 0
+    require(good, "budget_minutes", budget_minutes, "a positive number")
     folds, notes = possible_folds(dataset, folds)
     if repeats is None:
         cheap = method.name == "head" and len(dataset.train) <= FEW
-        repeats = REPEATS if budget_minutes is not None or cheap else 1
+        several = budget_minutes is not None or cheap
+        repeats = possible_repeats(dataset, folds) if several else 1
     head = head or head_of(encoder, dataset, method)
     facts = [dataset.train, dataset.labels, dataset.metric, folds, str(encoder), head, new_head]
-    facts += [getattr(method.objective, "weights", None)]
-    setup = digest(repr([*facts, method.name, method.settings]))[:16]
+    facts += [getattr(method.objective, "weights", None), encoder_digest(resolve(encoder))]
+    setup = digest(repr([*facts, method.name, method.settings, __version__]))[:16]
     if (resolve(encoder) / "run.json").is_file():
         notes.append("the encoder is a run: if it was trained on these texts, the folds flatter it")
     records = [*read_log(log)] if log else []
@@ -217,6 +238,10 @@ def cross_validate(
         )
     done = {record["fold"]: record for record in records}
     wanted, longest = range(folds * seed, folds * (seed + repeats)), 0.0
+    if progress:
+        rounds = f" dealt {repeats} times" if repeats > 1 else ""
+        todo = f"{counted(sum(n not in done for n in wanted), 'training')} before the one on all"
+        print(f"{folds} folds{rounds}: {todo} labels", file=sys.stderr)
     bar = tqdm(wanted, "folds", unit="fold", disable=None if progress else True)
     for number in bar:
         if number in done:
@@ -247,6 +272,9 @@ def cross_validate(
         if log is not None:
             append_log(log, done[number])
         longest = max(longest, done[number]["seconds"])
+        if progress and number == wanted[0]:
+            rest = longest * (len(wanted) - len(done))
+            print(f"the first took {longest:.0f} s, the others about {rest:.0f} s", file=sys.stderr)
     found = [done[number] for number in wanted if number in done]
     answers = [(i, torch.tensor(rows)) for record in found for i, rows in record["logits"]]
     scores, answered = [record["score"] for record in found], len({i for i, _ in answers})
@@ -255,7 +283,12 @@ def cross_validate(
     estimate = Estimate(
         metric=dataset.metric,
         mean=fmean(scores),
-        interval=of_folds(scores, held_to_learned, answered * (dataset.metric == "accuracy")),
+        interval=of_folds(
+            scores,
+            held_to_learned,
+            answered * (dataset.metric == "accuracy"),
+            LEAST.get(dataset.metric, 0.0),
+        ),
         scores=tuple(scores),
         folds=folds,
         labels=round(fmean(labels)),

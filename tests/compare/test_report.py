@@ -37,6 +37,7 @@ from minift.compare.report import (
     short_text,
     write,
 )
+from minift.compare.statistics import paired_difference
 from minift.data.intervals import of_folds, wilson
 from minift.plots import Plot, Strip, ticks
 
@@ -98,16 +99,21 @@ def test_a_difference_that_many_comparisons_explain_is_said_to_be_one():
 def test_of_folds_the_choice_is_scored_on_the_fold_that_did_not_choose():
     scores = {"full": [0.9, 0.5, 0.5, 0.6], "head": [0.6, 0.8, 0.6, 0.6]}  # two repeats of two
     runs = [run(m, s, test) for m, of in scores.items() for s, test in enumerate(of)]
-    said = chosen(made(runs, folds=2, metric="entity_f1"), 300)
+    said = chosen(made(runs, folds=2, metric="entity_f1", examples=600), 300)
     # head is best by fold 1, full by 0; head by 2; by fold 3 both are, and full comes first
     assert said.startswith("take head: it has the highest mean, 65.0. As the best of 2")
     honest = [0.6, 0.5, 0.5, 0.6]
     low, high = (100 * end for end in of_folds(honest, 1.0))
     assert said.endswith(f"the best has 55.0 (95% CI {low:.1f} to {high:.1f})")
     assert chosen(made(runs), 300) is None  # seeds: another sentence speaks of them
-    rows = results_table(made(runs, folds=2, metric="entity_f1"), 300)
-    low, high = (100 * end for end in of_folds(scores["head"], 1.0))
-    assert dict(zip(rows.header, rows.rows[1]))["95% CI"] == f"{low:.1f} to {high:.1f}"
+    for examples, ratio in ((600, 1.0), (1500, 2.5)):  # 750 of a fold by the 300 learned from
+        about = made(runs, folds=2, metric="entity_f1", examples=examples)
+        rows = results_table(about, 300)
+        low, high = (100 * end for end in of_folds(scores["head"], ratio))
+        assert dict(zip(rows.header, rows.rows[1]))["95% CI"] == f"{low:.1f} to {high:.1f}"
+        (found,) = (a for a in comparisons(about) if a.other == "full")
+        pair = paired_difference(scores["head"], scores["full"], overlap=ratio)
+        assert found.difference == pair
     alone = results_table(made(runs[:1], folds=2, examples=40), 300)  # one fold of two: 20 texts
     low, high = (100 * end for end in wilson(18, 20))
     assert dict(zip(alone.header, alone.rows[0]))["95% CI"] == f"{low:.1f} to {high:.1f}"

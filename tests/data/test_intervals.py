@@ -47,7 +47,9 @@ def test_the_interval_of_folds_is_that_of_nadeau_and_bengio(scores):
     error = math.sqrt((1 / len(scores) + 1 / 4) * np.var(scores, ddof=1))
     half = stats.t.ppf(0.975, len(scores) - 1) * error
     mean = np.mean(scores)
-    assert of_folds(scores, 1 / 4) == pytest.approx((mean - half, min(1, mean + half)), abs=1e-9)
+    ends = max(-1, mean - half), min(1, mean + half)
+    assert of_folds(scores, 1 / 4, least=-1) == pytest.approx(ends, abs=1e-9)
+    assert of_folds(scores, 1 / 4)[0] == max(0, mean - half)  # no accuracy is below 0
 
 
 def test_folds_that_score_the_same_leave_what_so_few_texts_leave():

@@ -11,6 +11,7 @@ sentence-transformers and predict still load the folder     both
 
 import json
 import re
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from huggingface_hub import ModelCard
 import minift
 from minift.data.examples import Dataset
 from minift.runs.card import card, interval
+from minift.runs.decide import Decision
 from tests.tiny import checkpoint, news, reviews, similarity
 
 
@@ -118,6 +120,11 @@ def test_the_encoder_is_named_as_the_hub_names_it_and_folds_are_told():
     text = card(run, {**result, "estimate": folds}, ["a", "b"])
     told = "- 5 folds of the training examples: accuracy 0.750 (95% interval 0.625 to 0.875)\n"
     assert told in text and "not known" not in text
+    chosen = Decision(thresholds={"b": 0.25}, on_folds={"at .5": 0.5, "chosen": 0.75})
+    known = {"estimate": folds, "decision": asdict(chosen)}  # as the run answers, with what it had
+    text = card({**run, "task": "multilabel"}, {**result, **known}, ["a", "b"])
+    assert "- 5 folds of the training examples, answering labels from .5 on: accuracy 0.750" in text
+    assert "- on folds: micro F1 0.750 with thresholds of 1 labels, chosen as the best" in text
     for encoder, base in (("org/bert", "org/bert"), ("mini", None)):
         assert ModelCard(card({**run, "encoder": encoder}, result, ["a"])).data.base_model == base
 

@@ -27,7 +27,7 @@ from minift.cli.main import main
 from minift.data.examples import Dataset, TextExample
 from minift.errors import MiniftError
 from minift.journal import read_log
-from minift.runs.decide import PLAIN, Decision, decide, read_decision
+from minift.runs.decide import PLAIN, Decision, decide, read_decision, told
 from minift.runs.evaluate import predict_logits
 from minift.runs.folder import load_run
 from minift.runs.predict import predict
@@ -178,7 +178,11 @@ def test_repeats_are_not_counted_as_more_texts():
     gold = [LABELS[i % 2] for i in range(40)]
     one, report = decide(once, gold, LABELS, threshold_for="f1", abstain_below=0.6)
     three, again = decide(3 * once, gold, LABELS, threshold_for="f1", abstain_below=0.6)
-    assert (one.on_folds, report) == (three.on_folds, again)
+    where = "on the folds of the first repeat"
+    assert ({**one.on_folds, "where": where}, report) == (three.on_folds, again)
+    assert told(one).splitlines()[1].startswith('on folds: "positive" from ')
+    assert told(one).splitlines()[1].endswith(" (as if no text were left open)")
+    assert all(line.startswith(where) for line in told(three).splitlines())
     assert three.temperature == pytest.approx(one.temperature) and report["classes"]
 
 

@@ -8,6 +8,7 @@ the same figures as `minift compare`                     its runs
 finished folds are not repeated, others are refused      trained folds counted; the log changed
 fewer folds where classes or groups are too few          notes and errors, word for word
 a budget of time is kept from the third fold on          a budget of nothing
+what is dealt alike again is not counted again           two groups; the scores
 random labels give chance                                the interval holds .5
 """
 
@@ -15,6 +16,8 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+import shutil
 from collections import Counter
 from dataclasses import replace
 
@@ -22,7 +25,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 
+from minift.checkpoints.hub import resolve
 from minift.cli.main import main
 from minift.compare.grid import Terms, compare
 from minift.data.examples import Dataset, TaggedExample, TextExample
@@ -30,7 +35,7 @@ from minift.data.named import load_dataset
 from minift.errors import MiniftError
 from minift.runs import folds as module
 from minift.runs.evaluate import predict_logits
-from minift.runs.folds import cross_validate, fold, part, possible_folds
+from minift.runs.folds import cross_validate, fold, part, possible_folds, possible_repeats
 from minift.runs.train import train
 from minift.training.loop import Seeds
 
@@ -171,6 +176,11 @@ def test_fewer_folds_are_said():
         5,
         ['class "c" is in one fold alone, so no model that is asked for it has learned it'],
     )
+    alone = 'class "b" is in one text alone, so the fold that holds it leaves a single class'
+    with pytest.raises(MiniftError, match=alone):
+        possible_folds(texts(["a"] * 20 + ["b"]))
+    with pytest.raises(MiniftError, match=r"is in one group alone.* label more groups of it"):
+        possible_folds(texts(["a", "b"] * 10, ["x", "y"] * 10))
     few, notes = possible_folds(texts(["a", "b"] * 10, ["x", "y", "z", "z"] * 5))
     assert (few, notes) == (2, ['2 folds instead of 5, as class "a" has 2 groups'])
     few, notes = possible_folds(Dataset("n", "regression", (), texts([0.1, 0.5, 0.9]).train))
@@ -179,6 +189,29 @@ def test_fewer_folds_are_said():
         possible_folds(texts(["a", "b"] * 10, ["x"] * 20))
     with pytest.raises(MiniftError, match="folds must be a whole number from 2 up, got 1"):
         possible_folds(texts(["a", "b"]), 1)
+
+
+def test_groups_that_are_dealt_alike_each_time_are_dealt_once(reviews):
+    two = texts(["a", "b"] * 20, ["long"] * 30 + ["short"] * 10)
+    assert possible_repeats(two, 2) == 1
+    assert possible_repeats(texts(["a", "b"] * 20), 5) == 5
+    named = tuple(replace(e, group="ab"[i < 40]) for i, e in enumerate(reviews.train))
+    estimate, _ = cross_validate(replace(reviews, train=named), "tiny", "head", folds=2)
+    assert len(estimate.scores) == 2  # five times the same two would look like ten
+
+
+def test_another_encoder_in_the_same_folder_is_not_taken_for_the_first(reviews, tmp_path):
+    folder, log = shutil.copytree(resolve("tiny"), tmp_path / "e"), tmp_path / "folds.jsonl"
+    cross_validate(reviews, folder, "head", folds=2, repeats=1, log=log)
+    weights = load_file(folder / "model.safetensors")
+    save_file({n: t + 1 for n, t in weights.items()}, folder / "model.safetensors")
+    with pytest.raises(MiniftError, match="of another encoder"):
+        cross_validate(reviews, folder, "head", folds=2, repeats=1, log=log)
+
+
+def test_a_budget_that_is_none_is_refused(reviews):
+    with pytest.raises(MiniftError, match="budget_minutes must be a positive number, got -1"):
+        cross_validate(reviews, "tiny", "head", budget_minutes=-1)
 
 
 def test_random_labels_give_chance(reviews):
@@ -206,7 +239,9 @@ def test_train_with_one_file_estimates_first(file, tmp_path, capsys):
     command = ["train", "--train", str(file), "--encoder", "tiny", "--method", "head"]
     assert main([*command, "--out", str(out), "--folds", "3", "--group", "document"]) == 0
     said = capsys.readouterr()
-    assert "no --dev and no --test: 3 folds first" in said.err
+    assert "cross-validation first, without --dev and --test (--folds 0 leaves it out)" in said.err
+    assert "3 folds dealt 5 times: 15 trainings before the one on all labels" in said.err
+    assert re.search(r"the first took \d+ s, the others about \d+ s", said.err)
     result = json.loads((out / "result.json").read_text(encoding="utf-8"))
     assert result["labels"] == 60
     estimate = result["estimate"]
