@@ -21,13 +21,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, stdev
 
 import numpy as np
 
 import minift
 from minift.compare.page import Bullets, Heading, Paragraph, Table, markdown
-from minift.compare.statistics import paired_difference, points, sentence, summary
+from minift.compare.statistics import paired_difference, points, sentence
 from minift.data.examples import Dataset, as_texts, gold_classes
 from minift.journal import append_log, read_log
 from minift.runs.evaluate import predict_logits
@@ -114,13 +114,13 @@ def table(runs: Sequence[dict]) -> str:
             if not found:
                 continue
             firsts[what] = {seed: run["first"] for seed, run in found.items()}
-            first = summary([*firsts[what].values()])
-            sd = "" if first.sd is None else f" ({points(first.sd)})"
+            first = [*firsts[what].values()]
+            sd = f" ({points(stdev(first))})" if len(first) > 1 else ""
             parts = [fmean(run[k] for run in found.values()) for k in ("precision", "recall")]
             shares = [run["share"] for run in found.values() if run["share"] is not None]
             rows.append(
                 (
-                    f"{data}, {labels:,}", what, f"{points(first.mean)}{sd}",
+                    f"{data}, {labels:,}", what, f"{points(fmean(first))}{sd}",
                     f"{fmean(run['named'] for run in found.values()):.0f}", *map(points, parts),
                     points(fmean(shares)) if shares else "none",
                     f"{fmean(run['processor_seconds'] for run in found.values()):.1f}",
