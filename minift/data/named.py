@@ -25,8 +25,9 @@ from itertools import chain
 from pathlib import Path
 
 from minift.data.examples import Dataset, Example, Task, TextExample, texts_of
-from minift.data.files.lines import Problems, refuse, stream_text
+from minift.data.files.lines import Problems, raw_lines, refuse, stream_text
 from minift.data.files.readers import label_order, read_dataset, read_examples
+from minift.data.files.tables import csv_cells
 from minift.data.notes import overlap_notes
 from minift.errors import MiniftError, require_known
 from minift.files import digest, minift_home
@@ -98,9 +99,16 @@ def _matching(
 
 def _ag_news(path: Path) -> Examples:
     """Read `"1","title","description"` rows without a header; title and description are joined."""
-    cell, expected = '"((?:[^"]|"")*)"', "a class 1 to 4, a title and a description"
-    rows = _matching(path, f'"([1-4])",{cell},{cell}', dict(zip("1234", TOPICS)), expected)
-    return tuple(replace(e, text=e.text.replace('""', '"')) for e in rows)
+    problems, examples = Problems(), list[TextExample]()
+    for line, cells in csv_cells(raw_lines(path), problems):
+        if len(cells) == 3 and cells[0] in ("1", "2", "3", "4"):
+            text, label = f"{cells[1]} {cells[2]}", TOPICS[int(cells[0]) - 1]
+            examples.append(TextExample(str(line), text, label))
+        else:
+            expected = "a class 1 to 4, a title and a description"
+            problems.append((line, f"not as published: expected {expected}, got {cells!r:.40}"))
+    refuse(path, problems)
+    return tuple(examples)
 
 
 def split_by_question(examples: Examples) -> tuple[Examples, ...]:

@@ -272,7 +272,7 @@ def test_ag_news_joins_title_and_description_and_undoubles_quotes(small):
     assert dataset.labels == ("World", "Sports", "Business", "Sci/Tech")
     with pytest.raises(MiniftError, match=r"train\.csv: line 2: .*expected a class 1 to 4"):
         small("ag_news", b'"1","T","D"\n"5","T","D"\n', train)
-    with pytest.raises(MiniftError, match=r"train\.csv: line 1: not as published"):
+    with pytest.raises(MiniftError, match=r"train\.csv: line 1: not valid CSV"):
         small("ag_news", b'"1","T" x,"D"\n', train)
 
 
