@@ -30,6 +30,7 @@ def fall(step: int, steps: int) -> float:
     return max(0.0, (steps - step) / steps)
 
 
+@dataclass
 class Constant(Schedule):
     """The full rate at every step."""
 

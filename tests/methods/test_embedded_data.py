@@ -22,7 +22,8 @@ import pytest
 import torch
 
 from minift.checkpoints.weights import load_encoder
-from minift.cli.demo import LABELS, bag_of_words, examples
+from minift.cli.demo import LABELS, bag_of_words
+from minift.data.named import load_dataset
 from minift.methods.recipes import recipe
 from minift.runs import train as runs
 from minift.runs.train import subset, train
@@ -37,7 +38,7 @@ CHANCE = 0.5  # the test split is balanced
 
 @pytest.fixture(scope="module")
 def reviews():
-    return examples()
+    return replace(load_dataset("reviews"), dev=())
 
 
 @pytest.fixture(scope="module")
