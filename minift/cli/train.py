@@ -45,7 +45,10 @@ def add(commands: options.Commands) -> None:
     add("--folds", type=int, default=5, metavar="K", help=help)
     help = "deal the folds up to five times, but begin none that would not end within M minutes"
     add("--budget-minutes", type=float, metavar="M", help=help)
-    help = "of two classes, --positive or the second, or of each of several labels: answer it from the probability that is best on folds"
+    help = (
+        "of two classes, --positive or the second, or of each of several labels: answer it from "
+        "the probability that is best on folds"
+    )
     add("--threshold-for", metavar="f1|recall=X|precision=X", help=help)
     help = (
         "leave texts unanswered whose label is less likely; folds say how many, and what it helps"
