@@ -123,10 +123,9 @@ def _teacher(out: Path, plan: Plan, job: Job, dataset: Dataset, system: str) -> 
             seeds=Seeds.all(job.seed),
             settings=settings,
             out=folder,
-            source={"data": job.data},
             device=plan.device,
         )
-    size = asdict(size_of(load_run(folder).model))
+    size = size_of(load_run(folder).model)._asdict()
     return {**_scores(folder), **size, "stored": {"float32": {"bytes": stored_bytes(folder)}}}
 
 
@@ -146,16 +145,14 @@ def _student(out: Path, plan: Plan, job: Job, dataset: Dataset, system: str) -> 
             settings=replace(plan.student, **STUDENTS[system]),
             student=kind,
             seeds=Seeds.all(job.seed),
-            cache=folder / "teacher.safetensors",
         )
-        (folder / "teacher.safetensors").unlink(missing_ok=True)
     student, scores = load_student(folder), _scores(folder)
     stored = {"float32": {"bytes": stored_bytes(folder / FILE), "test": scores["test"]}}
     for storage in STORAGES[1:]:
         file = save_student(student, folder / storage, storage)
         found = load_student(file).evaluate(dataset.test).scores["entity_f1"]
         stored[storage] = {"bytes": stored_bytes(file), "test": found}
-    return {**scores, **asdict(size_of(student.model)), "stored": stored}
+    return {**scores, **size_of(student.model)._asdict(), "stored": stored}
 
 
 def _scores(folder: Path) -> Record:

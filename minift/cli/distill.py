@@ -1,8 +1,4 @@
-"""`minift distill`: teach a compact tagger what a fine-tuned one knows.
-
-Claim    Without --train or --data the student gets the labels that its teacher was trained on.
-Proof    tests/compact/test_command.py
-"""
+"""`minift distill`: teach a compact tagger what a fine-tuned one knows."""
 
 from __future__ import annotations
 
@@ -15,11 +11,8 @@ from typing import Any
 from minift.cli import options
 from minift.data.examples import Dataset
 from minift.data.files.readers import read_examples
-from minift.errors import MiniftError
-from minift.files import claim_file
 from minift.runs.folder import load_run
 from minift.runs.train import subset
-from minift.runs.tuned import FineTuned
 from minift.training.loop import Seeds
 
 
@@ -30,7 +23,7 @@ def add(commands: options.Commands) -> None:
     add("--teacher", type=Path, required=True, metavar="RUN", help="run folder of the tagger")
     help = "text: .txt with one sentence per line, a token file or JSONL; tags are ignored"
     add("--unlabelled", type=Path, required=True, metavar="FILE", help=help)
-    options.add_data(parser)  # by default the teacher's own
+    options.add_data(parser)
     help = "take N random labelled sentences of --train or --data (default: all)"
     add("--labels", type=int, metavar="N", help=help)
     add("--seed", type=int, default=0, help=options.SEED)
@@ -40,7 +33,6 @@ def add(commands: options.Commands) -> None:
     help = "number type in the student's file: int8 is the smallest, float32 loses nothing"
     choices = ["float32", "float16", "int8"]
     add("--storage", choices=choices, default="float32", help=help)
-    add("--cache", type=Path, metavar="FILE", help="keep the teacher's answers in this file")
     add("--out", type=Path, help="folder of the student (default: runs/DATA-student-LABELS-sSEED)")
     options.add_precision(parser, learns=False)
     options.add_device(parser, learns=True)
@@ -52,15 +44,12 @@ def run(arguments: options.Arguments) -> None:
     from minift.compact.distill import Distillation
     from minift.compact.report import report_text
     from minift.compact.run import StudentSettings, distill, read_sentences
-    from minift.compact.teacher import CACHE
+    from minift.compact.teacher import tag_labels
 
     settings = Distillation(steps=arguments.steps, learning_rate=arguments.learning_rate)
-    if arguments.cache:
-        read = arguments.unlabelled, arguments.train, arguments.dev, arguments.test
-        claim_file(arguments.cache, "--cache", *read, ours=CACHE)
     unlabelled = read_sentences(arguments.unlabelled)
     teacher = load_run(arguments.teacher, options.device(arguments), arguments.precision)
-    dataset = _labelled(arguments, teacher)
+    dataset = _labelled(arguments, tag_labels(teacher))
     name = f"{dataset.name}-student-{len(dataset.train)}-s{arguments.seed}"
     out = arguments.out or Path("runs") / name
     _, result = distill(
@@ -71,7 +60,6 @@ def run(arguments: options.Arguments) -> None:
         settings=settings,
         seeds=Seeds.all(arguments.seed),
         student=StudentSettings(head=arguments.head, storage=arguments.storage),
-        cache=arguments.cache,
         teacher_folder=arguments.teacher,
         command=options.suggested(*sys.argv[1:]),
         progress=True,
@@ -89,22 +77,11 @@ def run(arguments: options.Arguments) -> None:
     print(*(f"note: {note}" for note in result["notes"]), f"student: {out}", sep="\n")
 
 
-def _labelled(arguments: options.Arguments, teacher: FineTuned) -> Dataset:
-    """Return the labelled data: what the teacher was trained on, or what is named instead."""
-    from minift.compact.source import training_data
-    from minift.compact.teacher import tag_labels
-
-    labels = tag_labels(teacher)
-    if arguments.data is None and arguments.train is None:
-        given = arguments.labels, arguments.dev, arguments.test, options.reading(arguments)
-        if any(given):
-            raise MiniftError(
-                "--labels, --dev, --test and how files are read belong to --train or --data"
-            )
-        return training_data(arguments.teacher)
-    if arguments.data is not None:
+def _labelled(arguments: options.Arguments, labels: tuple[str, ...]) -> Dataset:
+    """Return the labelled sentences; files need not have all tags that the teacher knows."""
+    if arguments.data is not None or arguments.train is None:
         dataset = options.data(arguments)
-    else:  # the tags are the teacher's: few sentences need not have them all
+    else:
         notes = list[str]()
         how = {**options.reading(arguments), "task": "tagging", "labels": labels, "notes": notes}
         splits: dict[str, Any] = {

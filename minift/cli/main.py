@@ -31,7 +31,7 @@ a first session:
   minift compare --train my.csv                  which method, and how good is it on new texts?
   minift train --train my.csv --method head --out runs/mine
   minift predict runs/mine texts.txt                          one line of JSON per text
-  minift distill --teacher runs/tagger --unlabelled texts.txt   a tagger many times smaller
+  minift distill --teacher runs/tagger --unlabelled texts.txt --train few.conll   a small tagger
 
 files:
   CSV or TSV with a header (text, label; text_b for pairs), JSONL with the same keys, or token

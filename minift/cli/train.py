@@ -61,7 +61,6 @@ def add(commands: options.Commands) -> None:
 
 def run(arguments: options.Arguments) -> None:
     """Train, and say what came out."""
-    from minift.compact.source import source_of_files
     from minift.compare.lineup import first_choice
     from minift.runs.folds import cross_validate
 
@@ -76,7 +75,6 @@ def run(arguments: options.Arguments) -> None:
     head = f"-{arguments.head}" if arguments.head else ""
     name = f"{dataset.name}-{method.name}{head}-{labels}-s{arguments.seed}"
     out = arguments.out or Path("runs") / re.sub(r"[/\\]", "-", name).replace(":", "")
-    files = arguments.train, arguments.dev, arguments.test
     where = options.device(arguments)
 
     goal, least, classes = arguments.threshold_for, arguments.abstain_below, dataset.labels
@@ -132,9 +130,6 @@ def run(arguments: options.Arguments) -> None:
         head=arguments.head,
         new_head=arguments.new_head,
         out=out,
-        source={"data": arguments.data}
-        if arguments.data
-        else source_of_files(*files, options.reading(arguments)),
         device=where,
         validate_each_epoch=arguments.validate_each_epoch,
         before=estimate,

@@ -14,9 +14,8 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -36,8 +35,7 @@ from minift.runs.tuned import FineTuned
 TIMED = 200  # sentences, the first ones, that speed is measured on
 
 
-@dataclass(frozen=True)
-class Size:
+class Size(NamedTuple):
     """How large a model is."""
 
     parameters: int  # all numbers that were learned
@@ -52,10 +50,8 @@ class Size:
 def size_of(model: nn.Module) -> Size:
     """Count the parameters of a model; tables are its `nn.Embedding`s."""
     tables = [module for module in model.modules() if isinstance(module, nn.Embedding)]
-    return Size(
-        sum(parameter.numel() for parameter in model.parameters()),
-        sum(parameter.numel() for table in tables for parameter in table.parameters()),
-    )
+    every, looked_up = model.parameters(), (p for table in tables for p in table.parameters())
+    return Size(sum(p.numel() for p in every), sum(p.numel() for p in looked_up))
 
 
 def bert_base(labels: Sequence[str]) -> Size:
@@ -72,8 +68,7 @@ def stored_bytes(path: str | Path) -> int:
     return sum(file.stat().st_size for file in files)
 
 
-@dataclass(frozen=True)
-class Speeds:
+class Speeds(NamedTuple):
     """Sentences per second: the median of the rounds, the slowest and the fastest."""
 
     median: float
@@ -86,16 +81,13 @@ def alternating_speeds(
 ) -> tuple[Speeds, Speeds]:
     """Time two jobs over all sentences in turn, after one round of each that is not counted."""
     seconds: tuple[list[float], list[float]] = ([], [])
-    for number in range(rounds + 1):
+    for _ in range(rounds + 1):
         for job, taken in zip((first, second), seconds):
             started = time.perf_counter()
             job()
-            if number:
-                taken.append(time.perf_counter() - started)
-    slow, fast = (
-        Speeds(sentences / statistics.median(t), sentences / max(t), sentences / min(t))
-        for t in seconds
-    )
+            taken.append(time.perf_counter() - started)
+    each = [sorted(sentences / t for t in taken[1:]) for taken in seconds]
+    slow, fast = (Speeds(statistics.median(speeds), speeds[0], speeds[-1]) for speeds in each)
     return slow, fast
 
 
@@ -103,22 +95,18 @@ def compression_report(
     teacher: FineTuned,
     student: Student,
     examples: Sequence[TaggedExample],
-    teacher_file: str | Path | None = None,
-    student_file: str | Path | None = None,
+    teacher_file: str | Path,
+    student_file: str | Path,
     *,
     rounds: int = 5,
     command: str | None = None,
 ) -> dict[str, Any]:
     """Return what report.json says of a student and its teacher, which are on the same device.
 
-    F1 is that of entities, micro, mode "conlleval"; agreement is the share of words that get the
-    same tag, and the F1 of the student against the teacher.
-
-    Args:
-        examples: labelled sentences that neither was trained on.
-        teacher_file, student_file: weight files or their folders, for the stored bytes.
-        rounds: timed rounds over the first `TIMED` sentences.
-        command: what was typed.
+    The examples are labelled sentences that neither was trained on, of which the first `TIMED` are
+    timed; the files are those of the weights, or their folders. F1 is that of entities, micro, mode
+    "conlleval"; agreement is the share of words that get the same tag, and the F1 of the student
+    against the teacher. `command` is what was typed.
     """
     if not examples or any(example.tags is None for example in examples):
         raise MiniftError("the report needs labelled sentences to score teacher and student on")
@@ -130,26 +118,22 @@ def compression_report(
     speeds = alternating_speeds(
         lambda: teacher_tags(teacher, some), lambda: student.tag(some), len(some), rounds
     )
-    models, files = (teacher.model, student.model), (teacher_file, student_file)
-    large, small = sizes = tuple(map(size_of, models))
-    stored = [None if file is None else stored_bytes(file) for file in files]
+    large, small = sizes = size_of(teacher.model), size_of(student.model)
+    stored = stored_bytes(teacher_file), stored_bytes(student_file)
     report: dict[str, Any] = {}
-    for side, size, bytes_, speed in zip(("teacher", "student"), sizes, stored, speeds):
+    for side, size, file_bytes, speed in zip(("teacher", "student"), sizes, stored, speeds):
         report |= {
             f"{side}_parameters": size.parameters,
             f"{side}_parameters_without_embeddings": size.without_embeddings,
-            f"{side}_float32_bytes": 4 * size.parameters,
-            f"{side}_stored_bytes": bytes_,
+            f"{side}_stored_bytes": file_bytes,
             f"{side}_sentences_per_second": round(speed.median, 2),
-            f"{side}_sentences_per_second_range": [
-                round(end, 2) for end in (speed.slowest, speed.fastest)
-            ],
+            f"{side}_sentences_per_second_range": [round(end, 2) for end in speed[1:]],
         }
     base, device = bert_base(teacher.labels), str(next(student.model.parameters()).device)
     return report | {
         "compression": large.parameters / small.parameters,
         "compression_without_embeddings": large.without_embeddings / small.without_embeddings,
-        "compression_stored": stored[0] / stored[1] if stored[0] and stored[1] else None,
+        "compression_stored": stored[0] / stored[1],
         "bert_base_parameters_by_shapes": base.parameters,
         "compression_of_bert_base_by_shapes": base.parameters / small.parameters,
         "speedup": speeds[1].median / speeds[0].median,
@@ -166,30 +150,22 @@ def compression_report(
     }
 
 
+REPORT = """\
+entity F1    teacher {teacher_f1:.3f}, student {student_f1:.3f} ({agreement:.1%} of words tagged \
+alike)
+parameters   teacher {teacher_parameters:,}, student {student_parameters:,}: {compression:.1f} \
+times fewer ({compression_without_embeddings:.1f} without embedding tables)
+stored       teacher {teacher_mb:.1f} MB, student {student_mb:.1f} MB: {compression_stored:.1f} \
+times smaller
+speed        teacher {teacher_sentences_per_second:.0f}, student \
+{student_sentences_per_second:.0f} sentences per second: {speedup:.1f} times faster \
+({torch_threads} threads, {device})
+of a BERT-base teacher, {bert_base_parameters_by_shapes:,} parameters by shapes, the student has \
+{compression_of_bert_base_by_shapes:.1f} times fewer
+machine      {machine}"""
+
+
 def report_text(report: dict[str, Any]) -> str:
     """Return in a few lines what `compression_report` found."""
-
-    def megabytes(side: str) -> str:
-        stored = report[f"{side}_stored_bytes"] or report[f"{side}_float32_bytes"]
-        return f"{stored / 1e6:.1f} MB"
-
-    ratio = report["compression_stored"]
-    return "\n".join(
-        [
-            f"entity F1    teacher {report['teacher_f1']:.3f}, student {report['student_f1']:.3f} "
-            f"({report['agreement']:.1%} of words tagged alike)",
-            f"parameters   teacher {report['teacher_parameters']:,}, student "
-            f"{report['student_parameters']:,}: {report['compression']:.1f} times fewer "
-            f"({report['compression_without_embeddings']:.1f} without embedding tables)",
-            f"stored       teacher {megabytes('teacher')}, student {megabytes('student')}"
-            + (f": {ratio:.1f} times smaller" if ratio else ""),
-            f"speed        teacher {report['teacher_sentences_per_second']:.0f}, student "
-            f"{report['student_sentences_per_second']:.0f} sentences per second: "
-            f"{report['speedup']:.1f} times faster "
-            f"({report['torch_threads']} threads, {report['device']})",
-            f"of a BERT-base teacher, {report['bert_base_parameters_by_shapes']:,} parameters by "
-            f"shapes, the student has {report['compression_of_bert_base_by_shapes']:.1f} times "
-            "fewer",
-            f"machine      {report['machine']}",
-        ]
-    )
+    sides = ("teacher", "student")
+    return REPORT.format(**report, **{f"{s}_mb": report[f"{s}_stored_bytes"] / 1e6 for s in sides})

@@ -91,7 +91,6 @@ def distill(
     settings: Distillation | None = None,
     student: StudentSettings | None = None,
     seeds: Seeds | int | None = None,
-    cache: str | Path | None = None,
     teacher_folder: str | Path | None = None,
     command: str | None = None,
     save_every: float = 60.0,
@@ -105,7 +104,6 @@ def distill(
         unlabelled: sentences without labels; none with teacher_weight 0 is plain training.
         out: folder to write; None writes nothing.
         seeds: None means 0.
-        cache: file that keeps what the teacher says.
         teacher_folder: of the teacher's weights; with it report.json is written, too: sizes,
             speeds and stored bytes of both, on test, else on dev.
         command: what was typed, kept in distill.json and report.json.
@@ -152,7 +150,7 @@ def distill(
         pupil = _untaught(teacher, dataset, pool, kind, seeds)
         taught = teach(
             pupil,
-            *_lessons(teacher, dataset, pool, settings, cache, progress),
+            *_lessons(teacher, dataset, pool, settings, progress),
             settings,
             seeds,
             validate=validate if dataset.dev else None,
@@ -206,7 +204,6 @@ def _lessons(
     dataset: Dataset,
     pool: Sequence[Words],
     settings: Distillation,
-    cache: str | Path | None,
     progress: bool,
 ) -> tuple[list[Lesson], list[Lesson]]:
     """Ask the teacher, and return what is learned from the labelled and the unlabelled text."""
@@ -215,7 +212,7 @@ def _lessons(
     read = pool if settings.teacher_weight or settings.pseudo_weight else []
     if not (settings.teacher_weight or read):
         return gold_lessons(train, labels), []
-    beliefs = teacher_logits(teacher, [*(e.words for e in train), *read], cache, progress)
+    beliefs = teacher_logits(teacher, [*(e.words for e in train), *read], progress)
     gold = gold_lessons(train, labels, beliefs[: len(train)])
     return gold, pseudo_lessons(read, beliefs[len(train) :], settings)
 

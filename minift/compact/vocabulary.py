@@ -106,9 +106,8 @@ def build_vocabulary(
 ) -> Vocabulary:
     """Count the words and characters of sentences; a MiniftError says if no word is left.
 
-    Args:
-        min_count: a rarer word is unknown, which is how the row of the unknown word learns.
-        more_words: words to know though no sentence has them, behind the counted ones.
+    A word that occurs less than `min_count` times is unknown, which is how the row of the unknown
+    word learns; `more_words` are known though no sentence has them, and stand at the end.
     """
     counts = Counter(word for sentence in chain(training, unlabelled) for word in sentence)
     known = [word for word in counts if counts[word] >= min_count]

@@ -68,7 +68,6 @@ def train(
     head: Head | None = None,
     new_head: bool = False,
     out: str | Path | None = None,
-    source: dict[str, Any] | None = None,
     device: torch.device | str = "cpu",
     validate_each_epoch: bool = False,
     before: Callable[[], dict[str, Any]] | None = None,
@@ -87,7 +86,6 @@ def train(
         settings: None takes the method's.
         head, new_head: see `build`.
         out: run folder to write, with a checkpoint each `save_every` seconds; None writes nothing.
-        source: where the data set came from, kept in run.json (see minift.compact.source).
         validate_each_epoch: score the development split after each epoch even if nothing is
             decided by it; history.jsonl then tells the scores.
         before: called once `out` is held; what it returns stands in result.json, too, and under
@@ -107,7 +105,6 @@ def train(
         "minift_version": __version__,
         "data": dataset.name,
         "data_digest": digest(repr([examples, dataset.dev, dataset.labels])),
-        "source": source,
         "task": dataset.task,
         "pairs": tuned.pairs,
         "positive": dataset.positive,

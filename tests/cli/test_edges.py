@@ -45,7 +45,7 @@ SIMULATE = (
 )
 COMPARE = "compare --train texts.csv --test texts.csv --encoder encoder --epochs 1 --methods head "
 COMPARE += "--seeds 1 --out"
-DISTILL = "distill --teacher tagger --unlabelled sentences.txt --steps 1"
+DISTILL = "distill --teacher tagger --unlabelled sentences.txt --train tags.conll --steps 1"
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,6 @@ def refused(capsys, line: str) -> str:
 FILES = {  # command -> a file that it reads
     "predict run texts.txt --out": "texts.txt",
     "evaluate tagger --data tags.conll --errors": "tags.conll",
-    f"{DISTILL} --out student --cache": "sentences.txt",
     "active score run texts.txt --strategy entropy --out": "texts.txt",
 }
 

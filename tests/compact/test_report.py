@@ -102,7 +102,6 @@ def test_the_report_has_the_promised_keys_and_they_are_what_they_say(world, monk
         rest = sum(n for name, n in numbers.items() if name.split(".")[-2] not in tables)
         assert report[f"{side}_parameters"] == sum(numbers.values())
         assert report[f"{side}_parameters_without_embeddings"] == rest
-        assert report[f"{side}_float32_bytes"] == 4 * sum(numbers.values())
     on_disk = [(folder / "teacher" / "model.safetensors"), (folder / "student" / FILE)]
     sizes = [path.stat().st_size for path in on_disk]
     assert [report["teacher_stored_bytes"], report["student_stored_bytes"]] == sizes
@@ -136,19 +135,19 @@ def test_the_report_has_the_promised_keys_and_they_are_what_they_say(world, monk
 
 
 def test_a_real_report_measures_both_in_one_run(world):
-    _, teacher, student = world
-    report = compression_report(teacher, student, news().test, rounds=1)
+    folder, teacher, student = world
+    report = compression_report(
+        teacher, student, news().test, folder / "teacher", folder / "student", rounds=1
+    )
     for side in ("teacher", "student"):
         slowest, fastest = report[f"{side}_sentences_per_second_range"]
         assert 0 < slowest <= report[f"{side}_sentences_per_second"] <= fastest
-    assert report["teacher_stored_bytes"] is None
-    assert report["compression_stored"] is None
     assert "MB" in report_text(report)
 
 
 def test_what_cannot_be_measured_is_refused(world, tmp_path):
     _, teacher, student = world
     with pytest.raises(MiniftError, match="needs labelled sentences"):
-        compression_report(teacher, student, [TaggedExample("1", ("a",))])
+        compression_report(teacher, student, [TaggedExample("1", ("a",))], tmp_path, tmp_path)
     with pytest.raises(MiniftError, match=r"no \.safetensors file to measure"):
-        compression_report(teacher, student, news().test, teacher_file=tmp_path)
+        compression_report(teacher, student, news().test, tmp_path, tmp_path)

@@ -83,7 +83,7 @@ def test_the_stored_student_reproduces_the_best_score_and_test_is_scored_once(
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["student_f1"] == result["test"]
     assert report["student_stored_bytes"] == (tmp_path / FILE).stat().st_size
-    assert report["teacher_stored_bytes"] > report["teacher_float32_bytes"]
+    assert report["teacher_stored_bytes"] > 4 * report["teacher_parameters"]
     made = json.loads((tmp_path / "distill.json").read_text())
     assert (made["head"], made["settings"]["steps"]) == (head, 30)
 
@@ -146,12 +146,10 @@ def test_words_of_dev_and_test_are_unknown(world):
 def test_the_same_seeds_give_the_same_bytes_and_others_do_not(world, tmp_path):
     _, teacher = world
     short = replace(FAST, steps=4, evaluate_every=2)
-    cache = tmp_path / "cache.safetensors"
-    for name, seed, kept in (("a", 0, None), ("b", 0, cache), ("c", 0, cache), ("d", 1, None)):
-        fast(teacher, tmp_path / name, settings=short, seeds=Seeds.all(seed), cache=kept)
-    a, b, c, d = ((tmp_path / name / FILE).read_bytes() for name in "abcd")
-    assert a == b == c  # live, written and read answers of the teacher alike
-    assert a != d
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        fast(teacher, tmp_path / name, settings=short, seeds=Seeds.all(seed))
+    a, b, c = ((tmp_path / name / FILE).read_bytes() for name in "abc")
+    assert a == b != c
 
 
 def test_eight_bits_are_scored_as_they_are_stored(world, tmp_path):

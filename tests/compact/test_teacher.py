@@ -6,8 +6,6 @@ a sentence longer than the teacher loses no word           the first window by h
 the answers do not depend on batch or mode, and the        single sentences; bit equality of the
   teacher stays as it was                                  weights after a student's training
 a label that is no tag is never chosen                     a teacher that always prefers [PAD]
-the file gives what was computed, and nothing else's       the live answers; other weights, words
-a kill costs what the last write did not have              the sentences asked before and after
 """
 
 from __future__ import annotations
@@ -21,7 +19,6 @@ from minift.bert.config import BertConfig
 from minift.bert.heads import TokenClassifier
 from minift.bert.packing import pack
 from minift.checkpoints.weights import random_model
-from minift.compact import teacher as module
 from minift.compact.distill import Distillation, gold_lessons, pseudo_lessons, teach
 from minift.compact.student import new_student
 from minift.compact.teacher import tag_labels, teacher_logits, teacher_tags
@@ -148,59 +145,3 @@ def test_a_teacher_of_texts_or_without_tags_is_refused(teacher, tmp_path):
         teacher_logits(classifier, SENTENCES)
     with pytest.raises(MiniftError, match="labels are LABEL_0, LABEL_1; expected O and B-TYPE"):
         tag_labels(replace(teacher, labels=("LABEL_0", "LABEL_1")))
-
-
-def test_the_file_keeps_the_answers_of_this_teacher_on_these_words(teacher, tmp_path, monkeypatch):
-    cache = tmp_path / "answers" / "teacher.safetensors"
-    live = teacher_logits(teacher, SENTENCES)
-    written = teacher_logits(teacher, SENTENCES, cache)
-    asked = []
-    ask = module.predict_logits
-    monkeypatch.setattr(module, "predict_logits", lambda *a, **k: asked.append(1) or ask(*a, **k))
-    read = teacher_logits(teacher, SENTENCES, cache)
-    assert not asked
-    for a, b, c in zip(live, written, read):
-        assert torch.equal(a, b)
-        assert torch.equal(a, c)
-
-    others = teacher_logits(teacher, SENTENCES[::-1], cache)  # other sentences: asked anew
-    assert len(asked) == 1
-    close(others[2], live[0])
-    teacher_logits(teacher, SENTENCES, cache)
-    with torch.no_grad():
-        teacher.model.classifier.bias += 1.0
-    try:
-        changed = teacher_logits(teacher, SENTENCES, cache)  # another teacher: asked anew
-        assert len(asked) == 3
-        close(changed[0], live[0] + 1.0)
-    finally:
-        with torch.no_grad():
-            teacher.model.classifier.bias -= 1.0
-    cache.write_bytes(cache.read_bytes()[:40])  # a damaged file is only a file to write anew
-    close(teacher_logits(teacher, SENTENCES, cache)[0], live[0])
-    assert len(asked) == 4
-
-
-def test_an_interrupted_file_goes_on_where_it_was_last_written(teacher, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "PART", 2)
-    cache = tmp_path / "teacher.safetensors"
-    many = SENTENCES * 2 + [("Ada",) * 150]  # the last one in several windows
-    live = teacher_logits(teacher, many)
-    asked = []
-    ask = module.predict_logits
-
-    def killed(model, items, **options):
-        asked.append(sorted({item.example for item in items}))
-        if len(asked) == 3:
-            raise KeyboardInterrupt
-        return ask(model, items, **options)
-
-    monkeypatch.setattr(module, "predict_logits", killed)
-    with pytest.raises(KeyboardInterrupt):
-        teacher_logits(teacher, many, cache)
-    assert asked == [[0, 1], [2, 3], [4, 5]]
-    again = teacher_logits(teacher, many, cache)
-    assert asked[3:] == [[4, 5], [6]]
-    assert all(torch.equal(a, b) for a, b in zip(again, live))
-    assert len(teacher_logits(teacher, many, cache)) == 7
-    assert len(asked) == 5

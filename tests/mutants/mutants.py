@@ -1163,18 +1163,6 @@ TAGGING = (
         ),
     )
     + _in(
-        "minift/compact/teacher.py",
-        (
-            "an interrupted file begins again",
-            "for at in range(len(answers), len(sentences), PART):",
-            "answers = answers if len(answers) == len(sentences) else []\n"
-            "    for at in range(len(answers), len(sentences), PART):",
-            "tests/compact/test_teacher.py::"
-            "test_an_interrupted_file_goes_on_where_it_was_last_written",
-            "hours of a large teacher are lost with a kill",
-        ),
-    )
-    + _in(
         "minift/runs/steps.py",
         (
             "a checkpoint forgets the sums since the last look",

@@ -11,7 +11,7 @@ states kept in one precision are not the other's             fits
 Fisher scores are those of float32, bit for bit              the model in float32
 a run answers as it was scored, in the precision of its run  result.json; predict in float32
 a run.json of any kind is read, or named                     spoilt ones
-projects, scores, comparisons, simulations, teachers too     what is stored; what is entered
+projects, scores, comparisons, simulations too              what is stored; what is entered
 it is refused before anything is written                     an AVX2-only processor; the folder
 an unfinished run does not go on in another precision        error words
 """
@@ -33,8 +33,6 @@ from minift.bert.encoder import Bert
 from minift.bert.heads import SequenceClassifier
 from minift.bert.packing import to_device
 from minift.cli.main import main
-from minift.compact import teacher as compact_teacher
-from minift.compact.teacher import teacher_logits
 from minift.errors import MiniftError
 from minift.label.project import last_model, load_project
 from minift.methods.fast_fisher import fast_fisher
@@ -67,7 +65,7 @@ from minift.training.loop import (
 )
 from minift.training.schedules import Linear
 from tests.bert.reference import copy_weights, hf_config, inputs, own_config, randomise
-from tests.tiny import checkpoint, news, reviews
+from tests.tiny import checkpoint, reviews
 from tests.training.test_loop import make_items
 
 AVX2_ONLY = frozenset("fpu sse sse2 avx avx2 fma f16c".split())  # noqa: SIM905
@@ -403,19 +401,6 @@ def test_a_project_keeps_its_precision_and_a_score_file_tells_it(tmp_path, capsy
     capsys.readouterr()
     assert main([*score, "--precision", "float32"]) == 1
     assert "of these texts by this model, strategy, seed and precision" in capsys.readouterr().err
-
-
-def test_what_a_teacher_said_in_one_precision_is_not_taken_for_the_other(tmp_path, monkeypatch):
-    data, encoder, cache = news(), checkpoint(tmp_path / "encoder"), tmp_path / "said.safetensors"
-    teacher = build(data, encoder, Seeds.all(0))
-    sentences = [example.words for example in data.train[:6]]
-    exact = teacher_logits(teacher, sentences, cache)
-    compute_in(teacher.model, "bf16")
-    halves = teacher_logits(teacher, sentences, cache)
-    assert not all(torch.equal(a, b) for a, b in zip(exact, halves))
-    monkeypatch.setattr(compact_teacher, "predict_logits", None)  # now it must be read
-    again = teacher_logits(teacher, sentences, cache)
-    assert all(torch.equal(a, b) for a, b in zip(again, halves))
 
 
 def test_a_comparison_and_a_simulation_are_in_the_precision_asked_for(tmp_path, monkeypatch):

@@ -459,7 +459,7 @@ measured(faster=fast.median / slow.median)
 #
 # ```
 # minift train --train few.conll --test test.conll --encoder minilm --out runs/teacher
-# minift distill --teacher runs/teacher --unlabelled texts.txt --out runs/student
+# minift distill --teacher runs/teacher --train few.conll --unlabelled texts.txt --out runs/student
 # ```
 #
 # ## Limits
