@@ -176,17 +176,12 @@ def choose(
         raise MiniftError(f"{asking.strategy} asks a model, and there is none; draw with random")
     else:
         found = torch.cat([values for _, values in score_chunks(asking, tuned, pool, seed)])
-    return pick(asking, [example.id for example in pool], found, budget, seed)
-
-
-def pick(asking: Asking, ids: Sequence[str], found: Tensor, budget: int, seed: int) -> Choice:
-    """Choose among texts by what `score_chunks` found of them."""
     if asking.strategy == "batch_bald":
         indices, scores = batch_bald(found.transpose(0, 1), budget, seed)
     else:
         indices = acquisition.select(found, budget, seed)
         scores = found[indices].tolist()
-    return Choice(tuple(ids[i] for i in indices), tuple(scores))
+    return Choice(tuple(pool[i].id for i in indices), tuple(scores))
 
 
 def take_look(tuned: FineTuned, watched: Iterable[Example], labelled: int) -> Look:

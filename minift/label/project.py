@@ -2,8 +2,8 @@
 
 Claim    Each command finds everything it needs in the folder and leaves it whole: a text is in
          the pool, waiting, skipped or labelled, and in one of these only; a label once given
-         stays in the ledger. A command that was killed is simply given again: models and scores
-         that were done are used, and the batch is the one that it would have been.
+         stays in the ledger. A command that was killed is simply given again: a model that was
+         done is used, and the batch is the one that it would have been.
 Differs  Only the last model is kept; of the earlier ones, what they said of 500 texts.
 Proof    tests/label/test_project.py, which also covers pool, rounds, answers, status, score_files
 
@@ -14,7 +14,6 @@ Proof    tests/label/test_project.py, which also covers pool, rounds, answers, s
     batches/         001.csv, 002.csv, ...: the texts of a round, for people
     models/          the last model, a folder like those of `minift train`; 001.json, ...: what
                      the model of a round said of 500 texts
-    scores/          scores of the pool, by the last model
     runs/            models of `minift active train`
 """
 

@@ -1,7 +1,7 @@
 """A round of a project: a model trained on what is labelled chooses the next texts to label.
 
 Claim    Killed at any moment and given again, `ask` makes the same batch: a model that was
-         trained is used, scores that were computed are kept, and the query goes on record last.
+         trained is used, and the query goes on record last.
          No file that a person may have written in is ever written over.
 Differs  - Models start from the pretrained weights in every round, and learn from the labelled
            texts in the order of the pool, so a model does not depend on who labelled first.
@@ -17,7 +17,6 @@ import itertools
 import json
 import shutil
 import sys
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -28,15 +27,13 @@ import torch
 from minift.active.loop import (
     WATCHED,
     Asking,
-    Choice,
     choose,
     class_counts,
-    pick,
     seed_of,
     take_look,
 )
 from minift.active.streaming import mc_stream
-from minift.checkpoints.weights import save_pretrained, weights_digest
+from minift.checkpoints.weights import save_pretrained
 from minift.data.examples import NONE, Example, joined, label_of, texts_of
 from minift.data.tags import to_iob2
 from minift.errors import MiniftError, require
@@ -44,9 +41,8 @@ from minift.files import atomic_folder, atomic_write, digest
 from minift.label.formats.exchange import FORMATS, how, written
 from minift.label.formats.labelstudio import labelling_config
 from minift.label.formats.rows import Question
-from minift.label.ledger import State, open_ledger
+from minift.label.ledger import open_ledger
 from minift.label.project import Project, command, last_model, load_project, read_state
-from minift.label.score_files import read_scores, score_file
 from minift.runs.folder import load_run
 from minift.runs.train import train as train_run
 from minift.runs.tuned import FineTuned
@@ -131,8 +127,8 @@ def ask(
                 asking = Asking("random")
             elif asking.strategy != "random" or guess:
                 tuned = _model(project, labelled, round, device)
-            choice, said = _choose(project, state, asking, tuned, count, round)
-            notes += said
+            seed = seed_of(project.seed, round)
+            choice = choose(asking, tuned, [*project.examples(state.pool)], count, seed)
             # A random number is not a reason that helps anybody.
             drawn = asking.strategy == "random"
             scores = {id: None if drawn else s for id, s in zip(choice.ids, choice.scores)}
@@ -140,7 +136,6 @@ def ask(
         shown = None if guess is False else tuned
         path, how = _write_batch(project, scores, shown, format, name)
         if not again:
-            seed = seed_of(project.seed, round)
             ledger.query(choice.ids, choice.scores, asking.strategy, seed, round)
     return Asked(tuple(scores), path, round, tuple(notes), how, FORMATS[format].export or str(path))
 
@@ -154,28 +149,6 @@ def lacking(project: Project, labelled: Sequence[Example]) -> str:
         return "" if any(entities.values()) else "no entity is labelled yet"
     given = [label_of(example) for example in labelled]
     return "" if len({*given}) > 1 else f'all labels so far are "{joined(given[0])}"'
-
-
-def _choose(
-    project: Project, state: State, asking: Asking, tuned: FineTuned | None, count: int, round: int
-) -> tuple[Choice, list[str]]:
-    """Choose from the pool, by scores that the next call finds on the disk; also return notes."""
-    seed, pool = seed_of(project.seed, round), state.pool
-    if tuned is None or asking.strategy == "random":
-        return choose(asking, tuned, list(project.examples(pool)), count, seed), []
-    model = weights_digest(tuned.model)
-    key = {"model": model, "seed": seed, **asdict(asking), "texts": _short(pool)}
-    path = project.folder / "scores" / f"{round:03d}-{_short(key)}.jsonl"
-    score_file(tuned, project.examples(pool), len(pool), asking, seed, path, key)
-    ids, values = read_scores(path)
-    found = torch.tensor(values, dtype=torch.float64)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        choice = pick(asking, ids, found, count, seed)
-    for other in path.parent.iterdir():
-        if other != path:
-            other.unlink()
-    return choice, [str(w.message) for w in caught if w.category is UserWarning]
 
 
 def _write_batch(

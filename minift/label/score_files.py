@@ -13,7 +13,6 @@ import contextlib
 import io
 import json
 import sys
-from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,6 @@ from tqdm import tqdm
 from minift.active import streaming
 from minift.active.loop import SCORES, Asking, score_chunks
 from minift.checkpoints.weights import weights_digest
-from minift.data.examples import Example
 from minift.errors import MiniftError
 from minift.files import claim_file, file_digest, locked
 from minift.journal import append_log, cut_log, read_log
@@ -32,44 +30,8 @@ from minift.label.pool import open_pool
 from minift.label.project import command, last_model, load_project
 from minift.runs.folder import load_run
 from minift.runs.processes import from_first, rank, require_same_weights
-from minift.runs.tuned import FineTuned
 from minift.speed.precision import precision_of
 from minift.training.loop import Precision, Seeds
-
-
-def score_file(
-    tuned: FineTuned,
-    examples: Iterable[Example],
-    total: int,
-    asking: Asking,
-    seed: int,
-    path: str | Path,
-    key: Mapping[str, Any],
-) -> None:
-    """Score `total` texts into a file, a chunk at a time, from where an earlier call stopped.
-
-    The file is JSONL: the key, which is all that the scores depend on, the texts included, then
-    {"id", "score"} per text, as by `score_chunks`. MiniftError if it holds scores of another key.
-    """
-    path, first = Path(path), rank() == 0
-    head = [{"scores": dict(key)}]
-    with contextlib.ExitStack() as stack:
-        if first:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(locked(path, leave=False))
-        done = from_first(_done(path, head[0], total) if first else 0)
-        hidden = None if first else True
-        bar = tqdm(
-            desc="scoring", total=total, initial=done, unit="text", leave=False, disable=hidden
-        )
-        stack.enter_context(bar)
-        for chunk, values in score_chunks(asking, tuned, islice(examples, done, None), seed):
-            scores = zip(chunk, values.tolist())
-            rows = [{"id": text.id, "score": score} for text, score in scores]
-            if first:
-                append_log(path, *(head if not done else []), *rows)
-            done += len(chunk)
-            bar.update(len(chunk))
 
 
 def _done(path: Path, head: dict[str, Any], total: int) -> int:
@@ -95,12 +57,6 @@ def _done(path: Path, head: dict[str, Any], total: int) -> int:
     return done
 
 
-def read_scores(path: Path) -> tuple[list[str], list[Any]]:
-    """Return the ids and scores of a whole score file."""
-    rows = list(islice(read_log(path), 1, None))
-    return [row["id"] for row in rows], [row["score"] for row in rows]
-
-
 def score(
     model: str | Path,
     file: str | Path,
@@ -117,8 +73,9 @@ def score(
     """Score the texts of a file, return their number; the same call completes a killed one.
 
     `model` is a run folder, or a project, whose last model is taken; the texts are those of
-    `open_pool`; precision None is that of the model's training. `score_file` says what `out` holds.
-    MiniftError if the strategy gives no scores, there is no model, or `out` holds others.
+    `open_pool`; precision None is that of the model's training. `out` is JSONL: first all that the
+    scores depend on, then {"id", "score"} per text, as by `score_chunks`. MiniftError if the
+    strategy gives no scores, there is no model, or `out` holds others.
     """
     asking, seed = asking or Asking(), Seeds.all(seed).subset
     if asking.strategy not in SCORES:
@@ -139,10 +96,27 @@ def score(
     key |= {"precision": precision_of(tuned.model), "texts": file_digest(file)[:12]}
     if asking.strategy == "bald":
         key |= {"passes": asking.passes, "layers": asking.layers, "seed": seed}
-    if rank() == 0:
+    path, head, first = Path(out), {"scores": key}, rank() == 0
+    if first:
         for note in tuned.notes(item for text in pool for item in tuned.items([text])):
             print(f"note: {note}", file=sys.stderr)
         claim_file(out, "--out", file)
     total = sum(1 for _ in pool)
-    score_file(tuned, pool, total, asking, seed, out, key)
+    with contextlib.ExitStack() as stack:
+        if first:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(path, leave=False))
+        done = from_first(_done(path, head, total) if first else 0)
+        hidden = None if first else True
+        bar = tqdm(
+            desc="scoring", total=total, initial=done, unit="text", leave=False, disable=hidden
+        )
+        stack.enter_context(bar)
+        for chunk, values in score_chunks(asking, tuned, islice(pool, done, None), seed):
+            scores = zip(chunk, values.tolist())
+            rows = [{"id": text.id, "score": score} for text, score in scores]
+            if first:
+                append_log(path, *([] if done else [head]), *rows)
+            done += len(chunk)
+            bar.update(len(chunk))
     return total

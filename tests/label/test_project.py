@@ -23,9 +23,6 @@ import json
 import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -37,14 +34,15 @@ from hypothesis import strategies as st
 from minift.active import streaming
 from minift.active.loop import Asking, Learner, choose, fixed_steps
 from minift.data.examples import TaggedExample
+from minift.data.files.texts import Texts
 from minift.errors import MiniftError
-from minift.label import rounds, score_files
+from minift.label import rounds
 from minift.label.answers import import_answers
 from minift.label.ledger import open_ledger
 from minift.label.pool import distinct, open_pool
 from minift.label.project import last_model, load_project, read_state, start
 from minift.label.rounds import ask, train
-from minift.label.score_files import read_scores, score
+from minift.label.score_files import score
 from minift.label.status import status
 from minift.label.terminal import label
 from minift.methods.recipes import recipe
@@ -363,10 +361,12 @@ def test_a_score_file_cut_anywhere_ends_up_as_if_it_never_was(begun, tmp_path, m
         cut.write_bytes(content[:length])
         score(begun, pool, cut, Asking(passes=2))
         assert cut.read_bytes() == content
-    ids, values = read_scores(whole)
+    rows = [json.loads(line) for line in content.splitlines()[1:]]
     examples = list(open_pool(pool, "classification"))
     chosen = choose(Asking(passes=2), last_model(load_project(begun)), examples, 20, 0)
-    assert sorted(zip(chosen.ids, chosen.scores)) == sorted(zip(ids, values))
+    assert sorted(zip(chosen.ids, chosen.scores)) == sorted(
+        (row["id"], row["score"]) for row in rows
+    )
     other = "does not hold scores of these texts by this model, strategy, seed and precision"
     with pytest.raises(MiniftError, match=other):
         score(begun, pool, whole, Asking(passes=3))
@@ -381,17 +381,18 @@ def test_a_score_file_cut_anywhere_ends_up_as_if_it_never_was(begun, tmp_path, m
 def test_scoring_holds_one_chunk_of_texts_at_a_time(begun, tmp_path, monkeypatch):
     ask(begun, 1)
     monkeypatch.setattr(streaming, "CHUNK", 8)
-    project, path, ahead = load_project(begun), tmp_path / "scores", []
+    path, ahead, read = tmp_path / "scores", [], Texts.__iter__
 
-    def watched():
-        for number, example in enumerate(project.examples()):
+    def watched(self):
+        for number, example in enumerate(read(self)):
             lines = path.read_bytes().count(b"\n") if path.exists() else 0
             ahead.append(number - max(lines - 1, 0))
             yield example
 
-    total = len(GOLD)
-    score_files.score_file(last_model(project), watched(), total, Asking("entropy"), 0, path, {})
-    assert max(ahead) == 8 - 1 and len(ahead) == len(GOLD)
+    monkeypatch.setattr(Texts, "__iter__", watched)
+    total = score(begun, begun.parent / "pool.txt", path, Asking("entropy"))
+    assert total == len(GOLD) and max(ahead[-total:]) == 8 - 1
+    assert max(ahead[:total]) == total - 1  # counted before, when nothing is written yet
 
 
 class Killed(BaseException):
@@ -433,52 +434,6 @@ def test_dead_at_any_write_ask_makes_the_batch_it_would_have_made(world, tmp_pat
             p.name for p in expected.path.parent.iterdir()
         ]
     assert kills > 5
-
-
-SCRIPT = """
-import os, signal, sys
-from minift.active import streaming
-from minift.label import rounds, score_files
-from minift.active.loop import Asking
-streaming.CHUNK = 8
-real, seen = score_files.append_log, []
-def counting(path, *rows):
-    seen.append(rows)
-    if len(seen) == 3:  # the first has the head as well
-        os.kill(os.getpid(), signal.SIGKILL)
-    return real(path, *rows)
-score_files.append_log = counting
-rounds.ask(sys.argv[1], 5, Asking(passes=2))
-"""
-
-
-@pytest.mark.slow
-def test_killed_while_it_scores_it_goes_on_and_makes_the_same_batch(begun, tmp_path, monkeypatch):
-    monkeypatch.setattr(streaming, "CHUNK", 8)
-    twin = Path(shutil.copytree(begun, tmp_path / "twin"))
-    expected = ask(twin, 5, Asking(passes=2))
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
-    done = subprocess.run([sys.executable, "-c", SCRIPT, str(begun)], env=environment)
-    assert done.returncode == -signal.SIGKILL
-    (half,) = (begun / "scores").glob("*.jsonl")  # a killed process leaves its lock file
-    assert half.read_bytes().count(b"\n") == 1 + 16  # two chunks of eight
-    scored = []
-    real = score_files.score_chunks
-
-    def watched(*arguments):
-        for chunk, scores in real(*arguments):
-            scored.extend(chunk)
-            yield chunk, scores
-
-    monkeypatch.setattr(score_files, "score_chunks", watched)
-    monkeypatch.setattr(Learner, "fit", None)  # the model is there
-    asked = ask(begun, 5, Asking(passes=2))
-    assert len(scored) == len(GOLD) - 12 - 16
-    assert asked.ids == expected.ids
-    assert asked.path.read_bytes() == expected.path.read_bytes()
-
-
-# Answers
 
 
 def test_an_import_is_idempotent_and_corrections_and_conflicts_are_kept(fresh):
