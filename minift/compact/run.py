@@ -16,7 +16,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import torch
 
@@ -25,7 +25,7 @@ from minift.compact.distill import Distillation, Lesson, gold_lessons, pseudo_le
 from minift.compact.report import compression_report
 from minift.compact.store import FILE, STORAGES, Storage, load_student, save_student
 from minift.compact.student import Student, label_indices, new_student
-from minift.compact.tagger import TaggerConfig
+from minift.compact.tagger import Head, TaggerConfig
 from minift.compact.teacher import tag_labels, teacher_logits
 from minift.compact.vocabulary import Words, build_vocabulary
 from minift.compact.word_vectors import WordVectors, start_from_teacher, whole_words
@@ -47,9 +47,7 @@ from minift.version import __version__
 def read_sentences(path: str | Path) -> list[tuple[str, ...]]:
     """Read unlabelled text; tags, if the file has them, are ignored.
 
-    It is a text file (suffix .txt or none), one sentence per line, cut into words by
-    `split_words`; or a token file, JSONL, CSV or TSV. A MiniftError says if it is missing, empty or
-    faulty.
+    Texts are cut into words by `split_words`. MiniftError if it is missing, empty or faulty.
     """
     sentences = [
         e.words if isinstance(e, TaggedExample) else tuple(w for w, _, _ in split_words(e.text))
@@ -64,7 +62,7 @@ def read_sentences(path: str | Path) -> list[tuple[str, ...]]:
 class StudentSettings:
     """What a student is before it is taught, and how it is stored."""
 
-    head: Literal["softmax", "crf"] = "softmax"
+    head: Head = "softmax"
     # word vectors start as the "teacher" has them (see word_vectors.py), or at "random"
     vectors: WordVectors = "teacher"
     word_dropout: float = 0.05  # see `TaggerConfig`
@@ -90,31 +88,23 @@ def distill(
     *,
     settings: Distillation | None = None,
     student: StudentSettings | None = None,
-    seeds: Seeds | int | None = None,
+    seeds: Seeds | int = 0,
     teacher_folder: str | Path | None = None,
     command: str | None = None,
     save_every: float = 60.0,
     progress: bool = False,
 ) -> tuple[Student, dict[str, Any]]:
-    """Teach a student, score it, and keep it.
+    """Teach a student; return it as it is stored, and the content of result.json.
 
-    Args:
-        teacher: a fine-tuned tagger; the student computes where it does.
-        dataset: labelled sentences; dev chooses the weights, test is scored once.
-        unlabelled: sentences without labels; none with teacher_weight 0 is plain training.
-        out: folder to write; None writes nothing.
-        seeds: None means 0.
-        teacher_folder: of the teacher's weights; with it report.json is written, too: sizes,
-            speeds and stored bytes of both, on test, else on dev.
-        command: what was typed, kept in distill.json and report.json.
-        save_every: seconds between two checkpoints in `out`, from which a killed training resumes.
-        progress: show bars on standard error.
-
-    Returns the student as stored, and the content of result.json. Raises a MiniftError if the
+    The student computes where its teacher does. Of the labelled sentences in `dataset`, dev chooses
+    the weights and test is scored once. Nothing `unlabelled` and teacher_weight 0 is plain
+    training. The folder `out` (None writes nothing) gets a checkpoint each `save_every` seconds,
+    from which a killed training resumes, and with `teacher_folder` also report.json: sizes, speeds
+    and stored bytes of both, on test, else on dev. `command` is what was typed. MiniftError if the
     input does not fit, or `out` already holds a result.
     """
     started = time.perf_counter()
-    settings, seeds = settings or Distillation(), Seeds.all(seeds or 0)
+    settings, seeds = settings or Distillation(), Seeds.all(seeds)
     kind = student or StudentSettings()
     _refuse_unknown_tags(dataset, tag_labels(teacher))
     gold = {tuple(example.words) for example in as_sentences(dataset.train)}
@@ -223,11 +213,10 @@ def _refuse_unknown_tags(dataset: Dataset, labels: Sequence[str]) -> None:
         raise MiniftError(f"{dataset.name} is for {dataset.task}; a student learns to tag words")
     if not dataset.train:
         raise MiniftError(f"{dataset.name} has no labelled training sentences")
-    index = {label: number for number, label in enumerate(labels)}
     for split in ("train", "dev", "test"):
         try:
             for example in getattr(dataset, split):
-                label_indices(example, index)
+                label_indices(example, labels)
         except MiniftError as error:
             raise MiniftError(
                 f"{dataset.name}, {split}: {error}: the teacher was trained on other labels; "

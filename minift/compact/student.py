@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from minift.bert.packing import Layout, to_device
-from minift.compact.tagger import Tagger, TaggerConfig, word_mask
+from minift.compact.tagger import Head, Tagger, TaggerConfig, rectangles
 from minift.compact.vocabulary import Vocabulary, Words
 from minift.data.examples import Example, TaggedExample, Task, as_sentences, gold_tags
 from minift.data.metrics import evaluate_tagging
@@ -42,14 +41,12 @@ class Student:
         return self._answers([as_words(words) for words in sentences], None)[0]
 
     def evaluate(self, examples: Sequence[Example], progress: bool = False) -> Evaluation:
-        """Score labelled sentences: entity scores, and -log p(tags) per word.
+        """Score labelled sentences: entity scores, and -log p(tags) per word; there is no bar.
 
-        `progress` is ignored: a student finishes before a bar would be drawn. A MiniftError says
-        if one is a text, a tag is not among the student's labels, or a sentence has none.
+        A MiniftError says if one is a text, a tag is not among the student's labels, or missing.
         """
-        index = {label: number for number, label in enumerate(self.labels)}
         sentences = as_sentences(examples)
-        targets = [label_indices(sentence, index) for sentence in sentences]
+        targets = [label_indices(sentence, self.labels) for sentence in sentences]
         if any(UNLABELLED in tags for tags in targets):
             raise MiniftError("a sentence without tags cannot be scored; give labelled ones")
         tags, loss = self._answers([sentence.words for sentence in sentences], targets)
@@ -88,24 +85,24 @@ def label_losses(model: Tagger, logits: Tensor, targets: Tensor, layout: Layout)
     """
     if model.crf is None:
         return F.cross_entropy(logits, targets, reduction="none", ignore_index=UNLABELLED)
-    mask = word_mask(layout, logits.device)
-    return model.crf.negative_log_likelihood(layout.pad(logits), layout.pad(targets), mask)
+    emissions, mask = rectangles(logits, layout)
+    return model.crf.negative_log_likelihood(emissions, layout.pad(targets), mask)
 
 
-def label_indices(example: TaggedExample, index: dict[str, int]) -> list[int]:
+def label_indices(example: TaggedExample, labels: Sequence[str]) -> list[int]:
     """Return the label of each word, `UNLABELLED` without tags; a MiniftError if one is unknown."""
     if example.tags is None:
         return [UNLABELLED] * len(example.words)
     for tag in example.tags:
-        require_known(f"tag in sentence {example.id}:", tag, index)
-    return [index[tag] for tag in example.tags]
+        require_known(f"tag in sentence {example.id}:", tag, labels)
+    return [labels.index(tag) for tag in example.tags]
 
 
 def new_student(
     vocabulary: Vocabulary,
     labels: Sequence[str],
     generator: torch.Generator | None = None,
-    head: Literal["softmax", "crf"] = "softmax",
+    head: Head = "softmax",
     word_dropout: float = TaggerConfig.word_dropout,
 ) -> Student:
     """Build an untrained student of the usual sizes; `labels` are IOB2 tags."""
@@ -117,8 +114,7 @@ def new_student(
 def _by_length(lengths: Sequence[int]) -> Iterator[list[int]]:
     """Group sentences of similar length, the longest first, in rectangles of limited size."""
     order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
-    at = 0
-    while at < len(order):
-        size = max(1, WORDS_PER_BATCH // max(1, lengths[order[at]]))
-        yield order[at : at + size]
-        at += size
+    while order:
+        size = max(1, WORDS_PER_BATCH // max(1, lengths[order[0]]))
+        yield order[:size]
+        order = order[size:]

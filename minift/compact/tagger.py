@@ -7,9 +7,8 @@ Claim    A word's vector is its row of a table beside what a CNN reads from its 
 Paper    Izsak, Guskin & Wasserblat (2019), https://arxiv.org/abs/1910.06294; the sizes are those
          of the authors' code (nlp-architect, CNNLSTM), which is where the details are.
 Differs  - In the authors' code the padding takes part in the maximum and in the backward LSTM.
-         - Word dropout acts before the forward pass and drops the share it names. Theirs edits
-           the ids after the forward pass, where it cannot matter, and keeps that share. A
-           dropped word keeps its spelling: that is what an unknown word looks like.
+         - Word dropout drops the share it names, and a dropped word keeps its spelling. Theirs
+           edits the ids after the forward pass, where it cannot matter, and keeps that share.
          - The convolution runs once per distinct word of a batch.
          - Word vectors start at random (variance 1 / size), the unknown word's at 0; theirs are
            pretrained, and so are those of `distill` (see word_vectors.py).
@@ -32,6 +31,7 @@ from minift.compact.crf import Crf
 from minift.compact.vocabulary import PADDING, UNKNOWN_WORD, Spelled
 from minift.errors import require
 
+Head = Literal["softmax", "crf"]
 _LARGEST = {  # of a file that is not damaged
     "word_rows": 2**24, "character_rows": 2**21, "labels": 2**16, "word_size": 2**16,
     "character_size": 2**16, "filters": 2**16, "hidden": 2**16, "layers": 64,
@@ -52,7 +52,7 @@ class TaggerConfig:
     layers: int = 2  # of the LSTM
     dropout: float = 0.5  # on what goes into the LSTM and what comes out, not between its layers
     word_dropout: float = 0.05  # share of words that become unknown in training
-    head: Literal["softmax", "crf"] = "softmax"  # decides word by word, or for the whole sentence
+    head: Head = "softmax"  # decides word by word, or for the whole sentence
 
     def __post_init__(self) -> None:
         require(self.head in ("softmax", "crf"), "head", self.head, '"softmax" or "crf"')
@@ -135,14 +135,18 @@ class Tagger(nn.Module):
         """Return log p(tag of word), (words, labels): softmax, or the marginals of the CRF."""
         if self.crf is None:
             return (logits / temperature).log_softmax(1)
-        rectangle, mask = layout.pad(logits), word_mask(layout, logits.device)
-        return layout.unpad(self.crf.log_marginals(rectangle, mask, temperature))
+        return layout.unpad(self.crf.log_marginals(*rectangles(logits, layout), temperature))
 
     def best_tags(self, logits: Tensor, layout: Layout) -> Tensor:
         """Return the label of each word, (words,)."""
         if self.crf is None:
             return logits.argmax(1)
-        return layout.unpad(self.crf.best(layout.pad(logits), word_mask(layout, logits.device)))
+        return layout.unpad(self.crf.best(*rectangles(logits, layout)))
+
+
+def rectangles(logits: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
+    """Return what a `Crf` reads: (sentences, longest, labels), and which of it are words."""
+    return layout.pad(logits), layout.pad(torch.ones_like(logits[:, 0], dtype=torch.bool))
 
 
 def mirrored(layout: Layout) -> Tensor:
@@ -155,9 +159,3 @@ def mirrored(layout: Layout) -> Tensor:
     ends = lengths.cumsum(0)
     first_and_last = (2 * ends - lengths - 1).repeat_interleave(lengths)  # their sum
     return first_and_last - torch.arange(len(first_and_last))
-
-
-def word_mask(layout: Layout, device: torch.device | str = "cpu") -> Tensor:
-    """(sentences, longest) True where there is a word."""
-    lengths = torch.tensor(layout.lengths, device=device)
-    return torch.arange(layout.longest, device=device) < lengths.unsqueeze(1)

@@ -12,7 +12,6 @@ Proof    tests/label/test_project.py
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,19 +63,18 @@ def import_answers(
             standing[decision.id].append(decision)
         for id, answers in said.items():
             before = standing[id]
-            known = {a.by: _known(before, answers, a.by, again) for a in answers}
-            same += sum(known.values())
+            latest = {decision.source: decision for decision in before}
+            known = [(d.source, d.label) for d in (latest.values() if again else before)]
+            new = [answer for answer in answers if (answer.by, answer.label) not in known]
+            same += len(answers) - len(new)
             now, last = before[-1] if before else None, answers[-1]
-            if sum(known.values()) == len(answers) and now and now.label != last.label:
+            if not new and now and now.label != last.label:
                 changed.append(
                     f"{last.where}: text {id!r} stays {say(now.label)} ({now.source}): "
                     f"{say(last.label)} ({last.by}) was on record before that. If the file is "
                     "right, import it with --again"
                 )
-            for answer in answers:
-                known[answer.by] -= 1
-                if known[answer.by] >= 0:
-                    continue
+            for answer in new:
                 try:
                     if answer.label is None:
                         ledger.skip(id, answer.by)
@@ -95,18 +93,3 @@ def import_answers(
         waiting = len(ledger.state.waiting)
     counts = len(taken) - taken.count(None), taken.count(None), same
     return Recorded(*counts, tuple(changed), tuple(problems), found.unanswered, waiting)
-
-
-def _known(given: Sequence[Decision], answers: Sequence[Answer], who: str, again: bool) -> int:
-    """Return how many of a person's answers, from the first, stand on record one after the other.
-
-    With `again`, only if nothing was recorded after them.
-    """
-    before = [decision.label for decision in given if decision.source == who]
-    now = [answer.label for answer in answers if answer.by == who]
-    for count in range(min(len(before), len(now)), 0, -1):
-        first = len(before) - count if again else 0
-        starts = range(first, len(before) - count + 1)
-        if any(before[at : at + count] == now[:count] for at in starts):
-            return count
-    return 0

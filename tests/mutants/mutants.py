@@ -1227,15 +1227,15 @@ PROJECTS = [
         "minift/label/answers.py",
         (
             "what one person said counts as said by all",
-            "[decision.label for decision in given if decision.source == who]",
-            "[decision.label for decision in given]",
+            "if (answer.by, answer.label) not in known]",
+            "if answer.label not in [label for _, label in known]]",
             PROJECT_TESTS + "test_an_import_is_idempotent_and_corrections_and_conflicts_are_kept",
             "a second labeller's agreement is not on record",
         ),
         (
             "an older file undoes a correction",
-            "if again else 0",
-            "if True else 0",
+            "(latest.values() if again else before)",
+            "latest.values()",
             PROJECT_TESTS
             + "test_an_older_file_that_was_filled_in_further_does_not_undo_a_correction",
             "what somebody put right is wrong again, and nobody looks at it twice",
