@@ -52,7 +52,7 @@ from minift.runs.dealing import work as dealt_out
 from minift.runs.folds import FOLDS, part, possible_folds, possible_repeats
 from minift.runs.processes import from_first, rank, require_same, world_size
 from minift.runs.train import require_two_classes, subset
-from minift.runs.tuned import build, head_of
+from minift.runs.tuned import build
 from minift.speed.precision import require_precision
 from minift.training.loop import Precision, Seeds, Settings
 from minift.version import __version__
@@ -218,7 +218,7 @@ def compare(
                     left = budget - (start := time.monotonic()) + began
                     if longest > left:
                         late = (
-                            f"stopped before {about.unit} {batch[0].seed}: one of all methods took up to "
+                            f"stopped before {about.unit} {batch[0].seed}: one took up to "
                             f"{longest / 60:.1f} minutes, and {max(0, left) / 60:.1f} of the "
                             f"budget of {budget / 60:g} were left; the same command resumes"
                         )
@@ -230,13 +230,6 @@ def compare(
                         bar.update()
                         bar.set_postfix_str(f"{run.method}: {100 * run.test:.1f}")
                     longest = max(longest, time.monotonic() - start)
-                    if work.progress and batch is rounds[0] and len(rounds) > 1:
-                        rest = max(0, int((budget + began - time.monotonic()) / longest))
-                        print(
-                            f"all methods took {longest:.0f} s for one {about.unit}; of the other "
-                            f"{len(rounds) - 1}, the budget has room for {min(rest, len(rounds) - 1)}",
-                            file=sys.stderr,
-                        )
         except KeyboardInterrupt:
             if work.progress:
                 print(
@@ -274,7 +267,7 @@ def _plan(
     seen = terms.selection or len(data.dev)
     columns = {
         name: {"chooses by": f"{seen * (name in choosing):,}"}
-        | shown(method, settings[name], counts[name], terms.grid, head_of(checkpoint, data))
+        | shown(method, settings[name], counts[name], terms.grid)
         for name, method in found.items()
     }
     how = terms.selection, terms.grid, terms.device

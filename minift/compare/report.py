@@ -282,7 +282,6 @@ def page(comparison: Comparison) -> list[Block]:
             f"{counted(len(c.methods), 'method')}, {listed([f'{n:,}' for n in c.sizes])} labels, "
             f"{seeds} {c.unit}{'s' * (seeds > 1)}, encoder {c.encoder}. Scores are "
             f"{c.metric} in points (hundredths) on {c.reporting}."
-            + (f" Of these folds {seeds} of {c.folds} are done." if seeds < (c.folds or 0) else "")
             + (f" Runs that are not finished yet: {missing} of {c.planned}." if missing > 0 else "")
         ),
     ]
@@ -319,8 +318,6 @@ def _size_blocks(c: Comparison, labels: int, made: Sequence[Against]) -> list[Bl
         rows = [(a.method, a.other, *difference_cells(a.difference, a.holm)) for a in made]
         blocks.append(Heading("Paired differences, in points", 3))
         header = "method", "against", *DIFFERENCE_HEADER[:-1], f"{c.unit}s"
-        filled = [column for column in zip(header, *rows) if any(column[1:])]
-        header, *rows = zip(*filled)
         blocks.append(Table(header, tuple(rows)))
     if troubles := [f"{r.method}, {c.unit} {r.seed}: {r.note}" for r in runs if r.note]:
         blocks += [Heading("What went wrong", 3), Bullets(tuple(troubles))]
@@ -334,8 +331,7 @@ def _sentences(made: Sequence[Against]) -> list[str]:
 
 def _reading(c: Comparison, made: Sequence[Against]) -> list[str]:
     """Return what a reader must know beside the figures."""
-    chosen = "was chosen by looking at scores: no rate, no length, no epoch."
-    chosen = f"Nothing {'but the method to take ' if c.folds else ''}{chosen}"
+    chosen = "Nothing was chosen by looking at scores: no rate, no length, no epoch."
     if any(run.selection_examples for run in c.runs):
         chosen = (
             f"Choices are made by {c.selection}, never by the examples reported on. The column "
@@ -348,19 +344,13 @@ def _reading(c: Comparison, made: Sequence[Against]) -> list[str]:
     )
     if c.folds:
         covers = (
-            f"Fold s, counted from 0, is reported on by models that learned from the other folds; "
-            f"every {c.folds} folds all texts are dealt anew. A model of all labels learns from "
-            "more, so it should do a little better. "
+            f"Seed s reports on fold s of the training examples, dealt anew every {c.folds}, and "
+            "trains on the others. The interval is for new texts like these, and allows for what "
+            "the folds have in common (Nadeau & Bengio 2003)."
         )
-        if len({run.seed for run in c.runs}) > 1:
-            covers += "An interval is for new texts like these, and allows for what the folds have "
-            covers += "in common (Nadeau & Bengio 2003)."
-        else:
-            covers += "Of one fold only an accuracy has an interval, that of a share (Wilson 1927)."
     return [
-        f"{capital(c.unit)} s gives every method the same training examples, the same new head, "
-        "the same order of batches and the same stream of dropout, so methods are compared "
-        f"{c.unit} by {c.unit}.",
+        "Seed s gives every method the same training examples, the same new head, the same order "
+        "of batches and the same stream of dropout, so methods are compared seed by seed.",
         covers,
         *caution(made),
         chosen,
@@ -369,7 +359,7 @@ def _reading(c: Comparison, made: Sequence[Against]) -> list[str]:
         "Trained: parameters that learn, head included (see Settings); where a mask holds the "
         "others back (child-d, random-scalars, random-rows), those that it lets move.",
         "Seconds: loading, training, and validation where the method needs it, mean over the "
-        f"{c.unit}s; scoring is left out. Peak MB: the largest memory of the process in any run, "
+        "seeds; scoring is left out. Peak MB: the largest memory of the process in any run, "
         "PyTorch and data included, where the system tells it. To store: 4 bytes per parameter "
         "that learns, and for a mask one bit per element on top; the pretrained rest is shared.",
     ]

@@ -18,6 +18,7 @@ Proof    tests/label/test_ledger.py
 from __future__ import annotations
 
 import contextlib
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -81,21 +82,19 @@ class State:
     @property
     def conflicts(self) -> dict[str, list[Decision]]:
         """Texts with several different labels that stand: the last of each list counts."""
-        given: dict[str, list[Decision]] = {}
+        given = defaultdict[str, list[Decision]](list)
         for decision in self.standing.values():
             if decision.label is not None:
-                given.setdefault(decision.id, []).append(decision)
+                given[decision.id].append(decision)
         return {id: ds for id, ds in given.items() if any(d.label != ds[0].label for d in ds)}
 
     @property
     def notes(self) -> list[str]:
         """What a user should know: texts with several labels, and that a line is lost."""
-        notes = []
+        notes = ["a line of the ledger is marked as lost; what it said is not counted"] * self.lost
         for id, given in self.conflicts.items():
             said = ", ".join(f"{say(d.label)} ({d.source})" for d in given)
             notes.append(f"text {id!r} has several labels: {said}; the last one counts")
-        if self.lost:
-            notes.append("a line of the ledger is marked as lost; what it said is not counted")
         return notes
 
     def apply(self, event: dict[str, Any]) -> None:
@@ -105,9 +104,9 @@ class State:
         if kind == "query":
             self.queried.update(dict.fromkeys(event["ids"], event["round"]))
         elif kind in ("label", "skip"):
-            id, label = event["id"], event.get("label")
+            n, id = event["n"], event["id"]
             self.queried.setdefault(id, 0)  # its query was in a lost line
-            self.standing[event["n"]] = Decision(event["n"], id, label, event["source"])
+            self.standing[n] = Decision(n, id, event.get("label"), event["source"])
         elif kind == "undo":
             self.standing.pop(event["of"], None)
         elif kind == LOST:
@@ -210,8 +209,7 @@ def now() -> datetime:
 def open_ledger(path: str | Path, ids: Iterable[str], labels: Sequence[str]) -> Iterator[Ledger]:
     """Open the ledger of a pool, for this process alone; begin one if there is none.
 
-    The `ids` of the texts are all different, in an order that does not change. MiniftError if the
-    ledger is in use, damaged, or belongs to another pool.
+    MiniftError if it is in use, damaged, or belongs to another pool: other `ids`, or another order.
     """
     ids = list(ids)
     pool = digest("\0".join(ids))[:16]

@@ -130,12 +130,10 @@ def start(
 ) -> tuple[Project, list[str]]:
     """Return a new project, and notes on its pool; `out` is there whole, or not at all.
 
-    The pool is a file of texts, read with task, format, text and text_b as by `open_pool`; its
-    labels are ignored. `labels` are classes or, for tagging, types of entities. Encoder, method
-    ("full") and head are what each round's model is made of; the seed is of every random stream.
-    The texts of the file `labelled`, whose labels are in the column `label`, join the pool, and
-    are answered, by the file; `labels` None takes its labels. MiniftError if any of it does not
-    fit; nothing is then written.
+    The pool is a file of texts, read as by `open_pool`. `labels` are classes or types of entities;
+    None takes those of the file `labelled`, whose texts, with the column `label`, join the pool as
+    answered by the file. Encoder, method ("full") and head are what each round's model is made of.
+    MiniftError if any of it does not fit; nothing is then written.
     """
     out = Path(out)
     if (out / "project.json").is_file():
@@ -143,7 +141,7 @@ def start(
             f"{out} already holds a project; continue it: {command('status', out)}. For a new one "
             "choose another --out"
         )
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+    if out.is_file() or any(out.glob("*")):
         raise MiniftError(f"{out} is there already and is not a project; choose another --out")
     given, notes = tuple[Example, ...](), list[str]()
     known = _labels(labels, task) if labels else ()
@@ -238,20 +236,17 @@ def load_project(folder: str | Path) -> Project:
     folder = Path(folder)
     file = folder / "project.json"
     if not file.is_file():
-        near = ""
-        if not folder.exists() and folder.parent.is_dir():
-            near = nearest(folder.name, (path.name for path in folder.parent.iterdir()))
+        near = nearest(folder.name, (path.name for path in folder.parent.glob("*")))
         raise MiniftError(
-            f"{folder} is not a project: it has no project.json{near} (begin one: minift active "
-            "start --pool FILE --labels A,B --out FOLDER)"
+            f"{folder} is not a project: it has no project.json{near * (not folder.exists())} "
+            "(begin one: minift active start --pool FILE --labels A,B --out FOLDER)"
         )
     for name in ("ledger.jsonl", "pool.jsonl"):  # all labels, all texts
         if not (folder / name).is_file():
             raise MiniftError(f"{folder / name} is missing; put it back from a backup")
     try:
         facts = json.loads(file.read_text(encoding="utf-8"))
-        names = ("task", "encoder", "method", "head", "seed", "pool")
-        values = {name: facts[name] for name in names}
+        values = {n: facts[n] for n in ("task", "encoder", "method", "head", "seed", "pool")}
         values |= {"labels": tuple(facts["labels"]), "settings": _settings(facts["settings"])}
     except (ValueError, KeyError, TypeError) as error:
         raise MiniftError(

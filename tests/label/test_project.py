@@ -390,7 +390,8 @@ def test_scoring_holds_one_chunk_of_texts_at_a_time(begun, tmp_path, monkeypatch
             yield example
 
     monkeypatch.setattr(Texts, "__iter__", watched)
-    total = score(begun, begun.parent / "pool.txt", path, Asking("entropy"))
+    (tmp_path / "pool.txt").write_text("\n".join(TEXTS) + "\n", encoding="utf-8")
+    total = score(begun, tmp_path / "pool.txt", path, Asking("entropy"))
     assert total == len(GOLD) and max(ahead[-total:]) == 8 - 1
     assert max(ahead[:total]) == total - 1  # counted before, when nothing is written yet
 
