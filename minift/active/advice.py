@@ -51,8 +51,7 @@ class Advice:
 def advise(looks: Sequence[Look], budget: int | None = None, labelled: int | None = None) -> Advice:
     """Say whether labelling should continue, from one look per model, if any, oldest first.
 
-    The budget is how many labels may be used, and `labelled` how many there are today; None: those
-    of the last look.
+    The budget is of labels; `labelled` is how many there are today (None: those of the last look).
     """
     counts = [look.labelled for look in looks]
     models = [look for n, look in enumerate(looks, 1) if look.labelled not in counts[n:]]
@@ -81,10 +80,8 @@ def advise(looks: Sequence[Look], budget: int | None = None, labelled: int | Non
             "texts at random"
         )
     if not models:
-        warnings.append(
-            "no model has been trained, so nobody can know whether one would be sure, or would "
-            "still change its predictions"
-        )
+        what = "whether one would be sure, or would still change its predictions"
+        warnings.append(f"no model has been trained, so nobody can know {what}")
     elif labelled > last.labelled:
         warnings.append(
             f"the last model was trained on {last.labelled} of {labelled} labels; what a model of "
@@ -92,9 +89,8 @@ def advise(looks: Sequence[Look], budget: int | None = None, labelled: int | Non
         )
     if reasons:
         return Advice(True, tuple(reasons), tuple(warnings))
-    known = "and no two models yet whose predictions could be compared"
-    if agreement == agreement:
-        known = f"mean kappa of the last models {agreement:.3f}"
+    alike = f"mean kappa of the last models {agreement:.3f}"
+    known = alike if agreements else "and no two models yet whose predictions could be compared"
     known = f"mean entropy {last.uncertainty:.3f} of the largest possible, {known}"
     known = known if models else "nothing says that more labels would not pay"
     return Advice(False, (f"continue: {known}",), tuple(warnings))

@@ -38,13 +38,11 @@ from minift.compare.statistics import (
 NOTES = (
     "Strategies of a seed start from the same texts and the same first model, so curves are "
     "compared seed by seed. Bands that overlap say little about a paired difference.",
-    "Whole curve: the area under the learning curve divided by its width, that is the mean score "
-    "from the first to the last count. It is one number per seed, so each strategy is tested once.",
+    "Whole curve: the mean height of the learning curve, one number and so one test per seed.",
     "Saved: the first count at which random's mean curve reaches the highest score that both have "
-    "at their ends, minus the strategy's. The bootstrap resamples seeds and is too narrow for a "
-    "handful of them; a saving is claimed only if the whole curves differ, too.",
-    "An interval covers what changes with the seed. It does not cover the choice of the test "
-    "examples, of the data set, or of the encoder. Equal labels are not equal cost.",
+    "at their ends, minus the strategy's; claimed only if the whole curves differ, too.",
+    "An interval covers what changes with the seed, not the choice of the test examples, of the "
+    "data set, or of the encoder. Equal labels are not equal cost.",
 )
 
 
@@ -67,10 +65,7 @@ def sentences(study: Study) -> list[str]:
 
 
 def saved_sentence(study: Study, strategy: str, advantage: float) -> str:
-    """Say how many labels a strategy saves at its end.
-
-    A saving must agree with the `advantage` of the whole curve, which is 0 where none can be seen.
-    """
+    """Say how many labels a strategy saves, if its `advantage` over the whole curve agrees."""
     saved = labels_saved(study, strategy)
     if saved is None:
         return ""
@@ -108,32 +103,26 @@ def _by_count(study: Study, key: str, cell: Callable[[list[float]], str]) -> Tab
 
 
 def cost_table(study: Study) -> Table:
-    """Return minutes of training and of scoring the pool: a curve's mean, and all curves."""
+    """Return the minutes that training and scoring the pool take, a mean over the curves."""
     rows = []
-    for strategy in study.strategies:
-        courses = study.courses[strategy].values()
-        training, scoring = (
-            sum(r[key] for course in courses for r in course) / 60
-            for key in ("train_seconds", "score_seconds")
-        )
-        each = (training / len(courses), scoring / len(courses), training + scoring)
-        rows.append((strategy, *(f"{minutes:.1f}" for minutes in each), str(len(courses))))
-    header = ("minutes", "training per curve", "scoring per curve", "all curves", "curves")
-    return Table(header, tuple(rows))
+    for strategy, courses in study.courses.items():
+        rounds = [round for course in courses.values() for round in course]
+        both = (sum(r[f"{what}_seconds"] for r in rounds) / 60 for what in ("train", "score"))
+        each = (f"{minutes / len(courses):.1f}" for minutes in both)
+        rows.append((strategy, *each, str(len(courses))))
+    return Table(("minutes per curve", "training", "scoring", "curves"), tuple(rows))
 
 
 def plot(study: Study) -> Curves:
     """Return the mean learning curves with their bands."""
     lines = []
     for strategy in study.strategies:
-        places, ends = [], []
-        for number in study.rounds:
-            if scores := [100 * score for score in study.column(strategy, number).values()]:
-                places.append((study.place(number), sum(scores) / len(scores)))
-                ends.append(band(scores))
-        known = [(low, min(high, 100.0)) for low, high in filter(None, ends)]
-        bands = tuple(known) if len(known) == len(ends) else ()
-        lines.append(Line(strategy, tuple(places), bands, reference=strategy == REFERENCE))
+        columns = [(study.place(n), study.column(strategy, n).values()) for n in study.rounds]
+        known = [(place, [100 * score for score in scores]) for place, scores in columns if scores]
+        places = tuple((place, sum(scores) / len(scores)) for place, scores in known)
+        ends = [end for _, scores in known if (end := band(scores))]
+        bands = tuple((low, min(high, 100.0)) for low, high in ends) * (len(ends) == len(places))
+        lines.append(Line(strategy, places, bands, reference=strategy == REFERENCE))
     caption = f"{capital(study.metric)} in points: mean over the seeds"
     if any(line.band for line in lines):
         caption += "; the band is the 95% interval of the mean (t)"
@@ -156,7 +145,7 @@ def page(study: Study) -> list[Block]:
     adjusted = corrected(differences)
     rows = ((s, *difference_cells(d, adjusted.get(s))) for s, d in differences.items())
     tested: list[Block] = [heading, Table(("strategy", *DIFFERENCE_HEADER), tuple(rows))]
-    hidden = ("event", "n", "check", "format")
+    hidden = ("event", "n", "check")
     return [
         Heading(f"Does asking pay on {setup.get('data', 'these data')}?", 1),
         Paragraph(intro),
@@ -166,7 +155,7 @@ def page(study: Study) -> list[Block]:
         Paragraph("Mean ± standard deviation over the seeds; (n) where only n seeds are there."),
         scores_table(study),
         *(tested if study.others else []),
-        Heading("Cost, in minutes"),
+        Heading("Cost"),
         cost_table(study),
         Heading("Class imbalance: largest minus smallest class"),
         Paragraph("Of the labelled examples; mean over the seeds."),

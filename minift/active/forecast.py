@@ -61,8 +61,7 @@ def forecast_labels(
 ) -> Forecast:
     """Forecast what `more` labels would bring; trains `FOLDS` times `len(SHARES)` models.
 
-    The splits of the learner's data set are not read. The seed is of the folds, of all streams of
-    training, and of the interval. MiniftError if `more` is less than 1, or training fails.
+    The splits of the learner's data set are not read. MiniftError if `more` is less than 1.
     """
     require(more >= 1, "more", more, "at least 1 label")
     if len(labelled) < FEWEST:
@@ -96,7 +95,7 @@ def judge(
 ) -> Forecast:
     """Extrapolate, and say what came out or why nothing can be said.
 
-    The score of always giving the most frequent answer, by the same metric, is `constant`.
+    `constant` is the score of always giving the most frequent answer.
     """
     means = scores.mean(0)
     steps = np.diff(means)
@@ -136,10 +135,9 @@ def judge(
 def extrapolate(
     sizes: Sequence[int], scores: np.ndarray, more: int, now: int, seed: int = 0
 ) -> tuple[float, float, float]:
-    """Return the expected gain from `more` labels, and the low and high end of its 95% interval.
+    """Return the expected gain from `more` labels to the `now` there are, and its 95% interval.
 
-    At least three sizes, ascending, and scores (folds, sizes), at most 1, of three folds; there
-    are `now` labels. A law that only rises gives no gain below 0.
+    At least three sizes, ascending, and scores (folds, sizes), at most 1, of three folds.
     """
     at, folds, mean = np.array(sizes, dtype=np.float64), len(scores), scores.mean(0)
     law = fit_laws(at, mean[None])

@@ -26,14 +26,7 @@ from typing import Any
 from tqdm import tqdm
 
 from minift.active.curves import page
-from minift.active.loop import (
-    Asking,
-    Learner,
-    choose,
-    class_counts,
-    fixed_steps,
-    seed_of,
-)
+from minift.active.loop import Asking, Learner, choose, class_counts, fixed_steps, seed_of
 from minift.active.mc_dropout import Layers, lowest_depth
 from minift.active.study import study
 from minift.checkpoints.weights import weights_digest
@@ -48,8 +41,6 @@ from minift.runs.train import subset
 from minift.speed.prefix import PrefixCache
 from minift.training.loop import Seeds
 from minift.version import __version__
-
-FORMAT = 2  # of simulation.jsonl; before there were numbers, other random streams were drawn
 
 
 @dataclass(frozen=True)
@@ -89,9 +80,8 @@ def simulate(learner: Learner, plan: Plan, out: str | Path) -> list[dict[str, An
     data cannot be simulated on, or `out` holds another simulation.
     """
     _require_fit(learner.dataset, plan)
-    settings = fixed_steps(learner.recipe.settings, plan.steps)
+    settings, out = fixed_steps(learner.recipe.settings, plan.steps), Path(out)
     learner = replace(learner, recipe=replace(learner.recipe, settings=settings))
-    out = Path(out)
     claim_folder(out, "simulation.jsonl")
     setup, states = _setup(learner, plan), functools.cache(lambda: learner.states(out))
     with open_journal(out / "simulation.jsonl") as journal:
@@ -152,7 +142,6 @@ def curve(
                 "test": test,
                 "round": number,
                 "imbalance": max(counts.values()) - min(counts.values()),
-                "missing": [label for label, count in counts.items() if count == 0],
                 "train_seconds": round(trained - began, 3),
                 "score_seconds": round(time.perf_counter() - asked, 3),
                 "query": list(choice.ids),
@@ -176,8 +165,7 @@ def _require_fit(dataset: Dataset, plan: Plan) -> None:
     for strategy in plan.strategies:
         plan.asking(strategy).require_for(dataset.task)
     for split in ("train", "test"):
-        examples = getattr(dataset, split)
-        if not examples or not is_labelled(examples):
+        if not is_labelled(getattr(dataset, split)):
             raise MiniftError(f"a simulation needs a {split} split with all its labels")
     ids = [example.id for example in dataset.train]
     if len(set(ids)) < len(ids):
@@ -194,7 +182,6 @@ def _setup(learner: Learner, plan: Plan) -> dict[str, Any]:
     setup = {
         "event": "setup",
         "minift_version": __version__,
-        "format": FORMAT,
         "data": dataset.name,
         "metric": dataset.metric,
         "test_examples": len(dataset.test),

@@ -219,8 +219,8 @@ def test_the_band_is_the_t_interval():
 
 def test_cost_and_imbalance_are_those_of_the_rounds():
     text = markdown(page(of(made())))
-    assert "| bald | 10.0 | 5.0 | 75.0 | 5 |" in text
-    assert "| random | 10.0 | 0.0 | 50.0 | 5 |" in text
+    assert "| bald | 10.0 | 5.0 | 5 |" in text
+    assert "| random | 10.0 | 0.0 | 5 |" in text
     assert "| 310 | 3.0 | 13.0 |" in text
 
 

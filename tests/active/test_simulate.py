@@ -219,7 +219,7 @@ def test_a_folder_of_an_older_minift_is_refused_in_a_sentence_that_names_the_ver
     encoder, unbroken, tmp_path
 ):
     (setup, *rest), _ = parse((unbroken[0] / "simulation.jsonl").read_bytes())
-    old = {k: v for k, v in setup.items() if k != "format"} | {"minift_version": "0.0.9"}
+    old = setup | {"minift_version": "0.0.9"}
     before = b"".join(encode(event) for event in (old, *rest))
     (tmp_path / "simulation.jsonl").write_bytes(before)
     with pytest.raises(MiniftError, match=r"minift_version was 0\.0\.9 .* Choose another folder"):
