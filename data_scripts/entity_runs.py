@@ -35,7 +35,7 @@ from study import mean_sd
 from minift import __version__
 from minift.compact.distill import Distillation
 from minift.compact.report import compression_report, report_text, size_of, stored_bytes
-from minift.compact.run import StudentSettings, distill
+from minift.compact.run import distill
 from minift.compact.store import FILE, STORAGES, load_student, save_student
 from minift.compare.page import Bullets, Heading, Paragraph, Table, markdown
 from minift.data.examples import Dataset
@@ -68,7 +68,7 @@ class Plan:
     Args:
         encoder, method, epochs, learning_rate: of the teacher; None takes the method's own.
         dev: development sentences that weights may be chosen by; None takes all.
-        kind, student: what the students are, and how they are trained.
+        student: what the students are, and how they are trained.
         device: where to train.
     """
 
@@ -77,7 +77,6 @@ class Plan:
     epochs: int | None = None
     learning_rate: float | None = None
     dev: int | None = None
-    kind: StudentSettings = field(default_factory=StudentSettings)
     student: Distillation = field(default_factory=Distillation)
     device: str = "cpu"
 
@@ -130,20 +129,19 @@ def _teacher(out: Path, plan: Plan, job: Job, dataset: Dataset, system: str) -> 
 
 
 def _student(out: Path, plan: Plan, job: Job, dataset: Dataset, system: str) -> Record:
-    folder, kind = out / system, plan.kind
+    folder, how = out / system, replace(plan.student, **STUDENTS[system])
     labelled = subset(dataset.train, job.labels, job.seed)
     drawn = {example.id for example in labelled}
     rest = [example.words for example in dataset.train if example.id not in drawn]
     if system == ALONE:
-        kind = replace(kind, vectors="random", teacher_words=0)
+        how = replace(how, vectors="random", teacher_words=0)
     if not (folder / "result.json").exists():
         distill(
             load_run(out / TEACHER, plan.device),
             replace(dataset, train=labelled),
             rest if system == WITH_TEXT else [],
             folder,
-            settings=replace(plan.student, **STUDENTS[system]),
-            student=kind,
+            settings=how,
             seeds=Seeds.all(job.seed),
         )
     student, scores = load_student(folder), _scores(folder)
@@ -225,8 +223,8 @@ def table(records: Sequence[Record], reports: dict[str, Record], plan: Plan) -> 
     chosen = "all" if plan.dev is None else f"{plan.dev}"
     text = (
         f"Entity F1 (micro, IOB2, conlleval) on the test split in points, mean and sd over seeds. "
-        f"Teacher: {plan.encoder}, {plan.method}. Students: {plan.kind.head}, {plan.student.steps} "
-        f"steps; their weights are the best on {chosen} sentences of the development split. "
+        f"Teacher: {plan.encoder}, {plan.method}. Students: {plan.student.head}, "
+        f"{plan.student.steps} steps; their weights are the best on {chosen} sentences of the development split. "
         f"Nothing was tuned on the test split. Measured on {machine(plan.device)}."
     )
     return markdown([*blocks, Paragraph(text)])
@@ -285,12 +283,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = parser.parse_args(arguments)
     student = replace(
         usual,
+        head=args.head,
         steps=args.steps,
         learning_rate=args.student_learning_rate,
         evaluate_every=args.evaluate_every,
     )
     teacher = (args.encoder, args.method, args.epochs, args.learning_rate, args.dev)
-    plan = Plan(*teacher, StudentSettings(head=args.head), student, args.device)
+    plan = Plan(*teacher, student, args.device)
     data = args.data.split(",")
     jobs = [Job(d, n, seed) for seed in args.seeds for d in data for n in args.labels]
     command = shlex.join(["python", "data_scripts/entity_runs.py", *(arguments or sys.argv[1:])])

@@ -43,10 +43,11 @@ def run(arguments: options.Arguments) -> None:
     """Teach the student, and say what it is worth."""
     from minift.compact.distill import Distillation
     from minift.compact.report import report_text
-    from minift.compact.run import StudentSettings, distill, read_sentences
+    from minift.compact.run import distill, read_sentences
     from minift.compact.teacher import tag_labels
 
-    settings = Distillation(steps=arguments.steps, learning_rate=arguments.learning_rate)
+    names = ("steps", "learning_rate", "head", "storage")
+    settings = Distillation(**{name: getattr(arguments, name) for name in names})
     unlabelled = read_sentences(arguments.unlabelled)
     teacher = load_run(arguments.teacher, options.device(arguments), arguments.precision)
     dataset = _labelled(arguments, tag_labels(teacher))
@@ -59,7 +60,6 @@ def run(arguments: options.Arguments) -> None:
         out,
         settings=settings,
         seeds=Seeds.all(arguments.seed),
-        student=StudentSettings(head=arguments.head, storage=arguments.storage),
         teacher_folder=arguments.teacher,
         command=options.suggested(*sys.argv[1:]),
         progress=True,

@@ -33,16 +33,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from minift.bert.packing import to_device
+from minift.compact.store import STORAGES, Storage
 from minift.compact.student import Student, label_indices, label_losses
+from minift.compact.tagger import Head, TaggerConfig
 from minift.compact.vocabulary import Words
+from minift.compact.word_vectors import WordVectors
 from minift.data.examples import TaggedExample
-from minift.errors import MiniftError, require
+from minift.errors import MiniftError, require, require_known
 from minift.runs.resume import Checkpoints
 from minift.runs.steps import Steps, StepTraining, rows_of, stream
 from minift.training.batches import UNLABELLED
@@ -51,7 +54,7 @@ from minift.training.loop import Seeds
 
 @dataclass(frozen=True)
 class Distillation:
-    """How a student is taught."""
+    """What a student is, how it is taught, and how it is stored."""
 
     steps: int = 3000  # optimizer steps; the same number is the same work, whatever is labelled
     evaluate_every: int = 100  # steps between two looks at the development split
@@ -66,12 +69,23 @@ class Distillation:
     loss: Literal["kl", "mse"] = "kl"  # "mse" is that of the authors' code
     pseudo_weight: float = 1.0  # of a pseudo-label beside a gold one; 0 uses none
     confidence: float = 0.0  # probability from which on a pseudo-label counts
+    head: Head = "softmax"
+    vectors: WordVectors = "teacher"  # where word vectors start; or "random"
+    word_dropout: float = 0.05  # see `TaggerConfig`
+    min_count: int = 2  # see `build_vocabulary`
+    teacher_words: int = 0  # how many of the teacher's own are known, too (`whole_words`)
+    storage: Storage = "float32"  # of the weights; the scores are those of the stored student
 
     def __post_init__(self) -> None:
         self.steps_of(None)  # judges steps, evaluate_every, patience and clip
-        for name in ("batch_size", "unlabelled_batch_size"):
+        TaggerConfig(1, 1, 1, head=self.head, word_dropout=self.word_dropout)  # judges these two
+        require_known("storage", self.storage, STORAGES)
+        require_known("vectors", self.vectors, get_args(WordVectors))
+        sizes = (("batch_size", 1), ("unlabelled_batch_size", 1), ("min_count", 1))
+        for name, least in (*sizes, ("teacher_words", 0)):
             value = getattr(self, name)
-            require(type(value) is int and value >= 1, name, value, "a whole number from 1 up")
+            good = type(value) is int and value >= least
+            require(good, name, value, f"a whole number from {least} up")
         for name in ("learning_rate", "temperature"):
             value = getattr(self, name)
             require(0 < value < math.inf, name, value, "a positive number")

@@ -14,26 +14,25 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import torch
 
 from minift.checkpoints.weights import weights_digest
 from minift.compact.distill import Distillation, Lesson, gold_lessons, pseudo_lessons, teach
 from minift.compact.report import compression_report
-from minift.compact.store import FILE, STORAGES, Storage, load_student, save_student
+from minift.compact.store import FILE, load_student, save_student
 from minift.compact.student import Student, label_indices, new_student
-from minift.compact.tagger import Head, TaggerConfig
 from minift.compact.teacher import tag_labels, teacher_logits
 from minift.compact.vocabulary import Words, build_vocabulary
-from minift.compact.word_vectors import WordVectors, start_from_teacher, whole_words
+from minift.compact.word_vectors import start_from_teacher, whole_words
 from minift.data.examples import Dataset, TaggedExample, as_sentences, is_labelled
 from minift.data.files.texts import read_texts
 from minift.data.metrics import headline
 from minift.data.words import split_words
-from minift.errors import MiniftError, require, require_known
+from minift.errors import MiniftError
 from minift.files import atomic_write, digest
 from minift.runs.folder import open_run
 from minift.runs.steps import StepTraining
@@ -58,28 +57,6 @@ def read_sentences(path: str | Path) -> list[tuple[str, ...]]:
     return sentences
 
 
-@dataclass(frozen=True)
-class StudentSettings:
-    """What a student is before it is taught, and how it is stored."""
-
-    head: Head = "softmax"
-    # word vectors start as the "teacher" has them (see word_vectors.py), or at "random"
-    vectors: WordVectors = "teacher"
-    word_dropout: float = 0.05  # see `TaggerConfig`
-    min_count: int = 2  # see `build_vocabulary`
-    teacher_words: int = 0  # how many of the teacher's own are known, too (`whole_words`)
-    storage: Storage = "float32"  # of the weights; the scores are those of the stored student
-
-    def __post_init__(self) -> None:
-        require_known("storage", self.storage, STORAGES)
-        require_known("vectors", self.vectors, get_args(WordVectors))
-        for name, least in (("min_count", 1), ("teacher_words", 0)):
-            value = getattr(self, name)
-            good = type(value) is int and value >= least
-            require(good, name, value, f"a whole number from {least} up")
-        TaggerConfig(1, 1, 1, head=self.head, word_dropout=self.word_dropout)  # judges these two
-
-
 def distill(
     teacher: FineTuned,
     dataset: Dataset,
@@ -87,7 +64,6 @@ def distill(
     out: str | Path | None = None,
     *,
     settings: Distillation | None = None,
-    student: StudentSettings | None = None,
     seeds: Seeds | int = 0,
     teacher_folder: str | Path | None = None,
     command: str | None = None,
@@ -105,7 +81,6 @@ def distill(
     """
     started = time.perf_counter()
     settings, seeds = settings or Distillation(), Seeds.all(seeds)
-    kind = student or StudentSettings()
     _refuse_unknown_tags(dataset, tag_labels(teacher))
     gold = {tuple(example.words) for example in as_sentences(dataset.train)}
     pool = [words for words in unlabelled if tuple(words) not in gold]
@@ -121,7 +96,6 @@ def distill(
         "unlabelled": len(pool),
         "settings": asdict(settings),
         "seeds": asdict(seeds),
-        **asdict(kind),
     }
 
     def validate(student: Student) -> tuple[float, float]:
@@ -134,10 +108,10 @@ def distill(
             lines = (json.dumps(record) + "\n" for record in taught.records)
             atomic_write(folder / "history.jsonl", "".join(lines))
             if taught.kept_step == taught.step:
-                save_student(pupil, folder, kind.storage)
+                save_student(pupil, folder, settings.storage)
 
     with open_run(folder, "distill", made, save_every, progress) as checkpoints:
-        pupil = _untaught(teacher, dataset, pool, kind, seeds)
+        pupil = _untaught(teacher, dataset, pool, settings, seeds)
         taught = teach(
             pupil,
             *_lessons(teacher, dataset, pool, settings, progress),
@@ -150,7 +124,7 @@ def distill(
         )
         if folder is not None:
             device = next(pupil.model.parameters()).device
-            pupil = load_student(save_student(pupil, folder, kind.storage), device)
+            pupil = load_student(save_student(pupil, folder, settings.storage), device)
         scores, said = score_splits(pupil.evaluate, dataset, False)
         result = {
             "data": dataset.name,
@@ -176,14 +150,14 @@ def distill(
 
 
 def _untaught(
-    teacher: FineTuned, dataset: Dataset, pool: Sequence[Words], kind: StudentSettings, seeds: Seeds
+    teacher: FineTuned, dataset: Dataset, pool: Sequence[Words], how: Distillation, seeds: Seeds
 ) -> Student:
     """Return the student that training starts from, on the teacher's device."""
-    train, more = as_sentences(dataset.train), whole_words(teacher, kind.teacher_words)
-    vocabulary = build_vocabulary([e.words for e in train], pool, kind.min_count, more)
-    source, how = torch.Generator().manual_seed(seeds.head), (kind.head, kind.word_dropout)
-    student = new_student(vocabulary, tag_labels(teacher), source, *how)
-    if kind.vectors == "teacher":
+    train, more = as_sentences(dataset.train), whole_words(teacher, how.teacher_words)
+    vocabulary = build_vocabulary([e.words for e in train], pool, how.min_count, more)
+    source = torch.Generator().manual_seed(seeds.head)
+    student = new_student(vocabulary, tag_labels(teacher), source, how.head, how.word_dropout)
+    if how.vectors == "teacher":
         start_from_teacher(student, teacher)
     student.model.to(next(teacher.model.parameters()).device)
     return student

@@ -64,7 +64,7 @@ def test_distill_and_predict_from_files_to_entities(world, tmp_path, capsys):
     assert "student of 40 labelled and 100 unlabelled sentences" in said
     assert "times faster" in said
     made = json.loads((out / "distill.json").read_text())
-    assert (made["data"], made["labelled"], made["head"]) == ("train", 40, "crf")
+    assert (made["data"], made["labelled"], made["settings"]["head"]) == ("train", 40, "crf")
     report = json.loads((out / "report.json").read_text())
     assert report["compression"] == report["teacher_parameters"] / report["student_parameters"]
 

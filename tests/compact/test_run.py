@@ -21,7 +21,7 @@ import torch
 
 from minift.compact import run as module
 from minift.compact.distill import Distillation
-from minift.compact.run import StudentSettings, distill, read_sentences
+from minift.compact.run import distill, read_sentences
 from minift.compact.store import FILE, load_student
 from minift.compact.student import Student
 from minift.data.examples import TaggedExample
@@ -44,13 +44,10 @@ def world(tmp_path_factory):
     return folder, tiny_teacher(folder)
 
 
-KIND = [field.name for field in fields(StudentSettings)]
-
-
-def fast(teacher, out=None, dataset=FEW, unlabelled=POOL, **options):
-    kind = StudentSettings(**{name: options.pop(name) for name in KIND if name in options})
-    options = {"settings": FAST, "student": kind, **options}
-    return distill(teacher, dataset, unlabelled, out, **options)
+def fast(teacher, out=None, dataset=FEW, unlabelled=POOL, settings=FAST, **options):
+    names = [field.name for field in fields(Distillation) if field.name in options]
+    settings = replace(settings, **{name: options.pop(name) for name in names})
+    return distill(teacher, dataset, unlabelled, out, settings=settings, **options)
 
 
 @pytest.mark.parametrize("head", ["softmax", "crf"])
@@ -85,7 +82,7 @@ def test_the_stored_student_reproduces_the_best_score_and_test_is_scored_once(
     assert report["student_stored_bytes"] == (tmp_path / FILE).stat().st_size
     assert report["teacher_stored_bytes"] > 4 * report["teacher_parameters"]
     made = json.loads((tmp_path / "distill.json").read_text())
-    assert (made["head"], made["settings"]["steps"]) == (head, 30)
+    assert (made["settings"]["head"], made["settings"]["steps"]) == (head, 30)
 
 
 def test_a_kill_leaves_the_best_student_so_far_on_the_disk(world, tmp_path, monkeypatch):
@@ -214,7 +211,7 @@ def test_bad_input_is_refused_before_training_and_nothing_is_lost(world, tmp_pat
         ({"teacher_words": -1}, "teacher_words must be a whole number from 0 up"),
     ):
         with pytest.raises(MiniftError, match=words):
-            StudentSettings(**bad)
+            Distillation(**bad)
     short = replace(FAST, steps=1, evaluate_every=1)
     fast(teacher, tmp_path / "done", settings=short)
     before = {f.name: f.read_bytes() for f in (tmp_path / "done").iterdir()}

@@ -20,7 +20,7 @@ import torch
 
 from minift.compact import run as module
 from minift.compact.distill import Distillation
-from minift.compact.run import StudentSettings, distill
+from minift.compact.run import distill
 from minift.compact.student import new_student
 from minift.compact.vocabulary import build_vocabulary
 from minift.compact.word_vectors import start_from_teacher, whole_words, word_vectors
@@ -91,10 +91,9 @@ def test_words_of_the_teachers_vocabulary_are_known_though_no_sentence_has_them(
     assert set(words) == {p for p in pieces if p.isalpha() and len(p) > 1}
     assert whole_words(teacher, 3) == words[:3]
     dataset = replace(news(), train=news().train[:4])
-    how = replace(Distillation(), steps=1)
     for many in (0, 10_000):
-        kind = StudentSettings(teacher_words=many)
-        student, _ = distill(teacher, dataset, [WORDS], settings=how, student=kind)
+        how = Distillation(steps=1, teacher_words=many)
+        student, _ = distill(teacher, dataset, [WORDS], settings=how)
         assert set(words) <= set(student.vocabulary.words) or not many
         assert student.vocabulary.word_id("Zanzibar") == 0  # once in the text, in pieces there
     (row,) = word_vectors(teacher, [*student.vocabulary.words], 32)[
@@ -114,13 +113,12 @@ def test_a_student_starts_from_its_teacher_or_at_random_as_asked(teacher, tmp_pa
 
     monkeypatch.setattr(module, "teach", seen)
     dataset = replace(news(), train=news().train[:8])
-    how = replace(Distillation(), steps=1)
     for name in ("teacher", "random"):
         out = tmp_path / name
-        kind = StudentSettings(vectors=name)
-        distill(teacher, dataset, [WORDS], out, settings=how, student=kind)
-        assert json.loads((out / "distill.json").read_text())["vectors"] == name
+        distill(teacher, dataset, [WORDS], out, settings=Distillation(steps=1, vectors=name))
+        made = json.loads((out / "distill.json").read_text())
+        assert made["settings"]["vectors"] == name
     assert not torch.equal(started["teacher"][1:, :32], started["random"][1:, :32])
     assert torch.equal(started["teacher"][:, 32:], started["random"][:, 32:])
     with pytest.raises(MiniftError, match='unknown vectors "glove"; known: teacher, random'):
-        StudentSettings(vectors="glove")
+        Distillation(vectors="glove")
