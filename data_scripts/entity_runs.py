@@ -224,7 +224,8 @@ def table(records: Sequence[Record], reports: dict[str, Record], plan: Plan) -> 
     text = (
         f"Entity F1 (micro, IOB2, conlleval) on the test split in points, mean and sd over seeds. "
         f"Teacher: {plan.encoder}, {plan.method}. Students: {plan.student.head}, "
-        f"{plan.student.steps} steps; their weights are the best on {chosen} sentences of the development split. "
+        f"{plan.student.steps} steps; their weights are the best on {chosen} sentences of the "
+        "development split. "
         f"Nothing was tuned on the test split. Measured on {machine(plan.device)}."
     )
     return markdown([*blocks, Paragraph(text)])

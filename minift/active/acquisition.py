@@ -11,8 +11,6 @@ Differs  - BALD below 1e-12 is 0: passes that agree to the last bit would otherw
            rounding errors.
          - BatchBALD is exact while the chosen texts have at most `configurations` joint labels,
            then estimated from as many sampled ones, as in the paper.
-           Gains only shrink as the batch grows, so most texts need not be tried again (lazy
-           greedy, Minoux 1978); with sampled labels that is an approximation.
 Proof    tests/active/test_acquisition.py
 """
 
@@ -102,34 +100,24 @@ def batch_bald(
 
     Returns indices in the order of choice, and for each what it added, in nats.
     """
-    draws = _checked(probabilities).transpose(0, 1)  # (texts, passes, classes)
     generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(probabilities.shape[1], generator=generator)  # settles ties
+    draws = _checked(probabilities).transpose(0, 1)[order]  # (texts, passes, classes)
     own_entropy = entropy_of(draws).mean(1)  # (texts,)
-    bounds = bald(probabilities)
-    order = torch.randperm(len(bounds), generator=generator)
     share = draws.new_ones(1)  # (joint,) p(labels of the chosen texts)
     posterior = draws.new_full((1, draws.shape[1]), 1 / draws.shape[1])  # (joint, passes)
     chosen: list[int] = []
     gains: list[float] = []
-    while len(chosen) < min(count, len(bounds)):
-        best, best_gain = -1, -1.0
-        order = order[bounds[order].argsort(descending=True, stable=True)]
-        for at in range(0, len(order), chunk):
-            some = order[at : at + chunk]
-            if best_gain >= bounds[some[0]]:
-                break
-            predicted = torch.einsum("js,tsc->tjc", posterior, draws[some])
-            gain = entropy_of(predicted) @ share - own_entropy[some]  # I(label; pass | chosen)
-            gain = torch.where(gain < _NOTHING, 0.0, gain)
-            bounds[some] = gain
-            top = int(gain.argmax())
-            if gain[top] > best_gain:
-                best, best_gain = int(some[top]), float(gain[top])
+    while len(chosen) < min(count, len(draws)):
+        predicted = (torch.einsum("js,tsc->tjc", posterior, some) for some in draws.split(chunk))
+        gain = torch.cat([entropy_of(p) @ share for p in predicted]) - own_entropy
+        gain = torch.where(gain < _NOTHING, 0.0, gain)  # I(label; pass | chosen)
+        gain[chosen] = -1.0
+        best = int(gain.argmax())
         chosen.append(best)
-        gains.append(best_gain)
-        order = order[order != best]
+        gains.append(float(gain[best]))
         share, posterior = _labelled(share, posterior, draws[best], configurations, generator)
-    return chosen, gains
+    return order[chosen].tolist(), gains
 
 
 def _labelled(

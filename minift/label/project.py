@@ -246,11 +246,13 @@ def load_project(folder: str | Path) -> Project:
             raise MiniftError(f"{folder / name} is missing; put it back from a backup")
     try:
         facts = json.loads(file.read_text(encoding="utf-8"))
+        settings = {**facts["settings"], "betas": tuple(facts["settings"]["betas"])}
         values = {n: facts[n] for n in ("task", "encoder", "method", "head", "seed", "pool")}
-        values |= {"labels": tuple(facts["labels"]), "settings": _settings(facts["settings"])}
+        values |= {"labels": tuple(facts["labels"]), "settings": Settings(**settings)}
     except (ValueError, KeyError, TypeError) as error:
         raise MiniftError(
-            f"{file} is damaged ({error!r}); put it back from a backup. Nothing was written"
+            f"{file} is damaged, or of another version ({error!r}); nothing was written. Put it "
+            "back from a backup, or read it with that version"
         ) from error
     content = (folder / "pool.jsonl").read_bytes()
     if digest(content)[:16] != values["pool"]:
@@ -260,19 +262,6 @@ def load_project(folder: str | Path) -> Project:
         )
     ids = tuple(json.loads(line)["id"] for line in content.splitlines())
     return Project(folder, **values, ids=ids)
-
-
-def _settings(facts: dict[str, Any]) -> Settings:
-    """Return the settings of a project, which an earlier minift may have written."""
-    values = {**facts, "betas": tuple(facts["betas"])}
-    values.pop("used_rows", None)  # it changed how fast something was learned, not what
-    if values.pop("other_pieces", "ignore") != "ignore":
-        raise MiniftError("this project trains every piece of a word, which minift no longer does")
-    if "steps" not in facts and facts["min_steps"]:  # epochs were then a floor, 1 if steps were set
-        values |= {"epochs": None}
-        if facts["epochs"] == 1:
-            values |= {"steps": facts["min_steps"], "min_steps": 0}
-    return Settings(**values)
 
 
 def read_state(project: Project) -> tuple[State, list[dict[str, Any]], list[str]]:
