@@ -1309,16 +1309,6 @@ PROJECTS = [
         ),
     ),
     *_in(
-        "minift/label/project.py",
-        (
-            "steps of an earlier minift are taken for epochs",
-            'if facts["epochs"] == 1:',
-            "if False:",
-            PROJECT_TESTS + "test_a_project_of_an_earlier_minift_loads_and_can_be_continued",
-            "an older project trains for another number of steps than it says",
-        ),
-    ),
-    *_in(
         "minift/label/pool.py",
         (
             "texts alike but for white space are asked twice",
