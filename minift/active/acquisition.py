@@ -3,12 +3,11 @@
 Claim    Each score is a formula on a tensor of probabilities (passes, texts, classes): natural
          logarithm, float64 inside, 0 log 0 = 0. A higher score asks for a label first. Equal
          scores are ordered at random by seed, never by their place in the file.
-Paper    BALD: Houlsby et al. (2011), https://arxiv.org/abs/1112.5745; as used by Griesshaber et
-         al. (2020), https://arxiv.org/abs/2012.02462. BatchBALD: Kirsch et al. (2019),
+Paper    BALD: Houlsby et al. (2011), https://arxiv.org/abs/1112.5745, as in Griesshaber et al.
+         (2020), https://arxiv.org/abs/2012.02462. BatchBALD: Kirsch et al. (2019),
          https://arxiv.org/abs/1906.08158. The others: Settles (2009), "Active Learning
          Literature Survey", section 3.
-Differs  - BALD below 1e-12 is 0: passes that agree to the last bit would otherwise be ranked by
-           rounding errors.
+Differs  - BALD below 1e-12 is 0: rounding errors would otherwise rank passes that agree.
          - BatchBALD is exact while the chosen texts have at most `configurations` joint labels,
            then estimated from as many sampled ones, as in the paper.
 Proof    tests/active/test_acquisition.py
@@ -53,8 +52,8 @@ def entropy(probabilities: Tensor) -> Tensor:
 def bald(probabilities: Tensor) -> Tensor:
     """H[mean p] - mean H[p], in nats: what the passes disagree about, and labels could settle.
 
-    It lies in [0, log classes]. With few passes it is biased low, so scores of different
-    numbers of passes do not compare.
+    In [0, log classes]; few passes bias it low, so scores of other numbers of passes do not
+    compare.
     """
     checked = _checked(probabilities)
     gain = entropy_of(checked.mean(0)) - entropy_of(checked).mean(0)
@@ -94,10 +93,8 @@ def batch_bald(
 ) -> tuple[list[int], list[float]]:
     """Choose `count` texts that tell most *together*: near-duplicates are not worth two labels.
 
-    The probabilities (passes, texts, classes) are of `mc_predict(..., consistent=True)`: passes
-    must be the same networks for all texts, or there is nothing joint to measure. At most so many
-    `configurations`, joint labels of the chosen texts, are kept; `chunk` bounds memory.
-
+    The probabilities (passes, texts, classes) are of `mc_predict(..., consistent=True)`, the same
+    networks for all texts. At most `configurations` joint labels are kept; `chunk` bounds memory.
     Returns indices in the order of choice, and for each what it added, in nats.
     """
     generator = torch.Generator().manual_seed(seed)
@@ -142,11 +139,7 @@ def _labelled(
 
 
 def select(scores: Tensor, budget: int, seed: int) -> list[int]:
-    """Return the indices of at most `budget` scores (texts,), highest first, ties by `seed`.
-
-    Raises:
-        MiniftError: if a score is not finite, or nothing is asked for.
-    """
+    """Return the indices of at most `budget` scores (texts,), the highest first, ties by `seed`."""
     require(budget >= 1, "the budget", budget, "at least 1")
     scores = scores.detach().double().cpu()
     if not scores.isfinite().all():

@@ -2,17 +2,13 @@
 
 Claim    Three signs say that more labels may not pay: the budget is used up, the model is hardly
          unsure of anything, or models trained on more and more labels have stopped changing
-         their predictions. None of them needs a label. What no model was trained for is said to
-         be unknown.
-Paper    Stabilising predictions: Bloodgood & Vijay-Shanker (2009), "A Method for Stopping Active
-         Learning Based on Stabilizing Predictions and the Need for User-Adjustable Stopping",
+         their predictions. None needs a label; what no model was trained for is said to be unknown.
+Paper    Stabilising predictions: Bloodgood & Vijay-Shanker (2009),
          https://aclanthology.org/W09-1107 (mean kappa of the last three pairs, .99). Overall
          uncertainty: Zhu et al. (2008), https://aclanthology.org/C08-1142.
-Differs  - A model that gives one class to every text has collapsed: it agrees with itself and may
-           be sure, and neither is a sign. The advice then says so. (Seen on SST-2: BALD asked for
-           more and more of one class until the models knew no other.)
-         - Models of equally many labels count as one, the last: without new labels a model agrees
-           with itself.
+Differs  - A model that gives one class to every text has collapsed: that it agrees with itself,
+           or is sure, is not a sign, and the advice says so. (Seen on SST-2 with BALD.)
+         - Models of equally many labels count as one, the last.
 Proof    tests/active/test_advice.py
 """
 

@@ -4,13 +4,11 @@ Claim    From the labelled texts alone: the score at growing sizes by cross-vali
          law limit - height * size^-exponent through those, and an interval that holds what the
          folds disagree about and how badly the law fits. Where that says nothing, the answer is
          "nothing can be said", with the reason.
-Source   Learning curves as inverse power laws: Cortes et al. (1993), "Learning Curves: Asymptotic
-         Values and Rate of Convergence"; for annotation: Figueroa et al. (2012),
+Source   Inverse power laws: Cortes et al. (1993), "Learning Curves: Asymptotic Values and Rate of
+         Convergence"; for annotation: Figueroa et al. (2012),
          https://doi.org/10.1186/1472-6947-12-8. Nested draws and weights as here are ours.
-Limits   - Actively chosen labels are not a random sample: they are harder than the population, so
-           a cross-validated score on them is not the model's score on new texts, and may rise by
-           more or less than it. Read the gain, not the level.
-         - It forecasts more labels *of the same kind*, with the same method and settings.
+Limits   - It forecasts more labels *of the same kind*, with the same method. Actively chosen ones
+           are harder than the population: read the gain, not the level.
          - Folds share training texts, so the interval is approximate; its coverage is measured
            in the tests on independent binomial scores.
 Proof    tests/active/test_forecast.py
@@ -93,10 +91,7 @@ def judge(
     seed: int = 0,
     constant: float = 0.0,
 ) -> Forecast:
-    """Extrapolate, and say what came out or why nothing can be said.
-
-    `constant` is the score of always giving the most frequent answer.
-    """
+    """Extrapolate, and say what came out; `constant` is the score of the most frequent answer."""
     means = scores.mean(0)
     steps = np.diff(means)
     rises, falls = steps[steps > 0].sum(), -steps[steps < 0].sum()
@@ -169,11 +164,10 @@ class Laws(NamedTuple):
 
 
 def fit_laws(sizes: np.ndarray, scores: np.ndarray) -> Laws:
-    """Fit a law to each row of `scores` (laws, sizes) by least squares.
+    """Fit a law to each row of `scores` (laws, sizes) by least squares, on a grid of exponents.
 
-    For each exponent on the grid the best limit and height are those of a straight line in
-    size^-exponent; height < 0 and limit > 1 are moved to the bound, where the other has a closed
-    form again. The exponent with the smallest error is taken.
+    The best limit and height are those of a straight line in size^-exponent; height < 0 and limit >
+    1 are moved to the bound, where the other has a closed form again.
     """
     best = np.full(len(scores), math.inf)
     found = np.zeros((3, len(scores)))

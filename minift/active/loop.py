@@ -1,16 +1,12 @@
 """One round of active learning: train on what is labelled, score the rest, ask.
 
-Claim    A round is `Learner.fit`, then `choose`. Texts are known by ids, never by a place in a
-         shrinking list. Each round starts from the pretrained weights and takes a number of
-         steps that was fixed beforehand, so no label is used that the budget does not count.
-         The score of a sentence is the mean of its words', which does not prefer long sentences;
-         that of a text with any number of labels is the mean of its labels', each a yes or no.
+Claim    A round is `Learner.fit`, then `choose`. Each round starts from the pretrained weights and
+         takes a number of steps that was fixed beforehand, so no label is used that the budget
+         does not count. The score of a sentence is the mean of its words', which does not prefer
+         long ones; that of a text with several labels is the mean of its labels', each a yes or no.
 Paper    Griesshaber et al. (2020), https://arxiv.org/abs/2012.02462, sections 3 and 4.
 Differs  - The paper does not state whether each round starts anew; here it does.
-         - Of several labels the sum would order texts alike: for entropy it is that of the whole
-           answer where no label tells of another, for BALD the most that labels can tell.
-         - Least confidence, margin and entropy read the plain prediction; only BALD and
-           BatchBALD need several passes.
+         - Only BALD and BatchBALD need several passes; the others read the plain prediction.
 Proof    tests/active/test_loop.py
 """
 
@@ -129,10 +125,9 @@ class Learner:
         return fit(tuned, tuned.items(labelled), self.recipe, seeds).tuned
 
     def states(self, folder: str | Path | None = None) -> PrefixCache | None:
-        """Compute what frozen layers make of the training and test texts, for all rounds and seeds.
+        """Compute what frozen layers make of the texts, for all rounds; None if none can be kept.
 
-        States too large for memory go to `folder`. None where no layer is frozen, or the frozen
-        ones have dropout.
+        States too large for memory go to `folder`. Frozen layers that have dropout are not kept.
         """
         settings, tuned = self.recipe.settings, self.build(Seeds.all(0))
         # The fewer texts, the more epochs, in each of which other layers may learn.
@@ -144,10 +139,7 @@ class Learner:
 def score_chunks(
     asking: Asking, tuned: FineTuned, pool: Iterable[Example], seed: int
 ) -> Iterator[tuple[list[Example], Tensor]]:
-    """Yield texts and their scores (texts,); batch_bald weighs texts together, and random none.
-
-    For batch_bald they are probabilities (texts, passes, classes).
-    """
+    """Yield texts and their scores (texts,); for batch_bald (texts, passes, classes)."""
     asking.require_for(tuned.task)
     joint = asking.strategy == "batch_bald"
     sampled = joint or asking.strategy == "bald"
@@ -164,9 +156,9 @@ def score_chunks(
 def choose(
     asking: Asking, tuned: FineTuned | None, pool: Sequence[Example], budget: int, seed: int
 ) -> Choice:
-    """Choose at most `budget` texts of the pool to be labelled next; labels are not read.
+    """Choose at most `budget` texts of the pool, whose labels are not read, to be labelled next.
 
-    The seed is for masks, random draws and ties. MiniftError if a model is needed and missing.
+    The seed is for masks, draws and ties. MiniftError if a model is needed and missing.
     """
     if not pool:
         return Choice((), ())

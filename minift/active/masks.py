@@ -32,8 +32,8 @@ _SECOND = 0x94D049BB133111EB - 2**64
 def text_keys(items: Sequence[Item], seed: int, consistent: bool = False) -> Tensor:
     """Return a key (items,) for each input: a hash of the seed and of what the model reads.
 
-    `consistent` gives all inputs the key of the seed alone, so that within a pass all texts see
-    one and the same thinned network.
+    `consistent` hashes the seed alone: within a pass all texts see one and the same thinned
+    network.
     """
     keys = []
     for item in items:
@@ -60,9 +60,9 @@ def _shifted(numbers: Tensor, places: int) -> Tensor:
 
 
 def keyed_mask(row_keys: Tensor, columns: int, probability: float, dtype: torch.dtype) -> Tensor:
-    """Draw the mask of each row from the row's own stream; a longer row begins like a shorter one.
+    """Return (..., columns), 0 with this probability or 1 / (1 - probability), from row_keys (...).
 
-    row_keys (...) -> (..., columns): 0 with this probability, or 1 / (1 - probability).
+    Each row is the beginning of its key's own stream.
     """
     fours = torch.arange((columns + 3) // 4, device=row_keys.device)
     numbers = derive(row_keys.unsqueeze(-1), fours)  # (..., columns / 4)

@@ -6,10 +6,8 @@ Claim    With dropout left on at prediction time, each pass is a draw from an ap
 Paper    Gal & Ghahramani (2016), "Dropout as a Bayesian Approximation",
          https://arxiv.org/abs/1506.02142; for active learning with BERT: Griesshaber et al.
          (2020), https://arxiv.org/abs/2012.02462, section 3.
-Differs  - 10 passes by default; Griesshaber et al. take 50.
-         - They sample in the head only. Here the default is "trained": from the lowest site that
-           had dropout in training upwards (streaming.py), because masks that training never saw
-           are no draws from what was learned. `layers` chooses any other place.
+Differs  - 10 passes by default; Griesshaber et al. take 50, and sample in the head only.
+         - Here the default is "trained" (streaming.py); `layers` chooses any other place.
          - Passes over different texts are independent draws; `consistent=True` uses one thinned
            network per pass for all texts, which joint scores (BatchBALD) need.
          - Masks are drawn by a hash of the text (masks.py); how it is made fast: passes.py.
@@ -52,12 +50,10 @@ def mc_logits(
     """Ask the model `passes` times about each item, each time with other dropout masks.
 
     Dropout samples at "all" sites, in the top k layers and the head, in the "head" only, or in
-    "none", the plain prediction. ("trained" is for `mc_stream` and `mc_predict`: a model alone does
-    not know how it was trained.) `seed` selects the masks, together with each item's own tokens;
-    `consistent` draws one network per pass for all items. `tokens`, the size of a batch, and
-    `cache`, outputs of the lowest layers, change no score.
-
-    Returns for each item a tensor (passes, asked, labels) on the CPU. MiniftError if `passes` or
+    "none", the plain prediction. (How it was trained, "trained", only `mc_stream` knows.) `seed`
+    selects the masks, with each item's own tokens; `consistent` draws one network per pass for all
+    items. `tokens`, the size of a batch, and `cache`, outputs of the lowest layers, change no
+    score. Returns for each item (passes, asked, labels) on the CPU. MiniftError if `passes` or
     `layers` is out of range.
     """
     depth = len(encoder_of(model).layers)
@@ -103,8 +99,8 @@ def lowest_depth(layers: Layers, depth: int) -> int:
 class TextMasks:
     """The masks of one batch: knows which row of a site belongs to which token of which text.
 
-    `keys` (texts,) are those of `text_keys`; `depth` that of the lowest site with rows for the
-    asked tokens only: the last layer, or the head of a model whose head reads every token.
+    `keys` (texts,) are those of `text_keys`; `depth` is that of the lowest site with rows for asked
+    tokens only.
     """
 
     def __init__(self, packed: Packed, wanted: Selection, keys: Tensor, depth: int):

@@ -33,8 +33,7 @@ def batches(
 ) -> Iterator[tuple[list[int], Batch, int]]:
     """Yield the places of some items, their batch, and how many rows of it each pass computes.
 
-    All that no pass changes is computed: what lies below `lowest`, the depth of the lowest site
-    that samples. The rest is as for `mc_logits`.
+    What lies below `lowest`, the depth of the lowest site that samples, is computed already.
     """
     device = next(model.parameters()).device
     below = min(lowest - 1, len(encoder_of(model).layers))  # layers; -1: not even the embeddings
@@ -51,10 +50,7 @@ def batches(
 
 
 def _of_one_length(items: Sequence[Item], rows: int, tokens: int) -> list[list[int]]:
-    """Split texts, sorted by length, into those of one length, which attention need not pad.
-
-    Where that would make many small batches of the `rows` that sample, they stay together.
-    """
+    """Split texts, sorted by length, into those of one length; not into many small batches."""
     found = groupby(range(len(items)), key=lambda n: len(items[n].input_ids))
     runs = [list(run) for _, run in found]
     return runs if rows >= len(runs) * tokens // 16 else [list(range(len(items)))]

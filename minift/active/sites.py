@@ -58,8 +58,8 @@ def sampling(
 ) -> Iterator[None]:
     """Let `sites` multiply by the masks that `draw` gives them, and nothing else be random.
 
-    `draw` is (site, values) -> mask in the shape of the values. Inside the block the model is in
-    evaluation mode, except for attentions that sample; afterwards all modes are as before.
+    `draw` is (site, values) -> mask in the shape of the values. Inside, the model is in evaluation
+    mode, except for attentions that sample; afterwards all modes are as before.
     """
     modes = [(module, module.training) for module in model.modules()]
     hooks = []

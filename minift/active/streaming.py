@@ -43,9 +43,9 @@ def mc_stream(
     """Yield at most `CHUNK` examples at a time, and for each its probabilities in float64.
 
     They are (passes, 1, labels) for a text, (passes, words, labels) for a sentence, (passes,
-    labels, 2) of having each label not, or having it, where a text has any number; they do not
-    depend on what was scored before. Arguments are as for `mc_logits`; labels are not read.
-    MiniftError if the model does regression, which has no classes.
+    labels, 2) of not having and having each label where a text has any number. Arguments are as for
+    `mc_logits`; labels are not read. MiniftError if the model does regression, which has no
+    classes.
     """
     if tuned.task == "regression":
         raise MiniftError("MC dropout scores classes; this model predicts a number")

@@ -1,12 +1,12 @@
 """The rounds of a simulation as numbers: areas, paired differences, labels saved.
 
 Claim    Each strategy is tested once: the area under its curve minus that of random, seed by
-         seed, so one number per seed. "Labels saved" compares the first label counts at which the
-         two *mean* curves reach a score.
+         seed. "Labels saved" compares the first label counts at which the two *mean* curves
+         reach a score.
 Paper    Griesshaber et al. (2020), https://arxiv.org/abs/2012.02462, figures 2 and 3, which show
          the mean of three seeds and claim an advantage without a test.
 Differs  The interval of the labels saved resamples seeds, which with a handful of them is too
-         narrow (see compare/statistics.py); curves.py claims no saving by it alone.
+         narrow; curves.py claims no saving by it alone.
 Proof    tests/active/test_curves.py
 """
 
@@ -140,10 +140,9 @@ class Saved:
 
 
 def first_reach(counts: np.ndarray, scores: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    """Return where each curve first reaches its level, on straight lines between its points.
+    """Return where each curve first reaches its level, inf if nowhere, on lines between its points.
 
-    counts (points,) ascending, scores (curves, points), levels (curves,) -> counts (curves,), inf
-    where the level is not reached.
+    counts (points,) ascending, scores (curves, points), levels (curves,) -> counts (curves,).
     """
     reached = scores >= levels[:, None]
     first = reached.argmax(1)
@@ -159,7 +158,7 @@ def first_reach(counts: np.ndarray, scores: np.ndarray, levels: np.ndarray) -> n
 def labels_saved(study: Study, strategy: str, seed: int = 0) -> Saved | None:
     """Compare the label counts at which a strategy and random reach the same score.
 
-    Only seeds that both have finished count; None if there is none. The resampling has its `seed`.
+    Over the seeds that both have finished; None without one. The resampling has its `seed`.
     """
     seeds = study.common(strategy)
     if not seeds:

@@ -39,10 +39,7 @@ class Crf(nn.Module):
         return (self._forwards(emissions, mask)[:, -1] + self.end).logsumexp(1)
 
     def negative_log_likelihood(self, emissions: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
-        """Return -log p(targets), (sentences,), at least 0.
-
-        `targets` are (sentences, longest) labels, or `UNLABELLED` where any will do.
-        """
+        """Return -log p(targets), (sentences,); a target may be `UNLABELLED`, which allows any."""
         labels = torch.arange(emissions.shape[2], device=emissions.device)
         allowed = (targets.unsqueeze(2) == labels) | (targets == UNLABELLED).unsqueeze(2)
         agreeing = emissions.masked_fill(~allowed, float("-inf"))

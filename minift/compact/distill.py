@@ -8,21 +8,19 @@ Claim    Each word of a step, whoever labelled it, adds
 Paper    Izsak, Guskin & Wasserblat (2019), https://arxiv.org/abs/1910.06294; T^2 is Hinton et
          al. (2015), https://arxiv.org/abs/1503.02531, section 2.
 Differs  - The authors' documentation writes KL(student || teacher) without T^2; their code
-           computes the above, and so do we. Their default is "mse", the squared difference of
-           the student's *log*-probabilities and the teacher's probabilities. It is not 0 where
-           the two agree, and pulls the student to the uniform distribution. It is here by name.
-         - The sum is divided by all words of the step. Theirs averages KL over words, then over
-           sentences, so words of short sentences weigh more there than in the cross-entropy.
+           computes the above. Their default is "mse", the squared difference of the student's
+           *log*-probabilities and the teacher's probabilities, which is not 0 where the two
+           agree, and pulls the student to the uniform distribution. It is here by name.
+         - Theirs averages KL over words, then over sentences, so words of short sentences weigh
+           more there than in the cross-entropy.
          - With a CRF the first term is -log p(labels of the sentence), and q are its marginals at
-           temperature T (see crf.py): what the student believes of *this* word, as p is what the
-           teacher believes. Without transitions both are those of softmax.
+           temperature T (see crf.py). Without transitions both are those of softmax.
          - A step takes a batch of each stream, so that 150 gold sentences are not drowned in
            thousands of others; a stream that ends is shuffled and begins again.
          - The weights that did best on the development split are kept; theirs saves the last
            ones. All parameters are clipped, the CRF's too.
-         - The teacher weighs as much as the labels (1 and 1; theirs .1 and 1, earlier .5 and .5),
-           the length is 3,000 steps (theirs 155 epochs), and 5 % of the words are dropped (theirs
-           none; see tagger.py).
+         - The teacher weighs as much as the labels (1 and 1; theirs .1 and 1, earlier .5 and .5);
+           3,000 steps (theirs 155 epochs); 5 % of the words are dropped (theirs: see tagger.py).
          - The rate is three times theirs: on WNUT-17 (300 labels, one seed, softmax, random
            vectors) development F1 after 1,000 steps is .077 at 3e-3 and .041 at 1e-3.
 Proof    tests/compact/test_distill.py
@@ -122,7 +120,7 @@ def gold_lessons(
 ) -> list[Lesson]:
     """Make lessons of labelled sentences, with or without the teacher's logits.
 
-    A MiniftError says if a tag is not one of `labels`, or a sentence has no tags.
+    MiniftError if a tag is not one of `labels`, or a sentence has no tags.
     """
     beliefs = [None] * len(examples) if teacher is None else teacher
     if (bare := next((e.id for e in examples if e.tags is None), None)) is not None:

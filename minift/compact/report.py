@@ -2,8 +2,7 @@
 
 Claim    "36 times smaller" depends on what is counted. So parameters are counted with and without
          embedding tables, bytes are those of the files, and the speed of both is measured on
-         the same sentences in one run, alternating, from words to tags; machine and command
-         stand beside it. BERT-base, which the paper's teacher was, is counted by its shapes.
+         the same sentences in one run, alternating, from words to tags.
 Paper    Izsak, Guskin & Wasserblat (2019), https://arxiv.org/abs/1910.06294, compares 110 million
          with "about 3 million" parameters; most of the 3 million are word vectors.
 Proof    tests/compact/test_report.py

@@ -3,9 +3,8 @@
 Claim    The folder holds the student in one file, how it was made (distill.json), what happened
          (history.jsonl), what came out (result.json) and what it cost and bought (report.json).
          The best student so far is on the disk from the first look at the development split on.
-Differs  - A sentence that is labelled is not also unlabelled: its gold tags are what counts.
-         - Words of dev and test are unknown unless the text has them; sentences of them among the
-           unlabelled text are counted in a note.
+Differs  A sentence that is labelled is not also unlabelled: its gold tags are what counts.
+         Sentences of dev and test among the unlabelled text are counted in a note.
 Proof    tests/compact/test_run.py
 """
 
@@ -44,10 +43,7 @@ from minift.version import __version__
 
 
 def read_sentences(path: str | Path) -> list[tuple[str, ...]]:
-    """Read unlabelled text; tags, if the file has them, are ignored.
-
-    Texts are cut into words by `split_words`. MiniftError if it is missing, empty or faulty.
-    """
+    """Read unlabelled text, cut into words. MiniftError if it is faulty, or has no words."""
     sentences = [
         e.words if isinstance(e, TaggedExample) else tuple(w for w, _, _ in split_words(e.text))
         for e in read_texts(path, task="tagging")

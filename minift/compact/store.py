@@ -38,10 +38,9 @@ _SCALE = ".scale"
 
 
 def save_student(student: Student, path: str | Path, storage: Storage = "float32") -> Path:
-    """Write a student to one file, whole or not at all, and return the file.
+    """Write a student to `path`, a folder or a name ending in .safetensors, and return the file.
 
-    The path is a folder, which gets the file `student.safetensors`, or a name that ends so. Only
-    the storage "float32" is exact; one that is unknown is refused.
+    Only the storage "float32" is exact; one that is unknown is refused.
     """
     require_known("storage", storage, STORAGES)
     about = {

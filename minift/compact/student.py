@@ -80,8 +80,7 @@ class Student:
 def label_losses(model: Tagger, logits: Tensor, targets: Tensor, layout: Layout) -> Tensor:
     """Return -log p(target): one per word with softmax, one per sentence with a CRF.
 
-    Logits are (words, labels), targets (words,) labels; a word that is `UNLABELLED` costs nothing
-    (the CRF sums over all its labels).
+    Logits are (words, labels), targets (words,); a word that is `UNLABELLED` costs nothing.
     """
     if model.crf is None:
         return F.cross_entropy(logits, targets, reduction="none", ignore_index=UNLABELLED)

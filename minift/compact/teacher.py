@@ -4,9 +4,8 @@ Claim    A student meets the same sentences hundreds of times, but the teacher r
          once: its logits are kept, one row per *word*, and no gradient ever reaches it.
 Paper    Izsak, Guskin & Wasserblat (2019), https://arxiv.org/abs/1910.06294.
 Differs  - The teacher's row for a word is that of its first piece, in the window that shows most
-           around it; special tokens and other pieces have none. The authors' code of the paper's
-           time compared piece n of the teacher with word n of the student; later it cut
-           sentences at 128 pieces and lost the words after that.
+           around it. The authors' code of the paper's time compared piece n of the teacher with
+           word n of the student; later it cut sentences at 128 pieces.
          - A label that is not a tag (padding, "X") has no column: the teacher cannot choose it.
          - Theirs runs the teacher anew in each step, with its gradient graph.
 Proof    tests/compact/test_teacher.py

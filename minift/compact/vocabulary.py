@@ -2,16 +2,14 @@
 
 Claim    A student needs no tokenizer: a word is a row of a table if it was seen, and its
          spelling is read character by character whether it was seen or not.
-Paper    Izsak, Guskin & Wasserblat (2019), "Training Compact Models for Low Resource Entity
-         Tagging using Pre-trained Language Models", https://arxiv.org/abs/1910.06294.
+Paper    Izsak, Guskin & Wasserblat (2019), https://arxiv.org/abs/1910.06294.
 Differs  - Words come from training and unlabelled text only. The authors' code also counts the
            words of dev and test.
-         - Any character that was seen has a row, and no character shares the row of the padding;
-           theirs knows ASCII letters and six punctuation marks, and gives "a" the padding's row.
-         - A word that is not known as it is written is looked up in lower case: "Oslo" at least
-           as "oslo", which is how an uncased teacher's words are written.
-         - The order is by frequency, then by code point, so it does not depend on the order
-           of the files.
+         - Any character that was seen has a row of its own; theirs knows ASCII letters and six
+           punctuation marks, and gives "a" the padding's row.
+         - A word that is not known as it is written is looked up in lower case, as an uncased
+           teacher's words are written.
+         - The order is by frequency, then by code point, not by the order of the files.
 Proof    tests/compact/test_vocabulary.py
 """
 

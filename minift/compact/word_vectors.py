@@ -25,10 +25,9 @@ WordVectors = Literal["teacher", "random"]
 
 
 def word_vectors(teacher: FineTuned, words: Sequence[str], size: int) -> Tensor:
-    """Read vectors of one or more words from the teacher's embedding table.
+    """Read vectors of words from the teacher's embedding table: (words, size), or narrower.
 
-    They are (words, size) float32, or narrower if the table is; principal components, the first
-    varying most.
+    They are principal components, the first varying most, in float32.
     """
     table = teacher.model.bert.embeddings.word.weight.detach().cpu().double()
     (window,) = teacher.tokenizer.encode_words(words, max_length=2**40)
@@ -47,8 +46,7 @@ def word_vectors(teacher: FineTuned, words: Sequence[str], size: int) -> Tensor:
 def whole_words(teacher: FineTuned, most: int) -> list[str]:
     """Return the first pieces of the teacher's vocabulary that are words of two letters or more.
 
-    Their vectors were trained on all that the teacher was pretrained on, so a student that
-    keeps them knows words that occur in none of its sentences. Each takes a row of its table.
+    A student that starts from their vectors knows words that occur in none of its sentences.
     """
     pieces = (piece for _, piece in teacher.tokenizer.vocabulary())
     return [piece for piece in pieces if len(piece) > 1 and piece.isalpha()][:most]

@@ -44,11 +44,10 @@ def import_answers(
 ) -> Recorded:
     """Put the answers of a file on record; a second import of the same file changes nothing.
 
-    The `format` is one of exchange.FORMATS; None goes by suffix and content. `by` says so where the
-    file does not name a person; where it does, each stays who they are, by the name or number that
-    the tool has for them ("labelstudio:2"). `again` takes answers also where this person gave them
-    before and corrected them since. MiniftError if the file cannot be read; what does not fit in it
-    is in `problems`.
+    `format` is one of exchange.FORMATS; None goes by content and suffix. `by` answers where the
+    file names no person; others are called as in the tool ("labelstudio:2"). `again` takes answers
+    also where this person gave them before and corrected them since. MiniftError if the file cannot
+    be read; what does not fit in it is in `problems`.
     """
     project = load_project(folder)
     taken: list[Label | None] = []

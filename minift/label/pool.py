@@ -32,8 +32,7 @@ def open_pool(
 ) -> Texts:
     """Check a file of texts and return what is in it, one text in memory at a time.
 
-    It is as for `read_texts`; for tagging, texts are cut into words by `split_words`. One error
-    names all the faults of the file; a text in which a model would see nothing is a blank one.
+    As `read_texts`; for tagging, texts are cut into words, and what a model would not see is blank.
     """
     texts = read_texts(path, task=task, format=format, text=text, text_b=text_b, allow_blank=True)
 

@@ -2,9 +2,8 @@
 
 Claim    Each command finds everything it needs in the folder and leaves it whole: a text is in
          the pool, waiting, skipped or labelled, and in one of these only; a label once given
-         stays in the ledger. A command that was killed is simply given again: a model that was
-         done is used, and the batch is the one that it would have been.
-Differs  Only the last model is kept; of the earlier ones, what they said of 500 texts.
+         stays in the ledger. A command that was killed is simply given again, and its batch is
+         the one that it would have been.
 Proof    tests/label/test_project.py, which also covers pool, rounds, answers, status, score_files
 
     project.json     task, labels, encoder, method, settings, seed; digest of the pool
@@ -12,8 +11,7 @@ Proof    tests/label/test_project.py, which also covers pool, rounds, answers, s
     left_out.jsonl   what of the file is not in the pool, and why (if anything)
     ledger.jsonl     every query and every label (see ledger.py); .lock: who is writing to it
     batches/         001.csv, 002.csv, ...: the texts of a round, for people
-    models/          the last model, a folder like those of `minift train`; 001.json, ...: what
-                     the model of a round said of 500 texts
+    models/          the last model; 001.json, ...: what that of each round said of 500 texts
     runs/            models of `minift active train`
 """
 
@@ -267,7 +265,7 @@ def load_project(folder: str | Path) -> Project:
 def read_state(project: Project) -> tuple[State, list[dict[str, Any]], list[str]]:
     """Return where each text stands, all events, and notes on a line that was cut off.
 
-    The ledger is not opened for writing, so it can be read also while somebody labels.
+    It is not opened for writing, so it can be read while somebody labels.
     """
     events, torn = parse(project.ledger.read_bytes(), str(project.ledger))
     state = replay(project.ids, project.answers, events, project.ledger)

@@ -74,11 +74,10 @@ def ask(
 ) -> Asked:
     """Choose the next texts to label, write them for people, and put the query on record.
 
-    `format` is that of the batch file (exchange.FORMATS; None: csv, or conll for tagging). `again`
-    chooses nothing, but writes out what waits; `more` chooses although texts wait. With `guess`
-    True a model is trained also for random texts, for its guesses and its advice on stopping;
-    False writes no guesses. MiniftError if texts wait and neither `again` nor `more` is given, or
-    if none is left.
+    `format` is that of the batch file (None: csv, or conll for tagging). `again` chooses nothing,
+    but writes out what waits; `more` chooses although texts wait. With `guess` True a model is
+    trained also for random texts, for its guesses and its advice; False writes no guesses.
+    MiniftError if texts wait and neither `again` nor `more` is given, or if none is left.
     """
     project = load_project(folder)
     asking = asking or Asking()
@@ -236,7 +235,7 @@ def train(
 ) -> tuple[Path, dict[str, Any]]:
     """Train on all labels; return the run folder and the content of its result.json.
 
-    Without `out` it is a folder in runs/ of the project, named after the number of labels.
+    Without `out` it is one in runs/ of the project, named after the number of labels.
     """
     project = load_project(folder)
     state, _, _ = read_state(project)

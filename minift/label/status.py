@@ -41,8 +41,7 @@ def status(
 ) -> Status:
     """Look at a project; writes nothing, and works while somebody labels.
 
-    The budget is how many labels there may be, for the advice; a forecast says what the next 100
-    labels may bring, and trains several small models.
+    The budget is how many labels there may be; a forecast trains several small models.
     """
     require(budget is None or budget > 0, "budget", budget, "a number from 1 up")
     project = load_project(folder)

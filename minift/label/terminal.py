@@ -250,10 +250,7 @@ class Session:
 
 
 def class_keys(names: Sequence[str]) -> dict[str, str]:
-    """Return the keys of classes: numbers, and first letters that only one class begins with.
-
-    Where a class is a number, it is its own key, and a number is no other's.
-    """
+    """Return keys: numbers, or the class itself if classes are numbers, and first letters."""
     keys = {str(number): name for number, name in enumerate(names, 1)}
     if values := [name for name in names if re.fullmatch(r"[+-]?\d+([.,]\d+)?", name)]:
         keys = {name: name for name in values}

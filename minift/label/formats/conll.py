@@ -4,8 +4,7 @@ Claim    What is filled in comes back as it is, and unanswered differs from "no 
 Differs  - The tag of a word nobody has tagged is "?". A sentence is answered if none is left in it.
          - A line "# skip = yes" under "# id = ..." sets a sentence aside.
          - Tags must be IOB2, or BIOES without a fault: an I- that continues nothing is one.
-         - A tab or line end inside a word or id is written as a blank; such a text is then known
-           by its words.
+         - A tab or line end inside a word or id is written as a blank.
 Proof    tests/label/test_tables.py
 
     # id = 7

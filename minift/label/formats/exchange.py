@@ -84,9 +84,8 @@ def read_answers(
 ) -> Imported:
     """Read a batch file that came back, with the answers to a project's texts, here by id.
 
-    The format is one of `FORMATS`; None goes by the content, and where that does not tell, by the
-    suffix. MiniftError if the file as a whole cannot be read as this format; what is wrong with a
-    single row is one of the result's problems.
+    The format None goes by the content, else by the suffix. MiniftError if the file cannot be read
+    as this format; what is wrong with a single row is one of the result's problems.
     """
     path = Path(path)
     if format is not None:

@@ -3,13 +3,11 @@
 Claim    What is filled in comes back as it is; what a spreadsheet does to a file on its way is
          undone or named.
 Differs  - A cell that a spreadsheet would take for a formula (it begins with = + - @, or with a
-           tab or line end) gets an apostrophe in front; it is taken off again, and it does no
-           harm if the spreadsheet has removed it. Such texts are never formulas.
+           tab or line end) gets an apostrophe in front; it is taken off again if it is still there.
          - It is written as UTF-8 with a byte-order mark, without which Excel takes it for another
            encoding; read as any table, and with empty cells missing at the end of a row.
-         - Column `label`: a class, or any number as "a|b", or "none" where a text may have any
-           number; empty is unanswered, "skip" sets the text aside ("(skip)" where a class
-           is called skip). More columns may be added; they are not read.
+         - Column `label`: a class, or any number as "a|b", or "none"; empty is unanswered, "skip"
+           sets the text aside ("(skip)" where a class is called skip).
 Proof    tests/label/test_tables.py
 
     id,text,guess,confidence,score,label
