@@ -10,8 +10,6 @@ Proof    tests/label/test_project.py
 from __future__ import annotations
 
 import contextlib
-import io
-import json
 import sys
 from itertools import islice
 from pathlib import Path
@@ -35,23 +33,15 @@ from minift.training.loop import Precision, Seeds
 
 
 def _done(path: Path, head: dict[str, Any], total: int) -> int:
-    """Return how many texts have their scores in a file; of none, also the first line is taken."""
-    line = (json.dumps(head) + "\n").encode()
-    with path.open("rb") if path.is_file() else io.BytesIO() as file:
-        begins = file.read(len(line))
-    if not line.startswith(begins):
+    """Return how many texts have their scores in a file, which is cut back to whole chunks."""
+    rows = read_log(path)
+    if (first := next(rows, head)) != head:
         raise MiniftError(
             f"{path} does not hold scores of these texts by this model, strategy, seed and "
-            f"precision; it begins with {begins[:200].decode('utf-8', 'replace').strip()!r}. "
-            "Choose another --out, or delete it"
+            f"precision, but of {first}; choose another --out, or delete it"
         )
-    if begins != line:  # new, or killed at once
-        return 0
-    done = -1  # for the first line
-    with contextlib.suppress(MiniftError):  # what comes after a damaged line is scored again
-        for _ in read_log(path):
-            done += 1
-    if done < total:  # whole chunks only: other batches would round other last digits
+    done = sum(1 for _ in rows)
+    if done < total:  # other batches would round other last digits
         done -= done % streaming.CHUNK
         cut_log(path, 1 + done if done else 0)
     return done
@@ -100,7 +90,7 @@ def score(
     if first:
         for note in tuned.notes(item for text in pool for item in tuned.items([text])):
             print(f"note: {note}", file=sys.stderr)
-        claim_file(out, "--out", file)
+        claim_file(out, "--out", file, ours=rb'\{"sc')
     total = sum(1 for _ in pool)
     with contextlib.ExitStack() as stack:
         if first:

@@ -350,13 +350,8 @@ def test_a_score_file_cut_anywhere_ends_up_as_if_it_never_was(begun, tmp_path, m
     assert score(begun, pool, whole, Asking(passes=2)) == 20
     content = whole.read_bytes()
     cut = tmp_path / "cut.jsonl"
-    for length in [
-        0,
-        5,
-        content.index(b"\n"),
-        content.index(b"\n") + 1,
-        *range(200, len(content), 211),
-    ]:
+    first = content.index(b"\n")
+    for length in [0, 5, first, first + 1, *range(200, len(content), 211)]:
         cut.write_bytes(content[:length])
         score(begun, pool, cut, Asking(passes=2))
         assert cut.read_bytes() == content
