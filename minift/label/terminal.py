@@ -1,25 +1,22 @@
-"""Labelling in the terminal: one text, one key, and the answer is on the disk before the next.
+"""Labelling in the terminal: one text, one line, and the answer is on the disk before the next.
 
 Claim    Whatever ends a session (q, Ctrl-C, a closed window, a kill), the ledger has every answer
          that was given, and the next session begins with the same text. Control characters of a
-         text are spelled out and do not reach the terminal. A key that was pressed before its
-         text was shown is not an answer to it.
+         text are spelled out and do not reach the terminal.
 Differs  - The model's guess is not shown: people tend to follow what they are shown.
          - Undo takes back one's own latest answer, never somebody else's.
-         - Without a terminal (a pipe, a screen reader) the same answers are read as lines.
 Proof    tests/label/test_terminal.py
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import shutil
 import sys
 import textwrap
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TextIO
@@ -31,18 +28,9 @@ from minift.files import standard_input
 from minift.label.ledger import Label, Ledger, open_ledger
 from minift.label.project import Project, command, load_project
 
-try:
-    import termios
-    import tty
-except ImportError:  # on Windows answers are lines
-    HAS_TERMINALS = False
-else:
-    HAS_TERMINALS = True
-
 COMMANDS = {"u": "undo", "s": "skip", "q": "quit", "?": "help"}
 _HIDDEN = {"Cc", "Cs", "Zl", "Zp"}  # control characters, halves of pairs, line separators
 _TURNING = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x61C}  # directions
-_SEQUENCE = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|O.|.)?", re.DOTALL)  # of an arrow key, say
 
 
 def printable(text: str) -> str:
@@ -66,7 +54,7 @@ class Tally(NamedTuple):
 def label(
     folder: str | Path, by: str, stdin: TextIO | None = None, stdout: TextIO | None = None
 ) -> Tally:
-    """Show each text that waits and record what is answered; a terminal is read key by key."""
+    """Show each text that waits and record what is answered, line by line."""
     project = load_project(folder)
     stdin, stdout = stdin or standard_input(), stdout or sys.stdout
     if hasattr(stdout, "reconfigure"):
@@ -82,8 +70,7 @@ def label(
         session = Session(project, ledger, by, texts, stdin, stdout)
         for note in ledger.journal.notes:
             session.say(f"note: {note}")
-        keys = _one_key(stdin.fileno()) if session.by_key else contextlib.nullcontext()
-        with contextlib.suppress(KeyboardInterrupt), keys:
+        with contextlib.suppress(KeyboardInterrupt):
             session.run()
         mine = [d.label for n, d in state.standing.items() if n not in begun]
         return Tally(len(mine) - mine.count(None), mine.count(None), len(state.waiting))
@@ -106,22 +93,16 @@ class Session:
         self.keys = {} if self.tagging else class_keys(labels)
         own = {name: "/".join(k for k, n in self.keys.items() if n == name) for name in labels}
         self.choices = "  ".join(f"{k} {n}" if k not in ("", n) else n for n, k in own.items())
-        self.terminal = HAS_TERMINALS and self.stdin.isatty()
-        short = {name for key, name in self.keys.items() if len(key) == 1}
         called = set() if self.tagging else {name.lower() for name in labels}
         mark = ""  # before a command, where a class is called as one
         while called & {mark + word for command in COMMANDS.items() for word in command}:
             mark += ":"
         self.commands = {mark + key: what for key, what in COMMANDS.items()}
-        self.by_key = self.terminal and short == {*labels} and not (mark or self.several)
 
     def run(self) -> None:
         """Go through the texts until none waits or somebody stops."""
         self.say(self.help())
         while waiting := self.ledger.state.waiting:
-            if self.terminal:  # what was typed before the text could be read is no answer
-                with contextlib.suppress(termios.error):
-                    termios.tcflush(self.stdin.fileno(), termios.TCIFLUSH)
             self.show(waiting[0], len(waiting))
             while (done := self.answer(waiting[0])) is None:
                 pass
@@ -175,11 +156,9 @@ class Session:
     def undo(self) -> bool | None:
         """Take back the latest decision if it is this person's own."""
         latest = next(reversed(self.ledger.state.standing.values()), None)
-        if latest is None:
-            self.say("there is nothing to undo")
-            return None
-        if latest.source != self.by:
-            self.say(f"the latest answer is {latest.source}'s, not {self.by}'s; it stays")
+        if latest is None or latest.source != self.by:
+            theirs = latest and f"the latest answer is {latest.source}'s, not {self.by}'s; it stays"
+            self.say(theirs or "there is nothing to undo")
             return None
         self.ledger.undo(self.by)
         self.texts |= {e.id: e for e in self.project.examples([latest.id])}
@@ -188,18 +167,13 @@ class Session:
         return True
 
     def read(self) -> str | None:
-        """Return a key or a line; None when nothing more can come, as after Ctrl-D."""
+        """Return a line; None when nothing more can come, as after Ctrl-D."""
         with contextlib.suppress(OSError):  # the terminal may have gone
-            if not self.by_key:
-                line = self.stdin.readline()
-                if re.search("[\ud800-\udfff]", line):  # the next line answers the next text
-                    what = f"{line.strip()!a} is not {self.stdin.encoding or 'UTF-8'}"
-                    raise MiniftError(f"standard input: {what}; the answers before it are saved")
-                return line.strip() if line else None
-            while (pressed := os.read(self.stdin.fileno(), 1024)) not in (b"", b"\x04"):
-                keys = _SEQUENCE.sub("", pressed.decode("utf-8", errors="ignore")).strip()
-                if len(keys) == 1:  # several at once were pasted, or a cat walked by
-                    return keys
+            line = self.stdin.readline()
+            if re.search("[\ud800-\udfff]", line):  # the next line answers the next text
+                what = f"{line.strip()!a} is not {self.stdin.encoding or 'UTF-8'}"
+                raise MiniftError(f"standard input: {what}; the answers before it are saved")
+            return line.strip() if line else None
         return None
 
     def understand(self, typed: str, example: Example) -> Label:
@@ -234,15 +208,13 @@ class Session:
         if "q" not in self.commands:
             commands += " (with the colon, because a class is called as a command is)"
         types = self.project.types
+        how = "one or several, such as 1 2," if self.several else "a key or the class,"
+        answers = f"Classes ({how} then Enter): {self.choices}"
         if self.tagging:
             answers = (
                 f"Name the entities by the numbers of their words: 1-2 {types[0]}, 5 {types[-1]}. "
                 f"Only Enter: no entities. Types: {', '.join(types)}. End each answer with Enter."
             )
-        else:
-            how = "one key, no Enter" if self.by_key else "a key or the class, then Enter"
-            how = "one or several, such as 1 2, then Enter" if self.several else how
-            answers = f"Classes ({how}): {self.choices}"
         return (
             f"{answers}\nAlso: {commands}. Undo takes back your latest answer, then the one before "
             "it. A skipped text is not asked again. Every answer is saved at once."
@@ -282,15 +254,3 @@ def read_entities(typed: str, words: Sequence[str], types: Sequence[str]) -> lis
             raise MiniftError(f"{part!r}: word {taken} is already part of another entity")
         tags[first - 1 : last] = entity_tags(fitting[0], last - first + 1)
     return tags
-
-
-@contextlib.contextmanager
-def _one_key(descriptor: int) -> Iterator[None]:
-    """Let the terminal hand over keys at once and not show them; as before afterwards."""
-    before = termios.tcgetattr(descriptor)
-    try:
-        tty.setcbreak(descriptor, termios.TCSANOW)
-        yield
-    finally:
-        with contextlib.suppress(termios.error):  # a terminal that has gone needs nothing
-            termios.tcsetattr(descriptor, termios.TCSANOW, before)

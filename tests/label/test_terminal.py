@@ -3,8 +3,8 @@
 claim                                                        oracle
 keys label, skip, undo and quit, the ledger says just that   the ledger, read anew
 a session that ends in any way goes on with the same text    the ledger, a second session
-through a real terminal: keys, arrow keys, keys too early,   a pseudo-terminal, the ledger
-undo, quit, come back, window closed
+through a real terminal: keys, undo, quit, come back,        a pseudo-terminal, the ledger
+window closed
 no control character of a text reaches the terminal          hypothesis; bytes of the terminal
 "1-2 PER, 5 ORG" gives the tags one would write by hand      by hand; by construction
 mistakes are asked again, with the reason                    error words
@@ -33,7 +33,7 @@ from hypothesis import strategies as st
 from minift.errors import MiniftError
 from minift.label.ledger import open_ledger
 from minift.label.project import load_project, read_state, start
-from minift.label.terminal import Session, class_keys, label, printable, read_entities
+from minift.label.terminal import class_keys, label, printable, read_entities
 from tests.tiny import checkpoint
 
 ESCAPES = "good \x1b]0;owned\x07\x1b[2J\x1b[31m film \x9b5n \r\u202e\u2028 end"
@@ -219,22 +219,6 @@ def test_commands_give_way_to_a_class_that_is_called_so(encoder, tmp_path, label
     assert ("because a class is called as a command is" in shown) == bool(mark)
 
 
-def test_two_keys_for_a_command_are_read_with_enter_and_types_are_no_answers(encoder, tmp_path):
-    class Screen(io.StringIO):
-        def isatty(self):
-            return True
-
-    for labels, task, mark in (
-        (("q", "neg"), "classification", ":"),
-        (("pos", "neg"), "classification", ""),
-        (("q", "s"), "tagging", ""),  # an entity is "1 q"
-    ):
-        project = begin(encoder, tmp_path / "".join(labels), labels=labels, task=task)
-        found = Session(project, None, "ada", {}, Screen(), io.StringIO())
-        assert found.by_key == (task == "classification" and not mark)
-        assert f"{mark}q quit" in found.help()
-
-
 @pytest.mark.parametrize("bad", [b"caf\xe9\n", "1\n".encode("utf-16")])
 def test_a_line_that_is_not_utf8_ends_the_session_in_a_sentence_and_loses_nothing(project, bad):
     stdin = io.TextIOWrapper(io.BytesIO(b"1\n2\n" + bad + b"1\n1\n"), encoding="utf-8")
@@ -337,7 +321,7 @@ class Terminal:
         self.seen = self.seen.partition(words)[2]
 
     def press(self, keys: bytes) -> None:
-        os.write(self.master, keys)
+        os.write(self.master, keys + b"\n")
 
     def close(self) -> int:
         os.close(self.master)
@@ -347,12 +331,10 @@ class Terminal:
 def test_through_a_terminal_keys_count_once_and_a_closed_window_loses_nothing(encoder, tmp_path):
     project = begin(encoder, tmp_path / "proj", [ESCAPES, *TEXTS])
     one = Terminal(project.folder)
-    one.press(b"2")  # before anything is shown: no answer
     one.expect(b"7 to go")
     shown = one.seen
     one.expect(b"2/n neg> ")
     assert not set(b"\x1b\x07\x9b") & set(shown)
-    one.press(b"\x1b[A")  # an arrow key, whose last byte is a letter
     one.press(b"p")
     one.expect(b"6 to go")
     one.expect(b"neg> ")

@@ -1285,8 +1285,8 @@ PROJECTS = [
         ),
         (
             "undo takes back anybody's answer",
-            "if latest.source != self.by:",
-            "if not latest.source:",
+            "if latest is None or latest.source != self.by:",
+            "if latest is None or not latest.source:",
             TERMINAL_TESTS + "test_undo_never_takes_back_somebody_elses_answer",
             "one labeller undoes another's work",
         ),

@@ -37,7 +37,7 @@ def add(commands: options.Commands) -> None:
     add("--again", action="store_true", help=help)
     _add_person(parser)
 
-    help = "label in the terminal, one key per text"
+    help = "label in the terminal, one line per text"
     parser, add = options.command(commands, "label", run_label, help)
     add("project", type=Path, help=options.PROJECT)
     _add_person(parser)
