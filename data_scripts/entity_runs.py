@@ -30,15 +30,20 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from study import mean_sd
 
 from minift import __version__
 from minift.compact.distill import Distillation
-from minift.compact.report import compression_report, report_text, size_of, stored_bytes
+from minift.compact.report import alternating_speeds, bert_base, size_of
 from minift.compact.run import distill
 from minift.compact.store import FILE, STORAGES, load_student, save_student
+from minift.compact.student import Student
+from minift.compact.teacher import teacher_tags
+from minift.compact.vocabulary import Words
 from minift.compare.page import Bullets, Heading, Paragraph, Table, markdown
-from minift.data.examples import Dataset
+from minift.data.entities import entity_scores
+from minift.data.examples import Dataset, TaggedExample, gold_tags
 from minift.data.named import load_dataset
 from minift.errors import MiniftError
 from minift.files import atomic_write
@@ -48,6 +53,7 @@ from minift.runs.dealing import deal
 from minift.runs.folder import load_run
 from minift.runs.machine import machine
 from minift.runs.train import subset, train
+from minift.runs.tuned import FineTuned
 from minift.training.loop import Seeds
 
 TEACHER = "teacher"
@@ -205,6 +211,98 @@ def measure(out: Path, plan: Plan, job: Job, command: str) -> Record:
         )
         atomic_write(file, json.dumps(report, indent=2) + "\n")
     return json.loads(file.read_text(encoding="utf-8"))
+
+
+TIMED = 200  # sentences, the first ones, that speed is measured on
+
+
+def stored_bytes(path: str | Path) -> int:
+    """Return the bytes of a weight file, or of all weight files of a folder."""
+    path = Path(path)
+    files = [path] if path.is_file() else sorted(path.glob("*.safetensors"))
+    if not files:
+        raise MiniftError(f"{path}: no .safetensors file to measure")
+    return sum(file.stat().st_size for file in files)
+
+
+def compression_report(
+    teacher: FineTuned,
+    student: Student,
+    examples: Sequence[TaggedExample],
+    teacher_file: str | Path,
+    student_file: str | Path,
+    *,
+    rounds: int = 5,
+    command: str | None = None,
+) -> dict[str, Any]:
+    """Return what report.json says of a student and its teacher, which are on the same device.
+
+    The examples are labelled sentences that neither was trained on, of which the first `TIMED` are
+    timed; the files are those of the weights, or their folders. F1 is that of entities, micro, mode
+    "conlleval"; agreement is the share of words that get the same tag, and the F1 of the student
+    against the teacher. `command` is what was typed.
+    """
+    if not examples or any(example.tags is None for example in examples):
+        raise MiniftError("the report needs labelled sentences to score teacher and student on")
+    sentences: list[Words] = [example.words for example in examples]
+    gold = gold_tags(examples)
+    says_teacher, says_student = teacher_tags(teacher, sentences), student.tag(sentences)
+    pairs = [(a, b) for x, y in zip(says_teacher, says_student) for a, b in zip(x, y)]
+    some = sentences[:TIMED]
+    speeds = alternating_speeds(
+        lambda: teacher_tags(teacher, some), lambda: student.tag(some), len(some), rounds
+    )
+    large, small = sizes = size_of(teacher.model), size_of(student.model)
+    stored = stored_bytes(teacher_file), stored_bytes(student_file)
+    report: dict[str, Any] = {}
+    for side, size, file_bytes, speed in zip(("teacher", "student"), sizes, stored, speeds):
+        report |= {
+            f"{side}_parameters": size.parameters,
+            f"{side}_parameters_without_embeddings": size.without_embeddings,
+            f"{side}_stored_bytes": file_bytes,
+            f"{side}_sentences_per_second": round(speed.median, 2),
+            f"{side}_sentences_per_second_range": [round(end, 2) for end in speed[1:]],
+        }
+    base, device = bert_base(teacher.labels), str(next(student.model.parameters()).device)
+    return report | {
+        "compression": large.parameters / small.parameters,
+        "compression_without_embeddings": large.without_embeddings / small.without_embeddings,
+        "compression_stored": stored[0] / stored[1],
+        "bert_base_parameters_by_shapes": base.parameters,
+        "compression_of_bert_base_by_shapes": base.parameters / small.parameters,
+        "speedup": speeds[1].median / speeds[0].median,
+        "teacher_f1": entity_scores(gold, says_teacher).micro.f1,
+        "student_f1": entity_scores(gold, says_student).micro.f1,
+        "agreement": sum(a == b for a, b in pairs) / len(pairs),
+        "agreement_f1": entity_scores(says_teacher, says_student).micro.f1,
+        "scored_sentences": len(sentences),
+        "timed_sentences": len(some),
+        "torch_threads": torch.get_num_threads(),
+        "device": device,
+        "machine": machine(device),
+        "command": command,
+    }
+
+
+REPORT = """\
+entity F1    teacher {teacher_f1:.3f}, student {student_f1:.3f} ({agreement:.1%} of words tagged \
+alike)
+parameters   teacher {teacher_parameters:,}, student {student_parameters:,}: {compression:.1f} \
+times fewer ({compression_without_embeddings:.1f} without embedding tables)
+stored       teacher {teacher_mb:.1f} MB, student {student_mb:.1f} MB: {compression_stored:.1f} \
+times smaller
+speed        teacher {teacher_sentences_per_second:.0f}, student \
+{student_sentences_per_second:.0f} sentences per second: {speedup:.1f} times faster \
+({torch_threads} threads, {device})
+of a BERT-base teacher, {bert_base_parameters_by_shapes:,} parameters by shapes, the student has \
+{compression_of_bert_base_by_shapes:.1f} times fewer
+machine      {machine}"""
+
+
+def report_text(report: dict[str, Any]) -> str:
+    """Return in a few lines what `compression_report` found."""
+    sides = ("teacher", "student")
+    return REPORT.format(**report, **{f"{s}_mb": report[f"{s}_stored_bytes"] / 1e6 for s in sides})
 
 
 def table(records: Sequence[Record], reports: dict[str, Record], plan: Plan) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -42,7 +41,6 @@ def add(commands: options.Commands) -> None:
 def run(arguments: options.Arguments) -> None:
     """Teach the student, and say what it is worth."""
     from minift.compact.distill import Distillation
-    from minift.compact.report import report_text
     from minift.compact.run import distill, read_sentences
     from minift.compact.teacher import tag_labels
 
@@ -60,7 +58,6 @@ def run(arguments: options.Arguments) -> None:
         out,
         settings=settings,
         seeds=Seeds.all(arguments.seed),
-        teacher_folder=arguments.teacher,
         command=options.suggested(*sys.argv[1:]),
         progress=True,
     )
@@ -72,8 +69,8 @@ def run(arguments: options.Arguments) -> None:
     for split in ("dev", "test"):
         if result[split] is not None:
             print(f"{split:4} entity_f1 {result[split]:.3f}")
-    if (report := out / "report.json").is_file():
-        print(report_text(json.loads(report.read_text(encoding="utf-8"))))
+    teacher_size, size = result["teacher_parameters"], result["student_parameters"]
+    print(f"{size:,} parameters, {teacher_size / size:.1f} times fewer than its teacher")
     print(*(f"note: {note}" for note in result["notes"]), f"student: {out}", sep="\n")
 
 

@@ -5,8 +5,7 @@ Claim    score(tags) = start[first] + sum of emissions + sum of transitions + en
          each word and the best sequence take words x labels^2 steps, not labels^words.
 Paper    Lafferty, McCallum & Pereira (2001), "Conditional Random Fields", ICML.
 Differs  - A word without a label (`UNLABELLED`) may have any: the likelihood is then that of all
-           sequences that agree with the labels there are. So one doubtful word of a
-           pseudo-labelled sentence can be left open.
+           sequences that agree with the labels there are.
          - `temperature` divides every score, that of a transition too: p(tags) ** (1 / T),
            normalised. Without transitions this is softmax(emissions / T), word by word.
          - All scores begin at 0, so training begins at the softmax tagger.

@@ -46,7 +46,6 @@ from minift.data.examples import TaggedExample
 from minift.errors import MiniftError, require, require_known
 from minift.runs.resume import Checkpoints
 from minift.runs.steps import Steps, StepTraining, rows_of, stream
-from minift.training.batches import UNLABELLED
 from minift.training.loop import Seeds
 
 
@@ -66,7 +65,6 @@ class Distillation:
     temperature: float = 1.0  # T, at which the two are compared
     loss: Literal["kl", "mse"] = "kl"  # "mse" is that of the authors' code
     pseudo_weight: float = 1.0  # of a pseudo-label beside a gold one; 0 uses none
-    confidence: float = 0.0  # probability from which on a pseudo-label counts
     head: Head = "softmax"
     vectors: WordVectors = "teacher"  # where word vectors start; or "random"
     word_dropout: float = 0.05  # see `TaggerConfig`
@@ -90,7 +88,6 @@ class Distillation:
         for name in ("label_weight", "teacher_weight", "pseudo_weight"):
             value = getattr(self, name)
             require(0 <= value < math.inf, name, value, "a number from 0 up")
-        require(0 <= self.confidence <= 1, "confidence", self.confidence, "a probability")
         require(self.loss in ("kl", "mse"), "loss", self.loss, '"kl" or "mse"')
         if not self.label_weight and not self.teacher_weight:
             raise MiniftError("label_weight and teacher_weight are both 0: there is no loss")
@@ -131,13 +128,9 @@ def gold_lessons(
 def pseudo_lessons(
     sentences: Sequence[Words], teacher: Sequence[Tensor], settings: Distillation
 ) -> list[Lesson]:
-    """Make lessons of unlabelled sentences: the teacher's best label where it is sure enough."""
-    lessons = []
-    for words, logits in zip(sentences, teacher):
-        sureness, best = logits.softmax(1).max(1)
-        targets = best.masked_fill(sureness < settings.confidence, UNLABELLED).tolist()
-        lessons.append(Lesson(words, targets, settings.pseudo_weight, logits))
-    return lessons
+    """Make lessons of unlabelled sentences, whose labels are the teacher's best ones."""
+    weight = settings.pseudo_weight
+    return [Lesson(s, z.argmax(1).tolist(), weight, z) for s, z in zip(sentences, teacher)]
 
 
 def soft_losses(

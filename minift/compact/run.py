@@ -1,7 +1,7 @@
 """A teacher, some labelled and much unlabelled text in; a folder with a student out.
 
 Claim    The folder holds the student in one file, how it was made (distill.json), what happened
-         (history.jsonl), what came out (result.json) and what it cost and bought (report.json).
+         (history.jsonl) and what came out (result.json).
          The best student so far is on the disk from the first look at the development split on.
 Differs  A sentence that is labelled is not also unlabelled: its gold tags are what counts.
          Sentences of dev and test among the unlabelled text are counted in a note.
@@ -21,13 +21,13 @@ import torch
 
 from minift.checkpoints.weights import weights_digest
 from minift.compact.distill import Distillation, Lesson, gold_lessons, pseudo_lessons, teach
-from minift.compact.report import compression_report
-from minift.compact.store import FILE, load_student, save_student
+from minift.compact.report import size_of
+from minift.compact.store import load_student, save_student
 from minift.compact.student import Student, label_indices, new_student
 from minift.compact.teacher import tag_labels, teacher_logits
 from minift.compact.vocabulary import Words, build_vocabulary
 from minift.compact.word_vectors import start_from_teacher, whole_words
-from minift.data.examples import Dataset, TaggedExample, as_sentences, is_labelled
+from minift.data.examples import Dataset, TaggedExample, as_sentences
 from minift.data.files.texts import read_texts
 from minift.data.metrics import headline
 from minift.data.words import split_words
@@ -61,7 +61,6 @@ def distill(
     *,
     settings: Distillation | None = None,
     seeds: Seeds | int = 0,
-    teacher_folder: str | Path | None = None,
     command: str | None = None,
     save_every: float = 60.0,
     progress: bool = False,
@@ -71,9 +70,8 @@ def distill(
     The student computes where its teacher does. Of the labelled sentences in `dataset`, dev chooses
     the weights and test is scored once. Nothing `unlabelled` and teacher_weight 0 is plain
     training. The folder `out` (None writes nothing) gets a checkpoint each `save_every` seconds,
-    from which a killed training resumes, and with `teacher_folder` also report.json: sizes, speeds
-    and stored bytes of both, on test, else on dev. `command` is what was typed. MiniftError if the
-    input does not fit, or `out` already holds a result.
+    from which a killed training resumes. `command` is what was typed. MiniftError if the input does
+    not fit, or `out` already holds a result.
     """
     started = time.perf_counter()
     settings, seeds = settings or Distillation(), Seeds.all(seeds)
@@ -122,11 +120,13 @@ def distill(
             device = next(pupil.model.parameters()).device
             pupil = load_student(save_student(pupil, folder, settings.storage), device)
         scores, said = score_splits(pupil.evaluate, dataset, False)
+        models = {"teacher": teacher.model, "student": pupil.model}
         result = {
             "data": dataset.name,
             "labelled": len(dataset.train),
             "unlabelled": len(pool),
             "metric": "entity_f1",
+            **{f"{s}_parameters": size_of(m).parameters for s, m in models.items()},
             "kept_step": taught.kept_step,
             "stopped": taught.stopped,
             "best_dev_in_training": taught.best,
@@ -135,11 +135,6 @@ def distill(
             "seconds": round(time.perf_counter() - started, 2),
         }
         if folder is not None and checkpoints is not None:
-            scored = dataset.test if is_labelled(dataset.test) else dataset.dev
-            if teacher_folder is not None and is_labelled(scored):
-                examples, files = as_sentences(scored), (teacher_folder, folder / FILE)
-                report = compression_report(teacher, pupil, examples, *files, command=command)
-                atomic_write(folder / "report.json", json.dumps(report, indent=2) + "\n")
             atomic_write(folder / "result.json", json.dumps(result, indent=2) + "\n")
             checkpoints.delete()
     return pupil, result

@@ -62,11 +62,9 @@ def test_distill_and_predict_from_files_to_entities(world, tmp_path, capsys):
     )  # fmt: skip
     assert code == 0
     assert "student of 40 labelled and 100 unlabelled sentences" in said
-    assert "times faster" in said
+    assert "times fewer than its teacher" in said
     made = json.loads((out / "distill.json").read_text())
     assert (made["data"], made["labelled"], made["settings"]["head"]) == ("train", 40, "crf")
-    report = json.loads((out / "report.json").read_text())
-    assert report["compression"] == report["teacher_parameters"] / report["student_parameters"]
 
     alone = tmp_path / "elsewhere"
     alone.mkdir()
@@ -124,9 +122,8 @@ def test_a_sentence_of_5000_words_is_taught_and_answered_whole(
     result = json.loads((out / "result.json").read_text())
     assert table == result["test_entities"]
     assert '{"kind": ' in (tmp_path / "e.txt").read_text()
-    report = json.loads((out / "report.json").read_text())
-    assert report["command"] == "minift distill 'a file'"
-    assert "torch" in report["machine"]
+    made = json.loads((out / "distill.json").read_text())
+    assert made["command"] == "minift distill 'a file'"
 
 
 def test_bad_input_ends_in_one_line(world, tmp_path, capsys):

@@ -285,8 +285,6 @@ def test_gold_is_never_replaced_and_a_pseudo_label_is_the_teachers_best():
     pseudo = pseudo_lessons([TEXT[0]], [logits], Distillation(pseudo_weight=0.3))
     assert pseudo[0].targets == [1, 0, 2]
     assert pseudo[0].weight == 0.3
-    sure = pseudo_lessons([TEXT[0]], [logits], Distillation(confidence=0.6))
-    assert sure[0].targets == [1, 0, UNLABELLED]  # .67, .91, .37
 
 
 # the training
@@ -403,8 +401,6 @@ def test_bad_settings_and_missing_parts_are_refused():
     student, lessons = tiny_job()
     with pytest.raises(MiniftError, match="temperature must be a positive number, got 0"):
         Distillation(temperature=0)
-    with pytest.raises(MiniftError, match=r"confidence must be a probability, got 1\.5"):
-        Distillation(confidence=1.5)
     with pytest.raises(MiniftError, match='"kl" or "mse", got \'ce\''):
         Distillation(loss="ce")
     with pytest.raises(MiniftError, match="both 0: there is no loss"):
