@@ -71,11 +71,8 @@ def _mean(probabilities: Tensor) -> Tensor:
 
 def _checked(probabilities: Tensor) -> Tensor:
     """Return float64 probabilities, or say which row is not a distribution."""
-    if probabilities.dim() != 3:
-        raise MiniftError(
-            f"got probabilities of shape {tuple(probabilities.shape)}; expected "
-            "(passes, texts, classes)"
-        )
+    shape = tuple(probabilities.shape)
+    require(len(shape) == 3, "the shape of probabilities", shape, "(passes, texts, classes)")
     probabilities = probabilities.double()
     off = (probabilities.sum(-1) - 1).abs()
     wrong = ~(off < 1e-3) | (probabilities < 0).any(-1)  # nan is wrong, too

@@ -177,7 +177,6 @@ def teach(
     seeds: Seeds,
     *,
     validate: Callable[[Student], tuple[float, float]] | None = None,
-    on_look: Callable[[StepTraining], None] | None = None,
     checkpoints: Checkpoints | None = None,
     progress: bool = False,
 ) -> StepTraining:
@@ -185,11 +184,10 @@ def teach(
 
     `labelled` are gold sentences, `unlabelled` pseudo-labelled ones, if any; of the seeds `order`
     and `dropout` are used. `validate` returns (loss, score) on the development split: the weights
-    of the highest score, the earliest of equal ones, are kept; without it the last. `on_look` is
-    called after each look, with the weights of that moment. From `checkpoints` a killed training
-    resumes, to the same bits. Returns what happened: `records` (lines of history.jsonl),
-    `kept_step`, `best`, `stopped`. MiniftError if there is no gold sentence, the teacher is
-    missing, or the loss is not finite.
+    of the highest score, the earliest of equal ones, are kept; without it the last. From
+    `checkpoints` a killed training resumes, to the same bits. Returns what happened: `records`
+    (lines of history.jsonl), `kept_step`, `best`, `stopped`. MiniftError if there is no gold
+    sentence, the teacher is missing, or the loss is not finite.
     """
     if not labelled:
         raise MiniftError("there are no labelled sentences; a student needs some to be judged by")
@@ -215,6 +213,5 @@ def teach(
         checkpoints,
     )
     for _ in training.looks(look, progress):
-        if on_look:
-            on_look(training)
+        pass
     return training

@@ -1,8 +1,7 @@
 """A teacher, some labelled and much unlabelled text in; a folder with a student out.
 
 Claim    The folder holds the student in one file, how it was made (distill.json), what happened
-         (history.jsonl) and what came out (result.json).
-         The best student so far is on the disk from the first look at the development split on.
+         (history.jsonl) and what came out (result.json). A killed training is resumed.
 Differs  A sentence that is labelled is not also unlabelled: its gold tags are what counts.
          Sentences of dev and test among the unlabelled text are counted in a note.
 Proof    tests/compact/test_run.py
@@ -34,7 +33,6 @@ from minift.data.words import split_words
 from minift.errors import MiniftError
 from minift.files import atomic_write, digest
 from minift.runs.folder import open_run
-from minift.runs.steps import StepTraining
 from minift.runs.train import score_splits
 from minift.runs.tuned import FineTuned
 from minift.speed.precision import precision_of
@@ -96,14 +94,6 @@ def distill(
         found = student.evaluate(dataset.dev)
         return found.loss, headline("entity_f1", found.scores)
 
-    def keep(taught: StepTraining) -> None:
-        """Write history.jsonl after each look, and the student if it is the best so far."""
-        if folder is not None:
-            lines = (json.dumps(record) + "\n" for record in taught.records)
-            atomic_write(folder / "history.jsonl", "".join(lines))
-            if taught.kept_step == taught.step:
-                save_student(pupil, folder, settings.storage)
-
     with open_run(folder, "distill", made, save_every, progress) as checkpoints:
         pupil = _untaught(teacher, dataset, pool, settings, seeds)
         taught = teach(
@@ -112,11 +102,12 @@ def distill(
             settings,
             seeds,
             validate=validate if dataset.dev else None,
-            on_look=keep,
             checkpoints=checkpoints,
             progress=progress,
         )
         if folder is not None:
+            lines = (json.dumps(record) + "\n" for record in taught.records)
+            atomic_write(folder / "history.jsonl", "".join(lines))
             device = next(pupil.model.parameters()).device
             pupil = load_student(save_student(pupil, folder, settings.storage), device)
         scores, said = score_splits(pupil.evaluate, dataset, False)

@@ -153,7 +153,7 @@ def test_what_is_not_a_probability_is_refused_with_its_place(wrong):
 
 
 def test_a_tensor_of_another_shape_is_refused():
-    with pytest.raises(MiniftError, match=r"shape \(4, 2\); expected \(passes, texts, classes\)"):
+    with pytest.raises(MiniftError, match=r"\(passes, texts, classes\), got \(4, 2\)"):
         entropy(draw(1, 4, 2)[0])
 
 

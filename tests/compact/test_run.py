@@ -84,29 +84,6 @@ def test_the_stored_student_reproduces_the_best_score_and_test_is_scored_once(
     assert (made["settings"]["head"], made["settings"]["steps"]) == (head, 30)
 
 
-def test_a_kill_leaves_the_best_student_so_far_on_the_disk(world, tmp_path, monkeypatch):
-    _, teacher = world
-    looks = []
-    evaluate = Student.evaluate
-
-    def killed(self, examples, progress=False):
-        looks.append(1)
-        if len(looks) == 4:
-            raise KeyboardInterrupt
-        return evaluate(self, examples)
-
-    monkeypatch.setattr(Student, "evaluate", killed)
-    with pytest.raises(KeyboardInterrupt):
-        fast(teacher, tmp_path)
-    monkeypatch.undo()
-    history = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
-    assert len(history) == 3
-    left = load_student(tmp_path).evaluate(FEW.dev).scores["entity_f1"]
-    assert left == max(line["dev"] for line in history)
-    _, result = fast(teacher, tmp_path)  # the folder holds no result, so it can be used again
-    assert result["dev"] >= left
-
-
 def test_gold_wins_over_the_same_sentence_in_the_text_and_leaks_are_counted(world, monkeypatch):
     _, teacher = world
     seen = []
