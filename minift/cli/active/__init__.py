@@ -6,7 +6,7 @@ Proof    tests/cli/test_active.py
 
 from __future__ import annotations
 
-from minift.cli.active import labels, project, simulate
+from minift.cli.active import project, simulate
 from minift.cli.options import Commands
 
 EPILOG = """\
@@ -28,5 +28,5 @@ def add(commands: Commands) -> None:
     help = "label with a model that says what to label next"
     parser = commands.add_parser("active", help=help, description=help, epilog=EPILOG)
     own = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for group in (project, labels, simulate):
+    for group in (project, simulate):
         group.add(own)
