@@ -353,7 +353,7 @@ def test_the_weights_of_the_best_look_are_kept_the_earliest_of_equals():
     assert [look["step"] for look in taught.records] == [2, 4, 6, 8, 10]
     for name, values in student.model.state_dict().items():
         assert torch.equal(values, copies[1][name])
-    assert not torch.equal(copies[4]["dense.weight"], copies[10]["dense.weight"])
+    assert not torch.equal(copies[1]["dense.weight"], copies[4]["dense.weight"])
     assert not student.model.training
 
 
