@@ -27,7 +27,7 @@ from minift.methods.solved_head import last_linear, solve
 from minift.runs.evaluate import predict_logits
 from minift.runs.processes import TEAM, own_seed, require_enough
 from minift.runs.tuned import FineTuned
-from minift.speed.prefix import prefix_cache
+from minift.speed.prefix import PrefixCache, prefix_cache
 from minift.speed.rows import used_rows
 from minift.training.batches import Item, make_batch
 from minift.training.loop import History, Recipe, Seeds, Training, fine_tune, select
@@ -40,6 +40,21 @@ class Fitted(NamedTuple):
     tuned: FineTuned
     history: History
     learned: int
+
+
+def frozen_states(
+    tuned: FineTuned, recipe: Recipe, items: Sequence[Item], folder: Path | None = None
+) -> PrefixCache | None:
+    """Compute what frozen layers make of items, for all models that a recipe makes of this one.
+
+    States too large for memory go to `folder`. None where no layer is frozen, or the frozen ones
+    have dropout. Another cache, of fewer items, may differ by rounding: its batches are others.
+    """
+    if recipe.settings.prefix_dropout:
+        return None
+    # The fewer texts, the more epochs, in each of which other layers may learn.
+    select(tuned.model, recipe.trainable, recipe.settings.epochs_for(1))
+    return prefix_cache(tuned.model, items, folder)
 
 
 def fit(

@@ -2,7 +2,8 @@
 
 Claim    Each labelled text is answered by a model that has seen neither it, nor an equal text, nor
          one of its group. The interval is that of the mean score on new texts after training on as
-         many labels as a fold leaves. What is finished survives a kill.
+         many labels as a fold leaves. What is finished survives a kill. What frozen layers make
+         of the texts is computed once for all folds, and what is learned is the same.
 Paper    Stratified folds: Kohavi (1995), "A Study of Cross-Validation and Bootstrap". The interval:
          Nadeau & Bengio (2003), see minift/data/intervals.py.
 Differs  - Texts are dealt in random order, the largest groups first, each to the fold that has
@@ -37,8 +38,10 @@ from minift.files import digest
 from minift.journal import append_log, read_log
 from minift.methods.recipes import recipe
 from minift.runs.evaluate import predict_logits
+from minift.runs.fit import frozen_states
 from minift.runs.train import train
-from minift.runs.tuned import Head, head_of
+from minift.runs.tuned import Head, build, head_of
+from minift.speed.prefix import PrefixCache
 from minift.training.loop import Recipe
 from minift.version import __version__
 
@@ -113,6 +116,19 @@ def possible_folds(dataset: Dataset, folds: int = FOLDS) -> tuple[int, list[str]
         which = f"class {alone[0]} is" if len(alone) == 1 else f"{len(alone)} classes are"
         notes.append(f"{which} in one fold alone, so no model that is asked for it has learned it")
     return few, notes
+
+
+def states_of(
+    dataset: Dataset,
+    encoder: str | Path,
+    method: Recipe,
+    head: Head | None = None,
+    device: torch.device | str = "cpu",
+) -> PrefixCache | None:
+    """Return the `frozen_states` of all training texts, which its folds share."""
+    head = head or head_of(encoder, dataset, method)
+    tuned = build(dataset, encoder, 0, device, head, method.settings.precision)
+    return frozen_states(tuned, method, tuned.items(dataset.train))
 
 
 def possible_repeats(dataset: Dataset, folds: int) -> int:
@@ -238,10 +254,12 @@ def cross_validate(
         )
     done = {record["fold"]: record for record in records}
     wanted, longest = range(folds * seed, folds * (seed + repeats)), 0.0
+    left_over = sum(number not in done for number in wanted)
     if progress:
         rounds = f" dealt {repeats} times" if repeats > 1 else ""
-        todo = f"{counted(sum(n not in done for n in wanted), 'training')} before the one on all"
+        todo = f"{counted(left_over, 'training')} before the one on all"
         print(f"{folds} folds{rounds}: {todo} labels", file=sys.stderr)
+    states = states_of(dataset, encoder, method, head, device) if left_over else None
     bar = tqdm(wanted, "folds", unit="fold", disable=None if progress else True)
     for number in bar:
         if number in done:
@@ -255,9 +273,11 @@ def cross_validate(
         start, held = time.perf_counter(), fold(dataset, folds, number)
         data = part(dataset, folds, number)
         tuned, result = train(
-            data, encoder, method, seeds=number, head=head, new_head=new_head, device=device
-        )
-        rows = predict_logits(tuned.model, items := tuned.items(data.test))
+            data, encoder, method, seeds=number, head=head, new_head=new_head, device=device,
+            cache=states,
+        )  # fmt: skip
+        items = tuned.items(data.test)
+        rows = predict_logits(tuned.model, items, make_batch=tuned.make_batch)
         joined = defaultdict[int, list[list[float]]](list)
         for item, row in zip(items, rows):
             joined[held[item.example]] += row.tolist()
