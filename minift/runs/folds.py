@@ -85,10 +85,12 @@ def part(dataset: Dataset, folds: int | None, number: int) -> Dataset:
 
 
 def possible_folds(dataset: Dataset, folds: int = FOLDS) -> tuple[int, list[str]]:
-    """Return as many folds as the classes and groups allow, and notes that say why fewer.
+    """Return as many folds as the classes and groups allow, and notes on what is too few for them.
 
-    A MiniftError says if there are fewer than two groups, if a fold would leave a single class to
-    learn, or if `folds` is below 2.
+    Each fold holds two classes, and the one that f1 is of. Rarer ones are not in every fold: for
+    a few texts all models would learn from much less than the one that is kept. A MiniftError says
+    if there are fewer than two groups, if a fold would leave a single class to learn, or if
+    `folds` is below 2.
     """
     require(type(folds) is int and folds >= 2, "folds", folds, "a whole number from 2 up")
     groups, classes = groups_of(dataset.train), _classes(dataset)
@@ -108,10 +110,16 @@ def possible_folds(dataset: Dataset, folds: int = FOLDS) -> tuple[int, list[str]
         )
     fewest, rarest, notes = len(groups), "", list[str]()
     if dataset.task == "classification":
-        fewest, rarest = min(((n, c) for c, n in there.items() if n > 1), default=(2, ""))
+        several = sorted((n, c) for c, n in there.items() if n > 1)
+        needed = [*several[-2:][:1], *(one for one in several if one[1] == dataset.positive)]
+        fewest, rarest = min(needed, default=(2, ""))
     if (few := min(folds, fewest)) < folds:
         what = f'class "{rarest}" has' if rarest else "there are"
         notes.append(f"{few} folds instead of {folds}, as {what} {counted(fewest, kind)}")
+    rare = [f'"{c}"' for c in sorted(there) if 1 < there[c] < few and c]
+    if rare and dataset.task == "classification":
+        which = f"class {rare[0]} is" if len(rare) == 1 else f"{len(rare)} classes are"
+        notes.append(f"{which} in fewer {kind}s than there are folds, so not in each of the {few}")
     if alone and dataset.task == "classification":
         which = f"class {alone[0]} is" if len(alone) == 1 else f"{len(alone)} classes are"
         notes.append(f"{which} in one fold alone, so no model that is asked for it has learned it")

@@ -181,7 +181,7 @@ def test_repeats_are_not_counted_as_more_texts():
     where = "on the folds of the first repeat"
     assert ({**one.on_folds, "where": where}, report) == (three.on_folds, again)
     assert told(one).splitlines()[1].startswith('on folds: "positive" from ')
-    assert told(one).splitlines()[1].endswith(" (as if no text were left open)")
+    assert told(one).splitlines()[1].endswith(" (as if no text were left unanswered)")
     assert all(line.startswith(where) for line in told(three).splitlines())
     assert three.temperature == pytest.approx(one.temperature) and report["classes"]
 
