@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from itertools import count
 from xml.etree import ElementTree
 
+from minift.data.intervals import wilson
+
 DASHES = ("none", "10 4", "2 4", "12 4 2 4", "6 3")  # with five colours: 25 curves that differ
 WIDTH, SIDE, ROW, HEIGHT = 420, 12, 46, 330  # pixels at full size
 
@@ -151,6 +153,17 @@ class Curves:
         others = ((f"color: var(--c{n % 5})", DASHES[(n + n // 5) % 5]) for n in count())
         reference = ("color: var(--soft)", "5 4")
         return [reference if line.reference else next(others) for line in self.lines]
+
+
+def reliability(bins: Sequence[Sequence[float]], caption: str) -> Curves:
+    """Plot the share that is right of each bin of `calibration`, with its interval; dashed: p."""
+    right = Line(
+        "right",
+        tuple((p, share) for _, p, share in bins),
+        tuple(wilson(n * share, int(n)) for n, _, share in bins),
+    )
+    even = Line("as often as said", ((bins[0][1], bins[0][1]), (1.0, 1.0)), reference=True)
+    return Curves(f"{caption}: how often answers are right", (right, even), "probability")
 
 
 class _Drawing:

@@ -130,9 +130,8 @@ class Learner:
 
     def states(self, folder: str | Path | None = None) -> PrefixCache | None:
         """Return the `frozen_states` of training and test texts, for all rounds and seeds."""
-        tuned = self.build(Seeds.all(0))
-        items = tuned.items([*self.dataset.train, *self.dataset.test])
-        return frozen_states(tuned, self.recipe, items, folder)
+        data, recipe = self.dataset, self.recipe
+        return frozen_states(data, self.encoder, recipe, self.head, self.device, folder)
 
 
 def score_chunks(

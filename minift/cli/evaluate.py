@@ -69,8 +69,7 @@ def run(arguments: options.Arguments) -> None:
         print(side_by_side_text(answer["entities"]), file=sys.stderr)
     elif tuned.task == "classification":
         gold = gold_classes(examples)
-        of = found.scores.get("scores_are_of", "")
-        report = class_report(gold, found.predicted, found.probabilities, tuned.labels, of)
+        report = class_report(gold, found.predicted, found.probabilities, tuned.labels)
         print(class_report_text(report), file=sys.stderr)
         answer |= {"classes": report["classes"], "confusion": report["confusion"]}
         answer["calibration_error"] = report["calibration"]["error"]

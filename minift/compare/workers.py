@@ -31,7 +31,8 @@ from minift.data.examples import Dataset, Example, TaggedExample, gold_tags, lab
 from minift.data.metrics import collapsed, headline
 from minift.methods.recipes import recipe
 from minift.runs.evaluate import Evaluation, constant_score
-from minift.runs.folds import part, states_of
+from minift.runs.fit import frozen_states
+from minift.runs.folds import part
 from minift.runs.machine import machine
 from minift.runs.train import subset, train
 from minift.speed.prefix import PrefixCache
@@ -81,8 +82,7 @@ def run_once(plan: Plan, job: Job) -> Run:
     base, notes, best = plan.settings[job.method], list[str](), None
     method = replace(recipe(job.method), settings=base)
     if plan.folds and method.solve == "after" and job.method not in plan.states:
-        states = states_of(plan.data, plan.encoder, method, device=plan.device)
-        plan.states[job.method] = states
+        plan.states[job.method] = frozen_states(plan.data, plan.encoder, method, None, plan.device)
     for factor in GRID if plan.grid else (1.0,):
         try:
             tried = train(

@@ -29,7 +29,7 @@ from minift.data.intervals import wilson
 from minift.errors import MiniftError
 
 BINS, DRAWS = 15, 2000
-TEMPERATURES = 0.05, 1000.0  # the lowest and the highest
+TEMPERATURES = 0.05, 1000.0  # beyond them the probabilities of usual logits are 0 or 1, or alike
 SHOWN = 10  # classes in a table
 Names = Sequence[str]
 
@@ -99,17 +99,12 @@ def parse_goal(goal: str) -> tuple[str, float]:
 
 
 def class_report(
-    gold: Names,
-    predicted: Names,
-    probabilities: Sequence[Sequence[float]],
-    labels: Names,
-    of: str = "",
+    gold: Names, predicted: Names, probabilities: Sequence[Sequence[float]], labels: Names
 ) -> dict[str, Any]:
     """Return scores of each class, what was confused, and the calibration; for JSON.
 
     "classes" holds of each class the "precision", "recall" and "f1" as [score, low, high], None
-    where there is nothing to count; "confusion" {gold: {answer: texts}}; "calibration" see above;
-    "scores_are_of" what is given as `of`, if it is: which texts these are.
+    where there is nothing to count; "confusion" {gold: {answer: texts}}; "calibration" see above.
     """
     confusion = {label: Counter[str]() for label in labels}
     for label, answer in zip(gold, predicted):
@@ -124,8 +119,7 @@ def class_report(
             "f1": either and [2 * j / (1 + j) for j in either],
         }
     sure = calibration(np.array(probabilities), [labels.index(label) for label in gold])
-    found = {"classes": classes, "confusion": confusion, "calibration": sure}
-    return found | ({"scores_are_of": of} if of else {})
+    return {"classes": classes, "confusion": confusion, "calibration": sure}
 
 
 def share_of(hits: int, n: int) -> list[float] | None:
@@ -145,8 +139,7 @@ def class_report_text(report: dict[str, Any]) -> str:
     shown, more = order[:SHOWN], len(order[SHOWN:])
     parts = "".join(f"  {part:<19}" for part in ("precision", "recall", "f1"))
     width = max(map(len, ["class", *shown]))
-    lines = [f"of {of}:"] if (of := report.get("scores_are_of")) else []
-    lines += ["95 % intervals; answers to the texts of a class, by its number:"]
+    lines = ["all texts, 95 % intervals; answers to those of a class, by its number:"]
     lines += [f"   {'class':<{width}}{parts}" + "".join(f"{k + 1:6}" for k in range(len(shown)))]
     for number, name in enumerate(shown, 1):
         cells = "".join(f"  {within(score):<19}" for score in report["classes"][name].values())

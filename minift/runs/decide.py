@@ -61,12 +61,6 @@ class Decision:
 PLAIN = Decision()
 
 
-def scored(sure: Sequence[bool]) -> str:
-    """Say of which texts all scores are, if some texts are left unanswered; else ""."""
-    left = f"{len(sure) - sum(sure)} left unanswered"
-    return "" if all(sure) else f"all {len(sure)} texts, as if the {left} were answered"
-
-
 def read_decision(folder: Path, labels: Sequence[str]) -> Decision:
     """Return what decision.json of a run folder says, or `PLAIN` where there is none.
 
@@ -116,7 +110,7 @@ def decide(
     where = "on the folds of the first repeat" if once < len(rows) else "on folds"
     said, sure, scores = zip(*(found.answer(row, labels) for row in rows[:once]))
     plain = np.array([PLAIN.answer(row, labels)[2] for row in rows[:once]])
-    report = calibrate.class_report(true[:once], said, scores, labels, scored(sure))
+    report = calibrate.class_report(true[:once], said, scores, labels)
     right = [a == b for a, b, given in zip(said, true, sure) if given]
     had = {
         "where": where,
@@ -165,24 +159,19 @@ def told(decision: Decision) -> str:
         calibrate.within(had[name])
         for name in ("calibration_error", "calibration_error_without", "accuracy")
     )
-    t, (lowest, highest) = decision.temperature, calibrate.TEMPERATURES
-    said = (
-        f"on folds: calibration error {error} at temperature {float(f'{t:.3g}'):g}, else {without}"
-    )
-    if t == 1:
-        said = (
-            f"on folds: calibration error {error}; no answer is wrong, so no temperature is chosen"
-        )
-    elif math.isclose(t, lowest):
-        said += "; none lower is tried, for hardly an answer is wrong"
-    elif math.isclose(t, highest):
-        said += "; none higher is tried, for the scores do not tell right answers from wrong ones"
+    t, (low, high) = round(decision.temperature, 9), calibrate.TEMPERATURES
+    said = f"on folds: calibration error {error} at temperature {float(f'{t:.3g}'):g}, else "
+    said += without
+    if t in (1, low, high):
+        why = {1: "no answer is wrong", low: "lowest tried: hardly an answer is wrong"}
+        said += f" ({why.get(t, 'highest tried: right answers do not look surer than wrong ones')})"
     elif had["calibration_error"][0] > had["calibration_error_without"][0]:
-        said += "; it is chosen because it lowers the log-loss, and does not lower this error"
+        said += "; it lowers the log-loss, which it was chosen by, but not this error"
     for label, cut in decision.thresholds.items():
         scores = (f"{part} {calibrate.within(score)}" for part, score in had[label].items())
         said += f'\non folds: "{label}" from {cut:.3f} on, chosen as the best: {", ".join(scores)}'
         said += " (as if no text were left unanswered)" if least else ""
     if least:
-        said += f"\non folds: {had['coverage']:.0%} answered from {least:g} on, {right} right"
+        said += f"\non folds: {had['coverage']:.0%} answered from {least:g} on, {right} right; "
+        said += "all other scores are of all texts"
     return said.replace("on folds", had.get("where", "on folds"))

@@ -22,11 +22,12 @@ from torch import nn
 
 from minift.bert.counts import what_learns
 from minift.bert.encoder import frozen_prefix
+from minift.data.examples import Dataset
 from minift.errors import MiniftError
 from minift.methods.solved_head import last_linear, solve
 from minift.runs.evaluate import predict_logits
 from minift.runs.processes import TEAM, own_seed, require_enough
-from minift.runs.tuned import FineTuned
+from minift.runs.tuned import FineTuned, Head, build, head_of
 from minift.speed.prefix import PrefixCache, prefix_cache
 from minift.speed.rows import used_rows
 from minift.training.batches import Item, make_batch
@@ -43,18 +44,21 @@ class Fitted(NamedTuple):
 
 
 def frozen_states(
-    tuned: FineTuned, recipe: Recipe, items: Sequence[Item], folder: Path | None = None
-) -> PrefixCache | None:
-    """Compute what frozen layers make of items, for all models that a recipe makes of this one.
+    dataset: Dataset, encoder: str | Path, recipe: Recipe, head: Head | None,
+    device: torch.device | str, folder: str | Path | None = None,
+) -> PrefixCache | None:  # fmt: skip
+    """Compute what frozen layers make of training and test texts, for all runs on some of them.
 
     States too large for memory go to `folder`. None where no layer is frozen, or the frozen ones
-    have dropout. Another cache, of fewer items, may differ by rounding: its batches are others.
+    have dropout. They are those of a run alone but for rounding, which differs with the batches.
     """
-    if recipe.settings.prefix_dropout:
+    settings, head = recipe.settings, head or head_of(encoder, dataset, recipe)
+    if settings.prefix_dropout:
         return None
+    tuned = build(dataset, encoder, 0, device, head, settings.precision)
     # The fewer texts, the more epochs, in each of which other layers may learn.
-    select(tuned.model, recipe.trainable, recipe.settings.epochs_for(1))
-    return prefix_cache(tuned.model, items, folder)
+    select(tuned.model, recipe.trainable, settings.epochs_for(1))
+    return prefix_cache(tuned.model, tuned.items([*dataset.train, *dataset.test]), folder)
 
 
 def fit(

@@ -40,8 +40,7 @@ from minift.methods.recipes import recipe
 from minift.runs.evaluate import predict_logits
 from minift.runs.fit import frozen_states
 from minift.runs.train import train
-from minift.runs.tuned import Head, build, head_of
-from minift.speed.prefix import PrefixCache
+from minift.runs.tuned import Head, head_of
 from minift.training.loop import Recipe
 from minift.version import __version__
 
@@ -124,19 +123,6 @@ def possible_folds(dataset: Dataset, folds: int = FOLDS) -> tuple[int, list[str]
         which = f"class {alone[0]} is" if len(alone) == 1 else f"{len(alone)} classes are"
         notes.append(f"{which} in one fold alone, so no model that is asked for it has learned it")
     return few, notes
-
-
-def states_of(
-    dataset: Dataset,
-    encoder: str | Path,
-    method: Recipe,
-    head: Head | None = None,
-    device: torch.device | str = "cpu",
-) -> PrefixCache | None:
-    """Return the `frozen_states` of all training texts, which its folds share."""
-    head = head or head_of(encoder, dataset, method)
-    tuned = build(dataset, encoder, 0, device, head, method.settings.precision)
-    return frozen_states(tuned, method, tuned.items(dataset.train))
 
 
 def possible_repeats(dataset: Dataset, folds: int) -> int:
@@ -262,12 +248,13 @@ def cross_validate(
         )
     done = {record["fold"]: record for record in records}
     wanted, longest = range(folds * seed, folds * (seed + repeats)), 0.0
-    left_over = sum(number not in done for number in wanted)
+    missing = sum(number not in done for number in wanted)
     if progress:
         rounds = f" dealt {repeats} times" if repeats > 1 else ""
-        todo = f"{counted(left_over, 'training')} before the one on all"
+        todo = f"{counted(missing, 'training')} before the one on all"
         print(f"{folds} folds{rounds}: {todo} labels", file=sys.stderr)
-    states = states_of(dataset, encoder, method, head, device) if left_over else None
+    whole = replace(dataset, test=())
+    states = frozen_states(whole, encoder, method, head, device) if missing else None
     bar = tqdm(wanted, "folds", unit="fold", disable=None if progress else True)
     for number in bar:
         if number in done:

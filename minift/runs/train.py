@@ -213,9 +213,8 @@ def score_splits(
             result[f"{split}_entities"] = side_by_side(gold, scored.predicted)
         if dataset.task in CLASSES:
             if dataset.task == "classification":
-                of = scored.scores.get("scores_are_of", "")
                 result[f"{split}_classes"] = class_report(
-                    gold, scored.predicted, scored.probabilities, dataset.labels, of
+                    gold, scored.predicted, scored.probabilities, dataset.labels
                 )
             result[f"{split}_majority"] = constant_score(dataset, dataset.train, found)
             if (only := collapsed(scored.predicted, gold_labels(found))) is not None:

@@ -28,7 +28,7 @@ from minift.data.words import as_words
 from minift.errors import MiniftError, require_known
 from minift.methods.cnn_head import ConvClassifier
 from minift.methods.mean_head import MeanClassifier, PairClassifier
-from minift.runs.decide import PLAIN, Decision, scored
+from minift.runs.decide import PLAIN, Decision
 from minift.runs.evaluate import Evaluation, mean_loss, predict_logits, tags_by_sentence
 from minift.speed.precision import compute_in
 from minift.speed.prefix import PrefixCache
@@ -104,8 +104,8 @@ class FineTuned:
                 right = [said == label for (said, sure, _), label in zip(answers, gold) if sure]
                 scores["coverage"] = len(right) / len(gold)
                 scores["accuracy_of_answered"] = sum(right) / len(right) if right else None
-                if of := scored([sure for _, sure, _ in answers]):
-                    scores["scores_are_of"] = of
+                left = f"the {len(gold) - len(right)} left unanswered"
+                scores["scores_are_of"] = f"all {len(gold)} texts, as if {left} were answered"
         return Evaluation(scores, loss, found, self.notes(items), probabilities)
 
     def notes(self, items: Iterable[Item]) -> list[str]:
