@@ -155,15 +155,12 @@ class Curves:
         return [reference if line.reference else next(others) for line in self.lines]
 
 
-def reliability(bins: Sequence[Sequence[float]], caption: str) -> Curves:
-    """Plot the share that is right of each bin of `calibration`, with its interval; dashed: p."""
-    right = Line(
-        "right",
-        tuple((p, share) for _, p, share in bins),
-        tuple(wilson(n * share, int(n)) for n, _, share in bins),
-    )
-    even = Line("as often as said", ((bins[0][1], bins[0][1]), (1.0, 1.0)), reference=True)
-    return Curves(f"{caption}: how often answers are right", (right, even), "probability")
+def reliability(name: str, bins: Sequence[tuple[int, float, float]]) -> Curves:
+    """Plot how often answers of a probability are right: `bins` of `calibration`, and intervals."""
+    shares = tuple((p, right) for _, p, right in bins)
+    ends = tuple(wilson(n * right, n) for n, _, right in bins)
+    as_said = Line("as said", ((shares[0][0], shares[0][0]), (1.0, 1.0)), reference=True)
+    return Curves(f"{name}: share that is right", (Line("right", shares, ends), as_said), "said")
 
 
 class _Drawing:

@@ -144,12 +144,9 @@ def run(arguments: options.Arguments) -> None:
         progress=True,
     )
     print(f"{options.summary(result)}\nrun folder: {out}")
-    plots = [
-        reliability(result[f"{split}_classes"]["calibration"]["bins"], split)
-        for split in ("folds", "dev", "test")
-        if f"{split}_classes" in result
-    ]
+    reports = {s: result.get(f"{s}_classes") for s in ("folds", "dev", "test")}
+    plots = [reliability(s, of["calibration"]["bins"]) for s, of in reports.items() if of]
     if plots and rank() == 0:
-        title = Heading(f"How sure is {out.name}, and how often right?", 1)
-        atomic_write(out / "reliability.html", html([title, *plots]))
-        print(f"reliability plot: {out / 'reliability.html'}")
+        title = Heading(f"{result['method']} on {result['data']}: how sure, and how often right", 1)
+        atomic_write(file := out / "reliability.html", html([title, *plots]))
+        print(f"reliability plot: {file}")

@@ -248,17 +248,15 @@ def cross_validate(
         )
     done = {record["fold"]: record for record in records}
     wanted, longest = range(folds * seed, folds * (seed + repeats)), 0.0
-    missing = sum(number not in done for number in wanted)
+    todo = [number for number in wanted if number not in done]
     if progress:
         rounds = f" dealt {repeats} times" if repeats > 1 else ""
-        todo = f"{counted(missing, 'training')} before the one on all"
-        print(f"{folds} folds{rounds}: {todo} labels", file=sys.stderr)
+        before = f"{counted(len(todo), 'training')} before the one on all labels"
+        print(f"{folds} folds{rounds}: {before}", file=sys.stderr)
     whole = replace(dataset, test=())
-    states = frozen_states(whole, encoder, method, head, device) if missing else None
-    bar = tqdm(wanted, "folds", unit="fold", disable=None if progress else True)
+    states = frozen_states(whole, encoder, method, head, device) if todo else None
+    bar = tqdm(todo, "folds", unit="fold", disable=None if progress else True)
     for number in bar:
-        if number in done:
-            continue
         left = math.inf if budget_minutes is None else 60 * budget_minutes
         if longest > left - (time.perf_counter() - began) and len(done) > 1:
             bar.close()
@@ -287,7 +285,7 @@ def cross_validate(
         if log is not None:
             append_log(log, done[number])
         longest = max(longest, done[number]["seconds"])
-        if progress and number == wanted[0]:
+        if progress and number == todo[0]:
             rest = longest * (len(wanted) - len(done))
             print(f"the first took {longest:.0f} s, the others about {rest:.0f} s", file=sys.stderr)
     found = [done[number] for number in wanted if number in done]
