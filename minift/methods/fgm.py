@@ -73,9 +73,9 @@ class Fgm:
         stream = next(sites, None) or torch.default_generator
         masks, found = stream.get_state(), list[Tensor]()
         with words.register_forward_hook(lambda _, ids, x: found.append(x.requires_grad_())):
-            clean = loss(model, batch)
+            clean = loss(model, batch, step, steps)
         (gradient,) = torch.autograd.grad(clean.sum(), found, retain_graph=True)
         moved = perturbation(gradient, batch.packed.layout, self.size)
         stream.set_state(masks)
         with words.register_forward_hook(lambda _, ids, x: x + moved):
-            return (clean + loss(model, batch)) / 2
+            return (clean + loss(model, batch, step, steps)) / 2
