@@ -40,7 +40,7 @@ from minift.training.batches import UNLABELLED, Item, make_batch
 from minift.training.loop import Recipe, Seeds, Settings, Training, fine_tune
 from minift.training.trapezoids import Constant
 from tests.bert.reference import own_config, randomise
-from tests.runs.test_multilabel import topics
+from tests.runs.test_multilabel import films
 from tests.tiny import checkpoint, reviews, similarity
 from tests.training.test_loop import make_items, model, weights
 
@@ -181,7 +181,7 @@ def test_words_without_a_label_have_no_loss_and_a_step_can_be_split_up():
     batch = make_batch(items)
     found = Heated((3.0,))(own, batch)
     shares = (3 * own(batch.packed, batch.wanted)).softmax(1)
-    expected = [-shares[row, k].log() for row, k in enumerate(sum(targets, [])) if k >= 0]
+    expected = [-shares[row, k].log() for row, k in enumerate(targets[0] + targets[1]) if k >= 0]
     torch.testing.assert_close(found, torch.stack(expected), rtol=0, atol=1e-12)
     gradients = []
     for parts in (1, 2):
@@ -237,12 +237,12 @@ def test_normalised_the_scale_of_the_last_layer_plays_no_part(factor):
 def test_normalised_the_gradient_is_at_right_angles_to_the_logits_and_zeros_are_no_trouble():
     logits = [EASY, BORDER, HARD, (-1.0, 2.0, 0.5), (0.0, 0.0, 0.0)]
     found, gradient = losses(logits, [0, 1, 2, 0, 1], Heated((16.0,), normalised=True))
-    along = (gradient * torch.tensor(logits)).sum(1)
+    along = (gradient * gradient.new_tensor(logits)).sum(1)
     assert along.abs().max() < 1e-12 and gradient[:4].abs().max() > 0.1
     assert found.isfinite().all() and gradient.isfinite().all()
     assert float(found[4]) == pytest.approx(math.log(3))
     _, without = losses(logits, [0, 1, 2, 0, 1], Heated((16.0,)))
-    assert (without * torch.tensor(logits)).sum(1).abs().max() > 1
+    assert (without * without.new_tensor(logits)).sum(1).abs().max() > 1
 
 
 # --- words ------------------------------------------------------------------------------------
@@ -275,7 +275,7 @@ def test_a_bad_alpha_is_one_sentence_with_the_right_form(bad):
     ("name", "data", "said"),
     [
         ("heated", similarity(), "for one class per text or word"),
-        ("heated", topics(), "for one class per text or word"),
+        ("heated", films(), "for one class per text or word"),
         ("head+heated:4,1", reviews(), "solved, not trained in steps, so it has no .* or loss"),
         ("heated+weighted", reviews(), 'both fill the slot "objective"'),
         ("heated+fgm", reviews(), 'both fill the slot "objective"'),
