@@ -247,12 +247,7 @@ def compare(
 
 
 def _plan(
-    data: Dataset,
-    checkpoint: Path,
-    names: Sequence[str],
-    terms: Terms,
-    seeds: Seeds,
-    labels: int,
+    data: Dataset, checkpoint: Path, names: Sequence[str], terms: Terms, seeds: Seeds, most: int
 ) -> tuple[Plan, dict[str, dict[str, Any]]]:
     """Set up every method once; return the plan, and each method's columns in the report."""
     found = {name: recipe(name, checkpoint) for name in names}
@@ -267,7 +262,7 @@ def _plan(
         raise MiniftError(
             f"--selection {terms.selection}: there are {len(data.dev)} examples to choose by"
         )
-    counts = rehearse(data, checkpoint, found, settings, seeds, labels)
+    counts = rehearse(data, checkpoint, found, settings, seeds, most)
     trained = {name: count["all"].learning for name, count in counts.items()}
     seen = terms.selection or len(data.dev)
     columns = {

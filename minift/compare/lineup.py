@@ -154,10 +154,9 @@ def rehearse(
     seeds: Seeds,
     labels: int,
 ) -> dict[str, dict[str, Row]]:
-    """Set every method up once, on a real model and four examples, and count what trains.
+    """Set every method up once, on four examples, for a run of so many labels; count what trains.
 
-    `labels` is the most that a run learns from: more labels are fewer epochs. It raises the
-    MiniftError that would otherwise stop a run hours later.
+    It raises the MiniftError that would otherwise stop a run hours later.
     """
     tuned = build(data, checkpoint, seeds)
     items = tuned.items(data.train[:4])

@@ -1,25 +1,20 @@
 """FGM, adversarial training: a text must keep its label when its word vectors move a little.
 
-Claim    The loss is the mean of the clean loss and of the loss at x + r, where x are the vectors of
-         a text's words, g is the gradient of its clean loss in them, and r = size * g / |g|, the
-         step of that length that raises the loss most, to first order.
-Paper    Miyato, Dai & Goodfellow (2017), "Adversarial Training Methods for Semi-Supervised Text
-         Classification", https://arxiv.org/abs/1605.07725, section 3; Chen et al. (2021),
-         https://arxiv.org/abs/2101.05509, for BERT.
-Differs  - The mean, not the sum: with size 0 the gradient is the plain one, not twice that, so a
-           rate means what it means without.
-         - The norm is over the tokens of one text (or window, or both texts of a pair), so r does
-           not depend on the batch. The code in circulation moves the rows of the word table by a
-           norm over the batch, each row in all places where it stands, and puts them back; here
-           what the table gives is moved, so no weight is touched. Nothing is padded, so no padding
-           moves. Where g is 0, r is 0.
-         - Miyato et al. normalise the word vectors of an LSTM beforehand. BERT has LayerNorm after
-           the sum with position and segment, so `size` is measured against its own word vectors.
-         - Both passes have the same dropout masks, and a step draws as many as without: r is the
-           worst step for the network that is being trained, and methods have the same draws.
+Claim    The loss is the mean of the clean loss and that at x + r: x are the vectors of a text's
+         words, g the gradient of its clean loss in them, and r = size * g / |g| the step of that
+         length that raises the loss most, to first order.
+Paper    Miyato, Dai & Goodfellow (2017), https://arxiv.org/abs/1605.07725, section 3; for BERT
+         Chen et al. (2021), https://arxiv.org/abs/2101.05509.
+Differs  - The mean, not the sum: with size 0 the gradient is the plain one, not twice that.
+         - The norm is over the tokens of a text (or window, or both texts of a pair), so r does not
+           depend on the batch. The code in circulation moves rows of the word table, by a norm
+           over the batch, and puts them back; here what the table gives is moved, and no weight.
+           There is no padding that could move. Where g is 0, r is 0.
+           Miyato et al. normalise the word vectors first; here `size` is in BERT's own units.
+         - Both passes have the same dropout masks, so r is the worst step for the network that is
+           trained, and a step draws as many as without.
          - The word vectors are moved also where they do not learn (freeze:3, bitfit). Frozen layers
-           are then computed twice in each step, and gradients go through them down to the words.
-           A step costs about two and a half plain ones.
+           are then computed twice per step, and gradients go through them down to the words.
 Proof    tests/methods/test_fgm.py
 Tutorial tutorials/13_neighbours
 """
@@ -40,14 +35,11 @@ from minift.errors import require
 from minift.training.batches import Batch
 from minift.training.loop import usual_objective
 
-FROZEN = "fgm moves the word vectors, which do not learn here, and not what the frozen layers give"
-
 
 def perturbation(gradient: Tensor, layout: Layout, size: float) -> Tensor:
     """Return size * g / |g| of each text, (tokens, hidden); 0 for a text whose g is 0.
 
-    Of one text with the gradients (3, 0) and (0, 4) of its two tokens |g| is 5, so that with
-    size 0.5 they move by (0.3, 0) and (0, 0.4).
+    With g = (3, 0) and (0, 4) of two tokens |g| is 5: by size 0.5 they move (0.3, 0) and (0, 0.4).
     """
     wide = gradient.double()  # in which squares of the least float32 are not 0
     norms = layout.pad(wide).flatten(1).norm(dim=1).clamp(min=torch.finfo(torch.double).tiny)

@@ -1,21 +1,18 @@
 """Heated-up softmax: the temperature of the loss rises from phase to phase.
 
-Claim    The loss is the cross-entropy of softmax(alpha * logits), whose gradient in the logits is
-         alpha * (p - y): a large alpha teaches by texts on the border or on its wrong side only, a
-         small one by all alike. alpha is that of the phase; 1 is the plain loss, bit for bit.
+Claim    The loss is cross-entropy of softmax(alpha * logits), with the gradient alpha * (p - y): a
+         large alpha teaches by texts on the border or its wrong side, a small one by all alike.
+         alpha is that of the phase; 1 is the plain loss, bit for bit.
 Paper    Zhang et al. (2018), "Heated-Up Softmax Embedding", https://arxiv.org/abs/1809.04157;
          Chen et al. (2021), https://arxiv.org/abs/2101.05509, with alpha 4, 1, 0.5.
-Differs  - Phases are equal parts of the steps that the run may take, which begin with an epoch if
-           the number of epochs can be divided by that of phases. They are 10 epochs each in Chen
-           et al.; Zhang et al. lower the rate in the second. Optimizer and schedule go on. A
-           schedule that ends a run early (adaptive) leaves out later phases.
+Differs  - Phases (10 epochs each in Chen et al.) are equal parts of the steps that a run may take:
+           they begin with an epoch where their number divides that of epochs. Optimizer and rates
+           continue. A schedule that ends a run early (adaptive) leaves out later phases.
          - A last layer may undo alpha by its own scale. "normalised" divides the logits of each
            text by their norm, so that it cannot. Zhang et al. normalise what the last layer reads
-           and each of its rows, which predictions would have to do as well; this leaves the
-           likeliest class, so that nothing but the loss needs to know.
-         - Answers are softmax(logits), without alpha: the same classes, but probabilities that are
-           sharper than trained after an alpha below 1, and mean little after "normalised". The
-           temperature that `train` finds on folds puts that right.
+           and its rows, which predictions would have to do as well; this keeps the likeliest class.
+         - Answers are softmax(logits): the same classes, but probabilities sharper than trained
+           after an alpha below 1. The temperature that `train` finds on folds puts that right.
 Proof    tests/methods/test_heated.py
 Tutorial tutorials/13_neighbours
 """
@@ -54,11 +51,8 @@ class Heated:
         return F.cross_entropy(alpha * logits[known], batch.targets[known], reduction="none")
 
     def ready(self, model: nn.Module, items: Sequence[Item], labels: Sequence[str]) -> Heated:
-        """Return it; a MiniftError says if the answers are numbers, or any number of labels."""
-        kind = getattr(getattr(model, "config", None), "problem_type", None)
-        if kind in ("regression", "multi_label_classification"):
-            raise MiniftError(
-                "heated is about a softmax, for one class per text or word, and here the labels "
-                "are numbers or several per text; take full"
-            )
+        """Return it; a MiniftError says if targets are numbers, or any number of labels."""
+        if any(type(target) is not int for item in items for target in item.targets):
+            what = "heated has a softmax, for one class per text or word, and the labels here are"
+            raise MiniftError(f"{what} numbers or any number per text; take full")
         return self

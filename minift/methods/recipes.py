@@ -194,14 +194,12 @@ def _weighted(recipe: Recipe, argument: str) -> Recipe:
 @_word("objective", "Zhang et al. (2018)", argument=True)
 def _heated(recipe: Recipe, argument: str) -> Recipe:
     """heated:4,1,0.5, a softmax of alpha * logits, by phase; 16,4,normalised for unit logits."""
-    alphas = (argument or "4,1,0.5").removesuffix(unit := ",normalised").split(",")
+    alphas = (argument or "4,1,0.5").removesuffix(unit := ",normalised")
     with contextlib.suppress(ValueError, MiniftError):
-        made = Heated(tuple(map(float, alphas)), argument.endswith(unit))
-        return replace(recipe, objective=made)
-    raise MiniftError(
-        f'"heated:{argument}": expected a positive number per phase, and perhaps "normalised" '
-        "after them, e.g. heated:4,1,0.5 or heated:16,4,normalised"
-    )
+        numbers = tuple(map(float, alphas.split(",")))
+        return replace(recipe, objective=Heated(numbers, argument.endswith(unit)))
+    form = "a positive number per phase, e.g. heated:4,1,0.5 or heated:16,4,normalised"
+    raise MiniftError(f'"heated:{argument}": expected {form}')
 
 
 @_word("objective", "Miyato et al. (2017)", argument=True)
@@ -329,9 +327,8 @@ def recipe(name: str | Recipe, encoder: str | Path | None = None) -> Recipe:
             raise MiniftError(f'"{part}": {word} takes nothing after ":"')
         for slot in WORDS[word].slot.split(", "):
             if slot in filled:
-                raise MiniftError(
-                    f'"{name}": {filled[slot]} and {part} both fill the slot "{slot}"; choose one'
-                )
+                both = f'{filled[slot]} and {part} both fill the slot "{slot}"'
+                raise MiniftError(f'"{name}": {both}; choose one')
             filled[slot] = part
     rates = RATES if encoder is None else rates_of(encoder)
     result = Recipe(name, settings=Settings(learning_rate=rates["full"], min_steps=STEP_FLOOR))
@@ -341,10 +338,8 @@ def recipe(name: str | Recipe, encoder: str | Path | None = None) -> Recipe:
             f'"{name}": {" and ".join(solves)} both say what becomes of the head; choose one'
         )
     if "contrastive" in solves and filled.get("trainable") in ("gradual", "ulmfit"):
-        raise MiniftError(
-            f'"{name}": {filled["trainable"]} begins with the head alone, and contrastive does '
-            "not train it; choose one"
-        )
+        what = f'"{name}": {filled["trainable"]} begins with the head alone, and contrastive does'
+        raise MiniftError(f"{what} not train it; choose one")
     # What learns sets the rate; a schedule may then set the epochs.
     order = ["trainable", "objective", "start", "gradients", "scales", "schedule"]
     first = {word: order.index(WORDS[word].slot.split(", ")[0]) for word, *_ in parts}

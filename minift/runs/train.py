@@ -29,7 +29,7 @@ from minift.data.notes import missing_notes
 from minift.errors import MiniftError
 from minift.files import atomic_write, digest
 from minift.journal import append_log
-from minift.methods.fgm import FROZEN, Fgm
+from minift.methods.fgm import Fgm
 from minift.methods.recipes import recipe
 from minift.runs.card import card
 from minift.runs.decide import FILE, PLAIN, Decision
@@ -246,7 +246,7 @@ def _result(
     if tuned.kept_head:
         notes.append("the head that came with the encoder was kept; --new-head draws a new one")
     if isinstance(method.objective, Fgm) and WORD_TABLE not in history.trained:
-        notes.append(FROZEN)
+        notes.append("fgm moves the word vectors of each text, though they do not learn here")
     return result | {
         "epochs": len(history.epochs),
         "stopped": history.stopped,

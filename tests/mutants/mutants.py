@@ -2683,16 +2683,16 @@ NEIGHBOURS = (
         "minift/methods/gradual.py",
         (
             "a layer more learns than its epoch says",
-            "lowest = depth + 1 - epoch",
-            "lowest = depth - epoch",
+            "range(depth + 1 - epoch)",
+            "range(depth - epoch)",
             GRADUAL_TESTS + "test_at_each_stage_exactly_the_head_and_the_top_layers_move_and_"
             "others_keep_their_bits",
             "the top layer is torn by a random head in the first epoch",
         ),
         (
             "the embeddings learn with the lowest layer",
-            '{"embeddings": -1, ',
-            '{"embeddings": 0, ',
+            "epoch < depth + 2",
+            "epoch < depth + 1",
             GRADUAL_TESTS + "test_gradual_is_torchs_adamw_that_is_given_one_more_layer_per_epoch_"
             "and_forgets_nothing",
             "two parts are unfrozen at once, where one was announced",
