@@ -200,12 +200,12 @@ def test_the_loss_rises_by_size_times_the_norm_of_g_and_more_than_in_random_dire
     for number, item in enumerate(items):
         x = own.bert.embeddings.word.weight[torch.tensor(item.input_ids)].detach()
         (g,) = torch.autograd.grad(from_words(own, item, y := x.clone().requires_grad_()), y)
-        rise = float(2 * both[number] - 2 * clean[number])  # of the adversarial loss
+        rise = 2 * (both - clean)[number].item()  # of the adversarial loss
         assert rise / size == pytest.approx(float(g.norm()), rel=1e-3)
         for _ in range(20):
             other = torch.randn(x.shape, generator=generator, dtype=torch.float64)
             other = x + size * other / other.norm()
-            assert float(from_words(own, item, other) - clean[number]) < rise
+            assert (from_words(own, item, other) - clean[number]).item() < rise
 
 
 def test_no_weight_changes_and_nothing_is_left_behind():
