@@ -166,7 +166,7 @@ def compare(
     for (size, seed), draw in draws.items():
         require_two_classes(draw, data)
         notes += missing_notes(f"the draw of {size} labels by seed {seed}", draw, data.labels)
-    plan, columns = _plan(data, checkpoint, names, terms, Seeds.all(seeds[0]))
+    plan, columns = _plan(data, checkpoint, names, terms, Seeds.all(seeds[0]), max(sizes))
     plan = replace(plan, weights=out / "weights" if work.keep_weights else None, folds=folds)
     setup = {
         "minift_version": __version__,
@@ -251,7 +251,7 @@ def compare(
 
 
 def _plan(
-    data: Dataset, checkpoint: Path, names: Sequence[str], terms: Terms, seeds: Seeds
+    data: Dataset, checkpoint: Path, names: Sequence[str], terms: Terms, seeds: Seeds, most: int
 ) -> tuple[Plan, dict[str, dict[str, Any]]]:
     """Set up every method once; return the plan, and each method's columns in the report."""
     found = {name: recipe(name, checkpoint) for name in names}
@@ -266,7 +266,7 @@ def _plan(
         raise MiniftError(
             f"--selection {terms.selection}: there are {len(data.dev)} examples to choose by"
         )
-    counts = rehearse(data, checkpoint, found, settings, seeds)
+    counts = rehearse(data, checkpoint, found, settings, seeds, most)
     trained = {name: count["all"].learning for name, count in counts.items()}
     seen = terms.selection or len(data.dev)
     columns = {

@@ -24,6 +24,7 @@ from minift.bert.counts import what_learns
 from minift.bert.encoder import frozen_prefix
 from minift.data.examples import Dataset
 from minift.errors import MiniftError
+from minift.methods.gradual import require_epochs
 from minift.methods.solved_head import last_linear, solve
 from minift.runs.evaluate import predict_logits
 from minift.runs.processes import TEAM, own_seed, require_enough
@@ -87,7 +88,9 @@ def fit(
     as_given = recipe.objective is None or getattr(recipe.objective, "reads_items", False)
     if items:  # `fine_tune` refuses none
         require_enough(min(len(items), settings.batch_size))
-    learning = select(model, recipe.trainable, settings.epochs_for(len(items)))
+    epochs = settings.epochs_for(len(items))
+    require_epochs(recipe.trainable, model, epochs)
+    learning = select(model, recipe.trainable, epochs)
     rule = recipe.gradients(model, items, seeds, TEAM) if recipe.gradients else None
     quiet = 0 if settings.prefix_dropout else len(frozen_prefix(model))
     if tuned.cache is None and quiet:
@@ -101,10 +104,11 @@ def fit(
     learned = what_learns(model, learning, rule.learning if rule else None)["all"].learning
     last = last_linear(model) if recipe.solve else None
     if last is not None and {*map(id, learning.values())} <= {*map(id, last.parameters())}:
-        if recipe.gradients or recipe.scales or recipe.schedule is not Linear:
+        own = recipe.objective is not None and not hasattr(recipe.objective, "of_class")
+        if own or recipe.gradients or recipe.scales or recipe.schedule is not Linear:
             raise MiniftError(
                 f'"{recipe.name}": the head alone is solved, not trained in steps, so it has no '
-                "gradients, rates or epochs to change; take head without the other words"
+                "gradients, rates, epochs or loss to change; take head without the other words"
             )
         history = History(
             stopped=_solve(tuned, items, last, recipe), trained=tuple(learning), quiet=quiet

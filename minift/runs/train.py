@@ -29,6 +29,7 @@ from minift.data.notes import missing_notes
 from minift.errors import MiniftError
 from minift.files import atomic_write, digest
 from minift.journal import append_log
+from minift.methods.fgm import Fgm
 from minift.methods.recipes import recipe
 from minift.runs.card import card
 from minift.runs.decide import FILE, PLAIN, Decision
@@ -39,6 +40,7 @@ from minift.runs.processes import rank, require_same, world_size
 from minift.runs.resume import resumed
 from minift.runs.tuned import FineTuned, Head, build, head_of, not_finite
 from minift.speed.prefix import PrefixCache
+from minift.speed.rows import WORD_TABLE
 from minift.training.loop import Diverged, Epoch, Recipe, Seeds, Settings, Training
 from minift.version import __version__
 
@@ -247,6 +249,8 @@ def _result(
     kept = "best" if method.settings.keep == "best" and history.best_epoch else "last"
     if tuned.kept_head:
         notes.append("the head that came with the encoder was kept; --new-head draws a new one")
+    if isinstance(method.objective, Fgm) and WORD_TABLE not in history.trained:
+        notes.append("fgm moves the word vectors of each text, though they do not learn here")
     return result | {
         "epochs": len(history.epochs),
         "stopped": history.stopped,

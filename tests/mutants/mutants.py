@@ -2702,6 +2702,142 @@ DOUBTED = (
     ),
 )
 
+GRADUAL_TESTS = "tests/methods/test_gradual.py::"
+HEATED_TESTS = "tests/methods/test_heated.py::"
+FGM_TESTS = "tests/methods/test_fgm.py::"
+HEATED_PHASES = HEATED_TESTS + "test_alpha_changes_at_the_right_epoch_and_the_moments_are_kept"
+TEXT_BY_TEXT = (
+    FGM_TESTS
+    + "test_loss_and_gradients_are_those_of_each_text_alone_from_its_word_vectors_on[all-classes]"
+)
+NEIGHBOURS = (
+    *_in(
+        "minift/methods/gradual.py",
+        (
+            "a layer more learns than its epoch says",
+            "range(depth + 1 - epoch)",
+            "range(depth - epoch)",
+            GRADUAL_TESTS + "test_at_each_stage_exactly_the_head_and_the_top_layers_move_and_"
+            "others_keep_their_bits",
+            "the top layer is torn by a random head in the first epoch",
+        ),
+        (
+            "the embeddings learn with the lowest layer",
+            "epoch < depth + 2",
+            "epoch < depth + 1",
+            GRADUAL_TESTS + "test_gradual_is_torchs_adamw_that_is_given_one_more_layer_per_epoch_"
+            "and_forgets_nothing",
+            "two parts are unfrozen at once, where one was announced",
+        ),
+        (
+            "a run may end before the embeddings learn",
+            "epochs < least:",
+            "epochs < least - 1:",
+            GRADUAL_TESTS + "test_a_run_of_just_the_length_is_taken_and_one_epoch_less_refused",
+            "what is called full unfreezing leaves a part frozen",
+        ),
+    ),
+    *_in(
+        "minift/methods/recipes.py",
+        (
+            "ulmfit forgets the rates of the layers",
+            '_slanted(_layerwise(_gradual(recipe, ""), "0.385"), "")',
+            '_slanted(_gradual(recipe, ""), "")',
+            GRADUAL_TESTS + "test_ulmfit_is_its_three_words_together_and_none_of_them_is_idle",
+            "two of three ideas are compared under the name of all",
+        ),
+        (
+            "a word of several slots fills the first only",
+            'for slot in WORDS[word].slot.split(", "):',
+            'for slot in WORDS[word].slot.split(", ")[:1]:',
+            GRADUAL_TESTS + "test_what_cannot_go_together_is_refused[ulmfit+adaptive]",
+            "one of two schedules is dropped without a word",
+        ),
+    ),
+    *_in(
+        "minift/methods/heated.py",
+        (
+            "the logits are divided by alpha",
+            "alpha * logits[known]",
+            "logits[known] / alpha",
+            HEATED_TESTS + "test_a_large_alpha_teaches_by_border_and_error_and_a_small_one_by_all_"
+            "alike[4.0-expected3]",
+            "the softmax cools down where it should heat up",
+        ),
+        (
+            "phases begin one step early",
+            "step * len(self.alphas) // steps",
+            "min((step + 1) * len(self.alphas) // steps, len(self.alphas) - 1)",
+            HEATED_PHASES,
+            "alpha changes within an epoch",
+        ),
+        (
+            "normalised by the largest logit of the batch",
+            "F.normalize(logits, dim=-1) if",
+            "F.normalize(logits, dim=0) if",
+            HEATED_TESTS + "test_normalised_the_gradient_is_at_right_angles_to_the_logits_and_"
+            "zeros_are_no_trouble",
+            "what a text is worth depends on its batch",
+        ),
+    ),
+    *_in(
+        "minift/methods/fgm.py",
+        (
+            "the norm is that of the batch",
+            "layout.pad(wide).flatten(1).norm(dim=1)",
+            "wide.norm().expand(len(layout.lengths))",
+            TEXT_BY_TEXT,
+            "a text moves less, the more texts stand beside it",
+        ),
+        (
+            "the words move down the gradient",
+            "x + moved",
+            "x - moved",
+            FGM_TESTS
+            + "test_the_loss_rises_by_size_times_the_norm_of_g_and_more_than_in_random_directions",
+            "the easiest neighbour is trained on, not the hardest",
+        ),
+        (
+            "the sum of both losses, not the mean",
+            "(clean + loss(model, batch, step, steps)) / 2",
+            "clean + loss(model, batch, step, steps)",
+            FGM_TESTS + "test_size_0_trains_as_without_it_also_with_dropout",
+            "the rate means twice what it says",
+        ),
+        (
+            "the second pass draws masks of its own",
+            "        stream.set_state(masks)\n",
+            "",
+            FGM_TESTS + "test_no_weight_changes_and_nothing_is_left_behind",
+            "methods are compared on other dropout, and the step is not the worst of this network",
+        ),
+        (
+            "a text without a gradient gets nan",
+            ".clamp(min=torch.finfo(torch.double).tiny)",
+            "",
+            FGM_TESTS + "test_where_the_gradient_is_0_nothing_moves_and_nothing_is_nan",
+            "the run diverges at the first text that is learned",
+        ),
+        (
+            "states of frozen layers are read, so that no word moves",
+            "replace(batch.packed, computed=None)",
+            "replace(batch.packed)",
+            FGM_TESTS + "test_what_makes_training_faster_changes_nothing[freeze:2+fgm:0.5]",
+            "with frozen layers fgm fails, or trains as without it",
+        ),
+    ),
+    *_in(
+        "minift/runs/fit.py",
+        (
+            "a loss is dropped where the head is solved",
+            "        if own or recipe.gradients",
+            "        if recipe.gradients",
+            FGM_TESTS + "test_a_head_that_is_solved_has_no_loss_to_move",
+            "head is compared under the name of head+fgm",
+        ),
+    ),
+)
+
 MUTANTS = [
     *HEART,
     *ENCODER,
@@ -2732,4 +2868,5 @@ MUTANTS = [
     *OWN_TOOLS,
     *SURE,
     *DOUBTED,
+    *NEIGHBOURS,
 ]
