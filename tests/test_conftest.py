@@ -7,11 +7,14 @@ threads of all processes are no more than cores              what torch says in 
 a skip for a reason that is not listed fails, in all these   a listed reason beside it
 a run that collects nothing fails                            pytest's exit code
 the proofs run; with --all, or of what is named, everything  pytest's own counts
+the proofs and --rest together run each test once            the names in pytest's own list
+only what waits for MiniLM is in both                        a test that asks for it
 """
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -103,3 +106,24 @@ def test_the_proofs_run_and_the_rest_with_all_or_when_it_is_named(suite):
         assert "3 passed" in run(suite, "-n", processes, "--all").stdout
     assert "2 passed" in run(suite, "test_a.py").stdout
     assert "1 passed" in run(suite, "safety").stdout
+
+
+@pytest.mark.parametrize("processes", ["0", "2"])
+def test_each_test_is_a_proof_or_one_of_the_rest_and_only_what_waits_for_minilm_is_both(
+    suite, processes
+):
+    (suite / "test_a.py").write_text(
+        "import pytest\n\n@pytest.mark.slow\ndef test_slow():\n    pass\n"
+        "\ndef test_quick():\n    pass\n\ndef test_waits(minilm):\n    pass\n"
+    )
+    (suite / "test_b.py").unlink()
+    (suite / "test_journal.py").write_text("def test_in_the_list():\n    pass\n")
+
+    def ran(*arguments: str) -> list[str]:
+        out = run(suite, "-n", processes, "-v", *arguments).stdout
+        return sorted(set(re.findall(r"::(test_\w+)", out)))
+
+    proofs, rest = ran(), ran("--rest")
+    assert proofs == ["test_quick", "test_waits"]
+    assert rest == ["test_in_the_list", "test_slow", "test_waits"]
+    assert ran("--all") == sorted({*proofs, *rest})
