@@ -68,6 +68,17 @@ def pytest_addoption(parser):
     parser.addoption("--rest", action="store_true", help="run what the proofs leave out or skip")
 
 
+def pytest_ignore_collect(collection_path, config):
+    """The proofs need not even import the rest."""
+    return True if os.environ.get(PART) == "proofs" and surrounds(collection_path, config) else None
+
+
+def surrounds(path: Path, config) -> bool:
+    """Return whether a file or folder is one that the proofs leave out."""
+    parts = path.relative_to(config.rootpath).parts
+    return bool({*REST} & {*parts}) or path.name in REST_FILES
+
+
 def pytest_collection_modifyitems(config, items):
     """Keep the proofs, unless --all is given or somebody has named what to test; or the rest."""
     part = os.environ.get(PART)
@@ -75,12 +86,11 @@ def pytest_collection_modifyitems(config, items):
         return
     kept, left = [], []
     for item in items:
-        parts = item.path.relative_to(config.rootpath).parts
-        rest = item.get_closest_marker("slow") or {*REST} & {*parts} or parts[-1] in REST_FILES
-        if part == "rest":  # a name may say it, too, where a parameter asks for the checkpoint
-            wanted = rest or "minilm" in f"{item.name} {item.fixturenames}"
-        else:
-            wanted = not rest
+        wanted = item.get_closest_marker("slow") or surrounds(item.path, config)
+        if part == "proofs":
+            wanted = not wanted
+        elif "minilm" in f"{item.name} {item.fixturenames}":  # a parameter may ask for it, too
+            wanted = True
         (kept if wanted else left).append(item)
     items[:] = kept
     config.hook.pytest_deselected(items=left)
