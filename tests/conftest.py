@@ -81,6 +81,10 @@ def surrounds(path: Path, config) -> bool:
 
 def pytest_collection_modifyitems(config, items):
     """Keep the proofs, unless --all is given or somebody has named what to test; or the rest."""
+    if "PYTEST_XDIST_WORKER" in os.environ:  # a file each: those that take longest are begun first
+        tests = Counter(item.path for item in items)
+        slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+        items.sort(key=lambda i: (not slow[i.path], -tests[i.path], i.path))
     part = os.environ.get(PART)
     if part not in ("proofs", "rest"):
         return
@@ -107,6 +111,7 @@ def pytest_cmdline_main(config):
     mine = "PYTEST_XDIST_WORKER" not in os.environ and not option.usepdb and folders
     if mine and getattr(option, "numprocesses", 0) is None and option.dist == "no":
         option.numprocesses, option.dist = PROCESSES, "loadfile"
+        option.loadscopereorder = False  # it would begin with the files of the most tests
 
 
 @pytest.hookimpl(wrapper=True)
