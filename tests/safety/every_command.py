@@ -60,7 +60,7 @@ def commands(seed: str) -> dict[str, list[str]]:
         "simulate": ["active", "simulate", "--train", "train.jsonl", "--test", "test.jsonl",
                      "--encoder", "encoder", "--strategies", "random,bald", "--rounds", "1",
                      "--query", "5", "--initial", "5", "--seeds", f"{seed},{int(seed) + 1}",
-                     "--passes", "3", "--out", "simulation"],
+                     "--passes", "3", "--steps", "10", "--out", "simulation"],
         "pretrain": ["all", "--work", "pretraining", "--text", "raw.txt", "--out", "own",
                      "--vocabulary", "80", "--steps", "6", "--layers", "1", "--hidden", "32",
                      "--length", "32", "--sequences", "4", "--seed", seed],
