@@ -18,12 +18,13 @@ from __future__ import annotations
 import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, groupby
 from pathlib import Path
 
 import tokenizers
-from tokenizers import decoders, processors
+from tokenizers import AddedToken, decoders, processors
 
 from minift.checkpoints.limits import MOST_PIECES
 from minift.checkpoints.tokenizer_files import SPECIAL_TOKENS, backend_of, read_backend
@@ -211,6 +212,31 @@ class Tokenizer:
                 WordWindow([*input_ids, self.sep_id], owned, positions, [*piece_words, -1])
             )
         return windows
+
+    def words(self, texts: Sequence[str]) -> Iterator[tuple[int, ...]]:
+        """Yield the ids of each word of texts, which may be longer than any input."""
+        self._backend.no_truncation()
+        for at in range(0, len(texts), CHUNK):
+            for text in self._backend.encode_batch(
+                texts[at : at + CHUNK], add_special_tokens=False
+            ):
+                for _, pieces in groupby(zip(text.word_ids, text.ids), lambda pair: pair[0]):
+                    yield tuple(index for _, index in pieces)
+
+    def with_words(self, words: Sequence[str]) -> Tokenizer:
+        """Return a tokenizer that reads these words, cleaned as its texts, as one piece each.
+
+        They get the next ids, in order. Other words keep their pieces.
+        """
+        more = copy(self)
+        more._backend = tokenizers.Tokenizer.from_str(self._backend.to_str())
+        more._backend.add_tokens([AddedToken(word, single_word=True) for word in words])
+        more.vocab_size += len(words)
+        if [p for n, p in more.vocabulary() if n >= self.vocab_size] != list(words):
+            raise MiniftError(
+                "words cannot be added: ids are missing or used twice before the last"
+            )
+        return more
 
     def vocabulary(self) -> list[tuple[int, str]]:
         """Return (id, piece) of every piece, by id; a few ids may have none."""
