@@ -31,6 +31,7 @@ from minift.checkpoints.tokenizer_files import SPECIAL_TOKENS, backend_of, read_
 from minift.errors import MiniftError
 from minift.files import atomic_directory_write
 
+UNUSED = "[unused-id-{}]"  # stands in a list of pieces where an id has none
 BERT_LENGTH = 512  # pieces that BERT reads at most
 CHUNK = 1024  # texts that the tokenizer works on at a time: it keeps much more than the pieces
 
@@ -135,7 +136,7 @@ class Tokenizer:
             **SPECIAL_TOKENS,
         }
         token_of = dict(self.vocabulary())
-        lines = [token_of.get(i, f"[unused-id-{i}]") for i in range(self.vocab_size)]
+        lines = [token_of.get(i, UNUSED.format(i)) for i in range(self.vocab_size)]
 
         files = {
             "tokenizer.json": serialized,
@@ -228,14 +229,13 @@ class Tokenizer:
 
         They get the next ids, in order. Other words keep their pieces.
         """
+        stored, there = json.loads(self._backend.to_str()), dict(self.vocabulary())
+        holes = [index for index in range(self.vocab_size) if index not in there]
+        stored["model"]["vocab"] |= {UNUSED.format(index): index for index in holes}
         more = copy(self)
-        more._backend = tokenizers.Tokenizer.from_str(self._backend.to_str())
+        more._backend = tokenizers.Tokenizer.from_str(json.dumps(stored))
         more._backend.add_tokens([AddedToken(word, single_word=True) for word in words])
         more.vocab_size += len(words)
-        if [p for n, p in more.vocabulary() if n >= self.vocab_size] != list(words):
-            raise MiniftError(
-                "words cannot be added: ids are missing or used twice before the last"
-            )
         return more
 
     def vocabulary(self) -> list[tuple[int, str]]:
