@@ -140,6 +140,8 @@ def test_the_same_command_may_write_again_and_over_an_empty_file(world, capsys, 
 
 
 FOLDERS = [TRAIN, SIMULATE, COMPARE, f"{DISTILL} --out"]
+FOLDERS += ["pretrain encoder --text texts.txt --batch-size 4 --epochs 1 --out"]
+FOLDERS += ["expand encoder --text texts.txt --size 9 --out"]
 FOLDERS += ["active start --pool texts.txt --labels a,b --encoder encoder --out"]
 
 

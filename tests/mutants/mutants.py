@@ -2700,4 +2700,5 @@ MUTANTS = [
     *OWN_TOOLS,
     *SURE,
     *DOUBTED,
+    *READ,
 ]

@@ -97,6 +97,7 @@ FILES = {  # command: a file of figures, a file of weights
     "distill": ("student/result.json", "student/student.safetensors"),
     "score": ("scores.jsonl", None),
     "simulate": ("simulation/simulation.jsonl", None),
+    "further": ("further/log.jsonl", "further/model.safetensors"),
     "pretrain": ("pretraining/run/log.jsonl", "own/model.safetensors"),
 }
 
