@@ -5,8 +5,8 @@
 
 For each data set mini reads the training sentences, their labels left out, for --minutes with
 `minift pretrain --objective mlm`, and as long with condenser; then each of the three encoders is
-fine-tuned with `full` on the same few labels. Texts are scored with the head on the mean and the one
-on [CLS], which Condenser is made for. The speed is measured once, and kept in the file of the plan.
+fine-tuned with `full` on the same few labels. Texts are scored with the head on the mean and with
+the one on [CLS], which Condenser is made for. The speed is measured once, and kept beside.
 
 Each finished run is one line of RUN/runs.jsonl; the same command resumes where it was stopped. The
 table has the test score, mean and standard deviation over seeds, and what was gained over mini on
@@ -116,9 +116,8 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
     folders = {(data, UNTOUCHED): args.encoder for data in args.data}
-    folders |= {
-        (d, objective): read(args, d, objective) for d in args.data for objective in OBJECTIVES
-    }
+    for data in args.data:
+        folders |= {(data, objective): read(args, data, objective) for objective in OBJECTIVES}
     file = args.work / "runs.jsonl"
     done = {tuple(run[name] for name in NAMES): run["test"] for run in read_log(file)}
     for job in tqdm([job for job in jobs_of(args) if job not in done], unit="run"):
