@@ -84,20 +84,18 @@ class MaskedText:
         self.corpus, self.tokenizer, self.seed, self.pairs = corpus, tokenizer, seed, pairs
         self.replacements = (~self.special).nonzero()[:, 0]
         self.sequences, self.long_every = sequences, long_every
-        runs = (  # [CLS] a [SEP] b [SEP]
+        asks = ~self.special.numpy()[corpus.ids]  # a run of [UNK] alone leaves nothing to guess
+        cuts = (  # [CLS] a [SEP] b [SEP]
             corpus.cut(size - 3, self.continues.numpy()) for size in (length, 2 * length)
         )
-        self.runs, self.long_runs = map(self._askable, runs)
+        self.runs, self.long_runs = (
+            np.array([run for run in cut if asks[slice(*run)].any()]).reshape(-1, 2) for cut in cuts
+        )
         if len(self.runs) < sequences:
             raise MiniftError(
                 f"the text gives {len(self.runs)} sequences of {length} pieces, a batch needs "
                 f"{sequences}; give more text or ask for smaller batches"
             )
-
-    def _askable(self, runs: np.ndarray) -> np.ndarray:
-        """Return the runs that have a piece to guess: those of unknown words have none."""
-        special = self.special.numpy()
-        return runs[np.array([not special[self.corpus.ids[a:b]].all() for a, b in runs], bool)]
 
     def batch(self, step: int) -> Batch:
         """Return the batch of a step: packed ids with words hidden, the places, the targets."""

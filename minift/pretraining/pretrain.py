@@ -197,15 +197,10 @@ def pretrain_further(
         evaluate_every=-(-steps // 20), save_seconds=save_every,
     )  # fmt: skip
     made = {
-        "minift_version": __version__,
-        "encoder": str(encoder),
-        "weights": weights.weights_digest(model),
-        "text": digest(json.dumps([*texts])),
-        "objective": objective,
-        "batch_size": batch_size,
-        "seeds": asdict(seeds),
-        "settings": asdict(settings),
-    }
+        "minift_version": __version__, "encoder": str(encoder), "objective": objective,
+        "text": digest(json.dumps([*texts])), "weights": weights.weights_digest(model),
+        "batch_size": batch_size, "seeds": asdict(seeds), "settings": asdict(settings),
+    }  # fmt: skip
     with open_run(out, "pretrain", made, save_every, progress) as checkpoints:
         log = pretrain(learner, losses, settings, out, progress=progress)
         save_like(encoder, model, tokenizer, out, mean=condenser is None)  # which learns at [CLS]
