@@ -9,7 +9,6 @@ from pathlib import Path
 
 from minift.cli import options
 from minift.data.examples import texts_of
-from minift.data.files.texts import read_texts
 from minift.errors import MiniftError
 from minift.files import atomic_folder
 
@@ -46,6 +45,8 @@ def add(commands: options.Commands) -> None:
 
 
 def _texts(arguments: options.Arguments) -> list[str]:
+    from minift.data.files.texts import read_texts
+
     found = read_texts(arguments.raw, **options.reading(arguments))
     options.say(found.notes)
     return [text for example in found for text in texts_of(example)]

@@ -55,7 +55,7 @@ def made(tmp_path_factory):
     checkpoint(folder / "encoder")
     rows = [f"{e.text},{e.label}" for e in reviews(32).train]
     (folder / "texts.csv").write_text("\n".join(["text,label", *rows]) + "\n")
-    (folder / "texts.txt").write_text("\n".join(e.text for e in reviews(32).test) + "\n")
+    (folder / "texts.txt").write_text("\n".join(f"{e.text} zebra" for e in reviews(32).test) + "\n")
     sentences = news(32).train
     lines = ("\n".join(f"{w}\t{t}" for w, t in zip(e.words, e.tags)) for e in sentences)
     (folder / "tags.conll").write_text("\n\n".join(lines) + "\n")

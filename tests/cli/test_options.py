@@ -67,7 +67,7 @@ def world(tmp_path, monkeypatch):
             "\n".join(f"{w}\t{t}" for w, t in zip(e.words, e.tags)) for e in getattr(news(), split)
         )
         Path(f"{name}.conll").write_text("\n\n".join(sentences) + "\n")
-    Path("texts.txt").write_text("\n".join(e.text for e in texts.train) + "\n")
+    Path("texts.txt").write_text("\n".join(f"{e.text} zebra" for e in texts.train) + "\n")
     return tmp_path
 
 

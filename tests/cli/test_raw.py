@@ -86,7 +86,7 @@ def test_interrupted_it_says_that_the_same_command_resumes(world, capsys, monkey
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("expand encoder --text empty.txt --size 9 --out new", "empty.txt: there are no examples"),
+        ("expand encoder --text empty.txt --size 9 --out new", "empty.txt: the file is empty"),
         ("expand encoder --text none.txt --size 9 --out new", "none.txt"),
         ("expand encoder --text texts.txt --size 0 --out new",
          "--size must be a whole number from 1 up, got 0"),
@@ -95,7 +95,7 @@ def test_interrupted_it_says_that_the_same_command_resumes(world, capsys, monkey
          "encoder is there already; choose another --out, or delete it"),
         ("expand nowhere/x --text texts.txt --size 9 --out new", "nowhere/x"),
         ("expand encoder --text my.csv --size 9 --out new", "--column"),
-        ("pretrain encoder --text empty.txt --out new", "empty.txt: there are no examples"),
+        ("pretrain encoder --text empty.txt --out new", "empty.txt: the file is empty"),
         ("pretrain encoder --text known.txt --out new", "ask for smaller batches"),
         ("pretrain encoder --text texts.txt --epochs 0 --out new", "--epochs must be a whole"),
         ("pretrain encoder --text texts.txt --batch-size 0 --out new", "--batch-size must be"),

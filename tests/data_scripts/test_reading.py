@@ -50,7 +50,7 @@ def test_the_table_pairs_scores_by_their_seeds():
     runs |= {(*key, "mlm", 0): 0.6, (*key, "mlm", 1): 0.8}
     text = script.table(runs)
     row = next(line for line in text.splitlines() if " mlm " in line)
-    assert "0.700 (0.141)" in row and "+10.0 (" in row
+    assert "0.700 (0.141)" in row and "+10.0" in row
 
 
 def test_the_passes_are_those_that_take_the_minutes(monkeypatch):
