@@ -55,6 +55,9 @@ SITES = PARITY + "test_each_dropout_site_changes_the_output_in_training_and_none
 RATES = PARITY + "test_each_site_has_the_probability_that_config_json_names_for_it"
 DROPOUT = "tests/bert/test_dropout.py::"
 PACKING = "tests/bert/test_packing.py::"
+EXPANDS = "tests/pretraining/test_expand.py::"
+CONDENSES = "tests/pretraining/test_condenser.py::"
+FURTHER = "tests/pretraining/test_further.py::"
 SAFETY = "tests/safety/"
 CONFIG = "tests/bert/test_config.py::"
 STRICTLY = "tests/checkpoints/test_strict.py::"
@@ -2834,6 +2837,99 @@ NEIGHBOURS = (
             "        if recipe.gradients",
             FGM_TESTS + "test_a_head_that_is_solved_has_no_loss_to_move",
             "head is compared under the name of head+fgm",
+READ = (
+    *_in(
+        "minift/pretraining/expand.py",
+        (
+            "the most frequent words are taken, whatever their pieces",
+            "count * (len(pieces) - 1)",
+            "count",
+            EXPANDS + "test_ties_go_by_the_alphabet_and_rare_or_numeric_words_are_left_out",
+            "words that save little take the places of words that save much",
+        ),
+        (
+            "a new row is the sum of its pieces",
+            ".mean(0, keepdim=True)",
+            ".sum(0, keepdim=True)",
+            EXPANDS + "test_old_rows_keep_their_bits_and_new_ones_are_the_means_of_their_pieces",
+            "a new word is far from all that the encoder knows",
+        ),
+        (
+            "the bias of the masked LM stays short",
+            "model.bias = nn.Parameter(grown(model.bias))",
+            "pass",
+            EXPANDS + "test_spare_rows_are_used_before_the_table_grows",
+            "the masked LM can no longer be loaded, or trained",
+        ),
+    ),
+    *_in(
+        "minift/checkpoints/tokenizer.py",
+        (
+            "new words are found inside of others",
+            "AddedToken(word, single_word=True)",
+            "AddedToken(word, single_word=False)",
+            EXPANDS + "test_added_as_a_piece_a_word_would_change_others",
+            "texts without new words change, and what was learned from them is lost",
+        ),
+        (
+            "an id without a piece is counted, and a new word gets another's",
+            'stored["model"]["vocab"] |=',
+            "_ =",
+            EXPANDS + "test_in_a_vocabulary_with_holes_no_id_is_given_twice",
+            "a new word is read as another piece",
+        ),
+    ),
+    *_in(
+        "minift/pretraining/condenser.py",
+        (
+            "the head reads all of the last layer",
+            "return early.index_copy(0, first.indices, first.of(late))",
+            "return late",
+            CONDENSES + "test_3_the_head_reaches_the_late_layers_through_cls_alone",
+            "nothing makes [CLS] hold the text",
+        ),
+        (
+            "layers count from 0",
+            "bert.up_to(self.early, packed)",
+            "bert.up_to(self.early - 1, packed)",
+            CONDENSES
+            + "test_1_the_head_reads_cls_of_the_last_layer_and_the_rest_of_the_early_one[2]",
+            "tokens are read one layer below the one that was asked for",
+        ),
+    ),
+    *_in(
+        "minift/pretraining/pretrain.py",
+        (
+            "the pooler is lost",
+            "    model.bert.pooler = weights.load_model(Bert, encoder)[0].pooler\n",
+            "",
+            FURTHER + "test_what_is_written_is_an_encoder_for_all_with_its_pooler_as_it_was[mlm]",
+            "the linear head starts from a random pooler instead of the encoder's own",
+        ),
+        (
+            "a condenser says that the mean is what to read",
+            "mean=condenser is None)",
+            "mean=True)",
+            FURTHER
+            + "test_what_is_written_is_an_encoder_for_all_with_its_pooler_as_it_was[condenser]",
+            "what was learned at [CLS] is not read",
+        ),
+        (
+            "texts are cut into pairs",
+            "pairs=0.0)",
+            "pairs=0.5)",
+            FURTHER + "test_no_text_is_cut_into_a_pair_so_an_encoder_of_one_segment_can_read_on",
+            "an encoder with one kind of segment cannot read on",
+        ),
+    ),
+    *_in(
+        "minift/pretraining/corpus.py",
+        (
+            "sequences with nothing to guess are kept",
+            "if asks[slice(*run)].any()",
+            "",
+            FURTHER + "test_texts_of_unknown_letters_are_left_out_and_the_others_are_read",
+            "a batch of them ends the run with an error that nobody understands",
         ),
     ),
 )
@@ -2869,4 +2965,5 @@ MUTANTS = [
     *SURE,
     *DOUBTED,
     *NEIGHBOURS,
+    *READ,
 ]
