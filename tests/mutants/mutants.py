@@ -2837,6 +2837,10 @@ NEIGHBOURS = (
             "        if recipe.gradients",
             FGM_TESTS + "test_a_head_that_is_solved_has_no_loss_to_move",
             "head is compared under the name of head+fgm",
+        ),
+    ),
+)
+
 READ = (
     *_in(
         "minift/pretraining/expand.py",
