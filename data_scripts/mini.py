@@ -36,11 +36,10 @@ from tqdm import tqdm
 from minift.bert.encoder import Bert
 from minift.bert.masked_lm import MaskedLM, initialise
 from minift.bert.packing import Packed, pack, to_device
-from minift.checkpoints.modules import description
 from minift.checkpoints.tokenizer import Tokenizer
 from minift.checkpoints.weights import load_model, load_tokenizer, save_pretrained
 from minift.errors import MiniftError
-from minift.files import atomic_directory_write, atomic_write
+from minift.files import atomic_directory_write
 from minift.pretraining.corpus import Corpus, MaskedText
 from minift.pretraining.masking import piece_kinds
 from minift.pretraining.pretrain import Settings, masked_lm_loss, pretrain
@@ -60,7 +59,7 @@ def prepare(args: Arguments) -> None:
         return
     if not args.text:
         raise MiniftError("prepare needs --text FILE ...")
-    tokenizer, pieces = load_tokenizer(args.teacher), []
+    tokenizer, texts = load_tokenizer(args.teacher), []
     for path in args.text:
         everything = list(tqdm(documents(path), desc=path.name, unit=" documents", leave=False))
         random.Random(args.seed).shuffle(everything)
@@ -68,19 +67,18 @@ def prepare(args: Arguments) -> None:
         for document in everything:
             if left > 0:
                 left -= sum(map(len, document))
-                encodings = tokenizer.encode(document, max_length=10**9)
-                ids = [np.array(e.input_ids[1:-1], np.uint16) for e in encodings]
-                pieces.append(np.concatenate(ids))
-    random.Random(args.seed).shuffle(pieces)
+                texts.append("\n".join(document))
+    random.Random(args.seed).shuffle(texts)
     parts = {
-        "": [d for number, d in enumerate(pieces) if number % HELD_OUT_EVERY],
-        "held_": pieces[::HELD_OUT_EVERY],
+        "": [text for number, text in enumerate(texts) if number % HELD_OUT_EVERY],
+        "held_": texts[::HELD_OUT_EVERY],
     }
 
     def write(new: Path) -> None:
-        for name, ids in parts.items():
-            np.save(new / f"{name}ids.npy", np.concatenate(ids))
-            np.save(new / f"{name}ends.npy", np.cumsum([len(d) for d in ids]))
+        for name, some in parts.items():
+            corpus = Corpus.of(some, tokenizer)
+            np.save(new / f"{name}ids.npy", corpus.ids)
+            np.save(new / f"{name}ends.npy", corpus.ends)
 
     atomic_directory_write(folder, write)
 
@@ -185,10 +183,8 @@ def export(args: Arguments) -> None:
     model.load_state_dict(state["model"])
     encoder, _ = load_model(Bert, args.work / "cut")
     model.config = encoder.config
-    tokenizer, config = load_tokenizer(args.work / "cut"), encoder.config
-    save_pretrained(model, tokenizer, args.out, dtype=torch.float16)
-    for path, content in description(config.hidden_size, None, tokenizer.max_length).items():
-        atomic_write(args.out / path, json.dumps(content, indent=2) + "\n")
+    tokenizer = load_tokenizer(args.work / "cut")
+    save_pretrained(model, tokenizer, args.out, dtype=torch.float16, mean=True)
     for file in args.out.rglob("*.*"):
         file.chmod(0o644)  # safetensors lets only the owner read
     size = (args.out / "model.safetensors").stat().st_size / 1e6

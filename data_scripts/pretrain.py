@@ -30,14 +30,17 @@ import math
 import random
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
+import tokenizers
 import torch
 from distillation import WEIGHTS, Lessons, Student, distances, teach
+from tokenizers import models, normalizers, pre_tokenizers, trainers
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from tqdm import tqdm
@@ -46,16 +49,18 @@ from minift.bert.config import BertConfig
 from minift.bert.masked_lm import initialise
 from minift.bert.packing import to_device
 from minift.checkpoints.tokenizer import Tokenizer
+from minift.checkpoints.tokenizer_files import SPECIAL_TOKENS
 from minift.checkpoints.weights import load_encoder, save_pretrained
 from minift.errors import MiniftError
 from minift.files import atomic_directory_write, atomic_write
-from minift.pretraining.corpus import Corpus, MaskedText, train_vocabulary
+from minift.pretraining.corpus import Corpus, MaskedText
 from minift.pretraining.pretrain import Settings, masked_lm_loss, pretrain
 from minift.runs.machine import machine
 from minift.runs.resume import Checkpoints
 
 HELD_OUT_EVERY = 200  # of the documents
 WORDS_FOR_TEACHER = 30_000
+ALPHABET = 250  # rarer characters would fill a small vocabulary
 HEAD_WIDTH = 32
 Arguments = argparse.Namespace
 
@@ -124,14 +129,12 @@ def prepare(args: Arguments) -> None:
         by_file.append(found)
     rng.shuffle(kept)
     tokenizer = train_vocabulary((line for d in kept for line in d), args.vocabulary)
-    pieces = []
-    for document in tqdm(kept, desc="word pieces", unit=" documents", leave=False):
-        encodings = tokenizer.encode(document, max_length=10**9)
-        pieces.append(np.concatenate([np.array(e.input_ids[1:-1], np.uint16) for e in encodings]))
-    held = pieces[::HELD_OUT_EVERY]
-    train = [d for number, d in enumerate(pieces) if number % HELD_OUT_EVERY]
+    texts = ["\n".join(document) for document in kept]
+    train = [text for number, text in enumerate(texts) if number % HELD_OUT_EVERY]
     if not train:
         raise MiniftError("the text has one document; put an empty line between documents")
+    corpora = {"": Corpus.of(train, tokenizer)}
+    corpora["held_"] = Corpus.of(texts[::HELD_OUT_EVERY], tokenizer)
 
     chosen = rng.sample(opinions, min(len(opinions), args.sentences // 3))
     share = (args.sentences - len(chosen)) // len(by_file)
@@ -144,9 +147,9 @@ def prepare(args: Arguments) -> None:
 
     def write(new: Path) -> None:
         tokenizer.save(new, positions=2 * args.length)
-        for name, documents_ids in (("", train), ("held_", held)):
-            np.save(new / f"{name}ids.npy", np.concatenate(documents_ids))
-            np.save(new / f"{name}ends.npy", np.cumsum([len(d) for d in documents_ids]))
+        for name, corpus in corpora.items():
+            np.save(new / f"{name}ids.npy", corpus.ids)
+            np.save(new / f"{name}ends.npy", corpus.ends)
         for name, lines in (("sentences.txt", chosen), ("words.txt", words)):
             (new / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
@@ -154,10 +157,34 @@ def prepare(args: Arguments) -> None:
     about = {
         "files": [path.name for path in args.text],
         "documents": len(train),
-        "pieces": sum(map(len, train)),
-        "held-out documents": len(held),
+        "pieces": len(corpora[""].ids),
+        "held-out documents": len(texts) - len(train),
     }
     atomic_write(folder / "text.json", json.dumps(about) + "\n")  # the last: now all is there
+
+
+def train_vocabulary(texts: Iterable[str], size: int, lowercase: bool = False) -> Tokenizer:
+    """Train a WordPiece vocabulary of `size`, the five special tokens included."""
+    texts = list(texts)
+    backend = tokenizers.Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    backend.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    counts = Counter(chain.from_iterable(map(backend.normalizer.normalize_str, texts)))
+    letters = sorted(counts, key=lambda letter: (-counts[letter], letter))
+    letters = sorted([letter for letter in letters if not letter.isspace()][:ALPHABET])
+    # The library numbers letters inside a word as it meets them, in an order that changes from
+    # run to run, and breaks ties by number. As "special tokens" they get their numbers here.
+    given = [*SPECIAL_TOKENS.values(), *(f"##{letter}" for letter in letters)]
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=size,
+        initial_alphabet=letters,
+        limit_alphabet=len(letters),
+        special_tokens=given,
+        show_progress=False,
+    )
+    backend.train_from_iterator(texts, trainer)
+    by_id = sorted(backend.get_vocab().items(), key=lambda entry: entry[1])
+    return Tokenizer.from_vocabulary([token for token, _ in by_id], lowercase=lowercase)
 
 
 def frequent_words(lines: list[str]) -> list[str]:

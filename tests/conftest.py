@@ -1,7 +1,9 @@
 """What every test stands on: no network, one place for real data, a short list of skips.
 
     pytest              the proofs, in under three minutes on 2 cores
-    pytest --all        everything: what is slow and what is in `REST` as well (CI runs this)
+    pytest --rest       what the proofs left out: what is slow, what is in `REST`, what skipped for
+                        want of MiniLM (CI runs the proofs, fetches MiniLM and runs the rest)
+    pytest --all        everything in one run
     pytest tests/label  everything in what is named
 
 Folders are tested by several processes, a file by each, if pytest-xdist is there; single files and
@@ -53,7 +55,7 @@ ALLOWED_SKIPS = {
 # What surrounds the proofs: the application for people, kills, spoilt files, pages, graders, and
 # what starts many processes.
 REST = ("benchmarks", "cli", "data_scripts", "label", "mutants", "safety", "tutorials")
-PROOFS = "PYTEST_PROOFS"  # how a worker is told
+PART = "PYTEST_PART"  # how a worker is told
 REST_FILES = (
     *("test_command.py", "test_conftest.py", "test_dealing.py", "test_graders.py", "test_grid.py"),
     *("test_hub.py", "test_journal.py", "test_processes.py", "test_run.py", "test_texts.py"),
@@ -61,19 +63,39 @@ REST_FILES = (
 
 
 def pytest_addoption(parser):
-    """Add --all."""
+    """Add --all and --rest."""
     parser.addoption("--all", action="store_true", help="run everything, not only the proofs")
+    parser.addoption("--rest", action="store_true", help="run what the proofs leave out or skip")
+
+
+def pytest_ignore_collect(collection_path, config):
+    """The proofs need not even import the rest."""
+    return True if os.environ.get(PART) == "proofs" and surrounds(collection_path, config) else None
+
+
+def surrounds(path: Path, config) -> bool:
+    """Return whether a file or folder is one that the proofs leave out."""
+    parts = path.relative_to(config.rootpath).parts
+    return bool({*REST} & {*parts}) or path.name in REST_FILES
 
 
 def pytest_collection_modifyitems(config, items):
-    """Keep the proofs, unless --all is given or somebody has named what to test."""
-    if os.environ.get(PROOFS) != "only":
+    """Keep the proofs, unless --all is given or somebody has named what to test; or the rest."""
+    if "PYTEST_XDIST_WORKER" in os.environ:  # a file each: those that take longest are begun first
+        tests = Counter(item.path for item in items)
+        slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+        items.sort(key=lambda i: (not slow[i.path], -tests[i.path], i.path))
+    part = os.environ.get(PART)
+    if part not in ("proofs", "rest"):
         return
     kept, left = [], []
     for item in items:
-        parts = item.path.relative_to(config.rootpath).parts
-        rest = item.get_closest_marker("slow") or {*REST} & {*parts} or parts[-1] in REST_FILES
-        (left if rest else kept).append(item)
+        wanted = item.get_closest_marker("slow") or surrounds(item.path, config)
+        if part == "proofs":
+            wanted = not wanted
+        elif "minilm" in f"{item.name} {item.fixturenames}":  # a parameter may ask for it, too
+            wanted = True
+        (kept if wanted else left).append(item)
     items[:] = kept
     config.hook.pytest_deselected(items=left)
 
@@ -84,10 +106,12 @@ def pytest_cmdline_main(config):
     option, folders = config.option, all(Path(name).is_dir() for name in config.args)
     if "PYTEST_XDIST_WORKER" not in os.environ:  # a worker is told
         unnamed = config.args_source is not config.ArgsSource.ARGS
-        os.environ[PROOFS] = "only" if unnamed and not option.all else "and the rest"
+        proofs = unnamed and not option.all
+        os.environ[PART] = "rest" if option.rest else "proofs" if proofs else "all"
     mine = "PYTEST_XDIST_WORKER" not in os.environ and not option.usepdb and folders
     if mine and getattr(option, "numprocesses", 0) is None and option.dist == "no":
         option.numprocesses, option.dist = PROCESSES, "loadfile"
+        option.loadscopereorder = False  # it would begin with the files of the most tests
 
 
 @pytest.hookimpl(wrapper=True)

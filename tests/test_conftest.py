@@ -7,11 +7,14 @@ threads of all processes are no more than cores              what torch says in 
 a skip for a reason that is not listed fails, in all these   a listed reason beside it
 a run that collects nothing fails                            pytest's exit code
 the proofs run; with --all, or of what is named, everything  pytest's own counts
+the proofs and --rest together run each test once            the names in pytest's own list
+what waits for MiniLM is in both                             a test that asks for it
 """
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -89,17 +92,26 @@ def test_files_are_tested_in_one_process_and_so_is_all_without_xdist(suite, argu
 def test_a_run_of_no_tests_is_a_failure(suite):
     for file in suite.glob("test_*.py"):
         file.write_text("")
-    assert run(suite, ".").returncode == 1
+    assert run(suite, ".", "-n", "1").returncode == 1
 
 
-def test_the_proofs_run_and_the_rest_with_all_or_when_it_is_named(suite):
-    slow = "import pytest\n\n@pytest.mark.slow\ndef test_slow():\n    pass\n"
-    (suite / "test_a.py").write_text(slow + "\ndef test_quick():\n    pass\n")
+def test_each_test_is_a_proof_or_one_of_the_rest_and_what_is_named_runs_whole(suite):
+    (suite / "test_a.py").write_text(
+        "import pytest\n\n@pytest.mark.slow\ndef test_slow():\n    pass\n"
+        "\ndef test_quick():\n    pass\n\ndef test_waits(minilm):\n    pass\n"
+    )
     (suite / "test_b.py").unlink()
+    (suite / "test_journal.py").write_text("def test_in_the_list():\n    pass\n")
     (suite / "safety").mkdir()
     (suite / "safety" / "test_spoilt.py").write_text("def test_spoilt():\n    pass\n")
-    for processes in ("0", "2"):
-        assert "1 passed" in run(suite, "-n", processes).stdout
-        assert "3 passed" in run(suite, "-n", processes, "--all").stdout
-    assert "2 passed" in run(suite, "test_a.py").stdout
-    assert "1 passed" in run(suite, "safety").stdout
+
+    def ran(*arguments: str) -> list[str]:
+        return sorted(set(re.findall(r"::(test_\w+)", run(suite, "-v", *arguments).stdout)))
+
+    proofs = ["test_quick", "test_waits"]
+    rest = ["test_in_the_list", "test_slow", "test_spoilt", "test_waits"]
+    assert ran("-n", "0") == ran("-n", "1") == proofs
+    assert ran("-n", "1", "--rest") == rest
+    assert ran("-n", "1", "--all") == sorted({*proofs, *rest})
+    assert ran("test_a.py") == ["test_quick", "test_slow", "test_waits"]
+    assert ran("safety", "-n", "0") == ["test_spoilt"]

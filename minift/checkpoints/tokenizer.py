@@ -18,18 +18,20 @@ from __future__ import annotations
 import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, groupby
 from pathlib import Path
 
 import tokenizers
-from tokenizers import decoders, processors
+from tokenizers import AddedToken, decoders, processors
 
 from minift.checkpoints.limits import MOST_PIECES
 from minift.checkpoints.tokenizer_files import SPECIAL_TOKENS, backend_of, read_backend
 from minift.errors import MiniftError
 from minift.files import atomic_directory_write
 
+UNUSED = "[unused-id-{}]"  # stands in a list of pieces where an id has none
 BERT_LENGTH = 512  # pieces that BERT reads at most
 CHUNK = 1024  # texts that the tokenizer works on at a time: it keeps much more than the pieces
 
@@ -134,7 +136,7 @@ class Tokenizer:
             **SPECIAL_TOKENS,
         }
         token_of = dict(self.vocabulary())
-        lines = [token_of.get(i, f"[unused-id-{i}]") for i in range(self.vocab_size)]
+        lines = [token_of.get(i, UNUSED.format(i)) for i in range(self.vocab_size)]
 
         files = {
             "tokenizer.json": serialized,
@@ -211,6 +213,30 @@ class Tokenizer:
                 WordWindow([*input_ids, self.sep_id], owned, positions, [*piece_words, -1])
             )
         return windows
+
+    def words(self, texts: Sequence[str]) -> Iterator[tuple[int, ...]]:
+        """Yield the ids of each word of texts, which may be longer than any input."""
+        self._backend.no_truncation()
+        for at in range(0, len(texts), CHUNK):
+            for text in self._backend.encode_batch(
+                texts[at : at + CHUNK], add_special_tokens=False
+            ):
+                for _, pieces in groupby(zip(text.word_ids, text.ids), lambda pair: pair[0]):
+                    yield tuple(index for _, index in pieces)
+
+    def with_words(self, words: Sequence[str]) -> Tokenizer:
+        """Return a tokenizer that reads these words, cleaned as its texts, as one piece each.
+
+        They get the next ids, in order. Other words keep their pieces.
+        """
+        stored, there = json.loads(self._backend.to_str()), dict(self.vocabulary())
+        holes = [index for index in range(self.vocab_size) if index not in there]
+        stored["model"]["vocab"] |= {UNUSED.format(index): index for index in holes}
+        more = copy(self)
+        more._backend = tokenizers.Tokenizer.from_str(json.dumps(stored))
+        more._backend.add_tokens([AddedToken(word, single_word=True) for word in words])
+        more.vocab_size += len(words)
+        return more
 
     def vocabulary(self) -> list[tuple[int, str]]:
         """Return (id, piece) of every piece, by id; a few ids may have none."""

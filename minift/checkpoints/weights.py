@@ -328,12 +328,13 @@ def save_pretrained(
     tokenizer: Tokenizer | None,
     directory: str | Path,
     dtype: torch.dtype | None = None,
+    mean: bool = False,
 ) -> None:
     """Write a checkpoint that `transformers` loads with identical logits; with the mean head one
     that `sentence_transformers` does, and with any other that `transformers` refuses (modules.py).
 
     All files are complete before the first replaces an older one. A `dtype` of None keeps the
-    model's; a tokenizer of None is left out.
+    model's; a tokenizer of None is left out. An encoder says that it is made for the `mean`.
     """
     architecture = getattr(model, "hugging_face_class", "BertModel")
     tensors = {
@@ -345,6 +346,8 @@ def save_pretrained(
     # Where transformers does not have the head there are no weights beside config.json, or it would
     # draw a random one of its own. With the mean head it is a folder of sentence-transformers.
     inner, files, head = "", {"config.json": config}, dict[str, Tensor]()
+    length = min(tokenizer.max_length, positions) if tokenizer else positions
+    files |= description(model.config.hidden_size, None, length) if mean else {}
     if not architecture.startswith("Bert"):
         head, tensors = (
             {n.removeprefix(part): t for n, t in tensors.items() if n.startswith(part)}
@@ -353,7 +356,6 @@ def save_pretrained(
         inner = ENCODER
         if "linear.weight" in head:
             outputs, width = head["linear.weight"].shape
-            length = min(tokenizer.max_length, positions) if tokenizer else positions
             files |= description(model.config.hidden_size, (width, outputs), length)
         files[f"{inner}/config.json"] = config | {"architectures": ["BertModel"]}
 

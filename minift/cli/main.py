@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+import minift.cli.raw as raw
 from minift.cli import active, check, compare, demo, distill, doctor, evaluate, info, predict, train
 from minift.cli.options import READING, finite, whole
 from minift.errors import MiniftError, nearest
@@ -37,7 +38,7 @@ files:
   CSV or TSV with a header (text, label; text_b for pairs), JSONL with the same keys, or token
   files for entities (word TAB tag, an empty line between sentences). The suffix decides.
 """
-COMMANDS = (train, evaluate, predict, compare, check, active, distill, info, doctor, demo)
+COMMANDS = (train, evaluate, predict, compare, check, active, distill, raw, info, doctor, demo)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -52,7 +52,7 @@ from minift.runs.dealing import work as dealt_out
 from minift.runs.folds import FOLDS, part, possible_folds, possible_repeats
 from minift.runs.processes import from_first, rank, require_same, world_size
 from minift.runs.train import require_two_classes, subset
-from minift.runs.tuned import build
+from minift.runs.tuned import build, head_of
 from minift.speed.precision import require_precision
 from minift.training.loop import Precision, Seeds, Settings
 from minift.version import __version__
@@ -166,7 +166,7 @@ def compare(
     for (size, seed), draw in draws.items():
         require_two_classes(draw, data)
         notes += missing_notes(f"the draw of {size} labels by seed {seed}", draw, data.labels)
-    plan, columns = _plan(data, checkpoint, names, terms, Seeds.all(seeds[0]))
+    plan, columns = _plan(data, checkpoint, names, terms, Seeds.all(seeds[0]), max(sizes))
     plan = replace(plan, weights=out / "weights" if work.keep_weights else None, folds=folds)
     setup = {
         "minift_version": __version__,
@@ -230,6 +230,10 @@ def compare(
                         bar.update()
                         bar.set_postfix_str(f"{run.method}: {100 * run.test:.1f}")
                     longest = max(longest, time.monotonic() - start)
+                    if work.progress and batch is rounds[0] and len(rounds) > 1:
+                        more, took = len(rounds) - 1, f"one {about.unit} took {longest:.0f} s"
+                        room = min(more, int(max(0, left - longest) / longest))
+                        print(f"{took}; {room} of the other {more} fit", file=sys.stderr)
         except KeyboardInterrupt:
             if work.progress:
                 print(
@@ -247,7 +251,7 @@ def compare(
 
 
 def _plan(
-    data: Dataset, checkpoint: Path, names: Sequence[str], terms: Terms, seeds: Seeds
+    data: Dataset, checkpoint: Path, names: Sequence[str], terms: Terms, seeds: Seeds, most: int
 ) -> tuple[Plan, dict[str, dict[str, Any]]]:
     """Set up every method once; return the plan, and each method's columns in the report."""
     found = {name: recipe(name, checkpoint) for name in names}
@@ -262,12 +266,12 @@ def _plan(
         raise MiniftError(
             f"--selection {terms.selection}: there are {len(data.dev)} examples to choose by"
         )
-    counts = rehearse(data, checkpoint, found, settings, seeds)
+    counts = rehearse(data, checkpoint, found, settings, seeds, most)
     trained = {name: count["all"].learning for name, count in counts.items()}
     seen = terms.selection or len(data.dev)
     columns = {
         name: {"chooses by": f"{seen * (name in choosing):,}"}
-        | shown(method, settings[name], counts[name], terms.grid)
+        | shown(method, settings[name], counts[name], terms.grid, head_of(checkpoint, data))
         for name, method in found.items()
     }
     how = terms.selection, terms.grid, terms.device

@@ -21,10 +21,12 @@ from minift.bert.counts import Row, by_kind, what_learns
 from minift.checkpoints.hub import pooling_of
 from minift.checkpoints.strict import config_from_json
 from minift.data.examples import Dataset, gold_classes, has_pairs, is_labelled, texts_of
+from minift.data.words import counted
 from minift.errors import MiniftError
 from minift.files import digest
+from minift.methods.gradual import require_epochs
 from minift.methods.recipes import WORDS, recipe
-from minift.runs.tuned import build, head_of
+from minift.runs.tuned import Head, build, head_of
 from minift.training.loop import EPOCHS, Recipe, Seeds, Settings, Team, select
 
 MOST_MEASURED = 1000  # labels
@@ -50,7 +52,7 @@ def _belongs(method: str, piece: str) -> bool:
     try:
         recipe(f"{method},{piece}")
     except MiniftError as error:
-        return ":" in method and "did you mean" in str(error)
+        return ":" in method and (piece[0] in "-.0123456789" or "did you mean" in str(error))
     return True
 
 
@@ -84,7 +86,7 @@ def default_methods(dataset: Dataset, checkpoint: Path) -> list[str]:
 def control_of(name: str) -> str | None:
     """Return the method that a child-f must beat: all gradients at rate * sqrt(p)."""
     words = [word.partition(":") for word in name.split("+")]
-    filled = any(WORDS[word].slot == "trainable" for word, _, _ in words)  # full-sqrt's slot
+    filled = any("trainable" in WORDS[word].slot for word, _, _ in words)  # full-sqrt's slot
     if filled or not any(word == "child-f" for word, _, _ in words):
         return None
     return "+".join(("full-sqrt" if w == "child-f" else w) + c + a for w, c, a in words)
@@ -151,8 +153,9 @@ def rehearse(
     methods: dict[str, Recipe],
     settings: dict[str, Settings],
     seeds: Seeds,
+    labels: int,
 ) -> dict[str, dict[str, Row]]:
-    """Set every method up once, on a real model and four examples, and count what trains.
+    """Set every method up once, on four examples, for a run of so many labels; count what trains.
 
     It raises the MiniftError that would otherwise stop a run hours later.
     """
@@ -161,7 +164,8 @@ def rehearse(
     counts = {}
     for name, method in methods.items():
         try:
-            epochs = settings[name].epochs_for(len(data.train))
+            epochs = settings[name].epochs_for(labels)
+            require_epochs(method.trainable, tuned.model, epochs)
             chosen = select(tuned.model, method.trainable, epochs)
             method.schedule().begin(1, epochs)
             rule = method.gradients(tuned.model, items, seeds, Team()) if method.gradients else None
@@ -174,16 +178,22 @@ def rehearse(
     return counts
 
 
-def shown(method: Recipe, settings: Settings, counts: dict[str, Row], grid: bool) -> dict[str, Any]:
-    """Return the columns of the settings table."""
+def shown(
+    method: Recipe, settings: Settings, counts: dict[str, Row], grid: bool, head: Head
+) -> dict[str, Any]:
+    """Return the columns of the settings table; a head that is solved has no rate and no steps."""
     trains = {part: f"{row.learning:,}" for part, row in counts.items()}
-    return {
+    length = f"{EPOCHS} epochs, at least {settings.min_steps} steps"
+    steps = {
         "learning rate": f"{settings.learning_rate:.2g}" + " × (1/3, 1, 3)" * grid,
-        "length": f"{settings.epochs} epochs"
-        if settings.epochs
-        else f"{EPOCHS} epochs, at least {settings.min_steps} steps",
+        "length": counted(settings.epochs, "epoch") if settings.epochs else length,
         "batch": f"{settings.batch_size}",
         "schedule": type(method.schedule()).__name__,
+    }
+    if method.solve == "after" and head != "cnn" and trains["all"] == trains["head"]:
+        steps |= {**dict.fromkeys(steps, ""), "length": "solved"}
+    return {
+        **steps,
         **({} if settings.precision == "float32" else {"precision": settings.precision}),
         "trained": trains["all"],
         "in the head": trains["head"],

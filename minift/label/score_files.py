@@ -90,7 +90,7 @@ def score(
     if first:
         for note in tuned.notes(item for text in pool for item in tuned.items([text])):
             print(f"note: {note}", file=sys.stderr)
-        claim_file(out, "--out", file, ours=rb'\{"sc')
+        claim_file(out, "--out", file, ours=rb'\{("sc|"?$)')
     total = sum(1 for _ in pool)
     with contextlib.ExitStack() as stack:
         if first:

@@ -34,7 +34,10 @@ from minift.methods.child_tuning import ORDERS, ChildTuningF, FixedMask, candida
 from minift.methods.class_weights import weighted
 from minift.methods.contrastive import Contrastive, cosine_pairs, supervised_contrastive
 from minift.methods.fast_fisher import fast_fisher
+from minift.methods.fgm import Fgm
 from minift.methods.freezing import freeze, head_only
+from minift.methods.gradual import gradual
+from minift.methods.heated import Heated
 from minift.methods.layerwise_decay import layerwise_scales
 from minift.methods.random_masks import random_rows_columns, random_scalars
 from minift.training.loop import Recipe, Settings, everything, usual_objective
@@ -54,7 +57,7 @@ Draw: TypeAlias = "Callable[[nn.Module, torch.Generator], dict[str, Tensor]]"  #
 class Word(NamedTuple):
     """One word of a method's name."""
 
-    slot: str  # of the loop, which it fills
+    slot: str  # of the loop, which it fills; or several, with ", " between
     paper: str  # authors and year, "" for what is older than any of the papers here
     argument: bool  # whether something may stand after ":"
     fill: Fill  # puts it there; gets the recipe so far and what stands after ":"
@@ -107,6 +110,18 @@ def _freeze(recipe: Recipe, argument: str) -> Recipe:
     """freeze:3 freezes 3 layers next to the input, freeze:-2 the output."""
     meaning = "a number of layers: 3 next to the input, -3 the output"
     return replace(recipe, trainable=freeze(_whole("freeze", argument, meaning)))
+
+
+@_word("trainable", "Howard & Ruder (2018)")
+def _gradual(recipe: Recipe, _: str) -> Recipe:
+    """The head learns first, then one layer more per epoch, from the top."""
+    return replace(recipe, trainable=gradual)
+
+
+@_word("trainable, scales, schedule", "Howard & Ruder (2018)")
+def _ulmfit(recipe: Recipe, _: str) -> Recipe:
+    """Gradual, layerwise:0.385 and slanted together."""
+    return _slanted(_layerwise(_gradual(recipe, ""), "0.385"), "")
 
 
 @_word("gradients", "Xu et al. (2021)", argument=True)
@@ -174,6 +189,25 @@ def _contrastive(recipe: Recipe, argument: str) -> Recipe:
 def _weighted(recipe: Recipe, argument: str) -> Recipe:
     """Errors on rare classes cost more; weighted:FILE, a CSV of class and weight."""
     return replace(recipe, objective=weighted(argument))
+
+
+@_word("objective", "Zhang et al. (2018)", argument=True)
+def _heated(recipe: Recipe, argument: str) -> Recipe:
+    """heated:4,1,0.5, a softmax of alpha * logits, by phase; 16,4,normalised for unit logits."""
+    alphas = (argument or "4,1,0.5").removesuffix(unit := ",normalised")
+    with contextlib.suppress(ValueError, MiniftError):
+        numbers = tuple(map(float, alphas.split(",")))
+        return replace(recipe, objective=Heated(numbers, argument.endswith(unit)))
+    form = "a positive number per phase, e.g. heated:4,1,0.5 or heated:16,4,normalised"
+    raise MiniftError(f'"heated:{argument}": expected {form}')
+
+
+@_word("objective", "Miyato et al. (2017)", argument=True)
+def _fgm(recipe: Recipe, argument: str) -> Recipe:
+    """fgm:0.5, also when word vectors (also frozen ones) moved by that norm per text."""
+    with contextlib.suppress(ValueError, MiniftError):
+        return replace(recipe, objective=Fgm(float(argument or 0.5)))
+    raise MiniftError(f'"fgm:{argument}": expected a norm from 0 up, e.g. fgm:0.5')
 
 
 @_word("start", "Kumar et al. (2022)", argument=True)
@@ -288,14 +322,14 @@ def recipe(name: str | Recipe, encoder: str | Path | None = None) -> Recipe:
     parts = [part.partition(":") for part in name.split("+")]
     for word, colon, argument in parts:
         require_known("method", word, WORDS)
-        part, slot = word + colon + argument, WORDS[word].slot
+        part = word + colon + argument
         if argument and not WORDS[word].argument:
             raise MiniftError(f'"{part}": {word} takes nothing after ":"')
-        if slot in filled:
-            raise MiniftError(
-                f'"{name}": {filled[slot]} and {part} both fill the slot "{slot}"; choose one'
-            )
-        filled[slot] = part
+        for slot in WORDS[word].slot.split(", "):
+            if slot in filled:
+                both = f'{filled[slot]} and {part} both fill the slot "{slot}"'
+                raise MiniftError(f'"{name}": {both}; choose one')
+            filled[slot] = part
     rates = RATES if encoder is None else rates_of(encoder)
     result = Recipe(name, settings=Settings(learning_rate=rates["full"], min_steps=STEP_FLOOR))
     solves = [word for word, *_ in parts if word in ("head", "contrastive", "start")]
@@ -303,9 +337,13 @@ def recipe(name: str | Recipe, encoder: str | Path | None = None) -> Recipe:
         raise MiniftError(
             f'"{name}": {" and ".join(solves)} both say what becomes of the head; choose one'
         )
+    if "contrastive" in solves and filled.get("trainable") in ("gradual", "ulmfit"):
+        what = f'"{name}": {filled["trainable"]} begins with the head alone, and contrastive does'
+        raise MiniftError(f"{what} not train it; choose one")
     # What learns sets the rate; a schedule may then set the epochs.
     order = ["trainable", "objective", "start", "gradients", "scales", "schedule"]
-    for word, _, argument in sorted(parts, key=lambda part: order.index(WORDS[part[0]].slot)):
+    first = {word: order.index(WORDS[word].slot.split(", ")[0]) for word, *_ in parts}
+    for word, _, argument in sorted(parts, key=lambda part: first[part[0]]):
         if kind := WORDS[word].rate:
             result = _at_rate(result, rates[kind])
         result = WORDS[word].fill(result, argument)

@@ -1,13 +1,13 @@
-"""From raw text to masked-LM batches: a vocabulary, a run of word pieces, packed sequences.
+"""From raw text to masked-LM batches: a run of word pieces, packed sequences.
 
-Claim    The same texts give the same vocabulary; every piece of a document is read once per pass;
-         and the batch of step s is a function of the seed and s alone, so that a run can be
-         stopped and resumed at any step.
+Claim    Every piece of a document is read once per pass; and the batch of step s is a function of
+         the seed and s alone, so that a run can be stopped and resumed at any step.
 Paper    Devlin et al. (2019), https://arxiv.org/abs/1810.04805, section 3.1; full-length
          sequences within a document: Liu et al. (2019), https://arxiv.org/abs/1907.11692,
          section 4.2 (DOC-SENTENCES).
 Differs  - No next-sentence prediction. Half of the sequences are cut into a pair of segments
            all the same, so that segment 1 and the second [SEP] are trained.
+         - Sequences without a piece to guess (of [UNK] alone) are left out.
          - Every eighth batch holds sequences of twice the length, so that later positions are
            trained at little cost.
 Proof    tests/pretraining/test_pretrain.py
@@ -15,50 +15,19 @@ Proof    tests/pretraining/test_pretrain.py
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 import numpy as np
-import tokenizers
 import torch
-from tokenizers import models, normalizers, pre_tokenizers, trainers
 from torch import Tensor
 
 from minift.bert.packing import pack
-from minift.checkpoints.tokenizer import Tokenizer
-from minift.checkpoints.tokenizer_files import SPECIAL_TOKENS
+from minift.checkpoints.tokenizer import CHUNK, Tokenizer
 from minift.errors import MiniftError
 from minift.pretraining.masking import mask_words, piece_kinds, word_numbers
 from minift.runs.steps import rows_of, stream
 from minift.training.batches import Batch
-
-ALPHABET = 250  # rarer characters would fill a small vocabulary
-
-
-def train_vocabulary(texts: Iterable[str], size: int, lowercase: bool = False) -> Tokenizer:
-    """Train a WordPiece vocabulary of `size`, the five special tokens included."""
-    texts = list(texts)
-    backend = tokenizers.Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    backend.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
-    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    counts = Counter(chain.from_iterable(map(backend.normalizer.normalize_str, texts)))
-    letters = sorted(counts, key=lambda letter: (-counts[letter], letter))
-    letters = sorted([letter for letter in letters if not letter.isspace()][:ALPHABET])
-    # The library numbers letters inside a word as it meets them, in an order that changes from
-    # run to run, and breaks ties by number. As "special tokens" they get their numbers here.
-    given = [*SPECIAL_TOKENS.values(), *(f"##{letter}" for letter in letters)]
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=size,
-        initial_alphabet=letters,
-        limit_alphabet=len(letters),
-        special_tokens=given,
-        show_progress=False,
-    )
-    backend.train_from_iterator(texts, trainer)
-    by_id = sorted(backend.get_vocab().items(), key=lambda entry: entry[1])
-    return Tokenizer.from_vocabulary([token for token, _ in by_id], lowercase=lowercase)
 
 
 @dataclass(frozen=True)
@@ -67,6 +36,14 @@ class Corpus:
 
     ids: np.ndarray  # (pieces,) all documents in a row
     ends: np.ndarray  # (documents,) where each ends
+
+    @classmethod
+    def of(cls, texts: Sequence[str], tokenizer: Tokenizer) -> Corpus:
+        """Read texts whole, each as a document."""
+        parts = (texts[at : at + CHUNK] for at in range(0, len(texts), CHUNK))
+        encodings = (e for part in parts for e in tokenizer.encode(part, max_length=10**9))
+        pieces = [np.array(e.input_ids[1:-1], np.uint32) for e in encodings]
+        return cls(np.concatenate([[], *pieces]).astype(np.uint32), np.cumsum([*map(len, pieces)]))
 
     def cut(self, length: int, continues: np.ndarray) -> np.ndarray:
         """Cut each document into runs of at most `length` pieces that end between words.
@@ -95,19 +72,24 @@ class MaskedText:
         length: int = 128,
         long_every: int = 8,
         seed: int = 0,
+        pairs: float = 0.5,
     ):
         """Prepare batches of `sequences` x `length` pieces; sequences end between words.
 
         The `tokenizer` made the ids of the corpus. Every batch of the number `long_every` has half
         as many sequences of twice the length, so that later positions are trained too; 0 for none.
-        The seed is that of order, cuts and masks.
+        The seed is that of order, cuts and masks; `pairs` is the share that is cut into pairs.
         """
         self.continues, self.special = piece_kinds(tokenizer)
-        self.corpus, self.tokenizer, self.seed = corpus, tokenizer, seed
+        self.corpus, self.tokenizer, self.seed, self.pairs = corpus, tokenizer, seed, pairs
         self.replacements = (~self.special).nonzero()[:, 0]
         self.sequences, self.long_every = sequences, long_every
-        self.runs, self.long_runs = (  # [CLS] a [SEP] b [SEP]
+        asks = ~self.special.numpy()[corpus.ids]  # a run of [UNK] alone leaves nothing to guess
+        cuts = (  # [CLS] a [SEP] b [SEP]
             corpus.cut(size - 3, self.continues.numpy()) for size in (length, 2 * length)
+        )
+        self.runs, self.long_runs = (
+            np.array([run for run in cut if asks[slice(*run)].any()]).reshape(-1, 2) for cut in cuts
         )
         if len(self.runs) < sequences:
             raise MiniftError(
@@ -135,14 +117,14 @@ class MaskedText:
         return Batch(packed, packed.select(positions), torch.cat(targets))
 
     def _sequence(self, run: np.ndarray, generator: torch.Generator) -> tuple[Tensor, list[int]]:
-        """Put special tokens around a run, half of the time as a pair."""
+        """Put special tokens around a run, `pairs` of the time as a pair."""
         cls, sep = [self.tokenizer.cls_id], [self.tokenizer.sep_id]
         ids = run.tolist()
         pair, at = torch.rand(2, generator=generator).tolist()
         cut = int(at * len(ids))
         while 0 < cut < len(ids) and self.continues[ids[cut]]:
             cut += 1
-        if pair < 0.5 or cut in (0, len(ids)):
+        if pair < 1 - self.pairs or cut in (0, len(ids)):
             return torch.tensor(cls + ids + sep), [0] * (len(ids) + 2)
         first, second = cls + ids[:cut] + sep, ids[cut:] + sep
         return torch.tensor(first + second), [0] * len(first) + [1] * len(second)

@@ -34,10 +34,10 @@ class Masked:
 
 
 def piece_kinds(tokenizer: Tokenizer) -> tuple[Tensor, Tensor]:
-    """Return (continues, special), each (vocabulary,) bool: begins with ##; one of the five."""
-    pieces = tokenizer.tokens(range(tokenizer.vocab_size))
-    continues = torch.tensor([piece.startswith("##") for piece in pieces])
-    special = torch.zeros(tokenizer.vocab_size, dtype=torch.bool)
+    """Return (continues, special), (vocabulary,) bool: begins with ##; one of the five, or none."""
+    pieces, ids = dict(tokenizer.vocabulary()), range(tokenizer.vocab_size)
+    continues = torch.tensor([pieces.get(index, "").startswith("##") for index in ids])
+    special = torch.tensor([index not in pieces for index in ids])
     # [UNK], too: nobody can guess what stood there
     special[[getattr(tokenizer, f"{n}_id") for n in ("pad", "unk", "cls", "sep", "mask")]] = True
     return continues, special

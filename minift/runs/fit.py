@@ -22,12 +22,14 @@ from torch import nn
 
 from minift.bert.counts import what_learns
 from minift.bert.encoder import frozen_prefix
+from minift.data.examples import Dataset
 from minift.errors import MiniftError
+from minift.methods.gradual import require_epochs
 from minift.methods.solved_head import last_linear, solve
 from minift.runs.evaluate import predict_logits
 from minift.runs.processes import TEAM, own_seed, require_enough
-from minift.runs.tuned import FineTuned
-from minift.speed.prefix import prefix_cache
+from minift.runs.tuned import FineTuned, Head, build, head_of
+from minift.speed.prefix import PrefixCache, prefix_cache
 from minift.speed.rows import used_rows
 from minift.training.batches import Item, make_batch
 from minift.training.loop import History, Recipe, Seeds, Training, fine_tune, select
@@ -40,6 +42,24 @@ class Fitted(NamedTuple):
     tuned: FineTuned
     history: History
     learned: int
+
+
+def frozen_states(
+    dataset: Dataset, encoder: str | Path, recipe: Recipe, head: Head | None,
+    device: torch.device | str, folder: str | Path | None = None,
+) -> PrefixCache | None:  # fmt: skip
+    """Compute what frozen layers make of training and test texts, for all runs on some of them.
+
+    States too large for memory go to `folder`. None where no layer is frozen, or the frozen ones
+    have dropout. They are those of a run alone but for rounding, which differs with the batches.
+    """
+    settings, head = recipe.settings, head or head_of(encoder, dataset, recipe)
+    if settings.prefix_dropout:
+        return None
+    tuned = build(dataset, encoder, 0, device, head, settings.precision)
+    # The fewer texts, the more epochs, in each of which other layers may learn.
+    select(tuned.model, recipe.trainable, settings.epochs_for(1))
+    return prefix_cache(tuned.model, tuned.items([*dataset.train, *dataset.test]), folder)
 
 
 def fit(
@@ -68,7 +88,9 @@ def fit(
     as_given = recipe.objective is None or getattr(recipe.objective, "reads_items", False)
     if items:  # `fine_tune` refuses none
         require_enough(min(len(items), settings.batch_size))
-    learning = select(model, recipe.trainable, settings.epochs_for(len(items)))
+    epochs = settings.epochs_for(len(items))
+    require_epochs(recipe.trainable, model, epochs)
+    learning = select(model, recipe.trainable, epochs)
     rule = recipe.gradients(model, items, seeds, TEAM) if recipe.gradients else None
     quiet = 0 if settings.prefix_dropout else len(frozen_prefix(model))
     if tuned.cache is None and quiet:
@@ -82,10 +104,11 @@ def fit(
     learned = what_learns(model, learning, rule.learning if rule else None)["all"].learning
     last = last_linear(model) if recipe.solve else None
     if last is not None and {*map(id, learning.values())} <= {*map(id, last.parameters())}:
-        if recipe.gradients or recipe.scales or recipe.schedule is not Linear:
+        own = recipe.objective is not None and not hasattr(recipe.objective, "of_class")
+        if own or recipe.gradients or recipe.scales or recipe.schedule is not Linear:
             raise MiniftError(
                 f'"{recipe.name}": the head alone is solved, not trained in steps, so it has no '
-                "gradients, rates or epochs to change; take head without the other words"
+                "gradients, rates, epochs or loss to change; take head without the other words"
             )
         history = History(
             stopped=_solve(tuned, items, last, recipe), trained=tuple(learning), quiet=quiet

@@ -29,6 +29,7 @@ from minift.data.notes import missing_notes
 from minift.errors import MiniftError
 from minift.files import atomic_write, digest
 from minift.journal import append_log
+from minift.methods.fgm import Fgm
 from minift.methods.recipes import recipe
 from minift.runs.card import card
 from minift.runs.decide import FILE, PLAIN, Decision
@@ -38,6 +39,8 @@ from minift.runs.folder import open_run
 from minift.runs.processes import rank, require_same, world_size
 from minift.runs.resume import resumed
 from minift.runs.tuned import FineTuned, Head, build, head_of, not_finite
+from minift.speed.prefix import PrefixCache
+from minift.speed.rows import WORD_TABLE
 from minift.training.loop import Diverged, Epoch, Recipe, Seeds, Settings, Training
 from minift.version import __version__
 
@@ -71,6 +74,7 @@ def train(
     device: torch.device | str = "cpu",
     validate_each_epoch: bool = False,
     before: Callable[[], dict[str, Any]] | None = None,
+    cache: PrefixCache | None = None,
     save_every: float = 60.0,
     progress: bool = False,
 ) -> tuple[FineTuned, dict[str, Any]]:
@@ -90,6 +94,7 @@ def train(
             decided by it; history.jsonl then tells the scores.
         before: called once `out` is held; what it returns stands in result.json, too, and under
             "decision" how the model answers (see `Decision`).
+        cache: what was made of texts before, see `frozen_states`; the model has it afterwards.
     """
     started = time.perf_counter()
     method, seeds = recipe(method, encoder), Seeds.all(seeds)
@@ -99,6 +104,7 @@ def train(
     require_two_classes(examples, dataset)
     head = head or head_of(encoder, dataset, method)
     tuned = build(dataset, encoder, seeds, device, head, settings.precision, new_head)
+    tuned = replace(tuned, cache=cache)
     looks = validate_each_epoch or settings.keep == "best" or method.schedule().needs_dev_loss
     folder = None if out is None else Path(out)
     spec = {
@@ -156,7 +162,7 @@ def train(
                 atomic_write(folder / FILE, json.dumps(asdict(decision), indent=2) + "\n")
             atomic_write(folder / "result.json", json.dumps(result, indent=2) + "\n")
             checkpoints.delete()
-    return replace(fitted.tuned, cache=None), result
+    return replace(fitted.tuned, cache=cache), result
 
 
 def require_two_classes(examples: Sequence[Example], dataset: Dataset) -> None:
@@ -240,6 +246,8 @@ def _result(
     kept = "best" if method.settings.keep == "best" and history.best_epoch else "last"
     if tuned.kept_head:
         notes.append("the head that came with the encoder was kept; --new-head draws a new one")
+    if isinstance(method.objective, Fgm) and WORD_TABLE not in history.trained:
+        notes.append("fgm moves the word vectors of each text, though they do not learn here")
     return result | {
         "epochs": len(history.epochs),
         "stopped": history.stopped,

@@ -55,7 +55,7 @@ def made(tmp_path_factory):
     checkpoint(folder / "encoder")
     rows = [f"{e.text},{e.label}" for e in reviews(32).train]
     (folder / "texts.csv").write_text("\n".join(["text,label", *rows]) + "\n")
-    (folder / "texts.txt").write_text("\n".join(e.text for e in reviews(32).test) + "\n")
+    (folder / "texts.txt").write_text("\n".join(f"{e.text} zebra" for e in reviews(32).test) + "\n")
     sentences = news(32).train
     lines = ("\n".join(f"{w}\t{t}" for w, t in zip(e.words, e.tags)) for e in sentences)
     (folder / "tags.conll").write_text("\n\n".join(lines) + "\n")
@@ -139,6 +139,8 @@ def test_the_same_command_may_write_again_and_over_an_empty_file(world, capsys, 
 
 
 FOLDERS = [TRAIN, SIMULATE, COMPARE, f"{DISTILL} --out"]
+FOLDERS += ["pretrain encoder --text texts.txt --batch-size 4 --epochs 1 --out"]
+FOLDERS += ["expand encoder --text texts.txt --size 9 --out"]
 FOLDERS += ["active start --pool texts.txt --labels a,b --encoder encoder --out"]
 
 

@@ -26,7 +26,7 @@ from pathlib import Path
 import pytest
 
 import minift
-from minift.cli import active, demo, main
+from minift.cli import active, demo, main, raw
 from minift.cli.main import execute
 from minift.cli.options import READING, suggested
 from minift.compact.distill import Distillation
@@ -68,7 +68,7 @@ def world(tmp_path, monkeypatch):
             "\n".join(f"{w}\t{t}" for w, t in zip(e.words, e.tags)) for e in getattr(news(), split)
         )
         Path(f"{name}.conll").write_text("\n\n".join(sentences) + "\n")
-    Path("texts.txt").write_text("\n".join(e.text for e in texts.train) + "\n")
+    Path("texts.txt").write_text("\n".join(f"{e.text} zebra" for e in texts.train) + "\n")
     return tmp_path
 
 
@@ -107,6 +107,8 @@ TYPED = [
     f"compare {FILES} {FAST} --methods head --seeds 1 --out comparison",
     "check --train my.csv --encoder encoder --folds 2 --out doubtful.csv",
     f"distill --teacher tagger --unlabelled texts.txt {TAGGED} --steps 1 --out student",
+    "expand encoder --text texts.txt --size 9 --out wider",
+    "pretrain encoder --text texts.txt --epochs 1 --batch-size 8 --out read",
     "info encoder --methods",
     "doctor --seconds 0",
     "demo --encoder encoder --seeds 1",
@@ -289,9 +291,10 @@ def test_the_examples_under_help_can_be_typed(world, monkeypatch, capsys):
         "compare": [*fast, "--methods", "head,full", "--seeds", "2"],
         "distill": ["--steps", "2"],
         "start": ["--steps", "1"],
+        "pretrain": ["--batch-size", "8"],
     }
-    typed = [*examples(main.EPILOG), *examples(active.EPILOG)]
-    assert len(typed) == 13
+    typed = [*examples(main.EPILOG), *examples(active.EPILOG), *examples(raw.EPILOG)]
+    assert len(typed) == 16
     for words in typed:
         if "import" in words:
             answer("proj/batches/001.csv")

@@ -34,7 +34,8 @@ SAID = {
     "child-f:0.3": 0.016, "child-d:0.3": 0.016, "random-scalars": 0.25, "random-rows": 0.25,
     "layerwise:0.9": 0.016, "adaptive": 0.016, "hybrid:10": 0.016, "original": 0.016,
     "stable": 0.016, "early-stopping:2": 0.016, "slanted": 0.016,
-    "contrastive": 0.016, "start:probe": 0.016, "weighted": 0.016,
+    "contrastive": 0.016, "start:probe": 0.016, "weighted": 0.016, "gradual": 0.016,
+    "ulmfit": 0.016, "heated:4,1,0.5": 0.016, "fgm:0.5": 0.016,
     "bitfit+child-f:0.3+adaptive": 0.25, "head+random-rows": 0.25, "slanted+full-sqrt:0.25": 0.008,
 }  # fmt: skip
 

@@ -39,7 +39,8 @@ EXAMPLES = {
     "layerwise": "layerwise:0.9", "adaptive": "adaptive", "hybrid": "hybrid:10",
     "original": "original", "stable": "stable", "early-stopping": "early-stopping:2",
     "slanted": "slanted", "contrastive": "contrastive:supervised", "start": "start:probe",
-    "weighted": "weighted:balanced",
+    "weighted": "weighted:balanced", "gradual": "gradual", "ulmfit": "ulmfit",
+    "heated": "heated:4,1,0.5", "fgm": "fgm:0.5",
 }  # fmt: skip
 
 

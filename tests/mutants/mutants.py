@@ -55,6 +55,9 @@ SITES = PARITY + "test_each_dropout_site_changes_the_output_in_training_and_none
 RATES = PARITY + "test_each_site_has_the_probability_that_config_json_names_for_it"
 DROPOUT = "tests/bert/test_dropout.py::"
 PACKING = "tests/bert/test_packing.py::"
+EXPANDS = "tests/pretraining/test_expand.py::"
+CONDENSES = "tests/pretraining/test_condenser.py::"
+FURTHER = "tests/pretraining/test_further.py::"
 SAFETY = "tests/safety/"
 CONFIG = "tests/bert/test_config.py::"
 STRICTLY = "tests/checkpoints/test_strict.py::"
@@ -2602,6 +2605,38 @@ SURE = [
         DECIDED + "test_repeats_are_not_counted_as_more_texts",
         "Intervals would be narrower the more often the same texts are asked for.",
     ),
+    Mutant(
+        "a temperature that raises the calibration error is not told",
+        "minift/runs/decide.py",
+        'elif had["calibration_error"][0] > had["calibration_error_without"][0]:',
+        'elif had["calibration_error"][0] < had["calibration_error_without"][0]:',
+        DECIDED + "test_a_temperature_that_raises_the_calibration_error_is_told",
+        "Two figures would stand side by side, the worse one chosen, without a word.",
+    ),
+    Mutant(
+        "each fold lets the frozen encoder read the texts again",
+        "minift/runs/folds.py",
+        "            cache=states,\n",
+        "            cache=None,\n",
+        "tests/runs/test_folds.py::test_a_frozen_encoder_reads_each_text_once_for_all_folds[folds]",
+        "Cross-validation of a head would take three times as long.",
+    ),
+    Mutant(
+        "a rare class of several takes folds away",
+        "minift/runs/folds.py",
+        "needed = [*several[-2:][:1],",
+        "needed = [*several[:1],",
+        "tests/runs/test_folds.py::test_fewer_folds_are_said",
+        "For a class of two texts all models would learn from half of the labels.",
+    ),
+    Mutant(
+        "a report on one fold speaks of what folds have in common",
+        "minift/compare/report.py",
+        "if len({run.seed for run in c.runs}) == 1:",
+        "if not c.runs:",
+        "tests/compare/test_report.py::test_a_report_on_folds_speaks_of_folds",
+        "Wilson's interval of one fold would be taken for that of Nadeau and Bengio.",
+    ),
 ]
 DOUBT_TESTS, CHECK_TESTS = "tests/data/test_doubt.py::", "tests/runs/test_check.py::"
 DOUBTED = (
@@ -2648,6 +2683,239 @@ DOUBTED = (
     ),
 )
 
+GRADUAL_TESTS = "tests/methods/test_gradual.py::"
+HEATED_TESTS = "tests/methods/test_heated.py::"
+FGM_TESTS = "tests/methods/test_fgm.py::"
+HEATED_PHASES = HEATED_TESTS + "test_alpha_changes_at_the_right_epoch_and_the_moments_are_kept"
+TEXT_BY_TEXT = (
+    FGM_TESTS
+    + "test_loss_and_gradients_are_those_of_each_text_alone_from_its_word_vectors_on[all-classes]"
+)
+NEIGHBOURS = (
+    *_in(
+        "minift/methods/gradual.py",
+        (
+            "a layer more learns than its epoch says",
+            "range(depth + 1 - epoch)",
+            "range(depth - epoch)",
+            GRADUAL_TESTS + "test_at_each_stage_exactly_the_head_and_the_top_layers_move_and_"
+            "others_keep_their_bits",
+            "the top layer is torn by a random head in the first epoch",
+        ),
+        (
+            "the embeddings learn with the lowest layer",
+            "epoch < depth + 2",
+            "epoch < depth + 1",
+            GRADUAL_TESTS + "test_gradual_is_torchs_adamw_that_is_given_one_more_layer_per_epoch_"
+            "and_forgets_nothing",
+            "two parts are unfrozen at once, where one was announced",
+        ),
+        (
+            "a run may end before the embeddings learn",
+            "epochs < least:",
+            "epochs < least - 1:",
+            GRADUAL_TESTS + "test_a_run_of_just_the_length_is_taken_and_one_epoch_less_refused",
+            "what is called full unfreezing leaves a part frozen",
+        ),
+    ),
+    *_in(
+        "minift/methods/recipes.py",
+        (
+            "ulmfit forgets the rates of the layers",
+            '_slanted(_layerwise(_gradual(recipe, ""), "0.385"), "")',
+            '_slanted(_gradual(recipe, ""), "")',
+            GRADUAL_TESTS + "test_ulmfit_is_its_three_words_together_and_none_of_them_is_idle",
+            "two of three ideas are compared under the name of all",
+        ),
+        (
+            "a word of several slots fills the first only",
+            'for slot in WORDS[word].slot.split(", "):',
+            'for slot in WORDS[word].slot.split(", ")[:1]:',
+            GRADUAL_TESTS + "test_what_cannot_go_together_is_refused[ulmfit+adaptive]",
+            "one of two schedules is dropped without a word",
+        ),
+    ),
+    *_in(
+        "minift/methods/heated.py",
+        (
+            "the logits are divided by alpha",
+            "alpha * logits[known]",
+            "logits[known] / alpha",
+            HEATED_TESTS + "test_a_large_alpha_teaches_by_border_and_error_and_a_small_one_by_all_"
+            "alike[4.0-expected3]",
+            "the softmax cools down where it should heat up",
+        ),
+        (
+            "phases begin one step early",
+            "step * len(self.alphas) // steps",
+            "min((step + 1) * len(self.alphas) // steps, len(self.alphas) - 1)",
+            HEATED_PHASES,
+            "alpha changes within an epoch",
+        ),
+        (
+            "normalised by the largest logit of the batch",
+            "F.normalize(logits, dim=-1) if",
+            "F.normalize(logits, dim=0) if",
+            HEATED_TESTS + "test_normalised_the_gradient_is_at_right_angles_to_the_logits_and_"
+            "zeros_are_no_trouble",
+            "what a text is worth depends on its batch",
+        ),
+    ),
+    *_in(
+        "minift/methods/fgm.py",
+        (
+            "the norm is that of the batch",
+            "layout.pad(wide).flatten(1).norm(dim=1)",
+            "wide.norm().expand(len(layout.lengths))",
+            TEXT_BY_TEXT,
+            "a text moves less, the more texts stand beside it",
+        ),
+        (
+            "the words move down the gradient",
+            "x + moved",
+            "x - moved",
+            FGM_TESTS
+            + "test_the_loss_rises_by_size_times_the_norm_of_g_and_more_than_in_random_directions",
+            "the easiest neighbour is trained on, not the hardest",
+        ),
+        (
+            "the sum of both losses, not the mean",
+            "(clean + loss(model, batch, step, steps)) / 2",
+            "clean + loss(model, batch, step, steps)",
+            FGM_TESTS + "test_size_0_trains_as_without_it_also_with_dropout",
+            "the rate means twice what it says",
+        ),
+        (
+            "the second pass draws masks of its own",
+            "        stream.set_state(masks)\n",
+            "",
+            FGM_TESTS + "test_no_weight_changes_and_nothing_is_left_behind",
+            "methods are compared on other dropout, and the step is not the worst of this network",
+        ),
+        (
+            "a text without a gradient gets nan",
+            ".clamp(min=torch.finfo(torch.double).tiny)",
+            "",
+            FGM_TESTS + "test_where_the_gradient_is_0_nothing_moves_and_nothing_is_nan",
+            "the run diverges at the first text that is learned",
+        ),
+        (
+            "states of frozen layers are read, so that no word moves",
+            "replace(batch.packed, computed=None)",
+            "replace(batch.packed)",
+            FGM_TESTS + "test_what_makes_training_faster_changes_nothing[freeze:2+fgm:0.5]",
+            "with frozen layers fgm fails, or trains as without it",
+        ),
+    ),
+    *_in(
+        "minift/runs/fit.py",
+        (
+            "a loss is dropped where the head is solved",
+            "        if own or recipe.gradients",
+            "        if recipe.gradients",
+            FGM_TESTS + "test_a_head_that_is_solved_has_no_loss_to_move",
+            "head is compared under the name of head+fgm",
+        ),
+    ),
+)
+
+READ = (
+    *_in(
+        "minift/pretraining/expand.py",
+        (
+            "the most frequent words are taken, whatever their pieces",
+            "count * (len(pieces) - 1)",
+            "count",
+            EXPANDS + "test_ties_go_by_the_alphabet_and_rare_or_numeric_words_are_left_out",
+            "words that save little take the places of words that save much",
+        ),
+        (
+            "a new row is the sum of its pieces",
+            ".mean(0, keepdim=True)",
+            ".sum(0, keepdim=True)",
+            EXPANDS + "test_old_rows_keep_their_bits_and_new_ones_are_the_means_of_their_pieces",
+            "a new word is far from all that the encoder knows",
+        ),
+        (
+            "the bias of the masked LM stays short",
+            "model.bias = nn.Parameter(grown(model.bias))",
+            "pass",
+            EXPANDS + "test_spare_rows_are_used_before_the_table_grows",
+            "the masked LM can no longer be loaded, or trained",
+        ),
+    ),
+    *_in(
+        "minift/checkpoints/tokenizer.py",
+        (
+            "new words are found inside of others",
+            "AddedToken(word, single_word=True)",
+            "AddedToken(word, single_word=False)",
+            EXPANDS + "test_added_as_a_piece_a_word_would_change_others",
+            "texts without new words change, and what was learned from them is lost",
+        ),
+        (
+            "an id without a piece is counted, and a new word gets another's",
+            'stored["model"]["vocab"] |=',
+            "_ =",
+            EXPANDS + "test_in_a_vocabulary_with_holes_no_id_is_given_twice",
+            "a new word is read as another piece",
+        ),
+    ),
+    *_in(
+        "minift/pretraining/condenser.py",
+        (
+            "the head reads all of the last layer",
+            "return early.index_copy(0, first.indices, first.of(late))",
+            "return late",
+            CONDENSES + "test_3_the_head_reaches_the_late_layers_through_cls_alone",
+            "nothing makes [CLS] hold the text",
+        ),
+        (
+            "layers count from 0",
+            "bert.up_to(self.early, packed)",
+            "bert.up_to(self.early - 1, packed)",
+            CONDENSES
+            + "test_1_the_head_reads_cls_of_the_last_layer_and_the_rest_of_the_early_one[2]",
+            "tokens are read one layer below the one that was asked for",
+        ),
+    ),
+    *_in(
+        "minift/pretraining/pretrain.py",
+        (
+            "the pooler is lost",
+            "    model.bert.pooler = weights.load_model(Bert, encoder)[0].pooler\n",
+            "",
+            FURTHER + "test_what_is_written_is_an_encoder_for_all_with_its_pooler_as_it_was[mlm]",
+            "the linear head starts from a random pooler instead of the encoder's own",
+        ),
+        (
+            "a condenser says that the mean is what to read",
+            "mean=condenser is None)",
+            "mean=True)",
+            FURTHER
+            + "test_what_is_written_is_an_encoder_for_all_with_its_pooler_as_it_was[condenser]",
+            "what was learned at [CLS] is not read",
+        ),
+        (
+            "texts are cut into pairs",
+            "pairs=0.0)",
+            "pairs=0.5)",
+            FURTHER + "test_no_text_is_cut_into_a_pair_so_an_encoder_of_one_segment_can_read_on",
+            "an encoder with one kind of segment cannot read on",
+        ),
+    ),
+    *_in(
+        "minift/pretraining/corpus.py",
+        (
+            "sequences with nothing to guess are kept",
+            "if asks[slice(*run)].any()",
+            "",
+            FURTHER + "test_texts_of_unknown_letters_are_left_out_and_the_others_are_read",
+            "a batch of them ends the run with an error that nobody understands",
+        ),
+    ),
+)
+
 MUTANTS = [
     *HEART,
     *ENCODER,
@@ -2678,4 +2946,6 @@ MUTANTS = [
     *OWN_TOOLS,
     *SURE,
     *DOUBTED,
+    *NEIGHBOURS,
+    *READ,
 ]

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -39,11 +40,13 @@ from minift.bert.masked_lm import MaskedLM
 from minift.checkpoints.tokenizer import Tokenizer
 from minift.checkpoints.weights import load_model, load_tokenizer, random_model, save_pretrained
 from minift.errors import MiniftError
-from minift.pretraining.corpus import Corpus, MaskedText, train_vocabulary
+from minift.pretraining.corpus import Corpus, MaskedText
 from minift.pretraining.masking import piece_kinds
 from minift.pretraining.pretrain import Settings, masked_lm_loss, pretrain
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "data_scripts"
+sys.path.insert(0, str(SCRIPTS))
+train_vocabulary = importlib.import_module("pretrain").train_vocabulary
 SUBJECTS = ["cats", "dogs", "birds", "horses", "mice"]
 VERBS = {"cats": "purr", "dogs": "bark", "birds": "sing", "horses": "neigh", "mice": "squeak"}
 

@@ -98,6 +98,7 @@ def test_doubts_are_those_of_the_mean_of_all_rounds(answering):
     assert found.notes == ("a note",) and found.estimate is ESTIMATE
 
 
+@pytest.mark.slow
 def test_random_labels_are_not_judged():
     whole, judged = minift.load_dataset("reviews").train, 0
     for seed in range(12):

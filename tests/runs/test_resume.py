@@ -29,7 +29,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from minift.bert.names import part_of
 from minift.errors import MiniftError
 from minift.files import locked
 from minift.methods.recipes import recipe
@@ -47,14 +46,11 @@ METHODS = [
     "bitfit+child-f:0.5+adaptive",
     "freeze:1+early-stopping:1",
     "child-d:0.5",
+    "ulmfit",
+    "heated:4,1,0.5",
+    "fgm:0.5",
 ]
 TIMES = ("seconds", "examples_per_second")
-
-
-def gradual(own, epoch: int) -> list[str]:
-    """The head; then layer 1 too; from the third epoch on everything."""
-    parts = [("head",), ("head", 1), ("head", 1, 0, "embeddings", "pooler")][min(epoch, 3) - 1]
-    return [name for name, _ in own.named_parameters() if part_of(name) in parts]
 
 
 class Killed(BaseException):
@@ -67,7 +63,7 @@ def encoder(tmp_path_factory):
 
 
 def run(encoder, out: Path, method: str = "full", dataset=None, keep: str = "best", **more):
-    chosen = replace(recipe("full"), trainable=gradual) if method == "gradual" else recipe(method)
+    chosen = recipe(method)
     settings = replace(
         chosen.settings, epochs=4, batch_size=8, accumulate=2, keep=keep,
     )  # fmt: skip

@@ -34,6 +34,9 @@ def files(folder: Path) -> None:
         rows = [{"words": e.words, "tags": e.tags} for e in getattr(tagged, split)]
         (folder / f"{split}-tags.jsonl").write_text("\n".join(map(json.dumps, rows)))
     (folder / "sentences.txt").write_text("\n".join(" ".join(e.words) for e in tagged.test) + "\n")
+    strange = ("zebra", "quokka", "yak")
+    texts = (f"{e.text} {strange[n % 3]}" for n, e in enumerate(made.train))
+    (folder / "strange.txt").write_text("\n".join(texts) + "\n")
     (folder / "raw.txt").write_text("\n\n".join(e.text * 40 for e in made.train) + "\n")
 
 
@@ -60,7 +63,10 @@ def commands(seed: str) -> dict[str, list[str]]:
         "simulate": ["active", "simulate", "--train", "train.jsonl", "--test", "test.jsonl",
                      "--encoder", "encoder", "--strategies", "random,bald", "--rounds", "1",
                      "--query", "5", "--initial", "5", "--seeds", f"{seed},{int(seed) + 1}",
-                     "--passes", "3", "--out", "simulation"],
+                     "--passes", "3", "--steps", "10", "--out", "simulation"],
+        "expand": ["expand", "encoder", "--text", "strange.txt", "--size", "2", "--out", "wide"],
+        "further": ["pretrain", "wide", "--text", "strange.txt", "--objective", "condenser",
+                    "--epochs", "1", "--batch-size", "8", "--seed", seed, "--out", "further"],
         "pretrain": ["all", "--work", "pretraining", "--text", "raw.txt", "--out", "own",
                      "--vocabulary", "80", "--steps", "6", "--layers", "1", "--hidden", "32",
                      "--length", "32", "--sequences", "4", "--seed", seed],
@@ -88,7 +94,7 @@ if __name__ == "__main__":
     files(Path())
     todo = commands(seed)
     if order == "backwards":  # what they need of each other stays before them
-        last = ("predict", "evaluate", "distill", "score")
+        last = ("predict", "evaluate", "distill", "score", "further")
         names = [*reversed([n for n in todo if n not in last]), *reversed(last)]
         todo = {name: todo[name] for name in names}
         random.seed(7), np.random.seed(7), torch.manual_seed(7)  # the global streams are not used

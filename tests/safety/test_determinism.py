@@ -97,6 +97,7 @@ FILES = {  # command: a file of figures, a file of weights
     "distill": ("student/result.json", "student/student.safetensors"),
     "score": ("scores.jsonl", None),
     "simulate": ("simulation/simulation.jsonl", None),
+    "further": ("further/log.jsonl", "further/model.safetensors"),
     "pretrain": ("pretraining/run/log.jsonl", "own/model.safetensors"),
 }
 
@@ -135,7 +136,8 @@ def test_on_a_cpu_deterministic_algorithms_change_no_bit(runs):
 @pytest.mark.slow
 def test_the_seeds_of_all_streams_are_written_down(runs):
     for seed, found in ((3, runs["one"]), (4, runs["other"])):
-        for file in ("run/run.json", "tagger/run.json", "student/distill.json"):
+        made = ("run/run.json", "tagger/run.json", "student/distill.json", "further/pretrain.json")
+        for file in made:
             assert found[file]["seeds"] == asdict(Seeds.all(seed))
         for file in ("comparison/runs.jsonl", "simulation/simulation.jsonl"):
             assert {row["seed"] for row in found[file] if "seed" in row} == {seed, seed + 1}

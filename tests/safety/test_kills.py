@@ -1,9 +1,9 @@
 """Killed at any moment, and given again, each command ends as if nothing had happened.
 
 claim                                                        oracle
-train, compare, distill, pretrain, active simulate: killed   every file of a process that nobody
-at random moments, at least 50 times in all, each ends       killed, byte by byte, times taken out
-with the same weights and figures
+train, compare, distill, pretrain (script and command),      every file of a process that nobody
+active simulate: killed at random moments, at least 50       killed, byte by byte, times taken out
+times in all, each ends with the same weights and figures
 a kill hits a living process, a third of them one that had   the status that the system reports; the
 done work to go on from                                      folder as the kill left it
 a resumed run with another random stream is seen             the same comparison, a stream replaced
@@ -72,6 +72,9 @@ def command_lines(world: Path) -> dict[str, list[str]]:
         "simulate": ["active", "simulate", *data("train", "test"), *encoder, "--pool", "16",
                      "--strategies", "random,bald", "--rounds", "2", "--query", "2", "--initial",
                      "4", "--seeds", "2", "--passes", "2", "--steps", "2", "--out", "out"],
+        "further": ["pretrain", str(world / "encoder"), "--text", str(world / "strange.txt"),
+                    "--objective", "condenser", "--epochs", "2", "--batch-size", "8", "--out",
+                    "out"],
         "pretrain": ["all", "--work", "out", "--out", "out/bert", "--text", str(world / "raw.txt"),
                      "--vocabulary", "80", "--steps", "10", "--layers", "1", "--hidden", "32",
                      "--length", "32", "--sequences", "4", "--dropout", "0.1"],
@@ -87,9 +90,11 @@ COMMANDS = tuple(command_lines(Path()))
 def often() -> None:
     """Have everything written after each step, which a user's commands do once in minutes."""
     from minift.compact import distill, run
+    from minift.pretraining import pretrain
     from minift.runs import train as runs
 
     runs.train.__kwdefaults__["save_every"] = 0.0
+    pretrain.pretrain_further.__kwdefaults__["save_every"] = 0.0
     run.distill.__kwdefaults__["save_every"] = 0.0
     distill.Distillation = functools.partial(distill.Distillation, evaluate_every=2)
 
@@ -244,7 +249,7 @@ def world(tmp_path_factory) -> World:
 def done(name: str, folder: Path) -> int:
     """Count what a killed command need not do again: steps, runs or rounds."""
     out = folder / "out"
-    if name in ("train", "distill"):
+    if name in ("train", "distill", "further"):
         finished = (out / "result.json").exists()
         return 0 if finished else len(list(out.glob("checkpoints/step-*.pt")))
     if name == "pretrain":
@@ -339,7 +344,7 @@ def test_a_run_that_resumes_with_another_stream_of_dropout_is_seen(world, tmp_pa
     assert "run.json" not in differences(whole, killed)
 
 
-@pytest.mark.parametrize("name", ["train", "distill"])
+@pytest.mark.parametrize("name", ["train", "distill", "further"])
 def test_killed_while_it_tidies_up_a_run_is_finished_and_tidied_up_by_the_next(
     name, world, tmp_path
 ):
