@@ -63,7 +63,8 @@ def run(arguments: options.Arguments) -> None:
         line = "  " + printable(" ".join(said.split()))
         print(line if len(line) <= width else line[: width - 3] + "...")
     kind = ["--task", "tagging"] if dataset.task == "tagging" else []
-    names = ",".join(types_of(dataset.labels) if kind else dataset.labels)
-    how = ["--pool", arguments.out, "--labels", names, *kind, "--encoder", arguments.encoder]
+    csv.writer(row := io.StringIO()).writerow(types_of(dataset.labels) if kind else dataset.labels)
+    names = "--labels=" + row.getvalue()[:-2]  # without the line end
+    how = ["--pool", arguments.out, names, *kind, "--encoder", arguments.encoder]
     print(f"table, worst first, then {len(found.hard):,} that no model gets right: {arguments.out}")
     print(f"label them again: {options.suggested('active', 'start', *how, '--out', 'again')}")

@@ -34,7 +34,7 @@ from tqdm import tqdm
 from minift.checkpoints.hub import encoder_digest, resolve
 from minift.compare.lineup import (
     default_methods,
-    rehearse,
+    rehearse_all,
     shown,
     split_methods,
     split_roles,
@@ -166,7 +166,7 @@ def compare(
     for (size, seed), draw in draws.items():
         require_two_classes(draw, data)
         notes += missing_notes(f"the draw of {size} labels by seed {seed}", draw, data.labels)
-    plan, columns = _plan(data, checkpoint, names, terms, Seeds.all(seeds[0]))
+    plan, columns = _plan(data, checkpoint, names, terms, draws)
     plan = replace(plan, weights=out / "weights" if work.keep_weights else None, folds=folds)
     setup = {
         "minift_version": __version__,
@@ -247,11 +247,12 @@ def compare(
 
 
 def _plan(
-    data: Dataset, checkpoint: Path, names: Sequence[str], terms: Terms, seeds: Seeds
+    data: Dataset, checkpoint: Path, names: Sequence[str], terms: Terms, draws: dict[Any, Any]
 ) -> tuple[Plan, dict[str, dict[str, Any]]]:
     """Set up every method once; return the plan, and each method's columns in the report."""
     found = {name: recipe(name, checkpoint) for name in names}
     settings = {name: terms.settings_of(method.settings) for name, method in found.items()}
+    found = {name: replace(method, settings=settings[name]) for name, method in found.items()}
     choosing = frozenset(n for n in found if terms.grid or found[n].schedule().needs_dev_loss)
     if choosing and not data.dev:
         raise MiniftError(
@@ -262,12 +263,12 @@ def _plan(
         raise MiniftError(
             f"--selection {terms.selection}: there are {len(data.dev)} examples to choose by"
         )
-    counts = rehearse(data, checkpoint, found, settings, seeds)
+    counts = rehearse_all(data, checkpoint, found, draws)
     trained = {name: count["all"].learning for name, count in counts.items()}
     seen = terms.selection or len(data.dev)
     columns = {
         name: {"chooses by": f"{seen * (name in choosing):,}"}
-        | shown(method, settings[name], counts[name], terms.grid)
+        | shown(method, counts[name], terms.grid)
         for name, method in found.items()
     }
     how = terms.selection, terms.grid, terms.device
