@@ -95,9 +95,8 @@ def run(arguments: options.Arguments) -> None:
     parse_goal(goal or "f1")
     budget, folds = arguments.budget_minutes, arguments.folds
     require(budget is None or budget > 0, "budget_minutes", budget, "a positive number")
-    alone, seeds = not (dataset.dev or dataset.test), Seeds.all(arguments.seed)
-    if not asked and (not alone or world_size() > 1):
-        folds = 0
+    seeds, alone = Seeds.all(arguments.seed), not (dataset.dev or dataset.test)
+    folds *= asked or (alone and world_size() == 1)
     if folds:  # what would stop them is said before anything is written
         tuned = build(known, arguments.encoder, seeds, head=arguments.head)
         items, few = tuned.items(known.train), possible_folds(known, folds)[0]
@@ -135,11 +134,11 @@ def run(arguments: options.Arguments) -> None:
             facts["decision"] = asdict(decision)
         return facts
 
-    named = {"data": arguments.data} if arguments.data else None
+    known_set = arguments.data and {"data": arguments.data}
     _, result = train(
         dataset, arguments.encoder, method, labels=arguments.labels, seeds=seeds,
         head=arguments.head, new_head=arguments.new_head, out=out,
-        source=named or source_of_files(*files, options.reading(arguments)), device=where,
+        source=known_set or source_of_files(*files, options.reading(arguments)), device=where,
         validate_each_epoch=arguments.validate_each_epoch, before=estimate, progress=True,
     )  # fmt: skip
     print(f"{options.summary(result)}\nrun folder: {out}")

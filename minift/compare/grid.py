@@ -182,17 +182,11 @@ def compare(
     }
     of = f' of "{data.positive or data.labels[-1]}"' if data.metric == "f1" else ""
     about = Comparison(
-        data=data.name,
-        metric=data.metric + of,
-        encoder=str(encoder),
-        reporting=reporting,
+        data=data.name, metric=data.metric + of, encoder=str(encoder), reporting=reporting,
         selection=choosing + f"; a run sees {terms.selection} of them" * bool(terms.selection),
-        examples=len(data.train if folds else data.test),
-        folds=folds,
-        notes=dataset.notes,
-        methods=tuple(names),
-        command=work.command,
-    )
+        examples=len(data.train if folds else data.test), folds=folds, notes=dataset.notes,
+        methods=tuple(names), command=work.command,
+    )  # fmt: skip
     require_same({key: setup[key] for key in ("data_digest", "encoder_digest")})
     if rank() > 0:
         dealt_out(partial(described, plan))
