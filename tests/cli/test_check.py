@@ -118,7 +118,7 @@ def test_a_project_starts_from_the_table_with_the_command_that_is_printed(world,
     assert read_state(project)[0].labelled == {"2": "pos", "3": "pos", "21": "pos"}
 
 
-@pytest.mark.parametrize("names", [("a, b", "c"), ("-1", "+1"), ('say "x", or', "it's $HOME")])
+@pytest.mark.parametrize("names", [("a, b", "c"), ("-1", "+1"), ("it's $HOME", 'say "x", or')])
 def test_the_command_that_is_printed_keeps_odd_names_of_classes(world, capsys, names):
     arguments = write(world, texts())
     rows = [json.loads(line) for line in (world / "mine.jsonl").read_text().splitlines()]
