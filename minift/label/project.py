@@ -225,9 +225,12 @@ def _labels(names: Sequence[str], task: Task, file: str | Path | None = None) ->
     what, least = kinds.get(task, ("types of entities", 1))
     if len(names) < least or not all(names):
         got = (f"{file}: its labels are " if file else "--labels ") + ",".join(names)
-        such = f"--labels {'PER,ORG' if task == 'tagging' else 'pos,neg'}, and no empty name"
-        other = "; or give --labelled FILE, whose labels are then taken" * (not file)
-        raise MiniftError(f"{got}: expected at least {least} {what}, such as {such}{other}")
+        such = "PER,ORG" if task == "tagging" else "pos,neg"
+        how = (
+            f" with commas between them, such as {such}, and no empty name; or give --labelled FILE"
+        )
+        how = f"; name all: --labels {such}" if file else f"{how}, whose labels are then taken"
+        raise MiniftError(f"{got}: expected at least {least} {what}{how}")
     if twice := [name for name in names if names.count(name) > 1]:
         raise MiniftError(f'--labels: "{twice[0]}" is there twice')
     tags = [*filter(TAG.fullmatch, names)]

@@ -146,7 +146,7 @@ def test_tagged_sentences_keep_their_words_where_the_pool_cuts_otherwise(encoder
         ([("a", "x"), ("b", "positve")], ["positive", "negative"],
          'mine.csv: line 2: the label "x" is not one of .*; line 3: .*"positive"'),
         ([("a", "x"), ("b", "x")], None,
-         "mine.csv: its labels are x: expected at least 2 classes, such as --labels pos,neg, and"),
+         "mine.csv: its labels are x: expected at least 2 classes; name all: --labels pos,neg"),
         ([("a", ""), ("b", "")], None, "mine.csv: its labels are : expected at least 2 classes"),
         ([("a", 1.5), ("b", 2)], None, "mine.csv: labels such as 1.5 may be amounts: .* name them"),
         ([("a", "2,5"), ("b", "3")], None, "mine.csv: labels such as 2,5 may be amounts"),
