@@ -8,7 +8,6 @@ import shutil
 from pathlib import Path
 
 from minift.cli import options
-from minift.data.agreement import agreement
 from minift.data.examples import Dataset, has_pairs, joined, label_of, texts_of
 from minift.data.files.exports import READERS, Row, numbered, tool_of
 from minift.data.files.lines import Problems, read_once
@@ -78,6 +77,8 @@ def run(arguments: options.Arguments) -> None:
 
 def agreed(arguments: options.Arguments, dataset: Dataset) -> list[str]:
     """Say how far people agree on classes, where an export or a column `annotator` names them."""
+    from minift.data.agreement import agreement
+
     file = arguments.train
     if file is None or read_once(file) or dataset.task == "tagging":
         return []
