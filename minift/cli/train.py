@@ -13,10 +13,11 @@ from minift.data.calibration import class_report_text, parse_goal
 from minift.data.examples import gold_classes, gold_labels
 from minift.data.words import counted
 from minift.errors import MiniftError, require
+from minift.files import atomic_write
 from minift.journal import read_log
 from minift.runs.decide import Decision, decide, decide_labels, told
 from minift.runs.fit import rehearse
-from minift.runs.processes import world_size
+from minift.runs.processes import rank, world_size
 from minift.runs.train import subset, train
 from minift.runs.tuned import build
 from minift.training.loop import Seeds
@@ -67,6 +68,8 @@ def run(arguments: options.Arguments) -> None:
     """Train, and say what came out."""
     from minift.compact.source import source_of_files
     from minift.compare.lineup import first_choice
+    from minift.compare.page import Heading, html
+    from minift.plots import reliability
     from minift.runs.folds import cross_validate, fold, possible_folds
 
     dataset = options.data(arguments)
@@ -142,3 +145,9 @@ def run(arguments: options.Arguments) -> None:
         validate_each_epoch=arguments.validate_each_epoch, before=estimate, progress=True,
     )  # fmt: skip
     print(f"{options.summary(result)}\nrun folder: {out}")
+    reports = {s: result.get(f"{s}_classes") for s in ("folds", "dev", "test")}
+    plots = [reliability(s, of["calibration"]["bins"]) for s, of in reports.items() if of]
+    if plots and rank() == 0:
+        title = Heading(f"{result['method']} on {result['data']}: how sure, and how often right", 1)
+        atomic_write(file := out / "reliability.html", html([title, *plots]))
+        print(f"reliability plot: {file}")

@@ -21,11 +21,12 @@ from minift.bert.counts import Row
 from minift.checkpoints.hub import pooling_of
 from minift.checkpoints.strict import config_from_json
 from minift.data.examples import Dataset, Example, gold_classes, has_pairs, is_labelled, texts_of
+from minift.data.words import counted
 from minift.errors import MiniftError
 from minift.files import digest
 from minift.methods.recipes import WORDS, recipe
 from minift.runs.fit import prepared, rehearse
-from minift.runs.tuned import build, head_of
+from minift.runs.tuned import Head, build, head_of
 from minift.training.loop import EPOCHS, Recipe, Seeds
 
 MOST_MEASURED = 1000  # labels
@@ -60,9 +61,9 @@ def first_choice(dataset: Dataset, encoder: str | Path, head: str | None = None)
 
     Single texts and classes, and an encoder whose makers read the mean: `contrastive` was best, or
     level with the best, with 16 to 1,000 labels of sst2, reviews and ag_news, and the head alone
-    with ten labels per class or fewer of Banking77 (tutorials/evidence/README.md). For pairs with
-    a number, STS-B with 300 labels: correlation .91 from a solved head, else .84. Several labels
-    per text, nlupp with 500: micro F1 .84 from a solved head, else .00. Others: `full`.
+    with ten labels per class or fewer of Banking77 (tutorials/evidence). Pairs with a number, STS-B
+    with 300 labels: correlation .91 from a solved head, else .84. Several labels per text, nlupp
+    with 500: micro F1 .84 from a solved head, else .00. Others: `full`.
     """
     if dataset.task == "multilabel" or (dataset.task == "regression" and has_pairs(dataset)):
         return "full+start:probe" if not head and pooling_of(encoder) == "mean" else "full"
@@ -168,17 +169,21 @@ def rehearse_all(
     return counts
 
 
-def shown(method: Recipe, counts: dict[str, Row], grid: bool) -> dict[str, Any]:
-    """Return the columns of the settings table."""
+def shown(method: Recipe, counts: dict[str, Row], grid: bool, head: Head) -> dict[str, Any]:
+    """Return the columns of the settings table; a head that is solved has no rate and no steps."""
     settings = method.settings
     trains = {part: f"{row.learning:,}" for part, row in counts.items()}
-    return {
+    length = f"{EPOCHS} epochs, at least {settings.min_steps} steps"
+    steps = {
         "learning rate": f"{settings.learning_rate:.2g}" + " × (1/3, 1, 3)" * grid,
-        "length": f"{settings.epochs} epochs"
-        if settings.epochs
-        else f"{EPOCHS} epochs, at least {settings.min_steps} steps",
+        "length": counted(settings.epochs, "epoch") if settings.epochs else length,
         "batch": f"{settings.batch_size}",
         "schedule": type(method.schedule()).__name__,
+    }
+    if method.solve == "after" and head != "cnn" and trains["all"] == trains["head"]:
+        steps |= {**dict.fromkeys(steps, ""), "length": "solved"}
+    return {
+        **steps,
         **({} if settings.precision == "float32" else {"precision": settings.precision}),
         "trained": trains["all"],
         "in the head": trains["head"],
