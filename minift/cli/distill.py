@@ -64,18 +64,11 @@ def run(arguments: options.Arguments) -> None:
     name = f"{dataset.name}-student-{len(dataset.train)}-s{arguments.seed}"
     out = arguments.out or Path("runs") / name
     _, result = distill(
-        teacher,
-        dataset,
-        unlabelled,
-        out,
-        settings=settings,
-        seeds=Seeds.all(arguments.seed),
+        teacher, dataset, unlabelled, out, settings=settings, seeds=Seeds.all(arguments.seed),
         student=StudentSettings(head=arguments.head, storage=arguments.storage),
-        cache=arguments.cache,
-        teacher_folder=arguments.teacher,
-        command=options.suggested(*sys.argv[1:]),
-        progress=True,
-    )
+        cache=arguments.cache, teacher_folder=arguments.teacher,
+        command=options.suggested(*sys.argv[1:]), progress=True,
+    )  # fmt: skip
     print(
         f"student of {result['labelled']} labelled and {result['unlabelled']} unlabelled "
         f"sentences: {result['stopped']}, kept step {result['kept_step']}, "

@@ -154,6 +154,7 @@ class _Parser(argparse.ArgumentParser):
 
     def __init__(self, **options: Any):
         super().__init__(**{"formatter_class": _Help, "allow_abbrev": False, **options})
+        self._negative_number_matcher = re.compile(r"-[\d.]")  # as are classes -1,0,1
         self.register("type", int, whole)
         self.register("type", float, finite)
 

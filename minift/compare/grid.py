@@ -34,7 +34,7 @@ from tqdm import tqdm
 from minift.checkpoints.hub import encoder_digest, resolve
 from minift.compare.lineup import (
     default_methods,
-    rehearse,
+    rehearse_all,
     shown,
     split_methods,
     split_roles,
@@ -166,7 +166,7 @@ def compare(
     for (size, seed), draw in draws.items():
         require_two_classes(draw, data)
         notes += missing_notes(f"the draw of {size} labels by seed {seed}", draw, data.labels)
-    plan, columns = _plan(data, checkpoint, names, terms, Seeds.all(seeds[0]), max(sizes))
+    plan, columns = _plan(data, checkpoint, names, terms, draws)
     plan = replace(plan, weights=out / "weights" if work.keep_weights else None, folds=folds)
     setup = {
         "minift_version": __version__,
@@ -182,17 +182,11 @@ def compare(
     }
     of = f' of "{data.positive or data.labels[-1]}"' if data.metric == "f1" else ""
     about = Comparison(
-        data=data.name,
-        metric=data.metric + of,
-        encoder=str(encoder),
-        reporting=reporting,
+        data=data.name, metric=data.metric + of, encoder=str(encoder), reporting=reporting,
         selection=choosing + f"; a run sees {terms.selection} of them" * bool(terms.selection),
-        examples=len(data.train if folds else data.test),
-        folds=folds,
-        notes=dataset.notes,
-        methods=tuple(names),
-        command=work.command,
-    )
+        examples=len(data.train if folds else data.test), folds=folds, notes=dataset.notes,
+        methods=tuple(names), command=work.command,
+    )  # fmt: skip
     require_same({key: setup[key] for key in ("data_digest", "encoder_digest")})
     if rank() > 0:
         dealt_out(partial(described, plan))
@@ -251,11 +245,12 @@ def compare(
 
 
 def _plan(
-    data: Dataset, checkpoint: Path, names: Sequence[str], terms: Terms, seeds: Seeds, most: int
+    data: Dataset, checkpoint: Path, names: Sequence[str], terms: Terms, draws: dict[Any, Any]
 ) -> tuple[Plan, dict[str, dict[str, Any]]]:
     """Set up every method once; return the plan, and each method's columns in the report."""
     found = {name: recipe(name, checkpoint) for name in names}
     settings = {name: terms.settings_of(method.settings) for name, method in found.items()}
+    found = {name: replace(method, settings=settings[name]) for name, method in found.items()}
     choosing = frozenset(n for n in found if terms.grid or found[n].schedule().needs_dev_loss)
     if choosing and not data.dev:
         raise MiniftError(
@@ -266,12 +261,12 @@ def _plan(
         raise MiniftError(
             f"--selection {terms.selection}: there are {len(data.dev)} examples to choose by"
         )
-    counts = rehearse(data, checkpoint, found, settings, seeds, most)
+    counts = rehearse_all(data, checkpoint, found, draws)
     trained = {name: count["all"].learning for name, count in counts.items()}
     seen = terms.selection or len(data.dev)
     columns = {
         name: {"chooses by": f"{seen * (name in choosing):,}"}
-        | shown(method, settings[name], counts[name], terms.grid, head_of(checkpoint, data))
+        | shown(method, counts[name], terms.grid, head_of(checkpoint, data))
         for name, method in found.items()
     }
     how = terms.selection, terms.grid, terms.device

@@ -121,24 +121,13 @@ def run_once(plan: Plan, job: Job) -> Run:
             name = f"{job.method}-{job.labels}-s{job.seed}".replace(":", "").replace(",", "-")
             save_pretrained(tuned.model, tuned.tokenizer, plan.weights / name)
     return Run(
-        method=job.method,
-        seed=job.seed,
-        labels=job.labels,
-        dev=dev_score,
-        test=test,
-        trainable_parameters=plan.trained[job.method],
-        seconds=round(seconds, 2),
-        peak_mb=_peak_mb(plan.device) if measured else None,
-        failed=failed,
-        epochs=result["epochs"],
-        learning_rate=rate,
-        stopped=result["stopped"],
-        selection_examples=len(dev) if chooses else 0,
-        constant=constant,
-        threads=torch.get_num_threads(),
-        machine=machine(plan.device),
-        note="; ".join(notes),
-    )
+        method=job.method, seed=job.seed, labels=job.labels, dev=dev_score, test=test,
+        trainable_parameters=plan.trained[job.method], seconds=round(seconds, 2),
+        peak_mb=_peak_mb(plan.device) if measured else None, failed=failed,
+        epochs=result["epochs"], learning_rate=rate, stopped=result["stopped"],
+        selection_examples=len(dev) if chooses else 0, constant=constant,
+        threads=torch.get_num_threads(), machine=machine(plan.device), note="; ".join(notes),
+    )  # fmt: skip
 
 
 def gave_up(found: Evaluation, examples: Sequence[Example]) -> bool:

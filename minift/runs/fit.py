@@ -20,7 +20,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from minift.bert.counts import what_learns
+from minift.bert.counts import Row, by_kind, what_learns
 from minift.bert.encoder import frozen_prefix
 from minift.data.examples import Dataset
 from minift.errors import MiniftError
@@ -83,8 +83,7 @@ def fit(
         folder: for states that are too large for memory.
     """
     model, settings = tuned.model, recipe.settings
-    if ready := getattr(recipe.objective, "ready", None):
-        recipe = replace(recipe, objective=ready(model, items, tuned.labels))
+    recipe = prepared(tuned, items, recipe)
     as_given = recipe.objective is None or getattr(recipe.objective, "reads_items", False)
     if items:  # `fine_tune` refuses none
         require_enough(min(len(items), settings.batch_size))
@@ -103,13 +102,7 @@ def fit(
         )
     learned = what_learns(model, learning, rule.learning if rule else None)["all"].learning
     last = last_linear(model) if recipe.solve else None
-    if last is not None and {*map(id, learning.values())} <= {*map(id, last.parameters())}:
-        own = recipe.objective is not None and not hasattr(recipe.objective, "of_class")
-        if own or recipe.gradients or recipe.scales or recipe.schedule is not Linear:
-            raise MiniftError(
-                f'"{recipe.name}": the head alone is solved, not trained in steps, so it has no '
-                "gradients, rates, epochs or loss to change; take head without the other words"
-            )
+    if last is not None and _alone(last, learning, recipe):
         history = History(
             stopped=_solve(tuned, items, last, recipe), trained=tuple(learning), quiet=quiet
         )
@@ -134,6 +127,40 @@ def fit(
     if how := _solve(tuned, items, last, recipe) if last is not None else before:
         history.stopped += f"; {how}{' before' if before else ''}"
     return Fitted(replace(tuned, quiet=history.quiet), history, learned)
+
+
+def prepared(tuned: FineTuned, items: Sequence[Item], recipe: Recipe) -> Recipe:
+    """Return the recipe with an objective that is ready for the items, or refuse these."""
+    ready = getattr(recipe.objective, "ready", None)
+    return replace(recipe, objective=ready(tuned.model, items, tuned.labels)) if ready else recipe
+
+
+def rehearse(
+    tuned: FineTuned, items: Sequence[Item], recipe: Recipe, seeds: Seeds, validated: bool
+) -> dict[str, Row]:
+    """Refuse at once what `fit` would refuse, most of it by four items; count what would learn."""
+    settings, model = recipe.settings, tuned.model
+    settings = replace(settings, epochs=settings.epochs_for(len(items)))
+    recipe = replace(prepared(tuned, items, recipe), settings=settings)
+    require_epochs(recipe.trainable, model, settings.epochs or 1)
+    learning, rule = select(model, recipe.trainable, settings.epochs or 1), None
+    last = last_linear(model) if recipe.solve else None
+    if last is None or not _alone(last, learning, recipe):
+        score = (lambda _: (0.0, 0.0)) if validated else None
+        rule = Training(model, items[:4], recipe, seeds, score).rule
+    return what_learns(model, learning, rule.learning if rule else None, by_kind)
+
+
+def _alone(last: nn.Linear, learning: dict[str, nn.Parameter], recipe: Recipe) -> bool:
+    """Return whether only the layer that is solved learns, and refuse what is for steps."""
+    alone = {*map(id, learning.values())} <= {*map(id, last.parameters())}
+    own = recipe.objective is not None and not hasattr(recipe.objective, "of_class")
+    if alone and (own or recipe.gradients or recipe.scales or recipe.schedule is not Linear):
+        raise MiniftError(
+            f'"{recipe.name}": the head alone is solved, not trained in steps, so it has no '
+            "gradients, rates, epochs or loss to change; take head without the other words"
+        )
+    return alone
 
 
 def _solve(tuned: FineTuned, items: Sequence[Item], last: nn.Linear, recipe: Recipe) -> str:

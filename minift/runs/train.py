@@ -34,9 +34,9 @@ from minift.methods.recipes import recipe
 from minift.runs.card import card
 from minift.runs.decide import FILE, PLAIN, Decision
 from minift.runs.evaluate import Evaluation, constant_score
-from minift.runs.fit import Fitted, fit
+from minift.runs.fit import Fitted, fit, rehearse
 from minift.runs.folder import open_run
-from minift.runs.processes import rank, require_same, world_size
+from minift.runs.processes import rank, require_enough, require_same, world_size
 from minift.runs.resume import resumed
 from minift.runs.tuned import FineTuned, Head, build, head_of, not_finite
 from minift.speed.prefix import PrefixCache
@@ -135,6 +135,10 @@ def train(
         found = tuned.evaluate(dataset.dev)
         return found.loss, headline(dataset.metric, found.scores)
 
+    look = validate if dataset.dev and looks else None
+    if folder is not None:  # in which nothing is left by what would be refused in there
+        require_enough(min(len(items), settings.batch_size))
+        rehearse(tuned, items, method, seeds, look is not None)
     with open_run(folder, "run", spec, save_every, progress) as checkpoints:
         known = before() if before else {}
         decision = Decision(**known.get("decision", {}))
@@ -144,7 +148,6 @@ def train(
             log = folder / "history.jsonl" if folder is not None and rank() == 0 else None
             return _told(training, records, log, progress)
 
-        look = validate if dataset.dev and looks else None
         fitted = fit(
             tuned, items, method, seeds, asked=asked, validate=look, folder=folder, watch=watch
         )

@@ -660,7 +660,7 @@ BAD = [
     (["--methods=full,freeze:7"], r'"freeze:7": cannot freeze 7 layers .* the encoder has 2'),
     (
         ["--methods=head+child-d:0.3"],
-        r'"head\+child-d:0.3": Child-Tuning D selects from the layers',
+        r'"head\+child-d:0.3": the head alone is solved',
     ),
     (["--methods=original", "--epochs=1"], r'"original": this schedule needs at least 3 epochs'),
     (["--seeds=3,-1"], r"seeds must be whole numbers from 0 up, got \[3, -1\]"),

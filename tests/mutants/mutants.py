@@ -2588,6 +2588,42 @@ SURE = [
         "C would mean another strength with weights than scikit-learn's does.",
     ),
     Mutant(
+        "what a method refuses is refused after the run folder is there",
+        "minift/runs/train.py",
+        "rehearse(tuned, items, method, seeds, look is not None)",
+        "pass",
+        "tests/cli/test_refused_early.py::test_a_refusal_is_one_line_and_leaves_nothing"
+        "[train --encoder encoder --train two.csv --test two.csv --class-weights w.csv --method "
+        "head]",
+        "Bad input would leave a run.json, in a folder that no other command may then use.",
+    ),
+    Mutant(
+        "folds are announced before a method has seen what each of them leaves",
+        "minift/cli/train.py",
+        "learned = [item for item in items if item.example not in held]",
+        "learned = items",
+        "tests/cli/test_refused_early.py::test_a_refusal_is_one_line_and_leaves_nothing"
+        "[train --encoder encoder --train rare.csv --method contrastive]",
+        "The third of five folds would end an estimate after minutes.",
+    ),
+    Mutant(
+        "a comma before three digits is taken for a point",
+        "minift/data/files/tables.py",
+        "(\\d*,(?!\\d{3}$)|0*,)",
+        "(\\d*,)",
+        READERS + "test_a_regression_label_that_is_no_finite_number_is_refused_by_line[1,234]",
+        "1,234 would be learned as one and a quarter where it may be a thousand.",
+    ),
+    Mutant(
+        "the command that check prints has names that are not quoted",
+        "minift/cli/check.py",
+        'names = "--labels=" + row.getvalue()[:-2]',
+        'names = "--labels=" + ",".join(dataset.labels)',
+        "tests/cli/test_check.py::test_the_command_that_is_printed_keeps_odd_names_of_classes"
+        "[names0]",
+        'A class called "a, b" would become two in the project that is suggested.',
+    ),
+    Mutant(
         "class weights do not reach a head that is solved",
         "minift/runs/fit.py",
         'of_class = getattr(recipe.objective, "of_class", None)',

@@ -59,15 +59,10 @@ def run_next(arguments: options.Arguments) -> None:
     from minift.label.rounds import ask
 
     asked = ask(
-        arguments.project,
-        arguments.n,
-        options.asking(arguments),
-        format=arguments.format,
-        again=arguments.again,
-        more=arguments.more,
-        guess=arguments.guesses,
+        arguments.project, arguments.n, options.asking(arguments), format=arguments.format,
+        again=arguments.again, more=arguments.more, guess=arguments.guesses,
         device=options.device(arguments),
-    )
+    )  # fmt: skip
     for note in asked.notes:
         print(f"note: {note}")
     print(f"{counted(len(asked.ids), 'text')} to label, round {asked.round}: {asked.path}")

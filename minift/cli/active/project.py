@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,8 +17,9 @@ def add(commands: options.Commands) -> None:
     help = "begin a project from unlabelled texts"
     parser, add = options.command(commands, "start", run_start, help)
     add("--pool", type=Path, required=True, metavar="FILE", help=options.POOL)
-    help = "names of the classes, or types of entities (default: those of --labelled)"
-    add("--labels", metavar="A,B", help=help)
+    help = "names of the classes, or types of entities; one with a comma is in quotes: '\"a, b\",c'"
+    names = lambda text: next(csv.reader([text], skipinitialspace=True), [])  # noqa: E731
+    add("--labels", type=names, metavar="A,B", help=help + " (default: those of --labelled)")
     help = "texts that are labelled already: they train the first round and are not asked again"
     add("--labelled", type=Path, metavar="FILE", help=help)
     help = "tagging: texts are cut into words, and --labels are types such as PER,ORG"
@@ -64,16 +66,10 @@ def run_start(arguments: options.Arguments) -> None:
     method = options.method(arguments)
     settings = fixed_steps(method.settings, arguments.steps)
     project, notes = start(
-        arguments.pool,
-        arguments.labels and arguments.labels.split(","),
-        arguments.encoder,
-        arguments.out,
-        method=replace(method, settings=settings),
-        head=arguments.head,
-        seed=arguments.seed,
-        labelled=arguments.labelled,
-        **options.reading(arguments),
-    )
+        arguments.pool, arguments.labels, arguments.encoder, arguments.out,
+        method=replace(method, settings=settings), head=arguments.head, seed=arguments.seed,
+        labelled=arguments.labelled, **options.reading(arguments),
+    )  # fmt: skip
     what = "entities" if project.task == "tagging" else "classes"
     print(
         f"{arguments.out}: {len(project.ids):,} texts, {what} {', '.join(project.types)}; "
@@ -104,7 +100,7 @@ def run_status(arguments: options.Arguments) -> None:
     ]
     for number, strategy, texts, waiting in found.rounds:
         wait = f", {waiting} waiting" if waiting else ""
-        lines.append(f"round {number}: {texts} by {strategy}{wait}")
+        lines.append(f"round {number}: {texts} {'by' if number else 'from'} {strategy}{wait}")
     lines += [f"agreement: {sentence}" for sentence in found.agreement]
     lines += [f"note: {note}" for note in found.notes]
     word = "consider stopping" if found.advice.stop else "advice"
@@ -130,13 +126,8 @@ def run_score(arguments: options.Arguments) -> None:
     from minift.label.score_files import score
 
     count = score(
-        arguments.model,
-        arguments.file,
-        arguments.out,
-        options.asking(arguments),
-        seed=arguments.seed,
-        device=options.device(arguments),
-        precision=arguments.precision,
+        arguments.model, arguments.file, arguments.out, options.asking(arguments),
+        seed=arguments.seed, device=options.device(arguments), precision=arguments.precision,
         **options.reading(arguments),
-    )
+    )  # fmt: skip
     print(f"{count:,} texts scored by {arguments.strategy}: {arguments.out}")
