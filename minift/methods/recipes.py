@@ -32,6 +32,7 @@ from minift.methods.bitfit import bitfit
 from minift.methods.child_tuning import ORDERS, ChildTuningF, FixedMask, candidates, select_child
 from minift.methods.class_weights import weighted
 from minift.methods.contrastive import Contrastive, cosine_pairs, supervised_contrastive
+from minift.methods.debias import debiased
 from minift.methods.fast_fisher import fast_fisher
 from minift.methods.freezing import freeze, head_only
 from minift.methods.layerwise_decay import layerwise_scales
@@ -173,6 +174,18 @@ def _contrastive(recipe: Recipe, argument: str) -> Recipe:
 def _weighted(recipe: Recipe, argument: str) -> Recipe:
     """Errors on rare classes cost more; weighted:FILE, a CSV of class and weight."""
     return replace(recipe, objective=weighted(argument))
+
+
+@_word("objective", "Jin et al. (2021)", argument=True)
+def _occlusion(recipe: Recipe, argument: str) -> Recipe:
+    """occlusion:FILE,0.1, answers may not hang on the words in it."""
+    return replace(recipe, objective=debiased("occlusion", argument))
+
+
+@_word("objective", "Jin et al. (2021)", argument=True)
+def _adversary(recipe: Recipe, argument: str) -> Recipe:
+    """adversary:FILE,1, vectors may not tell the column attribute of a text."""
+    return replace(recipe, objective=debiased("adversary", argument))
 
 
 @_word("start", "Kumar et al. (2022)", argument=True)

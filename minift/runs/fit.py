@@ -5,7 +5,8 @@ Claim    `fine_tune` with all that makes it faster applied from outside: states 
          a step. Nothing here changes what is learned, and no path can forget a slot. An objective
          of the recipe's own may read other tokens than the items hold, or read the word table, so
          with one the first two are left out, unless its `reads_items` says that it does not.
-         Its `ready(model, items, labels)`, if it has one, returns what trains, or refuses.
+         Its `ready(model, items, labels)`, if it has one, returns what trains, or refuses; so does
+         `prepare`, which returns the recipe and may add to the model what is there only to train.
          Where the recipe says so, the last layer is solved, not trained.
 Proof    tests/runs/test_fit.py
 """
@@ -65,6 +66,9 @@ def fit(
     model, settings = tuned.model, recipe.settings
     if ready := getattr(recipe.objective, "ready", None):
         recipe = replace(recipe, objective=ready(model, items, tuned.labels))
+    own = {name for name, _ in model.named_children()}
+    if prepare := getattr(recipe.objective, "prepare", None):
+        recipe = prepare(recipe, tuned, items, seeds)
     as_given = recipe.objective is None or getattr(recipe.objective, "reads_items", False)
     if items:  # `fine_tune` refuses none
         require_enough(min(len(items), settings.batch_size))
@@ -82,10 +86,11 @@ def fit(
     learned = what_learns(model, learning, rule.learning if rule else None)["all"].learning
     last = last_linear(model) if recipe.solve else None
     if last is not None and {*map(id, learning.values())} <= {*map(id, last.parameters())}:
-        if recipe.gradients or recipe.scales or recipe.schedule is not Linear:
+        other_loss = recipe.objective and not hasattr(recipe.objective, "of_class")
+        if recipe.gradients or recipe.scales or recipe.schedule is not Linear or other_loss:
             raise MiniftError(
                 f'"{recipe.name}": the head alone is solved, not trained in steps, so it has no '
-                "gradients, rates or epochs to change; take head without the other words"
+                "loss, gradients, rates or epochs to change; take head without the other words"
             )
         history = History(
             stopped=_solve(tuned, items, last, recipe), trained=tuple(learning), quiet=quiet
@@ -108,6 +113,8 @@ def fit(
         history = fine_tune(
             model, items, recipe, seeds, validate=scored, make_batch=batch, team=TEAM, watch=watch
         )
+    for name in {name for name, _ in model.named_children()} - own:
+        delattr(model, name)
     if how := _solve(tuned, items, last, recipe) if last is not None else before:
         history.stopped += f"; {how}{' before' if before else ''}"
     return Fitted(replace(tuned, quiet=history.quiet), history, learned)
