@@ -151,9 +151,7 @@ def group_gaps(
     rows, gaps = zip(*paired(gold, predicted), groups, strict=True), dict[str, Gap]()
     given = [(group, said == label) for true, said, group in rows if (true == label) is hits]
     for name in sorted(group for group in {*groups} if group is not None):
-        own, others = (
-            [said for g, said in called if (g == name) is mine] for mine in (True, False)
-        )
+        own, others = ([x for g, x in given if (g == name) is mine] for mine in (True, False))
         rate = sum(own) / len(own) if own else None
         gaps[name] = Gap(len(own), rate, None, None)
         if rate is not None and others:
