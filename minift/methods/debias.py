@@ -2,7 +2,7 @@
 
 Claim    `Occlusion` penalises what each word of a list changes in the logits: the mean square, with
          [MASK] for all its pieces. `Adversary` turns round the gradient of a small network that
-         tells an attribute from what the head reads. At strength 0 nothing changes, bit for bit.
+         tells an attribute from what the head reads. Strength 0 is ordinary fine-tuning.
 Paper    Jin et al. (2021), section 3, https://arxiv.org/abs/2010.12864; the reversal is that of
          Ganin & Lempitsky (2015), https://arxiv.org/abs/1409.7495.
 Differs  - All logits count, not that of one class; squared, which is an option of their code. It
@@ -71,9 +71,9 @@ class Occlusion:
     def prepare(self, recipe: Recipe, tuned: Any, items: Sequence[Item], _: Seeds) -> Recipe:
         """Return the recipe with each text without each of its words.
 
-        A MiniftError says if none stands in a training text, or if words are tagged.
+        A MiniftError says if none stands in a training text, for tags, and for a head alone.
         """
-        _require_texts(tuned.model)
+        _judge(recipe, tuned.model)
         unknown, mask = tuned.tokenizer.unk_id, tuned.tokenizer.mask_id
         spelled = {tuple(e.input_ids[1:-1]) for e in tuned.tokenizer.encode(self.words)}
         words = sorted((word for word in spelled if unknown not in word), key=len, reverse=True)
@@ -144,9 +144,9 @@ class Adversary:
     def prepare(self, recipe: Recipe, tuned: Any, items: Sequence[Item], seeds: Seeds) -> Recipe:
         """Give the model an adversary; return the recipe with its rate, and the attributes.
 
-        A MiniftError says if these texts have fewer than two attributes, or if words are tagged.
+        A MiniftError says if these texts have fewer than two attributes; and as `Occlusion` does.
         """
-        _require_texts(tuned.model)
+        _judge(recipe, tuned.model)
         values = sorted(set(gold_classes(self.examples)))
         apart = isinstance(tuned.model, PairClassifier)
         rows = make_items(self.examples, tuned.tokenizer, "classification", values, apart)
@@ -195,6 +195,7 @@ def debiased(word: str, argument: str) -> Occlusion | Adversary:
     return Adversary(tuple(row for row in rows if is_labelled([row])), strength)
 
 
-def _require_texts(model: nn.Module) -> None:
-    if isinstance(model, TokenClassifier):
-        raise MiniftError("it is one answer per text that is debiased, and here words are tagged")
+def _judge(recipe: Recipe, model: nn.Module) -> None:
+    if isinstance(model, TokenClassifier) or recipe.solve == "after":
+        why = "a head that is solved leaves them" if recipe.solve else "words are tagged here"
+        raise MiniftError(f'"{recipe.name}" changes the vectors of texts, and {why}')

@@ -184,7 +184,7 @@ def _occlusion(recipe: Recipe, argument: str) -> Recipe:
 
 @_word("objective", "Jin et al. (2021)", argument=True)
 def _adversary(recipe: Recipe, argument: str) -> Recipe:
-    """adversary:FILE,1, vectors may not tell the column attribute of a text."""
+    """adversary:FILE,0.1, vectors may not tell the column attribute of a text."""
     return replace(recipe, objective=debiased("adversary", argument))
 
 

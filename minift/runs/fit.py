@@ -86,11 +86,10 @@ def fit(
     learned = what_learns(model, learning, rule.learning if rule else None)["all"].learning
     last = last_linear(model) if recipe.solve else None
     if last is not None and {*map(id, learning.values())} <= {*map(id, last.parameters())}:
-        other_loss = recipe.objective and not hasattr(recipe.objective, "of_class")
-        if recipe.gradients or recipe.scales or recipe.schedule is not Linear or other_loss:
+        if recipe.gradients or recipe.scales or recipe.schedule is not Linear:
             raise MiniftError(
                 f'"{recipe.name}": the head alone is solved, not trained in steps, so it has no '
-                "loss, gradients, rates or epochs to change; take head without the other words"
+                "gradients, rates or epochs to change; take head without the other words"
             )
         history = History(
             stopped=_solve(tuned, items, last, recipe), trained=tuple(learning), quiet=quiet

@@ -39,7 +39,8 @@ EXAMPLES = {
     "layerwise": "layerwise:0.9", "adaptive": "adaptive", "hybrid": "hybrid:10",
     "original": "original", "stable": "stable", "early-stopping": "early-stopping:2",
     "slanted": "slanted", "contrastive": "contrastive:supervised", "start": "start:probe",
-    "weighted": "weighted:balanced",
+    "weighted": "weighted:balanced", "occlusion": "occlusion:identity,0.1",
+    "adversary": "adversary:identity,1",
 }  # fmt: skip
 
 

@@ -41,12 +41,15 @@ from minift.training.loop import Seeds
 from minift.version import __version__
 from tests.tiny import checkpoint, news, reviews
 
+FILES = Path(__file__).with_name("files")
 METHODS = [
     "full",
     "gradual",
     "bitfit+child-f:0.5+adaptive",
     "freeze:1+early-stopping:1",
     "child-d:0.5",
+    f"occlusion:{FILES / 'words.txt'},1",
+    f"adversary:{FILES / 'attributes.csv'},1",
 ]
 TIMES = ("seconds", "examples_per_second")
 
