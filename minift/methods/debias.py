@@ -107,19 +107,12 @@ def occluded(
         at = max(end, at + 1)
 
 
-class Reversal(torch.autograd.Function):
-    """The identity, whose gradient is multiplied by -strength."""
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor, strength: float) -> Tensor:
-        """Return `values`."""
-        ctx.strength = strength
-        return values.view_as(values)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        """Return the gradient turned round."""
-        return -ctx.strength * gradient, None
+def reverse(values: Tensor, strength: float) -> Tensor:
+    """Return `values`, whose gradient is multiplied by -strength on its way back."""
+    turned = values.view_as(values)
+    if turned.requires_grad:
+        turned.register_hook(lambda gradient: -strength * gradient)
+    return turned
 
 
 @dataclass(frozen=True)
@@ -136,7 +129,7 @@ class Adversary:
         vectors = model.vectors(batch.packed, batch.wanted)  # (texts, width)
         logits = model.classifier(model.dropout(vectors))
         losses = usual_objective(model)(cast(nn.Module, lambda *_: logits), batch, step, steps)
-        told = model.get_submodule(ADVERSARY)(cast(Any, Reversal).apply(vectors, self.strength))
+        told = model.get_submodule(ADVERSARY)(reverse(vectors, self.strength))
         known = torch.tensor([self.attributes[e] for e in batch.examples], device=told.device)
         wrong = F.cross_entropy(told, known, ignore_index=UNLABELLED, reduction="sum")
         return losses + wrong / max(1, len(losses))

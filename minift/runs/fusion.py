@@ -12,36 +12,26 @@ Proof    tests/runs/test_fusion.py
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from minift.bert.dropout import Dropout
 from minift.bert.masked_lm import initialise
-from minift.bert.packing import Computed
 from minift.data.examples import Dataset, Example
 from minift.errors import MiniftError
-from minift.runs.evaluate import Evaluation, predict_logits
+from minift.runs.evaluate import predict_logits
 from minift.runs.train import train
 from minift.runs.tuned import FineTuned, build
-from minift.training.batches import Batch, Item, make_batch
-from minift.training.loop import Recipe, Seeds, Settings, fine_tune
+from minift.training.batches import Batch
+from minift.training.loop import Recipe, Seeds, Settings, fine_tune, usual_objective
 
 SETTINGS = Settings(epochs=60, learning_rate=1e-3)
 HIDDEN = 128  # width of the perceptron's hidden layer
-
-
-class Perceptron(nn.Sequential):
-    """Layers over the vectors that a batch comes with."""
-
-    def forward(self, packed: Any, wanted: Any = None) -> Tensor:
-        """Return logits (texts, outputs)."""
-        return super().forward(packed.computed.hidden)  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True)
@@ -49,28 +39,18 @@ class Fused:
     """Frozen encoders, and the perceptron that answers from their vectors."""
 
     parts: Sequence[FineTuned]
-    perceptron: Any
+    perceptron: nn.Sequential
 
     def vectors(self, examples: Sequence[Example]) -> Tensor:
         """Return what the encoders' own heads would read, side by side: (texts, all widths)."""
         parts = [predict_logits(p.model, p.items(examples), vectors=True) for p in self.parts]
         return torch.cat([torch.cat(rows) for rows in parts], dim=1)
 
-    def evaluate(self, examples: Sequence[Example]) -> Evaluation:
-        """Score labelled examples."""
-        cache: Any = SimpleNamespace(make_batch=with_vectors(self.vectors(examples)))
-        return replace(self.parts[0], model=self.perceptron, cache=cache).evaluate(examples)
-
-
-def with_vectors(vectors: Tensor) -> Callable[[Sequence[Item]], Batch]:
-    """Return what packs items, each with the row of its example in `vectors`."""
-
-    def pack(items: Sequence[Item]) -> Batch:
-        batch = make_batch(items)
-        known = Computed(0, vectors[list(batch.examples)])
-        return replace(batch, packed=replace(batch.packed, computed=known))
-
-    return pack
+    def logits(self, examples: Sequence[Example]) -> Tensor:
+        """Return logits (texts, labels), or numbers (texts, 1), on the CPU."""
+        with torch.no_grad():
+            vectors = self.vectors(examples).to(next(self.perceptron.parameters()).device)
+            return self.perceptron.eval()(vectors).cpu()
 
 
 def fuse(
@@ -92,14 +72,20 @@ def fuse(
     parts = [build(dataset, encoder, seeds, device) for encoder in encoders]
     if tune:
         parts = [train(dataset, e, "full", seeds=seeds, device=device)[0] for e in encoders]
-    fused, seeds = Fused(parts, Perceptron()), Seeds.all(seeds)
-    vectors, items = fused.vectors(dataset.train), parts[0].items(dataset.train)
+    vectors, seeds = (
+        Fused(parts, nn.Sequential()).vectors(dataset.train).to(device),
+        Seeds.all(seeds),
+    )
     width, outputs = vectors.shape[1], max(1, len(dataset.labels))
-    ends = nn.Linear(width, HIDDEN), nn.Linear(HIDDEN, outputs)
-    fused.perceptron.extend([ends[0], nn.ReLU(), Dropout(0.1), ends[1]])
-    fused.perceptron.config = parts[0].model.config  # whose problem_type decides the loss
-    initialise(fused.perceptron, width**-0.5, torch.Generator().manual_seed(seeds.head))
-    model, recipe = fused.perceptron.to(device), Recipe("fusion", settings=settings)
-    fine_tune(model, items, recipe, seeds, make_batch=with_vectors(vectors))
-    model.eval()
-    return fused
+    layers = nn.Linear(width, HIDDEN), nn.ReLU(), Dropout(0.1), nn.Linear(HIDDEN, outputs)
+    perceptron = nn.Sequential(*layers)
+    initialise(perceptron, width**-0.5, torch.Generator().manual_seed(seeds.head))
+
+    def loss(model: nn.Module, batch: Batch, step: int, steps: int) -> Tensor:
+        logits = model(vectors[list(batch.examples)])  # whatever asks the model gets these
+        asked = cast(nn.Module, lambda *_: logits)
+        return usual_objective(parts[0].model)(asked, batch, step, steps)
+
+    recipe = Recipe("fusion", objective=loss, settings=settings)
+    fine_tune(perceptron.to(device), parts[0].items(dataset.train), recipe, seeds)
+    return Fused(parts, perceptron)

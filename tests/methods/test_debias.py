@@ -34,7 +34,7 @@ from minift.checkpoints.tokenizer import Tokenizer
 from minift.cli.main import main
 from minift.data.examples import Dataset, TextExample
 from minift.errors import MiniftError
-from minift.methods.debias import Adversary, Reversal, occluded
+from minift.methods.debias import Adversary, occluded, reverse
 from minift.methods.recipes import recipe
 from minift.methods.solved_head import solve
 from minift.runs.evaluate import predict_logits
@@ -49,7 +49,9 @@ from tests.training.test_loop import weights
 FILES = Path(__file__).parents[1] / "runs" / "files"
 LIST, ATTRIBUTES = FILES / "words.txt", FILES / "attributes.csv"
 SEEDS = Seeds.all(0)
-BOTH = pytest.mark.parametrize("method", [f"occlusion:{LIST}", f"adversary:{ATTRIBUTES}"])
+BOTH = pytest.mark.parametrize(
+    "method", [f"occlusion:{LIST}", f"adversary:{ATTRIBUTES}"], ids=["occlusion", "adversary"]
+)
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +156,18 @@ PIECES = [
         ("deafness deaf", ["deafness _"], False),
         ("the unknown", [], False),
     ],
+    ids=[
+        "found",
+        "twice",
+        "begins-a-word",
+        "pieces",
+        "punctuation",
+        "cased",
+        "uncased",
+        "two-words",
+        "with-and-in",
+        "none",
+    ],
 )
 def test_words_are_found_at_their_boundaries_and_as_the_encoder_spells_them(
     text, expected, lowercase
@@ -196,7 +210,7 @@ def test_the_reversal_is_the_identity_and_minus_lambda_times_the_gradient(streng
     generator = torch.Generator().manual_seed(0)
     values = torch.randn(4, 3, generator=generator, dtype=torch.float64, requires_grad=True)
     upstream = torch.randn(4, 3, generator=generator, dtype=torch.float64)
-    found = Reversal.apply(values, strength)
+    found = reverse(values, strength)
     assert torch.equal(found, values)
     (gradient,) = torch.autograd.grad(found, values, upstream)
     assert torch.equal(gradient, -strength * upstream)

@@ -100,7 +100,7 @@ def kill_after(monkeypatch, step: int) -> None:
     monkeypatch.setattr(Checkpoints, "save", dying)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", METHODS, ids=lambda name: name.partition(",")[0].split("/")[0])
 def test_killed_after_any_step_a_run_ends_as_if_nothing_had_happened(
     method, encoder, tmp_path, monkeypatch
 ):
