@@ -50,7 +50,7 @@ class Fused:
         """Return logits (texts, labels), or numbers (texts, 1), on the CPU."""
         with torch.no_grad():
             vectors = self.vectors(examples).to(next(self.perceptron.parameters()).device)
-            return self.perceptron.eval()(vectors).cpu()
+            return cast(Tensor, self.perceptron(vectors)).cpu()
 
 
 def fuse(

@@ -2768,11 +2768,11 @@ UPSTREAM = (
             "it learns the labels of other texts",
         ),
         (
-            "the perceptron answers with dropout",
-            "self.perceptron.eval()",
-            "self.perceptron",
-            FUSED + "test_its_logits_are_those_of_a_perceptron_in_numpy",
-            "the same text gets another answer each time",
+            "the first encoder is read twice",
+            "vectors=True) for p in self.parts]",
+            "vectors=True) for p in self.parts[:1] * 2]",
+            FUSED + "test_the_vectors_are_those_of_each_encoder_text_by_text",
+            "the second encoder is paid for and never asked",
         ),
     ),
 )
