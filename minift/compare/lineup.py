@@ -25,7 +25,7 @@ from minift.data.words import counted
 from minift.errors import MiniftError
 from minift.files import digest
 from minift.methods.recipes import WORDS, recipe
-from minift.runs.fit import prepared, rehearse
+from minift.runs.fit import rehearse
 from minift.runs.tuned import Head, build, head_of
 from minift.training.loop import EPOCHS, Recipe, Seeds
 
@@ -163,7 +163,7 @@ def rehearse_all(
     for name, method in methods.items():
         try:
             for draw in draws.values() if method.objective else ():
-                prepared(tuned, tuned.items(draw), method)
+                rehearse(tuned, tuned.items(draw), method, seeds, bool(data.dev))
             counts[name] = rehearse(tuned, items, method, seeds, bool(data.dev))
         except MiniftError as error:
             raise MiniftError(f'method "{name}": {error}') from error

@@ -16,6 +16,7 @@ import contextlib
 import ctypes
 import gc
 import math
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -118,7 +119,8 @@ def run_once(plan: Plan, job: Job) -> Run:
         if failed := gave_up(found, data.test):
             notes.append("every prediction is the same")
         if plan.weights:
-            name = f"{job.method}-{job.labels}-s{job.seed}".replace(":", "").replace(",", "-")
+            name = f"{job.method}-{job.labels}-s{job.seed}".replace(":", "")
+            name = re.sub(r"[,/\\]", "-", name)  # a method's name may hold that of a file
             save_pretrained(tuned.model, tuned.tokenizer, plan.weights / name)
     return Run(
         method=job.method, seed=job.seed, labels=job.labels, dev=dev_score, test=test,

@@ -5,7 +5,8 @@ Claim    `fine_tune` with all that makes it faster applied from outside: states 
          a step. Nothing here changes what is learned, and no path can forget a slot. An objective
          of the recipe's own may read other tokens than the items hold, or read the word table, so
          with one the first two are left out, unless its `reads_items` says that it does not.
-         Its `ready(model, items, labels)`, if it has one, returns what trains, or refuses.
+         Its `ready(model, items, labels)`, if it has one, returns what trains, or refuses; so does
+         `prepare`, which returns the recipe and may add to the model what is there only to train.
          Where the recipe says so, the last layer is solved, not trained.
 Proof    tests/runs/test_fit.py
 """
@@ -83,7 +84,8 @@ def fit(
         folder: for states that are too large for memory.
     """
     model, settings = tuned.model, recipe.settings
-    recipe = prepared(tuned, items, recipe)
+    own = {name for name, _ in model.named_children()}
+    recipe = prepared(tuned, items, recipe, seeds)
     as_given = recipe.objective is None or getattr(recipe.objective, "reads_items", False)
     if items:  # `fine_tune` refuses none
         require_enough(min(len(items), settings.batch_size))
@@ -124,15 +126,27 @@ def fit(
         history = fine_tune(
             model, items, recipe, seeds, validate=scored, make_batch=batch, team=TEAM, watch=watch
         )
+    _strip(model, own)
     if how := _solve(tuned, items, last, recipe) if last is not None else before:
         history.stopped += f"; {how}{' before' if before else ''}"
     return Fitted(replace(tuned, quiet=history.quiet), history, learned)
 
 
-def prepared(tuned: FineTuned, items: Sequence[Item], recipe: Recipe) -> Recipe:
-    """Return the recipe with an objective that is ready for the items, or refuse these."""
-    ready = getattr(recipe.objective, "ready", None)
-    return replace(recipe, objective=ready(tuned.model, items, tuned.labels)) if ready else recipe
+def prepared(tuned: FineTuned, items: Sequence[Item], recipe: Recipe, seeds: Seeds) -> Recipe:
+    """Return the recipe with an objective that is ready for the items, or refuse these.
+
+    What it needs to train may stand in the model afterwards.
+    """
+    if ready := getattr(recipe.objective, "ready", None):
+        recipe = replace(recipe, objective=ready(tuned.model, items, tuned.labels))
+    prepare = getattr(recipe.objective, "prepare", None)
+    return prepare(recipe, tuned, items, seeds) if prepare else recipe
+
+
+def _strip(model: nn.Module, own: set[str]) -> None:
+    """Take away what stands in the model only to train."""
+    for name in {name for name, _ in model.named_children()} - own:
+        delattr(model, name)
 
 
 def rehearse(
@@ -141,14 +155,17 @@ def rehearse(
     """Refuse at once what `fit` would refuse, most of it by four items; count what would learn."""
     settings, model = recipe.settings, tuned.model
     settings = replace(settings, epochs=settings.epochs_for(len(items)))
-    recipe = replace(prepared(tuned, items, recipe), settings=settings)
+    own = {name for name, _ in model.named_children()}
+    recipe = replace(prepared(tuned, items, recipe, seeds), settings=settings)
     require_epochs(recipe.trainable, model, settings.epochs or 1)
     learning, rule = select(model, recipe.trainable, settings.epochs or 1), None
     last = last_linear(model) if recipe.solve else None
     if last is None or not _alone(last, learning, recipe):
         score = (lambda _: (0.0, 0.0)) if validated else None
         rule = Training(model, items[:4], recipe, seeds, score).rule
-    return what_learns(model, learning, rule.learning if rule else None, by_kind)
+    rows = what_learns(model, learning, rule.learning if rule else None, by_kind)
+    _strip(model, own)
+    return rows
 
 
 def _alone(last: nn.Linear, learning: dict[str, nn.Parameter], recipe: Recipe) -> bool:

@@ -109,6 +109,7 @@ def train(
     tuned = replace(tuned, cache=cache)
     looks = validate_each_epoch or settings.keep == "best" or method.schedule().needs_dev_loss
     folder = None if out is None else Path(out)
+    from_file = [getattr(method.objective, name, None) for name in ("words", "examples")]
     spec = {
         "minift_version": __version__,
         "data": dataset.name,
@@ -121,6 +122,7 @@ def train(
         "weights": weights_digest(tuned.model) if folder or world_size() > 1 else None,
         "method": method.name,
         "class_weights": [*(getattr(method.objective, "weights", None) or {}).items()],
+        "method_file": digest(repr(from_file)),
         "head": head,
         "seeds": asdict(seeds),
         "deterministic": torch.are_deterministic_algorithms_enabled(),

@@ -115,6 +115,7 @@ def content(folder: Path) -> list[dict]:
             ["full", "bitfit:query,key,value+adaptive", "head"],
         ),
         ("child-d:0.3,random,child-d:0.3", ["child-d:0.3,random", "child-d:0.3"]),
+        ("occlusion:identity,0.1,full", ["occlusion:identity,0.1", "full"]),
         (
             "bitfit:query,output+child-d:0.5,lowest,freeze:-1",
             ["bitfit:query,output+child-d:0.5,lowest", "freeze:-1"],

@@ -2869,8 +2869,8 @@ NEIGHBOURS = (
         "minift/runs/fit.py",
         (
             "a loss is dropped where the head is solved",
-            "        if own or recipe.gradients",
-            "        if recipe.gradients",
+            "    if alone and (own or recipe.gradients",
+            "    if alone and (recipe.gradients",
             FGM_TESTS + "test_a_head_that_is_solved_has_no_loss_to_move",
             "head is compared under the name of head+fgm",
         ),
@@ -2974,6 +2974,113 @@ READ = (
     ),
 )
 
+DEBIASED = "tests/methods/test_debias.py::"
+FUSED = "tests/runs/test_fusion.py::"
+GAPS = "tests/data/test_gaps.py::"
+FOUND = DEBIASED + "test_words_are_found_at_their_boundaries_and_as_the_encoder_spells_them"
+PENALTY = DEBIASED + "test_the_penalty_and_its_gradient_are_a_plain_loop_over_texts_and_words"
+STRENGTH_0 = DEBIASED + "test_strength_0_is_full_at_every_step_and_strength_1_is_not[adversary]"
+TAKEN = DEBIASED + (
+    "test_downstream_takes_the_encoder_bit_for_bit_with_a_head_drawn_by_seed[adversary]"
+)
+UPSTREAM = (
+    *_in(
+        "minift/methods/debias.py",
+        (
+            "only the first piece of a word is occluded",
+            "*[mask] * (end - at), *ids[end:]]",
+            "mask, *ids[at + 1 :]]",
+            FOUND + "[pieces]",
+            "the rest of the word still says what it was",
+        ),
+        (
+            "a word is found at the beginning of a longer one",
+            "end for end in ends if ids[end] not in inside",
+            "end for end in ends",
+            FOUND + "[begins-a-word]",
+            "womenfolk is taken for women, and what is left is no word",
+        ),
+        (
+            "the penalty teaches by the whole text alone",
+            "(whole - without).square()",
+            "(whole - without.detach()).square()",
+            PENALTY + "[classes]",
+            "half of the gradient is lost",
+        ),
+        (
+            "the penalty draws dropout",
+            "model.eval()(both.packed, both.wanted)",
+            "model(both.packed, both.wanted)",
+            DEBIASED + "test_dropout_is_off_for_the_penalty_and_as_before_afterwards",
+            "noise is penalised, and strength 0 is another run",
+        ),
+        (
+            "the encoder helps the adversary",
+            "-strength * gradient)",
+            "strength * gradient)",
+            DEBIASED + "test_the_reversal_is_the_identity_and_minus_lambda_times_the_gradient[3.0]",
+            "the attribute stands out more than before",
+        ),
+    ),
+    *_in(
+        "minift/training/loop.py",
+        (
+            "the adversary's gradient is clipped with the encoder's",
+            "if not n.startswith(ADVERSARY)]",
+            "if n]",
+            STRENGTH_0,
+            "an adversary that should only watch slows the encoder down",
+        ),
+    ),
+    *_in(
+        "minift/runs/fit.py",
+        (
+            "what was there only to train is saved with the model",
+            "        delattr(model, name)",
+            "        pass",
+            TAKEN,
+            "no other program loads the run",
+        ),
+    ),
+    *_in(
+        "minift/data/intervals.py",
+        (
+            "the interval of a difference takes the wrong ends",
+            "math.hypot(p - low, above - q)",
+            "math.hypot(p - low, q - below)",
+            GAPS + "test_the_interval_has_the_figures_of_newcombes_paper[counts0-0.0524-0.3339]",
+            "a gap looks surer than it is",
+        ),
+    ),
+    *_in(
+        "minift/data/metrics.py",
+        (
+            "a group's texts are among the others",
+            "if (g == name) is mine]",
+            "if g == name or not mine]",
+            GAPS + "test_false_positives_are_those_of_a_table_by_hand",
+            "the gap of a large group is hidden by itself",
+        ),
+    ),
+    *_in(
+        "minift/runs/fusion.py",
+        (
+            "vectors are handed out in the order of the file, not of the batch",
+            "vectors[list(batch.examples)]",
+            "vectors[: len(batch.examples)]",
+            FUSED + "test_it_learns_and_with_shuffled_labels_it_learns_nothing",
+            "it learns the labels of other texts",
+        ),
+        (
+            "the first encoder is read twice",
+            "vectors=True) for p in self.parts]",
+            "vectors=True) for p in self.parts[:1] * 2]",
+            FUSED + "test_the_vectors_are_those_of_each_encoder_text_by_text",
+            "the second encoder is paid for and never asked",
+        ),
+    ),
+)
+
 MUTANTS = [
     *HEART,
     *ENCODER,
@@ -3006,4 +3113,5 @@ MUTANTS = [
     *DOUBTED,
     *NEIGHBOURS,
     *READ,
+    *UPSTREAM,
 ]
