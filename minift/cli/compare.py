@@ -11,7 +11,7 @@ from minift.cli import options
 def add(commands: options.Commands) -> None:
     """Give the command its parser."""
     help = "which method for my data? all methods on the same seeds"
-    parser, add = options.command(commands, "compare", run, help, ranks=True)
+    parser, add = options.command(commands, "compare", run, help)
     options.add_data(parser)
     add("--positive", metavar="CLASS", help=options.POSITIVE)
     add("--encoder", default="minilm", help=options.ENCODER)

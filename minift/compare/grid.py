@@ -10,9 +10,7 @@ Paper    Fair play that the papers' own experiments lack: a warm-up for all (Chi
 Differs  A method of fixed length never sees the development split; one that chooses (adaptive,
          early stopping, a grid of rates) does, and the report says how many labelled examples
          that takes.
-         Under torchrun each run is done by one process, from beginning to end; kept weights stay
-         on the machine that made them.
-Proof    tests/compare/test_grid.py, tests/runs/test_processes.py
+Proof    tests/compare/test_grid.py
 """
 
 from __future__ import annotations
@@ -40,17 +38,15 @@ from minift.compare.lineup import (
     split_roles,
     with_controls,
 )
-from minift.compare.report import Comparison, Run, write
+from minift.compare.report import Comparison, write
 from minift.compare.runlog import data_digest, open_log
-from minift.compare.workers import Job, Plan, described
+from minift.compare.workers import Job, Plan, run_once
 from minift.data.examples import Dataset
 from minift.data.notes import missing_notes
 from minift.errors import MiniftError, require
 from minift.methods.recipes import recipe
-from minift.runs.dealing import deal, send_home
-from minift.runs.dealing import work as dealt_out
+from minift.runs.dealing import deal
 from minift.runs.folds import FOLDS, part, possible_folds, possible_repeats
-from minift.runs.processes import from_first, rank, require_same, world_size
 from minift.runs.train import require_two_classes, subset
 from minift.runs.tuned import build
 from minift.speed.precision import require_precision
@@ -96,9 +92,7 @@ class Terms:
 class Work:
     """How the runs are done, which changes no score."""
 
-    # how many runs are done at a time, in as many processes. Where torchrun has started several,
-    # each of them does runs instead.
-    processes: int = 1
+    processes: int = 1  # how many runs are done at a time
     # runs are done seed by seed, and none is begun if the slowest so far would not fit any more
     budget_minutes: float | None = None
     keep_weights: bool = False  # of each run, in the folder "weights" of the comparison
@@ -110,8 +104,6 @@ class Work:
         require(good, "processes", self.processes, "a whole number from 1 up")
         budget = self.budget_minutes
         require(budget is None or budget > 0, "budget_minutes", budget, "a positive number")
-        if self.processes > 1 and world_size() > 1:
-            raise MiniftError("--processes is for one process; torchrun has started several")
 
 
 def compare(
@@ -193,10 +185,6 @@ def compare(
         methods=tuple(names),
         command=work.command,
     )
-    require_same({key: setup[key] for key in ("data_digest", "encoder_digest")})
-    if rank() > 0:
-        dealt_out(partial(described, plan))
-        return from_first(about)
     tuned = build(data, checkpoint, Seeds.all(0))
     drawn = tuple(dict.fromkeys(chain(*draws.values())))
     for split, examples in (("train", drawn), ("dev", data.dev), ("test", data.test)):
@@ -224,9 +212,8 @@ def compare(
                         )
                         about = replace(about, notes=(late, *about.notes))
                         break
-                    dealt = [*map(asdict, batch)]
-                    for _, done in deal(partial(described, plan), dealt, work.processes):
-                        log.add(run := Run(**done))
+                    for _, run in deal(partial(run_once, plan), batch, work.processes):
+                        log.add(run)
                         bar.update()
                         bar.set_postfix_str(f"{run.method}: {100 * run.test:.1f}")
                     longest = max(longest, time.monotonic() - start)
@@ -242,8 +229,7 @@ def compare(
             about = log.complete(about, jobs)
             if log.done:
                 write(out, about)
-    send_home()
-    return from_first(about)
+    return about
 
 
 def _plan(

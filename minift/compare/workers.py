@@ -18,7 +18,7 @@ import gc
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -62,11 +62,6 @@ class Job:
     method: str
     labels: int
     seed: int
-
-
-def described(plan: Plan, job: dict[str, Any]) -> dict[str, Any]:
-    """Do a job that another process may have dealt, see `minift.runs.dealing`."""
-    return asdict(run_once(plan, Job(**job)))
 
 
 def run_once(plan: Plan, job: Job) -> Run:

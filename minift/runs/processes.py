@@ -12,7 +12,8 @@ Claim    Training: the examples of each step are dealt out, the gradients of the
          the weights are those of one process up to the order of a sum, and the same bytes in
          every process. Prediction and scoring: the *batches* are dealt out, each the batch that
          one process would compute, so the results are those of one process, bit for bit.
-         Nothing here does anything where there is only one process.
+         Nothing here does anything where there is only one process. If one ends, torchrun ends
+         the others.
 Differs  - Not `DistributedDataParallel`, which takes the mean of the processes' means: a process
            with fewer targets would weigh each of them more.
          - Dropout masks come from a stream of each process's own (`own_seed`). So with dropout a
@@ -29,7 +30,6 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -41,13 +41,12 @@ from torch import Tensor, nn
 
 from minift.checkpoints.weights import weights_digest
 from minift.errors import MiniftError
-from minift.runs.lifeline import INTERRUPTED, Lifeline
 from minift.training.loop import Team
 from minift.version import __version__
 
 T = TypeVar("T")
 TIME_LIMIT = 600.0  # seconds that processes wait for each other; one that has died is heard at once
-GRACE = 5.0  # seconds for the lifeline to say why a message failed
+GRACE = 5.0  # seconds for torchrun to end this process, because another has ended and said why
 NEEDED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
@@ -57,7 +56,6 @@ class World:
 
     rank: int = 0  # of this process, from 0
     size: int = 1  # how many there are
-    store: dist.Store | None = None  # a few words that all can read; None where there is one
     limit: float = TIME_LIMIT  # seconds that they wait for each other
 
 
@@ -72,12 +70,6 @@ def rank() -> int:
 def world_size() -> int:
     """Return the number of processes."""
     return _world.size
-
-
-def store() -> dist.Store:
-    """Return the words that all processes can read."""
-    assert _world.store is not None, "there is one process only"
-    return _world.store
 
 
 def my_share(values: Sequence[T]) -> Sequence[T]:
@@ -187,22 +179,11 @@ def _together(message: Callable[[], object]) -> None:
     try:
         message()
     except RuntimeError as error:
-        time.sleep(GRACE)  # most often a process has died; the lifeline says which and ends us
+        time.sleep(GRACE)
         raise MiniftError(
             f"the processes lost each other, or one hangs (they wait {_world.limit:g} s for "
             f"each other): {str(error).splitlines()[0]}"
         ) from error
-
-
-@contextlib.contextmanager
-def alone() -> Iterator[None]:
-    """Work as if there were one process: nothing inside is dealt out or summed."""
-    global _world
-    before, _world = _world, World()
-    try:
-        yield
-    finally:
-        _world = before
 
 
 @contextlib.contextmanager
@@ -211,8 +192,7 @@ def several(
 ) -> Iterator[None]:
     """Join the processes that torchrun has started, for the time of the block.
 
-    Inside, all but the first are silent. If one ends early, all end, and the first says why: an
-    error in another process never comes out of the block, it ends this process.
+    Inside, all but the first are silent. An error of another comes out of its block with its rank.
 
     Args:
         command: what this process was asked to do; must be the same for all.
@@ -244,33 +224,23 @@ def several(
             f"rank {number} could not join the {size} processes at {address}:"
             f"{os.environ['MASTER_PORT']}: {str(error).splitlines()[0]}"
         ) from error
-    lifeline = Lifeline(number, size, local, shared, address)
-    _world = World(number, size, dist.PrefixStore("minift", shared), time_limit)
-    with contextlib.ExitStack() as silence:
-        if number > 0:
-            nowhere = silence.enter_context(open(os.devnull, "w"))  # noqa: PTH123
-            silence.enter_context(contextlib.redirect_stdout(nowhere))
-            silence.enter_context(contextlib.redirect_stderr(nowhere))
-        try:
+    _world = World(number, size, time_limit)
+    try:
+        with contextlib.ExitStack() as silence:
+            if number > 0:
+                nowhere = silence.enter_context(open(os.devnull, "w"))  # noqa: PTH123
+                silence.enter_context(contextlib.redirect_stdout(nowhere))
+                silence.enter_context(contextlib.redirect_stderr(nowhere))
             require_same(
                 {"command": list(command), "minift": __version__, "torch": torch.__version__}
             )
             yield
-        except BaseException as error:
-            lifeline.fail(*_last_words(error))
+            from_all(None)  # all are done
+    except MiniftError as error:
+        if number == 0:
             raise
-        finally:
-            _world = World()
-        lifeline.goodbye()
+        time.sleep(GRACE)  # what all have met the first says alone
+        raise MiniftError(f"rank {number} of {size}: {error}") from error
+    finally:
+        _world = World()
     dist.destroy_process_group()
-
-
-def _last_words(error: BaseException) -> tuple[int, str]:
-    """Return exit code and sentence."""
-    if isinstance(error, KeyboardInterrupt):
-        return INTERRUPTED, "interrupted"
-    if isinstance(error, BrokenPipeError):
-        return 0, "who reads the output has enough"
-    if isinstance(error, MiniftError):
-        return 1, str(error)
-    return 1, "".join(traceback.format_exception(error)).strip()

@@ -1640,23 +1640,6 @@ SEVERAL = [
         ),
     ),
     *_in(
-        "minift/runs/lifeline.py",
-        (
-            "nobody speaks for a first process that was killed",
-            "speaker = 1 if dead is not None and dead == self.rank - self.local_rank else 0",
-            "speaker = 0",
-            PROCESSES + "test_a_killed_process_ends_the_others_within_seconds_and_is_named[0]",
-            "a run ends without a word",
-        ),
-        (
-            "the errors of other processes stay with them",
-            "                    if sentence is not None:\n",
-            "                    if False:\n",
-            PROCESSES + "test_an_error_of_one_process_is_what_the_first_says",
-            "the others wait for ten minutes, and the reason is lost",
-        ),
-    ),
-    *_in(
         "minift/runs/resume.py",
         (
             "all processes resume with the first one's dropout",
