@@ -128,17 +128,16 @@ class Learner:
         tuned = replace(self.build(seeds), cache=cache)
         return fit(tuned, tuned.items(labelled), self.recipe, seeds).tuned
 
-    def states(self, folder: str | Path | None = None) -> PrefixCache | None:
+    def states(self) -> PrefixCache | None:
         """Compute what frozen layers make of the training and test texts, for all rounds and seeds.
 
-        States too large for memory go to `folder`. None where no layer is frozen, or the frozen
-        ones have dropout.
+        None where no layer is frozen, the frozen ones have dropout, or memory is too small.
         """
         settings, tuned = self.recipe.settings, self.build(Seeds.all(0))
         # The fewer texts, the more epochs, in each of which other layers may learn.
         select(tuned.model, self.recipe.trainable, settings.epochs_for(1))
         items = tuned.items([*self.dataset.train, *self.dataset.test])
-        return None if settings.prefix_dropout else prefix_cache(tuned.model, items, folder)
+        return None if settings.prefix_dropout else prefix_cache(tuned.model, items)
 
 
 def score_chunks(

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -50,7 +49,6 @@ def fit(
     *,
     asked: Sequence[Item] = (),
     validate: Callable[[FineTuned], tuple[float, float]] | None = None,
-    folder: Path | None = None,
     watch: Callable[[Training], Iterable[object]] = iter,
 ) -> Fitted:
     """Train a model in place.
@@ -60,7 +58,6 @@ def fit(
         asked: items that it will be asked about repeatedly, so that frozen layers are computed
             for them, too.
         validate: returns (loss, headline score) on the development split.
-        folder: for states that are too large for memory.
     """
     model, settings = tuned.model, recipe.settings
     if ready := getattr(recipe.objective, "ready", None):
@@ -73,7 +70,7 @@ def fit(
     quiet = 0 if settings.prefix_dropout else len(frozen_prefix(model))
     if tuned.cache is None and quiet:
         known = [*items, *asked] if as_given else asked
-        tuned = replace(tuned, cache=prefix_cache(model, known, folder))
+        tuned = replace(tuned, cache=prefix_cache(model, known))
     elif (cache := tuned.cache) and not (cache.fits(model) and cache.layers < quiet):
         raise MiniftError(
             f"the states of {cache.layers} layers were computed with other weights, or not all of "

@@ -31,7 +31,6 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -50,42 +49,30 @@ GRACE = 5.0  # seconds for torchrun to end this process, because another has end
 NEEDED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
-@dataclass(frozen=True)
-class World:
-    """The processes of a run, seen from one of them."""
-
-    rank: int = 0  # of this process, from 0
-    size: int = 1  # how many there are
-    limit: float = TIME_LIMIT  # seconds that they wait for each other
-
-
-_world = World()
-
-
 def rank() -> int:
     """Return the number of this process; 0 writes all files and talks to the user."""
-    return _world.rank
+    return dist.get_rank() if dist.is_initialized() else 0
 
 
 def world_size() -> int:
     """Return the number of processes."""
-    return _world.size
+    return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def my_share(values: Sequence[T]) -> Sequence[T]:
     """Deal out values in turn and return this process's; all of them where it is alone."""
-    return values[_world.rank :: _world.size]
+    return values[rank() :: world_size()]
 
 
 def own_seed(seed: int) -> int:
     """Return a seed that no other process has, nor any process under another seed."""
-    return seed * _world.size + _world.rank
+    return seed * world_size() + rank()
 
 
 def sum_over_ranks(tensors: Iterable[Tensor]) -> None:
     """Replace tensors of one type by their sums over all processes, in a single message."""
     tensors = list(tensors)
-    if _world.size == 1 or not tensors:
+    if world_size() == 1 or not tensors:
         return
     flat = torch.cat([tensor.detach().flatten() for tensor in tensors])
     _together(lambda: dist.all_reduce(flat))
@@ -100,7 +87,7 @@ def add_up(model: nn.Module, loss: float) -> float:
 
     A parameter that no process has a gradient for keeps None.
     """
-    if _world.size == 1:
+    if world_size() == 1:
         return loss
     learning = [p for p in model.parameters() if p.requires_grad]
     there = learning[0].new_tensor([p.grad is not None for p in learning])
@@ -122,16 +109,16 @@ TEAM = Team(my_share, add_up, sum_over_ranks)
 
 def from_all(value: T) -> list[T]:
     """Return the value of each process, in the order of their ranks."""
-    if _world.size == 1:
+    if world_size() == 1:
         return [value]
-    values: list[Any] = [None] * _world.size
+    values: list[Any] = [None] * world_size()
     _together(lambda: dist.all_gather_object(values, value))
     return values
 
 
 def from_first(value: T) -> T:
     """Return the first process's value."""
-    if _world.size == 1:
+    if world_size() == 1:
         return value
     box = [value]
     _together(lambda: dist.broadcast_object_list(box, src=0))
@@ -140,7 +127,7 @@ def from_first(value: T) -> T:
 
 def merged(rows: dict[int, Tensor]) -> list[Tensor]:
     """Return the rows of all processes in the order of their numbers 0, 1, ..., on the CPU."""
-    if _world.size > 1:  # as arrays: a pickled tensor brings the batch that it is a part of
+    if world_size() > 1:  # as arrays: a pickled tensor brings the batch that it is a part of
         parts = from_all({number: row.numpy() for number, row in rows.items()})
         rows = {n: torch.from_numpy(row) for part in parts for n, row in part.items()}
     return [rows[number] for number in range(len(rows))]
@@ -160,15 +147,15 @@ def require_same(values: Mapping[str, Any]) -> None:
 
 def require_same_weights(model: nn.Module) -> None:
     """Refuse to go on unless all processes have the same model, bit for bit."""
-    if _world.size > 1:
+    if world_size() > 1:
         require_same({"weights": weights_digest(model)})
 
 
 def require_enough(examples: int) -> None:
     """Refuse more processes than a step has examples."""
-    if examples < _world.size:
+    if examples < world_size():
         raise MiniftError(
-            f"{_world.size} processes would share {examples} examples per step, so some would "
+            f"{world_size()} processes would share {examples} examples per step, so some would "
             f"never have one; start at most {examples} (torchrun --nproc-per-node), or take a "
             "larger --batch-size or more --labels"
         )
@@ -181,15 +168,13 @@ def _together(message: Callable[[], object]) -> None:
     except RuntimeError as error:
         time.sleep(GRACE)
         raise MiniftError(
-            f"the processes lost each other, or one hangs (they wait {_world.limit:g} s for "
+            f"the processes lost each other, or one hangs (they wait {TIME_LIMIT:g} s for "
             f"each other): {str(error).splitlines()[0]}"
         ) from error
 
 
 @contextlib.contextmanager
-def several(
-    command: Sequence[str], device: str = "cpu", time_limit: float = TIME_LIMIT
-) -> Iterator[None]:
+def several(command: Sequence[str], device: str = "cpu") -> Iterator[None]:
     """Join the processes that torchrun has started, for the time of the block.
 
     Inside, all but the first are silent. An error of another comes out of its block with its rank.
@@ -198,14 +183,12 @@ def several(
         command: what this process was asked to do; must be the same for all.
         device: with "cuda", or "auto" and a GPU, process k of a machine takes its GPU k.
     """
-    global _world
     if missing := [name for name in NEEDED if not os.environ.get(name)]:
         raise MiniftError(
             f"WORLD_SIZE says that there are several processes, but {' and '.join(missing)} is not "
             "set; start them with torchrun --nproc-per-node N -m minift ..."
         )
     number, size, local = (int(os.environ[name]) for name in NEEDED[:3])
-    address = os.environ["MASTER_ADDR"]
     backend = "gloo"
     if device == "cuda" or (device == "auto" and torch.cuda.is_available()):
         if local >= torch.cuda.device_count():
@@ -216,15 +199,12 @@ def several(
         torch.cuda.set_device(local)
         backend = "cpu:gloo,cuda:nccl"
     try:
-        limit = timedelta(seconds=time_limit)
-        shared, *_ = next(dist.rendezvous("env://", timeout=limit))
-        dist.init_process_group(backend, store=shared, rank=number, world_size=size, timeout=limit)
+        dist.init_process_group(backend, timeout=timedelta(seconds=TIME_LIMIT))
     except (RuntimeError, ValueError) as error:
         raise MiniftError(
-            f"rank {number} could not join the {size} processes at {address}:"
+            f"rank {number} could not join the {size} processes at {os.environ['MASTER_ADDR']}:"
             f"{os.environ['MASTER_PORT']}: {str(error).splitlines()[0]}"
         ) from error
-    _world = World(number, size, time_limit)
     try:
         with contextlib.ExitStack() as silence:
             if number > 0:
@@ -241,6 +221,4 @@ def several(
             raise
         time.sleep(GRACE)  # what all have met the first says alone
         raise MiniftError(f"rank {number} of {size}: {error}") from error
-    finally:
-        _world = World()
     dist.destroy_process_group()

@@ -140,7 +140,7 @@ def train(
 
         look = validate if dataset.dev and looks else None
         fitted = fit(
-            tuned, items, method, seeds, asked=asked, validate=look, folder=folder, watch=watch
+            tuned, items, method, seeds, asked=asked, validate=look, watch=watch
         )
         if broken := not_finite(fitted.tuned.model):
             raise Diverged(f"{broken} became nan or infinite; lower the rate, or check the data")

@@ -1601,7 +1601,7 @@ SEVERAL = [
         "minift/runs/processes.py",
         (
             "all processes drop the same units",
-            "return seed * _world.size + _world.rank",
+            "return seed * world_size() + rank()",
             "return seed",
             SHARED,
             "the examples of a step share their masks",

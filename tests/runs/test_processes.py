@@ -80,16 +80,16 @@ def child(function: Callable, folder: Path, number: int, size: int, port: int, m
     torch.set_num_threads(1)
     os.environ |= {"RANK": str(number), "LOCAL_RANK": str(number), "WORLD_SIZE": str(size)}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    command, limit = ["a command"], 60.0
+    command, processes.TIME_LIMIT = ["a command"], 60.0
     if function is another_command and number == 1:
         command = ["another command"]
     if function is hang:
-        limit, processes.GRACE = 2.0, 0.1
+        processes.TIME_LIMIT, processes.GRACE = 2.0, 0.1
     try:
         if size == 1:
             found = function(folder, *more)
         else:
-            with several(command, time_limit=limit):
+            with several(command):
                 found = function(folder, *more)
         torch.save(found, folder / f"found-{number}")
     except MiniftError as error:
@@ -415,7 +415,7 @@ def test_a_killed_run_of_two_processes_resumes_to_the_same_bytes(encoder, tmp_pa
 
 
 def test_more_processes_than_examples_are_refused(monkeypatch):
-    monkeypatch.setattr(processes, "_world", processes.World(0, 4))
+    monkeypatch.setattr(processes, "world_size", lambda: 4)
     with pytest.raises(
         MiniftError, match=r"4 processes would share 3 examples per step.*at most 3"
     ):
@@ -437,9 +437,10 @@ def test_an_environment_that_is_not_torchruns_is_explained(monkeypatch, capsys):
 def test_alone_nothing_is_dealt_out(monkeypatch):
     assert processes.my_share(range(7)) == range(7)
     assert (rank(), processes.world_size(), own_seed(9)) == (0, 1, 9)
-    monkeypatch.setattr(processes, "_world", processes.World(1, 3))
+    monkeypatch.setattr(processes, "world_size", lambda: 3)
+    monkeypatch.setattr(processes, "rank", lambda: 1)
     assert processes.my_share(range(7)) == range(1, 7, 3)
-    assert (rank(), own_seed(9)) == (1, 28)
+    assert own_seed(9) == 28
 
 
 # The commands
