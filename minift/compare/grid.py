@@ -8,7 +8,7 @@ Paper    Fair play that the papers' own experiments lack: a warm-up for all (Chi
          fine-tuning at rate * sqrt(p) beside Child-Tuning F at p, because Adam cancels its 1/p
          (minift/methods/child_tuning.py).
 Differs  A method of fixed length never sees the development split; one that chooses (adaptive,
-         early stopping, a grid of rates) does, and the report says how many labelled examples
+         early stopping) does, and the report says how many labelled examples
          that takes.
 Proof    tests/compare/test_grid.py
 """
@@ -63,8 +63,6 @@ class Terms:
     # by which every method's rate is multiplied, for an encoder whose folder does not say its own
     # (see `minift.methods.recipes.rates_of`)
     rate_factor: float = 1.0
-    # by the selection split choose among the method's rate, a third of it and three times it
-    grid: bool = False
     selection: int | None = None  # how many of that split a run may see, drawn with its seed
     precision: Precision = "float32"  # of matrix products (see minift.speed.precision)
     device: str = "cpu"  # where to train
@@ -168,7 +166,6 @@ def compare(
         "encoder_digest": encoder_digest(checkpoint),
         "selection": terms.selection,
         "folds": folds,
-        "grid": terms.grid,
         "device": terms.device,
         "methods": {n: {"settings": asdict(plan.settings[n]), "shown": columns[n]} for n in names},
     }
@@ -238,7 +235,7 @@ def _plan(
     """Set up every method once; return the plan, and each method's columns in the report."""
     found = {name: recipe(name, checkpoint) for name in names}
     settings = {name: terms.settings_of(method.settings) for name, method in found.items()}
-    choosing = frozenset(n for n in found if terms.grid or found[n].schedule().needs_dev_loss)
+    choosing = frozenset(n for n in found if found[n].schedule().needs_dev_loss)
     if choosing and not data.dev:
         raise MiniftError(
             f"{', '.join(m for m in names if m in choosing)}: the run would choose by a "
@@ -253,10 +250,10 @@ def _plan(
     seen = terms.selection or len(data.dev)
     columns = {
         name: {"chooses by": f"{seen * (name in choosing):,}"}
-        | shown(method, settings[name], counts[name], terms.grid)
+        | shown(method, settings[name], counts[name])
         for name, method in found.items()
     }
-    how = terms.selection, terms.grid, terms.device
+    how = terms.selection, terms.device
     return Plan(data, checkpoint, settings, choosing, trained, *how), columns
 
 

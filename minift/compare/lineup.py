@@ -174,11 +174,11 @@ def rehearse(
     return counts
 
 
-def shown(method: Recipe, settings: Settings, counts: dict[str, Row], grid: bool) -> dict[str, Any]:
+def shown(method: Recipe, settings: Settings, counts: dict[str, Row]) -> dict[str, Any]:
     """Return the columns of the settings table."""
     trains = {part: f"{row.learning:,}" for part, row in counts.items()}
     return {
-        "learning rate": f"{settings.learning_rate:.2g}" + " × (1/3, 1, 3)" * grid,
+        "learning rate": f"{settings.learning_rate:.2g}",
         "length": f"{settings.epochs} epochs"
         if settings.epochs
         else f"{EPOCHS} epochs, at least {settings.min_steps} steps",

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 from minift.data.examples import TaggedExample, gold_tags
-from minift.data.tags import Span, Tags, spans_conlleval, spans_strict, word_places
+from minift.data.tags import Span, Tags, located, spans_conlleval, spans_strict, word_places
 from minift.errors import MiniftError, require_known
 from minift.files import atomic_write
 
@@ -200,12 +200,7 @@ def error_list(examples: Sequence[TaggedExample], predicted: Predicted) -> Itera
         text, places = " ".join(sentence.words), word_places(sentence.words)
         row: dict[str, Any] = {"kind": error.kind, "sentence": sentence.id, "text": text}
         for side, span in (("gold", error.gold), ("predicted", error.predicted)):
-            row[side] = None
-            if span is not None:
-                _, first, last = span
-                start, end = places[first][0], places[last - 1][1]
-                row[side] = {"type": span.type, "text": text[start:end], "start_word": first}
-                row[side] |= {"end_word": last, "start": start, "end": end}
+            row[side] = span and located(span, text, places)
         yield row
 
 

@@ -139,9 +139,7 @@ def train(
             return _told(training, records, log, progress)
 
         look = validate if dataset.dev and looks else None
-        fitted = fit(
-            tuned, items, method, seeds, asked=asked, validate=look, watch=watch
-        )
+        fitted = fit(tuned, items, method, seeds, asked=asked, validate=look, watch=watch)
         if broken := not_finite(fitted.tuned.model):
             raise Diverged(f"{broken} became nan or infinite; lower the rate, or check the data")
         fitted = fitted._replace(tuned=replace(fitted.tuned, decision=decision))

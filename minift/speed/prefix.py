@@ -138,7 +138,7 @@ class PrefixCache:
 
 
 def prefix_cache(model: nn.Module, items: Sequence[Item]) -> PrefixCache | None:
-    """Return a cache for the frozen prefix of a model (see `select`), if it has one and there is room."""
+    """Return a cache for the frozen prefix of a model (see `select`), if there is one, and room."""
     layers = len(frozen_prefix(model)) - 1
     if layers < 0:
         return None

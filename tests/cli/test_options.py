@@ -107,7 +107,7 @@ TYPED = [
     "check --train my.csv --encoder encoder --folds 2 --out doubtful.csv",
     f"distill --teacher tagger --unlabelled texts.txt {TAGGED} --steps 1 --out student",
     "info encoder --methods",
-    "doctor --seconds 0",
+    "doctor",
     "demo --encoder encoder --seeds 1",
     "active start --pool texts.txt --labels pos,neg --encoder encoder --steps 1 --out proj",
     "active next proj -n 4",

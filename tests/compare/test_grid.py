@@ -4,7 +4,6 @@ claim                                                          oracle
 a run is `minift.train` with Seeds.all(s), whatever the rest   the same call, made directly
 methods differ in nothing but their slot                       methods that are equal by arithmetic
 nothing is chosen on the reporting split                       what `train` was given, recorded
-a grid's choice is the best on the selection split             the three runs, made directly
 a run that diverges or collapses is counted, not dropped       the score of a constant answer
 a killed process loses the run in progress and nothing else    SIGKILL, then an untouched comparison
 two processes give what one gives                              the same comparison, in one
@@ -45,7 +44,7 @@ from minift.compare.lineup import (
     with_controls,
 )
 from minift.compare.runlog import open_log
-from minift.compare.workers import GRID, Job, Plan, constant_score, gave_up, run_once
+from minift.compare.workers import Job, Plan, constant_score, gave_up, run_once
 from minift.data.examples import Dataset, TaggedExample, TextExample
 from minift.errors import MiniftError
 from minift.methods.recipes import recipe
@@ -260,15 +259,10 @@ def test_methods_that_are_the_same_by_arithmetic_get_the_same_weights(
 
 
 @pytest.mark.parametrize(
-    "grid,selection,seen",
-    [
-        (False, None, {"full": 0, "adaptive": 16}),
-        (False, 5, {"full": 0, "adaptive": 5}),
-        (True, 7, {"full": 7, "adaptive": 7}),
-    ],
+    "selection,seen", [(None, {"full": 0, "adaptive": 16}), (5, {"full": 0, "adaptive": 5})]
 )
 def test_training_sees_the_selection_split_only_to_choose_and_the_reporting_split_never(
-    grid, selection, seen, data, encoder, tmp_path, monkeypatch
+    selection, seen, data, encoder, tmp_path, monkeypatch
 ):
     given = []
 
@@ -278,10 +272,9 @@ def test_training_sees_the_selection_split_only_to_choose_and_the_reporting_spli
 
     monkeypatch.setattr(workers, "train", recorded)
     comparison = compare(
-        data, encoder, "full,adaptive", 16, 1, tmp_path / "out", epochs=1, grid=grid,
-        selection=selection,
-    )  # fmt: skip
-    assert len(given) == (6 if grid else 2)
+        data, encoder, "full,adaptive", 16, 1, tmp_path / "out", epochs=1, selection=selection
+    )
+    assert len(given) == 2
     for method, dataset in given:
         assert dataset.test == ()
         assert len(dataset.dev) == seen[method]
@@ -320,29 +313,6 @@ def test_a_rate_factor_is_on_every_methods_own_rate(data, encoder, tmp_path):
         assert shown == pytest.approx(changed.learning_rate)
     with pytest.raises(MiniftError, match="rate_factor must be a positive number, got 0"):
         compare(data, encoder, "head", 16, 1, tmp_path / "none", rate_factor=0.0)
-
-
-def test_a_grid_reports_the_rate_that_is_best_on_the_selection_split(data, encoder):
-    settings = {"full": replace(recipe("full").settings, epochs=8, learning_rate=1e-3)}
-    shared = plan(data, encoder, "full", choosing=["full"], grid=True, settings=settings)
-    found = run_once(shared, Job("full", 32, 1))
-    tried = {}
-    for factor in GRID:
-        rate = settings["full"].learning_rate * factor
-        _, result = train(
-            data, encoder, recipe("full"), labels=32, seeds=Seeds.all(1),
-            settings=replace(settings["full"], learning_rate=rate),
-        )  # fmt: skip
-        tried[rate] = result["dev"], result["test"]
-    best = max(tried, key=tried.get)
-    assert len({dev for dev, _ in tried.values()}) > 1
-    assert (found.learning_rate, (found.dev, found.test)) == (best, tried[best])
-
-
-def test_of_equal_rates_a_grid_takes_the_methods_own(data, encoder):
-    still = {"full": replace(recipe("full").settings, epochs=1, learning_rate=1e-12)}
-    shared = plan(data, encoder, "full", choosing=["full"], grid=True, settings=still)
-    assert run_once(shared, Job("full", 8, 0)).learning_rate == 1e-12
 
 
 def test_a_run_that_diverges_failed_and_counts_as_a_constant_answer(
@@ -495,7 +465,6 @@ def test_a_changed_setup_in_the_same_folder_is_refused_by_name(finished, encoder
     for changed, options, words in (
         ((data, *rest), {"epochs": 3}, r"epochs of full was 2 and is now 3"),
         ((data, *rest), {"epochs": 2, "selection": 3}, r"selection was None and is now 3"),
-        ((data, *rest), {"epochs": 2, "grid": True}, r"grid was False and is now True"),
         ((fewer, *rest), {"epochs": 2}, r"data digest was \w+ and is now \w+"),
         ((data, stranger, *rest[1:]), {"epochs": 2}, r"encoder digest was"),
     ):
@@ -521,7 +490,7 @@ def test_the_same_encoder_in_another_place_goes_on(finished, tmp_path, monkeypat
 
 
 def test_two_processes_do_not_write_to_one_folder(tmp_path):
-    setup = {"methods": {}, "minift_version": "0", "selection": None, "grid": False, "device": ""}
+    setup = {"methods": {}, "minift_version": "0", "selection": None, "device": ""}
     setup |= {"data": "d", "data_digest": "1", "encoder": "e", "encoder_digest": "2"}
     with (
         open_log(tmp_path / "out", setup),

@@ -1194,9 +1194,8 @@ TAGGING = (
             "of equal scores the last one is kept",
             "score > self.best",
             "score >= self.best",
-            STEPS + "test_the_weights_of_the_highest_score_are_kept_and_patience_counts_the_looks_"
-            "since",
-            "patience never ends where the score stays the same",
+            STEPS + "test_the_weights_of_the_highest_score_are_kept",
+            "the later of two equal steps is kept, which has learned its texts by heart",
         ),
         (
             "a pass that follows has the order of the first",
