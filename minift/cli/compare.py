@@ -44,29 +44,11 @@ def run(arguments: options.Arguments) -> None:
 
     dataset = options.data(arguments)
     out = arguments.out or Path("runs") / f"compare-{dataset.name}"
-    comparison = compare(
-        dataset,
-        arguments.encoder,
-        arguments.methods,
-        arguments.labels,
-        arguments.seeds,
-        out,
-        Terms(
-            epochs=arguments.epochs,
-            rate_factor=arguments.rate_factor,
-            selection=arguments.selection,
-            precision=arguments.precision,
-            device=options.device(arguments),
-            folds=arguments.folds,
-        ),
-        Work(
-            processes=arguments.processes,
-            budget_minutes=arguments.budget_minutes,
-            keep_weights=arguments.keep_weights,
-            progress=True,
-            command=options.suggested(*sys.argv[1:]),
-        ),
-    )
+    command = options.suggested(*sys.argv[1:])
+    more = {"device": options.device(arguments), "progress": True, "command": command}
+    terms, work = options.filled(Terms, arguments, more), options.filled(Work, arguments, more)
+    asked = arguments.methods, arguments.labels, arguments.seeds
+    comparison = compare(dataset, arguments.encoder, *asked, out, terms, work)
     print(short_text(comparison))
     print("\n".join(f"note: {note}" for note in comparison.notes))
     print(f"report: {out / 'report.html'} (also report.md and results.csv)")

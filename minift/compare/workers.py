@@ -87,7 +87,8 @@ def run_once(plan: Plan, job: Job) -> Run:
     train_labels = subset(data.train, job.labels, job.seed)
     constant = constant_score(data, train_labels, data.test)
     if tried is None:
-        failed, test, result = True, constant, {"epochs": 0, "stopped": note}
+        failed, test = True, constant
+        result: dict[str, Any] = {"epochs": 0, "stopped": note}
         dev_score = constant_score(data, train_labels, dev) if dev else None
     else:
         tuned, result = tried

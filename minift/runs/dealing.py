@@ -12,7 +12,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -21,6 +21,7 @@ from minift.runs.determinism import deterministic, inherited
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+_own: Callable[[Any], Any]  # what a child does with its jobs
 
 
 def deal(
@@ -39,9 +40,9 @@ def deal(
         return
     spawn, threads = multiprocessing.get_context("spawn"), torch.get_num_threads() // processes
     others = multiprocessing.active_children()
-    pool = ProcessPoolExecutor(min(processes, len(jobs)), spawn, _begin, (max(1, threads),))
+    pool = ProcessPoolExecutor(min(processes, len(jobs)), spawn, _begin, (do, max(1, threads)))
     try:
-        dealt = {pool.submit(do, job): job for job in jobs}
+        dealt = {pool.submit(_do, job): job for job in jobs}
         for done in as_completed(dealt):
             yield dealt[done], done.result()
     except BrokenProcessPool as error:
@@ -56,7 +57,13 @@ def deal(
         pool.shutdown(cancel_futures=True)
 
 
-def _begin(threads: int) -> None:
+def _begin(do: Callable[[Any], Any], threads: int) -> None:
+    global _own
+    _own = do  # once for all jobs of a process, which may keep what they share
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too, and decides
     torch.set_num_threads(threads)
     deterministic(inherited()).__enter__()  # until the process ends
+
+
+def _do(job: Any) -> Any:
+    return _own(job)

@@ -2,26 +2,16 @@
 
     torchrun --nproc-per-node 4 -m minift train --data sst2 --method full
 
-         On two machines, the same line on each with its own number, the address of the first:
-
-    torchrun --nnodes 2 --node-rank 0 --nproc-per-node 4 \\
-             --master-addr 10.0.0.1 --master-port 29500 -m minift train ...
-
 Claim    Training: the examples of each step are dealt out, the gradients of the *sum* of losses
          over the number of all targets are added up, and every process takes the same step; so
          the weights are those of one process up to the order of a sum, and the same bytes in
-         every process. Prediction and scoring: the *batches* are dealt out, each the batch that
-         one process would compute, so the results are those of one process, bit for bit.
-         Nothing here does anything where there is only one process. If one ends, torchrun ends
-         the others.
+         every process. Prediction: the *batches* are dealt out, so the results are those of one
+         process, bit for bit. If a process ends, torchrun ends the others.
 Differs  - Not `DistributedDataParallel`, which takes the mean of the processes' means: a process
            with fewer targets would weigh each of them more.
-         - Dropout masks come from a stream of each process's own (`own_seed`). So with dropout a
-           run depends on the number of processes, as it depends on the seed; with the same number
-           it is reproducible. Order, head, gradient masks and subset are the same everywhere.
-         - Each process reads all examples and computes a frozen prefix (prefix.py) for all.
-         - Messages are pickled and unencrypted, as torch.distributed's are: keep the network of
-           several machines to yourself.
+         - Dropout masks come from a stream of each process's own (`own_seed`), so with dropout a
+           run depends on the number of processes. Order, head, gradient masks and subset do not.
+         - Messages are pickled and unencrypted: keep the network of several machines to yourself.
 Proof    tests/runs/test_processes.py
 """
 

@@ -409,7 +409,7 @@ def test_a_comparison_holds_every_method_size_and_seed_once(finished):
 
 def test_the_same_command_does_nothing_again(finished, monkeypatch):
     arguments, folder, comparison = finished
-    monkeypatch.setattr(workers, "run_once", never)
+    monkeypatch.setattr(grid, "run_once", never)
     before = content(folder)
     assert compare(*arguments, folder, epochs=2).runs == comparison.runs
     assert content(folder) == before
@@ -450,7 +450,7 @@ def test_seeds_and_methods_can_be_added_and_the_report_covers_all(finished, tmp_
     stopped = copied(folder, tmp_path / "out", 12)
     done = []
     once = workers.run_once
-    monkeypatch.setattr(workers, "run_once", lambda p, j: done.append(j) or once(p, j))
+    monkeypatch.setattr(grid, "run_once", lambda p, j: done.append(j) or once(p, j))
     comparison = compare(data, encoder, "full,freeze:1", 16, [1, 7], stopped, epochs=2)
     assert set(done) == {Job("full", 16, 7), Job("freeze:1", 16, 1), Job("freeze:1", 16, 7)}
     assert comparison.methods == ("full", "freeze:1", "child-f:0.5", "full-sqrt:0.5")
@@ -484,7 +484,7 @@ def test_a_comparison_of_an_older_version_is_refused_by_its_version(finished, tm
 
 def test_the_same_encoder_in_another_place_goes_on(finished, tmp_path, monkeypatch):
     (data, _, *rest), folder, comparison = finished
-    monkeypatch.setattr(workers, "run_once", never)
+    monkeypatch.setattr(grid, "run_once", never)
     elsewhere = checkpoint(tmp_path / "moved")
     assert compare(data, elsewhere, *rest, folder, epochs=2).runs == comparison.runs
 
@@ -549,7 +549,7 @@ def test_an_interrupt_reports_what_is_done_and_says_how_to_go_on(
             raise KeyboardInterrupt
         return once(shared, job)
 
-    monkeypatch.setattr(workers, "run_once", interrupted)
+    monkeypatch.setattr(grid, "run_once", interrupted)
     out = tmp_path / "out"
     command = ["compare", *files, "--methods=full,head", "--labels=16", "--seeds=2", "--epochs=1"]
     assert main([*command, f"--out={out}"]) == 130
@@ -560,7 +560,7 @@ def test_an_interrupt_reports_what_is_done_and_says_how_to_go_on(
     assert "Runs that are not finished yet: 2 of 4" in (out / "report.md").read_text(
         encoding="utf-8"
     )
-    monkeypatch.setattr(workers, "run_once", once)
+    monkeypatch.setattr(grid, "run_once", once)
     assert main([*command, f"--out={out}"]) == 0
     assert len(content(out)) == 4
 
@@ -573,7 +573,7 @@ def test_a_budget_ends_before_a_seed_that_would_not_fit(data, encoder, tmp_path,
         now[0] += 60.0
         return once(shared, job)
 
-    monkeypatch.setattr(workers, "run_once", slow)
+    monkeypatch.setattr(grid, "run_once", slow)
     monkeypatch.setattr(grid.time, "monotonic", lambda: now[0])
     arguments = (data, encoder, "full,head", 16, 3, tmp_path / "out")
     comparison = compare(*arguments, budget_minutes=3.9, epochs=1)
