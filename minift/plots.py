@@ -12,14 +12,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
+from typing import NamedTuple
 from xml.etree import ElementTree
 
 DASHES = ("none", "10 4", "2 4", "12 4 2 4", "6 3")  # with five colours: 25 curves that differ
 WIDTH, SIDE, ROW, HEIGHT = 420, 12, 46, 330  # pixels at full size
 
 
-@dataclass(frozen=True)
-class Strip:
+class Strip(NamedTuple):
     """One row of dots."""
 
     name: str  # stands above the row
@@ -87,8 +87,7 @@ class Plot:
         return drawing.svg()
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """One curve, with its name at its right end."""
 
     name: str  # what it is

@@ -3,10 +3,8 @@
 Claim    Two methods differ in nothing but what they put into the loop's slots: run s of each has
          the same training examples, new head, order of batches and stream of dropout. Nothing
          is chosen on the examples that are reported on. What is finished survives a kill.
-Paper    Fair play that the papers' own experiments lack: a warm-up for all (Child-Tuning's runs
-         lose theirs), the same floor of steps for all (`Settings.min_steps`), and full
-         fine-tuning at rate * sqrt(p) beside Child-Tuning F at p, because Adam cancels its 1/p
-         (minift/methods/child_tuning.py).
+Paper    Fair play that the papers' own experiments lack: a warm-up and the same floor of steps
+         for all, and the control of Child-Tuning F (see lineup.py).
 Differs  A method of fixed length never sees the development split; one that chooses (adaptive,
          early stopping) does, and the report says how many labelled examples
          that takes.

@@ -24,7 +24,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 from minift.data.examples import TaggedExample, gold_tags
 from minift.data.tags import Span, Tags, located, spans_conlleval, spans_strict, word_places
@@ -87,8 +87,7 @@ def _score(correct: int, predicted: int, support: int) -> EntityScore:
     return EntityScore(precision, recall, f1, support, predicted, correct)
 
 
-@dataclass(frozen=True)
-class EntityError:
+class EntityError(NamedTuple):
     """One way in which gold and prediction disagree."""
 
     # "boundary" (they overlap, same type), "type" (same words), "boundary+type" (they overlap,

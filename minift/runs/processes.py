@@ -36,7 +36,6 @@ from minift.version import __version__
 T = TypeVar("T")
 TIME_LIMIT = 600.0  # seconds that processes wait for each other; one that has died is heard at once
 GRACE = 5.0  # seconds for torchrun to end this process, because another has ended and said why
-NEEDED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
 def rank() -> int:
@@ -168,17 +167,11 @@ def several(command: Sequence[str], device: str = "cpu") -> Iterator[None]:
     """Join the processes that torchrun has started, for the time of the block.
 
     Inside, all but the first are silent. An error of another comes out of its block with its rank.
-
-    Args:
-        command: what this process was asked to do; must be the same for all.
-        device: with "cuda", or "auto" and a GPU, process k of a machine takes its GPU k.
+    `command`, what this process was asked to do, must be the same for all; with the device "cuda",
+    or "auto" and a GPU, process k of a machine takes its GPU k.
     """
-    if missing := [name for name in NEEDED if not os.environ.get(name)]:
-        raise MiniftError(
-            f"WORLD_SIZE says that there are several processes, but {' and '.join(missing)} is not "
-            "set; start them with torchrun --nproc-per-node N -m minift ..."
-        )
-    number, size, local = (int(os.environ[name]) for name in NEEDED[:3])
+    names = "RANK", "WORLD_SIZE", "LOCAL_RANK"
+    number, size, local = (int(os.environ.get(name) or 0) for name in names)
     backend = "gloo"
     if device == "cuda" or (device == "auto" and torch.cuda.is_available()):
         if local >= torch.cuda.device_count():
@@ -192,8 +185,8 @@ def several(command: Sequence[str], device: str = "cpu") -> Iterator[None]:
         dist.init_process_group(backend, timeout=timedelta(seconds=TIME_LIMIT))
     except (RuntimeError, ValueError) as error:
         raise MiniftError(
-            f"rank {number} could not join the {size} processes at {os.environ['MASTER_ADDR']}:"
-            f"{os.environ['MASTER_PORT']}: {str(error).splitlines()[0]}"
+            f"rank {number} could not join the {size} processes that WORLD_SIZE speaks of: "
+            f"{str(error).splitlines()[0]}; start them with torchrun --nproc-per-node N -m minift"
         ) from error
     try:
         with contextlib.ExitStack() as silence:

@@ -3,10 +3,9 @@
 Claim    The batch, the dropout masks and the rate of step s are functions of the seeds and of s
          alone. So a run that was killed resumes from its checkpoint, which holds weights, Adam's
          moments and what was seen so far, and ends with the same bits.
-Differs  Why this is not training/loop.py: fine-tuning passes over few labels, and its schedules,
-         records and checkpoints count those passes. Here there are no epochs: distillation draws
-         from two streams of different lengths, pretraining from a text that it may never finish.
-         What both need instead is a look at held-out figures every N steps.
+Differs  training/loop.py counts passes over few labels. Distillation draws from two streams of
+         different lengths, pretraining from a text that it may never finish; what both need
+         instead is a look at held-out figures every N steps.
 Proof    tests/runs/test_steps.py
 """
 

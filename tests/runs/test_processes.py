@@ -429,7 +429,8 @@ def test_an_environment_that_is_not_torchruns_is_explained(monkeypatch, capsys):
         monkeypatch.setenv(name, "1")
     monkeypatch.delenv("MASTER_ADDR", raising=False)
     assert main(["predict", "run", "texts.txt"]) == 1
-    assert "but MASTER_ADDR is not set; start them with torchrun" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "MASTER_ADDR expected, but not set; start them with torchrun" in said
     assert main(["info", "tiny"]) == 1
     assert "start this command without it" in capsys.readouterr().err
 
