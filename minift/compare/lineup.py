@@ -59,9 +59,9 @@ def first_choice(dataset: Dataset, encoder: str | Path, head: str | None = None)
 
     Single texts and classes, and an encoder whose makers read the mean: `contrastive` was best, or
     level with the best, with 16 to 1,000 labels of sst2, reviews and ag_news, and the head alone
-    with ten labels per class or fewer of Banking77 (tutorials/evidence/README.md). For pairs with
-    a number, STS-B with 300 labels: correlation .91 from a solved head, else .84. Several labels
-    per text, nlupp with 500: micro F1 .84 from a solved head, else .00. Others: `full`.
+    with ten labels per class or fewer of Banking77 (tutorials/evidence). Pairs with a number, STS-B
+    with 300 labels: correlation .91 from a solved head, else .84. Several labels per text, nlupp
+    with 500: micro F1 .84 from a solved head, else .00. Others: `full`.
     """
     if dataset.task == "multilabel" or (dataset.task == "regression" and has_pairs(dataset)):
         return "full+start:probe" if not head and pooling_of(encoder) == "mean" else "full"

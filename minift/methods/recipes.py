@@ -5,7 +5,8 @@ Claim    A method is a few words ("bitfit", "freeze:3", "bitfit+adaptive"); each
 Differs  Learning rates are one number per kind of method (`RATES`, or rates.json in the encoder's
          folder), not tuned for each data set. Accuracy on SST-2's development split, MiniLM, 300
          labels, one seed: full .813 at 5e-5, .809 at 1e-4, .796 at 2e-4; BitFit .747 at 1e-3, .772
-         at 2e-3. The head's was not searched. BitFit wants more steps than others: see README.
+         at 2e-3. The head's was not searched. BitFit wants more steps than others: see
+         tutorials/evidence.
 Proof    tests/methods/test_recipes.py
 """
 

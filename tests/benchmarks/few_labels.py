@@ -1,7 +1,7 @@
 """Few labels: minift's words against what people would pick instead, on the same draws.
 
     python -m tests.benchmarks.few_labels --log runs.jsonl [--peers PYTHON]
-    python -m tests.benchmarks.few_labels --log runs.jsonl --table > README.md
+    python -m tests.benchmarks.few_labels --log runs.jsonl --table > few_labels.md
 
 Accuracy on the test part, and the seconds from the files of the encoder to a model that can answer
 (scoring is not in them). Programs see the same labelled texts with the same seed, so that they are

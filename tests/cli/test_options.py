@@ -5,7 +5,7 @@ what a command accepts it reads                              a namespace that re
 no option is abbreviated, no command has more than 26        the parsers
 the help tells every default                                 the parsers
 library messages name the user's option, not the keyword     the printed line
-a command or an option that a text names exists              the strings of minift, README
+a command or an option that a text names exists              the strings of minift, its pages
 the examples under --help can be typed                       they are, in a folder with such files
 the command line loads nothing that import minift does not   modules after the parser is made
 no import circle                                             the import statements
@@ -32,6 +32,7 @@ from minift.cli.options import READING, suggested
 from minift.compact.distill import Distillation
 from minift.compact.student import new_student
 from minift.runs.folds import FOLDS
+from tests.test_documents import PAGES
 from tests.tiny import checkpoint, news, reviews
 
 PACKAGE = Path(minift.__file__).parent
@@ -233,12 +234,12 @@ OTHERS = {  # of torchrun, pip and our scripts; and the variables of reports
 
 
 def texts():
-    """Yield (file, text) of every string of the package, of README and of the tutorials."""
+    """Yield (file, text) of every string of the package, and of each page of the project."""
     for path in sorted(PACKAGE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 yield path, node.value
-    for path in (REPOSITORY / "README.md", *REPOSITORY.glob("tutorials/*/tutorial.py")):
+    for path in (*PAGES, *REPOSITORY.glob("tutorials/*/tutorial.py")):
         yield path, path.read_text(encoding="utf-8")
 
 
@@ -247,7 +248,7 @@ def test_an_option_that_a_text_of_the_package_names_exists():
     named = {
         (path.name, option)
         for path, text in texts()
-        if path.is_relative_to(PACKAGE)
+        if path.suffix == ".py" and path.is_relative_to(PACKAGE)
         for option in re.findall(r"(?<![\w-])--[a-z][a-z-]*", text)
     }
     assert {(file, option) for file, option in named if option not in known} == set()

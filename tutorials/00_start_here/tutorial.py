@@ -250,7 +250,7 @@ measured(share=learning / all_of_them)
 #
 # To try things, open the notebook in Jupyter, change a line and run it again. Each page has a line
 # `DATA = "reviews"  # or "sst2", with ENCODER = "minilm"`: with the second pair you repeat it on real
-# film reviews and a better encoder (both must be fetched once; the [README](../../README.md) says how).
+# film reviews and a better encoder (both must be fetched once; [this page](../../minift/runs/README.md) says how).
 # The figures in the texts are those of the first pair.
 #
 # ## Limits

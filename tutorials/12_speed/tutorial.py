@@ -703,13 +703,13 @@ measured(
 # | only the rows that are read | yes | few texts, a large vocabulary | most words are read, or predicted |
 #
 # One more is not exact and therefore not above: `--precision bf16` computes matrix products with 8
-# bits of mantissa, on processors and GPUs that have instructions for it. The README says what it
-# brings there and what it does to the scores.
+# bits of mantissa, on processors and GPUs that have instructions for it. tests/benchmarks/README.md
+# says what it brings there and what it does to the scores.
 #
 # ## Limits
 #
 # - One small encoder on a CPU. Its matrices are so narrow that fixed costs (Python, small kernels)
-#   are a large part; with MiniLM the times come closer to the counts. The table of the README is
+#   are a large part; with MiniLM the times come closer to the counts. The table of tests/benchmarks is
 #   measured there, against transformers, by `tests/benchmarks/run.py`.
 # - On a GPU the products of one small batch do not fill the machine, and launching kernels is what
 #   takes time. Counting operations says little then.
