@@ -99,10 +99,10 @@ def gpu_finding() -> Finding:
 def bf16_finding(flags: frozenset[str] | None) -> Finding:
     """Say whether bf16 makes sense on this processor."""
     try:
-        says = f"the processor has it ({require_bf16(flags)}): --precision bf16 is faster"
+        flag = require_bf16(flags)
     except MiniftError as error:
-        says = str(error)
-    return Finding("bf16", "ok", says)
+        return Finding("bf16", "ok", str(error))
+    return Finding("bf16", "ok", f"the processor has it ({flag}): --precision bf16 is faster")
 
 
 def cores() -> int:

@@ -58,15 +58,11 @@ class Terms:
 
     epochs: int | None = None  # for all methods, instead of their own length
     batch_size: int | None = None  # for all methods instead of their own
-    # by which every method's rate is multiplied, for an encoder whose folder does not say its own
-    # (see `minift.methods.recipes.rates_of`)
-    rate_factor: float = 1.0
-    selection: int | None = None  # how many of that split a run may see, drawn with its seed
+    rate_factor: float = 1.0  # by which every method's own rate is multiplied
+    selection: int | None = None  # how many of the selection split a run may see, by its seed
     precision: Precision = "float32"  # of matrix products (see minift.speed.precision)
     device: str = "cpu"  # where to train
-    # without development and test split, seed s is fold s of the training examples (runs/folds.py),
-    # of so many in each repeat
-    folds: int = FOLDS
+    folds: int = FOLDS  # in a repeat; without dev and test, seed s is fold s (runs/folds.py)
 
     def __post_init__(self) -> None:
         require(self.rate_factor > 0, "rate_factor", self.rate_factor, "a positive number")
@@ -89,8 +85,7 @@ class Work:
     """How the runs are done, which changes no score."""
 
     processes: int = 1  # how many runs are done at a time
-    # runs are done seed by seed, and none is begun if the slowest so far would not fit any more
-    budget_minutes: float | None = None
+    budget_minutes: float | None = None  # no seed is begun that would not fit, by the slowest
     keep_weights: bool = False  # of each run, in the folder "weights" of the comparison
     progress: bool = False  # show a bar on standard error, and say what is done if interrupted
     command: str = ""  # what the user typed, for the report
@@ -123,9 +118,8 @@ def compare(
             are folds, those of one repeat, or of `REPEATS` if there is a budget of time.
         out: folder of the comparison; methods, sizes and seeds may be added to it later.
 
-    Returns all finished runs of the folder, as in its report. Raises a MiniftError before any run:
-    a method, size or split that does not fit, a method that would train nothing, a folder of
-    something else; later: a run that cannot go on.
+    Returns all finished runs of the folder, as in its report. A MiniftError says, before any run,
+    what does not fit: a method, a size, a split, a folder of something else.
     """
     began, out, terms, work = time.monotonic(), Path(out), terms or Terms(), work or Work()
     checkpoint = resolve(encoder)

@@ -11,8 +11,7 @@ Differs  conlleval prints percentages, and how many entities of a type were *fou
          in [0, 1], `support` counts the gold entities, and macro is the plain mean over the types
          in gold or prediction, 0 where there is none (nan in seqeval).
          seqeval's strict mode strips hyphens at a type's end ("B-X-" becomes X); kept here.
-         Tags that are not IOB2 ("PERSON", "S-PER", "0") are refused; seqeval reads types
-         such as "ERSON" from them, and conlleval joins two neighbouring S- into one entity.
+         Tags that are not IOB2 are refused; seqeval reads types such as "ERSON" from them.
 Proof    tests/data/test_entities.py, tests/data/test_entity_report.py
 Tutorial tutorials/09_entities
 """
