@@ -46,7 +46,7 @@ def read_limited(path: Path, largest: int) -> str:
 
 
 def each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return the object of pairs, for JSON's `object_pairs_hook`; ValueError: a name stands twice."""
+    """Return the object of pairs, for JSON's `object_pairs_hook`; ValueError: a name is twice."""
     found = dict(pairs)
     if len(found) < len(pairs):
         twice = next(name for name, n in Counter(name for name, _ in pairs).items() if n > 1)
