@@ -1143,20 +1143,20 @@ TAGGING = (
             REPORT + "test_a_stray_i_tag_is_right_on_one_side_and_a_miss_on_the_other",
             "the strict score is flattered by stray tags",
         ),
+    )
+    + _in(
+        "minift/data/tags.py",
         (
             "the end of an entity is its last word's start",
-            "places[last - 1][1]",
-            "places[last - 1][0]",
+            "places[span.end - 1][1]",
+            "places[span.end - 1][0]",
             REPORT + "test_each_error_is_told_with_its_sentence_its_words_and_its_characters",
             "the last word of each entity is cut off in the list",
         ),
-    )
-    + _in(
-        "minift/runs/predict.py",
         (
             "word offsets name the last word, not the one behind it",
-            '"end_word": end,',
-            '"end_word": end - 1,',
+            '"end_word": span.end}',
+            '"end_word": span.end - 1}',
             "tests/runs/test_predict.py::"
             "test_entities_have_words_and_characters_of_the_text_as_it_was_given",
             "cutting by words loses the last one, cutting by characters does not",
@@ -1497,8 +1497,8 @@ STRANGERS = [
         ),
         (
             "a tensor may be described twice",
-            "if names and names[0][1] > 1:",
-            "if False:",
+            "object_pairs_hook=each_once",
+            "object_pairs_hook=dict",
             TENSOR_FILES
             + "test_a_name_that_stands_twice_is_refused_where_the_library_takes_the_last",
             "two readers of one file get different weights",
