@@ -541,7 +541,7 @@ def test_an_error_of_a_second_process_reaches_the_user_of_torchrun(world, tmp_pa
         ["--nproc-per-node", "2", "--master-port", str(free_port())],
         "predict", str(world / "run"), str(tmp_path / "none.txt"),
     )  # fmt: skip
-    _, errors = running.communicate(timeout=SECONDS)
+    _, errors = running.communicate(timeout=4 * SECONDS)
     assert running.returncode == 1
     assert "minift: " in errors
     assert "none.txt: no such file" in errors
