@@ -64,6 +64,7 @@ def open_log(folder: Path, setup: dict[str, Any]) -> Iterator[RunLog]:
     setup_file, runs = folder / "compare.json", folder / "runs.jsonl"
     setup = json.loads(json.dumps(setup))  # as it will be read
     claim_folder(folder, setup_file.name)
+    _merged(folder, setup_file, setup)  # refused before a lock is left in it
     folder.mkdir(parents=True, exist_ok=True)
     with locked(setup_file):
         setup = _merged(folder, setup_file, setup)

@@ -121,8 +121,7 @@ class StepTraining:
                     record = self._record(look() if look else {})
                     bar.set_postfix(record)
                     yield record
-                last = self.step == length
-                if self.checkpoints is not None and (last or self.checkpoints.due):
+                if self.checkpoints and (self.step == length or self.checkpoints.due):
                     self.checkpoints.save(self.step, self.state())
         self.stopped = f"all {counted(length, 'step')} done"
         if self.kept:
