@@ -45,8 +45,8 @@ def run(arguments: options.Arguments) -> None:
     dataset = options.data(arguments)
     out = arguments.out or Path("runs") / f"compare-{dataset.name}"
     command = options.suggested(*sys.argv[1:])
-    more = {"device": options.device(arguments), "progress": True, "command": command}
-    terms, work = options.filled(Terms, arguments, more), options.filled(Work, arguments, more)
+    terms = options.filled(Terms, arguments, {"device": options.device(arguments)})
+    work = options.filled(Work, arguments, {"progress": True, "command": command})
     asked = arguments.methods, arguments.labels, arguments.seeds
     comparison = compare(dataset, arguments.encoder, *asked, out, terms, work)
     print(short_text(comparison))

@@ -10,7 +10,7 @@ import argparse
 import contextlib
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
@@ -229,10 +229,10 @@ def asking(arguments: Arguments) -> Asking:
     return Asking(arguments.strategy, arguments.passes, arguments.layers)
 
 
-def filled(kind: type[T], arguments: Arguments, more: Mapping[str, Any]) -> T:
+def filled(kind: type[T], arguments: Arguments, more: dict[str, Any]) -> T:
     """Return settings whose fields are options of the same names, or stand in `more`."""
-    given = {**vars(arguments), **more}
-    return kind(**{f.name: given[f.name] for f in fields(kind) if f.name in given})  # type: ignore[arg-type]
+    names = (f.name for f in fields(kind))  # type: ignore[arg-type]
+    return kind(**{name: getattr(arguments, name) for name in names if name in arguments} | more)
 
 
 def add_seeds(parser: Parser, default: str | None = "5", more: str = "") -> None:
