@@ -34,10 +34,10 @@ from minift.active.streaming import mc_stream
 from minift.data.examples import Dataset, Example, TaggedExample, Task, gold_labels, gold_tags
 from minift.errors import MiniftError, require, require_known
 from minift.methods.recipes import recipe as named_recipe
-from minift.runs.fit import fit
+from minift.runs.fit import fit, frozen_states
 from minift.runs.tuned import FineTuned, Head, build, head_of
-from minift.speed.prefix import PrefixCache, prefix_cache
-from minift.training.loop import Recipe, Seeds, Settings, select
+from minift.speed.prefix import PrefixCache
+from minift.training.loop import Recipe, Seeds, Settings
 
 SCORES: dict[str, Score] = {
     "least_confidence": acquisition.least_confidence,
@@ -129,15 +129,8 @@ class Learner:
         return fit(tuned, tuned.items(labelled), self.recipe, seeds).tuned
 
     def states(self) -> PrefixCache | None:
-        """Compute what frozen layers make of the training and test texts, for all rounds and seeds.
-
-        None where no layer is frozen, the frozen ones have dropout, or memory is too small.
-        """
-        settings, tuned = self.recipe.settings, self.build(Seeds.all(0))
-        # The fewer texts, the more epochs, in each of which other layers may learn.
-        select(tuned.model, self.recipe.trainable, settings.epochs_for(1))
-        items = tuned.items([*self.dataset.train, *self.dataset.test])
-        return None if settings.prefix_dropout else prefix_cache(tuned.model, items)
+        """Return the `frozen_states` of training and test texts, for all rounds and seeds."""
+        return frozen_states(self.dataset, self.encoder, self.recipe, self.head, self.device)
 
 
 def score_chunks(

@@ -287,6 +287,8 @@ def summary(result: dict[str, Any]) -> str:
             line = f"{split:4} {result['metric']}{of} {result[split]:.3f}"
             if f"{split}_majority" in result:
                 line += f"   (always the most frequent label: {result[f'{split}_majority']:.3f})"
+            if of := result[f"{split}_scores"].get("scores_are_of"):
+                line += f", of {of}"
             lines.append(line)
     for kind, text in (("entities", side_by_side_text), ("classes", class_report_text)):
         found = [result[f"{s}_{kind}"] for s in ("test", "dev") if result.get(f"{s}_{kind}")]

@@ -12,8 +12,9 @@ from minift.cli import options
 from minift.data.calibration import class_report_text, parse_goal
 from minift.data.examples import gold_classes, gold_labels
 from minift.errors import MiniftError
+from minift.files import atomic_write
 from minift.runs.decide import Decision, decide, decide_labels, told
-from minift.runs.processes import world_size
+from minift.runs.processes import rank, world_size
 from minift.runs.train import subset, train
 from minift.training.loop import Seeds
 
@@ -63,6 +64,8 @@ def run(arguments: options.Arguments) -> None:
     """Train, and say what came out."""
     from minift.compact.source import source_of_files
     from minift.compare.lineup import first_choice
+    from minift.compare.page import Heading, html
+    from minift.plots import reliability
     from minift.runs.folds import cross_validate
 
     dataset = options.data(arguments)
@@ -141,3 +144,9 @@ def run(arguments: options.Arguments) -> None:
         progress=True,
     )
     print(f"{options.summary(result)}\nrun folder: {out}")
+    reports = {s: result.get(f"{s}_classes") for s in ("folds", "dev", "test")}
+    plots = [reliability(s, of["calibration"]["bins"]) for s, of in reports.items() if of]
+    if plots and rank() == 0:
+        title = Heading(f"{result['method']} on {result['data']}: how sure, and how often right", 1)
+        atomic_write(file := out / "reliability.html", html([title, *plots]))
+        print(f"reliability plot: {file}")

@@ -46,7 +46,7 @@ from minift.methods.recipes import recipe
 from minift.runs.dealing import deal
 from minift.runs.folds import FOLDS, part, possible_folds, possible_repeats
 from minift.runs.train import require_two_classes, subset
-from minift.runs.tuned import build
+from minift.runs.tuned import build, head_of
 from minift.speed.precision import require_precision
 from minift.training.loop import Precision, Seeds, Settings
 from minift.version import __version__
@@ -206,6 +206,10 @@ def compare(
                         bar.update()
                         bar.set_postfix_str(f"{run.method}: {100 * run.test:.1f}")
                     longest = max(longest, time.monotonic() - start)
+                    if work.progress and batch is rounds[0] and len(rounds) > 1:
+                        more, took = len(rounds) - 1, f"one {about.unit} took {longest:.0f} s"
+                        room = min(more, int(max(0, left - longest) / longest))
+                        print(f"{took}; {room} of the other {more} fit", file=sys.stderr)
         except KeyboardInterrupt:
             if work.progress:
                 print(
@@ -242,7 +246,7 @@ def _plan(
     seen = terms.selection or len(data.dev)
     columns = {
         name: {"chooses by": f"{seen * (name in choosing):,}"}
-        | shown(method, settings[name], counts[name])
+        | shown(method, settings[name], counts[name], head_of(checkpoint, data))
         for name, method in found.items()
     }
     how = terms.selection, terms.device

@@ -21,10 +21,11 @@ from minift.bert.counts import Row, by_kind, what_learns
 from minift.checkpoints.hub import pooling_of
 from minift.checkpoints.strict import config_from_json
 from minift.data.examples import Dataset, gold_classes, has_pairs, is_labelled, texts_of
+from minift.data.words import counted
 from minift.errors import MiniftError
 from minift.files import digest
 from minift.methods.recipes import WORDS, recipe
-from minift.runs.tuned import build, head_of
+from minift.runs.tuned import Head, build, head_of
 from minift.training.loop import EPOCHS, Recipe, Seeds, Settings, Team, select
 
 MOST_MEASURED = 1000  # labels
@@ -172,16 +173,20 @@ def rehearse(
     return counts
 
 
-def shown(method: Recipe, settings: Settings, counts: dict[str, Row]) -> dict[str, Any]:
-    """Return the columns of the settings table."""
+def shown(method: Recipe, settings: Settings, counts: dict[str, Row], head: Head) -> dict[str, Any]:
+    """Return the columns of the settings table; a head that is solved has no rate and no steps."""
     trains = {part: f"{row.learning:,}" for part, row in counts.items()}
-    return {
+    length = f"{EPOCHS} epochs, at least {settings.min_steps} steps"
+    steps = {
         "learning rate": f"{settings.learning_rate:.2g}",
-        "length": f"{settings.epochs} epochs"
-        if settings.epochs
-        else f"{EPOCHS} epochs, at least {settings.min_steps} steps",
+        "length": counted(settings.epochs, "epoch") if settings.epochs else length,
         "batch": f"{settings.batch_size}",
         "schedule": type(method.schedule()).__name__,
+    }
+    if method.solve == "after" and head != "cnn" and trains["all"] == trains["head"]:
+        steps |= {**dict.fromkeys(steps, ""), "length": "solved"}
+    return {
+        **steps,
         **({} if settings.precision == "float32" else {"precision": settings.precision}),
         "trained": trains["all"],
         "in the head": trains["head"],

@@ -282,6 +282,7 @@ def page(comparison: Comparison) -> list[Block]:
             f"{counted(len(c.methods), 'method')}, {listed([f'{n:,}' for n in c.sizes])} labels, "
             f"{seeds} {c.unit}{'s' * (seeds > 1)}, encoder {c.encoder}. Scores are "
             f"{c.metric} in points (hundredths) on {c.reporting}."
+            + (f" Of these folds {seeds} of {c.folds} are done." if seeds < (c.folds or 0) else "")
             + (f" Runs that are not finished yet: {missing} of {c.planned}." if missing > 0 else "")
         ),
     ]
@@ -318,7 +319,8 @@ def _size_blocks(c: Comparison, labels: int, made: Sequence[Against]) -> list[Bl
         rows = [(a.method, a.other, *difference_cells(a.difference, a.holm)) for a in made]
         blocks.append(Heading("Paired differences, in points", 3))
         header = "method", "against", *DIFFERENCE_HEADER[:-1], f"{c.unit}s"
-        blocks.append(Table(header, tuple(rows)))
+        filled = zip(*(column for column in zip(header, *rows) if any(column[1:])))
+        blocks.append(Table(next(filled), tuple(filled)))
     if troubles := [f"{r.method}, {c.unit} {r.seed}: {r.note}" for r in runs if r.note]:
         blocks += [Heading("What went wrong", 3), Bullets(tuple(troubles))]
     return blocks
@@ -331,7 +333,8 @@ def _sentences(made: Sequence[Against]) -> list[str]:
 
 def _reading(c: Comparison, made: Sequence[Against]) -> list[str]:
     """Return what a reader must know beside the figures."""
-    chosen = "Nothing was chosen by looking at scores: no rate, no length, no epoch."
+    but = "but the method to take " * bool(c.folds)
+    chosen = f"Nothing {but}was chosen by looking at scores: no rate, no length, no epoch."
     if any(run.selection_examples for run in c.runs):
         chosen = (
             f"Choices are made by {c.selection}, never by the examples reported on. The column "
@@ -343,14 +346,19 @@ def _reading(c: Comparison, made: Sequence[Against]) -> list[str]:
         f"{c.examples:,} examples reported on{_sampling(c)}."
     )
     if c.folds:
+        ends = "it allows for what the folds have in common (Nadeau & Bengio 2003)"
+        if len({run.seed for run in c.runs}) == 1:
+            ends = "of one fold, only an accuracy has one (Wilson 1927)"
         covers = (
-            f"Seed s reports on fold s of the training examples, dealt anew every {c.folds}, and "
-            "trains on the others. The interval is for new texts like these, and allows for what "
-            "the folds have in common (Nadeau & Bengio 2003)."
+            "Fold s, counted from 0, is reported on by models that learned from the other folds; "
+            f"every {c.folds} folds all texts are dealt anew. An interval is for new texts like "
+            f"these; {ends}."
         )
+    once = ", and a frozen encoder reads the texts once for all folds" if c.folds else ""
     return [
-        "Seed s gives every method the same training examples, the same new head, the same order "
-        "of batches and the same stream of dropout, so methods are compared seed by seed.",
+        f"{capital(c.unit)} s gives every method the same training examples, the same new head, "
+        "the same order of batches and the same stream of dropout, so methods are compared "
+        f"{c.unit} by {c.unit}.",
         covers,
         *caution(made),
         chosen,
@@ -359,9 +367,9 @@ def _reading(c: Comparison, made: Sequence[Against]) -> list[str]:
         "Trained: parameters that learn, head included (see Settings); where a mask holds the "
         "others back (child-d, random-scalars, random-rows), those that it lets move.",
         "Seconds: loading, training, and validation where the method needs it, mean over the "
-        "seeds; scoring is left out. Peak MB: the largest memory of the process in any run, "
-        "PyTorch and data included, where the system tells it. To store: 4 bytes per parameter "
-        "that learns, and for a mask one bit per element on top; the pretrained rest is shared.",
+        f"{c.unit}s; scoring is left out{once}. Peak MB: the largest memory of the process in any "
+        "run, PyTorch and data included, where the system tells it. To store: 4 bytes for each "
+        "parameter that learns, and for a mask one bit per element; the pretrained rest is shared.",
     ]
 
 

@@ -18,7 +18,7 @@ import gc
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -31,10 +31,12 @@ from minift.data.examples import Dataset, Example, TaggedExample, gold_tags, lab
 from minift.data.metrics import collapsed, headline
 from minift.methods.recipes import recipe
 from minift.runs.evaluate import Evaluation, constant_score
+from minift.runs.fit import frozen_states
 from minift.runs.folds import part
 from minift.runs.machine import machine
 from minift.runs.train import subset, train
 from minift.runs.tuned import FineTuned
+from minift.speed.prefix import PrefixCache
 from minift.training.loop import Diverged, Seeds, Settings
 
 
@@ -51,6 +53,8 @@ class Plan:
     device: str = "cpu"  # where to train
     weights: Path | None = None  # folder for the weights, or None
     folds: int | None = None  # a seed is the number of a fold (see `part`); None: a seed
+    # of methods that solve the head: what all folds share, made by the first run of each process
+    states: dict[str, PrefixCache | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -69,16 +73,19 @@ def run_once(plan: Plan, job: Job) -> Run:
     data, chooses = part(plan.data, plan.folds, job.seed), job.method in plan.choosing
     dev = subset(data.dev, plan.selection, job.seed) if data.dev else ()
     settings, note = plan.settings[job.method], ""
+    method = replace(recipe(job.method), settings=settings)
+    if plan.folds and method.solve == "after" and job.method not in plan.states:
+        plan.states[job.method] = frozen_states(plan.data, plan.encoder, method, None, plan.device)
     tried: tuple[FineTuned, dict[str, Any]] | None = None
     try:
         tried = train(
             replace(data, dev=dev if chooses else (), test=()),
             plan.encoder,
-            recipe(job.method),
+            method,
             labels=job.labels,
             seeds=Seeds.all(job.seed),
-            settings=settings,
             device=plan.device,
+            cache=plan.states.get(job.method),
         )
     except Diverged as error:
         note = str(error)

@@ -29,7 +29,7 @@ from minift.data.intervals import wilson
 from minift.errors import MiniftError
 
 BINS, DRAWS = 15, 2000
-TEMPERATURES = 0.05, 1000.0  # the lowest and the highest
+TEMPERATURES = 0.05, 1000.0  # beyond them the probabilities of usual logits are 0 or 1, or alike
 SHOWN = 10  # classes in a table
 Names = Sequence[str]
 
@@ -139,7 +139,7 @@ def class_report_text(report: dict[str, Any]) -> str:
     shown, more = order[:SHOWN], len(order[SHOWN:])
     parts = "".join(f"  {part:<19}" for part in ("precision", "recall", "f1"))
     width = max(map(len, ["class", *shown]))
-    lines = ["95 % intervals; answers to the texts of a class, by its number:"]
+    lines = ["all texts, 95 % intervals; answers to those of a class, by its number:"]
     lines += [f"   {'class':<{width}}{parts}" + "".join(f"{k + 1:6}" for k in range(len(shown)))]
     for number, name in enumerate(shown, 1):
         cells = "".join(f"  {within(score):<19}" for score in report["classes"][name].values())

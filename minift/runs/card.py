@@ -45,7 +45,8 @@ def card(run: Mapping[str, Any], result: Mapping[str, Any], labels: Sequence[str
     if found := result.get("estimate"):
         where = f"{found['folds']} folds of the training examples"
         plain = "the likeliest label" if run["task"] == "classification" else "labels from .5 on"
-        where += f", answering {plain}" if result.get("decision", {}).get("thresholds") else ""
+        chose = result.get("decision", {"abstain_below": 0, "thresholds": {}})
+        where += f", answering {plain}" if chose["abstain_below"] or chose["thresholds"] else ""
         rows.append((where, found["metric"], found["mean"], found["interval"]))
     for split in (split for split in ("dev", "test") if result[split] is not None):
         n, values = result[f"{split}_examples"], {result["metric"]: result[split]}
@@ -55,7 +56,8 @@ def card(run: Mapping[str, Any], result: Mapping[str, Any], labels: Sequence[str
             values[always] = result[f"{split}_majority"]
         for name, value in values.items():
             known = interval(name, value, n, result.get(f"{split}_entities"))
-            rows.append((f"{split}, {n} examples", name, value, known))
+            of = result[f"{split}_scores"].get("scores_are_of", f"{n} examples")
+            rows.append((f"{split}, {of}", name, value, known))
     for where, name, value, ends in rows:
         sure = f" (95% interval {ends[0]:.3f} to {ends[1]:.3f})" if ends else ""
         lines.append(f"- {where}: {name} {value:.3f}{sure}")

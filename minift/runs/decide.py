@@ -159,12 +159,19 @@ def told(decision: Decision) -> str:
         calibrate.within(had[name])
         for name in ("calibration_error", "calibration_error_without", "accuracy")
     )
-    said = f"on folds: calibration error {error} at temperature {decision.temperature:.3g}, else "
+    t, (low, high) = round(decision.temperature, 9), calibrate.TEMPERATURES
+    said = f"on folds: calibration error {error} at temperature {float(f'{t:.3g}'):g}, else "
     said += without
+    if t in (1, low, high):
+        why = {1: "no answer is wrong", low: "lowest tried: hardly an answer is wrong"}
+        said += f" ({why.get(t, 'highest tried: right answers do not look surer than wrong ones')})"
+    elif had["calibration_error"][0] > had["calibration_error_without"][0]:
+        said += "; it lowers the log-loss, which it was chosen by, but not this error"
     for label, cut in decision.thresholds.items():
         scores = (f"{part} {calibrate.within(score)}" for part, score in had[label].items())
         said += f'\non folds: "{label}" from {cut:.3f} on, chosen as the best: {", ".join(scores)}'
-        said += " (as if no text were left open)" if least else ""
+        said += " (as if no text were left unanswered)" if least else ""
     if least:
-        said += f"\non folds: {had['coverage']:.0%} answered from {least:g} on, {right} right"
+        said += f"\non folds: {had['coverage']:.0%} answered from {least:g} on, {right} right; "
+        said += "all other scores are of all texts"
     return said.replace("on folds", had.get("where", "on folds"))

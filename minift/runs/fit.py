@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -21,12 +22,13 @@ from torch import nn
 
 from minift.bert.counts import what_learns
 from minift.bert.encoder import frozen_prefix
+from minift.data.examples import Dataset
 from minift.errors import MiniftError
 from minift.methods.solved_head import last_linear, solve
 from minift.runs.evaluate import predict_logits
 from minift.runs.processes import TEAM, own_seed, require_enough
-from minift.runs.tuned import FineTuned
-from minift.speed.prefix import prefix_cache
+from minift.runs.tuned import FineTuned, Head, build, head_of
+from minift.speed.prefix import PrefixCache, prefix_cache
 from minift.speed.rows import used_rows
 from minift.training.batches import Item, make_batch
 from minift.training.loop import History, Recipe, Seeds, Training, fine_tune, select
@@ -39,6 +41,24 @@ class Fitted(NamedTuple):
     tuned: FineTuned
     history: History
     learned: int
+
+
+def frozen_states(
+    dataset: Dataset, encoder: str | Path, recipe: Recipe, head: Head | None,
+    device: torch.device | str,
+) -> PrefixCache | None:  # fmt: skip
+    """Compute what frozen layers make of training and test texts, for all runs on some of them.
+
+    None where no layer is frozen, the frozen ones have dropout, or memory is too small. They are
+    those of a run alone but for rounding, which differs with the batches.
+    """
+    settings, head = recipe.settings, head or head_of(encoder, dataset, recipe)
+    if settings.prefix_dropout:
+        return None
+    tuned = build(dataset, encoder, 0, device, head, settings.precision)
+    # The fewer texts, the more epochs, in each of which other layers may learn.
+    select(tuned.model, recipe.trainable, settings.epochs_for(1))
+    return prefix_cache(tuned.model, tuned.items([*dataset.train, *dataset.test]))
 
 
 def fit(

@@ -2,7 +2,8 @@
 
 Claim    Each labelled text is answered by a model that has seen neither it, nor an equal text, nor
          one of its group. The interval is that of the mean score on new texts after training on as
-         many labels as a fold leaves. What is finished survives a kill.
+         many labels as a fold leaves. What is finished survives a kill. What frozen layers make
+         of the texts is computed once for all folds, and what is learned is the same.
 Paper    Stratified folds: Kohavi (1995), "A Study of Cross-Validation and Bootstrap". The interval:
          Nadeau & Bengio (2003), see minift/data/intervals.py.
 Differs  - Texts are dealt in random order, the largest groups first, each to the fold that has
@@ -37,6 +38,7 @@ from minift.files import digest
 from minift.journal import append_log, read_log
 from minift.methods.recipes import recipe
 from minift.runs.evaluate import predict_logits
+from minift.runs.fit import frozen_states
 from minift.runs.train import train
 from minift.runs.tuned import Head, head_of
 from minift.training.loop import Recipe
@@ -82,10 +84,12 @@ def part(dataset: Dataset, folds: int | None, number: int) -> Dataset:
 
 
 def possible_folds(dataset: Dataset, folds: int = FOLDS) -> tuple[int, list[str]]:
-    """Return as many folds as the classes and groups allow, and notes that say why fewer.
+    """Return as many folds as the classes and groups allow, and notes on what is too few for them.
 
-    A MiniftError says if there are fewer than two groups, if a fold would leave a single class to
-    learn, or if `folds` is below 2.
+    Each fold holds two classes, and the one that f1 is of. Rarer ones are not in every fold: for
+    a few texts all models would learn from much less than the one that is kept. A MiniftError says
+    if there are fewer than two groups, if a fold would leave a single class to learn, or if
+    `folds` is below 2.
     """
     require(type(folds) is int and folds >= 2, "folds", folds, "a whole number from 2 up")
     groups, classes = groups_of(dataset.train), _classes(dataset)
@@ -105,10 +109,16 @@ def possible_folds(dataset: Dataset, folds: int = FOLDS) -> tuple[int, list[str]
         )
     fewest, rarest, notes = len(groups), "", list[str]()
     if dataset.task == "classification":
-        fewest, rarest = min(((n, c) for c, n in there.items() if n > 1), default=(2, ""))
+        several = sorted((n, c) for c, n in there.items() if n > 1)
+        needed = [*several[-2:][:1], *(one for one in several if one[1] == dataset.positive)]
+        fewest, rarest = min(needed, default=(2, ""))
     if (few := min(folds, fewest)) < folds:
         what = f'class "{rarest}" has' if rarest else "there are"
         notes.append(f"{few} folds instead of {folds}, as {what} {counted(fewest, kind)}")
+    rare = [f'"{c}"' for c in sorted(there) if 1 < there[c] < few and c]
+    if rare and dataset.task == "classification":
+        which = f"class {rare[0]} is" if len(rare) == 1 else f"{len(rare)} classes are"
+        notes.append(f"{which} in fewer {kind}s than there are folds, so not in each of the {few}")
     if alone and dataset.task == "classification":
         which = f"class {alone[0]} is" if len(alone) == 1 else f"{len(alone)} classes are"
         notes.append(f"{which} in one fold alone, so no model that is asked for it has learned it")
@@ -238,14 +248,15 @@ def cross_validate(
         )
     done = {record["fold"]: record for record in records}
     wanted, longest = range(folds * seed, folds * (seed + repeats)), 0.0
+    todo = [number for number in wanted if number not in done]
     if progress:
         rounds = f" dealt {repeats} times" if repeats > 1 else ""
-        todo = f"{counted(sum(n not in done for n in wanted), 'training')} before the one on all"
-        print(f"{folds} folds{rounds}: {todo} labels", file=sys.stderr)
-    bar = tqdm(wanted, "folds", unit="fold", disable=None if progress else True)
+        before = f"{counted(len(todo), 'training')} before the one on all labels"
+        print(f"{folds} folds{rounds}: {before}", file=sys.stderr)
+    whole = replace(dataset, test=())
+    states = frozen_states(whole, encoder, method, head, device) if todo else None
+    bar = tqdm(todo, "folds", unit="fold", disable=None if progress else True)
     for number in bar:
-        if number in done:
-            continue
         left = math.inf if budget_minutes is None else 60 * budget_minutes
         if longest > left - (time.perf_counter() - began) and len(done) > 1:
             bar.close()
@@ -255,9 +266,11 @@ def cross_validate(
         start, held = time.perf_counter(), fold(dataset, folds, number)
         data = part(dataset, folds, number)
         tuned, result = train(
-            data, encoder, method, seeds=number, head=head, new_head=new_head, device=device
-        )
-        rows = predict_logits(tuned.model, items := tuned.items(data.test))
+            data, encoder, method, seeds=number, head=head, new_head=new_head, device=device,
+            cache=states,
+        )  # fmt: skip
+        items = tuned.items(data.test)
+        rows = predict_logits(tuned.model, items, make_batch=tuned.make_batch)
         joined = defaultdict[int, list[list[float]]](list)
         for item, row in zip(items, rows):
             joined[held[item.example]] += row.tolist()
@@ -272,7 +285,7 @@ def cross_validate(
         if log is not None:
             append_log(log, done[number])
         longest = max(longest, done[number]["seconds"])
-        if progress and number == wanted[0]:
+        if progress and number == todo[0]:
             rest = longest * (len(wanted) - len(done))
             print(f"the first took {longest:.0f} s, the others about {rest:.0f} s", file=sys.stderr)
     found = [done[number] for number in wanted if number in done]

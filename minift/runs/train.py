@@ -38,6 +38,7 @@ from minift.runs.folder import open_run
 from minift.runs.processes import rank, require_same, world_size
 from minift.runs.resume import resumed
 from minift.runs.tuned import FineTuned, Head, build, head_of, not_finite
+from minift.speed.prefix import PrefixCache
 from minift.training.loop import Diverged, Epoch, Recipe, Seeds, Settings, Training
 from minift.version import __version__
 
@@ -72,6 +73,7 @@ def train(
     device: torch.device | str = "cpu",
     validate_each_epoch: bool = False,
     before: Callable[[], dict[str, Any]] | None = None,
+    cache: PrefixCache | None = None,
     save_every: float = 60.0,
     progress: bool = False,
 ) -> tuple[FineTuned, dict[str, Any]]:
@@ -92,6 +94,7 @@ def train(
             decided by it; history.jsonl then tells the scores.
         before: called once `out` is held; what it returns stands in result.json, too, and under
             "decision" how the model answers (see `Decision`).
+        cache: what was made of texts before, see `frozen_states`; the model has it afterwards.
     """
     started = time.perf_counter()
     method, seeds = recipe(method, encoder), Seeds.all(seeds)
@@ -101,6 +104,7 @@ def train(
     require_two_classes(examples, dataset)
     head = head or head_of(encoder, dataset, method)
     tuned = build(dataset, encoder, seeds, device, head, settings.precision, new_head)
+    tuned = replace(tuned, cache=cache)
     looks = validate_each_epoch or settings.keep == "best" or method.schedule().needs_dev_loss
     folder = None if out is None else Path(out)
     spec = {
@@ -157,7 +161,7 @@ def train(
                 atomic_write(folder / FILE, json.dumps(asdict(decision), indent=2) + "\n")
             atomic_write(folder / "result.json", json.dumps(result, indent=2) + "\n")
             checkpoints.delete()
-    return replace(fitted.tuned, cache=None), result
+    return replace(fitted.tuned, cache=cache), result
 
 
 def require_two_classes(examples: Sequence[Example], dataset: Dataset) -> None:

@@ -104,6 +104,8 @@ class FineTuned:
                 right = [said == label for (said, sure, _), label in zip(answers, gold) if sure]
                 scores["coverage"] = len(right) / len(gold)
                 scores["accuracy_of_answered"] = sum(right) / len(right) if right else None
+                left = f"the {len(gold) - len(right)} left unanswered"
+                scores["scores_are_of"] = f"all {len(gold)} texts, as if {left} were answered"
         return Evaluation(scores, loss, found, self.notes(items), probabilities)
 
     def notes(self, items: Iterable[Item]) -> list[str]:

@@ -39,7 +39,7 @@ from minift.compare.report import (
 )
 from minift.compare.statistics import paired_difference
 from minift.data.intervals import of_folds, wilson
-from minift.plots import Plot, Strip, ticks
+from minift.plots import Plot, Strip, reliability, ticks
 
 SCORES = {
     "full": [0.80, 0.82, 0.79, 0.81, 0.805],
@@ -133,6 +133,32 @@ def test_the_best_of_guessers_is_flattered_and_the_reported_choice_is_not():
         honest.append(float(own))
     assert np.mean(best) > 56
     assert np.mean(honest) == pytest.approx(50, abs=1)
+
+
+def test_a_report_on_folds_speaks_of_folds():
+    scores = {"full": [0.9, 0.5, 0.5, 0.6, 0.7], "head": [0.6, 0.8, 0.6, 0.6, 0.65]}
+    runs = [run(m, s, test) for m, of in scores.items() for s, test in enumerate(of)]
+    several = text_of(made(runs, folds=5, examples=375))
+    assert "Fold s gives every method" in several and "mean over the folds" in several
+    assert "allows for what the folds have in common (Nadeau & Bengio 2003)" in several
+    assert "Nothing but the method to take was chosen by looking at scores" in several
+    assert "seed" not in several and "bootstrap" not in several and "are done" not in several
+    one = text_of(made([r for r in runs if r.seed == 0], folds=5, examples=375))
+    assert "Of these folds 1 of 5 are done" in one
+    assert "of one fold, only an accuracy has one (Wilson 1927)" in one and "Nadeau" not in one
+    seeds = text_of(made())
+    assert "Seed s gives every method" in seeds and "bootstrap" in seeds and "fold" not in seeds
+
+
+def test_a_reliability_plot_shows_the_shares_of_the_bins_and_their_intervals():
+    bins = [(20, 0.55, 0.4), (10, 0.8, 0.9), (30, 0.95, 0.9)]
+    found = reliability("test", bins)
+    right, as_said = found.lines
+    assert right.points == ((0.55, 0.4), (0.8, 0.9), (0.95, 0.9))
+    assert right.band == (wilson(8, 20), wilson(9, 10), wilson(27, 30))
+    assert as_said.reference and all(x == y for x, y in as_said.points)
+    assert found.svg().count("<path") == 3 and "test: share that is right" in found.svg()
+    ElementTree.fromstring(reliability("one bin", bins[:1]).svg())
 
 
 class Reader(HTMLParser):
@@ -331,7 +357,7 @@ def test_hostile_texts_are_shown_and_not_run():
     assert not re.search(r"(?<!\\)[<`\[]", prose)
     rows = [line for line in prose.splitlines() if line.startswith("| ")]
     widths = {len(re.split(r"(?<!\\)\|", row)) for row in rows}
-    assert widths == {13, 10, 5}  # three tables; no cell was cut in two
+    assert widths == {13, 6, 5}  # three tables; no cell was cut in two
 
 
 def test_the_markdown_report_holds_the_same_figures():

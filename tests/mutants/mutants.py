@@ -2606,6 +2606,38 @@ SURE = [
         DECIDED + "test_repeats_are_not_counted_as_more_texts",
         "Intervals would be narrower the more often the same texts are asked for.",
     ),
+    Mutant(
+        "a temperature that raises the calibration error is not told",
+        "minift/runs/decide.py",
+        'elif had["calibration_error"][0] > had["calibration_error_without"][0]:',
+        'elif had["calibration_error"][0] < had["calibration_error_without"][0]:',
+        DECIDED + "test_a_temperature_that_raises_the_calibration_error_is_told",
+        "Two figures would stand side by side, the worse one chosen, without a word.",
+    ),
+    Mutant(
+        "each fold lets the frozen encoder read the texts again",
+        "minift/runs/folds.py",
+        "            cache=states,\n",
+        "            cache=None,\n",
+        "tests/runs/test_folds.py::test_a_frozen_encoder_reads_each_text_once_for_all_folds[folds]",
+        "Cross-validation of a head would take three times as long.",
+    ),
+    Mutant(
+        "a rare class of several takes folds away",
+        "minift/runs/folds.py",
+        "needed = [*several[-2:][:1],",
+        "needed = [*several[:1],",
+        "tests/runs/test_folds.py::test_fewer_folds_are_said",
+        "For a class of two texts all models would learn from half of the labels.",
+    ),
+    Mutant(
+        "a report on one fold speaks of what folds have in common",
+        "minift/compare/report.py",
+        "if len({run.seed for run in c.runs}) == 1:",
+        "if not c.runs:",
+        "tests/compare/test_report.py::test_a_report_on_folds_speaks_of_folds",
+        "Wilson's interval of one fold would be taken for that of Nadeau and Bengio.",
+    ),
 ]
 DOUBT_TESTS, CHECK_TESTS = "tests/data/test_doubt.py::", "tests/runs/test_check.py::"
 DOUBTED = (

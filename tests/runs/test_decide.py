@@ -133,7 +133,9 @@ def test_predict_and_evaluate_answer_by_the_decision_of_the_folder(world, capsys
     loss = -np.log(p[np.arange(len(gold)), gold]).mean()
     assert scores["loss"] == pytest.approx(loss, abs=1e-5)
     assert scores["classes"]["positive"]["recall"][0] == pytest.approx(recall_score(gold, best))
-    assert "95 % intervals; answers" in said and "calibration error" in said
+    assert "all texts, 95 % intervals; answers" in said and "calibration error" in said
+    left = f"the {(~answered).sum()} left unanswered"
+    assert scores["scores_are_of"] == f"all {len(test)} texts, as if {left} were answered"
 
 
 def test_a_text_is_judged_by_the_class_that_a_threshold_answers():
@@ -181,7 +183,7 @@ def test_repeats_are_not_counted_as_more_texts():
     where = "on the folds of the first repeat"
     assert ({**one.on_folds, "where": where}, report) == (three.on_folds, again)
     assert told(one).splitlines()[1].startswith('on folds: "positive" from ')
-    assert told(one).splitlines()[1].endswith(" (as if no text were left open)")
+    assert told(one).splitlines()[1].endswith(" (as if no text were left unanswered)")
     assert all(line.startswith(where) for line in told(three).splitlines())
     assert three.temperature == pytest.approx(one.temperature) and report["classes"]
 
@@ -200,6 +202,53 @@ def test_labels_that_say_nothing_give_no_confidence():
         LABELS, abstain_below=0.9,
     )  # fmt: skip
     assert none.on_folds["coverage"] == 0 and none.on_folds["accuracy"] is None
+
+
+def test_scores_are_of_all_texts_in_training_too(encoder, world, tmp_path, capsys):
+    words = ["train", "--train", world / "train.csv", "--test", world / "test.csv", "--method"]
+    words += ["head", "--encoder", encoder, "--abstain-below", ".6", "--out", tmp_path / "run"]
+    assert main([str(word) for word in words]) == 0
+    said = capsys.readouterr().out
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    of, n = result["test_scores"]["scores_are_of"], result["test_examples"]
+    left = round(n * (1 - result["test_scores"]["coverage"]))
+    assert of == f"all {n} texts, as if the {left} left unanswered were answered" and left
+    assert sum(sum(row.values()) for row in result["test_classes"]["confusion"].values()) == n
+    assert re.search(rf"^test accuracy .*, of {of}$", said, re.M)
+    assert "right; all other scores are of all texts" in said
+    assert f"- test, {of}: accuracy " in (tmp_path / "run" / "README.md").read_text()
+    page = (tmp_path / "run" / "reliability.html").read_text()
+    assert page.count("<svg") == 2 and "folds: share that is right" in page
+
+
+@pytest.mark.parametrize(
+    ("scale", "wrong", "words"),
+    [
+        (5.0, 0, r"at temperature 1, else .* \(no answer is wrong\)$"),
+        (1e-4, 1, r"at temperature 0\.05, else .* \(lowest tried: hardly an answer is wrong\)$"),
+        (5.0, 20, r"at temperature 1000, else .* \(highest tried: right answers do not look surer"),
+    ],
+)
+def test_a_temperature_at_a_bound_is_told(scale, wrong, words):
+    sign = [1.0 if i < 20 else -1.0 for i in range(40)]
+    rows = [(i, scale * torch.tensor([[0.0, s]])) for i, s in enumerate(sign)]
+    gold = [LABELS[(s > 0) != (i % 20 < wrong)] for i, s in enumerate(sign)]
+    assert re.search(words, told(decide(rows, gold, LABELS)[0]))
+
+
+def test_a_temperature_that_raises_the_calibration_error_is_told():
+    # Of 10 texts at .75, 8 are right, and of 10 at .99, 8 are: T is the best for both together.
+    rows = [(i, torch.tensor([[0.0, 1.1 if i < 10 else 4.6]])) for i in range(20)]
+    gold = [LABELS[i % 10 < 8] for i in range(20)]
+    found, _ = decide(rows, gold, LABELS)
+    both = [found.on_folds[n][0] for n in ("calibration_error", "calibration_error_without")]
+    better, worse = {**found.on_folds}, {**found.on_folds}
+    better["calibration_error"], worse["calibration_error"] = [
+        [x + both[1]] * 3 for x in (-0.01, 0.01)
+    ]
+    said = "it lowers the log-loss, which it was chosen by, but not this error"
+    assert told(replace(found, on_folds=worse)).endswith(said)
+    assert said not in told(replace(found, on_folds=better))
 
 
 @pytest.mark.parametrize(
