@@ -93,7 +93,7 @@ def simulate(learner: Learner, plan: Plan, out: str | Path) -> list[dict[str, An
     learner = replace(learner, recipe=replace(learner.recipe, settings=settings))
     out = Path(out)
     claim_folder(out, "simulation.jsonl")
-    setup, states = _setup(learner, plan), functools.cache(lambda: learner.states(out))
+    setup, states = _setup(learner, plan), functools.cache(learner.states)
     with open_journal(out / "simulation.jsonl") as journal:
         if not journal.events:
             journal.append(setup)

@@ -130,8 +130,8 @@ def _all_ranks(
         return contextlib.nullcontext()
     if not arguments.ranks:
         raise MiniftError(
-            "torchrun is for minift train, evaluate, predict, compare and active score; start "
-            "this command without it"
+            "torchrun is for minift train, evaluate, predict and active score; start this command "
+            "without it (minift compare has --processes)"
         )
     from minift.runs.processes import several
 

@@ -121,12 +121,10 @@ def control_pairs(names: Sequence[str]) -> list[tuple[str, str]]:
 def split_roles(dataset: Dataset, folds: int | None = None) -> tuple[Dataset, str, str]:
     """Say which examples are reported on and which may be chosen by; never the same ones.
 
-    They are test and development split. Without a labelled test split the development split is
-    cut in two by a hash of each (first) text, whatever the seed and the methods. With `folds`, the
-    training split is reported on.
-
+    They are test and development split; without a labelled test split the halves of the latter,
+    by a hash of each (first) text. With `folds`, the training split is reported on.
     Returns the data set with the selection split as `dev` and the reporting split as `test`, and a
-    phrase for reporting and for selection; a MiniftError says if there is nothing to report on.
+    phrase for each; a MiniftError says if there is nothing to report on.
     """
     if folds:
         who = f"{folds} folds of the {len(dataset.train):,} training examples"
@@ -170,13 +168,13 @@ def rehearse_all(
     return counts
 
 
-def shown(method: Recipe, counts: dict[str, Row], grid: bool, head: Head) -> dict[str, Any]:
+def shown(method: Recipe, counts: dict[str, Row], head: Head) -> dict[str, Any]:
     """Return the columns of the settings table; a head that is solved has no rate and no steps."""
     settings = method.settings
     trains = {part: f"{row.learning:,}" for part, row in counts.items()}
     length = f"{EPOCHS} epochs, at least {settings.min_steps} steps"
     steps = {
-        "learning rate": f"{settings.learning_rate:.2g}" + " × (1/3, 1, 3)" * grid,
+        "learning rate": f"{settings.learning_rate:.2g}",
         "length": counted(settings.epochs, "epoch") if settings.epochs else length,
         "batch": f"{settings.batch_size}",
         "schedule": type(method.schedule()).__name__,

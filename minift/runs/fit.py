@@ -47,12 +47,12 @@ class Fitted(NamedTuple):
 
 def frozen_states(
     dataset: Dataset, encoder: str | Path, recipe: Recipe, head: Head | None,
-    device: torch.device | str, folder: str | Path | None = None,
+    device: torch.device | str,
 ) -> PrefixCache | None:  # fmt: skip
     """Compute what frozen layers make of training and test texts, for all runs on some of them.
 
-    States too large for memory go to `folder`. None where no layer is frozen, or the frozen ones
-    have dropout. They are those of a run alone but for rounding, which differs with the batches.
+    None where no layer is frozen, the frozen ones have dropout, or memory is too small. They are
+    those of a run alone but for rounding, which differs with the batches.
     """
     settings, head = recipe.settings, head or head_of(encoder, dataset, recipe)
     if settings.prefix_dropout:
@@ -60,7 +60,7 @@ def frozen_states(
     tuned = build(dataset, encoder, 0, device, head, settings.precision)
     # The fewer texts, the more epochs, in each of which other layers may learn.
     select(tuned.model, recipe.trainable, settings.epochs_for(1))
-    return prefix_cache(tuned.model, tuned.items([*dataset.train, *dataset.test]), folder)
+    return prefix_cache(tuned.model, tuned.items([*dataset.train, *dataset.test]))
 
 
 def fit(
@@ -71,7 +71,6 @@ def fit(
     *,
     asked: Sequence[Item] = (),
     validate: Callable[[FineTuned], tuple[float, float]] | None = None,
-    folder: Path | None = None,
     watch: Callable[[Training], Iterable[object]] = iter,
 ) -> Fitted:
     """Train a model in place.
@@ -81,7 +80,6 @@ def fit(
         asked: items that it will be asked about repeatedly, so that frozen layers are computed
             for them, too.
         validate: returns (loss, headline score) on the development split.
-        folder: for states that are too large for memory.
     """
     model, settings = tuned.model, recipe.settings
     own = {name for name, _ in model.named_children()}
@@ -96,7 +94,7 @@ def fit(
     quiet = 0 if settings.prefix_dropout else len(frozen_prefix(model))
     if tuned.cache is None and quiet:
         known = [*items, *asked] if as_given else asked
-        tuned = replace(tuned, cache=prefix_cache(model, known, folder))
+        tuned = replace(tuned, cache=prefix_cache(model, known))
     elif (cache := tuned.cache) and not (cache.fits(model) and cache.layers < quiet):
         raise MiniftError(
             f"the states of {cache.layers} layers were computed with other weights, or not all of "

@@ -150,9 +150,7 @@ def train(
             log = folder / "history.jsonl" if folder is not None and rank() == 0 else None
             return _told(training, records, log, progress)
 
-        fitted = fit(
-            tuned, items, method, seeds, asked=asked, validate=look, folder=folder, watch=watch
-        )
+        fitted = fit(tuned, items, method, seeds, asked=asked, validate=look, watch=watch)
         if broken := not_finite(fitted.tuned.model):
             raise Diverged(f"{broken} became nan or infinite; lower the rate, or check the data")
         fitted = fitted._replace(tuned=replace(fitted.tuned, decision=decision))

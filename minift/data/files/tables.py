@@ -18,7 +18,6 @@ import csv
 import json
 import math
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import chain, combinations, islice
@@ -26,6 +25,7 @@ from pathlib import Path
 from reprlib import repr as short
 from typing import Any, NamedTuple, TypeGuard
 
+from minift.checkpoints.limits import each_once
 from minift.data.examples import NONE, SEPARATOR, Example, TaggedExample, Task, TextExample
 from minift.data.files.lines import Problems, lines_again, stream_text
 from minift.data.tags import TAG
@@ -164,7 +164,7 @@ def json_rows(path: Path, problems: Problems) -> Iterator[Row]:
 
 def _json_values(path: Path, problems: Problems) -> Iterator[tuple[int, Any, str]]:
     """Yield (line where it begins, value, source) of what a file holds, in lines or over them."""
-    decode = json.JSONDecoder(object_pairs_hook=_each_once).raw_decode
+    decode = json.JSONDecoder(object_pairs_hook=each_once).raw_decode
 
     def begins(text: str) -> bool:
         with contextlib.suppress(ValueError, RecursionError):
@@ -210,14 +210,6 @@ def objects(value: object) -> list[dict[str, Any]] | None:
     """Return a list of JSON objects as it is; None if it is something else."""
     right = isinstance(value, list) and all(isinstance(item, dict) for item in value)
     return value if isinstance(value, list) and right else None
-
-
-def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        twice = next(name for name, n in Counter(name for name, _ in pairs).items() if n > 1)
-        raise ValueError(f'an object has "{twice}" twice')
-    return found
 
 
 def fasttext_rows(path: Path, problems: Problems) -> Iterator[Row]:
