@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
+from typing import NamedTuple
 from xml.etree import ElementTree
 
 from minift.data.intervals import wilson
@@ -20,8 +21,7 @@ DASHES = ("none", "10 4", "2 4", "12 4 2 4", "6 3")  # with five colours: 25 cur
 WIDTH, SIDE, ROW, HEIGHT = 420, 12, 46, 330  # pixels at full size
 
 
-@dataclass(frozen=True)
-class Strip:
+class Strip(NamedTuple):
     """One row of dots."""
 
     name: str  # stands above the row
@@ -89,8 +89,7 @@ class Plot:
         return drawing.svg()
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """One curve, with its name at its right end."""
 
     name: str  # what it is

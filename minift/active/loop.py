@@ -124,10 +124,9 @@ class Learner:
         tuned = replace(self.build(seeds), cache=cache)
         return fit(tuned, tuned.items(labelled), self.recipe, seeds).tuned
 
-    def states(self, folder: str | Path | None = None) -> PrefixCache | None:
+    def states(self) -> PrefixCache | None:
         """Return the `frozen_states` of training and test texts, for all rounds and seeds."""
-        data, recipe = self.dataset, self.recipe
-        return frozen_states(data, self.encoder, recipe, self.head, self.device, folder)
+        return frozen_states(self.dataset, self.encoder, self.recipe, self.head, self.device)
 
 
 def score_chunks(

@@ -83,7 +83,7 @@ def simulate(learner: Learner, plan: Plan, out: str | Path) -> list[dict[str, An
     settings, out = fixed_steps(learner.recipe.settings, plan.steps), Path(out)
     learner = replace(learner, recipe=replace(learner.recipe, settings=settings))
     claim_folder(out, "simulation.jsonl")
-    setup, states = _setup(learner, plan), functools.cache(lambda: learner.states(out))
+    setup, states = _setup(learner, plan), functools.cache(learner.states)
     with open_journal(out / "simulation.jsonl") as journal:
         if not journal.events:
             journal.append(setup)

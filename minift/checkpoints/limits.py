@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,15 @@ def read_limited(path: Path, largest: int) -> str:
     if len(data) > largest:
         raise MiniftError(f"{path} has more than {largest:,} bytes: damaged, or not what it says")
     return data.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the object of pairs, for JSON's `object_pairs_hook`; ValueError: a name is twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(name for name, n in Counter(name for name, _ in pairs).items() if n > 1)
+        raise ValueError(f'an object has "{twice}" twice')
+    return found
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -17,16 +17,15 @@ import json
 import pickletools
 import re
 import zipfile
-from collections import Counter
 from pathlib import Path
 from reprlib import repr as short
-from typing import IO, Any
+from typing import IO
 
 import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from minift.checkpoints.limits import LARGEST_HEADER, MOST_DIMENSIONS, refuse_pointer
+from minift.checkpoints.limits import LARGEST_HEADER, MOST_DIMENSIONS, each_once, refuse_pointer
 from minift.errors import MiniftError
 
 _NEEDED = re.compile(  # what the pickle of a state_dict names
@@ -59,7 +58,7 @@ def _check_header(path: Path) -> None:
         length = int.from_bytes(file.read(8), "little")
         if length > LARGEST_HEADER:
             raise ValueError(f"a header of {length:,} bytes, at most {LARGEST_HEADER:,} expected")
-        header = json.loads(file.read(length), object_pairs_hook=_without_doubles)
+        header = json.loads(file.read(length), object_pairs_hook=each_once)
     for name, entry in header.items() if isinstance(header, dict) else ():
         if not isinstance(entry, dict):
             continue
@@ -70,13 +69,6 @@ def _check_header(path: Path) -> None:
             raise ValueError(f"{name} has the shape {shape}, which holds nothing")
         if entry.get("dtype") in _PARTS_OF_A_BYTE:
             raise ValueError(f"{name} is of type {entry['dtype']}, which PyTorch cannot convert")
-
-
-def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = Counter(name for name, _ in pairs).most_common(1)
-    if names and names[0][1] > 1:
-        raise ValueError(f"{names[0][0]!r} occurs twice")
-    return dict(pairs)
 
 
 def read_pickled(path: Path) -> dict[str, Tensor]:

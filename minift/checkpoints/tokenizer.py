@@ -19,9 +19,9 @@ import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
-from dataclasses import dataclass
 from itertools import accumulate, groupby
 from pathlib import Path
+from typing import NamedTuple
 
 import tokenizers
 from tokenizers import AddedToken, decoders, processors
@@ -36,8 +36,7 @@ BERT_LENGTH = 512  # pieces that BERT reads at most
 CHUNK = 1024  # texts that the tokenizer works on at a time: it keeps much more than the pieces
 
 
-@dataclass(frozen=True)
-class Encoding:
+class Encoding(NamedTuple):
     """One model input: a text, or a pair of texts."""
 
     input_ids: list[int]  # [CLS] a [SEP], or [CLS] a [SEP] b [SEP]
@@ -45,8 +44,7 @@ class Encoding:
     cut: bool = False  # whether the text had more pieces
 
 
-@dataclass(frozen=True)
-class WordWindow:
+class WordWindow(NamedTuple):
     """One model input cut from a sentence of words, and the words it answers for."""
 
     input_ids: list[int]  # [CLS] pieces [SEP]; all of segment 0

@@ -192,20 +192,20 @@ def _one_answer(config: BertConfig, directory: Path) -> BertConfig:
 
 def read_tensors(directory: Path) -> dict[str, Tensor]:
     """Read all tensors of a checkpoint folder, by the names in the file."""
-    readers: dict[str, Callable[[Path], dict[str, Tensor]]] = {
-        "model.safetensors": lambda file: read_safetensors(file)[0],
-        "model.safetensors.index.json": _read_shards,
-        "pytorch_model.bin": read_pickled,
-        "pytorch_model.bin.index.json": _read_shards,
-    }
+    stems = "model.safetensors", "pytorch_model.bin"
+    names = [stem + index for stem in stems for index in ("", ".index.json")]
     if (inner := encoder_folder(directory)) != directory:  # a head that transformers does not have
         head = read_safetensors(directory / DENSE / "model.safetensors")[0]
         return read_tensors(inner) | {f"{_CLASSIFIER}{name}": t for name, t in head.items()}
-    for name, read in readers.items():
-        if (directory / name).is_file() and not (directory / "adapter_config.json").exists():
-            return read(directory / name)
-    expected = ", ".join(readers)
+    there = [directory / name for name in names if (directory / name).is_file()]
+    if there and not (directory / "adapter_config.json").exists():
+        return (_read_shards if there[0].suffix == ".json" else _read_file)(there[0])
+    expected = ", ".join(names)
     raise MiniftError(f"{directory}: no whole weights; expected {expected}{remedy(directory)}")
+
+
+def _read_file(file: Path) -> dict[str, Tensor]:
+    return read_pickled(file) if file.suffix == ".bin" else read_safetensors(file)[0]
 
 
 def _read_shards(index: Path) -> dict[str, Tensor]:
@@ -220,7 +220,7 @@ def _read_shards(index: Path) -> dict[str, Tensor]:
             raise MiniftError(f"{index}: {shard.name[:80]!r} is not the name of a file")
         if not (file := index.parent / shard).is_file():
             raise MiniftError(f"{index}: shard {shard} is missing; fetch the checkpoint again")
-        tensors |= read_pickled(file) if shard.suffix == ".bin" else read_safetensors(file)[0]
+        tensors |= _read_file(file)
     if lost := sorted(set(weight_map) - set(tensors)):
         raise MiniftError(f"{index}: tensors in no shard: {', '.join(lost)}")
     return tensors

@@ -11,7 +11,7 @@ from minift.cli import options
 def add(commands: options.Commands) -> None:
     """Give the command its parser."""
     help = "which method for my data? all methods on the same seeds"
-    parser, add = options.command(commands, "compare", run, help, ranks=True)
+    parser, add = options.command(commands, "compare", run, help)
     options.add_data(parser)
     add("--positive", metavar="CLASS", help=options.POSITIVE)
     add("--encoder", default="minilm", help=options.ENCODER)
@@ -44,29 +44,11 @@ def run(arguments: options.Arguments) -> None:
 
     dataset = options.data(arguments)
     out = arguments.out or Path("runs") / f"compare-{dataset.name}"
-    comparison = compare(
-        dataset,
-        arguments.encoder,
-        arguments.methods,
-        arguments.labels,
-        arguments.seeds,
-        out,
-        Terms(
-            epochs=arguments.epochs,
-            rate_factor=arguments.rate_factor,
-            selection=arguments.selection,
-            precision=arguments.precision,
-            device=options.device(arguments),
-            folds=arguments.folds,
-        ),
-        Work(
-            processes=arguments.processes,
-            budget_minutes=arguments.budget_minutes,
-            keep_weights=arguments.keep_weights,
-            progress=True,
-            command=options.suggested(*sys.argv[1:]),
-        ),
-    )
+    command = options.suggested(*sys.argv[1:])
+    terms = options.filled(Terms, arguments, {"device": options.device(arguments)})
+    work = options.filled(Work, arguments, {"progress": True, "command": command})
+    asked = arguments.methods, arguments.labels, arguments.seeds
+    comparison = compare(dataset, arguments.encoder, *asked, out, terms, work)
     print(short_text(comparison))
     print("\n".join(f"note: {note}" for note in comparison.notes))
     print(f"report: {out / 'report.html'} (also report.md and results.csv)")

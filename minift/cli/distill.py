@@ -52,15 +52,9 @@ def run(arguments: options.Arguments) -> None:
     name = f"{dataset.name}-student-{len(dataset.train)}-s{arguments.seed}"
     out = arguments.out or Path("runs") / name
     _, result = distill(
-        teacher,
-        dataset,
-        unlabelled,
-        out,
-        settings=settings,
-        seeds=Seeds.all(arguments.seed),
-        command=options.suggested(*sys.argv[1:]),
-        progress=True,
-    )
+        teacher, dataset, unlabelled, out, settings=settings, seeds=Seeds.all(arguments.seed),
+        command=options.suggested(*sys.argv[1:]), progress=True,
+    )  # fmt: skip
     print(
         f"student of {result['labelled']} labelled and {result['unlabelled']} unlabelled "
         f"sentences: {result['stopped']}, kept step {result['kept_step']}, "

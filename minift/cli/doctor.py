@@ -1,8 +1,6 @@
-"""`minift doctor`: is everything there, and how many threads are best on this machine?
+"""`minift doctor`: is everything there?
 
-Claim    Each line says what was looked at, what was found and, where something is wrong, what to
-         do. The number of threads is measured, not guessed: training steps of a small BERT with
-         1, 2, 4, ... threads in turn; the fewest of those that are as fast are recommended.
+Claim    Each line says what was looked at, what was found and, if it is wrong, what to do.
 Differs  Versions are compared with the ranges that minift states as a package and the tests ran
          with; pip checks them when it installs minift, and never again.
 Proof    tests/cli/test_doctor.py
@@ -13,48 +11,29 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import shutil
-import statistics
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
 
-from minift.bert.config import BertConfig
-from minift.bert.heads import SequenceClassifier
-from minift.checkpoints.weights import random_model
 from minift.cli import options
-from minift.errors import MiniftError, require
+from minift.errors import MiniftError
 from minift.speed.precision import processor_flags, require_bf16
-from minift.training.batches import Item, make_batch
-from minift.training.loop import Settings, adamw, cross_entropy, everything, select
-
-AS_FAST = 0.95  # of the best rate: fewer threads that reach it are chosen
 
 
 def add(commands: options.Commands) -> None:
     """Give the command its parser."""
-    help = "what is there, what is missing, and how many threads are fastest"
-    _, add = options.command(commands, "doctor", run, help)
-    help = "how long to measure numbers of threads; 0 leaves it out"
-    add("--seconds", type=float, default=20.0, help=help)
+    options.command(commands, "doctor", run, "what is there, and what is missing")
 
 
-def run(arguments: options.Arguments) -> None:
-    """Look at everything, and show each finding as soon as it is known."""
+def run(_: options.Arguments) -> None:
+    """Look at everything, and show what was found."""
     from minift.runs.machine import machine
 
-    require(arguments.seconds >= 0, "seconds", arguments.seconds, "a number from 0 up")
     print(machine())
-    wrong = []
-    for finding in findings():
-        print(finding)
-        if finding.state == "fix":
-            wrong.append(finding.what)
-    if arguments.seconds > 0:
-        rates = measure_threads(arguments.seconds)
-        print(threads_finding(rates, torch.get_num_threads()))
-    if wrong:
+    found = [*findings()]
+    print(*found, sep="\n")
+    if wrong := [finding.what for finding in found if finding.state == "fix"]:
         raise MiniftError(f"please fix {', '.join(wrong)} (see above)")
 
 
@@ -78,6 +57,8 @@ def findings() -> Iterator[Finding]:
         yield Finding("minift", "note", "is not installed, so nothing states versions: pip install")
     yield gpu_finding()
     yield bf16_finding(processor_flags())
+    how = f"torch uses {torch.get_num_threads()}, for {cores()} cores; OMP_NUM_THREADS changes that"
+    yield Finding("threads", "ok", how)
 
 
 def version_finding(stated: str) -> Finding:
@@ -118,71 +99,13 @@ def gpu_finding() -> Finding:
 def bf16_finding(flags: frozenset[str] | None) -> Finding:
     """Say whether bf16 makes sense on this processor."""
     try:
-        says = f"the processor has it ({require_bf16(flags)}): --precision bf16 is faster"
+        flag = require_bf16(flags)
     except MiniftError as error:
-        says = str(error)
-    return Finding("bf16", "ok", says)
+        return Finding("bf16", "ok", str(error))
+    return Finding("bf16", "ok", f"the processor has it ({flag}): --precision bf16 is faster")
 
 
 def cores() -> int:
     """Return how many cores this process may use, which can be fewer than there are."""
     few = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return few or 1
-
-
-def measure_threads(seconds: float, candidates: Sequence[int] = ()) -> dict[int, float]:
-    """Return the texts per second of the median training step, by number of threads.
-
-    Each of the `candidates` (none: 1, 2, 4, ... and all cores) gets at least two steps.
-    """
-    most = cores()
-    candidates = candidates or sorted({most, *(2**n for n in range(most.bit_length()))})
-    step, texts = _training_step()
-    before = torch.get_num_threads()
-    taken: dict[int, list[float]] = {threads: [] for threads in candidates}
-    began = time.perf_counter()
-    try:
-        while len(taken[candidates[0]]) < 2 or time.perf_counter() - began < seconds:
-            for threads in candidates:  # in turn: a machine's speed drifts
-                torch.set_num_threads(threads)
-                step()  # the threads start, and caches fill
-                started = time.perf_counter()
-                step()
-                taken[threads].append(time.perf_counter() - started)
-    finally:
-        torch.set_num_threads(before)
-    return {threads: texts / statistics.median(steps) for threads, steps in taken.items()}
-
-
-def _training_step() -> tuple[Callable[[], None], int]:
-    """Return a full training step at MiniLM's widths (two layers), and its number of texts."""
-    config = BertConfig(
-        vocab_size=1000,
-        hidden_size=384,
-        num_hidden_layers=2,
-        intermediate_size=1536,
-        labels=("no", "yes"),
-    )
-    model = random_model(SequenceClassifier, config, torch.Generator().manual_seed(0)).train()
-    optimizer = adamw(select(model, everything), Settings())
-    lengths = range(10, 42, 2)  # 25 tokens on average, as sentences have
-    batch = make_batch([Item(n, [n] * n, [0] * n, [0], [n % 4 // 2]) for n in lengths])
-
-    def step() -> None:
-        cross_entropy(model, batch).mean().backward()
-        optimizer.step()
-        optimizer.zero_grad()
-
-    return step, len(lengths)
-
-
-def threads_finding(rates: Mapping[int, float], current: int) -> Finding:
-    """Say how many threads to use, why, and how; `current`: as many as torch uses now."""
-    enough = AS_FAST * max(rates.values())  # the rest is left to others
-    chosen = min(threads for threads, rate in rates.items() if rate >= enough)
-    table = ", ".join(f"{threads}: {rate:.0f}" for threads, rate in rates.items())
-    says = f"{chosen}, the fewest that are as fast (threads: texts per second in training {table})"
-    if chosen == current:
-        return Finding("threads", "ok", f"{says}; that is what torch uses here")
-    how = f"torch uses {current}; set OMP_NUM_THREADS={chosen} before you start minift"
-    return Finding("threads", "note", f"{says}; {how}")

@@ -32,7 +32,7 @@ a first session:
   minift compare --train my.csv                  which method, and how good is it on new texts?
   minift train --train my.csv --method head --out runs/mine
   minift predict runs/mine texts.txt                          one line of JSON per text
-  minift distill --teacher runs/tagger --unlabelled texts.txt --train few.conll   a small tagger
+  minift distill --teacher runs/tagger --unlabelled texts.txt --train my.conll   a smaller tagger
 
 files:
   CSV or TSV with a header (text, label; text_b for pairs), JSONL with the same keys, or token
@@ -130,8 +130,8 @@ def _all_ranks(
         return contextlib.nullcontext()
     if not arguments.ranks:
         raise MiniftError(
-            "torchrun is for minift train, evaluate, predict, compare and active score; start "
-            "this command without it"
+            "torchrun is for minift train, evaluate, predict and active score; start this command "
+            "without it (minift compare has --processes)"
         )
     from minift.runs.processes import several
 
@@ -154,6 +154,7 @@ class _Parser(argparse.ArgumentParser):
 
     def __init__(self, **options: Any):
         super().__init__(**{"formatter_class": _Help, "allow_abbrev": False, **options})
+        self._negative_number_matcher = re.compile(r"-[\d.]")  # as are classes -1,0,1
         self.register("type", int, whole)
         self.register("type", float, finite)
 

@@ -11,9 +11,9 @@ import contextlib
 import shlex
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import torch
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 Commands: TypeAlias = "argparse._SubParsersAction[Any]"
 Parser = argparse.ArgumentParser
 Arguments = argparse.Namespace
+T = TypeVar("T")
 
 SEED = "seed of all random streams"
 ENCODER = "a checkpoint folder, a Hugging Face hub id, or a short name (minilm, tiny)"
@@ -226,6 +227,12 @@ def asking(arguments: Arguments) -> Asking:
     from minift.active.loop import Asking
 
     return Asking(arguments.strategy, arguments.passes, arguments.layers)
+
+
+def filled(kind: type[T], arguments: Arguments, more: dict[str, Any]) -> T:
+    """Return settings whose fields are options of the same names, or stand in `more`."""
+    names = (f.name for f in fields(kind))  # type: ignore[arg-type]
+    return kind(**{name: getattr(arguments, name) for name in names if name in arguments} | more)
 
 
 def add_seeds(parser: Parser, default: str | None = "5", more: str = "") -> None:

@@ -11,11 +11,15 @@ from typing import Any
 from minift.cli import options
 from minift.data.calibration import class_report_text, parse_goal
 from minift.data.examples import gold_classes, gold_labels
-from minift.errors import MiniftError
+from minift.data.words import counted
+from minift.errors import MiniftError, require
 from minift.files import atomic_write
+from minift.journal import read_log
 from minift.runs.decide import Decision, decide, decide_labels, told
+from minift.runs.fit import rehearse
 from minift.runs.processes import rank, world_size
 from minift.runs.train import subset, train
+from minift.runs.tuned import build
 from minift.training.loop import Seeds
 
 
@@ -65,7 +69,7 @@ def run(arguments: options.Arguments) -> None:
     from minift.compare.lineup import first_choice
     from minift.compare.page import Heading, html
     from minift.plots import reliability
-    from minift.runs.folds import cross_validate
+    from minift.runs.folds import cross_validate, fold, possible_folds
 
     dataset = options.data(arguments)
     known = replace(dataset, train=subset(dataset.train, arguments.labels, arguments.seed))
@@ -90,27 +94,34 @@ def run(arguments: options.Arguments) -> None:
         raise MiniftError(f"{option} is chosen on folds, by one process: --folds 2 or more")
     Decision(abstain_below=least or 0.0)
     parse_goal(goal or "f1")
+    budget, folds = arguments.budget_minutes, arguments.folds
+    require(budget is None or budget > 0, "budget_minutes", budget, "a positive number")
+    seeds, alone = Seeds.all(arguments.seed), not (dataset.dev or dataset.test)
+    folds *= asked or (alone and world_size() == 1)
+    if folds:  # what would stop them is said before anything is written
+        tuned = build(known, arguments.encoder, seeds, head=arguments.head)
+        items, few = tuned.items(known.train), possible_folds(known, folds)[0]
+        for held in ({*fold(known, few, number)} for number in range(few)):
+            learned = [item for item in items if item.example not in held]
+            rehearse(tuned, learned, method, seeds, validated=False)
 
     def estimate() -> dict[str, Any]:
         options.say([f"the method is {method.name}, for none is named (--method)"] * unnamed)
-        alone = not (dataset.dev or dataset.test)
-        if not asked and (not alone or not arguments.folds or world_size() > 1):
+        if not folds:
             return {}
         why = "to choose on" if asked else "without --dev and --test (--folds 0 leaves it out)"
         print(f"cross-validation first, {why}", file=sys.stderr)
-        found, answers = cross_validate(
-            known,
-            arguments.encoder,
-            method,
-            folds=arguments.folds,
-            seed=arguments.seed,
-            head=arguments.head,
-            new_head=arguments.new_head,
-            budget_minutes=arguments.budget_minutes,
-            log=out / "folds.jsonl",
-            device=where,
-            progress=True,
-        )
+        log = out / "folds.jsonl"
+        try:
+            found, answers = cross_validate(
+                known, arguments.encoder, method, folds=folds, seed=arguments.seed,
+                head=arguments.head, new_head=arguments.new_head, budget_minutes=budget, log=log,
+                device=where, progress=True,
+            )  # fmt: skip
+        except KeyboardInterrupt:
+            done = counted(sum(1 for _ in read_log(log)), "finished fold")
+            print(f"\n{done}, kept in {log}; the same command goes on from there", file=sys.stderr)
+            raise
         print("\n".join([f"estimate: {found}", *(f"note: {note}" for note in found.notes)]))
         facts = {"estimate": asdict(found)}
         if dataset.task == "classification":
@@ -125,19 +136,10 @@ def run(arguments: options.Arguments) -> None:
         return facts
 
     _, result = train(
-        dataset,
-        arguments.encoder,
-        method,
-        labels=arguments.labels,
-        seeds=Seeds.all(arguments.seed),
-        head=arguments.head,
-        new_head=arguments.new_head,
-        out=out,
-        device=where,
-        validate_each_epoch=arguments.validate_each_epoch,
-        before=estimate,
-        progress=True,
-    )
+        dataset, arguments.encoder, method, labels=arguments.labels, seeds=seeds,
+        head=arguments.head, new_head=arguments.new_head, out=out, device=where,
+        validate_each_epoch=arguments.validate_each_epoch, before=estimate, progress=True,
+    )  # fmt: skip
     print(f"{options.summary(result)}\nrun folder: {out}")
     reports = {s: result.get(f"{s}_classes") for s in ("folds", "dev", "test")}
     plots = [reliability(s, of["calibration"]["bins"]) for s, of in reports.items() if of]

@@ -56,7 +56,6 @@ class Distillation:
 
     steps: int = 3000  # optimizer steps; the same number is the same work, whatever is labelled
     evaluate_every: int = 100  # steps between two looks at the development split
-    patience: int = 0  # looks without a better score after which training stops; 0 never stops
     batch_size: int = 10  # labelled sentences in a step
     unlabelled_batch_size: int = 10  # and unlabelled ones
     learning_rate: float = 3e-3  # of Adam, constant
@@ -74,7 +73,7 @@ class Distillation:
     storage: Storage = "float32"  # of the weights; the scores are those of the stored student
 
     def __post_init__(self) -> None:
-        self.steps_of(None)  # judges steps, evaluate_every, patience and clip
+        self.steps_of(None)  # judges steps, evaluate_every and clip
         TaggerConfig(1, 1, 1, head=self.head, word_dropout=self.word_dropout)  # judges these two
         require_known("storage", self.storage, STORAGES)
         require_known("vectors", self.vectors, get_args(WordVectors))
@@ -96,9 +95,8 @@ class Distillation:
     def steps_of(self, score: str | None) -> Steps:
         """Return what the loop is told; `score` names the figure that says what is kept."""
         return Steps(
-            self.steps, lambda step: self.learning_rate, self.evaluate_every, self.clip, score,
-            self.patience,
-        )  # fmt: skip
+            self.steps, lambda step: self.learning_rate, self.evaluate_every, self.clip, score
+        )
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,12 @@
 Claim    Two methods differ in nothing but what they put into the loop's slots: run s of each has
          the same training examples, new head, order of batches and stream of dropout. Nothing
          is chosen on the examples that are reported on. What is finished survives a kill.
-Paper    Fair play that the papers' own experiments lack: a warm-up for all (Child-Tuning's runs
-         lose theirs), the same floor of steps for all (`Settings.min_steps`), and full
-         fine-tuning at rate * sqrt(p) beside Child-Tuning F at p, because Adam cancels its 1/p
-         (minift/methods/child_tuning.py).
+Paper    Fair play that the papers' own experiments lack: a warm-up and the same floor of steps
+         for all, and the control of Child-Tuning F (see lineup.py).
 Differs  A method of fixed length never sees the development split; one that chooses (adaptive,
-         early stopping, a grid of rates) does, and the report says how many labelled examples
+         early stopping) does, and the report says how many labelled examples
          that takes.
-         Under torchrun each run is done by one process, from beginning to end; kept weights stay
-         on the machine that made them.
-Proof    tests/compare/test_grid.py, tests/runs/test_processes.py
+Proof    tests/compare/test_grid.py
 """
 
 from __future__ import annotations
@@ -34,23 +30,21 @@ from tqdm import tqdm
 from minift.checkpoints.hub import encoder_digest, resolve
 from minift.compare.lineup import (
     default_methods,
-    rehearse,
+    rehearse_all,
     shown,
     split_methods,
     split_roles,
     with_controls,
 )
-from minift.compare.report import Comparison, Run, write
+from minift.compare.report import Comparison, write
 from minift.compare.runlog import data_digest, open_log
-from minift.compare.workers import Job, Plan, described
+from minift.compare.workers import Job, Plan, run_once
 from minift.data.examples import Dataset
 from minift.data.notes import missing_notes
 from minift.errors import MiniftError, require
 from minift.methods.recipes import recipe
-from minift.runs.dealing import deal, send_home
-from minift.runs.dealing import work as dealt_out
+from minift.runs.dealing import deal
 from minift.runs.folds import FOLDS, part, possible_folds, possible_repeats
-from minift.runs.processes import from_first, rank, require_same, world_size
 from minift.runs.train import require_two_classes, subset
 from minift.runs.tuned import build, head_of
 from minift.speed.precision import require_precision
@@ -64,17 +58,11 @@ class Terms:
 
     epochs: int | None = None  # for all methods, instead of their own length
     batch_size: int | None = None  # for all methods instead of their own
-    # by which every method's rate is multiplied, for an encoder whose folder does not say its own
-    # (see `minift.methods.recipes.rates_of`)
-    rate_factor: float = 1.0
-    # by the selection split choose among the method's rate, a third of it and three times it
-    grid: bool = False
-    selection: int | None = None  # how many of that split a run may see, drawn with its seed
+    rate_factor: float = 1.0  # by which every method's own rate is multiplied
+    selection: int | None = None  # how many of the selection split a run may see, by its seed
     precision: Precision = "float32"  # of matrix products (see minift.speed.precision)
     device: str = "cpu"  # where to train
-    # without development and test split, seed s is fold s of the training examples (runs/folds.py),
-    # of so many in each repeat
-    folds: int = FOLDS
+    folds: int = FOLDS  # in a repeat; without dev and test, seed s is fold s (runs/folds.py)
 
     def __post_init__(self) -> None:
         require(self.rate_factor > 0, "rate_factor", self.rate_factor, "a positive number")
@@ -96,11 +84,8 @@ class Terms:
 class Work:
     """How the runs are done, which changes no score."""
 
-    # how many runs are done at a time, in as many processes. Where torchrun has started several,
-    # each of them does runs instead.
-    processes: int = 1
-    # runs are done seed by seed, and none is begun if the slowest so far would not fit any more
-    budget_minutes: float | None = None
+    processes: int = 1  # how many runs are done at a time
+    budget_minutes: float | None = None  # no seed is begun that would not fit, by the slowest
     keep_weights: bool = False  # of each run, in the folder "weights" of the comparison
     progress: bool = False  # show a bar on standard error, and say what is done if interrupted
     command: str = ""  # what the user typed, for the report
@@ -110,8 +95,6 @@ class Work:
         require(good, "processes", self.processes, "a whole number from 1 up")
         budget = self.budget_minutes
         require(budget is None or budget > 0, "budget_minutes", budget, "a positive number")
-        if self.processes > 1 and world_size() > 1:
-            raise MiniftError("--processes is for one process; torchrun has started several")
 
 
 def compare(
@@ -135,9 +118,8 @@ def compare(
             are folds, those of one repeat, or of `REPEATS` if there is a budget of time.
         out: folder of the comparison; methods, sizes and seeds may be added to it later.
 
-    Returns all finished runs of the folder, as in its report. Raises a MiniftError before any run:
-    a method, size or split that does not fit, a method that would train nothing, a folder of
-    something else; later: a run that cannot go on.
+    Returns all finished runs of the folder, as in its report. A MiniftError says, before any run,
+    what does not fit: a method, a size, a split, a folder of something else.
     """
     began, out, terms, work = time.monotonic(), Path(out), terms or Terms(), work or Work()
     checkpoint = resolve(encoder)
@@ -166,7 +148,7 @@ def compare(
     for (size, seed), draw in draws.items():
         require_two_classes(draw, data)
         notes += missing_notes(f"the draw of {size} labels by seed {seed}", draw, data.labels)
-    plan, columns = _plan(data, checkpoint, names, terms, Seeds.all(seeds[0]), max(sizes))
+    plan, columns = _plan(data, checkpoint, names, terms, draws)
     plan = replace(plan, weights=out / "weights" if work.keep_weights else None, folds=folds)
     setup = {
         "minift_version": __version__,
@@ -176,27 +158,16 @@ def compare(
         "encoder_digest": encoder_digest(checkpoint),
         "selection": terms.selection,
         "folds": folds,
-        "grid": terms.grid,
         "device": terms.device,
         "methods": {n: {"settings": asdict(plan.settings[n]), "shown": columns[n]} for n in names},
     }
     of = f' of "{data.positive or data.labels[-1]}"' if data.metric == "f1" else ""
     about = Comparison(
-        data=data.name,
-        metric=data.metric + of,
-        encoder=str(encoder),
-        reporting=reporting,
+        data=data.name, metric=data.metric + of, encoder=str(encoder), reporting=reporting,
         selection=choosing + f"; a run sees {terms.selection} of them" * bool(terms.selection),
-        examples=len(data.train if folds else data.test),
-        folds=folds,
-        notes=dataset.notes,
-        methods=tuple(names),
-        command=work.command,
-    )
-    require_same({key: setup[key] for key in ("data_digest", "encoder_digest")})
-    if rank() > 0:
-        dealt_out(partial(described, plan))
-        return from_first(about)
+        examples=len(data.train if folds else data.test), folds=folds, notes=dataset.notes,
+        methods=tuple(names), command=work.command,
+    )  # fmt: skip
     tuned = build(data, checkpoint, Seeds.all(0))
     drawn = tuple(dict.fromkeys(chain(*draws.values())))
     for split, examples in (("train", drawn), ("dev", data.dev), ("test", data.test)):
@@ -224,9 +195,8 @@ def compare(
                         )
                         about = replace(about, notes=(late, *about.notes))
                         break
-                    dealt = [*map(asdict, batch)]
-                    for _, done in deal(partial(described, plan), dealt, work.processes):
-                        log.add(run := Run(**done))
+                    for _, run in deal(partial(run_once, plan), batch, work.processes):
+                        log.add(run)
                         bar.update()
                         bar.set_postfix_str(f"{run.method}: {100 * run.test:.1f}")
                     longest = max(longest, time.monotonic() - start)
@@ -246,17 +216,17 @@ def compare(
             about = log.complete(about, jobs)
             if log.done:
                 write(out, about)
-    send_home()
-    return from_first(about)
+    return about
 
 
 def _plan(
-    data: Dataset, checkpoint: Path, names: Sequence[str], terms: Terms, seeds: Seeds, most: int
+    data: Dataset, checkpoint: Path, names: Sequence[str], terms: Terms, draws: dict[Any, Any]
 ) -> tuple[Plan, dict[str, dict[str, Any]]]:
     """Set up every method once; return the plan, and each method's columns in the report."""
     found = {name: recipe(name, checkpoint) for name in names}
     settings = {name: terms.settings_of(method.settings) for name, method in found.items()}
-    choosing = frozenset(n for n in found if terms.grid or found[n].schedule().needs_dev_loss)
+    found = {name: replace(method, settings=settings[name]) for name, method in found.items()}
+    choosing = frozenset(n for n in found if found[n].schedule().needs_dev_loss)
     if choosing and not data.dev:
         raise MiniftError(
             f"{', '.join(m for m in names if m in choosing)}: the run would choose by a "
@@ -266,15 +236,15 @@ def _plan(
         raise MiniftError(
             f"--selection {terms.selection}: there are {len(data.dev)} examples to choose by"
         )
-    counts = rehearse(data, checkpoint, found, settings, seeds, most)
+    counts = rehearse_all(data, checkpoint, found, draws)
     trained = {name: count["all"].learning for name, count in counts.items()}
     seen = terms.selection or len(data.dev)
     columns = {
         name: {"chooses by": f"{seen * (name in choosing):,}"}
-        | shown(method, settings[name], counts[name], terms.grid, head_of(checkpoint, data))
+        | shown(method, counts[name], head_of(checkpoint, data))
         for name, method in found.items()
     }
-    how = terms.selection, terms.grid, terms.device
+    how = terms.selection, terms.device
     return Plan(data, checkpoint, settings, choosing, trained, *how), columns
 
 

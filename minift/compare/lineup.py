@@ -17,17 +17,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from minift.bert.counts import Row, by_kind, what_learns
+from minift.bert.counts import Row
 from minift.checkpoints.hub import pooling_of
 from minift.checkpoints.strict import config_from_json
-from minift.data.examples import Dataset, gold_classes, has_pairs, is_labelled, texts_of
+from minift.data.examples import Dataset, Example, gold_classes, has_pairs, is_labelled, texts_of
 from minift.data.words import counted
 from minift.errors import MiniftError
 from minift.files import digest
-from minift.methods.gradual import require_epochs
 from minift.methods.recipes import WORDS, recipe
+from minift.runs.fit import rehearse
 from minift.runs.tuned import Head, build, head_of
-from minift.training.loop import EPOCHS, Recipe, Seeds, Settings, Team, select
+from minift.training.loop import EPOCHS, Recipe, Seeds
 
 MOST_MEASURED = 1000  # labels
 FEW_PER_CLASS = 10  # labels
@@ -121,12 +121,10 @@ def control_pairs(names: Sequence[str]) -> list[tuple[str, str]]:
 def split_roles(dataset: Dataset, folds: int | None = None) -> tuple[Dataset, str, str]:
     """Say which examples are reported on and which may be chosen by; never the same ones.
 
-    They are test and development split. Without a labelled test split the development split is
-    cut in two by a hash of each (first) text, whatever the seed and the methods. With `folds`, the
-    training split is reported on.
-
+    They are test and development split; without a labelled test split the halves of the latter,
+    by a hash of each (first) text. With `folds`, the training split is reported on.
     Returns the data set with the selection split as `dev` and the reporting split as `test`, and a
-    phrase for reporting and for selection; a MiniftError says if there is nothing to report on.
+    phrase for each; a MiniftError says if there is nothing to report on.
     """
     if folds:
         who = f"{folds} folds of the {len(dataset.train):,} training examples"
@@ -147,45 +145,36 @@ def split_roles(dataset: Dataset, folds: int | None = None) -> tuple[Dataset, st
     return data, f"{phrases[1]} (there is no labelled test split)", f"the other {phrases[0]}"
 
 
-def rehearse(
+def rehearse_all(
     data: Dataset,
     checkpoint: Path,
     methods: dict[str, Recipe],
-    settings: dict[str, Settings],
-    seeds: Seeds,
-    labels: int,
+    draws: dict[tuple[int, int], tuple[Example, ...]],
 ) -> dict[str, dict[str, Row]]:
-    """Set every method up once, on four examples, for a run of so many labels; count what trains.
+    """Set every method up once, on a real model, and count what trains.
 
-    It raises the MiniftError that would otherwise stop a run hours later.
+    It raises the MiniftError that would otherwise stop a run on one of the draws hours later.
     """
-    tuned = build(data, checkpoint, seeds)
-    items = tuned.items(data.train[:4])
-    counts = {}
+    seeds = Seeds.all(next(iter(draws))[1])
+    tuned, counts = build(data, checkpoint, seeds), {}
+    items = tuned.items(max(draws.values(), key=len))
     for name, method in methods.items():
         try:
-            epochs = settings[name].epochs_for(labels)
-            require_epochs(method.trainable, tuned.model, epochs)
-            chosen = select(tuned.model, method.trainable, epochs)
-            method.schedule().begin(1, epochs)
-            rule = method.gradients(tuned.model, items, seeds, Team()) if method.gradients else None
-            if method.scales:
-                method.scales(tuned.model)
+            for draw in draws.values() if method.objective else ():
+                rehearse(tuned, tuned.items(draw), method, seeds, bool(data.dev))
+            counts[name] = rehearse(tuned, items, method, seeds, bool(data.dev))
         except MiniftError as error:
             raise MiniftError(f'method "{name}": {error}') from error
-        learning = rule.learning if rule else None
-        counts[name] = what_learns(tuned.model, chosen, learning, by_kind)
     return counts
 
 
-def shown(
-    method: Recipe, settings: Settings, counts: dict[str, Row], grid: bool, head: Head
-) -> dict[str, Any]:
+def shown(method: Recipe, counts: dict[str, Row], head: Head) -> dict[str, Any]:
     """Return the columns of the settings table; a head that is solved has no rate and no steps."""
+    settings = method.settings
     trains = {part: f"{row.learning:,}" for part, row in counts.items()}
     length = f"{EPOCHS} epochs, at least {settings.min_steps} steps"
     steps = {
-        "learning rate": f"{settings.learning_rate:.2g}" + " × (1/3, 1, 3)" * grid,
+        "learning rate": f"{settings.learning_rate:.2g}",
         "length": counted(settings.epochs, "epoch") if settings.epochs else length,
         "batch": f"{settings.batch_size}",
         "schedule": type(method.schedule()).__name__,

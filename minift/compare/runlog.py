@@ -23,7 +23,7 @@ from minift.errors import MiniftError
 from minift.files import atomic_write, claim_folder, digest, locked
 from minift.journal import append_log, read_log
 
-FIXED = ("minift_version", "data_digest", "encoder_digest", "selection", "folds", "grid", "device")
+FIXED = ("minift_version", "data_digest", "encoder_digest", "selection", "folds", "device")
 
 
 @dataclass
@@ -34,13 +34,10 @@ class RunLog:
     setup: dict[str, Any]
     done: dict[Job, Run]
 
-    def add(self, run: Run) -> None:
-        """Keep a finished run: on the disk, then in memory."""
-        append_log(self.file, asdict(run))
-        self.keep(run)
-
-    def keep(self, run: Run) -> None:
-        """Know that a run is done."""
+    def add(self, run: Run, there: bool = False) -> None:
+        """Keep a finished run: on the disk, if it is not there yet, then in memory."""
+        if not there:
+            append_log(self.file, asdict(run))
         self.done[Job(run.method, run.labels, run.seed)] = run
 
     def complete(self, about: Comparison, asked: Sequence[Job]) -> Comparison:
@@ -75,7 +72,7 @@ def open_log(folder: Path, setup: dict[str, Any]) -> Iterator[RunLog]:
         log = RunLog(runs, setup, {})
         for number, record in enumerate(read_log(runs), 1):
             try:
-                log.keep(Run(**record))
+                log.add(Run(**record), there=True)
             except TypeError as error:
                 raise MiniftError(
                     f"{runs}, line {number}: not a run of this version ({error}); remove the line, "

@@ -16,9 +16,10 @@ import contextlib
 import ctypes
 import gc
 import math
+import re
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -35,10 +36,9 @@ from minift.runs.fit import frozen_states
 from minift.runs.folds import part
 from minift.runs.machine import machine
 from minift.runs.train import subset, train
+from minift.runs.tuned import FineTuned
 from minift.speed.prefix import PrefixCache
 from minift.training.loop import Diverged, Seeds, Settings
-
-GRID = (1.0, 1 / 3, 3.0)  # factors on a method's rate; of equal scores the first wins
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,6 @@ class Plan:
     choosing: frozenset[str]  # methods that choose something by the selection split
     trained: dict[str, int]  # parameters that learn, for each method
     selection: int | None = None  # how many of its examples a run may see; None for all
-    grid: bool = False  # try each method at several rates and choose by the selection split
     device: str = "cpu"  # where to train
     weights: Path | None = None  # folder for the weights, or None
     folds: int | None = None  # a seed is the number of a fold (see `part`); None: a seed
@@ -68,77 +67,57 @@ class Job:
     seed: int
 
 
-def described(plan: Plan, job: dict[str, Any]) -> dict[str, Any]:
-    """Do a job that another process may have dealt, see `minift.runs.dealing`."""
-    return asdict(run_once(plan, Job(**job)))
-
-
 def run_once(plan: Plan, job: Job) -> Run:
     """Train, score and measure."""
     started = time.perf_counter()
     measured = _reset_peak(plan.device)
     data, chooses = part(plan.data, plan.folds, job.seed), job.method in plan.choosing
     dev = subset(data.dev, plan.selection, job.seed) if data.dev else ()
-    base, notes, best = plan.settings[job.method], list[str](), None
-    method = replace(recipe(job.method), settings=base)
+    settings, note = plan.settings[job.method], ""
+    method = replace(recipe(job.method), settings=settings)
     if plan.folds and method.solve == "after" and job.method not in plan.states:
         plan.states[job.method] = frozen_states(plan.data, plan.encoder, method, None, plan.device)
-    for factor in GRID if plan.grid else (1.0,):
-        try:
-            tried = train(
-                replace(data, dev=dev if chooses else (), test=()),
-                plan.encoder,
-                method,
-                labels=job.labels,
-                seeds=Seeds.all(job.seed),
-                settings=replace(base, learning_rate=base.learning_rate * factor),
-                device=plan.device,
-                cache=plan.states.get(job.method),
-            )
-        except Diverged as error:
-            notes.append(str(error))
-        else:
-            if best is None or tried[1]["dev"] > best[1]["dev"]:
-                best = *tried, base.learning_rate * factor
+    tried: tuple[FineTuned, dict[str, Any]] | None = None
+    try:
+        tried = train(
+            replace(data, dev=dev if chooses else (), test=()),
+            plan.encoder,
+            method,
+            labels=job.labels,
+            seeds=Seeds.all(job.seed),
+            device=plan.device,
+            cache=plan.states.get(job.method),
+        )
+    except Diverged as error:
+        note = str(error)
     seconds = time.perf_counter() - started
 
     train_labels = subset(data.train, job.labels, job.seed)
     constant = constant_score(data, train_labels, data.test)
-    result: dict[str, Any]
-    if best is None:
+    if tried is None:
         failed, test = True, constant
+        result: dict[str, Any] = {"epochs": 0, "stopped": note}
         dev_score = constant_score(data, train_labels, dev) if dev else None
-        result, rate = {"epochs": 0, "stopped": notes[-1]}, base.learning_rate
     else:
-        tuned, result, rate = best
+        tuned, result = tried
         found = tuned.evaluate(data.test)
         test, dev_score = headline(data.metric, found.scores), result["dev"]
         if dev and dev_score is None:
             dev_score = headline(data.metric, tuned.evaluate(dev).scores)
         if failed := gave_up(found, data.test):
-            notes.append("every prediction is the same")
+            note = "every prediction is the same"
         if plan.weights:
-            name = f"{job.method}-{job.labels}-s{job.seed}".replace(":", "").replace(",", "-")
+            name = f"{job.method}-{job.labels}-s{job.seed}".replace(":", "")
+            name = re.sub(r"[,/\\]", "-", name)  # a method's name may hold that of a file
             save_pretrained(tuned.model, tuned.tokenizer, plan.weights / name)
     return Run(
-        method=job.method,
-        seed=job.seed,
-        labels=job.labels,
-        dev=dev_score,
-        test=test,
-        trainable_parameters=plan.trained[job.method],
-        seconds=round(seconds, 2),
-        peak_mb=_peak_mb(plan.device) if measured else None,
-        failed=failed,
-        epochs=result["epochs"],
-        learning_rate=rate,
-        stopped=result["stopped"],
-        selection_examples=len(dev) if chooses else 0,
-        constant=constant,
-        threads=torch.get_num_threads(),
-        machine=machine(plan.device),
-        note="; ".join(notes),
-    )
+        method=job.method, seed=job.seed, labels=job.labels, dev=dev_score, test=test,
+        trainable_parameters=plan.trained[job.method], seconds=round(seconds, 2),
+        peak_mb=_peak_mb(plan.device) if measured else None, failed=failed,
+        epochs=result["epochs"], learning_rate=settings.learning_rate, stopped=result["stopped"],
+        selection_examples=len(dev) if chooses else 0, constant=constant,
+        threads=torch.get_num_threads(), machine=machine(plan.device), note=note,
+    )  # fmt: skip
 
 
 def gave_up(found: Evaluation, examples: Sequence[Example]) -> bool:

@@ -92,7 +92,7 @@ def best_threshold(probabilities: np.ndarray, hits: np.ndarray, goal: str) -> fl
 
 def parse_goal(goal: str) -> tuple[str, float]:
     """Return ("f1", 0), or ("recall", .9) of "recall=.9"; raises MiniftError for what is none."""
-    if not (found := re.fullmatch(r"f1|(recall|precision)=(0?\.\d*[1-9]\d*|1)", goal)):
+    if not (found := re.fullmatch(r"f1|(recall|precision)=(0?\.\d*[1-9]\d*|1\.?0*)", goal)):
         what = "f1, or recall or precision with the least that it may be: recall=.9"
         raise MiniftError(f'--threshold-for "{goal}": expected {what}')
     return found[1] or "f1", float(found[2] or 0)

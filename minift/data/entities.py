@@ -11,8 +11,7 @@ Differs  conlleval prints percentages, and how many entities of a type were *fou
          in [0, 1], `support` counts the gold entities, and macro is the plain mean over the types
          in gold or prediction, 0 where there is none (nan in seqeval).
          seqeval's strict mode strips hyphens at a type's end ("B-X-" becomes X); kept here.
-         Tags that are not IOB2 ("PERSON", "S-PER", "0") are refused; seqeval reads types
-         such as "ERSON" from them, and conlleval joins two neighbouring S- into one entity.
+         Tags that are not IOB2 are refused; seqeval reads types such as "ERSON" from them.
 Proof    tests/data/test_entities.py, tests/data/test_entity_report.py
 Tutorial tutorials/09_entities
 """
@@ -24,10 +23,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 from minift.data.examples import TaggedExample, gold_tags
-from minift.data.tags import Span, Tags, spans_conlleval, spans_strict, word_places
+from minift.data.tags import Span, Tags, located, spans_conlleval, spans_strict, word_places
 from minift.errors import MiniftError, require_known
 from minift.files import atomic_write
 
@@ -87,8 +86,7 @@ def _score(correct: int, predicted: int, support: int) -> EntityScore:
     return EntityScore(precision, recall, f1, support, predicted, correct)
 
 
-@dataclass(frozen=True)
-class EntityError:
+class EntityError(NamedTuple):
     """One way in which gold and prediction disagree."""
 
     # "boundary" (they overlap, same type), "type" (same words), "boundary+type" (they overlap,
@@ -200,12 +198,7 @@ def error_list(examples: Sequence[TaggedExample], predicted: Predicted) -> Itera
         text, places = " ".join(sentence.words), word_places(sentence.words)
         row: dict[str, Any] = {"kind": error.kind, "sentence": sentence.id, "text": text}
         for side, span in (("gold", error.gold), ("predicted", error.predicted)):
-            row[side] = None
-            if span is not None:
-                _, first, last = span
-                start, end = places[first][0], places[last - 1][1]
-                row[side] = {"type": span.type, "text": text[start:end], "start_word": first}
-                row[side] |= {"end_word": last, "start": start, "end": end}
+            row[side] = span and located(span, text, places)
         yield row
 
 

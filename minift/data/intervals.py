@@ -6,7 +6,8 @@ Claim    Each interval covers the true score about as often as it says, also for
 Source   Student's t: Abramowitz & Stegun (1964), Handbook of Mathematical Functions, 26.7.1, with
          t = sqrt(degrees) tan(x). Cross-validation: Nadeau & Bengio (2003),
          "Inference for the Generalization Error", section 3, for repeated folds as Bouckaert &
-         Frank (2004). Shares: Wilson (1927), "Probable Inference".
+         Frank (2004). Shares: Wilson (1927), "Probable Inference"; their difference: Newcombe
+         (1998), "Interval estimation for the difference between independent proportions", 10.
 Differs  Where all folds score the same, which says little, an accuracy has Wilson's interval for as
          many texts, and other scores have none.
 Proof    tests/data/test_intervals.py
@@ -51,6 +52,13 @@ def wilson(hits: float, n: int) -> Interval:
     centre = (hits + Z**2 / 2) / (n + Z**2)
     half = Z * math.sqrt(hits * (1 - hits / n) + Z**2 / 4) / (n + Z**2)
     return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def difference(hits: int, n: int, other_hits: int, other_n: int) -> Interval:
+    """Return the 95 % interval of hits / n - other_hits / other_n, of texts that are not shared."""
+    p, q = hits / n, other_hits / other_n
+    (low, high), (below, above) = wilson(hits, n), wilson(other_hits, other_n)
+    return p - q - math.hypot(p - low, above - q), p - q + math.hypot(high - p, q - below)
 
 
 def of_folds(

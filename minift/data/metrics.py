@@ -17,12 +17,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from numbers import Number
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from minift.data.entities import Predicted, entity_scores
 from minift.data.examples import METRICS
+from minift.data.intervals import Interval, difference
 from minift.data.tags import Tags
 from minift.errors import MiniftError, nearest, require_known
 
@@ -35,13 +36,13 @@ HEADLINES = tuple(metric for fitting in METRICS.values() for metric in fitting)
 
 def accuracy(gold: Labels, predicted: Labels) -> float:
     """Return the share of predictions that equal the gold label, in [0, 1]."""
-    gold, predicted = _paired(gold, predicted)
+    gold, predicted = paired(gold, predicted)
     return sum(a == b for a, b in zip(gold, predicted)) / len(gold)
 
 
 def f1(gold: Labels, predicted: Labels, positive: Label | None = None) -> float:
     """Return F1 = 2 TP / (2 TP + FP + FN) of `positive`, or the mean of all that occur (macro)."""
-    gold, predicted = _paired(gold, predicted)
+    gold, predicted = paired(gold, predicted)
     true, guessed = Counter(gold), Counter(predicted)
     classes = sorted(true | guessed) if positive is None else [positive]
     hits = Counter(a for a, b in zip(gold, predicted) if a == b)
@@ -50,7 +51,7 @@ def f1(gold: Labels, predicted: Labels, positive: Label | None = None) -> float:
 
 def matthews(gold: Labels, predicted: Labels) -> float:
     """Return the Matthews correlation of one-hot labels (Gorodkin 2004, R_K), in [-1, 1]."""
-    gold, predicted = _paired(gold, predicted)
+    gold, predicted = paired(gold, predicted)
     true, guessed = Counter(gold), Counter(predicted)
     n, hits = len(gold), sum(a == b for a, b in zip(gold, predicted))
     covariance = hits * n - sum(true[c] * guessed[c] for c in true)
@@ -72,7 +73,7 @@ def evaluate_classification(
     gold: Labels, predicted: Labels, labels: Labels, positive: Label | None = None
 ) -> dict[str, Any]:
     """Return accuracy, macro_f1, matthews; and f1, with its class: `positive`, or second of two."""
-    gold, predicted = _paired(gold, predicted)
+    gold, predicted = paired(gold, predicted)
     labels = _listed(labels)
     if len(set(labels)) < len(labels):
         raise MiniftError(f"labels name a class twice: {labels}")
@@ -98,7 +99,7 @@ def evaluate_multilabel(
     gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], labels: Sequence[str]
 ) -> dict[str, Any]:
     """Return micro_f1, macro_f1, label_f1 of each, and exact_match: texts with all labels right."""
-    _paired([*map(str, gold)], [*map(str, predicted)])
+    paired([*map(str, gold)], [*map(str, predicted)])
     true, guessed, hits = (
         Counter(name for row in rows for name in set(row))
         for rows in (gold, predicted, [{*a} & {*b} for a, b in zip(gold, predicted)])
@@ -128,6 +129,35 @@ def evaluate_tagging(gold: Sequence[Tags], predicted: Predicted) -> dict[str, fl
     parts = "precision", "recall", "f1"
     micro = {f"entity_{part}": getattr(report.micro, part) for part in parts}
     return {**micro, "entity_macro_f1": report.macro.f1}
+
+
+class Gap(NamedTuple):
+    """How often texts of a group are given a label, and how much more often than all others."""
+
+    texts: int  # of the group that count
+    rate: float | None  # None: no text counts
+    gap: float | None  # `rate` minus that of the texts outside the group
+    interval: Interval | None  # of `gap`, 95 %
+
+
+def group_gaps(
+    gold: Labels, predicted: Labels, groups: Sequence[str | None], label: Label, hits: bool = False
+) -> dict[str, Gap]:
+    """Return of each group how often its texts are called `label` that are not (`hits`: that are).
+
+    `groups` has the group of each text, or None. The gap is to all other texts; Jin et al. (2021,
+    https://arxiv.org/abs/2010.12864) subtract the rate on all texts, those of the group included.
+    """
+    rows, gaps = zip(*paired(gold, predicted), groups, strict=True), dict[str, Gap]()
+    given = [(group, said == label) for true, said, group in rows if (true == label) is hits]
+    for name in sorted(group for group in {*groups} if group is not None):
+        own, others = ([x for g, x in given if (g == name) is mine] for mine in (True, False))
+        rate = sum(own) / len(own) if own else None
+        gaps[name] = Gap(len(own), rate, None, None)
+        if rate is not None and others:
+            within = difference(sum(own), len(own), sum(others), len(others))
+            gaps[name] = Gap(len(own), rate, rate - sum(others) / len(others), within)
+    return gaps
 
 
 def headline(metric: str, scores: Mapping[str, Any]) -> float:
@@ -170,7 +200,8 @@ def _listed(values: Labels) -> list[Label]:
     return values.tolist() if hasattr(values, "tolist") else list(values)
 
 
-def _paired(gold: Labels, predicted: Labels) -> tuple[list[Label], list[Label]]:
+def paired(gold: Labels, predicted: Labels) -> tuple[list[Label], list[Label]]:
+    """Return both as lists; raises MiniftError unless they are alike in length and in type."""
     gold, predicted = _listed(gold), _listed(predicted)
     if not gold or len(gold) != len(predicted):
         got = f"got {len(gold)} gold and {len(predicted)} predicted labels"

@@ -1,8 +1,8 @@
-"""Named sets: public data sets, read from the files their makers published, and two of our own.
+"""Named sets: public data sets, read from the files their makers published, and three of our own.
 
 Claim    `load_dataset("sst2")` gives the same examples wherever it runs: each set is read from
-         its original files, by one short function, with nothing dropped or rewritten. "reviews"
-         and "news" need no file: their texts, written by this project, are part of the package.
+         its original files, by one short function, with nothing dropped or rewritten. "reviews",
+         "news" and "identity" need no file: their texts, of this project, are part of the package.
 Differs  The embedded sets are split by theme, not at random: what is learned on films and
          dentists has to hold for campsites, and no story is on two sides.
          QNLI: "qnli" is the development part of GLUE alone, split by question into train,
@@ -34,8 +34,10 @@ from minift.files import digest, minift_home
 
 Examples = tuple[Example, ...]
 # name -> suffix of its files, of which sets/README.md says how they were written: short reviews,
-# negative or positive (1,360 / 400 / 400); sentences with PER, ORG, LOC and MISC (501 / 139 / 140)
-EMBEDDED_SETS = {"reviews": ".jsonl", "news": ".conll"}
+# negative or positive (1,360 / 400 / 400); sentences with PER, ORG, LOC and MISC (501 / 139 / 140);
+# harmless remarks and insults beside identities, to learn a bias from (480 / 200 / 400)
+EMBEDDED_SETS = {"reviews": ".jsonl", "news": ".conll", "identity": ".jsonl"}
+SETS = Path(__file__).with_name("sets")
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,8 @@ def load_dataset(name: str, home: str | Path | None = None) -> Dataset:
     """
     require_known("data set", name, [*EMBEDDED_SETS, *NAMED_SETS])
     if suffix := EMBEDDED_SETS.get(name):
-        sets = Path(__file__).with_name("sets")
         dataset = read_dataset(
-            *(sets / f"{name}_{split}{suffix}" for split in ("train", "dev", "test")), name=name
+            *(SETS / f"{name}_{split}{suffix}" for split in ("train", "dev", "test")), name=name
         )
         return replace(dataset, notes=(*dataset.notes, "licence: CC0 1.0"))
     spec = NAMED_SETS[name]

@@ -86,20 +86,14 @@ def cut_words(text: str, marks: Iterable[Mark], utf16: bool) -> tuple[Places, li
     return found, cut
 
 
-def tags_of(
-    words: Sequence[str], marks: Sequence[Mark], labels: Sequence[str], utf16: bool
-) -> tuple[list[str], list[str]]:
-    """Return (an IOB2 tag for each word, what is wrong); tags are of use only if nothing is.
-
-    The same span twice counts once; `labels` are the tags there are; places may be in UTF-16 units.
-    """
-    return tags_in(" ".join(words), word_places(words), marks, labels, utf16)
-
-
 def tags_in(
     text: str, words: Places, marks: Sequence[Mark], labels: Sequence[str], utf16: bool
 ) -> tuple[list[str], list[str]]:
-    """Return as `tags_of` the tags of the words that stand at these places of a text."""
+    """Return (an IOB2 tag for each word, what is wrong); tags are of use only if nothing is.
+
+    The words stand at these places of a text; the same span twice counts once; `labels` are the
+    tags there are; places of marks may be in UTF-16 units.
+    """
     places, types = code_points(text, utf16), types_of(labels)
     begins, ends, owner = {}, {}, dict[int, str]()
     for word, (left, right) in enumerate(words):

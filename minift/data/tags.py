@@ -21,7 +21,7 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import accumulate
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from minift.errors import MiniftError, require_known
 
@@ -128,6 +128,13 @@ def word_places(words: Sequence[str]) -> list[tuple[int, int]]:
     """Return (start, end) of each word in the words joined by blanks: in Oslo (0, 2), (3, 7)."""
     starts = accumulate((len(word) + 1 for word in words), initial=0)
     return [(start, start + len(word)) for start, word in zip(starts, words)]
+
+
+def located(span: Span, text: str, places: Sequence[tuple[int, int]]) -> dict[str, Any]:
+    """Return an entity for JSON, with its places in characters and in words, ends not included."""
+    start, end = places[span.start][0], places[span.end - 1][1]
+    found = {"start": start, "end": end, "type": span.type, "text": text[start:end]}
+    return {**found, "start_word": span.start, "end_word": span.end}
 
 
 def violations(tags: Tags, scheme: Scheme) -> list[tuple[int, str]]:

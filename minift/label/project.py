@@ -29,8 +29,8 @@ import torch
 from minift.active.loop import Learner
 from minift.data.examples import NONE, Dataset, Example, TaggedExample, Task, TextExample, label_of
 from minift.data.files.lines import refuse
-from minift.data.files.readers import label_order, read_examples, repeated_ids
-from minift.data.notes import alike_notes
+from minift.data.files.readers import label_order, read_examples, refuse_amounts, repeated_ids
+from minift.data.notes import alike_notes, class_notes
 from minift.data.tags import OUTSIDE, TAG, labels_of, types_of
 from minift.errors import MiniftError, nearest
 from minift.files import atomic_folder, digest
@@ -149,8 +149,12 @@ def start(
             labels=known, notes=notes,
         )  # fmt: skip
         given = tuple(example for example in rows if label_of(example))
-    order = label_order(given, task)
-    known = known or _labels(types_of(order) if task == "tagging" else order, task)
+    if not known:
+        if task == "classification" and given:
+            how = "a project is for classes; if each number is one, name them with --labels"
+            refuse_amounts(Path(labelled or ""), given, how)
+        order = label_order(given, task)
+        known = _labels(types_of(order) if task == "tagging" else order, task, labelled)
     source = open_pool(pool, task, format, text, text_b)
     found = list(source.rows())
     kept, left_out = distinct(found)
@@ -187,6 +191,7 @@ def start(
                     ledger.label(id, one, file.name)
         (new / "project.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     notes += [*source.notes, *alike_notes(project.types)]
+    notes += class_notes(given) if given and task != "tagging" else []
     notes += tuned.notes(item for e in dataset.train for item in tuned.items([e]))
     if labelled is not None:
         both = f"{alone + len(answers) - len(ids)} of which are in {Path(pool).name} as well"
@@ -206,26 +211,28 @@ def _json_lines(rows: Iterable[dict[str, Any]]) -> bytes:
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
 
 
-def _labels(names: Sequence[str], task: Task) -> tuple[str, ...]:
-    """Return the labels of a model for what a person chooses among."""
+def _labels(names: Sequence[str], task: Task, file: str | Path | None = None) -> tuple[str, ...]:
+    """Return the labels of a model for what a person chooses among, named or in a file."""
     if task == "regression":
         raise MiniftError(f"a project is for classes or for tagging, not for {task}")
-    names = [name.strip() for name in names]
+    names = [name if file else name.strip() for name in names]
     kinds = {"classification": ("classes", 2), "multilabel": ("classes", 1)}
     what, least = kinds.get(task, ("types of entities", 1))
     if len(names) < least or not all(names):
-        raise MiniftError(
-            f"--labels {','.join(names)}: expected at least {least} {what} with commas between "
-            f"them, such as {'PER,ORG' if task == 'tagging' else 'pos,neg'}, and no empty name; or "
-            "give --labelled FILE, whose labels are then taken"
+        got = (f"{file}: its labels are " if file else "--labels ") + ",".join(names)
+        such = "PER,ORG" if task == "tagging" else "pos,neg"
+        how = (
+            f" with commas between them, such as {such}, and no empty name; or give --labelled FILE"
         )
+        how = f"; name all: --labels {such}" if file else f"{how}, whose labels are then taken"
+        raise MiniftError(f"{got}: expected at least {least} {what}{how}")
     if twice := [name for name in names if names.count(name) > 1]:
         raise MiniftError(f'--labels: "{twice[0]}" is there twice')
     tags = [*filter(TAG.fullmatch, names)]
     types = dict.fromkeys(n[2:] if n in tags else n for n in names if n not in OUTSIDE)
     if tags and (task == "tagging" or (tags == names and len(types) < len(names))):  # not: B-a, B-b
         how = f"name the types of entities: --task tagging --labels {','.join(types)}"
-        raise MiniftError(f'--labels: "{tags[0]}" is a tag; {how}')
+        raise MiniftError(f'{file or "--labels"}: "{tags[0]}" is a tag; {how}')
     return labels_of(names) if task == "tagging" else tuple(names)
 
 

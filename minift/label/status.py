@@ -29,7 +29,8 @@ class Status:
     project: Project
     state: State
     counts: dict[str, int]  # labelled texts by class, or entities by type
-    rounds: tuple[tuple[int, str, int, int], ...]  # number, strategy, texts, texts that wait
+    # number, strategy (of round 0 the file that had the labels), texts, texts that wait
+    rounds: tuple[tuple[int, str, int, int], ...]
     notes: tuple[str, ...]
     advice: Advice
     forecast: str | None
@@ -47,10 +48,10 @@ def status(
     project = load_project(folder)
     state, events, notes = read_state(project)
     waiting = set(state.waiting)
+    file = next((e["source"] for e in events if e["event"] == "label"), "a file")
+    queries = [(e["round"], e["strategy"], e["ids"]) for e in events if e["event"] == "query"]
     rounds = tuple(
-        (e["round"], e["strategy"], len(e["ids"]), sum(id in waiting for id in e["ids"]))
-        for e in events
-        if e["event"] == "query"
+        (n, how if n else file, len(ids), len(waiting & {*ids})) for n, how, ids in queries
     )
     notes += state.notes
     labelled = project.labelled(state)

@@ -4,8 +4,8 @@ Claim    A pretrained encoder can be turned to a task by moving a tenth of a per
          bias vectors. What was learned then fits a delta file of a few hundred kilobytes.
 Paper    Ben Zaken, Goldberg & Ravfogel (2022), "BitFit: Simple Parameter-efficient Fine-tuning
          for Transformer-based Masked Language-models", https://arxiv.org/abs/2106.10199
-         (its "frozen" baseline: freezing.py; random controls: random_masks.py; delta file:
-         checkpoints/delta.py).
+         (its "frozen" baseline: freezing.py; random controls: random_masks.py; a delta file:
+         the tutorial).
 Differs  - A term is matched by its whole name. The authors' code matches substrings, so that
            "output" also trains attention_output, and "output_layernorm" attention_layernorm.
          - A subset trains the terms asked for and nothing more; the authors' code adds the

@@ -14,10 +14,9 @@ Proof    tests/methods/test_class_weights.py
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -25,10 +24,10 @@ import torch
 from torch import Tensor, nn
 
 from minift.data.files.lines import Problems, refuse
-from minift.data.files.tables import table_rows
-from minift.errors import MiniftError, require_known
+from minift.data.files.tables import as_number, table_rows
+from minift.errors import MiniftError, nearest
 from minift.training.batches import Batch, Item, labelled
-from minift.training.loop import cross_entropy, usual_objective
+from minift.training.loop import cross_entropy
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,8 @@ class Weighted:
 
     weights: Mapping[str, float] | None = None  # of each class; None: balanced
     of_class: tuple[float, ...] = ()  # in the order of the logits, scaled: `ready` makes them
+    file: Path = Path("class weights")  # where they stand, and on which lines, for messages
+    lines: Mapping[str, int] = field(default_factory=dict)
     reads_items: ClassVar[bool] = True
 
     def __call__(self, model: nn.Module, batch: Batch, step: int = 0, steps: int = 1) -> Tensor:
@@ -49,16 +50,18 @@ class Weighted:
 
         A MiniftError says if a class has no weight, a weight no class, or nothing here is a class.
         """
-        if usual_objective(model) is not cross_entropy:
-            raise MiniftError("class weights are for classes, one per text or word; leave them out")
         targets = torch.tensor([target for item in items for target in item.targets])
+        if targets.is_floating_point():  # numbers, or any number of labels per text
+            raise MiniftError("class weights are for classes, one per text or word; leave them out")
         counts = targets[labelled(targets)].long().bincount(minlength=len(labels)).double()
         balanced = dict(zip(labels, (1 / counts.clamp(min=1)).tolist()))  # but for a factor
         given = balanced if self.weights is None else self.weights
-        for name in given:
-            require_known("class with a weight:", name, labels)
-        if missing := [name for name in labels if name not in given]:
-            raise MiniftError(f'the class weights have none for "{missing[0]}"; give one per class')
+        known, faults = f"is not one of {', '.join(labels)}", Problems()
+        for name in [name for name in given if name not in labels]:
+            what = f'the class "{name}" {known}{nearest(name, labels)}'
+            faults.append((self.lines.get(name, 0), what))
+        faults += [(0, f'no weight for the class "{n}"') for n in labels if n not in given]
+        refuse(self.file, faults)
         weights = counts.new_tensor([given[name] for name in labels])
         scaled = weights * counts.sum() / (weights @ counts)
         return replace(self, of_class=tuple(scaled.tolist()))
@@ -68,15 +71,15 @@ def weighted(argument: str) -> Weighted:
     """Return the objective for "balanced" or a CSV of class and weight (MiniftError: faulty)."""
     if argument in ("", "balanced"):
         return Weighted()
-    path, problems, weights = Path(argument), Problems(), dict[str, float]()
+    path, problems = Path(argument), Problems()
+    weights, lines = dict[str, float](), dict[str, int]()
     if path.suffix.lower() in ("", ".json"):
         raise MiniftError(f'class weights "{argument}": expected balanced, or a .csv file')
-    rows = [(str(row.get("class")), row.get("weight")) for _, row in table_rows(path, problems)]
+    for line, row in table_rows(path, problems):
+        name, weight = str(row.get("class")), row.get("weight")
+        if not (0 < (number := as_number(weight)) < math.inf) or name in weights:
+            what = f'the class "{name}" has the weight {weight!r}; expected one positive number per'
+            problems.append((line, f'{what} class, in the columns "class" and "weight"'))
+        weights[name], lines[name] = number, line
     refuse(path, problems)
-    for name, weight in rows:
-        with contextlib.suppress(TypeError, ValueError):
-            weights[name] = float(str(weight)) if name not in weights else math.nan
-        if not 0 < weights.get(name, math.nan) < math.inf:
-            what = f'class "{name}" has the weight {weight!r}; expected one positive number per'
-            raise MiniftError(f'{path}: {what} class, in the columns "class" and "weight"')
-    return Weighted(weights)
+    return Weighted(weights, file=path, lines=lines)

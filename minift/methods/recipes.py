@@ -33,6 +33,7 @@ from minift.methods.bitfit import bitfit
 from minift.methods.child_tuning import ORDERS, ChildTuningF, FixedMask, candidates, select_child
 from minift.methods.class_weights import weighted
 from minift.methods.contrastive import Contrastive, cosine_pairs, supervised_contrastive
+from minift.methods.debias import debiased
 from minift.methods.fast_fisher import fast_fisher
 from minift.methods.fgm import Fgm
 from minift.methods.freezing import freeze, head_only
@@ -208,6 +209,18 @@ def _fgm(recipe: Recipe, argument: str) -> Recipe:
     with contextlib.suppress(ValueError, MiniftError):
         return replace(recipe, objective=Fgm(float(argument or 0.5)))
     raise MiniftError(f'"fgm:{argument}": expected a norm from 0 up, e.g. fgm:0.5')
+
+
+@_word("objective", "Jin et al. (2021)", argument=True)
+def _occlusion(recipe: Recipe, argument: str) -> Recipe:
+    """occlusion:FILE,0.1, answers may not hang on the words in it."""
+    return replace(recipe, objective=debiased("occlusion", argument))
+
+
+@_word("objective", "Jin et al. (2021)", argument=True)
+def _adversary(recipe: Recipe, argument: str) -> Recipe:
+    """adversary:FILE,0.1, vectors may not tell the column attribute of a text."""
+    return replace(recipe, objective=debiased("adversary", argument))
 
 
 @_word("start", "Kumar et al. (2022)", argument=True)

@@ -52,7 +52,14 @@ class Classifier:
             raise MiniftError(f"{got}; expected one label for each text")
         y = np.asarray(labels)  # where, among strings, nan is "nan"
         given = [one if isinstance(one, float) else own for one, own in zip(labels, y.tolist())]
-        dataset = read_dataset([{"text": t, "label": label} for t, label in zip(texts, given)])
+        if amounts := [one for one in given if isinstance(one, float) and one % 1 > 0]:
+            what = "give strings if each number is a class, or learn amounts with minift.train"
+            raise MiniftError(f"labels such as {amounts[0]} may be amounts: {what}")
+        rows = [{"text": text, "label": label} for text, label in zip(texts, given)]
+        try:
+            dataset = read_dataset(rows, task="classification")
+        except MiniftError as error:
+            raise MiniftError(str(error).replace("train.rows", "texts and labels")) from error
         asked: dict[str, Any] = {"epochs": self.epochs, "learning_rate": self.learning_rate}
         asked = {name: value for name, value in asked.items() if value is not None}
         settings = replace(recipe(self.method, self.encoder).settings, **asked)

@@ -9,8 +9,7 @@ Proof    tests/runs/test_evaluate.py
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -72,8 +71,7 @@ def mean_loss(logits: Sequence[Tensor], items: Sequence[Item]) -> float:
     return float(F.cross_entropy(rows.double(), targets))
 
 
-@dataclass(frozen=True)
-class Evaluation:
+class Evaluation(NamedTuple):
     """Scores of one split."""
 
     scores: dict[str, Any]  # every metric by name

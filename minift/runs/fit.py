@@ -5,7 +5,8 @@ Claim    `fine_tune` with all that makes it faster applied from outside: states 
          a step. Nothing here changes what is learned, and no path can forget a slot. An objective
          of the recipe's own may read other tokens than the items hold, or read the word table, so
          with one the first two are left out, unless its `reads_items` says that it does not.
-         Its `ready(model, items, labels)`, if it has one, returns what trains, or refuses.
+         Its `ready(model, items, labels)`, if it has one, returns what trains, or refuses; so does
+         `prepare`, which returns the recipe and may add to the model what is there only to train.
          Where the recipe says so, the last layer is solved, not trained.
 Proof    tests/runs/test_fit.py
 """
@@ -20,7 +21,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from minift.bert.counts import what_learns
+from minift.bert.counts import Row, by_kind, what_learns
 from minift.bert.encoder import frozen_prefix
 from minift.data.examples import Dataset
 from minift.errors import MiniftError
@@ -46,12 +47,12 @@ class Fitted(NamedTuple):
 
 def frozen_states(
     dataset: Dataset, encoder: str | Path, recipe: Recipe, head: Head | None,
-    device: torch.device | str, folder: str | Path | None = None,
+    device: torch.device | str,
 ) -> PrefixCache | None:  # fmt: skip
     """Compute what frozen layers make of training and test texts, for all runs on some of them.
 
-    States too large for memory go to `folder`. None where no layer is frozen, or the frozen ones
-    have dropout. They are those of a run alone but for rounding, which differs with the batches.
+    None where no layer is frozen, the frozen ones have dropout, or memory is too small. They are
+    those of a run alone but for rounding, which differs with the batches.
     """
     settings, head = recipe.settings, head or head_of(encoder, dataset, recipe)
     if settings.prefix_dropout:
@@ -59,7 +60,7 @@ def frozen_states(
     tuned = build(dataset, encoder, 0, device, head, settings.precision)
     # The fewer texts, the more epochs, in each of which other layers may learn.
     select(tuned.model, recipe.trainable, settings.epochs_for(1))
-    return prefix_cache(tuned.model, tuned.items([*dataset.train, *dataset.test]), folder)
+    return prefix_cache(tuned.model, tuned.items([*dataset.train, *dataset.test]))
 
 
 def fit(
@@ -70,7 +71,6 @@ def fit(
     *,
     asked: Sequence[Item] = (),
     validate: Callable[[FineTuned], tuple[float, float]] | None = None,
-    folder: Path | None = None,
     watch: Callable[[Training], Iterable[object]] = iter,
 ) -> Fitted:
     """Train a model in place.
@@ -80,11 +80,10 @@ def fit(
         asked: items that it will be asked about repeatedly, so that frozen layers are computed
             for them, too.
         validate: returns (loss, headline score) on the development split.
-        folder: for states that are too large for memory.
     """
     model, settings = tuned.model, recipe.settings
-    if ready := getattr(recipe.objective, "ready", None):
-        recipe = replace(recipe, objective=ready(model, items, tuned.labels))
+    own = {name for name, _ in model.named_children()}
+    recipe = prepared(tuned, items, recipe, seeds)
     as_given = recipe.objective is None or getattr(recipe.objective, "reads_items", False)
     if items:  # `fine_tune` refuses none
         require_enough(min(len(items), settings.batch_size))
@@ -95,7 +94,7 @@ def fit(
     quiet = 0 if settings.prefix_dropout else len(frozen_prefix(model))
     if tuned.cache is None and quiet:
         known = [*items, *asked] if as_given else asked
-        tuned = replace(tuned, cache=prefix_cache(model, known, folder))
+        tuned = replace(tuned, cache=prefix_cache(model, known))
     elif (cache := tuned.cache) and not (cache.fits(model) and cache.layers < quiet):
         raise MiniftError(
             f"the states of {cache.layers} layers were computed with other weights, or not all of "
@@ -103,13 +102,7 @@ def fit(
         )
     learned = what_learns(model, learning, rule.learning if rule else None)["all"].learning
     last = last_linear(model) if recipe.solve else None
-    if last is not None and {*map(id, learning.values())} <= {*map(id, last.parameters())}:
-        own = recipe.objective is not None and not hasattr(recipe.objective, "of_class")
-        if own or recipe.gradients or recipe.scales or recipe.schedule is not Linear:
-            raise MiniftError(
-                f'"{recipe.name}": the head alone is solved, not trained in steps, so it has no '
-                "gradients, rates, epochs or loss to change; take head without the other words"
-            )
+    if last is not None and _alone(last, learning, recipe):
         history = History(
             stopped=_solve(tuned, items, last, recipe), trained=tuple(learning), quiet=quiet
         )
@@ -131,9 +124,58 @@ def fit(
         history = fine_tune(
             model, items, recipe, seeds, validate=scored, make_batch=batch, team=TEAM, watch=watch
         )
+    _strip(model, own)
     if how := _solve(tuned, items, last, recipe) if last is not None else before:
         history.stopped += f"; {how}{' before' if before else ''}"
     return Fitted(replace(tuned, quiet=history.quiet), history, learned)
+
+
+def prepared(tuned: FineTuned, items: Sequence[Item], recipe: Recipe, seeds: Seeds) -> Recipe:
+    """Return the recipe with an objective that is ready for the items, or refuse these.
+
+    What it needs to train may stand in the model afterwards.
+    """
+    if ready := getattr(recipe.objective, "ready", None):
+        recipe = replace(recipe, objective=ready(tuned.model, items, tuned.labels))
+    prepare = getattr(recipe.objective, "prepare", None)
+    return prepare(recipe, tuned, items, seeds) if prepare else recipe
+
+
+def _strip(model: nn.Module, own: set[str]) -> None:
+    """Take away what stands in the model only to train."""
+    for name in {name for name, _ in model.named_children()} - own:
+        delattr(model, name)
+
+
+def rehearse(
+    tuned: FineTuned, items: Sequence[Item], recipe: Recipe, seeds: Seeds, validated: bool
+) -> dict[str, Row]:
+    """Refuse at once what `fit` would refuse, most of it by four items; count what would learn."""
+    settings, model = recipe.settings, tuned.model
+    settings = replace(settings, epochs=settings.epochs_for(len(items)))
+    own = {name for name, _ in model.named_children()}
+    recipe = replace(prepared(tuned, items, recipe, seeds), settings=settings)
+    require_epochs(recipe.trainable, model, settings.epochs or 1)
+    learning, rule = select(model, recipe.trainable, settings.epochs or 1), None
+    last = last_linear(model) if recipe.solve else None
+    if last is None or not _alone(last, learning, recipe):
+        score = (lambda _: (0.0, 0.0)) if validated else None
+        rule = Training(model, items[:4], recipe, seeds, score).rule
+    rows = what_learns(model, learning, rule.learning if rule else None, by_kind)
+    _strip(model, own)
+    return rows
+
+
+def _alone(last: nn.Linear, learning: dict[str, nn.Parameter], recipe: Recipe) -> bool:
+    """Return whether only the layer that is solved learns, and refuse what is for steps."""
+    alone = {*map(id, learning.values())} <= {*map(id, last.parameters())}
+    own = recipe.objective is not None and not hasattr(recipe.objective, "of_class")
+    if alone and (own or recipe.gradients or recipe.scales or recipe.schedule is not Linear):
+        raise MiniftError(
+            f'"{recipe.name}": the head alone is solved, not trained in steps, so it has no '
+            "gradients, rates, epochs or loss to change; take head without the other words"
+        )
+    return alone
 
 
 def _solve(tuned: FineTuned, items: Sequence[Item], last: nn.Linear, recipe: Recipe) -> str:

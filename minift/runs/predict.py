@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from minift.data.examples import Example, TaggedExample, TextExample, as_texts
 from minift.data.notes import cut_notes, refuse_unlike
-from minift.data.tags import spans_conlleval, word_places
+from minift.data.tags import located, spans_conlleval, word_places
 from minift.data.words import split_words
 from minift.errors import MiniftError
 from minift.runs.evaluate import predict_logits
@@ -114,17 +114,7 @@ def _tagged(tuned: CanTag, examples: Sequence[Example]) -> Iterator[dict[str, An
     sentences = [_words(example) for example in examples]
     all_tags = tuned.tag([words for _, words, _ in sentences])
     for example, (text, words, places), tags in zip(examples, sentences, all_tags):
-        entities = [
-            {
-                "start": places[first][0],
-                "end": places[end - 1][1],
-                "type": type_,
-                "text": text[places[first][0] : places[end - 1][1]],
-                "start_word": first,
-                "end_word": end,
-            }
-            for type_, first, end in spans_conlleval(tags)
-        ]
+        entities = [located(span, text, places) for span in spans_conlleval(tags)]
         answer = {"id": example.id, "text": text, "entities": entities}
         yield {**answer, "words": list(words), "tags": tags}
 

@@ -2,25 +2,16 @@
 
     torchrun --nproc-per-node 4 -m minift train --data sst2 --method full
 
-         On two machines, the same line on each with its own number, the address of the first:
-
-    torchrun --nnodes 2 --node-rank 0 --nproc-per-node 4 \\
-             --master-addr 10.0.0.1 --master-port 29500 -m minift train ...
-
 Claim    Training: the examples of each step are dealt out, the gradients of the *sum* of losses
          over the number of all targets are added up, and every process takes the same step; so
          the weights are those of one process up to the order of a sum, and the same bytes in
-         every process. Prediction and scoring: the *batches* are dealt out, each the batch that
-         one process would compute, so the results are those of one process, bit for bit.
-         Nothing here does anything where there is only one process.
+         every process. Prediction: the *batches* are dealt out, so the results are those of one
+         process, bit for bit. If a process ends, torchrun ends the others.
 Differs  - Not `DistributedDataParallel`, which takes the mean of the processes' means: a process
            with fewer targets would weigh each of them more.
-         - Dropout masks come from a stream of each process's own (`own_seed`). So with dropout a
-           run depends on the number of processes, as it depends on the seed; with the same number
-           it is reproducible. Order, head, gradient masks and subset are the same everywhere.
-         - Each process reads all examples and computes a frozen prefix (prefix.py) for all.
-         - Messages are pickled and unencrypted, as torch.distributed's are: keep the network of
-           several machines to yourself.
+         - Dropout masks come from a stream of each process's own (`own_seed`), so with dropout a
+           run depends on the number of processes. Order, head, gradient masks and subset do not.
+         - Messages are pickled and unencrypted: keep the network of several machines to yourself.
 Proof    tests/runs/test_processes.py
 """
 
@@ -29,9 +20,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -41,59 +30,38 @@ from torch import Tensor, nn
 
 from minift.checkpoints.weights import weights_digest
 from minift.errors import MiniftError
-from minift.runs.lifeline import INTERRUPTED, Lifeline
 from minift.training.loop import Team
 from minift.version import __version__
 
 T = TypeVar("T")
 TIME_LIMIT = 600.0  # seconds that processes wait for each other; one that has died is heard at once
-GRACE = 5.0  # seconds for the lifeline to say why a message failed
-NEEDED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
-
-
-@dataclass(frozen=True)
-class World:
-    """The processes of a run, seen from one of them."""
-
-    rank: int = 0  # of this process, from 0
-    size: int = 1  # how many there are
-    store: dist.Store | None = None  # a few words that all can read; None where there is one
-    limit: float = TIME_LIMIT  # seconds that they wait for each other
-
-
-_world = World()
+GRACE = 5.0  # seconds for torchrun to end this process, because another has ended and said why
 
 
 def rank() -> int:
     """Return the number of this process; 0 writes all files and talks to the user."""
-    return _world.rank
+    return dist.get_rank() if dist.is_initialized() else 0
 
 
 def world_size() -> int:
     """Return the number of processes."""
-    return _world.size
-
-
-def store() -> dist.Store:
-    """Return the words that all processes can read."""
-    assert _world.store is not None, "there is one process only"
-    return _world.store
+    return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def my_share(values: Sequence[T]) -> Sequence[T]:
     """Deal out values in turn and return this process's; all of them where it is alone."""
-    return values[_world.rank :: _world.size]
+    return values[rank() :: world_size()]
 
 
 def own_seed(seed: int) -> int:
     """Return a seed that no other process has, nor any process under another seed."""
-    return seed * _world.size + _world.rank
+    return seed * world_size() + rank()
 
 
 def sum_over_ranks(tensors: Iterable[Tensor]) -> None:
     """Replace tensors of one type by their sums over all processes, in a single message."""
     tensors = list(tensors)
-    if _world.size == 1 or not tensors:
+    if world_size() == 1 or not tensors:
         return
     flat = torch.cat([tensor.detach().flatten() for tensor in tensors])
     _together(lambda: dist.all_reduce(flat))
@@ -108,7 +76,7 @@ def add_up(model: nn.Module, loss: float) -> float:
 
     A parameter that no process has a gradient for keeps None.
     """
-    if _world.size == 1:
+    if world_size() == 1:
         return loss
     learning = [p for p in model.parameters() if p.requires_grad]
     there = learning[0].new_tensor([p.grad is not None for p in learning])
@@ -130,16 +98,16 @@ TEAM = Team(my_share, add_up, sum_over_ranks)
 
 def from_all(value: T) -> list[T]:
     """Return the value of each process, in the order of their ranks."""
-    if _world.size == 1:
+    if world_size() == 1:
         return [value]
-    values: list[Any] = [None] * _world.size
+    values: list[Any] = [None] * world_size()
     _together(lambda: dist.all_gather_object(values, value))
     return values
 
 
 def from_first(value: T) -> T:
     """Return the first process's value."""
-    if _world.size == 1:
+    if world_size() == 1:
         return value
     box = [value]
     _together(lambda: dist.broadcast_object_list(box, src=0))
@@ -148,7 +116,7 @@ def from_first(value: T) -> T:
 
 def merged(rows: dict[int, Tensor]) -> list[Tensor]:
     """Return the rows of all processes in the order of their numbers 0, 1, ..., on the CPU."""
-    if _world.size > 1:  # as arrays: a pickled tensor brings the batch that it is a part of
+    if world_size() > 1:  # as arrays: a pickled tensor brings the batch that it is a part of
         parts = from_all({number: row.numpy() for number, row in rows.items()})
         rows = {n: torch.from_numpy(row) for part in parts for n, row in part.items()}
     return [rows[number] for number in range(len(rows))]
@@ -168,15 +136,15 @@ def require_same(values: Mapping[str, Any]) -> None:
 
 def require_same_weights(model: nn.Module) -> None:
     """Refuse to go on unless all processes have the same model, bit for bit."""
-    if _world.size > 1:
+    if world_size() > 1:
         require_same({"weights": weights_digest(model)})
 
 
 def require_enough(examples: int) -> None:
     """Refuse more processes than a step has examples."""
-    if examples < _world.size:
+    if examples < world_size():
         raise MiniftError(
-            f"{_world.size} processes would share {examples} examples per step, so some would "
+            f"{world_size()} processes would share {examples} examples per step, so some would "
             f"never have one; start at most {examples} (torchrun --nproc-per-node), or take a "
             "larger --batch-size or more --labels"
         )
@@ -187,45 +155,23 @@ def _together(message: Callable[[], object]) -> None:
     try:
         message()
     except RuntimeError as error:
-        time.sleep(GRACE)  # most often a process has died; the lifeline says which and ends us
+        time.sleep(GRACE)
         raise MiniftError(
-            f"the processes lost each other, or one hangs (they wait {_world.limit:g} s for "
+            f"the processes lost each other, or one hangs (they wait {TIME_LIMIT:g} s for "
             f"each other): {str(error).splitlines()[0]}"
         ) from error
 
 
 @contextlib.contextmanager
-def alone() -> Iterator[None]:
-    """Work as if there were one process: nothing inside is dealt out or summed."""
-    global _world
-    before, _world = _world, World()
-    try:
-        yield
-    finally:
-        _world = before
-
-
-@contextlib.contextmanager
-def several(
-    command: Sequence[str], device: str = "cpu", time_limit: float = TIME_LIMIT
-) -> Iterator[None]:
+def several(command: Sequence[str], device: str = "cpu") -> Iterator[None]:
     """Join the processes that torchrun has started, for the time of the block.
 
-    Inside, all but the first are silent. If one ends early, all end, and the first says why: an
-    error in another process never comes out of the block, it ends this process.
-
-    Args:
-        command: what this process was asked to do; must be the same for all.
-        device: with "cuda", or "auto" and a GPU, process k of a machine takes its GPU k.
+    Inside, all but the first are silent. An error of another comes out of its block with its rank.
+    `command`, what this process was asked to do, must be the same for all; with the device "cuda",
+    or "auto" and a GPU, process k of a machine takes its GPU k.
     """
-    global _world
-    if missing := [name for name in NEEDED if not os.environ.get(name)]:
-        raise MiniftError(
-            f"WORLD_SIZE says that there are several processes, but {' and '.join(missing)} is not "
-            "set; start them with torchrun --nproc-per-node N -m minift ..."
-        )
-    number, size, local = (int(os.environ[name]) for name in NEEDED[:3])
-    address = os.environ["MASTER_ADDR"]
+    names = "RANK", "WORLD_SIZE", "LOCAL_RANK"
+    number, size, local = (int(os.environ.get(name) or 0) for name in names)
     backend = "gloo"
     if device == "cuda" or (device == "auto" and torch.cuda.is_available()):
         if local >= torch.cuda.device_count():
@@ -236,41 +182,26 @@ def several(
         torch.cuda.set_device(local)
         backend = "cpu:gloo,cuda:nccl"
     try:
-        limit = timedelta(seconds=time_limit)
-        shared, *_ = next(dist.rendezvous("env://", timeout=limit))
-        dist.init_process_group(backend, store=shared, rank=number, world_size=size, timeout=limit)
+        dist.init_process_group(backend, timeout=timedelta(seconds=TIME_LIMIT))
     except (RuntimeError, ValueError) as error:
         raise MiniftError(
-            f"rank {number} could not join the {size} processes at {address}:"
-            f"{os.environ['MASTER_PORT']}: {str(error).splitlines()[0]}"
+            f"rank {number} could not join the {size} processes that WORLD_SIZE speaks of: "
+            f"{str(error).splitlines()[0]}; start them with torchrun --nproc-per-node N -m minift"
         ) from error
-    lifeline = Lifeline(number, size, local, shared, address)
-    _world = World(number, size, dist.PrefixStore("minift", shared), time_limit)
-    with contextlib.ExitStack() as silence:
-        if number > 0:
-            nowhere = silence.enter_context(open(os.devnull, "w"))  # noqa: PTH123
-            silence.enter_context(contextlib.redirect_stdout(nowhere))
-            silence.enter_context(contextlib.redirect_stderr(nowhere))
-        try:
+    try:
+        with contextlib.ExitStack() as silence:
+            if number > 0:
+                nowhere = silence.enter_context(open(os.devnull, "w"))  # noqa: PTH123
+                silence.enter_context(contextlib.redirect_stdout(nowhere))
+                silence.enter_context(contextlib.redirect_stderr(nowhere))
             require_same(
                 {"command": list(command), "minift": __version__, "torch": torch.__version__}
             )
             yield
-        except BaseException as error:
-            lifeline.fail(*_last_words(error))
+            from_all(None)  # all are done
+    except MiniftError as error:
+        if number == 0:
             raise
-        finally:
-            _world = World()
-        lifeline.goodbye()
+        time.sleep(GRACE)  # what all have met the first says alone
+        raise MiniftError(f"rank {number} of {size}: {error}") from error
     dist.destroy_process_group()
-
-
-def _last_words(error: BaseException) -> tuple[int, str]:
-    """Return exit code and sentence."""
-    if isinstance(error, KeyboardInterrupt):
-        return INTERRUPTED, "interrupted"
-    if isinstance(error, BrokenPipeError):
-        return 0, "who reads the output has enough"
-    if isinstance(error, MiniftError):
-        return 1, str(error)
-    return 1, "".join(traceback.format_exception(error)).strip()

@@ -3,10 +3,9 @@
 Claim    The batch, the dropout masks and the rate of step s are functions of the seeds and of s
          alone. So a run that was killed resumes from its checkpoint, which holds weights, Adam's
          moments and what was seen so far, and ends with the same bits.
-Differs  Why this is not training/loop.py: fine-tuning passes over few labels, and its schedules,
-         records and checkpoints count those passes. Here there are no epochs: distillation draws
-         from two streams of different lengths, pretraining from a text that it may never finish.
-         What both need instead is a look at held-out figures every N steps.
+Differs  training/loop.py counts passes over few labels. Distillation draws from two streams of
+         different lengths, pretraining from a text that it may never finish; what both need
+         instead is a look at held-out figures every N steps.
 Proof    tests/runs/test_steps.py
 """
 
@@ -41,10 +40,9 @@ class Steps:
     evaluate_every: int  # steps from one look to the next
     clip: float  # largest norm of the whole gradient; 0 switches clipping off
     score: str | None = None  # held-out figure whose highest value is kept; None keeps the last
-    patience: int = 0  # looks without a higher score after which training stops; 0 never stops
 
     def __post_init__(self) -> None:
-        for name, least in (("steps", 1), ("evaluate_every", 1), ("patience", 0)):
+        for name, least in (("steps", 1), ("evaluate_every", 1)):
             value = getattr(self, name)
             good = type(value) is int and value >= least
             require(good, name, value, f"a whole number from {least} up")
@@ -76,9 +74,8 @@ class StepTraining:
         set_dropout_generator(model, self.dropout)
         self.step, self.records, self.seconds = 0, list[Record](), 0.0  # a record per look
         self.sums, self.since = dict[str, float](), 0  # parts of the loss since the last look
-        self.kept, self.kept_step, self.without_better = dict[str, Tensor](), 0, 0
+        self.kept, self.kept_step = dict[str, Tensor](), 0
         self.best: float | None = None  # score of the kept step
-        self.stopped = ""  # why training ended
         if checkpoints is None or (state := checkpoints.load()) is None:
             return
         try:
@@ -92,8 +89,7 @@ class StepTraining:
                 f"minift: {str(error)[:300]}; choose another folder, or delete it to start again"
             ) from error
 
-    _SEEN = ("step", "records", "seconds", "sums", "since", "kept", "kept_step", "without_better",
-             "best", "stopped")  # fmt: skip
+    _SEEN = ("step", "records", "seconds", "sums", "since", "kept", "kept_step", "best")
 
     def state(self) -> dict[str, Any]:
         """Return all that the rest of the training depends on."""
@@ -115,7 +111,7 @@ class StepTraining:
         length, began = self.steps.steps, time.perf_counter() - self.seconds
         hidden = None if progress else True
         with tqdm(total=length, initial=self.step, unit="step", disable=hidden) as bar:
-            while self.step < length and not self.stopped:
+            while self.step < length:
                 self.model.train()
                 self._take_step()
                 bar.update()
@@ -125,10 +121,9 @@ class StepTraining:
                     record = self._record(look() if look else {})
                     bar.set_postfix(record)
                     yield record
-                last = self.step == length or bool(self.stopped)
-                if self.checkpoints is not None and (last or self.checkpoints.due):
+                if self.checkpoints and (self.step == length or self.checkpoints.due):
                     self.checkpoints.save(self.step, self.state())
-        self.stopped = self.stopped or f"all {counted(length, 'step')} done"
+        self.stopped = f"all {counted(length, 'step')} done"
         if self.kept:
             self.model.load_state_dict(self.kept)
         self.model.eval()
@@ -161,12 +156,9 @@ class StepTraining:
         else:
             score = figures[self.steps.score]
             better = record["best"] = self.best is None or score > self.best
-            self.without_better = 0 if better else self.without_better + 1
             if better:
                 self.best, self.kept_step = score, self.step
                 self.kept = {n: t.clone() for n, t in self.model.state_dict().items()}
-            if self.steps.patience and self.without_better >= self.steps.patience:
-                self.stopped = f"no better score in {counted(self.without_better, 'look')}"
         self.records.append(record)
         self.sums, self.since = {}, self.step
         return record

@@ -34,9 +34,9 @@ from minift.methods.recipes import recipe
 from minift.runs.card import card
 from minift.runs.decide import FILE, PLAIN, Decision
 from minift.runs.evaluate import Evaluation, constant_score
-from minift.runs.fit import Fitted, fit
+from minift.runs.fit import Fitted, fit, rehearse
 from minift.runs.folder import open_run
-from minift.runs.processes import rank, require_same, world_size
+from minift.runs.processes import rank, require_enough, require_same, world_size
 from minift.runs.resume import resumed
 from minift.runs.tuned import FineTuned, Head, build, head_of, not_finite
 from minift.speed.prefix import PrefixCache
@@ -107,6 +107,7 @@ def train(
     tuned = replace(tuned, cache=cache)
     looks = validate_each_epoch or settings.keep == "best" or method.schedule().needs_dev_loss
     folder = None if out is None else Path(out)
+    from_file = [getattr(method.objective, name, None) for name in ("words", "examples")]
     spec = {
         "minift_version": __version__,
         "data": dataset.name,
@@ -118,6 +119,7 @@ def train(
         "weights": weights_digest(tuned.model) if folder or world_size() > 1 else None,
         "method": method.name,
         "class_weights": [*(getattr(method.objective, "weights", None) or {}).items()],
+        "method_file": digest(repr(from_file)),
         "head": head,
         "seeds": asdict(seeds),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
@@ -132,6 +134,10 @@ def train(
         found = tuned.evaluate(dataset.dev)
         return found.loss, headline(dataset.metric, found.scores)
 
+    look = validate if dataset.dev and looks else None
+    if folder is not None:  # in which nothing is left by what would be refused in there
+        require_enough(min(len(items), settings.batch_size))
+        rehearse(tuned, items, method, seeds, look is not None)
     with open_run(folder, "run", spec, save_every, progress) as checkpoints:
         known = before() if before else {}
         decision = Decision(**known.get("decision", {}))
@@ -141,10 +147,7 @@ def train(
             log = folder / "history.jsonl" if folder is not None and rank() == 0 else None
             return _told(training, records, log, progress)
 
-        look = validate if dataset.dev and looks else None
-        fitted = fit(
-            tuned, items, method, seeds, asked=asked, validate=look, folder=folder, watch=watch
-        )
+        fitted = fit(tuned, items, method, seeds, asked=asked, validate=look, watch=watch)
         if broken := not_finite(fitted.tuned.model):
             raise Diverged(f"{broken} became nan or infinite; lower the rate, or check the data")
         fitted = fitted._replace(tuned=replace(fitted.tuned, decision=decision))

@@ -2,37 +2,31 @@
 
 Claim    Where the embeddings and the lowest layers are frozen, their output for a text is the
          same in every epoch, and for every model with the same weights there. It is computed
-         once and kept, in memory or, if it is large, in a file mapped to memory; what is learned
-         and predicted is the same as if it were computed each time.
+         once and kept; what is learned and predicted is the same as if it were computed each time.
 Differs  For that, dropout in the prefix must be off, as the loop has it; where
-         `Settings.prefix_dropout` switches it on, there is no cache.
+         `Settings.prefix_dropout` switches it on, or memory is too small, there is no cache.
 Proof    tests/speed/test_prefix.py
 """
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TypeGuard
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from minift.bert.encoder import encoder_of, frozen_prefix
 from minift.bert.packing import Computed, Packed, to_device
 from minift.checkpoints.weights import weights_digest
-from minift.errors import MiniftError
 from minift.files import digest
 from minift.methods.mean_head import MeanClassifier
 from minift.speed.precision import precision_of
 from minift.training.batches import Batch, Item, make_batch
 from minift.training.items import by_length
 
-LARGEST = 2 * 2**30  # bytes of hidden states that are kept in memory; more go to a file
+LARGEST = 4 * 2**30  # bytes of hidden states that are kept; more are computed each time
 TOKENS = 2048  # of a batch while the states are computed
 
 # What the lowest layers see of a text, and the tokens that are kept of it.
@@ -72,27 +66,21 @@ def rows_of(model: nn.Module, layers: int, item: Item) -> int:
     return len(item.positions if asked else item.input_ids)
 
 
+def width_of(model: nn.Module, layers: int) -> int:
+    """Return the width of the rows of `run_up_to`."""
+    return encoder_of(model).config.hidden_size * (model.parts if pools(model, layers) else 1)
+
+
 class PrefixCache:
     """The output of a frozen prefix for each text, kept on the CPU.
 
     An objective that changes the input ids of a batch must drop its `computed` states; `fit` keeps
     no cache where a recipe brings its own objective. A text is known by its tokens, so an equal one
     is found whatever example it stands in, and the prefix by a digest of its weights (see `fits`).
-
-    Args:
-        layers: layers of the prefix above the embeddings.
-        folder: where a nameless file of states lies that are too large for memory; None: where
-            the system keeps temporary files. MiniftError says if there is no room for it.
+    `layers` are those of the prefix above the embeddings.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        layers: int,
-        items: Sequence[Item],
-        folder: str | Path | None = None,
-        largest: int = LARGEST,
-    ):
+    def __init__(self, model: nn.Module, layers: int, items: Sequence[Item]):
         encoder = encoder_of(model)
         # Above the last layer only what the head takes is kept.
         self.whole = layers == len(encoder.layers) and not reads_every_token(model)
@@ -107,12 +95,7 @@ class PrefixCache:
                 self.places[key] = slice(rows, rows := rows + rows_of(model, layers, item))
                 needed.append(item)
         weight = next(encoder.parameters())
-        parts = model.parts if pools(model, layers) else 1
-        shape = (rows, parts * encoder.config.hidden_size)
-        if rows * shape[1] * weight.element_size() <= largest:
-            self.states = torch.empty(shape, dtype=weight.dtype)
-        else:
-            self.states = _mapped(shape, weight.dtype, folder)
+        self.states = torch.empty(rows, width_of(model, layers), dtype=weight.dtype)
         modes = [(module, module.training) for module in encoder.modules()]
         encoder.eval()
         with torch.no_grad():
@@ -154,28 +137,11 @@ class PrefixCache:
         return digest(about, *(weights_digest(module) for module in modules))
 
 
-def _mapped(shape: tuple[int, int], dtype: torch.dtype, folder: str | Path | None) -> Tensor:
-    """Return a tensor that lies in a file; the system reads and drops its pages as needed."""
-    count = shape[0] * shape[1] * dtype.itemsize
-    with tempfile.TemporaryFile(dir=folder) as file:
-        try:
-            # Taken now: a disk that fills up later would kill the process while it writes.
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(file.fileno(), 0, count)
-            else:
-                file.truncate(count)
-        except OSError as error:
-            raise MiniftError(
-                f"no room in {folder or tempfile.gettempdir()} for {count / 1e9:.1f} GB of hidden "
-                f"states of the frozen layers ({error.strerror}); free some, or use fewer texts"
-            ) from error
-        pages = np.memmap(file, dtype=np.uint8, mode="r+", shape=(count,))
-    return torch.from_numpy(pages).view(dtype).view(shape)
-
-
-def prefix_cache(
-    model: nn.Module, items: Sequence[Item], folder: str | Path | None = None
-) -> PrefixCache | None:
-    """Return a cache for the frozen prefix of a model (see `select`); None if it has none."""
+def prefix_cache(model: nn.Module, items: Sequence[Item]) -> PrefixCache | None:
+    """Return a cache for the frozen prefix of a model (see `select`), if there is one, and room."""
     layers = len(frozen_prefix(model)) - 1
-    return PrefixCache(model, layers, items, folder) if layers >= 0 else None
+    if layers < 0:
+        return None
+    rows = sum(rows_of(model, layers, item) for item in items)
+    size = next(model.parameters()).element_size() * rows * width_of(model, layers)
+    return PrefixCache(model, layers, items) if size <= LARGEST else None

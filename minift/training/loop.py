@@ -43,6 +43,7 @@ from minift.training.schedules import Linear, Schedule
 
 Precision = Literal["float32", "bf16"]  # of the encoder's matrix products (speed/precision.py)
 EPOCHS = 8  # where nobody says how many
+ADVERSARY = "adversary"  # module of a model whose gradient is not clipped (methods/adversary.py)
 
 
 class Diverged(MiniftError):
@@ -331,7 +332,8 @@ class Training:
             where = f"at step {self.step} (epoch {self.epoch})"
             raise Diverged(f"the loss became {loss} {where}; lower the rate, or check the data")
         if self.settings.clip:
-            nn.utils.clip_grad_norm_(self.parameters.values(), self.settings.clip)
+            clipped = [p for n, p in self.parameters.items() if not n.startswith(ADVERSARY)]
+            nn.utils.clip_grad_norm_(clipped, self.settings.clip)
         if self.rule:
             self.rule.before_step(self.parameters)
         self.optimizer.step()

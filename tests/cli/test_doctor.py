@@ -3,8 +3,6 @@
 claim                                                        oracle
 a version is too old, tested, or newer than tested           versions on both sides of each end
 what is said of bf16 is what the processor has               flags of two processors
-the fewest threads of those as fast are taken                tables by hand
-each number of threads is really used, and put back          torch's own number, at each step
 a GPU that PyTorch does not see is not passed over           a stand-in for nvidia-smi
 """
 
@@ -19,8 +17,6 @@ from minift.cli.doctor import (
     bf16_finding,
     findings,
     gpu_finding,
-    measure_threads,
-    threads_finding,
     version_finding,
 )
 from minift.cli.main import main
@@ -60,7 +56,7 @@ def test_the_packages_of_this_environment_are_found_and_nothing_of_an_extra():
 def test_a_package_that_is_not_there_is_to_be_fixed(monkeypatch, capsys):
     needed = ["no-such-package-at-all>=1"]
     monkeypatch.setattr(module.importlib.metadata, "requires", lambda _: needed)
-    assert main(["doctor", "--seconds", "0"]) == 1
+    assert main(["doctor"]) == 1
     said = capsys.readouterr()
     assert "please fix no-such-package-at-all" in said.err
     assert "pip install no-such-package-at-all" in said.out
@@ -81,70 +77,3 @@ def test_a_gpu_that_pytorch_does_not_see_is_not_passed_over(monkeypatch):
     assert "built for CPUs only, does not see it" in gpu_finding().says
     monkeypatch.setattr(torch.version, "cuda", "12.4")
     assert "built for 12.4, does not see it" in gpu_finding().says
-
-
-@pytest.mark.parametrize(
-    ("rates", "chosen"),
-    [
-        ({1: 50.0, 2: 90.0}, 2),
-        ({1: 90.0, 2: 50.0}, 1),
-        ({1: 96.0, 2: 100.0, 4: 99.0}, 1),  # four percent are not worth a core
-        ({1: 90.0, 2: 96.0, 4: 100.0}, 2),
-    ],
-)
-def test_the_fewest_threads_of_those_as_fast_are_taken(rates, chosen):
-    assert threads_finding(rates, 1).says.startswith(f"{chosen}, the fewest")
-
-
-def test_the_choice_comes_with_its_reason_and_the_way_to_have_it():
-    rates = {1: 90.0, 2: 96.0, 4: 100.0}
-    found = threads_finding(rates, current=4)
-    assert found.state == "note"
-    assert found.says.startswith("2, the fewest that are as fast")
-    assert "1: 90, 2: 96, 4: 100" in found.says
-    assert found.says.endswith("torch uses 4; set OMP_NUM_THREADS=2 before you start minift")
-    same = threads_finding({1: 50.0, 2: 90.0}, current=2)
-    assert same.state == "ok" and same.says.endswith("that is what torch uses here")
-
-
-def test_each_number_of_threads_is_used_in_turn_and_put_back(monkeypatch):
-    used: list[int] = []
-    step = (lambda: used.append(torch.get_num_threads()), 16)
-    monkeypatch.setattr(module, "_training_step", lambda: step)
-    before = torch.get_num_threads()
-    rates = measure_threads(0.0, candidates=(1, 2))
-    assert used == [1, 1, 2, 2] * 2
-    assert set(rates) == {1, 2} and all(rate > 0 for rate in rates.values())
-    assert torch.get_num_threads() == before
-
-
-def test_the_number_of_threads_is_put_back_even_if_a_step_fails(monkeypatch):
-    def fails() -> None:
-        raise RuntimeError("no memory")
-
-    monkeypatch.setattr(module, "_training_step", lambda: (fails, 16))
-    before = torch.get_num_threads()
-    with pytest.raises(RuntimeError, match="no memory"):
-        measure_threads(0.0, candidates=(before + 1,))
-    assert torch.get_num_threads() == before
-
-
-def test_candidates_are_powers_of_two_and_the_cores_that_may_be_used(monkeypatch):
-    monkeypatch.setattr(module, "_training_step", lambda: (lambda: None, 16))
-    for count, expected in ((1, [1]), (2, [1, 2]), (6, [1, 2, 4, 6]), (8, [1, 2, 4, 8])):
-        monkeypatch.setattr(module, "cores", lambda count=count: count)
-        assert list(measure_threads(0.0)) == expected
-
-
-def test_the_step_that_is_timed_trains():
-    step, texts = module._training_step()
-    assert texts == 16
-    step()
-
-
-def test_the_command_says_it_all(capsys):
-    assert main(["doctor", "--seconds", "0.01"]) == 0
-    said = capsys.readouterr().out.splitlines()
-    assert "torch" in said[0]  # the machine
-    assert said[-1].split()[1] == "threads"
-    assert len(said) == 1 + len(list(findings())) + 1

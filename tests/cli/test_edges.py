@@ -321,7 +321,6 @@ def test_what_is_no_number_of_a_sane_size_is_refused_by_every_option(value, caps
         ("active status project --budget -1", "--budget must be a number from 1 up"),
         ("active next project -n 0", "-n of texts must be at least 1"),
         ("active next project --passes 0", "--passes must be at least 1"),
-        ("doctor --seconds -1", "--seconds must be a number from 0 up"),
         ("demo --seeds 0", "--seeds must be a number from 1 to 10000"),
         (f"{DISTILL.replace('--steps 1', '--steps -1')} --out s", "--steps must be a whole number"),
         ("active score run texts.txt --out s --passes 99999", "--passes must be at most 10000"),

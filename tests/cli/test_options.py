@@ -110,7 +110,7 @@ TYPED = [
     "expand encoder --text texts.txt --size 9 --out wider",
     "pretrain encoder --text texts.txt --epochs 1 --batch-size 8 --out read",
     "info encoder --methods",
-    "doctor --seconds 0",
+    "doctor",
     "demo --encoder encoder --seeds 1",
     "active start --pool texts.txt --labels pos,neg --encoder encoder --steps 1 --out proj",
     "active next proj -n 4",

@@ -255,7 +255,7 @@ def test_killed_after_any_look_a_student_ends_as_if_nothing_had_happened(
             del row["seconds"]
         return (folder / FILE).read_bytes(), result, history
 
-    how = replace(FAST, patience=3)
+    how = FAST
     fast(teacher, tmp_path / "whole", head=head, settings=how)
     save = Checkpoints.save
     steps = [line["step"] for line in outcome(tmp_path / "whole")[2]]

@@ -4,7 +4,6 @@ claim                                                          oracle
 a run is `minift.train` with Seeds.all(s), whatever the rest   the same call, made directly
 methods differ in nothing but their slot                       methods that are equal by arithmetic
 nothing is chosen on the reporting split                       what `train` was given, recorded
-a grid's choice is the best on the selection split             the three runs, made directly
 a run that diverges or collapses is counted, not dropped       the score of a constant answer
 a killed process loses the run in progress and nothing else    SIGKILL, then an untouched comparison
 two processes give what one gives                              the same comparison, in one
@@ -45,7 +44,7 @@ from minift.compare.lineup import (
     with_controls,
 )
 from minift.compare.runlog import open_log
-from minift.compare.workers import GRID, Job, Plan, constant_score, gave_up, run_once
+from minift.compare.workers import Job, Plan, constant_score, gave_up, run_once
 from minift.data.examples import Dataset, TaggedExample, TextExample
 from minift.errors import MiniftError
 from minift.methods.recipes import recipe
@@ -115,6 +114,7 @@ def content(folder: Path) -> list[dict]:
             ["full", "bitfit:query,key,value+adaptive", "head"],
         ),
         ("child-d:0.3,random,child-d:0.3", ["child-d:0.3,random", "child-d:0.3"]),
+        ("occlusion:identity,0.1,full", ["occlusion:identity,0.1", "full"]),
         (
             "bitfit:query,output+child-d:0.5,lowest,freeze:-1",
             ["bitfit:query,output+child-d:0.5,lowest", "freeze:-1"],
@@ -260,15 +260,10 @@ def test_methods_that_are_the_same_by_arithmetic_get_the_same_weights(
 
 
 @pytest.mark.parametrize(
-    "grid,selection,seen",
-    [
-        (False, None, {"full": 0, "adaptive": 16}),
-        (False, 5, {"full": 0, "adaptive": 5}),
-        (True, 7, {"full": 7, "adaptive": 7}),
-    ],
+    "selection,seen", [(None, {"full": 0, "adaptive": 16}), (5, {"full": 0, "adaptive": 5})]
 )
 def test_training_sees_the_selection_split_only_to_choose_and_the_reporting_split_never(
-    grid, selection, seen, data, encoder, tmp_path, monkeypatch
+    selection, seen, data, encoder, tmp_path, monkeypatch
 ):
     given = []
 
@@ -278,10 +273,9 @@ def test_training_sees_the_selection_split_only_to_choose_and_the_reporting_spli
 
     monkeypatch.setattr(workers, "train", recorded)
     comparison = compare(
-        data, encoder, "full,adaptive", 16, 1, tmp_path / "out", epochs=1, grid=grid,
-        selection=selection,
-    )  # fmt: skip
-    assert len(given) == (6 if grid else 2)
+        data, encoder, "full,adaptive", 16, 1, tmp_path / "out", epochs=1, selection=selection
+    )
+    assert len(given) == 2
     for method, dataset in given:
         assert dataset.test == ()
         assert len(dataset.dev) == seen[method]
@@ -323,29 +317,6 @@ def test_a_rate_factor_is_on_every_methods_own_rate(data, encoder, tmp_path):
         assert float(shown) == pytest.approx(changed.learning_rate)
     with pytest.raises(MiniftError, match="rate_factor must be a positive number, got 0"):
         compare(data, encoder, "head", 16, 1, tmp_path / "none", rate_factor=0.0)
-
-
-def test_a_grid_reports_the_rate_that_is_best_on_the_selection_split(data, encoder):
-    settings = {"full": replace(recipe("full").settings, epochs=8, learning_rate=1e-3)}
-    shared = plan(data, encoder, "full", choosing=["full"], grid=True, settings=settings)
-    found = run_once(shared, Job("full", 32, 1))
-    tried = {}
-    for factor in GRID:
-        rate = settings["full"].learning_rate * factor
-        _, result = train(
-            data, encoder, recipe("full"), labels=32, seeds=Seeds.all(1),
-            settings=replace(settings["full"], learning_rate=rate),
-        )  # fmt: skip
-        tried[rate] = result["dev"], result["test"]
-    best = max(tried, key=tried.get)
-    assert len({dev for dev, _ in tried.values()}) > 1
-    assert (found.learning_rate, (found.dev, found.test)) == (best, tried[best])
-
-
-def test_of_equal_rates_a_grid_takes_the_methods_own(data, encoder):
-    still = {"full": replace(recipe("full").settings, epochs=1, learning_rate=1e-12)}
-    shared = plan(data, encoder, "full", choosing=["full"], grid=True, settings=still)
-    assert run_once(shared, Job("full", 8, 0)).learning_rate == 1e-12
 
 
 def test_a_run_that_diverges_failed_and_counts_as_a_constant_answer(
@@ -442,7 +413,7 @@ def test_a_comparison_holds_every_method_size_and_seed_once(finished):
 
 def test_the_same_command_does_nothing_again(finished, monkeypatch):
     arguments, folder, comparison = finished
-    monkeypatch.setattr(workers, "run_once", never)
+    monkeypatch.setattr(grid, "run_once", never)
     before = content(folder)
     assert compare(*arguments, folder, epochs=2).runs == comparison.runs
     assert content(folder) == before
@@ -483,7 +454,7 @@ def test_seeds_and_methods_can_be_added_and_the_report_covers_all(finished, tmp_
     stopped = copied(folder, tmp_path / "out", 12)
     done = []
     once = workers.run_once
-    monkeypatch.setattr(workers, "run_once", lambda p, j: done.append(j) or once(p, j))
+    monkeypatch.setattr(grid, "run_once", lambda p, j: done.append(j) or once(p, j))
     comparison = compare(data, encoder, "full,freeze:1", 16, [1, 7], stopped, epochs=2)
     assert set(done) == {Job("full", 16, 7), Job("freeze:1", 16, 1), Job("freeze:1", 16, 7)}
     assert comparison.methods == ("full", "freeze:1", "child-f:0.5", "full-sqrt:0.5")
@@ -498,7 +469,6 @@ def test_a_changed_setup_in_the_same_folder_is_refused_by_name(finished, encoder
     for changed, options, words in (
         ((data, *rest), {"epochs": 3}, r"epochs of full was 2 and is now 3"),
         ((data, *rest), {"epochs": 2, "selection": 3}, r"selection was None and is now 3"),
-        ((data, *rest), {"epochs": 2, "grid": True}, r"grid was False and is now True"),
         ((fewer, *rest), {"epochs": 2}, r"data digest was \w+ and is now \w+"),
         ((data, stranger, *rest[1:]), {"epochs": 2}, r"encoder digest was"),
     ):
@@ -518,13 +488,13 @@ def test_a_comparison_of_an_older_version_is_refused_by_its_version(finished, tm
 
 def test_the_same_encoder_in_another_place_goes_on(finished, tmp_path, monkeypatch):
     (data, _, *rest), folder, comparison = finished
-    monkeypatch.setattr(workers, "run_once", never)
+    monkeypatch.setattr(grid, "run_once", never)
     elsewhere = checkpoint(tmp_path / "moved")
     assert compare(data, elsewhere, *rest, folder, epochs=2).runs == comparison.runs
 
 
 def test_two_processes_do_not_write_to_one_folder(tmp_path):
-    setup = {"methods": {}, "minift_version": "0", "selection": None, "grid": False, "device": ""}
+    setup = {"methods": {}, "minift_version": "0", "selection": None, "device": ""}
     setup |= {"data": "d", "data_digest": "1", "encoder": "e", "encoder_digest": "2"}
     with (
         open_log(tmp_path / "out", setup),
@@ -583,7 +553,7 @@ def test_an_interrupt_reports_what_is_done_and_says_how_to_go_on(
             raise KeyboardInterrupt
         return once(shared, job)
 
-    monkeypatch.setattr(workers, "run_once", interrupted)
+    monkeypatch.setattr(grid, "run_once", interrupted)
     out = tmp_path / "out"
     command = ["compare", *files, "--methods=full,head", "--labels=16", "--seeds=2", "--epochs=1"]
     assert main([*command, f"--out={out}"]) == 130
@@ -594,7 +564,7 @@ def test_an_interrupt_reports_what_is_done_and_says_how_to_go_on(
     assert "Runs that are not finished yet: 2 of 4" in (out / "report.md").read_text(
         encoding="utf-8"
     )
-    monkeypatch.setattr(workers, "run_once", once)
+    monkeypatch.setattr(grid, "run_once", once)
     assert main([*command, f"--out={out}"]) == 0
     assert len(content(out)) == 4
 
@@ -609,7 +579,7 @@ def test_a_budget_ends_before_a_seed_that_would_not_fit(
         now[0] += 60.0
         return once(shared, job)
 
-    monkeypatch.setattr(workers, "run_once", slow)
+    monkeypatch.setattr(grid, "run_once", slow)
     monkeypatch.setattr(grid.time, "monotonic", lambda: now[0])
     arguments = (data, encoder, "full,head", 16, 3, tmp_path / "out")
     comparison = compare(*arguments, budget_minutes=3.9, epochs=1, progress=True)
@@ -660,7 +630,7 @@ BAD = [
     (["--methods=full,freeze:7"], r'"freeze:7": cannot freeze 7 layers .* the encoder has 2'),
     (
         ["--methods=head+child-d:0.3"],
-        r'"head\+child-d:0.3": Child-Tuning D selects from the layers',
+        r'"head\+child-d:0.3": the head alone is solved',
     ),
     (["--methods=original", "--epochs=1"], r'"original": this schedule needs at least 3 epochs'),
     (["--seeds=3,-1"], r"seeds must be whole numbers from 0 up, got \[3, -1\]"),

@@ -141,7 +141,7 @@ def scores_at(p, hits, cut):
 
 
 @pytest.mark.parametrize("seed", range(12))
-@pytest.mark.parametrize("goal", ["f1", "recall=.9", "recall=1", "precision=.8", "precision=1"])
+@pytest.mark.parametrize("goal", ["f1", "recall=.9", "recall=1.0", "precision=.8", "precision=1"])
 def test_the_threshold_is_the_best_of_all_cut_points(goal, seed):
     source = np.random.default_rng(seed)
     p = source.random(40)

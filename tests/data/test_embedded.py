@@ -412,4 +412,4 @@ def test_setuptools_puts_every_file_of_the_sets_into_a_wheel(tmp_path):
     subprocess.run([sys.executable, "-c", build], cwd=copy, check=True, capture_output=True)
     built = {path.name for path in (copy / "out" / "lib" / "minift" / "data" / "sets").iterdir()}
     assert built == names
-    assert len(names) == 8
+    assert len(names) == 12

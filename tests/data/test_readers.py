@@ -496,12 +496,36 @@ def test_regression_labels_become_numbers(read):
     assert pairs(read("a.jsonl", '{"text": "a", "label": 0.1}', task="regression")) == [("a", 0.1)]
 
 
-@pytest.mark.parametrize("label", ["nan", "inf", "-Infinity", "high", "3,5"])
+@pytest.mark.parametrize("label", ["nan", "inf", "-Infinity", "high", "1,234", "1.0,5"])
 def test_a_regression_label_that_is_no_finite_number_is_refused_by_line(read, label):
+    point = ", with a point before decimals" if "," in label else ""
     with pytest.raises(
-        MiniftError, match=f"line 3: the label must be a finite number, got '{label}"
+        MiniftError, match=f"line 3: the label must be a finite number{point}, got '{label}"
     ):
         read("a.tsv", f"text\tlabel\na\t1\nb\t{label}\n", task="regression")
+
+
+def test_a_decimal_comma_is_read_where_it_can_be_nothing_else(read, tmp_path):
+    rows = [("a", "0,5"), ("b", "-12,75"), ("c", "3"), ("d", ",125"), ("e", "0,125")]
+    expected = [("a", 0.5), ("b", -12.75), ("c", 3.0), ("d", 0.125), ("e", 0.125)]
+    for mark, quote in ((";", ""), ("\t", ""), (",", '"')):
+        lines = [f"{text}{mark}{quote}{number}{quote}" for text, number in rows]
+        content = "\n".join([f"text{mark}score", *lines]) + "\n"
+        assert pairs(read("a.csv", content, task="regression")) == expected
+        with pytest.raises(MiniftError, match="labels such as 0,5 may be amounts"):
+            read_dataset(tmp_path / "a.csv")
+
+
+def test_empty_labels_beside_several_in_one_cell_ask_for_the_task(read):
+    content = "text,label\na,x|y\nb,\nc,x\n"
+    with pytest.raises(
+        MiniftError, match=r'"x.y" may be several: .* pass task="multilabel"; line 3'
+    ):
+        read("a.csv", content)
+    assert [label for _, label in pairs(read("a.csv", content, task="multilabel"))][1] == ()
+    with pytest.raises(MiniftError) as caught:
+        read("a.csv", content.replace("x|y", "y"))
+    assert "several" not in str(caught.value)
 
 
 @pytest.mark.parametrize("task", [None, "regression"])

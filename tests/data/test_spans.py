@@ -22,12 +22,18 @@ from minift.data.spans import (
     mark,
     marks_of,
     match,
-    tags_of,
+    tags_in,
     utf16_places,
 )
 from minift.data.tags import types_of, word_places
 
 LABELS = ("O", "B-PER", "I-PER", "B-a-b", "I-a-b", "B-one")
+
+
+def tags_of(words, marks, labels, utf16):
+    return tags_in(" ".join(words), word_places(words), marks, labels, utf16)
+
+
 words_of_anything = st.lists(
     st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=4)
     | st.sampled_from(["😀", "👨🏻‍🚒", "e\u0301", "\u202e", "a b", "\u200b", "𝒳y"]),

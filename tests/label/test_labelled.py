@@ -62,7 +62,7 @@ def test_labels_are_on_record_with_their_file_and_their_texts_are_not_asked(begi
     assert sorted(texts.values()) == sorted(TEXTS)  # the pool, and the ten that it lacks
     assert [texts[id] for id in state.pool] == [text for text, _ in ROWS[20:]]
     assert "labels on record: 20, of 20 texts, 10 of which are in pool.txt as well" in notes
-    assert status(project.folder).rounds == ((0, "given", 20, 0),)
+    assert status(project.folder).rounds == ((0, "mine.csv", 20, 0),)
     asked = ask(project.folder, 100)
     assert {texts[id] for id in asked.ids} == {text for text, _ in ROWS[20:]} and asked.round == 1
 
@@ -145,17 +145,46 @@ def test_tagged_sentences_keep_their_words_where_the_pool_cuts_otherwise(encoder
     [
         ([("a", "x"), ("b", "positve")], ["positive", "negative"],
          'mine.csv: line 2: the label "x" is not one of .*; line 3: .*"positive"'),
-        ([("a", "x"), ("b", "x")], None, "--labels x: expected at least 2 classes"),
-        ([("a", ""), ("b", "")], None, "--labels : expected at least 2 .* or give --labelled FILE"),
+        ([("a", "x"), ("b", "x")], None,
+         "mine.csv: its labels are x: expected at least 2 classes; name all: --labels pos,neg"),
+        ([("a", ""), ("b", "")], None, "mine.csv: its labels are : expected at least 2 classes"),
+        ([("a", 1.5), ("b", 2)], None, "mine.csv: labels such as 1.5 may be amounts: .* name them"),
+        ([("a", "2,5"), ("b", "3")], None, "mine.csv: labels such as 2,5 may be amounts"),
+        ([("a", "B-PER"), ("b", "I-PER")], None, 'mine.csv: "B-PER" is a tag; name the types of'),
         (None, None, "--labels : expected at least 2 .* or give --labelled FILE"),
         ([("", "x")], None, 'mine.csv: line 2: "text" is empty'),
     ],
-    ids=["unknown", "one class", "no label", "neither", "no text"],
+    ids=["unknown", "one class", "no label", "amounts", "commas", "tags", "neither", "no text"],
 )  # fmt: skip
 def test_what_does_not_fit_is_told_and_nothing_is_written(begin, tmp_path, rows, labels, message):
     with pytest.raises(MiniftError, match=message):
         begin(rows, labels)
     assert not (tmp_path / "proj").exists()
+
+
+@pytest.mark.parametrize(
+    "given,named",
+    [(("-1", "0", "1"), "-1,0,1"), (("1.5", "2"), "1.5,2"), (("a, b", "c"), '"a, b",c')],
+)
+def test_classes_that_are_numbers_or_have_a_comma_can_be_named(given, named, encoder, tmp_path):
+    rows = [(text, given[n % len(given)]) for n, text in enumerate([*TEXTS][:12])]
+    file, out = table(tmp_path / "mine.csv", rows), tmp_path / "proj"
+    command = ["active", "start", "--pool", file, "--labelled", file, "--encoder", encoder]
+    command += ["--method", "head", "--labels", named, "--out", out]
+    assert main([*map(str, command)]) == 0
+    project = load_project(out)
+    assert project.labels == given
+    assert {*read_state(project)[0].labelled.values()} == {*given}
+
+
+def test_classes_of_a_file_stay_as_they_stand_and_what_is_odd_is_told(begin):
+    project, notes = begin(
+        [*((text, "a|b") for text, _ in ROWS[:3]), *((t, " a") for t, _ in ROWS[3:6])]
+    )
+    assert project.labels == (" a", "a|b")
+    assert any(
+        note.startswith('labels such as "a|b" look as if they held several') for note in notes
+    )
 
 
 def test_pairs_and_single_texts_do_not_mix(begin, tmp_path):
@@ -219,6 +248,9 @@ def test_the_command_takes_them_and_goes_on(encoder, tmp_path, capsys, monkeypat
     assert "3 texts to label, round 1" in capsys.readouterr().out
     assert main(["active", "status", "proj"]) == 0
     told = "agreement: all labels are by mine.csv; for kappa, two people label the same texts"
-    assert f"round 0: 16 by given\nround 1: 3 by bald, 3 waiting\n{told}" in capsys.readouterr().out
+    assert (
+        f"round 0: 16 from mine.csv\nround 1: 3 by bald, 3 waiting\n{told}"
+        in capsys.readouterr().out
+    )
     first = json.loads((tmp_path / "proj" / "pool.jsonl").read_text().splitlines()[-1])
     assert first["id"] == "mine.csv:10"

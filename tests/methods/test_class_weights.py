@@ -65,6 +65,13 @@ def rare(count=80) -> Dataset:
     return replace(data, train=tuple(keep))
 
 
+def several() -> Dataset:
+    """Texts that have one label, or both, or none."""
+    data, every = reviews(), (("a",), ("a", "b"), ("b",), ())
+    texts = tuple(replace(e, label=every[i % 4]) for i, e in enumerate(data.train))
+    return Dataset("several", "multilabel", ("a", "b"), texts)
+
+
 def prepared(tuned, examples, objective=None):
     return (objective or Weighted()).ready(tuned.model, tuned.items(examples), tuned.labels)
 
@@ -222,6 +229,7 @@ def test_rare_classes_are_answered_more_often_with_weights(encoder):
     ("name", "data", "words"),
     [
         ("weighted:balanced", similarity(), "class weights are for classes"),
+        ("head+weighted:balanced", several(), "class weights are for classes"),
         ("contrastive+weighted", reviews(), 'both fill the slot "objective"'),
         ("weighted:balance", reviews(), 'class weights "balance": expected balanced, or a .csv'),
     ],
@@ -243,6 +251,8 @@ def written(tmp_path, content, suffix=".csv"):
         ("class,weight\npositive,8\nnegative,.5\n", ".csv"),
         ("\ufeffweight;class\n8;positive\n0.5;negative\n", ".csv"),
         ("class\tweight\r\npositive\t8\r\nnegative\t5e-1\r\n", ".tsv"),
+        ("class;weight\npositive;8,0\nnegative;0,5\n", ".csv"),
+        ('class,weight\npositive,8\nnegative,",5"\n', ".csv"),
     ],
 )
 def test_a_file_of_weights_is_read(content, suffix, tmp_path):
@@ -255,15 +265,21 @@ def test_a_file_of_weights_is_read(content, suffix, tmp_path):
     ("content", "suffix", "words"),
     [
         ("positive,8\nnegative,1\n", ".csv", 'in the columns "class" and "weight"'),
-        ("class,weight\n", ".csv", 'have none for "negative"'),
+        ("class,weight\n", ".csv", 'weights.csv: no weight for the class "negative"'),
         ("class,weight\na,1,2\n", ".csv", "line 2: 3 columns, expected 2"),
         ("class,weight\npositive,-1\nnegative,1\n", ".csv", 'class "positive" has the weight'),
         ("class,weight\npositive,inf\nnegative,1\n", ".csv", "expected one positive number"),
         ("class,weight\npositive,0\nnegative,1\n", ".csv", "expected one positive number"),
         ("class,weight\npositive,much\nnegative,1\n", ".csv", "'much'"),
         ("class,weight\npositive,1\npositive,2\n", ".csv", "expected one positive number per"),
-        ("class,weight\npositive,1\n", ".csv", 'have none for "negative"'),
-        ("class,weight\npositive,1\nnegativ,1\n", ".csv", 'did you mean "negative"'),
+        ("class,weight\npositive,1\n", ".csv", 'weights.csv: no weight for the class "negative"'),
+        (
+            "class,weight\nnegativ,1\npositive,1\n",
+            ".csv",
+            'line 2: the class "negativ" is not one of negative, positive; did you mean "negative"',
+        ),
+        ("class,weight\npositive,much\nnegative,0\n", ".csv", 'line 3: the class "negative" has'),
+        ('class,weight\npositive,"1,234"\nnegative,1\n', ".csv", "'1,234'"),
         ('{"positive": 8, "negative": 1}', ".json", "expected balanced, or a .csv file"),
     ],
 )

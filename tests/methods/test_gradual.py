@@ -34,7 +34,7 @@ from torch.nn import functional as F
 from minift.bert.heads import SequenceClassifier, TokenClassifier
 from minift.bert.masked_lm import MaskedLM
 from minift.cli.main import main
-from minift.compare.lineup import rehearse
+from minift.compare.lineup import rehearse_all
 from minift.errors import MiniftError
 from minift.methods.gradual import gradual, require_epochs
 from minift.methods.mean_head import MeanClassifier
@@ -251,11 +251,11 @@ def test_a_command_refuses_a_run_that_is_too_short_in_one_line(words, world, tmp
 
 def test_a_comparison_judges_the_length_by_the_labels_that_are_asked_for(world):
     """60 texts are four steps per epoch, and 16 of them one: the fewer labels, the more epochs."""
-    found = {"ulmfit": recipe("ulmfit")}
-    of_length = {"ulmfit": Settings(steps=12)}
+    found = {"ulmfit": replace(recipe("ulmfit"), settings=Settings(steps=12))}
+    data = reviews(120)
     for labels in (16, 60):
         with pytest.raises(MiniftError) if labels == 60 else nullcontext() as refused:
-            rehearse(reviews(120), world / "encoder", found, of_length, SEEDS, labels)
+            rehearse_all(data, world / "encoder", found, {(labels, 0): data.train[:labels]})
     assert 'method "ulmfit": gradual unfreezes' in str(refused.value)
     assert "got 3; --epochs 4" in str(refused.value)
 

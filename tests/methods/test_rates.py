@@ -36,6 +36,7 @@ SAID = {
     "stable": 0.016, "early-stopping:2": 0.016, "slanted": 0.016,
     "contrastive": 0.016, "start:probe": 0.016, "weighted": 0.016, "gradual": 0.016,
     "ulmfit": 0.016, "heated:4,1,0.5": 0.016, "fgm:0.5": 0.016,
+    "occlusion:identity,0.1": 0.016, "adversary:identity,1": 0.016,
     "bitfit+child-f:0.3+adaptive": 0.25, "head+random-rows": 0.25, "slanted+full-sqrt:0.25": 0.008,
 }  # fmt: skip
 

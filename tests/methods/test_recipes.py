@@ -41,6 +41,8 @@ EXAMPLES = {
     "slanted": "slanted", "contrastive": "contrastive:supervised", "start": "start:probe",
     "weighted": "weighted:balanced", "gradual": "gradual", "ulmfit": "ulmfit",
     "heated": "heated:4,1,0.5", "fgm": "fgm:0.5",
+    "occlusion": "occlusion:identity,0.1",
+    "adversary": "adversary:identity,1",
 }  # fmt: skip
 
 

@@ -1146,20 +1146,20 @@ TAGGING = (
             REPORT + "test_a_stray_i_tag_is_right_on_one_side_and_a_miss_on_the_other",
             "the strict score is flattered by stray tags",
         ),
+    )
+    + _in(
+        "minift/data/tags.py",
         (
             "the end of an entity is its last word's start",
-            "places[last - 1][1]",
-            "places[last - 1][0]",
+            "places[span.end - 1][1]",
+            "places[span.end - 1][0]",
             REPORT + "test_each_error_is_told_with_its_sentence_its_words_and_its_characters",
             "the last word of each entity is cut off in the list",
         ),
-    )
-    + _in(
-        "minift/runs/predict.py",
         (
             "word offsets name the last word, not the one behind it",
-            '"end_word": end,',
-            '"end_word": end - 1,',
+            '"end_word": span.end}',
+            '"end_word": span.end - 1}',
             "tests/runs/test_predict.py::"
             "test_entities_have_words_and_characters_of_the_text_as_it_was_given",
             "cutting by words loses the last one, cutting by characters does not",
@@ -1185,9 +1185,8 @@ TAGGING = (
             "of equal scores the last one is kept",
             "score > self.best",
             "score >= self.best",
-            STEPS + "test_the_weights_of_the_highest_score_are_kept_and_patience_counts_the_looks_"
-            "since",
-            "patience never ends where the score stays the same",
+            STEPS + "test_the_weights_of_the_highest_score_are_kept",
+            "the later of two equal steps is kept, which has learned its texts by heart",
         ),
         (
             "a pass that follows has the order of the first",
@@ -1479,8 +1478,8 @@ STRANGERS = [
         ),
         (
             "a tensor may be described twice",
-            "if names and names[0][1] > 1:",
-            "if False:",
+            "object_pairs_hook=each_once",
+            "object_pairs_hook=dict",
             TENSOR_FILES
             + "test_a_name_that_stands_twice_is_refused_where_the_library_takes_the_last",
             "two readers of one file get different weights",
@@ -1582,7 +1581,7 @@ SEVERAL = [
         "minift/runs/processes.py",
         (
             "all processes drop the same units",
-            "return seed * _world.size + _world.rank",
+            "return seed * world_size() + rank()",
             "return seed",
             SHARED,
             "the examples of a step share their masks",
@@ -1618,23 +1617,6 @@ SEVERAL = [
             "tests/methods/test_fisher.py"
             "::test_a_team_that_shares_the_examples_gets_the_scores_of_one_process",
             "Child-Tuning D selects another child in each process",
-        ),
-    ),
-    *_in(
-        "minift/runs/lifeline.py",
-        (
-            "nobody speaks for a first process that was killed",
-            "speaker = 1 if dead is not None and dead == self.rank - self.local_rank else 0",
-            "speaker = 0",
-            PROCESSES + "test_a_killed_process_ends_the_others_within_seconds_and_is_named[0]",
-            "a run ends without a word",
-        ),
-        (
-            "the errors of other processes stay with them",
-            "                    if sentence is not None:\n",
-            "                    if False:\n",
-            PROCESSES + "test_an_error_of_one_process_is_what_the_first_says",
-            "the others wait for ten minutes, and the reason is lost",
         ),
     ),
     *_in(
@@ -2566,6 +2548,42 @@ SURE = [
         "C would mean another strength with weights than scikit-learn's does.",
     ),
     Mutant(
+        "what a method refuses is refused after the run folder is there",
+        "minift/runs/train.py",
+        "rehearse(tuned, items, method, seeds, look is not None)",
+        "pass",
+        "tests/cli/test_refused_early.py::test_a_refusal_is_one_line_and_leaves_nothing"
+        "[train --encoder encoder --train two.csv --test two.csv --class-weights w.csv --method "
+        "head]",
+        "Bad input would leave a run.json, in a folder that no other command may then use.",
+    ),
+    Mutant(
+        "folds are announced before a method has seen what each of them leaves",
+        "minift/cli/train.py",
+        "learned = [item for item in items if item.example not in held]",
+        "learned = items",
+        "tests/cli/test_refused_early.py::test_a_refusal_is_one_line_and_leaves_nothing"
+        "[train --encoder encoder --train rare.csv --method contrastive]",
+        "The third of five folds would end an estimate after minutes.",
+    ),
+    Mutant(
+        "a comma before three digits is taken for a point",
+        "minift/data/files/tables.py",
+        "(\\d*,(?!\\d{3}$)|0*,)",
+        "(\\d*,)",
+        READERS + "test_a_regression_label_that_is_no_finite_number_is_refused_by_line[1,234]",
+        "1,234 would be learned as one and a quarter where it may be a thousand.",
+    ),
+    Mutant(
+        "the command that check prints has names that are not quoted",
+        "minift/cli/check.py",
+        'names = "--labels=" + row.getvalue()[:-2]',
+        'names = "--labels=" + ",".join(dataset.labels)',
+        "tests/cli/test_check.py::test_the_command_that_is_printed_keeps_odd_names_of_classes"
+        "[names0]",
+        'A class called "a, b" would become two in the project that is suggested.',
+    ),
+    Mutant(
         "class weights do not reach a head that is solved",
         "minift/runs/fit.py",
         'of_class = getattr(recipe.objective, "of_class", None)',
@@ -2811,8 +2829,8 @@ NEIGHBOURS = (
         "minift/runs/fit.py",
         (
             "a loss is dropped where the head is solved",
-            "        if own or recipe.gradients",
-            "        if recipe.gradients",
+            "    if alone and (own or recipe.gradients",
+            "    if alone and (recipe.gradients",
             FGM_TESTS + "test_a_head_that_is_solved_has_no_loss_to_move",
             "head is compared under the name of head+fgm",
         ),
@@ -2916,6 +2934,113 @@ READ = (
     ),
 )
 
+DEBIASED = "tests/methods/test_debias.py::"
+FUSED = "tests/runs/test_fusion.py::"
+GAPS = "tests/data/test_gaps.py::"
+FOUND = DEBIASED + "test_words_are_found_at_their_boundaries_and_as_the_encoder_spells_them"
+PENALTY = DEBIASED + "test_the_penalty_and_its_gradient_are_a_plain_loop_over_texts_and_words"
+STRENGTH_0 = DEBIASED + "test_strength_0_is_full_at_every_step_and_strength_1_is_not[adversary]"
+TAKEN = DEBIASED + (
+    "test_downstream_takes_the_encoder_bit_for_bit_with_a_head_drawn_by_seed[adversary]"
+)
+UPSTREAM = (
+    *_in(
+        "minift/methods/debias.py",
+        (
+            "only the first piece of a word is occluded",
+            "*[mask] * (end - at), *ids[end:]]",
+            "mask, *ids[at + 1 :]]",
+            FOUND + "[pieces]",
+            "the rest of the word still says what it was",
+        ),
+        (
+            "a word is found at the beginning of a longer one",
+            "end for end in ends if ids[end] not in inside",
+            "end for end in ends",
+            FOUND + "[begins-a-word]",
+            "womenfolk is taken for women, and what is left is no word",
+        ),
+        (
+            "the penalty teaches by the whole text alone",
+            "(whole - without).square()",
+            "(whole - without.detach()).square()",
+            PENALTY + "[classes]",
+            "half of the gradient is lost",
+        ),
+        (
+            "the penalty draws dropout",
+            "model.eval()(both.packed, both.wanted)",
+            "model(both.packed, both.wanted)",
+            DEBIASED + "test_dropout_is_off_for_the_penalty_and_as_before_afterwards",
+            "noise is penalised, and strength 0 is another run",
+        ),
+        (
+            "the encoder helps the adversary",
+            "-strength * gradient)",
+            "strength * gradient)",
+            DEBIASED + "test_the_reversal_is_the_identity_and_minus_lambda_times_the_gradient[3.0]",
+            "the attribute stands out more than before",
+        ),
+    ),
+    *_in(
+        "minift/training/loop.py",
+        (
+            "the adversary's gradient is clipped with the encoder's",
+            "if not n.startswith(ADVERSARY)]",
+            "if n]",
+            STRENGTH_0,
+            "an adversary that should only watch slows the encoder down",
+        ),
+    ),
+    *_in(
+        "minift/runs/fit.py",
+        (
+            "what was there only to train is saved with the model",
+            "        delattr(model, name)",
+            "        pass",
+            TAKEN,
+            "no other program loads the run",
+        ),
+    ),
+    *_in(
+        "minift/data/intervals.py",
+        (
+            "the interval of a difference takes the wrong ends",
+            "math.hypot(p - low, above - q)",
+            "math.hypot(p - low, q - below)",
+            GAPS + "test_the_interval_has_the_figures_of_newcombes_paper[counts0-0.0524-0.3339]",
+            "a gap looks surer than it is",
+        ),
+    ),
+    *_in(
+        "minift/data/metrics.py",
+        (
+            "a group's texts are among the others",
+            "if (g == name) is mine]",
+            "if g == name or not mine]",
+            GAPS + "test_false_positives_are_those_of_a_table_by_hand",
+            "the gap of a large group is hidden by itself",
+        ),
+    ),
+    *_in(
+        "minift/runs/fusion.py",
+        (
+            "vectors are handed out in the order of the file, not of the batch",
+            "vectors[list(batch.examples)]",
+            "vectors[: len(batch.examples)]",
+            FUSED + "test_it_learns_and_with_shuffled_labels_it_learns_nothing",
+            "it learns the labels of other texts",
+        ),
+        (
+            "the first encoder is read twice",
+            "vectors=True) for p in self.parts]",
+            "vectors=True) for p in self.parts[:1] * 2]",
+            FUSED + "test_the_vectors_are_those_of_each_encoder_text_by_text",
+            "the second encoder is paid for and never asked",
+        ),
+    ),
+)
+
 MUTANTS = [
     *HEART,
     *ENCODER,
@@ -2948,4 +3073,5 @@ MUTANTS = [
     *DOUBTED,
     *NEIGHBOURS,
     *READ,
+    *UPSTREAM,
 ]

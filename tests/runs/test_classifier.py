@@ -183,27 +183,37 @@ ONE = [[text] for text in TEXTS]
         (TEXTS, LABELS[1:], "got 32 texts and 31 labels; expected one label for each text"),
         (TEXTS, np.array([["a", "b"]] * 32), "32 labels; expected one label for each"),
         (["a", "b"], [["x"], ["x", "y"]], "expected one label for each text"),
-        (TEXTS, ["a"] * 32, "train.rows: every label is 'a'; expected two or more"),
-        ([], [], "train.rows: there are no examples in it"),
-        (["a", None], [0, 1], 'train.rows: row 2: "text" is missing'),
-        (["a", 3], [0, 1], 'train.rows: row 2: "text" must be a string, got 3'),
-        (["a", " "], [0, 1], 'train.rows: row 2: "text" is empty'),
+        (TEXTS, ["a"] * 32, "texts and labels: every label is 'a'; expected two or more"),
+        ([], [], "texts and labels: there are no examples in it"),
+        (["a", None], [0, 1], 'texts and labels: row 2: "text" is missing'),
+        (["a", 3], [0, 1], 'texts and labels: row 2: "text" must be a string, got 3'),
+        (["a", " "], [0, 1], 'texts and labels: row 2: "text" is empty'),
         (ONE, LABELS, 'row 1: "text" must be a string, got ['),
         (np.array(ONE), LABELS, "expected a list of strings, or one column, got ndarray"),
         ("good", LABELS, "expected a list of strings, or one column, got str"),
         ({"text": TEXTS}, LABELS, "got dict"),
-        (["a", "b"], [0.5, 1], "labels such as 0.5 may be amounts"),
+        (["a", "b"], [0.5, 1], "labels such as 0.5 may be amounts: give strings if each number is"),
+        (["a", "b"], np.array([1, 2.75]), "labels such as 2.75 may be amounts: give strings"),
         (["a", "b"], ["x", float("nan")], "row 2: the label is empty"),
         (["a", "b"], np.array(["x", np.nan], dtype=object), "row 2: the label is empty"),
         (["a", "b"], ["x", None], "row 2: the label is empty"),
         (["a", "b"], ["x", " "], "row 2: the label is empty"),
     ],
-    ids=range(17),
+    ids=range(18),
 )
 def test_what_cannot_be_learned_is_said_in_a_sentence(encoder, texts, labels, message):
     with pytest.raises(MiniftError) as found:
         Classifier("head", encoder).fit(texts, labels)
     assert message in str(found.value) and "\n" not in str(found.value)
+    assert "train.rows" not in str(found.value) and "task=" not in str(found.value)
+
+
+def test_numbers_are_classes_if_they_are_whole_or_strings(encoder):
+    for one, other in ((1.0, 2.0), ("1.5", "2.75")):
+        labels = [{"negative": one, "positive": other}[label] for label in LABELS]
+        found = Classifier("head", encoder).fit(TEXTS, labels)
+        assert found.classes_.tolist() == [one, other]
+        assert {*found.predict(UNSEEN).tolist()} <= {one, other}
 
 
 def test_what_cannot_be_answered_is_said_in_a_sentence(fitted, encoder):

@@ -52,7 +52,7 @@ def test_the_error_of_a_job_is_raised_and_what_was_done_before_is_there(processe
 
 
 def test_a_process_that_is_killed_ends_the_work_with_a_reason():
-    with pytest.raises(MiniftError, match=r"the process of 99 ended with exit code -9 .*memory"):
+    with pytest.raises(MiniftError, match=r"a process ended .*memory"):
         list(deal(functools.partial(square, 0), [99, 1, 2], 2))
     assert multiprocessing.active_children() == []
 

@@ -51,6 +51,7 @@ from tests.bert.reference import own_config, randomise
 from tests.tiny import checkpoint, reviews
 from tests.training.test_loop import gradual, in_turn, make_items, weights
 
+FILES = Path(__file__).with_name("files")  # of the texts of `reviews`: words, and attributes
 ARGUMENTS = {
     "full-sqrt": "0.3",
     "freeze": "1",
@@ -60,6 +61,8 @@ ARGUMENTS = {
     "hybrid": "9",
     "early-stopping": "1",
     "start": "probe",
+    "occlusion": f"{FILES / 'words.txt'},1",
+    "adversary": f"{FILES / 'attributes.csv'},1",
 }
 NAMES = [f"{word}:{ARGUMENTS[word]}" if word in ARGUMENTS else word for word in WORDS]
 NAMES += ["bitfit:query,intermediate+child-f:0.5+layerwise:0.5+slanted"]

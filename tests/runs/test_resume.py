@@ -40,6 +40,7 @@ from minift.training.loop import Seeds
 from minift.version import __version__
 from tests.tiny import checkpoint, news, reviews
 
+FILES = Path(__file__).with_name("files")
 METHODS = [
     "full",
     "gradual",
@@ -49,6 +50,8 @@ METHODS = [
     "ulmfit",
     "heated:4,1,0.5",
     "fgm:0.5",
+    f"occlusion:{FILES / 'words.txt'},1",
+    f"adversary:{FILES / 'attributes.csv'},1",
 ]
 TIMES = ("seconds", "examples_per_second")
 
@@ -93,7 +96,7 @@ def kill_after(monkeypatch, step: int) -> None:
     monkeypatch.setattr(Checkpoints, "save", dying)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", METHODS, ids=lambda name: name.partition(",")[0].split("/")[0])
 def test_killed_after_any_step_a_run_ends_as_if_nothing_had_happened(
     method, encoder, tmp_path, monkeypatch
 ):

@@ -5,7 +5,7 @@ a step is Adam's on the clipped gradient of the sum of     torch.optim and clip_
   the parts, at the rate of that step                      plain loop
 killed at any step it ends with the same bits and records  the run that nobody killed; another
                                                            seed as negative control
-the highest score's weights are kept, patience counts      copies made at each look
+the highest score's weights are kept                        copies made at each look
 each pass reads every row once, in an order of its own     sorted rows; the passes compared
 bad lengths are refused, a loss of nan spoils nothing      words; the weights before
 """
@@ -93,7 +93,7 @@ def test_a_step_is_the_optimizers_on_the_clipped_gradient_of_the_sum_of_the_part
 
 @pytest.mark.parametrize("scores", [None, {2: 0.1, 4: 0.9, 6: 0.3, 8: 0.9, 10: 0.2, 12: 0.5}])
 def test_killed_at_any_step_it_ends_with_the_same_bits_and_records(tmp_path, scores):
-    plan = replace(PLAN, evaluate_every=2, patience=3, score="dev" if scores else None)
+    plan = replace(PLAN, evaluate_every=2, score="dev" if scores else None)
     whole = finish(training(plan), scores)
     for step in range(1, whole.step):
         checkpoints = Checkpoints(tmp_path / str(step), every=0)
@@ -106,15 +106,15 @@ def test_killed_at_any_step_it_ends_with_the_same_bits_and_records(tmp_path, sco
     assert not same(finish(training(plan, seed=1), scores), whole)
 
 
-def test_the_weights_of_the_highest_score_are_kept_and_patience_counts_the_looks_since():
-    plan = replace(PLAN, evaluate_every=2, patience=3, score="dev")
+def test_the_weights_of_the_highest_score_are_kept():
+    plan = replace(PLAN, evaluate_every=2, score="dev")
     scores = {2: 0.1, 4: 0.9, 6: 0.3, 8: 0.9, 10: 0.2, 12: 0.5}
     run, copies = training(plan), {}
     for record in run.looks(lambda: {"dev": scores[run.step]}):
         copies[record["step"]] = copy.deepcopy(run.model.state_dict())
         assert not run.model.training
-    assert (run.step, run.kept_step, run.best) == (10, 4, 0.9)
-    assert run.stopped == "no better score in 3 looks"
+    assert (run.step, run.kept_step, run.best) == (12, 4, 0.9)
+    assert run.stopped == "all 12 steps done"
     for name, values in run.model.state_dict().items():
         assert torch.equal(values, copies[4][name])
     assert not torch.equal(copies[4]["0.weight"], copies[10]["0.weight"])
@@ -133,7 +133,7 @@ def test_each_pass_reads_every_row_once_in_an_order_of_its_own():
 
 
 def test_bad_lengths_and_losses_and_checkpoints_are_refused(tmp_path):
-    for bad in ({"steps": 0}, {"steps": 2.5}, {"evaluate_every": 0}, {"patience": -1},
+    for bad in ({"steps": 0}, {"steps": 2.5}, {"evaluate_every": 0},
                 {"clip": -0.1}, {"clip": float("nan")}):  # fmt: skip
         with pytest.raises(MiniftError, match=next(iter(bad))):
             replace(PLAN, **bad)

@@ -53,6 +53,8 @@ def commands(seed: str) -> dict[str, list[str]]:
         "train tagger": ["train", *tags, *small, "--out", "tagger"],
         "predict": ["predict", "run", "texts.txt", "--out", "answers.jsonl"],
         "evaluate": ["evaluate", "run", "--data", "test.jsonl"],
+        "check": ["check", "--train", "train.jsonl", "--encoder", "encoder", "--folds", "2",
+                  "--seed", seed],
         "compare": ["compare", *splits, "--encoder", "encoder", "--methods", "full,child-d:0.3",
                     "--labels", "16", "--seeds", f"{seed},{int(seed) + 1}", "--epochs", "1",
                     "--out", "comparison", "--keep-weights"],

@@ -6,7 +6,7 @@ to what the header says; no other exception, no gigabytes    the peak of memory;
 a size that the file does not fill is refused                headers by hand
 a header larger than any real one is not even read           a sparse file
 a name that stands twice is refused                          a header by hand; the library takes it
-students and deltas are read by the same reader              the same headers
+students are read by the same reader                         the same headers
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from minift.checkpoints.delta import load_delta
 from minift.checkpoints.limits import LARGEST_HEADER
 from minift.checkpoints.tensor_files import read_safetensors
 from minift.checkpoints.weights import read_tensors
@@ -142,7 +141,7 @@ def test_a_name_that_stands_twice_is_refused_where_the_library_takes_the_last(tm
     one = b'"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}'
     path = tmp_path / "model.safetensors"
     path.write_bytes(file_of(b"{" + one + b"," + one.replace(b"F32", b"I32") + b"}", bytes(4)))
-    with pytest.raises(MiniftError, match="'a' occurs twice"):
+    with pytest.raises(MiniftError, match='has "a" twice'):
         read_tensors(tmp_path)
     with safe_open(path, "pt") as file:  # negative control
         assert file.get_tensor("a").dtype == torch.int32
@@ -170,27 +169,16 @@ def test_a_head_of_countless_rows_costs_nothing(tmp_path):
             steps.append(time.process_time())
 
 
-@pytest.mark.parametrize(
-    "read", [load_student, lambda path: load_delta(path, torch.nn.Linear(1, 1))]
-)
-def test_students_and_deltas_are_read_as_carefully(tmp_path, read):
+def test_students_are_read_as_carefully(tmp_path):
     path = tmp_path / "student.safetensors"
     for header in (
         {"a": {"dtype": "F32", "shape": [2**40, 0], "data_offsets": [0, 0]}},
         {"a": {"dtype": "F4", "shape": [4], "data_offsets": [0, 2]}},
         {"__metadata__": {"minift": "[" * 100_000}},
-        {"__metadata__": {"minift": "[]", "base_name": "x", "base": "[" * 9000, "labels": "[]"}},
-        {
-            "__metadata__": {
-                "minift": '{"format": "x"}',
-                "base_name": "x",
-                "base": "3",
-                "labels": "3",
-            }
-        },
+        {"__metadata__": {"minift": '{"format": "x"}'}},
     ):
         path.write_bytes(
             file_of(json.dumps(header).encode(), bytes(2) if "F4" in str(header) else b"")
         )
         with pytest.raises(MiniftError, match="student"):
-            read(path)
+            load_student(path)

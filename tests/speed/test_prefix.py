@@ -4,8 +4,7 @@ claim                                                        oracle
 `fit` gives the same weights to 1e-12, every depth and head  the loop without a cache
 the same predictions to 1e-12 for every depth and head       predictions without a cache
 each text goes through the prefix once, validation as well   counting tokens; the loop by itself
-in a file the states are those in memory, bit for bit        comparison; no name in the folder
-a full disk is an error, not a killed process                a disk that gives no room
+states that would fill the memory are not kept               a limit of some bytes
 states are another's if one weight of the prefix differs     every parameter changed, one by one
 an equal text is found, another one is computed              examples of other numbers; a new text
 a cache of other weights, or one that reaches above what is  error words
@@ -16,8 +15,6 @@ nothing is cached where the embeddings learn                 the cache itself
 
 from __future__ import annotations
 
-import errno
-import os
 from dataclasses import replace
 
 import pytest
@@ -33,6 +30,7 @@ from minift.runs.evaluate import predict_logits
 from minift.runs.fit import Fitted, fit
 from minift.runs.train import train
 from minift.runs.tuned import FineTuned
+from minift.speed import prefix
 from minift.speed.prefix import PrefixCache, prefix_cache
 from minift.training.batches import Item, make_batch
 from minift.training.loop import Recipe, Seeds, Settings, everything, fine_tune, select
@@ -161,27 +159,14 @@ def test_validation_goes_through_the_prefix_once_too(method, tmp_path, monkeypat
     assert sum(seen) == sum(len(one.input_ids) for one in encoded)
 
 
-@pytest.mark.parametrize("layers", [1, 2, 3])
-def test_states_in_a_file_are_those_in_memory_bit_for_bit(layers, tmp_path):
-    own, items = model(), make_items(10)
-    memory = PrefixCache(own, layers, items)
-    file = PrefixCache(own, layers, items, tmp_path, largest=0)
-    assert torch.equal(memory.states, file.states)
-    assert memory.states.dtype == file.states.dtype == torch.float64
-    assert not list(tmp_path.iterdir()), "the file has a name, and outlives a killed process"
-    plain, mapped = model(), model()
-    fitted(plain, items, freeze(layers), cache=memory)
-    fitted(mapped, items, freeze(layers), cache=file)
-    assert all(torch.equal(value, weights(mapped)[n]) for n, value in weights(plain).items())
-
-
-def test_a_full_disk_is_an_error_before_anything_is_computed(tmp_path, monkeypatch):
-    def full(*_):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(MiniftError, match=r"no room in .* hidden states .* \(No space left"):
-        PrefixCache(model(), 1, make_items(3), tmp_path, largest=0)
+def test_states_that_would_fill_the_memory_are_not_kept(monkeypatch):
+    own, items = model(), make_items(3)
+    select(own, freeze(2))
+    cache = prefix_cache(own, items)
+    monkeypatch.setattr(prefix, "LARGEST", cache.states.nbytes)
+    assert prefix_cache(own, items) is not None
+    monkeypatch.setattr(prefix, "LARGEST", cache.states.nbytes - 1)
+    assert prefix_cache(own, items) is None
 
 
 def test_states_belong_to_the_weights_that_made_them():

@@ -429,7 +429,7 @@ measured(
 # contrastive method by itself takes more (`"mini": Terms()` lets it). For `head` nothing changes:
 # it is solved, whatever the passes and the rate. So the short length is held against one side only.
 # A comparison tells you which *program* did better on your data, not why. Give each method a
-# length and a rate that suit it (`Terms()`, `grid=True`) before you believe a ranking.
+# length and a rate that suit it (`Terms()`) before you believe a ranking.
 #
 # Three questions help to decide.
 #
@@ -551,8 +551,7 @@ measured(right=hits / len(found.doubts), by_chance=len(wrong) / len(labelled))
 # - Five seeds, one small encoder, invented reviews, two sizes. Which method is ahead here says
 #   nothing about your data; that is the point of the page.
 # - The learning rate is one number for each kind of method, the library's usual one; nobody
-#   searched what suits the contrastive methods here. `grid=True` chooses among three rates by the
-#   selection split, at three times the cost. `head` has no rate.
+#   searched what suits the contrastive methods here. `head` has no rate.
 # - Six passes are 48 steps with 64 labels and 96 with 128: what twice the labels bring a
 #   contrastive method here includes what twice the steps bring. By themselves these methods take
 #   120 steps or more of 16 texts; the page shortens them to fit two minutes.

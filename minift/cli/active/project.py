@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import csv
 import getpass
 import sys
 from dataclasses import replace
@@ -22,8 +23,9 @@ def add(commands: options.Commands) -> None:
     help = "begin a project from unlabelled texts"
     parser, add = options.command(commands, "start", run_start, help)
     add("--pool", type=Path, required=True, metavar="FILE", help=options.POOL)
-    help = "names of the classes, or types of entities (default: those of --labelled)"
-    add("--labels", metavar="A,B", help=help)
+    help = "names of the classes, or types of entities; one with a comma is in quotes: '\"a, b\",c'"
+    names = lambda text: next(csv.reader([text], skipinitialspace=True), [])  # noqa: E731
+    add("--labels", type=names, metavar="A,B", help=help + " (default: those of --labelled)")
     help = "texts that are labelled already: they train the first round and are not asked again"
     add("--labelled", type=Path, metavar="FILE", help=help)
     help = "tagging: texts are cut into words, and --labels are types such as PER,ORG"
@@ -97,16 +99,10 @@ def run_start(arguments: options.Arguments) -> None:
     method = options.method(arguments)
     settings = fixed_steps(method.settings, arguments.steps)
     project, notes = start(
-        arguments.pool,
-        arguments.labels and arguments.labels.split(","),
-        arguments.encoder,
-        arguments.out,
-        method=replace(method, settings=settings),
-        head=arguments.head,
-        seed=arguments.seed,
-        labelled=arguments.labelled,
-        **options.reading(arguments),
-    )
+        arguments.pool, arguments.labels, arguments.encoder, arguments.out,
+        method=replace(method, settings=settings), head=arguments.head, seed=arguments.seed,
+        labelled=arguments.labelled, **options.reading(arguments),
+    )  # fmt: skip
     what = "entities" if project.task == "tagging" else "classes"
     print(
         f"{arguments.out}: {len(project.ids):,} texts, {what} {', '.join(project.types)}; "
@@ -137,7 +133,7 @@ def run_status(arguments: options.Arguments) -> None:
     ]
     for number, strategy, texts, waiting in found.rounds:
         wait = f", {waiting} waiting" if waiting else ""
-        lines.append(f"round {number}: {texts} by {strategy}{wait}")
+        lines.append(f"round {number}: {texts} {'by' if number else 'from'} {strategy}{wait}")
     lines += [f"agreement: {sentence}" for sentence in found.agreement]
     lines += [f"note: {note}" for note in found.notes]
     word = "consider stopping" if found.advice.stop else "advice"
@@ -163,15 +159,10 @@ def run_score(arguments: options.Arguments) -> None:
     from minift.label.score_files import score
 
     count = score(
-        arguments.model,
-        arguments.file,
-        arguments.out,
-        options.asking(arguments),
-        seed=arguments.seed,
-        device=options.device(arguments),
-        precision=arguments.precision,
+        arguments.model, arguments.file, arguments.out, options.asking(arguments),
+        seed=arguments.seed, device=options.device(arguments), precision=arguments.precision,
         **options.reading(arguments),
-    )
+    )  # fmt: skip
     print(f"{count:,} texts scored by {arguments.strategy}: {arguments.out}")
 
 
@@ -191,15 +182,10 @@ def run_next(arguments: options.Arguments) -> None:
     from minift.label.rounds import ask
 
     asked = ask(
-        arguments.project,
-        arguments.n,
-        options.asking(arguments),
-        format=arguments.format,
-        again=arguments.again,
-        more=arguments.more,
-        guess=arguments.guesses,
+        arguments.project, arguments.n, options.asking(arguments), format=arguments.format,
+        again=arguments.again, more=arguments.more, guess=arguments.guesses,
         device=options.device(arguments),
-    )
+    )  # fmt: skip
     for note in asked.notes:
         print(f"note: {note}")
     print(f"{counted(len(asked.ids), 'text')} to label, round {asked.round}: {asked.path}")

@@ -40,15 +40,10 @@ def run(arguments: options.Arguments) -> None:
     from minift.active.simulate import Plan, simulate
 
     plan = Plan(
-        strategies=tuple(arguments.strategies.split(",")),
-        seeds=arguments.seeds,
-        rounds=arguments.rounds,
-        query=arguments.query,
-        initial=arguments.initial,
-        passes=arguments.passes,
-        layers=arguments.layers,
-        steps=arguments.steps,
-    )
+        strategies=tuple(arguments.strategies.split(",")), seeds=arguments.seeds,
+        rounds=arguments.rounds, query=arguments.query, initial=arguments.initial,
+        passes=arguments.passes, layers=arguments.layers, steps=arguments.steps,
+    )  # fmt: skip
     dataset = _data(arguments)
     out = arguments.out or Path("runs") / f"simulate-{dataset.name}"
     method, device = options.method(arguments), options.device(arguments)

@@ -23,6 +23,7 @@ from reprlib import repr as short
 from typing import get_args
 
 from minift.data.examples import (
+    SEPARATOR,
     Dataset,
     Example,
     TaggedExample,
@@ -122,7 +123,8 @@ def read_dataset(
         task = "tagging"
     elif task is None:
         task = "classification"
-        _refuse_amounts(path, examples)
+        how = 'pass task="regression", or task="classification" if each number is a class'
+        refuse_amounts(path, examples, how)
     labels = label_order(examples, task)
     if task != "regression" and len(labels) < 1 + (task != "multilabel"):
         every = f"{path}: every label is {short(labels[0])}; expected two or more"
@@ -211,6 +213,10 @@ def _read(
             refuse_unlike(pairs, examples, who)  # before its labels are judged
             if format == "fasttext" and required and not is_labelled(examples):
                 problems.append((0, NO_FASTTEXT))
+            some = [name for name in map(label_of, examples) if SEPARATOR in str(name)]
+            if some and any(what == tables.NO_LABEL for _, what in problems):
+                what = 'may be several: for texts with any number of labels pass task="multilabel"'
+                problems.append((0, f'"{some[0]}" {what}'))
             if task == "multilabel" and not any(map(label_of, examples)):
                 problems += [(0, "no text in it has a label")] * required
                 examples = [replace(e, label=None) for e in as_texts(examples)]
@@ -297,12 +303,9 @@ def repeated_ids(examples: Iterable[tuple[int, Example | None]], unit: str = "li
     ]
 
 
-def _refuse_amounts(path: Path, examples: Sequence[Example]) -> None:
-    """Ask for the task where all labels are numbers and some have a fraction, such as 2.75."""
-    try:
-        numbers = {label: float(label) for label in gold_classes(examples)}
-    except ValueError:
-        return
-    if fractions := [label for label, n in numbers.items() if math.isfinite(n) and n % 1]:
-        what = f'{path}: labels such as {fractions[0]} may be amounts: pass task="regression"'
-        raise MiniftError(f'{what}, or task="classification" if each number is a class')
+def refuse_amounts(path: Path, examples: Sequence[Example], how: str) -> None:
+    """Say `how` to go on where all labels are numbers and some have a fraction, such as 2.75."""
+    numbers = {label: tables.as_number(label) for label in gold_classes(examples)}
+    fractions = [label for label, n in numbers.items() if math.isfinite(n) and n % 1]
+    if fractions and not any(map(math.isnan, numbers.values())):
+        raise MiniftError(f"{path}: labels such as {fractions[0]} may be amounts: {how}")

@@ -18,7 +18,6 @@ import csv
 import json
 import math
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import chain, combinations, islice
@@ -26,6 +25,7 @@ from pathlib import Path
 from reprlib import repr as short
 from typing import Any, NamedTuple, TypeGuard
 
+from minift.checkpoints.limits import each_once
 from minift.data.examples import NONE, SEPARATOR, Example, TaggedExample, Task, TextExample
 from minift.data.files.lines import Problems, lines_again, stream_text
 from minift.data.tags import TAG
@@ -46,10 +46,12 @@ WORDS_IN = 'a token file, or JSONL with "words" or "tokens", "tags" or "ner_tags
 LABEL_COLUMNS, TAG_COLUMNS = ("label", "labels", "score"), ("tags", "ner_tags")
 USUAL = {"id", *LABEL_COLUMNS, *chain(*TEXT_COLUMNS)}
 FASTTEXT = "__label__"
+NO_LABEL = "the label is empty"
 
 Notes = list[str]  # what a user should know, for functions that add to it
 Row = tuple[int, dict[str, object]]  # (line where the row begins, column -> value)
 _HALF = re.compile("[\ud800-\udfff]")  # JSON can spell half a character, UTF-8 cannot
+_DECIMALS = re.compile(r"[+-]?(\d*,(?!\d{3}$)|0*,)\d+")
 _FILLED = re.compile(r"\S")
 _QUOTED = re.compile(r'(?:^|\t)"')  # a cell that begins with a quote
 _DOUBLED = re.compile(r'(?:^|\t)"[^"\t]*""')  # and has two later, as nobody writes by hand
@@ -162,7 +164,7 @@ def json_rows(path: Path, problems: Problems) -> Iterator[Row]:
 
 def _json_values(path: Path, problems: Problems) -> Iterator[tuple[int, Any, str]]:
     """Yield (line where it begins, value, source) of what a file holds, in lines or over them."""
-    decode = json.JSONDecoder(object_pairs_hook=_each_once).raw_decode
+    decode = json.JSONDecoder(object_pairs_hook=each_once).raw_decode
 
     def begins(text: str) -> bool:
         with contextlib.suppress(ValueError, RecursionError):
@@ -208,14 +210,6 @@ def objects(value: object) -> list[dict[str, Any]] | None:
     """Return a list of JSON objects as it is; None if it is something else."""
     right = isinstance(value, list) and all(isinstance(item, dict) for item in value)
     return value if isinstance(value, list) and right else None
-
-
-def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        twice = next(name for name, n in Counter(name for name, _ in pairs).items() if n > 1)
-        raise ValueError(f'an object has "{twice}" twice')
-    return found
 
 
 def fasttext_rows(path: Path, problems: Problems) -> Iterator[Row]:
@@ -379,19 +373,25 @@ def _label(
     if task == "multilabel":
         return _labels(value, faults)
     if value is None or value != value or not str(value).strip():  # or NaN, as pandas writes
-        faults += ["the label is empty"] * required
+        faults += [NO_LABEL] * required
         return None
     if not isinstance(value, (str, int, float)):  # a list or an object of JSON
         several = ' (for several pass task="multilabel")' if isinstance(value, list) else ""
         faults.append(f"the label must be a string or a number{several}, got {short(value)}")
     if task != "regression":
         return str(value)
-    number = math.nan
-    with contextlib.suppress(ValueError):
-        number = float(str(value))
-    if not math.isfinite(number):
-        faults.append(f"the label must be a finite number, got {short(value)}")
+    if not math.isfinite(number := as_number(value)):
+        point = ", with a point before decimals" if "," in str(value) else ""
+        faults.append(f"the label must be a finite number{point}, got {short(value)}")
     return number
+
+
+def as_number(value: object) -> float:
+    """Return a number, or nan: "0,5" is .5, and "1,234", which may be a thousand, is none."""
+    text = str(value).strip()
+    with contextlib.suppress(ValueError):
+        return float(text.replace(",", ".") if _DECIMALS.fullmatch(text) else text)
+    return math.nan
 
 
 def _labels(value: object, faults: list[str]) -> tuple[str, ...]:

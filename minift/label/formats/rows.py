@@ -23,7 +23,8 @@ from typing import Any, NamedTuple
 
 from minift.data.examples import NONE, Example, TaggedExample, joined, texts_of
 from minift.data.files.exports import Fault, Row, Said, several_classes
-from minift.data.spans import match, tags_of
+from minift.data.spans import match, tags_in
+from minift.data.tags import word_places
 from minift.errors import nearest
 from minift.label.ledger import Label
 
@@ -161,7 +162,8 @@ def _label(
             names = [name for name in labels if name in found]
             label = names if several else names[0]
     elif isinstance(example, TaggedExample) and said.marks is not None:
-        label, faults = tags_of(example.words, said.marks, labels, said.utf16)
+        [text], where = texts_of(example), word_places(example.words)
+        label, faults = tags_in(text, where, said.marks, labels, said.utf16)
     elif isinstance(example, TaggedExample) and said.tags is not None:
         label = [str(match(tag, labels)) for _, tag in said.tags]
         return label, list(_tag_faults(said.tags, example.words, labels))
