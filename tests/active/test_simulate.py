@@ -32,6 +32,7 @@ from minift.checkpoints.weights import load_tokenizer
 from minift.errors import MiniftError
 from minift.journal import encode, parse
 from minift.methods.recipes import recipe
+from minift.runs import fit
 from minift.runs.train import subset
 from minift.training.loop import Settings
 from tests.tiny import checkpoint, news, reviews, similarity, tokens_seen
@@ -279,11 +280,11 @@ def test_frozen_layers_see_each_text_once_and_the_same_is_asked(
 ):
     data = reviews(80)
     plan = replace(SMALL, strategies=("random", "bald", "entropy"), rounds=1, layers=layers)
-    seen = tokens_seen(monkeypatch, loop)
+    kept, seen = tokens_seen(monkeypatch, fit), tokens_seen(monkeypatch, loop)
     once = run(encoder, tmp_path / "once", plan, data, method)
     tokenizer = load_tokenizer(encoder)
     texts = sorted({example.text for example in (*data.train, *data.test)})
-    assert sum(seen) == sum(len(one.input_ids) for one in tokenizer.encode(texts))
+    assert sum(kept + seen) == sum(len(one.input_ids) for one in tokenizer.encode(texts))
     seen.clear()
     monkeypatch.setattr(Learner, "states", lambda *_: None)
     anew = run(encoder, tmp_path / "anew", plan, data, method)
