@@ -14,6 +14,7 @@ Differs  - All logits count, not that of one class; squared, which is an option 
            norm that is clipped is without it. Its strength is constant, it does not know the class
            (their equal odds), and after training it is gone.
 Proof    tests/methods/test_debias.py
+Tutorial tutorials/13_neighbours
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ Differs  - The late layers' own masked-LM loss is always added (in the code an o
          - Early is half of the layers, rounded down (6 of 12 there). The head starts as BERT does.
          - masking.py hides words; the code cuts long texts at other places for ids and targets.
 Proof    tests/pretraining/test_condenser.py
+Tutorial tutorials/13_neighbours
 """
 
 from __future__ import annotations

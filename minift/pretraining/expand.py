@@ -12,6 +12,7 @@ Differs  - The paper adds the six most frequent words of its subject, counted in
            a sign that BERT takes for a letter ("covid\N{TRADE MARK SIGN}") it is whole, too.
          - Words that are [UNK] are left out: their pieces have no rows.
 Proof    tests/pretraining/test_expand.py
+Tutorial tutorials/13_neighbours
 """
 
 from __future__ import annotations

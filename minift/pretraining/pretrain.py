@@ -12,6 +12,7 @@ Differs  - The rate stays constant between warm-up and decay, so that the end of
            down to 0; 32 sequences per step (256 there), no pairs; 2,000 steps or more if nobody
            says how many passes.
 Proof    tests/pretraining/test_pretrain.py, tests/pretraining/test_further.py
+Tutorial tutorials/13_neighbours
 """
 
 from __future__ import annotations

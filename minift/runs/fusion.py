@@ -8,6 +8,7 @@ Differs  The encoders do not learn with the perceptron (the paper does not say):
          it is, or after it was tuned on its own. It is a function and no option of a command: a run
          folder holds one encoder, and all that reads it would have to know of two.
 Proof    tests/runs/test_fusion.py
+Tutorial tutorials/13_neighbours
 """
 
 from __future__ import annotations
