@@ -151,7 +151,8 @@ def test_the_encoder_says_with_which_dropout_it_attends(monkeypatch):
     assert told == [0.1] * 3 + [0.0] * 3  # layers
 
 
-@pytest.mark.skipif(not torch.cuda.is_available() or varlen.kernel() is None, reason="no GPU")
+@pytest.mark.gpu
+@pytest.mark.skipif(varlen.kernel() is None, reason="no GPU")
 def test_the_kernel_gives_what_the_rectangle_gives():
     config = own_config(hidden_size=64)  # heads of 16
     encoder = randomise(Bert(config), 0, std=0.1).cuda().eval()
