@@ -48,8 +48,8 @@ NO_OTHER_USER = "no other user may run a Python here"
 NO_FRAMES = "pandas absent (pip install minift[test]), or datasets (pip install datasets)"
 NO_ONNX = "no ONNX (pip install onnx onnxscript onnxruntime)"
 ALLOWED_SKIPS = {
-    NO_GPU, NO_FLOAT64, NO_REAL_DATA, NO_CHECKPOINT, NO_CHROMIUM, NO_SANDBOX, NO_OTHER_USER, NO_FRAMES,
-    NO_ONNX,
+    NO_GPU, NO_FLOAT64, NO_REAL_DATA, NO_CHECKPOINT, NO_CHROMIUM, NO_SANDBOX, NO_OTHER_USER,
+    NO_FRAMES, NO_ONNX,
 }  # fmt: skip
 
 

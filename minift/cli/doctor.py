@@ -106,9 +106,7 @@ def gpu_finding() -> Finding:
         about = torch.cuda.get_device_properties(0)
         return Finding("GPU", "ok", f"{about.name}, {about.total_memory / 1e9:.0f} GB")
     if torch.backends.mps.is_available():
-        return Finding(
-            "GPU", "ok", "Apple's, which --device mps takes; minift was never run on one"
-        )
+        return Finding("GPU", "ok", "Apple's: --device mps takes it; minift was never run on one")
     if shutil.which("nvidia-smi") is None:
         return Finding("GPU", "ok", "none; minift computes on the processor")
     return Finding(
