@@ -111,7 +111,7 @@ def packages() -> dict[str, tuple[str, str | None]]:
     there = {}
     for found in importlib.metadata.distributions():
         there.setdefault(_plain(found.metadata["Name"] or ""), found.version)
-    wanted = least_versions() | TESTS | PEERS | dict.fromkeys(BETTER, "0")
+    wanted = least_versions() | TESTS | PEERS | dict.fromkeys(BETTER, "")
     return {name: (least, there.get(_plain(name))) for name, least in wanted.items()}
 
 
@@ -128,7 +128,7 @@ def older(version: str, least: str) -> bool:
 def lacking(found: dict[str, tuple[str, str | None]]) -> dict[str, str]:
     """Return the packages that are missing or too old, each in words."""
     return {
-        name: f"{name}>={least}" + ("" if version is None else f" (here is {version})")
+        name: name + f">={least}" * bool(least) + ("" if version is None else f" (not {version})")
         for name, (least, version) in found.items()
         if version is None or older(version, least)
     }
