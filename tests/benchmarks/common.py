@@ -126,12 +126,12 @@ def in_turn(programs: Sequence[Program], rounds: int, warm_up: bool = True) -> l
 
 
 @contextlib.contextmanager
-def busy(processes: int) -> Iterator[None]:
+def busy(processes: int) -> Iterator[list[subprocess.Popen]]:
     """Let so many processes compute beside the block; they end with this one, however it ends."""
     spin = f"import os\nwhile os.getppid() == {os.getpid()}: sum(range(100_000))"
     started = [subprocess.Popen([sys.executable, "-c", spin]) for _ in range(processes)]
     try:
-        yield
+        yield started
     finally:
         for process in started:
             process.terminate()

@@ -6,6 +6,7 @@ what is said of bf16 is what the processor has               flags of two proces
 the fewest threads of those as fast are taken                tables by hand
 each number of threads is really used, and put back          torch's own number, at each step
 a GPU that PyTorch does not see is not passed over           a stand-in for nvidia-smi
+Apple's GPU is named, as one that was never tested           PyTorch's answer, replaced
 """
 
 from __future__ import annotations
@@ -73,6 +74,9 @@ def test_what_is_said_of_bf16_is_what_the_processor_has():
 
 def test_a_gpu_that_pytorch_does_not_see_is_not_passed_over(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert "Apple's: --device mps takes it; minift was never run on one" in str(gpu_finding())
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     monkeypatch.setattr(module.shutil, "which", lambda _: None)
     assert gpu_finding() == Finding("GPU", "ok", "none; minift computes on the processor")
     monkeypatch.setattr(module.shutil, "which", lambda _: "/usr/bin/nvidia-smi")
