@@ -6,6 +6,7 @@ what is said of bf16 is what the processor has               flags of two proces
 the fewest threads of those as fast are taken                tables by hand
 each number of threads is really used, and put back          torch's own number, at each step
 a GPU that PyTorch does not see is not passed over           a stand-in for nvidia-smi
+a GPU is taken where PyTorch has it, and refused elsewhere   PyTorch's answers, replaced
 Apple's GPU is named, as one that was never tested           PyTorch's answer, replaced
 """
 
@@ -15,6 +16,7 @@ import pytest
 import torch
 
 import minift.cli.doctor as module
+from minift.cli import options
 from minift.cli.doctor import (
     Finding,
     bf16_finding,
@@ -24,7 +26,8 @@ from minift.cli.doctor import (
     threads_finding,
     version_finding,
 )
-from minift.cli.main import main
+from minift.cli.main import main, parser
+from minift.errors import MiniftError
 
 AVX2_ONLY = frozenset("fpu sse sse2 avx avx2 fma f16c".split())  # noqa: SIM905
 
@@ -152,3 +155,19 @@ def test_the_command_says_it_all(capsys):
     assert "torch" in said[0]  # the machine
     assert said[-1].split()[1] == "threads"
     assert len(said) == 1 + len(list(findings())) + 1
+
+
+@pytest.mark.parametrize("name", ["cuda", "mps"])
+def test_a_gpu_is_taken_where_pytorch_has_it_and_refused_elsewhere(name, monkeypatch):
+    there = {"cuda": torch.cuda, "mps": torch.backends.mps}
+    for kind, backend in there.items():
+        monkeypatch.setattr(backend, "is_available", lambda kind=kind: kind == name)
+
+    def device(asked: str) -> str:
+        return options.device(parser().parse_args(["predict", "run", "-", "--device", asked]))
+
+    assert device(name) == name and device("cpu") == "cpu"
+    assert device("auto") == {"cuda": "cuda", "mps": "cpu"}[name]  # Apple's must be asked for
+    (other,) = there.keys() - {name}
+    with pytest.raises(MiniftError, match=f"--device {other}: PyTorch sees no such GPU here"):
+        device(other)

@@ -8,7 +8,6 @@ library messages name the user's option, not the keyword     the printed line
 a command or an option that a text names exists              the strings of minift, its pages
 the examples under --help can be typed                       they are, in a folder with such files
 the command line loads nothing that import minift does not   modules after the parser is made
-a GPU is taken where PyTorch has it, and refused elsewhere   PyTorch's answers, replaced
 no import circle                                             the import statements
 """
 
@@ -25,15 +24,13 @@ from inspect import signature
 from pathlib import Path
 
 import pytest
-import torch
 
 import minift
-from minift.cli import active, demo, main, options, raw
+from minift.cli import active, demo, main, raw
 from minift.cli.main import execute
 from minift.cli.options import READING, suggested
 from minift.compact.distill import Distillation
 from minift.compact.student import new_student
-from minift.errors import MiniftError
 from minift.runs.folds import FOLDS
 from tests.test_documents import PAGES
 from tests.tiny import checkpoint, news, reviews
@@ -348,19 +345,3 @@ def test_no_help_text_names_a_variable_of_the_program(name):
     """A rename in the source once reached into a sentence: "a new one in options.PROJECT/runs"."""
     said = COMMANDS[name].format_help()
     assert "usage" in said and "options." not in said
-
-
-@pytest.mark.parametrize("name", ["cuda", "mps"])
-def test_a_gpu_is_taken_where_pytorch_has_it_and_refused_elsewhere(name, monkeypatch):
-    there = {"cuda": torch.cuda, "mps": torch.backends.mps}
-    for kind, module in there.items():
-        monkeypatch.setattr(module, "is_available", lambda kind=kind: kind == name)
-
-    def device(asked: str) -> str:
-        return options.device(main.parser().parse_args(["predict", "run", "-", "--device", asked]))
-
-    assert device(name) == name and device("cpu") == "cpu"
-    assert device("auto") == {"cuda": "cuda", "mps": "cpu"}[name]  # Apple's must be asked for
-    (other,) = there.keys() - {name}
-    with pytest.raises(MiniftError, match=f"--device {other}: PyTorch sees no such GPU here"):
-        device(other)

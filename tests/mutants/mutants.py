@@ -2098,7 +2098,7 @@ HALVES = [
         "minift/cli/options.py",
         'return "cuda" if torch.cuda.is_available() else "cpu"',
         'return "mps" if torch.backends.mps.is_available() else "cpu"',
-        "tests/cli/test_options.py::"
+        "tests/cli/test_doctor.py::"
         "test_a_gpu_is_taken_where_pytorch_has_it_and_refused_elsewhere[mps]",
         "everything runs on a device that nothing was ever tested on",
     ),
