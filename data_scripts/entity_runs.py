@@ -378,6 +378,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--steps", type=int, default=usual.steps, help="of a student (default %(default)s)")
     add("--student-learning-rate", type=float, default=usual.learning_rate)
     add("--evaluate-every", type=int, default=usual.evaluate_every, help="steps of a student")
+    add("--teacher-words", type=int, default=0, help="words of the teacher's that a student knows")
     add("--device", choices=["cpu", "cuda"], default="cpu")
     args = parser.parse_args(arguments)
     student = replace(
@@ -386,6 +387,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         steps=args.steps,
         learning_rate=args.student_learning_rate,
         evaluate_every=args.evaluate_every,
+        teacher_words=args.teacher_words,
     )
     teacher = (args.encoder, args.method, args.epochs, args.learning_rate, args.dev)
     plan = Plan(*teacher, student, args.device)

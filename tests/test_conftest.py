@@ -6,6 +6,8 @@ files, `-n 0` and no xdist at all are one process            the same
 threads of all processes are no more than cores              what torch says in each
 a skip for a reason that is not listed fails, in all these   a listed reason beside it
 a run that collects nothing fails                            pytest's exit code
+a test marked gpu is skipped without one; `-m gpu` picks it  pytest's own counts
+on Apple's GPU a test that comes upon float64 is skipped     an error with PyTorch's words
 the proofs run; with --all, or of what is named, everything  pytest's own counts
 the proofs and --rest together run each test once            the names in pytest's own list
 what waits for MiniLM is in both                             a test that asks for it
@@ -21,9 +23,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import torch
 
 from minift.cli.doctor import cores
-from tests.conftest import NO_GPU, PROCESSES, REPOSITORY
+from tests.conftest import NO_FLOAT64, NO_GPU, PROCESSES, REPOSITORY
 
 TESTS = f"""
 import os, time, pytest, torch
@@ -115,3 +118,25 @@ def test_each_test_is_a_proof_or_one_of_the_rest_and_what_is_named_runs_whole(su
     assert ran("-n", "1", "--all") == sorted({*proofs, *rest})
     assert ran("test_a.py") == ["test_quick", "test_slow", "test_waits"]
     assert ran("safety", "-n", "0") == ["test_spoilt"]
+
+
+def test_devices_are_those_there_are_and_float64_is_skipped_on_apples(suite):
+    for file in suite.glob("test_*.py"):
+        file.unlink()
+    conftest = suite / "conftest.py"
+    start, rest = conftest.read_text().split("import torch\n", 1)
+    faked = "import torch\ntorch.backends.mps.is_available = lambda: True\n"
+    (suite / "test_a.py").write_text(
+        "import pytest\n\ndef test_double(device):\n"
+        "    if device.type == 'mps':\n"
+        "        raise TypeError('the MPS framework doesn\\'t support float64. Please use')\n\n"
+        "def test_single(device):\n    assert device.type != 'mps', 'wrong'\n\n"
+        "@pytest.mark.gpu\ndef test_marked():\n    pass\n"
+    )
+    conftest.write_text(start + faked + rest)
+    there = torch.cuda.is_available()
+    done = run(suite, "test_a.py", "-n", "0")
+    assert NO_FLOAT64 in done.stdout and done.returncode == 1
+    assert f"1 failed, {5 if there else 2} passed, {1 if there else 4} skipped" in done.stdout
+    done = run(suite, "test_a.py", "-n", "0", "-m", "gpu")
+    assert f"3 {'passed' if there else 'skipped'}, 4 deselected" in done.stdout

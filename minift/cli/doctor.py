@@ -86,6 +86,8 @@ def gpu_finding() -> Finding:
     if torch.cuda.is_available():
         about = torch.cuda.get_device_properties(0)
         return Finding("GPU", "ok", f"{about.name}, {about.total_memory / 1e9:.0f} GB")
+    if torch.backends.mps.is_available():
+        return Finding("GPU", "ok", "Apple's: --device mps takes it; minift was never run on one")
     if shutil.which("nvidia-smi") is None:
         return Finding("GPU", "ok", "none; minift computes on the processor")
     return Finding(

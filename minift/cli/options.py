@@ -157,20 +157,21 @@ def add_precision(parser: Parser, learns: bool = True) -> None:
 
 def add_device(parser: Parser, learns: bool = False) -> None:
     """Add where to compute; for training also whether a GPU must give the same bytes each time."""
-    add, choices = parser.add_argument, ["auto", "cpu", "cuda"]
-    add("--device", choices=choices, default="auto", help="auto takes a GPU if there is one")
+    add, choices = parser.add_argument, ["auto", "cpu", "cuda", "mps"]
+    help = "auto takes an NVIDIA GPU if there is one; mps, Apple's GPU, was never tested"
+    add("--device", choices=choices, default="auto", help=help)
     if learns:
         add("--deterministic", action="store_true", help="on a GPU, give the same bytes each time")
 
 
 def device(arguments: Arguments) -> str:
-    """Return "cpu" or "cuda", which must be there if it is asked for."""
-    there = torch.cuda.is_available()
-    if arguments.device == "auto":
-        return "cuda" if there else "cpu"
-    if arguments.device == "cuda" and not there:
-        raise MiniftError("--device cuda: PyTorch sees no GPU here; use --device cpu")
-    return str(arguments.device)
+    """Return "cpu", "cuda" or "mps", which must be there if it is asked for."""
+    name = str(arguments.device)
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name != "cpu" and not (torch.cuda if name == "cuda" else torch.backends.mps).is_available():
+        raise MiniftError(f"--device {name}: PyTorch sees no such GPU here; use --device cpu")
+    return name
 
 
 def add_run(parser: Parser) -> None:

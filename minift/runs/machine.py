@@ -27,5 +27,6 @@ def machine(device: str = "cpu") -> str:
         parts.append(f"{gigabytes:.0f} GB")
     if device.startswith("cuda"):
         parts.append(torch.cuda.get_device_name(device))
+    parts += ["Apple's GPU"] * device.startswith("mps")
     parts += [f"{platform.system()} {platform.release()}", f"Python {platform.python_version()}"]
     return ", ".join([*parts, f"torch {torch.__version__}", f"minift {__version__}"])

@@ -104,6 +104,8 @@ def require_precision(precision: Precision, device: torch.device) -> None:
             f"bf16 on {torch.cuda.get_device_name(device)} is refused: it has no bf16 instructions "
             "(NVIDIA's have them from Ampere on); stay with float32"
         )
+    elif device.type == "mps":  # on some PyTorch only warns, and computes in float32
+        raise MiniftError("bf16 on Apple's GPU is refused: it was never tested; stay with float32")
 
 
 def processor_flags() -> frozenset[str] | None:

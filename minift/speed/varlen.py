@@ -15,7 +15,6 @@ Proof    tests/speed/test_varlen.py
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -88,8 +87,7 @@ def attend(
         offsets(layout.lengths, query.device),
         asking.longest,
         layout.longest,
-        scale=math.sqrt(heads / query.shape[-1]),
-    )
+    )  # it divides by sqrt(head_dim) unasked; 2.10 could not be asked
     return mixed.flatten(1)
 
 

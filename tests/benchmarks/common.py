@@ -7,12 +7,16 @@ anything is timed, `same` makes sure that both compute the same.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import math
+import os
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -121,6 +125,19 @@ def in_turn(programs: Sequence[Program], rounds: int, warm_up: bool = True) -> l
     return [list(column) for column in zip(*costs)]
 
 
+@contextlib.contextmanager
+def busy(processes: int) -> Iterator[list[subprocess.Popen]]:
+    """Let so many processes compute beside the block; they end with this one, however it ends."""
+    spin = f"import os\nwhile os.getppid() == {os.getpid()}: sum(range(100_000))"
+    started = [subprocess.Popen([sys.executable, "-c", spin]) for _ in range(processes)]
+    try:
+        yield started
+    finally:
+        for process in started:
+            process.terminate()
+            process.wait()
+
+
 def spread(ratios: Sequence[float]) -> dict[str, float]:
     """Return the median, the lowest and the highest of a ratio's rounds."""
     return {"ratio": statistics.median(ratios), "low": min(ratios), "high": max(ratios)}
@@ -175,25 +192,27 @@ def matmul_rate(
     shapes: Sequence[tuple[int, int, int]],
     enough: float = 0.5,
     device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
 ) -> float:
     """Return multiplications and additions a second of bare matrix products.
 
     Args:
         shapes: (m, k, n) of each product (m, k) @ (k, n); all are done equally often.
         enough: seconds to measure for.
-        device: where.
+        device, dtype: where, and of which numbers.
     """
-    numbers = partial(torch.randn, device=device)
+    numbers = partial(torch.randn, device=device, dtype=dtype)
     products = [(numbers(m, k), numbers(k, n), numbers(m, n)) for m, k, n in shapes]
+    often = 1 if torch.device(device).type == "cpu" else 50  # so that waiting for it is not timed
     count, began = 0, math.inf
     while True:
-        for left, right, out in products:
+        for left, right, out in products * often:
             torch.matmul(left, right, out=out)
         finish()
         if began == math.inf:  # the first time through is not counted
             began = time.perf_counter()
             continue
-        count += 1
+        count += often
         taken = time.perf_counter() - began
         if taken >= enough:
             return count * sum(2 * m * k * n for m, k, n in shapes) / taken

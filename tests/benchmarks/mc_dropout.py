@@ -1,4 +1,6 @@
-"""Rows: scoring a pool with MC dropout against baal, ten passes.
+"""Rows: scoring a pool with MC dropout, ten passes: against transformers alone, and against baal.
+
+`mc_plain` is the shortest loop: a model in training mode, asked ten times about each batch.
 
 Same checkpoint, same sentences, same number of passes. baal wraps transformers' own model: every
 pass goes through the whole encoder, whatever samples, and the dropout of attention probabilities
@@ -13,14 +15,14 @@ from __future__ import annotations
 import copy
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
 from minift.active.mc_dropout import Layers, mc_logits
 from minift.speed.prefix import PrefixCache
-from tests.benchmarks.common import NotTheSame, Result, faster, in_turn, same, seconds
-from tests.benchmarks.world import BATCH, World, quiet_transformers
+from tests.benchmarks.common import NotTheSame, Program, Result, faster, in_turn, same, seconds
+from tests.benchmarks.world import BATCH, Encoded, World, quiet_transformers
 
 KEPT = "mc_head_kept"
 BOTH = "mc_all_both"
@@ -36,16 +38,6 @@ ROWS: tuple[tuple[str, str, Layers, float | None], ...] = (
 
 def rows(world: World) -> Iterator[Result]:
     """Compare, then time; say so where baal is not there."""
-    try:
-        import structlog
-        from baal.bayesian.dropout import patch_module
-        from baal.transformers_trainer_wrapper import BaalTransformersTrainer
-    except ImportError:
-        for name, work, _, goal in ROWS:
-            yield Result(name, work, goal, note="not measured: baal is not installed")
-        return
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    transformers = quiet_transformers()
     count, passes = world.size(200, 12), world.size(10, 3)
     items, own, reference = world.items(count), world.own(), world.reference()
     encoded = [
@@ -58,6 +50,24 @@ def rows(world: World) -> Iterator[Result]:
         torch.cat([x[0] for x in mc_logits(own, items[:8], 1, "none")]),
         plain,
     )
+    work = "MC dropout, all sites, T = 10, against a plain loop"
+    programs: list[Program] = [
+        lambda: seconds(lambda: mc_logits(own, items, passes)),
+        lambda: seconds(lambda: asked_again(reference, encoded, passes, world.collate)),
+    ]
+    mine, theirs = in_turn(programs, world.rounds)
+    yield Result("mc_plain", work, None, **faster(mine, theirs, count, "texts"))
+    reference.eval()
+    try:
+        import structlog
+        from baal.bayesian.dropout import patch_module
+        from baal.transformers_trainer_wrapper import BaalTransformersTrainer
+    except ImportError:
+        for name, work, _, goal in ROWS:
+            yield Result(name, work, goal, note="not measured: baal is not installed")
+        return
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    transformers = quiet_transformers()
 
     def patched(layers: Layers) -> torch.nn.Module:
         """Let baal replace the dropouts that are to sample."""
@@ -102,6 +112,19 @@ def rows(world: World) -> Iterator[Result]:
 
             mine, theirs = in_turn([ours, baal], world.rounds)
             yield Result(name, work, goal, **faster(mine, theirs, count, "texts"))
+
+
+def asked_again(
+    model: torch.nn.Module, encoded: Sequence[Encoded], passes: int, collate: Callable
+) -> torch.Tensor:
+    """Leave dropout on and ask about each batch again and again: (texts, passes, labels)."""
+    model.train()
+    loader = torch.utils.data.DataLoader(encoded, batch_size=BATCH, collate_fn=collate)
+    with torch.inference_mode():
+        drawn = [
+            torch.stack([model(**batch).logits for _ in range(passes)], 1).cpu() for batch in loader
+        ]
+    return torch.cat(drawn)
 
 
 def attention_sampling(model: torch.nn.Module) -> torch.nn.Module:

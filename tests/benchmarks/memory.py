@@ -99,7 +99,8 @@ def measure(side: str, method: str, world: World) -> dict[str, float]:
     """Run `child` in a process of its own."""
     world.folder  # noqa: B018 - made once, by this process
     command = [sys.executable, "-m", "tests.benchmarks.memory", side, method]
-    command += [str(world.scratch), "quick" if world.quick else "real", world.device]
+    command += [str(world.scratch), "quick" if world.quick else "real"]
+    command += [world.device, world.shapes, world.attention]
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True)
     if done.returncode:
@@ -145,8 +146,10 @@ def frozen_rows(world: World) -> Iterator[Result]:
 
 
 if __name__ == "__main__":  # as `measure` starts it
-    _, side, method, scratch, kind, device = sys.argv
-    there = World(Path(scratch), quick=kind == "quick", device=device)
+    _, side, method, scratch, kind, device, shapes, attention = sys.argv
+    there = World(
+        Path(scratch), quick=kind == "quick", device=device, shapes=shapes, attention=attention
+    )
     there.__dict__["folder"] = Path(scratch) / "classifier"  # made by the parent
     torch.manual_seed(0)
     print(json.dumps(child(side, method, there, there.size(64, 8))))

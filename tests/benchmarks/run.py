@@ -6,6 +6,9 @@
 Needs MINIFT_DATA (SST-2, WNUT-17), the MiniLM checkpoint (minift info minilm), transformers, and
 for its rows baal. Run it alone on the machine: OMP_NUM_THREADS sets the threads of both sides.
 `--device cuda` measures on a GPU (written, never run on one).
+`--shapes` takes random weights of an encoder's sizes and the embedded reviews, so that nothing is
+needed but this checkout. `--busy 2` keeps two other processes computing: a ratio that is then
+another one says which program suffers more from company.
 `--quick` runs everything on a tiny random model, to see that it works; its times mean nothing.
 """
 
@@ -34,8 +37,8 @@ from tests.benchmarks import (
     mc_dropout,
     memory,
 )
-from tests.benchmarks.common import Result, machine, write
-from tests.benchmarks.world import World
+from tests.benchmarks.common import Result, busy, machine, write
+from tests.benchmarks.world import SHAPES, World
 
 Rows = Callable[[World], Iterable[Result]]
 # what measures them -> the rows it yields, in the order of the table
@@ -45,7 +48,7 @@ SCRIPTS: tuple[tuple[Rows, tuple[str, ...]], ...] = (
     (frozen.rows, ("frozen",)),
     (head.rows, ("head",)),
     (inference.rows, ("inference",)),
-    (mc_dropout.rows, ("mc_all", "mc_all_both", "mc_last", "mc_head", "mc_head_kept")),
+    (mc_dropout.rows, ("mc_plain", "mc_all", "mc_all_both", "mc_last", "mc_head", "mc_head_kept")),
     (fisher.rows, ("fisher",)),
     (bf16.rows, tuple(bf16.WORK)),
     (loading.rows, ("loading",)),
@@ -78,6 +81,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="tiny: does every row run?")
     parser.add_argument("--encoder", default="minilm", help="checkpoint (default minilm)")
     parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
+    help = "random weights of these sizes, texts that minift brings along"
+    parser.add_argument("--shapes", choices=[*SHAPES], default="", help=help)
+    help = "of transformers, e.g. flash_attention_2 (default: as it comes, sdpa)"
+    parser.add_argument("--attention", default="", metavar="NAME", help=help)
+    help = "processes that compute beside all rows (default 0)"
+    parser.add_argument("--busy", type=int, default=0, metavar="N", help=help)
     options = parser.parse_args(arguments)
     if unknown := [name for name in options.names if name not in NAMES]:
         parser.error(f"no row {', '.join(unknown)}; there are {', '.join(NAMES)}")
@@ -88,13 +97,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         flush=True,
     )
     done = []
-    with tempfile.TemporaryDirectory() as scratch:
-        world = World(Path(scratch), options.encoder, options.quick, rounds, options.device)
+    with tempfile.TemporaryDirectory() as scratch, busy(options.busy):
+        world = World(
+            Path(scratch), options.encoder, options.quick, rounds, options.device, options.shapes,
+            options.attention,
+        )  # fmt: skip
         for row in measure(options.names, world):
             print(row.line(), flush=True)
             done.append(row)
             if options.json:  # after each row, for a run that is cut short
                 about = {"command": command, "quick": options.quick, "pairs": rounds}
+                about |= {"busy": options.busy}
                 write(options.json, done, about, options.device)
     return 0
 

@@ -31,6 +31,7 @@ GOALS = {
     "frozen": (3.0, "at least"),
     "head": (15.0, "at least"),
     "inference": (2.0, "at least"),
+    "mc_plain": (None, "at least"),
     "mc_all": (3.0, "at least"),
     "mc_all_both": (3.0, "at least"),
     "mc_last": (10.0, "at least"),

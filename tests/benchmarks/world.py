@@ -1,7 +1,8 @@
 """What the rows work on: one checkpoint and the same texts for both sides, and the peers' loops.
 
-Real figures: MiniLM with a classifier on top, sentences of SST-2 (set MINIFT_DATA). `quick`: a
-small random BERT and made-up texts, to see that every row runs; its times mean nothing.
+Real figures: MiniLM with a classifier on top, sentences of SST-2 (set MINIFT_DATA). `shapes`:
+random weights of an encoder's sizes and the embedded reviews, for a machine that has neither.
+`quick`: a small random BERT and made-up texts, to see that every row runs; its times mean nothing.
 """
 
 from __future__ import annotations
@@ -19,10 +20,18 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from minift.bert.config import BertConfig
 from minift.bert.dropout import Dropout
 from minift.bert.heads import SequenceClassifier
+from minift.bert.masked_lm import MaskedLM
 from minift.bert.packing import to_device
-from minift.checkpoints.weights import hf_name, load_model, load_tokenizer, save_pretrained
+from minift.checkpoints.weights import (
+    hf_name,
+    load_model,
+    load_tokenizer,
+    random_model,
+    save_pretrained,
+)
 from minift.data.examples import TextExample
 from minift.data.named import load_dataset
 from minift.training.batches import Batch, Item, make_batch, shuffled
@@ -35,6 +44,24 @@ LABELS = ("negative", "positive")
 BATCH = 16
 SEEDS = Seeds.all(0)  # of both sides
 Encoded = dict[str, Any]
+# hidden, layers, heads and inner sizes of encoders: all that time depends on
+SHAPES = {"minilm": (384, 6, 12, 1536), "bert-base": (768, 12, 12, 3072)}
+SMALL = (32, 2, 4, 64)
+
+
+def shaped(folder: Path, sizes: Sequence[int], words: int = 30_522) -> Path:
+    """Write an encoder of random weights with `mini`'s tokenizer; return the folder."""
+    hidden, layers, heads, inner = sizes
+    config = BertConfig(
+        vocab_size=words,
+        hidden_size=hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        intermediate_size=inner,
+    )
+    model = random_model(MaskedLM, config, torch.Generator().manual_seed(0))
+    save_pretrained(model, load_tokenizer("mini"), folder)
+    return folder
 
 
 @dataclass(frozen=True)
@@ -47,6 +74,8 @@ class World:
         quick: everything tiny.
         rounds: how often each program is timed.
         device: where both sides compute; loading and the compact tagger stay on the processor.
+        shapes: one of `SHAPES`, instead of an encoder and SST-2.
+        attention: transformers' implementation; "" leaves it as it comes, which is sdpa.
     """
 
     scratch: Path
@@ -54,6 +83,8 @@ class World:
     quick: bool = False
     rounds: int = 5
     device: str = "cpu"
+    shapes: str = ""
+    attention: str = ""
 
     def size(self, real: int, quick: int) -> int:
         """Return how much of something there is."""
@@ -62,7 +93,11 @@ class World:
     @cached_property
     def folder(self) -> Path:
         """A checkpoint of a classifier, which both sides load."""
-        encoder = tiny.checkpoint(self.scratch / "encoder") if self.quick else self.encoder
+        encoder: Path | str = self.encoder
+        if self.shapes:
+            encoder = shaped(self.scratch / "encoder", SMALL if self.quick else SHAPES[self.shapes])
+        elif self.quick:
+            encoder = tiny.checkpoint(self.scratch / "encoder")
         head = torch.Generator().manual_seed(0)
         model, _ = load_model(SequenceClassifier, encoder, LABELS, generator=head)
         folder = self.scratch / "classifier"
@@ -72,12 +107,12 @@ class World:
     @cached_property
     def pool(self) -> list[TextExample]:
         """All texts there are, in a random order."""
-        if self.quick:
+        if self.quick and not self.shapes:
             return list(tiny.reviews(64).train)
         default = Path(__file__).resolve().parents[3] / "shared" / "data"
         if default.is_dir():
             os.environ.setdefault("MINIFT_DATA", str(default))
-        data = load_dataset("sst2")
+        data = load_dataset("reviews" if self.shapes else "sst2")
         found = [*data.train, *data.dev, *data.test]
         order = torch.randperm(len(found), generator=torch.Generator().manual_seed(0))
         return [found[i] for i in order.tolist()]
@@ -116,7 +151,9 @@ class World:
     def reference(self) -> nn.Module:
         """Return transformers' model, in evaluation mode."""
         classes = quiet_transformers()
-        model = classes.AutoModelForSequenceClassification.from_pretrained(self.folder)
+        model = classes.AutoModelForSequenceClassification.from_pretrained(
+            self.folder, attn_implementation=self.attention or None
+        )
         return model.eval().to(self.device)
 
 
@@ -240,7 +277,13 @@ def products_of(
     return counter.get_total_flops()
 
 
-def bound_rate(model: SequenceClassifier, tokens: int, backward: bool, quick: bool) -> float:
+def bound_rate(
+    model: SequenceClassifier,
+    tokens: int,
+    backward: bool,
+    quick: bool,
+    dtype: torch.dtype = torch.float32,
+) -> float:
     """Measure bare products of a layer's sizes on a batch of `tokens`."""
     h, inner = model.config.hidden_size, model.config.intermediate_size
     linear = [(h, h)] * 4 + [(h, inner), (inner, h)]
@@ -248,4 +291,4 @@ def bound_rate(model: SequenceClassifier, tokens: int, backward: bool, quick: bo
     if backward:
         shapes += [(tokens, n, k) for k, n in linear] + [(k, tokens, n) for k, n in linear]
     device = next(model.parameters()).device
-    return matmul_rate(shapes, 0.01 if quick else 0.5, device)
+    return matmul_rate(shapes, 0.01 if quick else 0.5, device, dtype)

@@ -4,6 +4,8 @@ claim                                                        oracle
 a version is too old, tested, or newer than tested           versions on both sides of each end
 what is said of bf16 is what the processor has               flags of two processors
 a GPU that PyTorch does not see is not passed over           a stand-in for nvidia-smi
+a GPU is taken where PyTorch has it, and refused elsewhere   PyTorch's answers, replaced
+Apple's GPU is named, as one that was never tested           PyTorch's answer, replaced
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import pytest
 import torch
 
 import minift.cli.doctor as module
+from minift.cli import options
 from minift.cli.doctor import (
     Finding,
     bf16_finding,
@@ -19,7 +22,8 @@ from minift.cli.doctor import (
     gpu_finding,
     version_finding,
 )
-from minift.cli.main import main
+from minift.cli.main import main, parser
+from minift.errors import MiniftError
 
 AVX2_ONLY = frozenset("fpu sse sse2 avx avx2 fma f16c".split())  # noqa: SIM905
 
@@ -69,6 +73,9 @@ def test_what_is_said_of_bf16_is_what_the_processor_has():
 
 def test_a_gpu_that_pytorch_does_not_see_is_not_passed_over(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert "Apple's: --device mps takes it; minift was never run on one" in str(gpu_finding())
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     monkeypatch.setattr(module.shutil, "which", lambda _: None)
     assert gpu_finding() == Finding("GPU", "ok", "none; minift computes on the processor")
     monkeypatch.setattr(module.shutil, "which", lambda _: "/usr/bin/nvidia-smi")
@@ -77,3 +84,19 @@ def test_a_gpu_that_pytorch_does_not_see_is_not_passed_over(monkeypatch):
     assert "built for CPUs only, does not see it" in gpu_finding().says
     monkeypatch.setattr(torch.version, "cuda", "12.4")
     assert "built for 12.4, does not see it" in gpu_finding().says
+
+
+@pytest.mark.parametrize("name", ["cuda", "mps"])
+def test_a_gpu_is_taken_where_pytorch_has_it_and_refused_elsewhere(name, monkeypatch):
+    there = {"cuda": torch.cuda, "mps": torch.backends.mps}
+    for kind, backend in there.items():
+        monkeypatch.setattr(backend, "is_available", lambda kind=kind: kind == name)
+
+    def device(asked: str) -> str:
+        return options.device(parser().parse_args(["predict", "run", "-", "--device", asked]))
+
+    assert device(name) == name and device("cpu") == "cpu"
+    assert device("auto") == {"cuda": "cuda", "mps": "cpu"}[name]  # Apple's must be asked for
+    (other,) = there.keys() - {name}
+    with pytest.raises(MiniftError, match=f"--device {other}: PyTorch sees no such GPU here"):
+        device(other)

@@ -2045,13 +2045,30 @@ HALVES = [
             "the last layer reads beyond the tokens that were asked for",
         ),
         (
-            "scores are scaled by the width of all heads",
-            "math.sqrt(heads / query.shape[-1])",
-            "math.sqrt(1 / query.shape[-1])",
+            "the longest key is the longest query",
+            "        asking.longest,\n        layout.longest,\n",
+            "        asking.longest,\n        asking.longest,\n",
             "tests/speed/test_varlen.py::"
-            "test_with_a_stand_in_for_the_kernel_all_is_the_same[False-False]",
-            "attention on a GPU is flatter than the one that was trained",
+            "test_with_a_stand_in_for_the_kernel_all_is_the_same[True-False]",
+            "attention on a GPU reads the first token of a text alone",
         ),
+    ),
+    Mutant(
+        "Apple's GPU is taken unasked",
+        "minift/cli/options.py",
+        'return "cuda" if torch.cuda.is_available() else "cpu"',
+        'return "mps" if torch.backends.mps.is_available() else "cpu"',
+        "tests/cli/test_doctor.py::"
+        "test_a_gpu_is_taken_where_pytorch_has_it_and_refused_elsewhere[mps]",
+        "everything runs on a device that nothing was ever tested on",
+    ),
+    Mutant(
+        "bf16 on Apple's GPU is let through",
+        "minift/speed/precision.py",
+        'elif device.type == "mps":',
+        "elif False:",
+        PRECISION + "test_bf16_is_refused_where_the_processor_lacks_it",
+        "PyTorch warns, computes in float32, and the run says bf16",
     ),
 ]
 

@@ -21,3 +21,4 @@ def test_the_machine_is_named_with_all_that_a_timing_depends_on():
     assert f"Python {platform.python_version()}" in said
     assert said.endswith(f"torch {torch.__version__}, minift {minift.__version__}")
     assert len(said.split(", ")[0]) > 2
+    assert "Apple" not in said and ", Apple's GPU, " in machine("mps")

@@ -159,10 +159,9 @@ def test_it_is_switched_on_and_off_again_and_inherited(monkeypatch):
     assert not torch.are_deterministic_algorithms_enabled()
 
 
+@pytest.mark.gpu
 @pytest.mark.slow
 def test_on_a_gpu_the_same_command_gives_the_same_bytes_twice(tmp_path):
-    if not torch.cuda.is_available():
-        pytest.skip("no GPU")
     from tests.safety.every_command import files
     from tests.tiny import checkpoint
 

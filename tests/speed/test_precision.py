@@ -308,6 +308,8 @@ def test_bf16_is_refused_where_the_processor_lacks_it(monkeypatch, tmp_path, cap
         require_bf16(None)
     with pytest.raises(MiniftError, match='unknown precision "fp16"; known: float32, bf16'):
         require_precision("fp16", torch.device("cpu"))
+    with pytest.raises(MiniftError, match="bf16 on Apple's GPU is refused"):
+        require_precision("bf16", torch.device("mps"))
 
     monkeypatch.setattr(precision, "processor_flags", lambda: AVX2_ONLY)
     own = model()
