@@ -45,7 +45,7 @@ from minift.pretraining.masking import piece_kinds
 from minift.pretraining.pretrain import load_whole, masked_lm_loss, pretrain_further
 from minift.runs.train import train
 from tests.pretraining.test_expand import cased
-from tests.pretraining.test_pretrain import SUBJECTS, VERBS, toy_text
+from tests.pretraining.toy import SUBJECTS, VERBS, toy_text
 from tests.tiny import checkpoint, reviews
 
 TEXTS = [line + "." for text in toy_text(12) for line in text.split(" . ")]

@@ -43,22 +43,11 @@ from minift.errors import MiniftError
 from minift.pretraining.corpus import Corpus, MaskedText
 from minift.pretraining.masking import piece_kinds
 from minift.pretraining.pretrain import Settings, masked_lm_loss, pretrain
+from tests.pretraining.toy import SUBJECTS, VERBS, toy_text
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "data_scripts"
 sys.path.insert(0, str(SCRIPTS))
 train_vocabulary = importlib.import_module("pretrain").train_vocabulary
-SUBJECTS = ["cats", "dogs", "birds", "horses", "mice"]
-VERBS = {"cats": "purr", "dogs": "bark", "birds": "sing", "horses": "neigh", "mice": "squeak"}
-
-
-def toy_text(documents: int, seed: int = 0) -> list[str]:
-    """Return documents in which the subject decides the verb, and nothing else is certain."""
-    rng = np.random.default_rng(seed)
-    texts = []
-    for _ in range(documents):
-        said = [SUBJECTS[i] for i in rng.integers(0, 5, 12)]
-        texts.append(" ".join(f"the {s} {VERBS[s]} ." for s in said))
-    return texts
 
 
 def toy_corpus(texts: list[str], tokenizer: Tokenizer) -> Corpus:
