@@ -43,7 +43,7 @@ from minift.training.schedules import Linear, Schedule
 
 Precision = Literal["float32", "bf16"]  # of the encoder's matrix products (speed/precision.py)
 EPOCHS = 8  # where nobody says how many
-ADVERSARY = "adversary"  # module of a model whose gradient is not clipped (methods/adversary.py)
+ADVERSARY = "adversary"  # module of a model whose gradient is not clipped (methods/debias.py)
 
 
 class Diverged(MiniftError):
