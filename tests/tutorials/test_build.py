@@ -5,6 +5,8 @@ building twice gives the same bytes, ids included     two builds of one source
 a failing cell is named by its line                   tracebacks made on purpose; line counted
 a failed build leaves the notebook as it was          bytes before and after
 `check` finds each kind of offence, and only it       one offence a test; the clean tutorial passes
+a page with something left to do is on its list only  a page with each lack, listed and not
+a number with a band becomes the one measured         numbers by hand: digits, signs, units
 an excerpt is a run of the library's lines            a made-up library, changed under the excerpt
 a number is tied to what a cell measured              bands by hand: inside, outside, rounded
 a PNG keeps its pixels and loses its comments         matplotlib's own reader; a comment put in
@@ -31,7 +33,7 @@ import pytest
 TUTORIALS = Path(__file__).resolve().parents[2] / "tutorials"
 sys.path.append(str(TUTORIALS))  # the builder is a script beside its tutorials, not a package
 
-from _build import cells, execute, rules, site  # noqa: E402
+from _build import cells, execute, reading, rules, site  # noqa: E402
 from tests.test_heart import heart  # noqa: E402
 
 spec = importlib.util.spec_from_file_location("tutorials_build", TUTORIALS / "build.py")
@@ -64,13 +66,13 @@ SOURCE = """# %% [markdown]
 #
 # **Before this.** Nothing. See [the end](#limits) and [the library](../../library/loop.py).
 
-# %%
+# %% tags=["hide"]
 from shared import measured
 
 measured(gain=0.12345)
 
 # %% [markdown]
-# The gain is 0.10 to 0.15<!-- measured: gain -->.
+# The gain is 0.12<!-- measured: gain 0.10 to 0.15 -->.
 #
 # ```python library/loop.py:Loop.step
 #     y = x + 1
@@ -82,9 +84,78 @@ measured(gain=0.12345)
 1 + 1
 
 # %% [markdown]
+# **Your turn.** Add.
+
+
+# %%
+def add(a, b):
+    'Return the sum.'
+    ...
+
+
+check("01.add", add)
+
+# %% [markdown]
+# <details><summary>Hint</summary>
+#
+# Use +.
+#
+# </details>
+# <details><summary>Solution</summary>
+#
+# ```python
+# def add(a, b):
+#     return a + b
+# ```
+#
+# </details>
+#
 # ## Limits
 # ## Where this differs from the paper
+# ## Summary
+#
+# - One.
+# - Two.
+# - Three.
+# - Four.
+#
+# ## Questions
+#
+# 1. Why?
+#
+# <details><summary>Answer</summary>
+#
+# Because.
+#
+# </details>
+#
+# 2. Why not?
+#
+# <details><summary>Answer</summary>
+#
+# Because.
+#
+# </details>
+#
+# 3. When?
+#
+# <details><summary>Answer</summary>
+#
+# Now.
+#
+# </details>
+#
 # ## Further reading
+"""
+
+CASES = """from turns import Turn
+
+
+def add(a, b):
+    return a + b
+
+
+TURNS = {"add": Turn(add, [(1, 2)])}
 """
 
 
@@ -97,6 +168,7 @@ class World:
         (root / "library").mkdir()
         (root / "library" / "loop.py").write_text(LIBRARY)
         self.tutorial.folder.mkdir(parents=True)
+        (self.tutorial.folder / "your_turn.py").write_text(CASES)
         self.readme(f"| [First]({name}/tutorial.ipynb) | 5 | 1 | nothing |")
         self.write(SOURCE)
 
@@ -145,7 +217,8 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path) -> World:
+def world(tmp_path, monkeypatch) -> World:
+    monkeypatch.setattr(reading, "TODO", {})
     return World(tmp_path)
 
 
@@ -180,7 +253,7 @@ def test_any_difference_between_source_and_notebook_is_found(world, change):
     else:
         notebook.cells[0]["id"] = "0" * 12
     world.save(notebook)
-    assert "is another one in" in world.only_complaint() or "has 5 cells" in world.only_complaint()
+    assert "is another one in" in world.only_complaint() or "has 7 cells" in world.only_complaint()
 
 
 def test_a_notebook_that_is_missing_or_damaged_is_said_so_with_the_command(world):
@@ -232,18 +305,26 @@ def test_a_memory_address_is_refused_unless_the_cell_is_tagged(world):
         "0.12<!--measured: gain-->",
         "12 %<!-- measured: gain -->",
         "12.3 %<!-- measured: gain -->",
+        "0.12<!-- measured: gain 0.10 to 0.15 -->",
+        "12 %<!-- measured: gain 10 to 15 -->",
+        "12.3 points<!-- measured: gain −1 to 15 -->",
         "0.9<!-- given -->",
         "`0.9`, section 5 of [a paper 1.2](https://example.org), 3,000 words",
     ],
 )
-def test_numbers_that_are_measured_rounded_or_given_pass(world, prose):
-    world.replace("0.10 to 0.15<!-- measured: gain -->", prose)
+def test_numbers_that_are_measured_rounded_or_given_pass(world, prose, monkeypatch):
+    monkeypatch.setattr(reading, "bands_in_sight", lambda *_: ())  # pages still have them
+    world.replace("0.12<!-- measured: gain 0.10 to 0.15 -->", prose)
     assert world.complaints() == []
 
 
 @pytest.mark.parametrize(
     "prose, words",
     [
+        ("0.12<!-- measured: gain 0.13 to 0.15 -->", "band 0.13 to 0.15 .* measured 0.12345"),
+        ("0.13<!-- measured: gain 0.10 to 0.15 -->", "says 0.13 for gain.* measured 0.12345"),
+        ("13 %<!-- measured: gain 10 to 15 -->", "says 13 % for gain.* measured 12.345 %"),
+        ("12.4 points<!-- measured: gain 10 to 15 -->", "says 12.4 points .* 12.345 points"),
         ("0.13 to 0.15<!-- measured: gain -->", "says 0.13 to 0.15 for gain.* measured 0.12345"),
         ("13 to 20 %<!-- measured: gain -->", "says 13 to 20 % for gain.* measured 12.345 %"),
         ("−0.15 to −0.10<!-- measured: gain -->", "measured 0.12345"),
@@ -257,14 +338,43 @@ def test_numbers_that_are_measured_rounded_or_given_pass(world, prose):
         ("large<!-- measured: gain -->", "is not tied to anything"),
     ],
 )
-def test_numbers_outside_their_band_or_without_a_source_are_found(world, prose, words):
-    world.replace("0.10 to 0.15<!-- measured: gain -->", prose)
+def test_numbers_outside_their_band_or_without_a_source_are_found(world, prose, words, monkeypatch):
+    monkeypatch.setattr(reading, "bands_in_sight", lambda *_: ())  # pages still have them
+    world.replace("0.12<!-- measured: gain 0.10 to 0.15 -->", prose)
     if words is None:  # half a unit of the last digit shown, either way
         assert world.complaints() == []
         return
     complaint = world.only_complaint()
     assert re.search(words, complaint)
     assert f"line {world.line('The gain is')} of" in complaint
+
+
+@pytest.mark.parametrize(
+    "text, after",
+    [
+        ("9 %<!-- measured: gain 10 to 15 -->", "12 %"),
+        ("0.90<!-- measured: gain 0.1 to 0.15 -->", "0.12"),
+        ("1.0 points<!-- measured: gain 1 to 15 -->", "12.3 points"),
+        ("0.5<!-- measured: loss −1 to 0 -->", "−0.2"),
+        ("5<!-- measured: loss −1 to 0 -->", "0"),
+        ("7<!-- measured: count 1,000 to 3,000 -->", "2958"),
+        ("1,000<!-- measured: count 1,000 to 3,000 -->", "2,958"),
+        ("0.90<!-- measured: gain -->", "0.90"),  # no band: it must not vary
+        ("0.90<!-- measured: gain 0.8 to 1 -->", "0.90"),  # outside: a person decides
+        ("0.90<!-- measured: grain 0.1 to 0.15 -->", "0.90"),
+    ],
+)
+def test_a_number_with_a_band_becomes_the_one_measured_to_as_many_digits(text, after):
+    values = {"gain": {0.12345}, "loss": {-0.2345}, "count": {2957.7}}
+    assert rules.renewed(f"It is {text}.", values) == f"It is {after}{text[text.index('<!') :]}."
+
+
+def test_a_build_writes_the_measured_number_into_source_and_notebook(world):
+    built = world.tutorial.built()
+    world.tutorial.source.write_text(SOURCE.replace("0.12<!--", "0.14<!--"))
+    execute.renew_text(world.tutorial)
+    assert world.tutorial.source.read_text() == SOURCE
+    assert world.tutorial.built().cells == built.cells and world.complaints() == []
 
 
 def test_one_name_for_two_measurements_is_found(world):
@@ -312,7 +422,7 @@ def test_a_changed_library_breaks_the_excerpt_and_the_line_is_named(world):
 )
 def test_an_excerpt_is_lines_of_the_named_thing_in_their_order(world, target, lines, words):
     fence = "\n".join(f"# {line}" for line in [f"```python {target}", *lines, "```"])
-    start, end = SOURCE.index("# ```python"), SOURCE.rindex("# ```") + len("# ```")
+    start, end = SOURCE.index("# ```python"), SOURCE.index("# ```\n") + len("# ```")
     world.write(SOURCE[:start] + fence + SOURCE[end:])
     if words is None:
         assert world.complaints() == []
@@ -359,7 +469,7 @@ def test_a_plot_needs_an_alt_text(world):
         ("5 minutes to read", "five minutes to read", r"lacks \*\*Time"),
         ("**Before this.**", "", r"lacks \*\*Before"),
         ("# ## Where this differs from the paper\n", "", "must be Limits, Where"),
-        ("# ## Further reading\n", "", "must be Limits, Where this differs from the paper, F"),
+        ("# ## Further reading\n", "", "must be Limits, Where .*, Summary, Questions, Further r"),
     ],
 )
 def test_the_head_and_the_end_that_every_tutorial_has_are_asked_for(world, old, new, words):
@@ -378,6 +488,81 @@ def test_a_tutorial_without_a_paper_need_not_differ_from_it(world):
     source = SOURCE.replace("# **Paper.** Nobody (2020).\n", "")
     world.write(source.replace("# ## Where this differs from the paper\n", ""))
     assert world.complaints() == []
+
+
+# ---------------------------------------------------------------- check: what readers need
+
+
+FOLD = "# <details><summary>"
+LONG = "".join(f"x = {n}\n" for n in range(26))
+
+
+@pytest.mark.parametrize(
+    "rule, old, new, words",
+    [
+        ("turns", "**Your turn.** Add", "Add", r"lacks \*\*Your turn"),
+        ("turns", 'check("01.add", add)', "1", r"is not followed by a cell with check"),
+        ("turns", 'check("01.add", add)', "1", "your_turn.py has add, which no cell checks"),
+        ("turns", 'check("01.add", add)', "1", "asks nothing of the reader"),
+        ("turns", '"01.add"', '"01.sum"', "the turn 01.sum lacks its cases in your_turn.py"),
+        ("turns", "    ...\n", "    return a + b\n", "lacks its stub"),
+        ("turns", f"{FOLD}Hint", f"{FOLD}Help", "lacks a folded hint"),
+        ("turns", f"{FOLD}Solution", f"{FOLD}Answer", "lacks a folded solution"),
+        ("turns", "# ```python\n# def add", "# ```\n# def add", "lacks a folded solution"),
+        ("ending", "# - Four.\n", "", "must be a list of four lines, not 3"),
+        ("ending", "# ## Summary\n", "# ### Summary\n", "has no section Summary"),
+        ("ending", "# ## Questions\n", "# ### Questions\n", "has no section Questions"),
+        ("ending", "# Now.\n#\n# </details>", "# Now.", "must be three"),
+        ("cells", "1 + 1\n", LONG, "26 lines of code in one cell"),
+        ("cells", "1 + 1\n", "import os, sys\n" * 6, "6 imports"),
+        ("cells", ' tags=["hide"]', "", r"measured\(...\) is machinery"),
+        ("cells", "1 + 1\n", 'import sys\nsys.path.append("..")\n', "sys.path.append"),
+        ("numbers", "0.12<!-- measured: gain 0.10 to 0.15", "0.1 to 0.2<!-- measured: gain",
+         "shows a band for gain; .*put the band into the comment"),
+        ("minutes", "5 minutes to read", "15 minutes to read", "take 2 minutes to read, not 15"),
+        ("minutes", "Adding works.", "Adding works. " * 7000, "over an hour"),
+    ],
+)  # fmt: skip
+def test_what_a_page_lacks_is_found_and_excused_only_while_it_is_on_its_list(
+    world, monkeypatch, rule, old, new, words
+):
+    world.replace(old, new)
+    assert any(re.search(words, complaint) for complaint in world.complaints())
+    monkeypatch.setattr(reading, "TODO", {rule: ("01",)})
+    assert not any(re.search(words, complaint) for complaint in world.complaints())
+    world.write(SOURCE)
+    assert f"nothing is left to do under '{rule}'; take it off" in world.only_complaint()
+
+
+def test_the_longest_cell_that_may_be_and_five_imports_pass(world):
+    world.replace("1 + 1\n", LONG.removeprefix("x = 0\n"))
+    assert world.complaints() == []
+    world.replace("1 + 1\n", "import os, sys\n" * 5)
+    assert world.complaints() == []
+
+
+def test_words_and_lines_are_counted_where_a_reader_reads_them(world):
+    words, lines = reading.counted(world.tutorial.cells())
+    more = SOURCE.replace("Adding works", "Adding works [very well](http://example.org/a/b) indeed")
+    more = more.replace("# Because.\n", "# Because nobody asked.\n")  # folded: not read by all
+    more = more.replace("measured(gain=0.12345)", "a = 1\nmeasured(gain=0.12345)")  # hidden
+    more = more.replace("1 + 1", "1 + 1\n\n2 + 2")
+    world.tutorial.source.write_text(more)
+    assert reading.counted(world.tutorial.cells()) == (words + 3, lines + 1)
+
+
+def test_a_hidden_cell_is_collapsed_in_jupyter_but_not_its_picture(world):
+    hidden = world.tutorial.built().cells[1].metadata
+    assert hidden == {
+        "tags": ["hide"],
+        "jupyter": {"source_hidden": True, "outputs_hidden": True},
+    }
+    world.replace('# %% alt="a line', '# %% tags=["hide"] alt="a line')
+    assert world.tutorial.built().cells[3].metadata["jupyter"] == {"source_hidden": True}
+    notebook = world.tutorial.built()
+    del notebook.cells[3].metadata["jupyter"]
+    world.save(notebook)
+    assert "cell 4" in world.only_complaint()
 
 
 def test_the_readme_lists_what_there_is_with_the_minutes_it_states(world):

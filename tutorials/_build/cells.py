@@ -19,8 +19,10 @@ from nbformat import NotebookNode
 
 from minift.errors import MiniftError, nearest
 
-# alt: what the cell's plot shows, in words. tags: "varies" for outputs that differ from run to run.
+# alt: what the cell's plot shows, in words. tags: "varies" for outputs that differ from run to run;
+# "hide" for machinery, which the site folds and Jupyter collapses.
 METADATA = ("alt", "tags")
+HIDE = "hide"
 _JUPYTEXT = {"lines_to_next_cell", "lines_to_end_of_cell_marker"}  # its notes on blank lines
 _HEADER = re.compile(r"^# %%", re.MULTILINE)
 _NAME = re.compile(r"\d\d_\w+")
@@ -39,7 +41,7 @@ class Cell:
         kind: "code" or "markdown".
         source: its text, without comment marks if it is markdown.
         line: line of tutorial.py on which the text begins.
-        metadata: what stands in its header, of `METADATA`.
+        metadata: what stands in its header, of `METADATA`, and what Jupyter needs to collapse it.
         id: made of kind and source.
     """
 
@@ -48,6 +50,11 @@ class Cell:
     line: int
     metadata: dict
     id: str
+
+    @property
+    def hidden(self) -> bool:
+        """Whether readers are spared it until they ask."""
+        return HIDE in self.metadata.get("tags", ())
 
 
 @dataclass(frozen=True)
@@ -86,7 +93,7 @@ class Tutorial:
             digest = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:12]
             seen[digest] = seen.get(digest, 0) + 1
             identity = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
-            metadata = _metadata(cell)
+            metadata = _metadata(cell) | collapsed(cell.metadata)
             if unknown := set(cell.metadata) - set(METADATA) - _JUPYTEXT:
                 raise TutorialError(
                     f"{self.name}, line {line - 1} of tutorial.py: a cell has no "
@@ -114,7 +121,15 @@ def command(name: str) -> str:
 
 
 def _metadata(cell: NotebookNode) -> dict:
-    return {key: cell.metadata[key] for key in METADATA if key in cell.metadata}
+    return {key: cell.metadata[key] for key in (*METADATA, "jupyter") if key in cell.metadata}
+
+
+def collapsed(header: dict) -> dict:
+    """Return what makes Jupyter collapse a hidden cell; a picture that it draws stays in sight."""
+    if HIDE not in header.get("tags", ()):
+        return {}
+    hidden = {"source_hidden": True}
+    return {"jupyter": hidden if header.get("alt") else hidden | {"outputs_hidden": True}}
 
 
 def as_pairs(cells: list[NotebookNode]) -> list[tuple]:

@@ -22,6 +22,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat import NotebookNode
 
 from _build.cells import Cell, Tutorial, TutorialError
+from _build.rules import published, renewed
 from minift.files import atomic_write
 
 LIMIT = 120  # seconds
@@ -65,7 +66,7 @@ def build(tutorial: Tutorial, limit: float | None = LIMIT) -> Built:
             f"{tutorial.name}: took {seconds:.0f} s, {processor:.0f} of processor time, more than "
             f"{limit:g}; use fewer seeds or labels (or --no-limit). The notebook was not written"
         )
-    return Built(processor, seconds, _write(notebook, tutorial))
+    return Built(processor, seconds, _finish(notebook, tutorial))
 
 
 def renew_text(tutorial: Tutorial) -> Built:
@@ -85,7 +86,19 @@ def renew_text(tutorial: Tutorial) -> Built:
     for old, cell in zip(ran, new):
         cell.outputs, cell.execution_count = old.outputs, old.execution_count
     _clean(notebook, cells, tutorial)
-    return Built(0.0, 0.0, _write(notebook, tutorial))
+    return Built(0.0, 0.0, _finish(notebook, tutorial))
+
+
+def _finish(notebook: NotebookNode, tutorial: Tutorial) -> bool:
+    """Write the measured numbers into the text, where it has bands for them, and the notebook."""
+    before = tutorial.source.read_text(encoding="utf-8")
+    if (after := renewed(before, published(notebook))) != before:
+        atomic_write(tutorial.source, after)
+        texts = _new_notebook(tutorial.cells()).cells
+        for number, cell in enumerate(texts):
+            if cell.cell_type == "markdown":
+                notebook.cells[number] = cell
+    return _write(notebook, tutorial)
 
 
 def _write(notebook: NotebookNode, tutorial: Tutorial) -> bool:
@@ -121,6 +134,7 @@ def _execute(notebook: NotebookNode, cells: list[Cell], tutorial: Tutorial, limi
         "MKL_NUM_THREADS": "2",
         "OMP_WAIT_POLICY": "PASSIVE",  # waiting is not work: processor seconds mean something
         "HF_HUB_OFFLINE": "1",
+        "MINIFT_YOURS": os.devnull,  # what somebody wrote in a cell to fill in is not the page's
         "PYTHONWARNINGS": "ignore:IProgress not found",  # no progress bars are wanted
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }

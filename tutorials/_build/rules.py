@@ -8,9 +8,11 @@ Proof    tests/tutorials/test_build.py: each rule with an offence that it must f
 Conventions, in the markdown cells of tutorial.py:
 
     ```python minift/methods/bitfit.py:bitfit     an excerpt: lines of that function; a line
-    0.64 to 0.70<!-- measured: full_mean -->      that is ... stands for lines left out
-    71 to 75 %<!-- measured: share -->            a band around measured(share=0.73)
-    2,957,954<!-- measured: parameters -->        a value, right to the digits shown
+    73 %<!-- measured: share 71 to 75 -->         that is ... stands for lines left out
+    0.67<!-- measured: full_mean 0.64 to 0.70 --> a value, right to the digits shown, and the band
+    2,957,954<!-- measured: parameters -->        in which other machines' values lie, if they vary
+    2.4 points<!-- measured: gain 1 to 4 -->      a difference of shares: measured(gain=0.024)
+    71 to 75 %<!-- measured: share -->            a band that is itself what the text says
     0.1<!-- given -->                             from a paper, or a setting
 """
 
@@ -27,11 +29,14 @@ from markdown_it.token import Token
 from nbformat import NotebookNode
 
 from _build.cells import MARKDOWN, Cell, Tutorial, as_pairs, command
+from _build.reading import QUESTIONS, SUMMARY, reading
 
 MIME = "application/vnd.minift.measured+json"  # as in ../shared.py
 _NUMBER = r"[-−]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)"
+_RANGE = rf"({_NUMBER})\s+to\s+({_NUMBER})"
 _MARKED = re.compile(
-    rf"({_NUMBER})(?:\s+to\s+({_NUMBER}))?(\s*%)?\s*<!--\s*(?:(given)|measured:\s*(\w+))\s*-->"
+    rf"({_NUMBER})(?:\s+to\s+({_NUMBER}))?(\s*%|\s+points?)?\s*"
+    rf"<!--\s*(?:(given)|measured:\s*(\w+)(?:\s+{_RANGE})?)\s*-->"
 )
 _UNMARKED = re.compile(r"\d*\.\d+|\d+\s*%|<!--\s*(?:measured|given).*?-->")
 _ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}")
@@ -43,7 +48,7 @@ def check(tutorial: Tutorial, repository: Path) -> list[str]:
     cells, notebook = tutorial.cells(), tutorial.built()
     if different := list(same_cells(tutorial, cells, notebook)):
         return different  # what follows would complain about an old notebook
-    rules: list[Callable] = [executed, numbers, excerpts, links, pictures, form]
+    rules: list[Callable] = [executed, numbers, excerpts, links, pictures, form, reading]
     return [found for rule in rules for found in rule(tutorial, cells, notebook, repository)]
 
 
@@ -112,7 +117,7 @@ def numbers(tutorial, cells: list[Cell], notebook: NotebookNode, _: Path) -> Ite
     for line, text in prose(cells):
         where = _at(tutorial, line)
         for mark in _MARKED.finditer(text):
-            low, high, percent, given, name = mark.groups()
+            low, high, unit, given, name, *band = mark.groups()
             stated = text[mark.start() : mark.end()].partition("<!--")[0].strip()
             if given:
                 continue
@@ -120,12 +125,12 @@ def numbers(tutorial, cells: list[Cell], notebook: NotebookNode, _: Path) -> Ite
                 known = ", ".join(sorted(values)) or "none"
                 yield f"{where}: {stated} is said to be {name}, which no cell measures ({known})"
                 continue
-            value = min(values[name]) * (100 if percent else 1)
-            if not _lies_in(value, low, high):
-                yield (
-                    f"{where}: the text says {stated} for {name}, the notebook measured "
-                    f"{value:.6g}{' %' if percent else ''}"
-                )
+            value = min(values[name]) * (100 if unit else 1)
+            is_ = f"the notebook measured {value:.6g}{' ' + unit.strip() if unit else ''}"
+            if band[0] and not _lies_in(value, *band):
+                yield f"{where}: the band {band[0]} to {band[1]} is stated for {name}, {is_}"
+            elif not _lies_in(value, low, high):
+                yield f"{where}: the text says {stated} for {name}, {is_}"
         for left in _UNMARKED.finditer(_MARKED.sub("", text)):
             yield (
                 f"{where}: {left[0].strip()} is not tied to anything; write NUMBER<!-- measured: "
@@ -139,6 +144,28 @@ def _lies_in(value: float, low: str, high: str | None) -> bool:
         return ends[0] <= value <= ends[1]
     digits = len(low.partition(".")[2])
     return abs(value - ends[0]) <= 0.5 * 10**-digits * (1 + 1e-9)
+
+
+def renewed(text: str, values: dict[str, set[float]]) -> str:
+    """Return a text in which each number that has a band is the measured one, to as many digits.
+
+    A number outside its band is left alone: `numbers` complains about it, and a person decides.
+    """
+
+    def renew(mark: re.Match) -> str:
+        number, _, unit, _, name, *band = mark.groups()
+        if not band[0] or len(values.get(name, ())) != 1:
+            return mark[0]
+        value = min(values[name]) * (100 if unit else 1)
+        if not _lies_in(value, *band):
+            return mark[0]
+        comma, digits = "," if "," in number else "", len(number.partition(".")[2])
+        shown = f"{value:{comma}.{digits}f}"
+        if not float(shown.replace(",", "")):
+            shown = shown.removeprefix("-")
+        return mark[0].replace(number, shown.replace("-", "−"), 1)
+
+    return _MARKED.sub(renew, text)
 
 
 def prose(cells: list[Cell]) -> Iterator[tuple[int, str]]:
@@ -301,7 +328,10 @@ def form(tutorial, cells: list[Cell], _: NotebookNode, __: Path) -> Iterator[str
     ends = ["Limits", "Further reading"]
     if "**Paper.**" in head:
         ends.insert(1, "Where this differs from the paper")
-    last = [text for level, text in headings(cells) if level == 2][-len(ends) :]
+    titles = [text for level, text in headings(cells) if level == 2]
+    if SUMMARY in titles or QUESTIONS in titles:  # reading.py asks for them
+        ends[-1:-1] = [SUMMARY, QUESTIONS]
+    last = titles[-len(ends) :]
     if last != ends:
         yield f"{tutorial.name}: its last sections must be {', '.join(ends)}, not {', '.join(last)}"
     if (tutorial.folder / "assignment.md").is_file() and "](assignment.md)" not in cells[-1].source:
