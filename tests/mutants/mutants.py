@@ -1216,16 +1216,6 @@ PROJECT_TESTS = "tests/label/test_project.py::"
 TERMINAL_TESTS = "tests/label/test_terminal.py::"
 PROJECTS = [
     *_in(
-        "minift/label/score_files.py",
-        (
-            "a killed run goes on in the middle of a chunk",
-            "done -= done % streaming.CHUNK",
-            "done -= 0",
-            PROJECT_TESTS + "test_a_score_file_cut_anywhere_ends_up_as_if_it_never_was",
-            "the last digits, and with them close choices, depend on when it was killed",
-        ),
-    ),
-    *_in(
         "minift/label/answers.py",
         (
             "what one person said counts as said by all",
@@ -1807,16 +1797,6 @@ KEPT = [
             "if False:",
             EDGES + "test_a_folder_is_ours_by_its_marker_and_locks_are_nothing",
             "a run is spread over somebody's papers, or over an encoder",
-        ),
-    ),
-    *_in(
-        "minift/label/score_files.py",
-        (
-            "two scorings write into one file",
-            "stack.enter_context(locked(path, leave=False))",
-            "pass",
-            EDGES + "test_two_scorings_of_one_file_exclude_each_other",
-            "half of the scores are there twice",
         ),
     ),
     *_in(
