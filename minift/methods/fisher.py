@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -83,8 +84,8 @@ def _chosen(model: nn.Module, names: Iterable[str] | None) -> dict[str, nn.Param
 @contextmanager
 def _as_found(model: nn.Module, learning: Container[str]) -> Iterator[None]:
     """Evaluate in the weights' precision, with gradients of `learning` only; then undo that."""
-    modes = [(module, module.training) for module in model.modules()]
-    learned = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    before: list[tuple[Any, str, bool]] = [(m, "training", m.training) for m in model.modules()]
+    before += [(p, "requires_grad", p.requires_grad) for p in model.parameters()]
     try:
         model.eval()
         for name, parameter in model.named_parameters():
@@ -92,7 +93,5 @@ def _as_found(model: nn.Module, learning: Container[str]) -> Iterator[None]:
         with full_precision(model):
             yield
     finally:
-        for module, mode in modes:
-            module.training = mode
-        for parameter, learns in learned:
-            parameter.requires_grad_(learns)
+        for thing, attribute, value in before:
+            setattr(thing, attribute, value)

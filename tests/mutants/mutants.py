@@ -1216,6 +1216,16 @@ PROJECT_TESTS = "tests/label/test_project.py::"
 TERMINAL_TESTS = "tests/label/test_terminal.py::"
 PROJECTS = [
     *_in(
+        "minift/label/score_files.py",
+        (
+            "scores are written where they are read",
+            "atomic_directory_write(path.parent, write) if first else write(path)",
+            "write(path.parent if first else path)",
+            PROJECT_TESTS + "test_a_score_file_holds_the_scores_of_the_loop_and_survives_a_kill",
+            "a killed scoring leaves a part in the place of the whole",
+        ),
+    ),
+    *_in(
         "minift/label/answers.py",
         (
             "what one person said counts as said by all",
