@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from minift.bert.encoder import Bert
 from minift.bert.packing import Packed, Selection
 from minift.errors import MiniftError, require_known
+from minift.speed import varlen
 from minift.training.loop import Precision
 
 BF16_FLAGS = ("avx512_bf16", "amx_bf16", "bf16")  # x86, x86, ARM; in /proc/cpuinfo
@@ -63,7 +64,8 @@ class Bf16Bert(Bert):
 def compute_in(model: nn.Module, precision: Precision) -> None:
     """Let the encoder of `model` compute its matrix products in `precision`, from now on.
 
-    Raises MiniftError if the device of `model` cannot, or there is no encoder that could.
+    On a GPU bf16 also brings attention without rectangles (varlen.py). Raises MiniftError if the
+    device of `model` cannot, or there is no encoder that could.
     """
     require_precision(precision, next(model.parameters()).device)
     encoders = [module for module in model.modules() if isinstance(module, Bert)]
@@ -71,6 +73,7 @@ def compute_in(model: nn.Module, precision: Precision) -> None:
         raise MiniftError(f"{type(model).__name__} holds no Bert that could compute in {precision}")
     for encoder in encoders:
         encoder.__class__ = Bert if precision == "float32" else Bf16Bert
+        varlen.apply(encoder, precision == "bf16")
 
 
 def precision_of(model: nn.Module) -> Precision:

@@ -89,6 +89,7 @@ def steps(out: Path, rehearse: bool) -> list[Step]:
     torchrun = ["-m", "torch.distributed.run", "--nproc-per-node", "1", *nccl.command]
     return [
         Step("tests", [*pytest, *files], 150, tuple(TESTS)),
+        measured("varlen", 60),
         Step("determinism", [*pytest, SLOW], 75, tuple(TESTS)),
         table("table_minilm", 110, [*ROWS, *MC_ROWS], "--shapes", "minilm"),
         measured("throughput", 150),

@@ -1,6 +1,6 @@
-"""What `.ci/gpu` measures beside the table: throughput, NCCL.
+"""What `.ci/gpu` measures beside the table: attention without padding, throughput, NCCL.
 
-    python -m tests.benchmarks.gpu_steps throughput|nccl FILE --device cuda|cpu [--quick]
+    python -m tests.benchmarks.gpu_steps varlen|throughput|nccl FILE --device cuda|cpu [--quick]
 
 Weights are random, of an encoder's sizes (`world.SHAPES`), and texts are the embedded reviews.
 Each row is written to FILE as soon as it is known.
@@ -14,7 +14,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from unittest import mock
@@ -23,12 +23,15 @@ import torch
 import torch.distributed as dist
 
 from minift.active.mc_dropout import mc_logits
+from minift.bert.encoder import Attention
+from minift.bert.packing import to_device
 from minift.errors import MiniftError
 from minift.files import atomic_write
 from minift.runs import processes
 from minift.runs.determinism import deterministic
 from minift.runs.evaluate import predict_logits
 from minift.runs.machine import machine
+from minift.speed import varlen
 from minift.speed.precision import compute_in, require_precision
 from minift.training.batches import Item, make_batch
 from minift.training.items import by_length
@@ -49,6 +52,77 @@ def worlds(device: str, quick: bool) -> Iterator[World]:
         with tempfile.TemporaryDirectory() as scratch:
             rounds = 1 if quick else 3
             yield World(Path(scratch), quick=quick, rounds=rounds, device=device, shapes=shapes)
+
+
+# ---------------------------------------------------------------- attention without padding
+
+
+def varlen_rows(device: str, quick: bool) -> Rows:
+    """In bf16, the kernel for any lengths against the padded rectangle: error and time."""
+    try:
+        require_precision("bf16", torch.device(device))
+    except MiniftError as error:
+        yield {"not measured": str(error)}
+        return
+    for world in worlds(device, quick):
+        own, items = world.own(), world.items(world.size(512, 24))
+        for module in own.modules():
+            if isinstance(module, Attention):
+                module.dropout.probability = 0.0  # the kernel has none
+        batch = to_device(make_batch(items), device)
+        with torch.inference_mode():
+            exact = own.bert(batch.packed)
+            compute_in(own, "bf16")
+            with counted() as calls:
+                states = {"kernel": own.bert(batch.packed)}
+            varlen.apply(own, False)
+            states["rectangle"] = own.bert(batch.packed)
+        error = {name: rms(found - exact) / rms(exact) for name, found in states.items()}
+        if not error["kernel"] <= 1.2 * error["rectangle"]:
+            raise NotTheSame(f"{world.shapes}: errors of bf16 {error}")
+        yield {"shapes": world.shapes, "calls of the kernel": len(calls), "error": error}
+        chosen = Settings(epochs=1, batch_size=world.size(64, 8), precision="bf16")
+        size = world.size(16_384, 256)
+
+        def predict(wanted: bool) -> float:
+            varlen.apply(own, wanted)  # noqa: B023 - called in this round of the loop
+            return seconds(lambda: predict_logits(own, items, size))  # noqa: B023
+
+        def train(wanted: bool) -> float:
+            applied = varlen.apply  # `compute_in`, which training calls, calls it
+            varlen.apply = lambda model, _: applied(model, wanted)  # type: ignore[assignment]
+            try:
+                return seconds(lambda: own_loop(own, items, 1, everything, chosen))  # noqa: B023
+            finally:
+                varlen.apply = applied  # type: ignore[assignment]
+
+        for work, program in (("prediction", predict), ("training", train)):
+            both = [partial(program, True), partial(program, False)]
+            with_it, without = in_turn(both, world.rounds)
+            found = faster(with_it, without, len(items), "texts")
+            yield {"shapes": world.shapes, "work": work, **found}
+
+
+@contextmanager
+def counted() -> Iterator[list[int]]:
+    """Count how often attention goes through the kernel inside the block."""
+    calls: list[int] = []
+    plain = varlen.attend
+
+    def attend(*args: object) -> torch.Tensor:
+        calls.append(1)
+        return plain(*args)  # type: ignore[arg-type]
+
+    varlen.attend = attend  # type: ignore[assignment]
+    try:
+        yield calls
+    finally:
+        varlen.attend = plain
+
+
+def rms(values: torch.Tensor) -> float:
+    """Return the root of the mean square."""
+    return float(values.double().square().mean().sqrt())
 
 
 # ---------------------------------------------------------------- tokens a second
@@ -178,7 +252,7 @@ def nccl_rows(device: str, quick: bool) -> Rows:
             raise NotTheSame("one process comes to other weights when it sends messages")
 
 
-STEPS = {"throughput": throughput_rows, "nccl": nccl_rows}
+STEPS = {"varlen": varlen_rows, "throughput": throughput_rows, "nccl": nccl_rows}
 
 
 def main() -> int:

@@ -42,7 +42,7 @@ def state(out: Path) -> dict:
     return json.loads((out / "gpu.json").read_text())
 
 
-REHEARSED = ("throughput", "nccl", "flash")  # what the others run, CI runs elsewhere
+REHEARSED = ("varlen", "throughput", "nccl", "flash")  # what the others run, CI runs elsewhere
 
 
 @pytest.mark.slow
@@ -61,7 +61,7 @@ def test_the_rehearsal_passes(tmp_path):
     assert set(ended.values()) == {"passed"}
     files = list((tmp_path / "out").iterdir())
     assert len(files) <= 8 and all(file.is_file() for file in files)
-    for name in ("throughput", "nccl"):
+    for name in ("varlen", "throughput", "nccl"):
         assert json.loads((tmp_path / "out" / f"{name}.json").read_text())["rows"], name
     assert done.stdout.startswith("missing packages: ")
 
