@@ -68,20 +68,16 @@ def read_log(path: str | Path) -> Iterator[dict[str, Any]]:
             yield record
 
 
-def cut_log(path: str | Path, keep: int | None = None) -> None:
-    """Cut a log after its first `keep` lines; None keeps every line that has its end."""
-    path = Path(path)
+def cut_log(path: Path) -> None:
+    """Cut off the last line of a log if it has no end."""
     if not path.exists():
         return
     with path.open("r+b") as file:
-        if keep is None:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(size - 1, 0))
-            if file.read(1) in (b"\n", b""):
-                return
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(size - 1, 0))
+        if file.read(1) not in (b"\n", b""):
             file.seek(0)
-        lines = (line for _, line in zip(range(keep), file)) if keep is not None else file
-        file.truncate(sum(len(line) for line in lines if line.endswith(b"\n")))
+            file.truncate(sum(len(line) for line in file if line.endswith(b"\n")))
 
 
 def _append(file: BinaryIO, lines: bytes) -> None:

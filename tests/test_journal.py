@@ -24,7 +24,7 @@ import sys
 import pytest
 
 from minift.errors import MiniftError
-from minift.journal import append_log, cut_log, decode, encode, open_journal, parse, read_log
+from minift.journal import append_log, decode, encode, open_journal, parse, read_log
 
 EVENTS = [
     {"event": "start", "labels": ["a", "ö"]},
@@ -294,18 +294,6 @@ def test_a_log_cut_at_any_byte_gives_its_whole_lines_and_can_be_written_on(tmp_p
         assert path.read_bytes() == content[:cut]  # reading changes nothing
         append_log(path, {"epoch": 9})
         assert list(read_log(path)) == [*whole, {"epoch": 9}]
-
-
-def test_a_log_is_cut_after_a_number_of_lines(tmp_path):
-    for keep in range(5):
-        path = tmp_path / str(keep)
-        append_log(path, *RECORDS)
-        with path.open("ab") as file:
-            file.write(b'{"torn')
-        cut_log(path, keep)
-        assert list(read_log(path)) == RECORDS[:keep]
-        assert path.read_bytes().count(b"\n") == min(keep, 3)
-    cut_log(tmp_path / "not there", 3)
 
 
 @pytest.mark.parametrize("line", [b"{,}\n", b"[1]\n", b"\xff\n", b"\n"])

@@ -113,9 +113,7 @@ def distill(
         scores, said = score_splits(pupil.evaluate, dataset, False)
         models = {"teacher": teacher.model, "student": pupil.model}
         result = {
-            "data": dataset.name,
-            "labelled": len(dataset.train),
-            "unlabelled": len(pool),
+            **{key: made[key] for key in ("data", "labelled", "unlabelled")},
             "metric": "entity_f1",
             **{f"{s}_parameters": size_of(m).parameters for s, m in models.items()},
             "kept_step": taught.kept_step,

@@ -19,7 +19,7 @@ Proof    tests/compact/test_tagger.py
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import torch
@@ -32,10 +32,6 @@ from minift.compact.vocabulary import PADDING, UNKNOWN_WORD, Spelled
 from minift.errors import require
 
 Head = Literal["softmax", "crf"]
-_LARGEST = {  # of a file that is not damaged
-    "word_rows": 2**24, "character_rows": 2**21, "labels": 2**16, "word_size": 2**16,
-    "character_size": 2**16, "filters": 2**16, "hidden": 2**16, "layers": 64,
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -56,10 +52,10 @@ class TaggerConfig:
 
     def __post_init__(self) -> None:
         require(self.head in ("softmax", "crf"), "head", self.head, '"softmax" or "crf"')
-        for name, largest in _LARGEST.items():
-            value = getattr(self, name)
-            good = type(value) is int and 0 < value <= largest
-            require(good, name, value, f"a whole number from 1 to {largest}")
+        for field in fields(self):
+            value, largest = getattr(self, field.name), 64 if field.name == "layers" else 2**24
+            good = field.type != "int" or (type(value) is int and 0 < value <= largest)
+            require(good, field.name, value, f"a whole number from 1 to {largest}")
         for name in ("dropout", "word_dropout"):
             value = getattr(self, name)
             require(0 <= value < 1, name, value, "a number in [0, 1)")

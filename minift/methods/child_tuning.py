@@ -177,15 +177,6 @@ def select_child(
     return {name: piece.view(scores[name].shape) for name, piece in zip(scores, pieces)}
 
 
-def prune(model: nn.Module, masks: Masks) -> None:
-    """Set every weight outside the child to 0: the paper's control, which destroys pretraining."""
-    parameters = dict(model.named_parameters())
-    _check_fit(masks, parameters)
-    with torch.no_grad():
-        for name, mask in masks.items():
-            parameters[name].mul_(mask.to(parameters[name].device))
-
-
 def _check_fraction(keep_fraction: float) -> None:
     good = 0 < keep_fraction <= 1
     require(good, "keep_fraction", keep_fraction, "a share in (0, 1]; 1 is full fine-tuning")

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -34,15 +34,15 @@ from minift.methods.child_tuning import ORDERS, ChildTuningF, FixedMask, candida
 from minift.methods.class_weights import weighted
 from minift.methods.contrastive import Contrastive, cosine_pairs, supervised_contrastive
 from minift.methods.debias import debiased
-from minift.methods.fast_fisher import fast_fisher
 from minift.methods.fgm import Fgm
+from minift.methods.fisher import fisher
 from minift.methods.freezing import freeze, head_only
 from minift.methods.gradual import gradual
 from minift.methods.heated import Heated
 from minift.methods.layerwise_decay import layerwise_scales
 from minift.methods.random_masks import random_rows_columns, random_scalars
 from minift.training.loop import Recipe, Settings, everything, usual_objective
-from minift.training.schedules import Linear, Schedule
+from minift.training.schedules import Linear
 from minift.training.trapezoids import SlantedTriangular, Trapezoid
 
 # Few parameters need large steps. Everybody gets enough of them, however few the labels are:
@@ -53,6 +53,8 @@ STEP_FLOOR = 200
 CONTRASTIVE_STEPS = 120  # of 16 texts and their 120 pairs; twice as many bring nothing
 Fill: TypeAlias = "Callable[[Recipe, str], Recipe]"
 Draw: TypeAlias = "Callable[[nn.Module, torch.Generator], dict[str, Tensor]]"  # masks
+SHARE = "a number in (0, 1], e.g. {0}:0.3"
+LAYERS = "a number of layers: {0}:3 next to the input, {0}:-3 the output"
 
 
 class Word(NamedTuple):
@@ -60,7 +62,7 @@ class Word(NamedTuple):
 
     slot: str  # of the loop, which it fills; or several, with ", " between
     paper: str  # authors and year, "" for what is older than any of the papers here
-    argument: bool  # whether something may stand after ":"
+    form: str | None  # of what stands after ":"; "": `fill` says what is wrong; None: nothing may
     fill: Fill  # puts it there; gets the recipe so far and what stands after ":"
     help: str  # one line
     rate: str  # the kind of learning rate that it wants, of `RATES`; "" leaves that of others
@@ -69,12 +71,12 @@ class Word(NamedTuple):
 WORDS: dict[str, Word] = {}
 
 
-def _word(slot: str, paper: str, argument: bool = False, rate: str = "") -> Callable[[Fill], Fill]:
+def _word(slot: str, paper: str, form: str | None = None, rate: str = "") -> Callable[[Fill], Fill]:
     """Enter a function into the table, under its own name; its docstring is the help."""
 
     def enter(fill: Fill) -> Fill:
         name = fill.__name__.strip("_").replace("_", "-")
-        WORDS[name] = Word(slot, paper, argument, fill, (fill.__doc__ or "").rstrip("."), rate)
+        WORDS[name] = Word(slot, paper, form, fill, (fill.__doc__ or "").rstrip("."), rate)
         return fill
 
     return enter
@@ -86,11 +88,11 @@ def _full(recipe: Recipe, _: str) -> Recipe:
     return replace(recipe, trainable=everything)
 
 
-@_word("trainable", "", argument=True)
+@_word("trainable", "", SHARE)
 def _full_sqrt(recipe: Recipe, argument: str) -> Recipe:
     """full-sqrt:p, full at rate * sqrt(p): the control of child-f:p."""
-    factor = math.sqrt(_share("full-sqrt", argument))
-    return _at_rate(recipe, recipe.settings.learning_rate * factor)
+    factor = math.sqrt(_share(argument))
+    return _set(recipe, learning_rate=recipe.settings.learning_rate * factor)
 
 
 @_word("trainable", "Ben Zaken et al. (2022)", rate="head")
@@ -99,18 +101,18 @@ def _head(recipe: Recipe, _: str) -> Recipe:
     return replace(recipe, trainable=head_only(), solve="after")
 
 
-@_word("trainable", "Ben Zaken et al. (2022)", argument=True, rate="bitfit")
+@_word("trainable", "Ben Zaken et al. (2022)", "", rate="bitfit")
 def _bitfit(recipe: Recipe, argument: str) -> Recipe:
     """Biases and the classifier learn; bitfit:query,intermediate for some."""
     terms = tuple(argument.split(",")) if argument else None
-    return replace(_as_bitfit(recipe), trainable=bitfit(terms))
+    # As in the paper, dropout stays on also below the lowest bias that learns.
+    return replace(_set(recipe, prefix_dropout=True), trainable=bitfit(terms))
 
 
-@_word("trainable", "Griesshaber et al. (2020)", argument=True)
+@_word("trainable", "Griesshaber et al. (2020)", LAYERS)
 def _freeze(recipe: Recipe, argument: str) -> Recipe:
     """freeze:3 freezes 3 layers next to the input, freeze:-2 the output."""
-    meaning = "a number of layers: 3 next to the input, -3 the output"
-    return replace(recipe, trainable=freeze(_whole("freeze", argument, meaning)))
+    return replace(recipe, trainable=freeze(int(argument)))
 
 
 @_word("trainable", "Howard & Ruder (2018)")
@@ -125,10 +127,10 @@ def _ulmfit(recipe: Recipe, _: str) -> Recipe:
     return _slanted(_layerwise(_gradual(recipe, ""), "0.385"), "")
 
 
-@_word("gradients", "Xu et al. (2021)", argument=True)
+@_word("gradients", "Xu et al. (2021)", SHARE)
 def _child_f(recipe: Recipe, argument: str) -> Recipe:
     """child-f:p, a random share p of gradients each step."""
-    share = _share("child-f", argument)
+    share = _share(argument)
     return replace(
         recipe,
         gradients=lambda model, items, seeds, team: ChildTuningF(
@@ -137,11 +139,11 @@ def _child_f(recipe: Recipe, argument: str) -> Recipe:
     )
 
 
-@_word("gradients", "Xu et al. (2021)", argument=True)
+@_word("gradients", "Xu et al. (2021)", SHARE)
 def _child_d(recipe: Recipe, argument: str) -> Recipe:
     """child-d:p, the weights with the highest Fisher scores; controls: p,random and p,lowest."""
     number, _, word = argument.partition(",")
-    share, order = _share("child-d", number), word or "highest"
+    share, order = _share(number), word or "highest"
     require_known("order of child-d", order, ORDERS)
 
     def select(scores: dict[str, Tensor], seed: int) -> FixedMask:
@@ -151,7 +153,7 @@ def _child_d(recipe: Recipe, argument: str) -> Recipe:
         recipe,
         gradients=lambda model, items, seeds, team: select(
             # of log p(y|x), whatever else the loss of this run may be
-            fast_fisher(model, items, usual_objective(model), names=candidates(model), team=team),
+            fisher(model, items, usual_objective(model), names=candidates(model), team=team),
             seeds.masks,
         ),
     )
@@ -176,23 +178,22 @@ def _random_rows(recipe: Recipe, _: str) -> Recipe:
     return _with_masks(recipe, random_rows_columns)
 
 
-@_word("objective", "Tunstall et al. (2022)", argument=True)
+@_word("objective", "Tunstall et al. (2022)", "")
 def _contrastive(recipe: Recipe, argument: str) -> Recipe:
     """Texts of one class side by side, then head's solution; contrastive:supervised."""
     losses = {"": cosine_pairs, "supervised": supervised_contrastive}
     require_known("loss of contrastive", argument, losses)
-    settings = replace(recipe.settings, min_steps=CONTRASTIVE_STEPS)
-    objective = Contrastive(losses[argument])
-    return replace(recipe, objective=objective, solve="after", settings=settings)
+    recipe = _set(recipe, min_steps=CONTRASTIVE_STEPS)
+    return replace(recipe, objective=Contrastive(losses[argument]), solve="after")
 
 
-@_word("objective", "King & Zeng (2001)", argument=True)
+@_word("objective", "King & Zeng (2001)", "")
 def _weighted(recipe: Recipe, argument: str) -> Recipe:
     """Errors on rare classes cost more; weighted:FILE, a CSV of class and weight."""
     return replace(recipe, objective=weighted(argument))
 
 
-@_word("objective", "Zhang et al. (2018)", argument=True)
+@_word("objective", "Zhang et al. (2018)", "")
 def _heated(recipe: Recipe, argument: str) -> Recipe:
     """heated:4,1,0.5, a softmax of alpha * logits, by phase; 16,4,normalised for unit logits."""
     alphas = (argument or "4,1,0.5").removesuffix(unit := ",normalised")
@@ -203,7 +204,7 @@ def _heated(recipe: Recipe, argument: str) -> Recipe:
     raise MiniftError(f'"heated:{argument}": expected {form}')
 
 
-@_word("objective", "Miyato et al. (2017)", argument=True)
+@_word("objective", "Miyato et al. (2017)", "")
 def _fgm(recipe: Recipe, argument: str) -> Recipe:
     """fgm:0.5, also when word vectors (also frozen ones) moved by that norm per text."""
     with contextlib.suppress(ValueError, MiniftError):
@@ -211,43 +212,42 @@ def _fgm(recipe: Recipe, argument: str) -> Recipe:
     raise MiniftError(f'"fgm:{argument}": expected a norm from 0 up, e.g. fgm:0.5')
 
 
-@_word("objective", "Jin et al. (2021)", argument=True)
+@_word("objective", "Jin et al. (2021)", "")
 def _occlusion(recipe: Recipe, argument: str) -> Recipe:
     """occlusion:FILE,0.1, answers may not hang on the words in it."""
     return replace(recipe, objective=debiased("occlusion", argument))
 
 
-@_word("objective", "Jin et al. (2021)", argument=True)
+@_word("objective", "Jin et al. (2021)", "")
 def _adversary(recipe: Recipe, argument: str) -> Recipe:
     """adversary:FILE,0.1, vectors may not tell the column attribute of a text."""
     return replace(recipe, objective=debiased("adversary", argument))
 
 
-@_word("start", "Kumar et al. (2022)", argument=True)
+@_word("start", "Kumar et al. (2022)", "")
 def _start(recipe: Recipe, argument: str) -> Recipe:
     """start:probe, from head's solution instead of a random head."""
     require_known("start", argument, ["probe"])
     return replace(recipe, solve="before")
 
 
-@_word("scales", "Howard & Ruder (2018)", argument=True)
+@_word("scales", "Howard & Ruder (2018)", SHARE)
 def _layerwise(recipe: Recipe, argument: str) -> Recipe:
     """layerwise:0.9, smaller steps in lower layers."""
-    decay = _share("layerwise", argument)
+    decay = _share(argument)
     return replace(recipe, scales=lambda model: layerwise_scales(model, decay))
 
 
 @_word("schedule", "Stollenwerk (2022)")
 def _adaptive(recipe: Recipe, _: str) -> Recipe:
     """The validation loss decides the number of epochs."""
-    return _with_schedule(recipe, Adaptive, AdaptiveSettings().max_epochs)
+    return replace(_set(recipe, epochs=AdaptiveSettings().max_epochs), schedule=Adaptive)
 
 
-@_word("schedule", "Stollenwerk (2022)", argument=True)
+@_word("schedule", "Stollenwerk (2022)", "a number of epochs, e.g. {0}:20")
 def _hybrid(recipe: Recipe, argument: str) -> Recipe:
     """hybrid:20, adaptive's curve over a fixed length."""
-    epochs = _whole("hybrid", argument or "20", "a number of epochs")
-    return _with_trapezoid(recipe, epochs, 7)
+    return _with_trapezoid(recipe, int(argument or 20), 7)
 
 
 @_word("schedule", "Stollenwerk (2022)")
@@ -262,10 +262,10 @@ def _stable(recipe: Recipe, _: str) -> Recipe:
     return _with_trapezoid(recipe, 20)
 
 
-@_word("schedule", "", argument=True)
+@_word("schedule", "", "a number of epochs to wait, e.g. {0}:3")
 def _early_stopping(recipe: Recipe, argument: str) -> Recipe:
     """early-stopping:3, stop when it stalls."""
-    patience = _whole("early-stopping", argument or "3", "a number of epochs to wait")
+    patience = int(argument or 3)
     return replace(recipe, schedule=lambda: early_stopping(patience, Linear()))
 
 
@@ -275,34 +275,30 @@ def _slanted(recipe: Recipe, _: str) -> Recipe:
     return replace(recipe, schedule=SlantedTriangular)
 
 
-def _at_rate(recipe: Recipe, rate: float) -> Recipe:
-    return replace(recipe, settings=replace(recipe.settings, learning_rate=rate))
+def _set(recipe: Recipe, **settings: Any) -> Recipe:
+    return replace(recipe, settings=replace(recipe.settings, **settings))
 
 
-def _as_bitfit(recipe: Recipe) -> Recipe:
-    """As in the paper, dropout stays on also below the lowest bias that learns."""
-    return replace(recipe, settings=replace(recipe.settings, prefix_dropout=True))
+def _share(argument: str) -> float:
+    if not 0 < (share := float(argument)) <= 1:
+        raise ValueError
+    return share
 
 
 def _with_masks(recipe: Recipe, draw: Draw) -> Recipe:
     """Let what is drawn once learn, as BitFit lets biases."""
     return replace(
-        _as_bitfit(recipe),
+        _set(recipe, prefix_dropout=True),
         gradients=lambda model, items, seeds, team: FixedMask(
             draw(model, torch.Generator().manual_seed(seeds.masks))
         ),
     )
 
 
-def _with_schedule(recipe: Recipe, make: Callable[[], Schedule], epochs: int) -> Recipe:
-    """Give the recipe a schedule, and the exact number of epochs that belongs to it."""
-    return replace(recipe, schedule=make, settings=replace(recipe.settings, epochs=epochs))
-
-
 def _with_trapezoid(recipe: Recipe, epochs: int, cooldown: int | None = None) -> Recipe:
     make = partial(Trapezoid, epochs, cooldown_epochs=cooldown)
     make()  # it judges the number of epochs
-    return _with_schedule(recipe, make, epochs)
+    return replace(_set(recipe, epochs=epochs), schedule=make)
 
 
 def rates_of(encoder: str | Path) -> dict[str, float]:
@@ -336,7 +332,7 @@ def recipe(name: str | Recipe, encoder: str | Path | None = None) -> Recipe:
     for word, colon, argument in parts:
         require_known("method", word, WORDS)
         part = word + colon + argument
-        if argument and not WORDS[word].argument:
+        if argument and WORDS[word].form is None:
             raise MiniftError(f'"{part}": {word} takes nothing after ":"')
         for slot in WORDS[word].slot.split(", "):
             if slot in filled:
@@ -358,19 +354,12 @@ def recipe(name: str | Recipe, encoder: str | Path | None = None) -> Recipe:
     first = {word: order.index(WORDS[word].slot.split(", ")[0]) for word, *_ in parts}
     for word, _, argument in sorted(parts, key=lambda part: first[part[0]]):
         if kind := WORDS[word].rate:
-            result = _at_rate(result, rates[kind])
-        result = WORDS[word].fill(result, argument)
+            result = _set(result, learning_rate=rates[kind])
+        try:
+            result = WORDS[word].fill(result, argument)
+        except MiniftError:
+            raise
+        except ValueError:
+            form = str(WORDS[word].form).format(word)
+            raise MiniftError(f'"{word}:{argument}": expected {form}') from None
     return result
-
-
-def _share(word: str, argument: str) -> float:
-    with contextlib.suppress(ValueError):
-        if 0 < float(argument) <= 1:
-            return float(argument)
-    raise MiniftError(f'"{word}:{argument}": expected a number in (0, 1], e.g. {word}:0.3')
-
-
-def _whole(word: str, argument: str, meaning: str) -> int:
-    with contextlib.suppress(ValueError):
-        return int(argument)
-    raise MiniftError(f'"{word}:{argument}": expected {meaning}, e.g. {word}:3')

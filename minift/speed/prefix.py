@@ -66,11 +66,6 @@ def rows_of(model: nn.Module, layers: int, item: Item) -> int:
     return len(item.positions if asked else item.input_ids)
 
 
-def width_of(model: nn.Module, layers: int) -> int:
-    """Return the width of the rows of `run_up_to`."""
-    return encoder_of(model).config.hidden_size * (model.parts if pools(model, layers) else 1)
-
-
 class PrefixCache:
     """The output of a frozen prefix for each text, kept on the CPU.
 
@@ -86,26 +81,17 @@ class PrefixCache:
         self.whole = layers == len(encoder.layers) and not reads_every_token(model)
         self.layers = layers
         self.digest = self._digest(model)
-        self.places: dict[Key, slice] = {}
-        needed: list[Item] = []
-        rows = 0
-        for item in items:
-            key = self._key(item)
-            if key not in self.places:
-                self.places[key] = slice(rows, rows := rows + rows_of(model, layers, item))
-                needed.append(item)
-        weight = next(encoder.parameters())
-        self.states = torch.empty(rows, width_of(model, layers), dtype=weight.dtype)
+        self.states: dict[Key, Tensor] = {}  # (rows of the text, width)
+        needed = list({self._key(item): item for item in items}.values())
+        device = next(encoder.parameters()).device
         modes = [(module, module.training) for module in encoder.modules()]
         encoder.eval()
         with torch.no_grad():
             for group in by_length(needed, TOKENS):
                 chosen = [needed[i] for i in group]
-                batch = to_device(make_batch(chosen), weight.device)
-                hidden = run_up_to(model, layers, batch).cpu()
-                sizes = [rows_of(model, layers, item) for item in chosen]
-                for item, part in zip(chosen, hidden.split(sizes)):
-                    self.states[self.places[self._key(item)]] = part
+                hidden = run_up_to(model, layers, to_device(make_batch(chosen), device)).cpu()
+                parts = hidden.split([rows_of(model, layers, item) for item in chosen])
+                self.states |= zip(map(self._key, chosen), parts)
         for module, training in modes:
             module.training = training
 
@@ -119,10 +105,10 @@ class PrefixCache:
 
     def add_to(self, batch: Batch, items: Sequence[Item]) -> Batch:
         """Return the batch of `items` with its states, or as it is if one of them is not kept."""
-        places = [self.places.get(self._key(item)) for item in items]
-        if None in places:
+        keys = [self._key(item) for item in items]
+        if not all(key in self.states for key in keys):
             return batch
-        hidden = torch.cat([self.states[place] for place in places])
+        hidden = torch.cat([self.states[key] for key in keys])
         return replace(batch, packed=replace(batch.packed, computed=Computed(self.layers, hidden)))
 
     def _key(self, item: Item) -> Key:
@@ -143,5 +129,6 @@ def prefix_cache(model: nn.Module, items: Sequence[Item]) -> PrefixCache | None:
     if layers < 0:
         return None
     rows = sum(rows_of(model, layers, item) for item in items)
-    size = next(model.parameters()).element_size() * rows * width_of(model, layers)
+    width = encoder_of(model).config.hidden_size * (model.parts if pools(model, layers) else 1)
+    size = next(model.parameters()).element_size() * rows * width
     return PrefixCache(model, layers, items) if size <= LARGEST else None

@@ -37,7 +37,6 @@ GOALS = {
     "mc_last": (10.0, "at least"),
     "mc_head": (40.0, "at least"),
     "mc_head_kept": (None, "at least"),
-    "fisher": (2.5, "at most"),
     "full_bf16": (None, "at least"),
     "bitfit_bf16": (None, "at least"),
     "inference_bf16": (None, "at least"),

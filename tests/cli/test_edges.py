@@ -27,12 +27,10 @@ from pathlib import Path
 import pytest
 
 import minift
-from minift.active import streaming
 from minift.cli import main as cli
 from minift.cli.options import READING
 from minift.errors import MiniftError, nearest
-from minift.files import claim_folder, locked
-from minift.label.score_files import score
+from minift.files import claim_folder
 from tests.cli.test_options import COMMANDS
 from tests.tiny import checkpoint, news, reviews
 
@@ -344,28 +342,11 @@ def test_too_many_seeds_are_refused_at_once(capsys):
 # Scores
 
 
-def test_two_scorings_of_one_file_exclude_each_other(world, capsys):
-    with locked(Path("scores")):
-        error = refused(capsys, "active score run texts.txt --passes 1 --out scores")
-        assert f"in use by process {os.getpid()}" in error
-    assert not Path("scores").exists()
-
-
 @pytest.mark.parametrize("more", ["--layers 9", "--strategy random"])
 def test_a_scoring_that_fails_leaves_nothing_behind(world, capsys, more):
     before = sorted(world.rglob("*"))
     refused(capsys, f"active score run texts.txt --passes 1 {more} --out scores")
     assert sorted(world.rglob("*")) == before
-
-
-def test_a_scoring_that_was_cut_anywhere_ends_up_the_same(world, monkeypatch):
-    monkeypatch.setattr(streaming, "CHUNK", 3)
-    score("run", "texts.txt", "whole")
-    whole = Path("whole").read_bytes()
-    for size in (0, 1, whole.index(b"\n"), whole.index(b"\n") + 1, len(whole) // 2, len(whole) - 1):
-        Path("part").write_bytes(whole[:size])
-        score("run", "texts.txt", "part")
-        assert Path("part").read_bytes() == whole
 
 
 # Words

@@ -4,7 +4,7 @@ claim                                                        oracle
 every row of a pool is in it, or named with its line         line numbers (hypothesis)
 a project is there whole or not at all                       a start that dies at each write
 the batch is what the loop chooses in memory                 `loop.choose`, the same seeds
-a score file cut at any place ends up as if never cut        the file of an unbroken run
+a score file holds the loop's scores, or what it held        `loop.choose`; a kill in a chunk
 killed anywhere, `ask` makes the batch it would have made    the batch of an unbroken twin
 in any order of asking, importing, labelling, skipping,      a twin without the kill, and sets
 undoing and dying, places are disjoint, complete, and no     of ids (hypothesis)
@@ -36,7 +36,7 @@ from minift.active.loop import Asking, Learner, choose, fixed_steps
 from minift.data.examples import TaggedExample
 from minift.data.files.texts import Texts
 from minift.errors import MiniftError
-from minift.label import rounds
+from minift.label import rounds, score_files
 from minift.label.answers import import_answers
 from minift.label.ledger import open_ledger
 from minift.label.pool import distinct, open_pool
@@ -342,50 +342,59 @@ def test_nothing_is_trained_anew_while_the_labels_stay(begun, monkeypatch):
         ask(begun, 2, more=True)
 
 
-def test_a_score_file_cut_anywhere_ends_up_as_if_it_never_was(begun, tmp_path, monkeypatch):
+def test_a_score_file_holds_the_scores_of_the_loop_and_survives_a_kill(
+    begun, tmp_path, monkeypatch
+):
     ask(begun, 1)
     monkeypatch.setattr(streaming, "CHUNK", 8)
-    pool, whole = begun.parent / "other.txt", tmp_path / "whole.jsonl"
+    pool, whole = begun.parent / "other.txt", tmp_path / "scores" / "whole.jsonl"
     pool.write_text("\n".join(list(TEXTS)[:20]) + "\n", encoding="utf-8")
     assert score(begun, pool, whole, Asking(passes=2)) == 20
     content = whole.read_bytes()
-    cut = tmp_path / "cut.jsonl"
-    first = content.index(b"\n")
-    for length in [0, 5, first, first + 1, *range(200, len(content), 211)]:
-        cut.write_bytes(content[:length])
-        score(begun, pool, cut, Asking(passes=2))
-        assert cut.read_bytes() == content
-    rows = [json.loads(line) for line in content.splitlines()[1:]]
+    rows = [json.loads(line) for line in content.splitlines()]
     examples = list(open_pool(pool, "classification"))
     chosen = choose(Asking(passes=2), last_model(load_project(begun)), examples, 20, 0)
     assert sorted(zip(chosen.ids, chosen.scores)) == sorted(
         (row["id"], row["score"]) for row in rows
     )
-    other = "does not hold scores of these texts by this model, strategy, seed and precision"
-    with pytest.raises(MiniftError, match=other):
-        score(begun, pool, whole, Asking(passes=3))
-    pool.write_text("changed\n" + "\n".join(list(TEXTS)[1:20]) + "\n", encoding="utf-8")
-    with pytest.raises(MiniftError, match=other):
-        score(begun, pool, whole, Asking(passes=2))
-    assert whole.read_bytes() == content
     with pytest.raises(MiniftError, match="random gives no text a score of its own"):
         score(begun, pool, whole, Asking("random"))
+    all_chunks = score_files.score_chunks
+
+    def killed(*arguments):
+        yield next(all_chunks(*arguments))
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(score_files, "score_chunks", killed)
+        score(begun, pool, whole, Asking("entropy"))
+    assert whole.read_bytes() == content and [*whole.parent.iterdir()] == [whole]
+    score(begun, pool, whole, Asking("entropy"))
+    assert whole.read_bytes() != content
+    (tmp_path / "data.jsonl").write_text('{"id": "1", "text": "a"}\n', encoding="utf-8")
+    with pytest.raises(MiniftError, match="is there already"):
+        score(begun, pool, tmp_path / "data.jsonl", Asking("entropy"))
 
 
 def test_scoring_holds_one_chunk_of_texts_at_a_time(begun, tmp_path, monkeypatch):
     ask(begun, 1)
     monkeypatch.setattr(streaming, "CHUNK", 8)
-    path, ahead, read = tmp_path / "scores", [], Texts.__iter__
+    written, ahead, read, all_chunks = [], [], Texts.__iter__, score_files.score_chunks
 
     def watched(self):
         for number, example in enumerate(read(self)):
-            lines = path.read_bytes().count(b"\n") if path.exists() else 0
-            ahead.append(number - max(lines - 1, 0))
+            ahead.append(number - len(written))
             yield example
 
+    def counted(*arguments):
+        for chunk, values in all_chunks(*arguments):
+            yield chunk, values
+            written.extend(chunk)
+
     monkeypatch.setattr(Texts, "__iter__", watched)
+    monkeypatch.setattr(score_files, "score_chunks", counted)
     (tmp_path / "pool.txt").write_text("\n".join(TEXTS) + "\n", encoding="utf-8")
-    total = score(begun, tmp_path / "pool.txt", path, Asking("entropy"))
+    total = score(begun, tmp_path / "pool.txt", tmp_path / "scores", Asking("entropy"))
     assert total == len(GOLD) and max(ahead[-total:]) == 8 - 1
     assert max(ahead[:total]) == total - 1  # counted before, when nothing is written yet
 

@@ -35,7 +35,6 @@ from minift.bert.packing import to_device
 from minift.cli.main import main
 from minift.errors import MiniftError
 from minift.label.project import last_model, load_project
-from minift.methods.fast_fisher import fast_fisher
 from minift.methods.fisher import fisher
 from minift.methods.recipes import recipe
 from minift.runs.evaluate import predict_logits
@@ -232,12 +231,10 @@ def test_mc_dropout_is_computed_in_the_precision_of_the_model():
 
 def test_fisher_scores_are_those_of_float32_and_the_precision_is_put_back():
     own, items = model(), make_items(6)
-    for scores_of in (fisher, fast_fisher):
-        compute_in(own, "float32")
-        exact = scores_of(own, items)
-        compute_in(own, "bf16")
-        assert all(torch.equal(s, exact[name]) for name, s in scores_of(own, items).items())
-        assert precision_of(own) == "bf16"
+    exact = fisher(own, items)
+    compute_in(own, "bf16")
+    assert all(torch.equal(s, exact[name]) for name, s in fisher(own, items).items())
+    assert precision_of(own) == "bf16"
 
 
 def test_a_block_in_full_precision_ends_in_the_one_before_also_after_an_error():

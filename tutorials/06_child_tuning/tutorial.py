@@ -33,8 +33,7 @@ from minift import Seeds, Settings
 from minift.bert.counts import what_learns
 from minift.compare.bag_of_words import fit_bag_of_words
 from minift.methods.child_tuning import ChildTuningF, FixedMask, candidates, select_child
-from minift.methods.fast_fisher import fast_fisher
-from minift.methods.fisher import batch_fisher, fisher
+from minift.methods.fisher import fisher
 from minift.methods.freezing import freeze
 from minift.runs.train import subset
 from minift.runs.tuned import build
@@ -206,11 +205,14 @@ measured(
 # In the library that is a loop over the examples, with dropout off:
 #
 # ```python minift/methods/fisher.py:fisher
-#         for item in items:
-#             log_likelihood = -losses(model, [item], objective).sum()
-#             gradients = _gradients(log_likelihood, weights)
+#         for item in team.share(known):
+#             batch = to_device(make_batch([item]), device)
+#             log_likelihood = -objective(model, batch, 0, 1).sum()  # as in step 0 of 1
+#             gradients = torch.autograd.grad(
+#                 log_likelihood, [*weights.values()], materialize_grads=True
+#             )
 #             for score, gradient in zip(scores.values(), gradients):
-#                 score += gradient**2 / len(items)
+#                 score.addcmul_(gradient, gradient, value=1 / len(known))  # + gradient^2 / N
 # ```
 #
 # The weights with the highest scores, a share p of all, are the child. It is chosen once, at the
@@ -251,16 +253,18 @@ def logistic_loss(model, batch, step=0, steps=1):
 
 
 scores = fisher(logistic, items, logistic_loss)
-of_batch = batch_fisher(logistic, items, logistic_loss, batch_size=4, clip=0)
-print("single examples:", scores["weight"].tolist(), "  one batch:", of_batch["weight"].tolist())
+logistic_loss(logistic, minift.make_batch(items)).mean().backward()
+of_batch = logistic.weight.grad**2
+logistic.weight.grad = None
+print("single examples:", scores["weight"].tolist(), "  one batch:", of_batch.tolist())
 child = select_child(scores, 0.5)
 for order in ("highest", "lowest"):
     print(f"{order:<8}", select_child(scores, 0.5, order)["weight"].tolist())
 measured(
     F_1=scores["weight"][0, 0].item(),
     F_2=scores["weight"][0, 1].item(),
-    batch_1=of_batch["weight"][0, 0].item(),
-    batch_2=of_batch["weight"][0, 1].item(),
+    batch_1=of_batch[0, 0].item(),
+    batch_2=of_batch[0, 1].item(),
 )
 
 # %% [markdown]
@@ -308,7 +312,7 @@ for decay_masked in (False, True):
 tuned = build(data, ENCODER, Seeds.all(0))
 items = minift.make_items(subset(data.train, LABELS, 0), tuned.tokenizer, data.task, data.labels)
 names = candidates(tuned.model)
-scores = fast_fisher(tuned.model, items, names=names)  # equal, and faster
+scores = fisher(tuned.model, items, names=names)
 child = select_child(scores, 0.1)
 rule = FixedMask(child)
 
@@ -476,7 +480,7 @@ measured(
 # ## Where this differs from the paper
 #
 # - The paper's Fisher information is per example; so is ours. The authors' code squares clipped
-#   gradients of batches, with dropout on; `batch_fisher` does that.
+#   gradients of batches, with dropout on.
 # - D leaves weights outside the child as they were. The authors' code lets weight decay shrink
 #   them; here that is `decay_masked=True`.
 # - Exactly round(p · N) weights are kept. The authors' code keeps all that tie with the last one.

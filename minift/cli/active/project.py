@@ -82,7 +82,7 @@ def add(commands: options.Commands) -> None:
     parser, add = options.command(commands, "score", run_score, help, ranks=True)
     add("model", type=Path, help="a project, or a run folder")
     add("file", type=Path, help=options.POOL)
-    add("--out", type=Path, required=True, metavar="FILE", help="JSONL; resumed if unfinished")
+    add("--out", type=Path, required=True, metavar="FILE", help="JSONL, one line per text")
     add("--seed", type=int, default=0, help=options.SEED)
     options.add_asking(parser)
     options.add_precision(parser, learns=False)
