@@ -190,9 +190,10 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, leave: bool = True) -> Iterator[None]:
     """Hold `path`.lock, which says who holds it; the lock goes with its process.
 
+    Without `leave` its file is removed at the end, as suits a folder that is not ours.
     Raises MiniftError if another process holds it; names that and its machine.
     """
     lock, holder = path.with_name(path.name + ".lock"), "another process"
@@ -208,7 +209,11 @@ def locked(path: Path) -> Iterator[None]:
                 lock.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", "utf-8")
         if ours is False:
             raise MiniftError(f"{path} is in use by {holder}; wait for it or end it")
-        yield
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                None if leave else lock.unlink()
 
 
 @contextlib.contextmanager

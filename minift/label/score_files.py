@@ -1,7 +1,8 @@
 """Scores of a pool of any size, streamed to a file.
 
 Claim    One chunk of texts is in memory at a time, however long the pool is. A call that fails or
-         is killed leaves the file as it was. Several processes share the scoring, the first writes.
+         is killed leaves the file as it was, and two calls never write the same file. Several
+         processes share the scoring, and the first writes.
 Proof    tests/label/test_project.py
 """
 
@@ -17,7 +18,7 @@ from tqdm import tqdm
 
 from minift.active.loop import SCORES, Asking, score_chunks
 from minift.errors import MiniftError
-from minift.files import atomic_directory_write, claim_file
+from minift.files import atomic_directory_write, claim_file, locked
 from minift.label.pool import open_pool
 from minift.label.project import command, last_model, load_project
 from minift.runs.folder import load_run
@@ -76,5 +77,9 @@ def score(
                     lines.write(json.dumps({"id": text.id, "score": score}) + "\n")
                 bar.update(len(chunk))
 
-    atomic_directory_write(path.parent, write) if first else write(path)
+    if not first:
+        write(path)
+        return total
+    with locked(path, leave=False):
+        atomic_directory_write(path.parent, write)
     return total

@@ -30,7 +30,7 @@ import minift
 from minift.cli import main as cli
 from minift.cli.options import READING
 from minift.errors import MiniftError, nearest
-from minift.files import claim_folder
+from minift.files import claim_folder, locked
 from tests.cli.test_options import COMMANDS
 from tests.tiny import checkpoint, news, reviews
 
@@ -340,6 +340,13 @@ def test_too_many_seeds_are_refused_at_once(capsys):
 
 
 # Scores
+
+
+def test_two_scorings_of_one_file_exclude_each_other(world, capsys):
+    with locked(Path("scores")):
+        error = refused(capsys, "active score run texts.txt --passes 1 --out scores")
+        assert f"in use by process {os.getpid()}" in error
+    assert not Path("scores").exists()
 
 
 @pytest.mark.parametrize("more", ["--layers 9", "--strategy random"])
