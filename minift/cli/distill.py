@@ -1,7 +1,5 @@
 """`minift distill`: teach a compact tagger what a fine-tuned one knows."""
 
-from __future__ import annotations
-
 import sys
 from dataclasses import replace
 from pathlib import Path

@@ -6,8 +6,6 @@ Differs  Versions are compared with the ranges that minift states as a package a
 Proof    tests/cli/test_doctor.py
 """
 
-from __future__ import annotations
-
 import importlib.metadata
 import shutil
 from collections.abc import Iterator

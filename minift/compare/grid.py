@@ -11,8 +11,6 @@ Differs  A method of fixed length never sees the development split; one that cho
 Proof    tests/compare/test_grid.py
 """
 
-from __future__ import annotations
-
 import math
 import operator
 import time

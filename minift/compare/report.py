@@ -6,8 +6,6 @@ Claim    Whoever reads the report knows how sure it is: every mean stands beside
 Proof    tests/compare/test_report.py
 """
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Sequence

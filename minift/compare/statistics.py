@@ -9,8 +9,6 @@ Differs  With fewer than 3 seeds, or where all differences are the same, there i
 Proof    tests/compare/test_statistics.py
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -7,8 +7,6 @@ Differs  A run whose loss is not finite is a result, not an error: it failed, an
 Proof    tests/compare/test_grid.py
 """
 
-from __future__ import annotations
-
 import math
 import re
 import time

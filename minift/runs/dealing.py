@@ -5,8 +5,6 @@ Claim    A job's result is yielded as soon as it is there, whichever process it 
 Proof    tests/runs/test_dealing.py
 """
 
-from __future__ import annotations
-
 import multiprocessing
 import signal
 from collections.abc import Callable, Iterator, Sequence

@@ -6,8 +6,6 @@ Source   https://docs.pytorch.org/docs/stable/notes/randomness.html
 Proof    tests/safety/test_determinism.py
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 from collections.abc import Iterator

@@ -9,8 +9,6 @@ Claim    A run folder *is* a Hugging Face checkpoint (config.json, model.safeten
 Proof    tests/runs/test_train.py
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import sys

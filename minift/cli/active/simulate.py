@@ -1,7 +1,5 @@
 """`minift active simulate`: is asking better than drawing at random, on labelled data?"""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 
