@@ -212,6 +212,11 @@ def _plan(
     settings = {name: terms.settings_of(method.settings) for name, method in found.items()}
     found = {name: replace(method, settings=settings[name]) for name, method in found.items()}
     choosing = frozenset(n for n in found if found[n].schedule().needs_dev_loss)
+    if choosing and not data.dev:
+        raise MiniftError(
+            f"{', '.join(m for m in names if m in choosing)}: the run would choose by a "
+            "development split, and there is none; give one (--dev)"
+        )
     if terms.selection is not None and not 1 <= terms.selection <= len(data.dev):
         raise MiniftError(
             f"--selection {terms.selection}: there are {len(data.dev)} examples to choose by"
