@@ -15,6 +15,8 @@ from itertools import count
 from typing import NamedTuple
 from xml.etree import ElementTree
 
+from minift.data.intervals import wilson
+
 DASHES = ("none", "10 4", "2 4", "12 4 2 4", "6 3")  # with five colours: 25 curves that differ
 WIDTH, SIDE, ROW, HEIGHT = 420, 12, 46, 330  # pixels at full size
 
@@ -150,6 +152,14 @@ class Curves:
         others = ((f"color: var(--c{n % 5})", DASHES[(n + n // 5) % 5]) for n in count())
         reference = ("color: var(--soft)", "5 4")
         return [reference if line.reference else next(others) for line in self.lines]
+
+
+def reliability(name: str, bins: Sequence[tuple[int, float, float]]) -> Curves:
+    """Plot how often answers of a probability are right: `bins` of `calibration`, and intervals."""
+    shares = tuple((p, right) for _, p, right in bins)
+    ends = tuple(wilson(n * right, n) for n, _, right in bins)
+    as_said = Line("as said", ((shares[0][0], shares[0][0]), (1.0, 1.0)), reference=True)
+    return Curves(f"{name}: share that is right", (Line("right", shares, ends), as_said), "said")
 
 
 class _Drawing:

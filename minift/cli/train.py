@@ -9,10 +9,13 @@ from typing import Any
 from minift.cli import options
 from minift.data.calibration import class_report_text, parse_goal
 from minift.data.examples import gold_classes, gold_labels
+from minift.data.words import counted
 from minift.errors import MiniftError, require
+from minift.files import atomic_write
+from minift.journal import read_log
 from minift.runs.decide import Decision, decide, decide_labels, told
 from minift.runs.fit import rehearse
-from minift.runs.processes import world_size
+from minift.runs.processes import rank, world_size
 from minift.runs.train import subset, train
 from minift.runs.tuned import build
 from minift.training.loop import Seeds
@@ -62,6 +65,8 @@ def add(commands: options.Commands) -> None:
 def run(arguments: options.Arguments) -> None:
     """Train, and say what came out."""
     from minift.compare.lineup import first_choice
+    from minift.compare.page import Heading, html
+    from minift.plots import reliability
     from minift.runs.folds import cross_validate, fold, possible_folds
 
     dataset = options.data(arguments)
@@ -104,11 +109,17 @@ def run(arguments: options.Arguments) -> None:
             return {}
         why = "to choose on" if asked else "without --dev and --test (--folds 0 leaves it out)"
         print(f"cross-validation first, {why}", file=sys.stderr)
-        found, answers = cross_validate(
-            known, arguments.encoder, method, folds=folds, seed=arguments.seed,
-            head=arguments.head, new_head=arguments.new_head, budget_minutes=budget,
-            log=out / "folds.jsonl", device=where, progress=True,
-        )  # fmt: skip
+        log = out / "folds.jsonl"
+        try:
+            found, answers = cross_validate(
+                known, arguments.encoder, method, folds=folds, seed=arguments.seed,
+                head=arguments.head, new_head=arguments.new_head, budget_minutes=budget, log=log,
+                device=where, progress=True,
+            )  # fmt: skip
+        except KeyboardInterrupt:
+            done = counted(sum(1 for _ in read_log(log)), "finished fold")
+            print(f"\n{done}, kept in {log}; the same command goes on from there", file=sys.stderr)
+            raise
         print("\n".join([f"estimate: {found}", *(f"note: {note}" for note in found.notes)]))
         facts = {"estimate": asdict(found)}
         if dataset.task == "classification":
@@ -128,3 +139,9 @@ def run(arguments: options.Arguments) -> None:
         validate_each_epoch=arguments.validate_each_epoch, before=estimate, progress=True,
     )  # fmt: skip
     print(f"{options.summary(result)}\nrun folder: {out}")
+    reports = {s: result.get(f"{s}_classes") for s in ("folds", "dev", "test")}
+    plots = [reliability(s, of["calibration"]["bins"]) for s, of in reports.items() if of]
+    if plots and rank() == 0:
+        title = Heading(f"{result['method']} on {result['data']}: how sure, and how often right", 1)
+        atomic_write(file := out / "reliability.html", html([title, *plots]))
+        print(f"reliability plot: {file}")

@@ -13,6 +13,7 @@ Proof    tests/compare/test_grid.py
 
 import math
 import operator
+import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -84,7 +85,7 @@ class Work:
     processes: int = 1  # how many runs are done at a time
     budget_minutes: float | None = None  # no seed is begun that would not fit, by the slowest
     keep_weights: bool = False  # of each run, in the folder "weights" of the comparison
-    progress: bool = False  # show a bar on standard error
+    progress: bool = False  # show a bar on standard error, and say what is done if interrupted
     command: str = ""  # what the user typed, for the report
 
     def __post_init__(self) -> None:
@@ -197,6 +198,18 @@ def compare(
                         bar.update()
                         bar.set_postfix_str(f"{run.method}: {100 * run.test:.1f}")
                     longest = max(longest, time.monotonic() - start)
+                    if work.progress and batch is rounds[0] and len(rounds) > 1:
+                        more, took = len(rounds) - 1, f"one {about.unit} took {longest:.0f} s"
+                        room = min(more, int(max(0, left - longest) / longest))
+                        print(f"{took}; {room} of the other {more} fit", file=sys.stderr)
+        except KeyboardInterrupt:
+            if work.progress:
+                print(
+                    f"\nfinished runs: {sum(job in log.done for job in jobs)} of {len(jobs)}, "
+                    f"reported in {out}/report.md; the same command resumes with the others",
+                    file=sys.stderr,
+                )
+            raise
         finally:
             about = log.complete(about, jobs)
             if log.done:

@@ -34,16 +34,24 @@ FEW_PER_CLASS = 10  # labels
 def split_methods(text: str) -> list[str]:
     """Split "full,bitfit:query,intermediate,child-d:0.3,random" into its three methods.
 
-    A comma also separates the arguments of a word: a piece that does not begin with a word of
-    the method table is one more argument of the method before, if that has arguments.
+    A comma also separates the arguments of a word. A piece that is no method is one more
+    argument of the method before, if that takes it or knows something spelled almost so.
     """
     methods: list[str] = []
     for piece in filter(None, map(str.strip, text.split(","))):
-        if methods and ":" in methods[-1] and re.split("[:+]", piece)[0] not in WORDS:
+        if methods and re.split("[:+]", piece)[0] not in WORDS and _belongs(methods[-1], piece):
             methods[-1] += f",{piece}"
         else:
             methods.append(piece)
     return methods
+
+
+def _belongs(method: str, piece: str) -> bool:
+    try:
+        recipe(f"{method},{piece}")
+    except MiniftError as error:
+        return ":" in method and (piece[0] in "-.0123456789" or "did you mean" in str(error))
+    return True
 
 
 def first_choice(dataset: Dataset, encoder: str | Path, head: str | None = None) -> str:

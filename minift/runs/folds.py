@@ -14,6 +14,7 @@ Proof    tests/runs/test_folds.py
 """
 
 import math
+import sys
 import time
 from bisect import bisect
 from collections import Counter, defaultdict
@@ -90,38 +91,35 @@ def possible_folds(dataset: Dataset, folds: int = FOLDS) -> tuple[int, list[str]
     """
     require(type(folds) is int and folds >= 2, "folds", folds, "a whole number from 2 up")
     groups, classes = groups_of(dataset.train), _classes(dataset)
-    kind = "group" if any(e.group for e in dataset.train) else "text"
     if len(groups) < 2:
-        what = "groups" if kind == "group" else "different texts"
+        what = "groups" if any(e.group for e in dataset.train) else "different texts"
         raise MiniftError(
             f"{dataset.name} has {len(groups)} of the two or more {what} that cross-validation "
             "needs; give labelled examples to report on (--test)"
         )
-    if dataset.task != "classification":
-        few = min(folds, len(groups))
-        why = f"{few} folds instead of {folds}, as there are {counted(few, kind)}"
-        return few, [why] * (few < folds)
     there = Counter(c for group in groups for c in {c for i in group for c in classes[i]})
-    alone = [f'"{c}"' for c in sorted(there) if there[c] == 1]
-    if len(there) - bool(alone) < 2:
+    alone = [f'"{c}"' for c in sorted(there) if there[c] == 1 and c]
+    kind = "group" if any(e.group for e in dataset.train) else "text"
+    if dataset.task == "classification" and len(there) - bool(alone) < 2:
         raise MiniftError(
             f"class {alone[0]} is in one {kind} alone, so the fold that holds it leaves a single "
             f"class to learn; label more {kind}s of it, or give examples to report on (--test)"
         )
-    several = sorted((n, c) for c, n in there.items() if n > 1)
-    needed = [*several[-2:][:1], *(one for one in several if one[1] == dataset.positive)]
-    fewest, rarest = min(needed, default=(2, ""))
-    few, notes = min(folds, fewest), list[str]()
-    if few < folds:
+    fewest, rarest, notes = len(groups), "", list[str]()
+    if dataset.task == "classification":
+        several = sorted((n, c) for c, n in there.items() if n > 1)
+        needed = [*several[-2:][:1], *(one for one in several if one[1] == dataset.positive)]
+        fewest, rarest = min(needed, default=(2, ""))
+    if (few := min(folds, fewest)) < folds:
         what = f'class "{rarest}" has' if rarest else "there are"
         notes.append(f"{few} folds instead of {folds}, as {what} {counted(fewest, kind)}")
-    rare = [f'"{c}"' for c in sorted(there) if 1 < there[c] < few]
-    for some, what in (
-        (rare, f"in fewer {kind}s than there are folds, so not in each of the {few}"),
-        (alone, "in one fold alone, so no model that is asked for it has learned it"),
-    ):
-        which = f"class {some[0]} is" if len(some) == 1 else f"{len(some)} classes are"
-        notes += [f"{which} {what}"] * bool(some)
+    rare = [f'"{c}"' for c in sorted(there) if 1 < there[c] < few and c]
+    if rare and dataset.task == "classification":
+        which = f"class {rare[0]} is" if len(rare) == 1 else f"{len(rare)} classes are"
+        notes.append(f"{which} in fewer {kind}s than there are folds, so not in each of the {few}")
+    if alone and dataset.task == "classification":
+        which = f"class {alone[0]} is" if len(alone) == 1 else f"{len(alone)} classes are"
+        notes.append(f"{which} in one fold alone, so no model that is asked for it has learned it")
     return few, notes
 
 
@@ -249,6 +247,10 @@ def cross_validate(
     done = {record["fold"]: record for record in records}
     wanted, longest = range(folds * seed, folds * (seed + repeats)), 0.0
     todo = [number for number in wanted if number not in done]
+    if progress:
+        rounds = f" dealt {repeats} times" if repeats > 1 else ""
+        before = f"{counted(len(todo), 'training')} before the one on all labels"
+        print(f"{folds} folds{rounds}: {before}", file=sys.stderr)
     whole = replace(dataset, test=())
     states = frozen_states(whole, encoder, method, head, device) if todo else None
     bar = tqdm(todo, "folds", unit="fold", disable=None if progress else True)
@@ -281,6 +283,9 @@ def cross_validate(
         if log is not None:
             append_log(log, done[number])
         longest = max(longest, done[number]["seconds"])
+        if progress and number == todo[0]:
+            rest = longest * (len(wanted) - len(done))
+            print(f"the first took {longest:.0f} s, the others about {rest:.0f} s", file=sys.stderr)
     found = [done[number] for number in wanted if number in done]
     answers = [(i, torch.tensor(rows)) for record in found for i, rows in record["logits"]]
     scores, answered = [record["score"] for record in found], len({i for i, _ in answers})

@@ -99,7 +99,9 @@ def test_the_same_options_fit_other_data(world, capsys, monkeypatch):
     assert main(fewer.split()) == 0
 
 
-def test_after_ctrl_c_in_the_folds_the_same_command_resumes(world, capsys, monkeypatch):
+def test_ctrl_c_in_the_folds_says_what_is_kept_and_the_same_command_goes_on(
+    world, capsys, monkeypatch
+):
     monkeypatch.chdir(world)
     command = (TRAIN + TWO + "--method head --folds 4 --out stopped").split()
     plain, asked = folds.train, []
@@ -113,7 +115,7 @@ def test_after_ctrl_c_in_the_folds_the_same_command_resumes(world, capsys, monke
     monkeypatch.setattr(folds, "train", interrupted)
     assert main(command) == 130
     said = capsys.readouterr().err
-    assert "interrupted; the same command resumes" in said
+    assert "\n2 finished folds, kept in stopped/folds.jsonl; the same command goes on" in said
     kept = [*read_log(world / "stopped" / "folds.jsonl")]
     assert len(kept) == 2
     monkeypatch.setattr(folds, "train", plain)

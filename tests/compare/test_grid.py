@@ -118,8 +118,9 @@ def content(folder: Path) -> list[dict]:
             ["bitfit:query,output+child-d:0.5,lowest", "freeze:-1"],
         ),
         ("freeze:1,full,", ["freeze:1", "full"]),
-        # mistakes are left to be refused, with the arguments that they follow
-        ("bitfit:query,heda", ["bitfit:query,heda"]),
+        # mistakes are left to be refused: alone if like a method, else with what they follow
+        ("bitfit:query,heda", ["bitfit:query", "heda"]),
+        ("bitfit:query,freze:3", ["bitfit:query", "freze:3"]),
         ("child-d:0.3,randm", ["child-d:0.3,randm"]),
         ("full,randm", ["full", "randm"]),
     ],
@@ -543,7 +544,9 @@ def test_an_interrupt_reports_what_is_done_and_says_how_to_go_on(
     out = tmp_path / "out"
     command = ["compare", *files, "--methods=full,head", "--labels=16", "--seeds=2", "--epochs=1"]
     assert main([*command, f"--out={out}"]) == 130
-    assert "the same command resumes" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert f"finished runs: 2 of 4, reported in {out}/report.md" in error
+    assert "the same command resumes" in error
     assert len(content(out)) == 2
     assert "Runs that are not finished yet: 2 of 4" in (out / "report.md").read_text(
         encoding="utf-8"
@@ -553,7 +556,9 @@ def test_an_interrupt_reports_what_is_done_and_says_how_to_go_on(
     assert len(content(out)) == 4
 
 
-def test_a_budget_ends_before_a_seed_that_would_not_fit(data, encoder, tmp_path, monkeypatch):
+def test_a_budget_ends_before_a_seed_that_would_not_fit(
+    data, encoder, tmp_path, monkeypatch, capsys
+):
     now, once, begun = [0.0], workers.run_once, []
 
     def slow(shared, job):
@@ -564,7 +569,8 @@ def test_a_budget_ends_before_a_seed_that_would_not_fit(data, encoder, tmp_path,
     monkeypatch.setattr(grid, "run_once", slow)
     monkeypatch.setattr(grid.time, "monotonic", lambda: now[0])
     arguments = (data, encoder, "full,head", 16, 3, tmp_path / "out")
-    comparison = compare(*arguments, budget_minutes=3.9, epochs=1)
+    comparison = compare(*arguments, budget_minutes=3.9, epochs=1, progress=True)
+    assert "one seed took 120 s; 0 of the other 2 fit" in capsys.readouterr().err
     assert begun == [Job("full", 16, 0), Job("head", 16, 0)]  # the first seed is not yet measured
     said = "stopped before seed 1: one took up to 2.0 minutes, and 1.9 of the budget of 3.9 were"
     assert comparison.notes[0].startswith(said)

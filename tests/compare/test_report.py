@@ -39,7 +39,7 @@ from minift.compare.report import (
 )
 from minift.compare.statistics import paired_difference
 from minift.data.intervals import of_folds, wilson
-from minift.plots import Plot, Strip, ticks
+from minift.plots import Plot, Strip, reliability, ticks
 
 SCORES = {
     "full": [0.80, 0.82, 0.79, 0.81, 0.805],
@@ -148,6 +148,17 @@ def test_a_report_on_folds_speaks_of_folds():
     assert "of one fold, only an accuracy has one (Wilson 1927)" in one and "Nadeau" not in one
     seeds = text_of(made())
     assert "Seed s gives every method" in seeds and "fold" not in seeds
+
+
+def test_a_reliability_plot_shows_the_shares_of_the_bins_and_their_intervals():
+    bins = [(20, 0.55, 0.4), (10, 0.8, 0.9), (30, 0.95, 0.9)]
+    found = reliability("test", bins)
+    right, as_said = found.lines
+    assert right.points == ((0.55, 0.4), (0.8, 0.9), (0.95, 0.9))
+    assert right.band == (wilson(8, 20), wilson(9, 10), wilson(27, 30))
+    assert as_said.reference and all(x == y for x, y in as_said.points)
+    assert found.svg().count("<path") == 3 and "test: share that is right" in found.svg()
+    ElementTree.fromstring(reliability("one bin", bins[:1]).svg())
 
 
 class Reader(HTMLParser):

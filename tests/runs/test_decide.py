@@ -217,6 +217,8 @@ def test_scores_are_of_all_texts_in_training_too(encoder, world, tmp_path, capsy
     assert re.search(rf"^test accuracy .*, of {of}$", said, re.M)
     assert "right; all other scores are of all texts" in said
     assert f"- test, {of}: accuracy " in (tmp_path / "run" / "README.md").read_text()
+    page = (tmp_path / "run" / "reliability.html").read_text()
+    assert page.count("<svg") == 2 and "folds: share that is right" in page
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from collections import Counter
 from dataclasses import replace
@@ -284,6 +285,8 @@ def test_train_with_one_file_estimates_first(file, tmp_path, capsys):
     assert main([*command, "--out", str(out), "--folds", "3", "--group", "document"]) == 0
     said = capsys.readouterr()
     assert "cross-validation first, without --dev and --test (--folds 0 leaves it out)" in said.err
+    assert "3 folds dealt 5 times: 15 trainings before the one on all labels" in said.err
+    assert re.search(r"the first took \d+ s, the others about \d+ s", said.err)
     result = json.loads((out / "result.json").read_text(encoding="utf-8"))
     assert result["labels"] == 60
     estimate = result["estimate"]
