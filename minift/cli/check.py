@@ -6,7 +6,11 @@ import shutil
 from pathlib import Path
 
 from minift.cli import options
-from minift.data.examples import has_pairs, texts_of
+from minift.data.examples import Dataset, has_pairs, joined, label_of, texts_of
+from minift.data.files.exports import READERS, Row, numbered, tool_of
+from minift.data.files.lines import Problems, read_once
+from minift.data.files.readers import format_of
+from minift.data.files.tables import TABLES, Names
 from minift.data.tags import types_of
 from minift.files import atomic_write, claim_file
 from minift.runs.check import check
@@ -20,7 +24,8 @@ def add(commands: options.Commands) -> None:
     """Give the command its parser."""
     parser, add = options.command(commands, "check", run, "find labels that may be wrong")
     add("--data", metavar="NAME", help="a named set, e.g. sst2 (instead of --train)")
-    add("--train", type=Path, metavar="FILE", help="labelled examples: those that are checked")
+    help = "labelled examples: those that are checked (if an export or a column annotator names "
+    add("--train", type=Path, metavar="FILE", help=help + "who labelled, people are compared)")
     options.add_model(parser)
     add("--folds", type=int, default=5, metavar="K", help="parts, each judged by what the rest say")
     add("--seed", type=int, default=0, help=options.SEED)
@@ -42,6 +47,7 @@ def run(arguments: options.Arguments) -> None:
         seed=arguments.seed, head=arguments.head, device=options.device(arguments), progress=True,
     )  # fmt: skip
     options.say([*dataset.notes, *found.notes])
+    print(*[f"agreement: {said}\n" for said in agreed(arguments, dataset)], sep="", end="")
     table = csv.writer(file := io.StringIO())
     table.writerow(["id", "text", *["text_b"] * has_pairs(dataset), *COLUMNS])
     for d in (*found.doubts, *found.hard):
@@ -65,3 +71,27 @@ def run(arguments: options.Arguments) -> None:
     how = ["--pool", arguments.out, names, *kind, "--encoder", arguments.encoder]
     print(f"table, worst first, then {len(found.hard):,} that no model gets right: {arguments.out}")
     print(f"label them again: {options.suggested('active', 'start', *how, '--out', 'again')}")
+
+
+def agreed(arguments: options.Arguments, dataset: Dataset) -> list[str]:
+    """Say how far people agree on classes, where an export or a column `annotator` names them."""
+    from minift.data.agreement import agreement
+
+    file = arguments.train
+    if file is None or read_once(file) or dataset.task == "tagging":
+        return []
+    rows = [*TABLES[format_of(file, arguments.format)](file, Problems())]
+    tool, *others = {tool_of(row) for _, row in rows}
+    if tool is None or others:
+        answers = [
+            (str(texts_of(e)), str(row["annotator"]), joined(label_of(e)))
+            for (_, row), e in zip(rows, dataset.train) if row.get("annotator")
+        ]  # fmt: skip
+    else:
+        names = Names(arguments.text, arguments.text_b, arguments.label)
+        answers = [
+            (row.where, said.by, joined(sorted(map(str, said.classes))))
+            for row in READERS[tool](numbered(file, rows), dataset.task, names)
+            if isinstance(row, Row) for said in row.said if said.by and said.classes is not None
+        ]  # fmt: skip
+    return agreement(answers) if len({who for _, who, _ in answers}) > 1 else []

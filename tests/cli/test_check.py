@@ -7,6 +7,7 @@ the table has all of it, worst first, and any text as it is  `minift.check`, csv
 a labelling project starts from the table, and asks for      the command that is printed, the ledger
   these texts by their ids
 pairs and sentences go the same way                          the project's pool
+people whom the file names are compared; one alone is not    scikit-learn's kappa
 class names with commas, quotes and signs are printed so     the command that is printed
   that they can be pasted
 a file that is not ours is not written over                  its bytes
@@ -23,6 +24,7 @@ import shlex
 
 import pytest
 import torch
+from sklearn.metrics import cohen_kappa_score
 
 import minift
 from minift.cli.main import main
@@ -127,6 +129,44 @@ def test_the_command_that_is_printed_keeps_odd_names_of_classes(world, capsys, n
     start = capsys.readouterr().out.split("again: minift ")[1]
     assert main(shlex.split(start)) == 0
     assert {*load_project("again").labels} == {*names}
+
+
+ADA, BO = (
+    ("pos" if n % 2 else "neg" for n in range(12)),
+    ("pos" if n % 3 else "neg" for n in range(12)),
+)
+PEOPLE = [[*ADA], [*BO]]
+
+
+def by_two(kind):
+    """Twelve texts that two people have labelled: rows of a table, or an export."""
+    if kind == "table":
+        return [
+            {"text": f"text{n} word{n}", "label": label, "annotator": who}
+            for who, labels in zip(("ada", "bo"), PEOPLE)
+            for n, label in enumerate(labels)
+        ]
+    said = lambda who, label: {  # noqa: E731
+        "completed_by": who,
+        "result": [{"type": "choices", "from_name": "label", "value": {"choices": [label]}}],
+    }
+    return [
+        {"data": {"text": f"text{n} word{n}"}, "annotations": [said("ada", a), said("bo", b)]}
+        for n, (a, b) in enumerate(zip(*PEOPLE))
+    ]
+
+
+@pytest.mark.parametrize("kind", ["table", "export"])
+def test_two_people_in_the_file_are_compared(world, capsys, kind):
+    command = write(world, texts())
+    (world / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in by_two(kind)))
+    assert main(command) == 0
+    (told,) = [line for line in capsys.readouterr().out.splitlines() if "agreement" in line]
+    expected = f"agreement: ada and bo: kappa {cohen_kappa_score(*PEOPLE):.2f} ("
+    assert told.startswith(expected) and told.endswith(", 12 texts")
+    alone = [{**row, "annotator": "ada"} for row in by_two("table")]
+    (world / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in alone))
+    assert main(command) == 0 and "agreement" not in capsys.readouterr().out
 
 
 def test_pairs_go_the_same_way(world, capsys):
