@@ -22,8 +22,6 @@ import hypothesis
 import pytest
 import torch
 
-from minift.cli.doctor import cores
-
 hypothesis.settings.register_profile("minift", database=None, deadline=None)
 hypothesis.settings.load_profile("minift")  # writes nothing, and a slow machine is no failure
 
@@ -31,10 +29,12 @@ hypothesis.settings.load_profile("minift")  # writes nothing, and a slow machine
 os.environ.pop("CI", None)
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-PROCESSES = min(cores(), 4)  # each takes up to 1.3 GB
+# those that this process may use, which can be fewer than there are
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+PROCESSES = min(CORES, 4)  # each takes up to 1.3 GB
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # the cores are shared, also with processes of the tests
-    threads = max(1, cores() // int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
+    threads = max(1, CORES // int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
     torch.set_num_threads(threads)
     os.environ["OMP_NUM_THREADS"] = str(threads)
 

@@ -25,8 +25,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from minift.cli.doctor import cores
-from tests.conftest import NO_FLOAT64, NO_GPU, PROCESSES, REPOSITORY
+from tests.conftest import CORES, NO_FLOAT64, NO_GPU, PROCESSES, REPOSITORY
 
 TESTS = f"""
 import os, time, pytest, torch
@@ -71,7 +70,7 @@ def test_a_folder_is_tested_by_several_processes_and_an_unlisted_skip_fails(suit
     found = where(suite)
     processes = Counter(process for process, _, _ in found)
     assert len(found) == 2 and len(processes) == min(2, PROCESSES)
-    assert all(threads * PROCESSES <= max(cores(), PROCESSES) for _, threads, _ in found)
+    assert all(threads * PROCESSES <= max(CORES, PROCESSES) for _, threads, _ in found)
     assert done.returncode == 1
     assert "1 failed, 2 passed, 2 skipped" in done.stdout
     assert TOLD in done.stdout

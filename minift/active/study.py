@@ -116,7 +116,9 @@ def corrected(differences: dict[str, Difference]) -> dict[str, float]:
 def band(scores: Sequence[float]) -> Interval | None:
     """Return the 95% t interval of the mean; None for fewer than 3 scores."""
     found = paired_difference(scores, [0.0] * len(scores))
-    return found.t or ((found.mean, found.mean) if len(scores) >= FEWEST else None)  # all the same
+    return found.interval or (
+        (found.mean, found.mean) if len(scores) >= FEWEST else None
+    )  # all the same
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """`minift check`: which labels should somebody look at again? (tests/cli/test_check.py)"""
 
-from __future__ import annotations
-
 import csv
 import io
 import shutil

@@ -1,7 +1,5 @@
 """`minift compare`: which method for my data? (proof: tests/compare/test_grid.py)"""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

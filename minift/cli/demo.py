@@ -5,8 +5,6 @@ Claim    In about a minute, on a laptop, a reader sees the same few labels used 
 Proof    tests/cli/test_demo.py
 """
 
-from __future__ import annotations
-
 import statistics
 import sys
 import tempfile

@@ -1,7 +1,5 @@
 """`minift distill`: teach a compact tagger what a fine-tuned one knows."""
 
-from __future__ import annotations
-
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -44,8 +42,7 @@ def run(arguments: options.Arguments) -> None:
     from minift.compact.run import distill, read_sentences
     from minift.compact.teacher import tag_labels
 
-    names = ("steps", "learning_rate", "head", "storage")
-    settings = Distillation(**{name: getattr(arguments, name) for name in names})
+    settings = options.filled(Distillation, arguments, {})
     unlabelled = read_sentences(arguments.unlabelled)
     teacher = load_run(arguments.teacher, options.device(arguments), arguments.precision)
     dataset = _labelled(arguments, tag_labels(teacher))

@@ -6,10 +6,7 @@ Differs  Versions are compared with the ranges that minift states as a package a
 Proof    tests/cli/test_doctor.py
 """
 
-from __future__ import annotations
-
 import importlib.metadata
-import os
 import shutil
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -57,8 +54,6 @@ def findings() -> Iterator[Finding]:
         yield Finding("minift", "note", "is not installed, so nothing states versions: pip install")
     yield gpu_finding()
     yield bf16_finding(processor_flags())
-    how = f"torch uses {torch.get_num_threads()}, for {cores()} cores; OMP_NUM_THREADS changes that"
-    yield Finding("threads", "ok", how)
 
 
 def version_finding(stated: str) -> Finding:
@@ -101,13 +96,7 @@ def gpu_finding() -> Finding:
 def bf16_finding(flags: frozenset[str] | None) -> Finding:
     """Say whether bf16 makes sense on this processor."""
     try:
-        flag = require_bf16(flags)
+        says = f"the processor has it ({require_bf16(flags)}): --precision bf16 is faster"
     except MiniftError as error:
-        return Finding("bf16", "ok", str(error))
-    return Finding("bf16", "ok", f"the processor has it ({flag}): --precision bf16 is faster")
-
-
-def cores() -> int:
-    """Return how many cores this process may use, which can be fewer than there are."""
-    few = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return few or 1
+        says = str(error)
+    return Finding("bf16", "ok", says)

@@ -1,7 +1,5 @@
 """`minift evaluate`: score a run, or a student, on labelled data (tests/cli/test_main.py)."""
 
-from __future__ import annotations
-
 import json
 import sys
 from dataclasses import replace

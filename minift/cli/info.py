@@ -4,8 +4,6 @@ Claim    The table of methods is that of minift/methods/recipes.py: every word, 
 Proof    tests/cli/test_main.py
 """
 
-from __future__ import annotations
-
 from minift.cli import options
 from minift.errors import MiniftError
 from minift.methods.recipes import WORDS

@@ -4,8 +4,6 @@ Claim    Whatever a newcomer types, the answer is a result or one line that says
 Proof    tests/cli/test_main.py
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import os

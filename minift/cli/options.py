@@ -273,15 +273,13 @@ def finite(text: str) -> float:
 
 def summary(result: dict[str, Any]) -> str:
     """Say in a few lines what a run did; `result` is the content of result.json."""
+    kept, speed = f"{result['kept']}, ", f"{result['examples_per_second']:.0f} examples/s"
+    steps = bool(result["epochs"])  # else the head was solved
     lines = [
         f"{result['method']} on {result['labels']} labels of {result['data']}: "
         f"{result['trainable_parameters']:,} parameters learned, {result['stopped']}, "
+        f"{kept * steps}{result['seconds']:.0f} s" + f" ({speed} in training)" * steps
     ]
-    if result["epochs"]:  # else the head was solved
-        lines[0] += f"{result['kept']}, "
-    lines[0] += f"{result['seconds']:.0f} s"
-    if result["epochs"]:
-        lines[0] += f" ({result['examples_per_second']:.0f} examples/s in training)"
     for split in ("dev", "test"):
         if result[split] is not None:
             of = f' of "{result[f"{split}_scores"]["f1_of"]}"' if result["metric"] == "f1" else ""

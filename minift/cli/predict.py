@@ -7,8 +7,6 @@ Differs  In CSV and TSV a class has a column `score_CLASS`, several labels of a 
 Proof    tests/cli/test_main.py
 """
 
-from __future__ import annotations
-
 import csv
 import json
 from collections.abc import Iterable, Mapping

@@ -3,8 +3,6 @@
 Proof    tests/cli/test_raw.py
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from minift.cli import options

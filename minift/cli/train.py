@@ -1,7 +1,5 @@
 """`minift train`: fine-tune an encoder on labelled data (proof: tests/cli/test_main.py)."""
 
-from __future__ import annotations
-
 import re
 import sys
 from dataclasses import asdict, replace

@@ -8,8 +8,6 @@ Differs  It is scikit-learn's `CountVectorizer(ngram_range=(1, 2))` and `Logisti
 Proof    tests/compare/test_bag_of_words.py
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass

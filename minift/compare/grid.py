@@ -11,8 +11,6 @@ Differs  A method of fixed length never sees the development split; one that cho
 Proof    tests/compare/test_grid.py
 """
 
-from __future__ import annotations
-
 import math
 import operator
 import sys
@@ -173,7 +171,7 @@ def compare(
     for split, examples in (("train", drawn), ("dev", data.dev), ("test", data.test)):
         notes += [f"{split}: {note}" for note in tuned.notes(tuned.items(examples))]
         notes += missing_notes(split, examples, data.labels)
-    del tuned  # the memory of a run is measured without it
+    del tuned  # it would stay in memory
     about = replace(about, notes=(*notes, *about.notes))
     jobs = [Job(method, size, seed) for seed in seeds for size in sizes for method in names]
     with open_log(out, setup) as log:

@@ -8,8 +8,6 @@ Differs  Child-Tuning F at p never runs without full fine-tuning at rate * sqrt(
 Proof    tests/compare/test_grid.py
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Sequence

@@ -5,8 +5,6 @@ Claim    The HTML file stands alone (no script, no font, no request), reads on a
 Proof    tests/compare/test_report.py, tests/safety/test_pages.py
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path

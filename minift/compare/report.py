@@ -6,8 +6,6 @@ Claim    Whoever reads the report knows how sure it is: every mean stands beside
 Proof    tests/compare/test_report.py
 """
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Sequence
@@ -55,7 +53,6 @@ class Run:
     test: float  # and on the reporting split
     trainable_parameters: int  # of the tensors that learn
     seconds: float  # loading, training, and validation where the method needs it; not the scoring
-    peak_mb: float | None  # largest memory of the process, PyTorch included, or of the GPU
     failed: bool  # every prediction is the same, or the loss was not finite
     epochs: int
     learning_rate: float
@@ -91,18 +88,18 @@ class Comparison:
         """What a score is of."""
         return "fold" if self.folds else "seed"
 
-    def overlap(self, labels: int) -> float | None:
-        """Texts of a fold, on average, by those that its model is trained on."""
-        return self.examples / self.folds / labels if self.folds else None
+    def overlap(self, labels: int) -> float:
+        """Texts of a fold, on average, by those that its model is trained on; of seeds 0."""
+        return self.examples / self.folds / labels if self.folds else 0.0
 
     def interval(self, scores: Sequence[float], labels: int) -> str:
         """Return the 95 % interval of the mean over folds, "" where there is none."""
-        if not self.folds or not (overlap := self.overlap(labels)):
+        if not self.folds:
             return ""
         answered = round(self.examples * min(1, len(scores) / self.folds))
-        least = LEAST.get(self.metric, 0.0)
-        ends = of_folds(scores, overlap, answered * (self.metric == "accuracy"), least)
-        return f"{points(ends[0])} to {points(ends[1])}" if ends else ""
+        accuracy_of, least = answered * (self.metric == "accuracy"), LEAST.get(self.metric, 0.0)
+        ends = of_folds(scores, self.overlap(labels), accuracy_of, least)
+        return " to ".join(map(points, ends or ()))
 
     @property
     def baseline(self) -> str:
@@ -159,7 +156,7 @@ def comparisons(comparison: Comparison) -> list[Against]:
                 mine, theirs = (comparison.scores(name, labels) for name in (method, other))
                 seeds = sorted(mine.keys() & theirs.keys())
                 pair = [mine[s] for s in seeds], [theirs[s] for s in seeds]
-                difference = paired_difference(*pair, overlap=comparison.overlap(labels))
+                difference = paired_difference(*pair, comparison.overlap(labels))
                 found.append(Against(method, other, labels, difference, unit=comparison.unit))
     tested = [p for against in found if (p := against.difference.p) is not None]
     adjusted = iter(holm(tested))
@@ -228,13 +225,12 @@ def results_table(comparison: Comparison, labels: int) -> Table:
     c = comparison
     header = (
         *("method", "mean", "sd", *["95% CI"] * bool(c.folds), "min", "max", "runs", "failed"),
-        *("trained", "seconds", "peak MB", "to store"),
+        *("trained", "seconds", "to store"),
     )
     rows = []
     for method in comparison.present(labels):
         runs = comparison.of(method, labels)
         tests = [run.test for run in runs]
-        peaks = [run.peak_mb for run in runs if run.peak_mb is not None]
         stored = 4 * runs[0].trainable_parameters  # bytes
         rows.append(
             (
@@ -248,7 +244,6 @@ def results_table(comparison: Comparison, labels: int) -> Table:
                 str(sum(run.failed for run in runs)),
                 f"{runs[0].trainable_parameters:,}",
                 f"{fmean(run.seconds for run in runs):.1f}",
-                f"{max(peaks):,.0f}" if peaks else "",
                 f"{stored / 1e6:.1f} MB" if stored >= 1e5 else f"{stored / 1e3:.1f} kB",
             )
         )
@@ -319,8 +314,7 @@ def _size_blocks(c: Comparison, labels: int, made: Sequence[Against]) -> list[Bl
         rows = [(a.method, a.other, *difference_cells(a.difference, a.holm)) for a in made]
         blocks.append(Heading("Paired differences, in points", 3))
         header = "method", "against", *DIFFERENCE_HEADER[:-1], f"{c.unit}s"
-        filled = zip(*(column for column in zip(header, *rows) if any(column[1:])))
-        blocks.append(Table(next(filled), tuple(filled)))
+        blocks.append(Table(header, tuple(rows)))
     if troubles := [f"{r.method}, {c.unit} {r.seed}: {r.note}" for r in runs if r.note]:
         blocks += [Heading("What went wrong", 3), Bullets(tuple(troubles))]
     return blocks
@@ -367,9 +361,8 @@ def _reading(c: Comparison, made: Sequence[Against]) -> list[str]:
         "Trained: parameters that learn, head included (see Settings); where a mask holds the "
         "others back (child-d, random-scalars, random-rows), those that it lets move.",
         "Seconds: loading, training, and validation where the method needs it, mean over the "
-        f"{c.unit}s; scoring is left out{once}. Peak MB: the largest memory of the process in any "
-        "run, PyTorch and data included, where the system tells it. To store: 4 bytes for each "
-        "parameter that learns, and for a mask one bit per element; the pretrained rest is shared.",
+        f"{c.unit}s; scoring is left out{once}. To store: 4 bytes for each parameter that learns, "
+        "and for a mask one bit per element; the pretrained rest is shared.",
     ]
 
 

@@ -5,8 +5,6 @@ Claim    A kill at any moment loses at most the runs in progress. Runs of anothe
 Proof    tests/compare/test_grid.py
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 from collections.abc import Iterable, Iterator, Sequence

@@ -2,19 +2,12 @@
 
 Claim    An interval from a handful of seeds covers the true mean difference at least as often as
          it says, and a sentence claims a difference only where the interval excludes 0.
-Source   Student's t: minift/data/intervals.py. Percentile bootstrap: Efron & Tibshirani
-         (1993), An Introduction to the Bootstrap, chapter 13. Holm (1979), "A Simple
-         Sequentially Rejective Multiple Test Procedure".
-Differs  Both intervals are given and the *wider* one is believed: with 5 seeds the percentile
-         bootstrap alone covers about 83 % instead of 95 % (measured in the tests), because it
-         resamples five numbers and knows nothing of their tails.
-         With fewer than 3 seeds, or where all differences are the same, there is no interval.
-         Scores of folds are not independent: they have a t interval only, with the variance of
-         Nadeau and Bengio (2003).
+Source   Student's t: minift/data/intervals.py. Holm (1979), "A Simple Sequentially Rejective
+         Multiple Test Procedure".
+Differs  With fewer than 3 seeds, or where all differences are the same, there is no interval.
+         Scores of folds are not independent: their variance is that of Nadeau and Bengio (2003).
 Proof    tests/compare/test_statistics.py
 """
-
-from __future__ import annotations
 
 import math
 from collections.abc import Sequence
@@ -26,7 +19,6 @@ import numpy as np
 from minift.data.intervals import Interval, t_quantile, t_within
 
 FEWEST = 3  # seeds that an interval needs
-RESAMPLES = 10_000
 
 
 @dataclass(frozen=True)
@@ -35,15 +27,8 @@ class Difference:
 
     differences: tuple[float, ...]  # one per seed, in the units of the scores
     mean: float  # their mean; nan if there is none
-    t: Interval | None = None  # the paired t interval, or None (see the module's docstring)
-    bootstrap: Interval | None = None  # the percentile bootstrap interval, or None
-    p: float | None = None  # two-sided p-value of the paired t test, or None
-
-    @property
-    def interval(self) -> Interval | None:
-        """The wider of the two; of folds there is one."""
-        there = [interval for interval in (self.t, self.bootstrap) if interval is not None]
-        return max(there, key=lambda interval: interval[1] - interval[0], default=None)
+    interval: Interval | None = None  # 95 %, of the paired t test (see the module's docstring)
+    p: float | None = None  # two-sided p-value of the same test
 
     @property
     def seen(self) -> bool:
@@ -52,10 +37,7 @@ class Difference:
 
 
 def paired_difference(
-    scores: Sequence[float],
-    others: Sequence[float],
-    resamples: int = RESAMPLES,
-    overlap: float | None = None,
+    scores: Sequence[float], others: Sequence[float], overlap: float = 0.0
 ) -> Difference:
     """Compare two methods whose scores stand in the same order of seeds, or of folds.
 
@@ -67,17 +49,10 @@ def paired_difference(
     # 0.9 - 0.8 is not 0.8 - 0.7 in floating point, yet all differences are the same
     if n < FEWEST or float(np.ptp(d)) < 1e-12:
         return Difference(tuple(d.tolist()), mean)
-    error = float(d.std(ddof=1)) * math.sqrt(1 / n + (overlap or 0.0))
+    error = float(d.std(ddof=1)) * math.sqrt(1 / n + overlap)
     half = t_quantile(0.975, n - 1) * error
-    drawn = np.random.default_rng(0).integers(n, size=(resamples, n))
-    low, high = np.quantile(d[drawn].mean(axis=1), [0.025, 0.975]).tolist()
-    return Difference(
-        differences=tuple(d.tolist()),
-        mean=mean,
-        t=(mean - half, mean + half),
-        bootstrap=None if overlap is not None else (low, high),
-        p=max(0.0, 1 - t_within(abs(mean) / error, n - 1)),
-    )
+    p = max(0.0, 1 - t_within(abs(mean) / error, n - 1))
+    return Difference(tuple(d.tolist()), mean, (mean - half, mean + half), p)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -144,14 +119,12 @@ def listed(items: Sequence[str]) -> str:
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 
-DIFFERENCE_HEADER = (
-    "difference", "95% CI (t)", "95% CI (bootstrap)", "p", "p (Holm)", "seeds",
-)  # fmt: skip
+DIFFERENCE_HEADER = ("difference", "95% CI", "p", "p (Holm)", "seeds")
 
 
 def difference_cells(d: Difference, holm: float | None) -> tuple[str, ...]:
     """Return the cells of a table below `DIFFERENCE_HEADER`; `holm` is the corrected p."""
-    intervals = [f"{signed(i[0])} to {signed(i[1])}" if i else "" for i in (d.t, d.bootstrap)]
+    interval = " to ".join(map(signed, d.interval or ()))
     ps = ["" if p is None else f"{p:.3f}" if p >= 0.0005 else "<0.001" for p in (d.p, holm)]
     mean = signed(d.mean) if d.differences else ""
-    return (mean, *intervals, *ps, str(len(d.differences)))
+    return (mean, interval, *ps, str(len(d.differences)))

@@ -2,19 +2,11 @@
 
 Claim    A run is a function of its plan and its job: it comes out the same wherever and in
          whatever order it is done (see runs/dealing.py), and tells what it cost.
-Differs  - A run whose loss is not finite is a result, not an error: it failed, and counts with
-           the score of a constant answer. Left out, it would flatter its method.
-         - On Linux the kernel's peak of memory is reset before each run (after the allocator has
-           given back what earlier runs left). Elsewhere a process knows only the peak since it
-           began, and none is reported.
+Differs  A run whose loss is not finite is a result, not an error: it failed, and counts with the
+         score of a constant answer. Left out, it would flatter its method.
 Proof    tests/compare/test_grid.py
 """
 
-from __future__ import annotations
-
-import contextlib
-import ctypes
-import gc
 import math
 import re
 import time
@@ -70,7 +62,6 @@ class Job:
 def run_once(plan: Plan, job: Job) -> Run:
     """Train, score and measure."""
     started = time.perf_counter()
-    measured = _reset_peak(plan.device)
     data, chooses = part(plan.data, plan.folds, job.seed), job.method in plan.choosing
     dev = subset(data.dev, plan.selection, job.seed) if data.dev else ()
     settings, note = plan.settings[job.method], ""
@@ -113,8 +104,8 @@ def run_once(plan: Plan, job: Job) -> Run:
     return Run(
         method=job.method, seed=job.seed, labels=job.labels, dev=dev_score, test=test,
         trainable_parameters=plan.trained[job.method], seconds=round(seconds, 2),
-        peak_mb=_peak_mb(plan.device) if measured else None, failed=failed,
-        epochs=result["epochs"], learning_rate=settings.learning_rate, stopped=result["stopped"],
+        failed=failed, epochs=result["epochs"], learning_rate=settings.learning_rate,
+        stopped=result["stopped"],
         selection_examples=len(dev) if chooses else 0, constant=constant,
         threads=torch.get_num_threads(), machine=machine(plan.device), note=note,
     )  # fmt: skip
@@ -128,28 +119,3 @@ def gave_up(found: Evaluation, examples: Sequence[Example]) -> bool:
         predicted, gold = [*chain(*predicted)], [*chain(*gold_tags(examples))]
     finite = all(math.isfinite(p) for p in predicted if isinstance(p, float))
     return not finite or collapsed(predicted, gold) is not None
-
-
-def _reset_peak(device: str) -> bool:
-    """Forget the peak of memory of earlier runs; say whether that was possible."""
-    gc.collect()
-    if device.startswith("cuda"):
-        torch.cuda.reset_peak_memory_stats(device)
-        return True
-    with contextlib.suppress(AttributeError, OSError, TypeError):  # other C libraries lack it
-        ctypes.CDLL(None).malloc_trim(0)
-    try:
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # see man 5 proc
-    except OSError:
-        return False
-    return True
-
-
-def _peak_mb(device: str) -> float:
-    """Return the largest memory since `_reset_peak`, in 10**6 bytes."""
-    if device.startswith("cuda"):
-        return round(torch.cuda.max_memory_allocated(device) / 1e6, 1)
-    # not ru_maxrss, which a child process has from its parent
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    line = next(line for line in lines if line.startswith("VmHWM"))
-    return round(int(line.split()[1]) * 1024 / 1e6, 1)

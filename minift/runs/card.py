@@ -7,8 +7,6 @@ Source   95 % intervals: as in data/intervals.py; of the entity F1 = 2 J / (1 + 
 Proof    tests/runs/test_card.py
 """
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Mapping, Sequence

@@ -11,8 +11,6 @@ Differs  - Labels count as learned if they correlate with the answers (Matthews)
 Proof    tests/runs/test_check.py
 """
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass

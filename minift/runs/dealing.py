@@ -5,8 +5,6 @@ Claim    A job's result is yielded as soon as it is there, whichever process it 
 Proof    tests/runs/test_dealing.py
 """
 
-from __future__ import annotations
-
 import multiprocessing
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +15,6 @@ from typing import Any, TypeVar
 import torch
 
 from minift.errors import MiniftError
-from minift.runs.determinism import deterministic, inherited
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -40,7 +37,8 @@ def deal(
         return
     spawn, threads = multiprocessing.get_context("spawn"), torch.get_num_threads() // processes
     others = multiprocessing.active_children()
-    pool = ProcessPoolExecutor(min(processes, len(jobs)), spawn, _begin, (do, max(1, threads)))
+    begin = do, max(1, threads), torch.are_deterministic_algorithms_enabled()
+    pool = ProcessPoolExecutor(min(processes, len(jobs)), spawn, _begin, begin)
     try:
         dealt = {pool.submit(_do, job): job for job in jobs}
         for done in as_completed(dealt):
@@ -57,12 +55,12 @@ def deal(
         pool.shutdown(cancel_futures=True)
 
 
-def _begin(do: Callable[[Any], Any], threads: int) -> None:
+def _begin(do: Callable[[Any], Any], threads: int, deterministic: bool) -> None:
     global _own
     _own = do  # once for all jobs of a process, which may keep what they share
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too, and decides
     torch.set_num_threads(threads)
-    deterministic(inherited()).__enter__()  # until the process ends
+    torch.use_deterministic_algorithms(deterministic)
 
 
 def _do(job: Any) -> Any:

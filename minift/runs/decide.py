@@ -6,8 +6,6 @@ Claim    A run folder with decision.json answers by it, in prediction and in eva
 Proof    tests/runs/test_decide.py
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace

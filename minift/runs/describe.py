@@ -5,8 +5,6 @@ Claim    Counts are sums over the checkpoint's own tensors, with the head that t
 Proof    tests/runs/test_describe.py
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

@@ -6,8 +6,6 @@ Claim    What a model predicts for an example does not depend on which examples 
 Proof    tests/runs/test_evaluate.py
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, cast
 

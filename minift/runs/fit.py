@@ -11,8 +11,6 @@ Claim    `fine_tune` with all that makes it faster applied from outside: states 
 Proof    tests/runs/test_fit.py
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path

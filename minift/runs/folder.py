@@ -9,8 +9,6 @@ Claim    A run folder *is* a Hugging Face checkpoint (config.json, model.safeten
 Proof    tests/runs/test_train.py
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import sys
@@ -86,6 +84,8 @@ def open_run(
 
 
 _WORDS = {
+    "minift_version": "version of minift ({was} then, {now} now)",
+    "processes": "number of processes ({was} then, {now} now)",
     "data_digest": "content of the data",
     "weights": "content of the encoder",
     "validated_each_epoch": "choice of --validate-each-epoch",
@@ -94,19 +94,14 @@ _WORDS = {
 
 def _differences(there: dict[str, Any], spec: dict[str, Any]) -> list[str]:
     """Name what differs in words that a user knows: "data", "epochs"."""
-    version = "minift_version"
-    if there.get(version) != spec[version]:
-        return [f"version of minift ({there.get(version)} then, {spec[version]} now)"]
     found: list[str] = []
-    for name, value in spec.items():
-        other = there.get(name)
-        if isinstance(value, dict) and isinstance(other, dict):
-            found += [key for key in value if other.get(key) != value[key]]
-        elif name == "processes" and other != value:
-            found.append(f"number of processes ({other} then, {value} now)")
-        elif name != "command" and other != value:  # which may be typed in another way
-            found.append(name)
-    return [_WORDS.get(name, name.replace("_", " ")) for name in found]
+    for name, now in spec.items():
+        was = there.get(name)
+        if isinstance(now, dict) and isinstance(was, dict):
+            found += [key.replace("_", " ") for key in now if was.get(key) != now[key]]
+        elif name != "command" and was != now:  # which may be typed in another way
+            found.append(_WORDS.get(name, name.replace("_", " ")).format(was=was, now=now))
+    return found
 
 
 def load_run(

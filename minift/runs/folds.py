@@ -13,8 +13,6 @@ Differs  - Texts are dealt in random order, the largest groups first, each to th
 Proof    tests/runs/test_folds.py
 """
 
-from __future__ import annotations
-
 import math
 import sys
 import time

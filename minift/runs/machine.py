@@ -3,8 +3,6 @@
 Proof    tests/runs/test_machine.py
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import platform

@@ -5,8 +5,6 @@ Claim    One answer per text, in the order of the input, however long the input:
 Proof    tests/runs/test_predict.py
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Protocol

@@ -15,8 +15,6 @@ Differs  - Not `DistributedDataParallel`, which takes the mean of the processes'
 Proof    tests/runs/test_processes.py
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import time

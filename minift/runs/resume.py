@@ -10,8 +10,6 @@ Differs  A schedule is not stored: it is a function of the steps and of the vali
 Proof    tests/runs/test_resume.py
 """
 
-from __future__ import annotations
-
 import re
 import shutil
 import time
@@ -28,25 +26,6 @@ from minift.training.loop import Epoch, Training
 
 KEPT = 2  # the last one, and the one before in case the last is damaged
 _NAME = re.compile(r"step-(\d+)-([0-9a-f]{16})\.pt")
-
-
-def resumed(training: Training, checkpoints: Checkpoints) -> Iterator[Epoch | None]:
-    """Iterate over a training from its newest checkpoint, and write one whenever it is due.
-
-    The records of the epochs before come first. Each process has its own stream of dropout, and
-    the first writes them all.
-    """
-    if (state := checkpoints.load()) is not None:
-        size = training.dropout.get_state().numel()
-        own = state["dropout"].view(-1, size)[rank()].clone()  # torch 2.13 crashes on a part
-        training.load({**state, "dropout": own})
-        yield from training.history.epochs
-    for record in training:
-        yield record
-        if record is None and checkpoints.due:
-            state = training.state()
-            dropout = torch.stack(from_all(state["dropout"]))
-            checkpoints.save(training.step, {**state, "dropout": dropout})
 
 
 class Checkpoints:
@@ -98,3 +77,22 @@ class Checkpoints:
         """The newest first."""
         found = [path for path in self.folder.glob("*") if _NAME.fullmatch(path.name)]
         return sorted(found, reverse=True)
+
+
+def resumed(training: Training, checkpoints: Checkpoints) -> Iterator[Epoch | None]:
+    """Iterate over a training from its newest checkpoint, and write one whenever it is due.
+
+    The records of the epochs before come first. Each process has its own stream of dropout, and
+    the first writes them all.
+    """
+    if (state := checkpoints.load()) is not None:
+        size = training.dropout.get_state().numel()
+        own = state["dropout"].view(-1, size)[rank()].clone()  # torch 2.13 crashes on a part
+        training.load({**state, "dropout": own})
+        yield from training.history.epochs
+    for record in training:
+        yield record
+        if record is None and checkpoints.due:
+            state = training.state()
+            dropout = torch.stack(from_all(state["dropout"]))
+            checkpoints.save(training.step, {**state, "dropout": dropout})

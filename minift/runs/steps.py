@@ -9,8 +9,6 @@ Differs  training/loop.py counts passes over few labels. Distillation draws from
 Proof    tests/runs/test_steps.py
 """
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping

@@ -6,8 +6,6 @@ Claim    The same call gives the same weights and scores, also if it was killed 
 Proof    tests/runs/test_train.py
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 import time

@@ -5,8 +5,6 @@ Claim    Whatever is asked of it, by evaluation, prediction or active learning, 
 Proof    tests/runs/test_train.py
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path

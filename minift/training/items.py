@@ -8,8 +8,6 @@ Differs  - A sentence longer than the model becomes several overlapping windows;
 Proof    tests/training/test_items.py
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 

@@ -11,8 +11,6 @@ Differs  - A trapezoid in a run of another length falls to 0 at the end of that 
 Proof    tests/training/test_trapezoids.py
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -269,7 +269,7 @@ class Verdict:
     @property
     def good(self) -> bool:
         """Whether the interval, or without one the mean, does not lie below 0."""
-        _, high = self.difference.t or (0, self.difference.mean)
+        _, high = self.difference.interval or (0, self.difference.mean)
         return high >= 0
 
     @property
@@ -290,7 +290,7 @@ class Verdict:
         """Say what is missing from the goal."""
         reasons = []
         if not self.good:
-            ends = f" ({_interval(self.difference)})" if self.difference.t else ""
+            ends = f" ({_interval(self.difference)})" if self.difference.interval else ""
             lost = f"{self.own} is {points(-self.difference.mean)} points below {self.peer}{ends}"
             reasons.append(f"{lost}, {_seeds(len(self.difference.differences))}")
         if self.fast is False:
@@ -415,7 +415,11 @@ def _spent(seconds: float | None) -> str:
 
 
 def _interval(difference: Difference) -> str:
-    return f"{signed(difference.t[0])} to {signed(difference.t[1])}" if difference.t else "none"
+    return (
+        f"{signed(difference.interval[0])} to {signed(difference.interval[1])}"
+        if difference.interval
+        else "none"
+    )
 
 
 def _about(runs: Log) -> tuple[str, ...]:

@@ -301,7 +301,9 @@ def test_it_is_said_where_another_program_is_better(monkeypatch):
     runs = log(monkeypatch, head=HEAD, full=FULL, logistic=LOGISTIC, setfit=setfit)
     found = few.verdict("reviews", 16, runs)
     assert (found.own, found.peer, found.met) == ("full", "setfit", False)
-    assert found.difference.t == pytest.approx((-0.06 - 0.024841, -0.06 + 0.024841), abs=1e-6)
+    assert found.difference.interval == pytest.approx(
+        (-0.06 - 0.024841, -0.06 + 0.024841), abs=1e-6
+    )
     page = few.table(runs)
     row = "| reviews, 16 labels | full | setfit | -6.0 (-8.5 to -3.5) | 3 | 60 | 165 | NOT MET |"
     assert row in page

@@ -1546,7 +1546,8 @@ STRANGERS = [
             "--deterministic does nothing",
             "torch.use_deterministic_algorithms(True)",
             "torch.use_deterministic_algorithms(False)",
-            SAFETY + "test_determinism.py::test_it_is_switched_on_and_off_again_and_inherited",
+            SAFETY
+            + "test_determinism.py::test_it_is_switched_on_and_off_again_and_handed_to_processes",
             "two runs on a GPU differ although they were told not to",
         ),
     ),

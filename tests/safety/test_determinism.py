@@ -6,7 +6,7 @@ same weights and the same figures                            taken out; another 
                                                              hash seed and global random state
 another seed gives others                                    the same comparison
 --deterministic changes no bit on a CPU                      a run without it
-it is switched off again, and inherited by processes         PyTorch's own switches; a child
+it is switched off again, and handed to processes            PyTorch's own switches; a child
 on a GPU it gives the same bytes twice                       two runs (where there is one)
 the seeds of all streams are written down                    run.json, distill.json, and others
 """
@@ -24,7 +24,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from minift.runs.determinism import deterministic, inherited
+from minift.runs.dealing import deal
+from minift.runs.determinism import deterministic
 from minift.training.loop import Seeds
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -143,17 +144,23 @@ def test_the_seeds_of_all_streams_are_written_down(runs):
             assert {row["seed"] for row in found[file] if "seed" in row} == {seed, seed + 1}
 
 
-def test_it_is_switched_on_and_off_again_and_inherited(monkeypatch):
-    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
-    assert not torch.are_deterministic_algorithms_enabled() and not inherited()
+def _switched_on(_: int) -> bool:
+    return torch.are_deterministic_algorithms_enabled()
+
+
+def test_it_is_switched_on_and_off_again_and_handed_to_processes(monkeypatch):
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")  # it is put back after the test
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
     with deterministic(False):
-        assert not torch.are_deterministic_algorithms_enabled() and not inherited()
+        assert not torch.are_deterministic_algorithms_enabled()
+        assert "CUBLAS_WORKSPACE_CONFIG" not in os.environ
+        assert dict(deal(_switched_on, [0, 1], 2)) == {0: False, 1: False}
     with deterministic(True):
-        assert torch.are_deterministic_algorithms_enabled() and inherited()
+        assert torch.are_deterministic_algorithms_enabled()
         assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
         assert not torch.is_deterministic_algorithms_warn_only_enabled()
-    assert not torch.are_deterministic_algorithms_enabled() and not inherited()
-    assert "CUBLAS_WORKSPACE_CONFIG" not in os.environ
+        assert dict(deal(_switched_on, [0, 1], 2)) == {0: True, 1: True}
+    assert not torch.are_deterministic_algorithms_enabled()
     with pytest.raises(RuntimeError), deterministic(True):
         raise RuntimeError
     assert not torch.are_deterministic_algorithms_enabled()

@@ -4,8 +4,6 @@ Claim    Each command says what it did and what to do next; all it knows is in t
 Proof    tests/cli/test_active.py
 """
 
-from __future__ import annotations
-
 from minift.cli.active import project, simulate
 from minift.cli.options import Commands
 

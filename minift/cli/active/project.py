@@ -1,7 +1,5 @@
 """`minift active start`, `next`, `import`, `label`, `status`, `train`, `score`."""
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import csv

@@ -1,7 +1,5 @@
 """`minift active simulate`: is asking better than drawing at random, on labelled data?"""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,11 +37,8 @@ def run(arguments: options.Arguments) -> None:
     from minift.active.loop import Learner
     from minift.active.simulate import Plan, simulate
 
-    plan = Plan(
-        strategies=tuple(arguments.strategies.split(",")), seeds=arguments.seeds,
-        rounds=arguments.rounds, query=arguments.query, initial=arguments.initial,
-        passes=arguments.passes, layers=arguments.layers, steps=arguments.steps,
-    )  # fmt: skip
+    strategies = tuple(arguments.strategies.split(","))
+    plan = options.filled(Plan, arguments, {"strategies": strategies})
     dataset = _data(arguments)
     out = arguments.out or Path("runs") / f"simulate-{dataset.name}"
     method, device = options.method(arguments), options.device(arguments)
