@@ -21,9 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
-from minift.data.examples import NONE, Example, TaggedExample, joined, texts_of
-from minift.data.tags import entity_tags, spans_conlleval
-from minift.errors import MiniftError, nearest
+from minift.data.examples import NONE, joined, texts_of
+from minift.errors import MiniftError
 from minift.files import standard_input
 from minift.label.ledger import Label, Ledger, open_ledger
 from minift.label.project import Project, command, load_project
@@ -54,8 +53,14 @@ class Tally(NamedTuple):
 def label(
     folder: str | Path, by: str, stdin: TextIO | None = None, stdout: TextIO | None = None
 ) -> Tally:
-    """Show each text that waits and record what is answered, line by line."""
+    """Show each text that waits and record what is answered, line by line.
+
+    MiniftError if the project is about entities, or no text waits.
+    """
     project = load_project(folder)
+    if project.task == "tagging":
+        what = f"the terminal asks for classes; mark entities in a file of {folder}/batches, then: "
+        raise MiniftError(f"{what}{command('import', folder)} FILE")
     stdin, stdout = stdin or standard_input(), stdout or sys.stdout
     if hasattr(stdout, "reconfigure"):
         stdout.reconfigure(errors="backslashreplace")  # a narrow terminal is no reason to stop
@@ -63,11 +68,10 @@ def label(
         stdin.reconfigure(errors="surrogateescape")  # type: ignore[attr-defined]
     with open_ledger(project.ledger, project.ids, project.answers) as ledger:
         state = ledger.state
-        if not (waiting := state.waiting):
+        if not state.waiting:
             raise MiniftError(f"no text waits for a label; choose some: {command('next', folder)}")
-        texts = {example.id: example for example in project.examples(waiting)}
         begun = set(state.standing)
-        session = Session(project, ledger, by, texts, stdin, stdout)
+        session = Session(project, ledger, by, stdin, stdout)
         for note in ledger.journal.notes:
             session.say(f"note: {note}")
         with contextlib.suppress(KeyboardInterrupt):
@@ -83,18 +87,16 @@ class Session:
     project: Project
     ledger: Ledger
     by: str
-    texts: dict[str, Example]
     stdin: TextIO
     stdout: TextIO
 
     def __post_init__(self) -> None:
-        labels, self.tagging = self.project.answers, self.project.task == "tagging"
-        self.several = self.project.task == "multilabel"
-        self.keys = {} if self.tagging else class_keys(labels)
+        self.texts = {example.id: texts_of(example) for example in self.project.examples()}
+        labels, self.several = self.project.answers, self.project.task == "multilabel"
+        self.keys = class_keys(labels)
         own = {name: "/".join(k for k, n in self.keys.items() if n == name) for name in labels}
         self.choices = "  ".join(f"{k} {n}" if k not in ("", n) else n for n, k in own.items())
-        called = set() if self.tagging else {name.lower() for name in labels}
-        mark = ""  # before a command, where a class is called as one
+        called, mark = {name.lower() for name in labels}, ""  # colons, where a class is called so
         while called & {mark + word for command in COMMANDS.items() for word in command}:
             mark += ":"
         self.commands = {mark + key: what for key, what in COMMANDS.items()}
@@ -116,42 +118,35 @@ class Session:
         self.stdout.flush()
 
     def show(self, id: str, left: int) -> None:
-        """Show a text, its words numbered where entities are asked for."""
-        width = min(shutil.get_terminal_size().columns, 100) - 4
-        example = self.texts[id]
+        """Show a text, or both of a pair."""
+        width = max(min(shutil.get_terminal_size().columns, 100) - 4, 20)
         self.say(f"\n--- text {id}, {left} to go ---")
-        parts = texts_of(example)
-        if isinstance(example, TaggedExample):
-            parts = (" ".join(f"{n}:{word}" for n, word in enumerate(example.words, 1)),)
-        for part in parts:
+        for part in self.texts[id]:
             for line in printable(part).expandtabs(4).split("\n"):
-                self.say("  | " + "\n  | ".join(textwrap.wrap(line, max(width, 20)) or [""]))
+                self.say("  | " + "\n  | ".join(textwrap.wrap(line, width) or [""]))
 
     def answer(self, id: str) -> bool | None:
         """Take one answer: True to continue, None to ask again, False to stop."""
-        self.say("entities> " if self.tagging else f"{self.choices}> ", end="")
+        self.say(f"{self.choices}> ", end="")
         typed = self.read()
         command = self.commands.get((typed or "").lower())
         if typed is None or command == "quit":
             self.say()
             return False
-        if command == "help":
-            self.say("\n" + self.help())
-            return None
         if command == "undo":
             return self.undo()
-        if command == "skip":
+        if command == "help":
+            self.say("\n" + self.help())
+        elif command == "skip":
             self.ledger.skip(id, self.by)  # on the disk; then it is said
             self.say("  skipped")
-            return True
-        try:
-            found = self.understand(typed, self.texts[id])
-        except MiniftError as error:
-            self.say(f"  {error}")
-            return None
-        self.ledger.label(id, found, self.by)
-        self.say(f"  {self.name(found, self.texts[id])}")
-        return True
+        elif found := self.understand(typed):
+            self.ledger.label(id, found, self.by)
+            self.say(f"  {joined(found)}")
+        else:
+            got, more = repr(typed) if typed else "nothing", ", several as 1 2" * self.several
+            self.say(f"  {got} is not an answer; {self.choices}{more}")
+        return id not in self.ledger.state.waiting or None
 
     def undo(self) -> bool | None:
         """Take back the latest decision if it is this person's own."""
@@ -161,8 +156,7 @@ class Session:
             self.say(theirs or "there is nothing to undo")
             return None
         self.ledger.undo(self.by)
-        self.texts |= {e.id: e for e in self.project.examples([latest.id])}
-        was = "skipped" if latest.label is None else self.name(latest.label, self.texts[latest.id])
+        was = "skipped" if latest.label is None else joined(latest.label)
         self.say(f"taken back: text {latest.id} was {was}")
         return True
 
@@ -176,48 +170,28 @@ class Session:
             return line.strip() if line else None
         return None
 
-    def understand(self, typed: str, example: Example) -> Label:
-        """Return the label that was typed."""
-        if isinstance(example, TaggedExample):
-            return read_entities(typed, example.words, self.project.types)
-        if typed in self.project.labels and not self.several:
-            return typed
-        known, splits = self.keys, [[typed.lower()]]
-        if self.several:  # "a|b", or keys or labels with commas or blanks between them
-            known = known | {name.lower(): name for name in self.project.answers}
-            splits = [re.split(mark, typed.lower()) for mark in (r"\|", ",", r"[\s,|]+")]
-        parts = [[part.strip() for part in split if part.strip()] for split in splits]
-        named = next((names for names in parts if {*names} <= known.keys()), [])
-        found = {known[name] for name in named}
-        if not found or (self.several and NONE in found and len(found) > 1):
-            got, more = repr(typed) if typed else "nothing", ", several as 1 2" * self.several
-            raise MiniftError(f"{got} is not an answer; {self.choices}{more}")
-        return [n for n in self.project.answers if n in found] if self.several else found.pop()
-
-    def name(self, found: Label, example: Example) -> str:
-        """Say what an answer means."""
-        if not isinstance(example, TaggedExample):
-            return joined(found)
-        spans = spans_conlleval([*found])
-        marked = (f"{name} {' '.join(example.words[first:end])!r}" for name, first, end in spans)
-        return ", ".join(marked) or "no entities"
+    def understand(self, typed: str) -> Label | None:
+        """Return the label that was typed: a class or its key, or several, "a|b" or "1, 2"."""
+        if not self.several:
+            return typed if typed in self.project.labels else self.keys.get(typed.lower())
+        known = self.keys | {name.lower(): name for name in self.project.answers}
+        for mark in (r"\|", ",", r"[\s,|]+"):  # names may have blanks or commas of their own
+            names = {part.strip() for part in re.split(mark, typed.lower()) if part.strip()}
+            if names and names <= known.keys():
+                found = [n for n in self.project.answers if n in map(known.get, names)]
+                return None if NONE in found and len(found) > 1 else found
+        return None
 
     def help(self) -> str:
         """Explain the answers."""
         commands = ", ".join(f"{key} {what}" for key, what in self.commands.items())
         if "q" not in self.commands:
             commands += " (with the colon, because a class is called as a command is)"
-        types = self.project.types
         how = "one or several, such as 1 2," if self.several else "a key or the class,"
-        answers = f"Classes ({how} then Enter): {self.choices}"
-        if self.tagging:
-            answers = (
-                f"Name the entities by the numbers of their words: 1-2 {types[0]}, 5 {types[-1]}. "
-                f"Only Enter: no entities. Types: {', '.join(types)}. End each answer with Enter."
-            )
         return (
-            f"{answers}\nAlso: {commands}. Undo takes back your latest answer, then the one before "
-            "it. A skipped text is not asked again. Every answer is saved at once."
+            f"Classes ({how} then Enter): {self.choices}\nAlso: {commands}. Undo takes back your "
+            "latest answer, then the one before it. A skipped text is not asked again. Every "
+            "answer is saved at once."
         )
 
 
@@ -231,26 +205,3 @@ def class_keys(names: Sequence[str]) -> dict[str, str]:
         if first.count(letter) == 1 and letter.isalpha() and letter not in COMMANDS:
             keys[letter] = name
     return keys
-
-
-def read_entities(typed: str, words: Sequence[str], types: Sequence[str]) -> list[str]:
-    """Turn "1-2 PER, 5 ORG", where a type may be cut short, into IOB2 tags; "" is no entity."""
-    tags = ["O"] * len(words)
-    for part in filter(None, (part.strip() for part in typed.split(","))):
-        match = re.fullmatch(r"(\d+)\s*(?:-\s*(\d+))?\s+(\S.*)", part)
-        if match is None:
-            raise MiniftError(f"{part!r}: expected words and a type, such as 1-2 {types[0]}")
-        first, last = int(match[1]), int(match[2] or match[1])
-        if not 1 <= first <= last <= len(words):
-            raise MiniftError(f"{part!r}: the words are 1 to {len(words)}, the first number first")
-        fitting = [name for name in types if name.lower().startswith(match[3].lower())]
-        fitting = [name for name in types if name == match[3]] or fitting
-        if len(fitting) != 1:
-            which = f"could be {' or '.join(fitting)}" if fitting else "is none of "
-            hint = "" if fitting else f"{', '.join(types)}{nearest(match[3], types)}"
-            raise MiniftError(f"{part!r}: {match[3]!r} {which}{hint}")
-        taken = next((n for n in range(first, last + 1) if tags[n - 1] != "O"), None)
-        if taken is not None:
-            raise MiniftError(f"{part!r}: word {taken} is already part of another entity")
-        tags[first - 1 : last] = entity_tags(fitting[0], last - first + 1)
-    return tags

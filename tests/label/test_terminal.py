@@ -6,8 +6,7 @@ a session that ends in any way goes on with the same text    the ledger, a secon
 through a real terminal: keys, undo, quit, come back,        a pseudo-terminal, the ledger
 window closed
 no control character of a text reaches the terminal          hypothesis; bytes of the terminal
-"1-2 PER, 5 ORG" gives the tags one would write by hand      by hand; by construction
-mistakes are asked again, with the reason                    error words
+entities are not asked for, and the error says what to do    error words
 a class may be called as a command is                        the ledger, for each command
 bytes that are no text lose no answer before them            the ledger
 undo never takes back somebody else's answer                 the ledger
@@ -33,7 +32,7 @@ from hypothesis import strategies as st
 from minift.errors import MiniftError
 from minift.label.ledger import open_ledger
 from minift.label.project import load_project, read_state, start
-from minift.label.terminal import class_keys, label, printable, read_entities
+from minift.label.terminal import class_keys, label, printable
 from tests.tiny import checkpoint
 
 ESCAPES = "good \x1b]0;owned\x07\x1b[2J\x1b[31m film \x9b5n \r\u202e\u2028 end"
@@ -234,64 +233,11 @@ def test_more_than_nine_classes_are_answered_by_number_or_name(encoder, tmp_path
     assert load_and_read(project).labelled == {"1": "c12", "2": "c7", "3": "c1"}
 
 
-WORDS = "Ada Lovelace saw Ben in Oslo".split()  # noqa: SIM905
-
-
-@pytest.mark.parametrize(
-    "typed,tags",
-    [
-        ("", "O O O O O O"),
-        ("1-2 PER, 4 PER, 6 LOC", "B-PER I-PER O B-PER O B-LOC"),
-        (" 6 l ,1 - 2 per,", "B-PER I-PER O O O B-LOC"),
-        ("1 PER, 2 PER", "B-PER B-PER O O O O"),
-    ],
-)
-def test_entities_are_named_by_the_numbers_of_their_words(typed, tags):
-    assert read_entities(typed, WORDS, ("PER", "LOC")) == tags.split()
-
-
-@pytest.mark.parametrize(
-    "typed,words",
-    [
-        ("7 PER", "'7 PER': the words are 1 to 6"),
-        ("0 PER", "the words are 1 to 6"),
-        ("3-2 PER", "the first number first"),
-        ("1-2 PER, 2 LOC", "word 2 is already part of another entity"),
-        ("1-2", "expected words and a type, such as 1-2 PER"),
-        ("PER 1", "expected words and a type"),
-        ("1 PRE", r"'PRE' is none of PER, LOC, LOST; did you mean \"PER\"\?"),
-        ("1 LO", "'LO' could be LOC or LOST"),
-    ],
-)
-def test_a_mistake_in_entities_is_asked_again_with_the_reason(typed, words):
-    with pytest.raises(MiniftError, match=words):
-        read_entities(typed, WORDS, ("PER", "LOC", "LOST"))
-
-
-@given(st.lists(st.sampled_from(["O", "B-PER", "B-LOC", "I-PER", "I-LOC"]), min_size=1, max_size=9))
-def test_what_is_typed_for_any_entities_gives_back_their_tags(raw):
-    tags = []
-    for tag in raw:  # make it IOB2
-        before = tags[-1] if tags else "O"
-        tags.append("B" + tag[1:] if tag[0] == "I" and before[2:] != tag[2:] else tag)
-    typed, first = [], 0
-    for n, tag in enumerate([*tags, "O"]):
-        if n and tags[n - 1] != "O" and tag[0] != "I":
-            typed.append(f"{first + 1}-{n} {tags[n - 1][2:]}")
-        if tag[0] != "I":
-            first = n
-    assert read_entities(", ".join(typed), ["w"] * len(tags), ("PER", "LOC")) == tags
-
-
-def test_sentences_are_labelled_with_numbered_words_and_errors_asked_again(encoder, tmp_path):
-    texts = ["Ada saw Ben .", "the end", "Oslo"]
-    project = begin(encoder, tmp_path / "proj", texts, ("PER", "LOC"), "tagging")
-    tally, shown = session(project, "1 PER, 9 PER\n1 PER, 3 PER\n\ns\n")
-    assert "1:Ada 2:saw 3:Ben 4:." in shown
-    assert "'9 PER': the words are 1 to 4" in shown
-    assert "PER 'Ada', PER 'Ben'" in shown and "no entities" in shown
-    assert load_and_read(project).labelled == {"1": ["B-PER", "O", "B-PER", "O"], "2": ["O", "O"]}
-    assert tally.skipped == 1
+def test_entities_are_not_asked_for_here_and_the_error_says_where(encoder, tmp_path):
+    project = begin(encoder, tmp_path / "proj", ["Ada saw Ben ."], ("PER", "LOC"), "tagging")
+    with pytest.raises(MiniftError, match=r"mark entities .*batches, then: minift active import "):
+        session(project, "\n")
+    assert decisions(project) == []
 
 
 class Terminal:

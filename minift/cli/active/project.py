@@ -58,7 +58,7 @@ def add(commands: options.Commands) -> None:
     add("--again", action="store_true", help=help)
     _add_person(parser)
 
-    help = "label in the terminal, one line per text"
+    help = "label classes in the terminal, one line per text"
     parser, add = options.command(commands, "label", run_label, help)
     add("project", type=Path, help=options.PROJECT)
     _add_person(parser)
@@ -189,7 +189,8 @@ def run_next(arguments: options.Arguments) -> None:
     print(f"{counted(len(asked.ids), 'text')} to label, round {asked.round}: {asked.path}")
     print(f"next: {asked.how}\nthen give the answers to:")
     print(f"  {options.suggested('active', 'import', arguments.project, asked.answers)}")
-    print(f"or here in the terminal: {options.suggested('active', 'label', arguments.project)}")
+    if here := _label_here(arguments.project):
+        print(f"or here in the terminal: {here}")
 
 
 def run_import(arguments: options.Arguments) -> None:
@@ -224,8 +225,16 @@ def run_label(arguments: options.Arguments) -> None:
     _what_next(arguments.project, tally.waiting)
 
 
+def _label_here(project: Path) -> str:
+    """Return the command that asks for classes; "" where entities are marked in a file."""
+    from minift.label.project import load_project
+
+    tagging = load_project(project).task == "tagging"
+    return "" if tagging else options.suggested("active", "label", project)
+
+
 def _what_next(project: Path, waiting: int) -> None:
     if waiting:
-        print(f"texts that still wait: {waiting}; {options.suggested('active', 'label', project)}")
+        print("; ".join(filter(None, [f"texts that still wait: {waiting}", _label_here(project)])))
     else:
         print(f"no text waits; next: {options.suggested('active', 'next', project, '-n', 20)}")
