@@ -11,27 +11,18 @@ Differs  - Models start from the pretrained weights in every round, and learn fr
 Proof    tests/label/test_project.py
 """
 
-from __future__ import annotations
-
 import itertools
 import json
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
-from minift.active.loop import (
-    WATCHED,
-    Asking,
-    choose,
-    class_counts,
-    seed_of,
-    take_look,
-)
+from minift.active.loop import WATCHED, Asking, choose, class_counts, seed_of, take_look
 from minift.active.streaming import mc_stream
 from minift.checkpoints.weights import save_pretrained
 from minift.data.examples import NONE, Example, joined, label_of, texts_of
@@ -42,7 +33,7 @@ from minift.label.formats.exchange import FORMATS, how, written
 from minift.label.formats.labelstudio import labelling_config
 from minift.label.formats.rows import Question
 from minift.label.ledger import open_ledger
-from minift.label.project import Project, command, last_model, load_project, read_state
+from minift.label.project import Project, command, load_project, read_state
 from minift.runs.folder import load_run
 from minift.runs.train import train as train_run
 from minift.runs.tuned import FineTuned
@@ -67,76 +58,56 @@ def ask(
     asking: Asking | None = None,
     *,
     format: str | None = None,
-    again: bool = False,
     more: bool = False,
     guess: bool | None = None,
     device: torch.device | str = "cpu",
 ) -> Asked:
     """Choose the next texts to label, write them for people, and put the query on record.
 
-    `format` is that of the batch file (None: csv, or conll for tagging). `again` chooses nothing,
-    but writes out what waits; `more` chooses although texts wait. With `guess` True a model is
-    trained also for random texts, for its guesses and its advice; False writes no guesses.
-    MiniftError if texts wait and neither `again` nor `more` is given, or if none is left.
+    `format` is that of the batch file (None: csv, or conll for tagging); `more` chooses although
+    texts wait. With `guess` True a model is trained also for random texts, for its guesses and its
+    advice; False writes no guesses. MiniftError if texts wait, or if none is left.
     """
-    project = load_project(folder)
-    asking = asking or Asking()
+    project, asking = load_project(folder), asking or Asking()
     require(count >= 1, "the number -n of texts", count, "at least 1")
     format = format or ("conll" if project.task == "tagging" else "csv")
     written(format, [], project.task)  # an unknown format is refused now, not after the training
     asking.require_for(project.task)
     with open_ledger(project.ledger, project.ids, project.answers) as ledger:
         state, notes = ledger.state, list(ledger.journal.notes)
-        waiting = state.waiting
-        queries = [e for e in ledger.journal.events if e["event"] == "query"]
-        round = max((e["round"] for e in queries), default=0)
-        scores: dict[str, float | None]
-        if again:
-            if not waiting:
-                what = "no text waits for a label; choose some: "
-                raise MiniftError(what + command("next", folder))
-            asked = [e for e in queries if e["strategy"] != "random"]
-            known = {id: score for e in asked for id, score in zip(e["ids"], e["scores"])}
-            scores, name = {id: known.get(id) for id in waiting}, f"{round:03d}-again"
-            tuned = last_model(project, device) if guess is not False else None
-        else:
-            if waiting and not more:
-                rounds = ", ".join(map(str, sorted({state.queried[id] for id in waiting})))
-                raise MiniftError(
-                    f"texts that still wait for a label: {len(waiting)} (asked in round {rounds}). "
-                    f"Label: {command('label', folder)}. Or --again writes them out again; --more "
-                    "chooses others"
-                )
-            if not state.pool:
-                raise MiniftError(
-                    f"no text is left to ask for: of {len(state.ids)}, {len(state.labelled)} are "
-                    f"labelled, {len(state.skipped)} skipped, {len(waiting)} waiting. Train: "
-                    f"{command('train', folder)}"
-                )
-            round += 1
-            name = f"{round:03d}"
-            if count > len(state.pool):
-                notes.append(f"{count} were asked for; these are the last {len(state.pool)}")
-            tuned, labelled = None, project.labelled(state)
-            if why := lacking(project, labelled):
-                drawn = asking.strategy == "random"
-                what = "there are no guesses" if drawn else "these texts are drawn at random"
-                if guess or not drawn:
-                    notes.append(f"{why}, so {what}")
-                asking = Asking("random")
-            elif asking.strategy != "random" or guess:
-                tuned = _model(project, labelled, round, device)
-            seed = seed_of(project.seed, round)
-            choice = choose(asking, tuned, [*project.examples(state.pool)], count, seed)
-            # A random number is not a reason that helps anybody.
-            drawn = asking.strategy == "random"
-            scores = {id: None if drawn else s for id, s in zip(choice.ids, choice.scores)}
+        if (waiting := state.waiting) and not more:
+            rounds = ", ".join(map(str, sorted({state.queried[id] for id in waiting})))
+            raise MiniftError(
+                f"texts that still wait for a label: {len(waiting)} (asked in round {rounds}; see "
+                f"{project.folder / 'batches'}). Label: {command('label', folder)}. Or --more "
+                "chooses others"
+            )
+        if not state.pool:
+            raise MiniftError(
+                f"no text is left to ask for: of {len(state.ids)}, {len(state.labelled)} are "
+                f"labelled, {len(state.skipped)} skipped, {len(waiting)} waiting. Train: "
+                f"{command('train', folder)}"
+            )
+        round = 1 + max((e["round"] for e in ledger.journal.events if "round" in e), default=0)
+        if count > len(state.pool):
+            notes.append(f"{count} were asked for; these are the last {len(state.pool)}")
+        tuned, labelled, drawn = None, project.labelled(state), asking.strategy == "random"
+        if why := lacking(project, labelled):
+            what = "there are no guesses" if drawn else "these texts are drawn at random"
+            notes += [f"{why}, so {what}"] if guess or not drawn else []
+            asking, drawn = Asking("random"), True
+        elif guess or not drawn:
+            tuned = _model(project, labelled, round, device)
+        seed = seed_of(project.seed, round)
+        choice = choose(asking, tuned, [*project.examples(state.pool)], count, seed)
+        # A random number is not a reason that helps anybody.
+        scores = {id: None if drawn else s for id, s in zip(choice.ids, choice.scores)}
         # The file first: if this is killed in between, the same command chooses the same again.
         shown = None if guess is False else tuned
-        path, how = _write_batch(project, scores, shown, format, name)
-        if not again:
-            ledger.query(choice.ids, choice.scores, asking.strategy, seed, round)
-    return Asked(tuple(scores), path, round, tuple(notes), how, FORMATS[format].export or str(path))
+        path, how = _write_batch(project, scores, shown, format, f"{round:03d}")
+        ledger.query(choice.ids, choice.scores, asking.strategy, seed, round)
+    export = FORMATS[format].export or str(path)
+    return Asked(tuple(choice.ids), path, round, tuple(notes), how, export)
 
 
 def lacking(project: Project, labelled: Sequence[Example]) -> str:
@@ -152,7 +123,7 @@ def lacking(project: Project, labelled: Sequence[Example]) -> str:
 
 def _write_batch(
     project: Project,
-    scores: dict[str, float | None],
+    scores: Mapping[str, float | None],
     tuned: FineTuned | None,
     format: str,
     name: str,
@@ -192,22 +163,18 @@ def guesses(
     return found
 
 
-def _short(facts: Any) -> str:
-    return digest(json.dumps(facts))[:12]
-
-
-def _made_of(project: Project, labelled: Sequence[Example]) -> list[Any]:
-    """Return all that a model depends on."""
+def _name(project: Project, labelled: Sequence[Example]) -> str:
+    """Return a digest of all that a model depends on."""
     made_by = [__version__, project.encoder, project.method, project.head, project.seed]
     answers = [[example.id, label_of(example)] for example in labelled]
-    return [*made_by, asdict(project.settings), project.pool, answers]
+    return digest(json.dumps([*made_by, asdict(project.settings), project.pool, answers]))[:12]
 
 
 def _model(
     project: Project, labelled: Sequence[Example], round: int, device: torch.device | str
 ) -> FineTuned:
     """Return a model of the labels there are; train it if it is not there."""
-    name = _short(_made_of(project, labelled))
+    name = _name(project, labelled)
     models = project.folder / "models"
     there = next(models.glob(f"*-{name}"), None)
     if there is None:
@@ -243,8 +210,7 @@ def train(
     if why := lacking(project, labelled):
         raise MiniftError(f"nothing to train on: {why}. Label some: {command('label', folder)}")
     if out is None:
-        name = _short(_made_of(project, labelled))
-        out = project.folder / "runs" / f"{len(labelled):04d}-{name[:6]}"
+        out = project.folder / "runs" / f"{len(labelled):04d}-{_name(project, labelled)[:6]}"
         done = out / "result.json"
         if done.is_file():
             return out, json.loads(done.read_text(encoding="utf-8"))

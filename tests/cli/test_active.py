@@ -163,8 +163,8 @@ def test_guesses_for_random_texts_and_answers_given_before_are_taken_if_asked_fo
 def test_what_is_printed_imports_the_file_that_people_then_have(project, capsys):
     files = {"csv": "001.csv", "labelstudio": "EXPORT.json", "doccano": "EXPORT.jsonl"}
     for format, file in {**files, "argilla": "answers.json"}.items():
-        again = ("--again",) * (format != "csv")
-        code, out, _ = run(capsys, "active", "next", project, "-n", 2, "--format", format, *again)
+        options = "-n", 2, "--format", format, "--more"
+        code, out, _ = run(capsys, "active", "next", project, *options)
         command = next(line for line in out.splitlines() if "minift active import" in line)
         words = shlex.split(command)
         assert code == 0 and words[:4] == ["minift", "active", "import", str(project)]
@@ -236,7 +236,6 @@ BAD = [
     (["next", "{project}", "-n", "0"], r"texts must be at least 1, got 0"),
     (["next", "{project}", "--strategy", "bold"], r'did you mean "bald"'),
     (["next", "{project}", "--format", "labelstudo"], r'did you mean "labelstudio"'),
-    (["next", "{project}", "--again"], r"no text waits for a label; choose some"),
     (["label", "{project}"], r"no text waits .*minift active next "),
     (["import", "{project}", "{world}/nothing.csv"], r"no such file"),
     (["import", "{project}", "{world}/train.xyz"], r"no such file|format"),
@@ -284,7 +283,6 @@ def test_a_mistake_ends_in_one_line_that_says_what_to_do(
             ["next", "p", "--layers", "top"],
             'expected "trained", "all", "head" or a number of layers',
         ),
-        (["next", "p", "--again", "--more"], "not allowed with"),
     ],
 )
 def test_bad_usage_exits_with_2_and_points_to_the_help(arguments, message, capsys):

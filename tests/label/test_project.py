@@ -295,18 +295,16 @@ def test_guesses_in_the_batch_file_are_the_models(begun):
 def test_texts_that_wait_are_not_asked_again_unless_somebody_says_how(begun):
     first = ask(begun, 4)
     with pytest.raises(
-        MiniftError, match=r"texts that still wait .*: 4 .*round 2.*--again .*--more"
+        MiniftError, match=r"texts that still wait .*: 4 .*round 2; see .*batches.*--more"
     ):
         ask(begun, 4)
     fill(first.path, GOLD)
     filled = first.path.read_bytes()
-    again = ask(begun, again=True)
-    assert again.ids == first.ids and again.path != first.path
-    assert first.path.read_bytes() == filled  # somebody has worked on it
-    again.path.write_text("somebody is at work here")
-    assert ask(begun, again=True).path.name == "002-again-2.csv"
-    assert again.path.read_text() == "somebody is at work here"
+    work = first.path.with_name("003.csv")
+    work.write_text("somebody is at work here")
     more = ask(begun, 3, more=True)
+    assert more.path.name == "003-2.csv" and work.read_text() == "somebody is at work here"
+    assert first.path.read_bytes() == filled  # somebody has worked on it
     assert not set(more.ids) & set(first.ids)
     assert len(places(begun)[0][1]) == 7
 
@@ -320,8 +318,6 @@ def test_the_last_texts_are_given_and_then_it_says_that_none_is_left(fresh):
         MiniftError, match=rf"no text is left .* of {len(GOLD)}, {len(GOLD)} are lab"
     ):
         ask(fresh, 1)
-    with pytest.raises(MiniftError, match="no text waits for a label; choose some"):
-        ask(fresh, again=True)
 
 
 def test_a_format_that_does_not_fit_is_refused_before_anything_is_trained(begun, monkeypatch):
@@ -563,8 +559,6 @@ def test_what_people_do_with_a_batch_file_is_said_and_no_guess_is_written_if_non
         with_guesses, without = (" ".join(row["guess"] for row in table) for table in rows)
     assert re.search("positive|negative", with_guesses)
     assert not re.search("positive|negative", without)
-    asked = ask(begun, 3, format=format, again=True, guess=False)
-    assert not re.search(r'"(positive|negative)"|,(positive|negative),', asked.path.read_text())
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
@@ -587,7 +581,7 @@ def test_an_import_that_dies_is_completed_by_the_next(fresh, monkeypatch, count)
 
 OPERATIONS = st.lists(
     st.tuples(
-        st.sampled_from(["next", "more", "again", "import", "import", "label", "label"]),
+        st.sampled_from(["next", "more", "import", "import", "label", "label"]),
         st.integers(1, 4),
         st.text("12sux\n", min_size=1, max_size=6),
         st.none() | st.integers(1, 6),  # dies at that write
@@ -600,8 +594,8 @@ def perform(folder, operation):
     """Do one thing that a person may do; errors a person sees are part of the game."""
     kind, count, keys, _ = operation
     try:
-        if kind in ("next", "more", "again"):
-            ask(folder, count, Asking("random"), more=kind == "more", again=kind == "again")
+        if kind in ("next", "more"):
+            ask(folder, count, Asking("random"), more=kind == "more")
         elif kind == "label":
             typed = "\n".join(keys) + "\n"
             label(folder, "ada", stdin=io.StringIO(typed), stdout=io.StringIO())

@@ -1254,7 +1254,7 @@ PROJECTS = [
         ),
         (
             "random texts train a model",
-            'elif asking.strategy != "random" or guess:',
+            "elif guess or not drawn:",
             "else:",
             PROJECT_TESTS
             + "test_random_texts_need_no_model_and_the_advice_says_what_nobody_can_know",

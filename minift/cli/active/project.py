@@ -42,9 +42,7 @@ def add(commands: options.Commands) -> None:
     add("-n", type=int, default=20, metavar="N", help="how many texts to choose")
     help = "csv, labelstudio, doccano, argilla or conll (default: csv; for tagging conll)"
     add("--format", help=help)
-    waiting = parser.add_mutually_exclusive_group()
-    waiting.add_argument("--again", action="store_true", help="write out again what waits")
-    waiting.add_argument("--more", action="store_true", help="choose N more although some wait")
+    add("--more", action="store_true", help="choose N more although some wait")
     help = "write no guesses; or train a model for them also with --strategy random"
     add("--guesses", action=argparse.BooleanOptionalAction, help=help)
     options.add_asking(parser)
@@ -181,8 +179,7 @@ def run_next(arguments: options.Arguments) -> None:
 
     asked = ask(
         arguments.project, arguments.n, options.asking(arguments), format=arguments.format,
-        again=arguments.again, more=arguments.more, guess=arguments.guesses,
-        device=options.device(arguments),
+        more=arguments.more, guess=arguments.guesses, device=options.device(arguments),
     )  # fmt: skip
     for note in asked.notes:
         print(f"note: {note}")
