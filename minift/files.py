@@ -8,8 +8,6 @@ Differs  Locks are those of `filelock`; on a file system that has none, nothing 
 Proof    tests/test_files.py, tests/safety/test_kills.py
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import hashlib

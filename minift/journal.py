@@ -12,8 +12,6 @@ Proof    tests/test_journal.py
     a log       {"epoch": 1, "train_loss": 0.69}
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import json

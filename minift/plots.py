@@ -6,8 +6,6 @@ Claim    Every mark stands where its value is on the plot's own axis, and whatev
 Proof    tests/compare/test_report.py, tests/active/test_curves.py, tests/safety/test_pages.py
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

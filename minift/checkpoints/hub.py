@@ -9,8 +9,6 @@ Differs  Where the Hugging Face hub cannot be reached, "minilm" is taken from a 
 Proof    tests/checkpoints/test_hub.py
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import re

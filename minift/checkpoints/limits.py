@@ -6,8 +6,6 @@ Claim    Sizes are read and judged before anything of that size is made, so a fi
 Proof    tests/safety/test_configs.py, tests/safety/test_tensor_files.py
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 from collections import Counter

@@ -10,8 +10,6 @@ Differs  A head for pairs reads two texts, so it is not among the modules: `enco
 Proof    tests/checkpoints/test_modules.py
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -9,8 +9,6 @@ Differs  Unknown keys are ignored with a warning (transformers says nothing), un
 Proof    tests/checkpoints/test_strict.py, tests/safety/test_configs.py
 """
 
-from __future__ import annotations
-
 import re
 import warnings
 from collections.abc import Sequence

@@ -11,8 +11,6 @@ Differs  - safetensors: the library checks offsets; a name that occurs twice, mo
 Proof    tests/safety/test_tensor_files.py, tests/safety/test_pickled_files.py
 """
 
-from __future__ import annotations
-
 import json
 import pickletools
 import re

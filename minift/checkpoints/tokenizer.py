@@ -13,8 +13,6 @@ Differs  A word without any piece (empty, or control characters only) becomes [U
 Proof    tests/checkpoints/test_tokenizer.py
 """
 
-from __future__ import annotations
-
 import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
@@ -99,7 +97,7 @@ class Tokenizer:
     @classmethod
     def from_directory(
         cls, path: str | Path, max_length: int = BERT_LENGTH, segments: int = 2
-    ) -> Tokenizer:
+    ) -> "Tokenizer":
         """Read the tokenizer of a checkpoint folder (see `read_backend` for the files).
 
         Of `max_length`, the model's positions, and the tokenizer's own limit the smaller one holds.
@@ -111,7 +109,7 @@ class Tokenizer:
     @classmethod
     def from_vocabulary(
         cls, vocabulary: Sequence[str], lowercase: bool, max_length: int = BERT_LENGTH
-    ) -> Tokenizer:
+    ) -> "Tokenizer":
         """Make a tokenizer of a list of tokens, in the order of their ids."""
         backend = backend_of(vocabulary, {"lowercase": lowercase})
         return cls(backend, max_length, "the list of tokens")
@@ -222,7 +220,7 @@ class Tokenizer:
                 for _, pieces in groupby(zip(text.word_ids, text.ids), lambda pair: pair[0]):
                     yield tuple(index for _, index in pieces)
 
-    def with_words(self, words: Sequence[str]) -> Tokenizer:
+    def with_words(self, words: Sequence[str]) -> "Tokenizer":
         """Return a tokenizer that reads these words, cleaned as its texts, as one piece each.
 
         They get the next ids, in order. Other words keep their pieces.

@@ -9,8 +9,6 @@ Differs  Where tokenizer_config.json does not say whether to lower-case, tokeniz
 Proof    tests/checkpoints/test_tokenizer.py, tests/safety/test_tokenizers.py
 """
 
-from __future__ import annotations
-
 import json
 import re
 import warnings

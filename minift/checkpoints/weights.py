@@ -12,8 +12,6 @@ Differs  - pytorch_model.bin is read with `weights_only=True` only, so nothing i
 Proof    tests/checkpoints/test_weights.py
 """
 
-from __future__ import annotations
-
 import functools
 import json
 import re

@@ -8,8 +8,6 @@ Differs  Words of a sentence depend on each other, so there is no interval for e
 Proof    tests/data/test_agreement.py
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence

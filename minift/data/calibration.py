@@ -15,8 +15,6 @@ Differs  - Expected calibration error: the largest probability in 15 bins of equ
 Proof    tests/data/test_calibration.py
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections import Counter

@@ -16,8 +16,6 @@ Differs  - As in the authors' cleanlab, whose counts and texts these are: of sev
 Proof    tests/data/test_doubt.py
 """
 
-from __future__ import annotations
-
 import math
 import re
 import unicodedata

@@ -16,8 +16,6 @@ Proof    tests/data/test_entities.py, tests/data/test_entity_report.py
 Tutorial tutorials/09_entities
 """
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence

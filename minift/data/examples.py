@@ -7,8 +7,6 @@ Differs  Labels stay strings ("0", "positive", "B-PER") until a batch is made: a
 Proof    tests/data/test_examples.py
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -13,8 +13,6 @@ Differs  Where all folds score the same, which says little, an accuracy has Wils
 Proof    tests/data/test_intervals.py
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -12,8 +12,6 @@ Differs  Where a denominator is 0 the score is 0, without a warning: the F1 of a
 Proof    tests/data/test_metrics.py
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from numbers import Number

@@ -14,8 +14,6 @@ Differs  The embedded sets are split by theme, not at random: what is learned on
 Proof    tests/data/test_named.py, tests/data/test_embedded.py
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Callable

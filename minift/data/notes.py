@@ -5,8 +5,6 @@ Differs  Texts that differ in blanks only are one where labels conflict: an enco
 Proof    tests/data/test_notes.py
 """
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections import Counter, defaultdict

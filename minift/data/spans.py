@@ -10,8 +10,6 @@ Differs  - A span may take in the blank before or after its words, as a mouse do
 Proof    tests/data/test_spans.py
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from reprlib import repr as short

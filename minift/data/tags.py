@@ -15,8 +15,6 @@ Differs  Where tags break their scheme (I- after O in IOB2) each begins an entit
 Proof    tests/data/test_tags.py, tests/data/test_entities.py
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache

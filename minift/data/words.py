@@ -7,8 +7,6 @@ Differs  Each ideograph is a word, as BERT cuts them. Other scripts without blan
 Proof    tests/data/test_words.py
 """
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Sequence

@@ -9,8 +9,6 @@ Differs  What a person has said before and corrected since is not news: it is re
 Proof    tests/label/test_project.py
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path

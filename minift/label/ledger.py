@@ -15,8 +15,6 @@ Proof    tests/label/test_ledger.py
     undo    of: number of the label or skip that no longer counts
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence

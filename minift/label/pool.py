@@ -7,8 +7,6 @@ Differs  - Texts that differ only in white space are one text: the first is kept
 Proof    tests/label/test_project.py
 """
 
-from __future__ import annotations
-
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import replace

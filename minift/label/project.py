@@ -15,8 +15,6 @@ Proof    tests/label/test_project.py, which also covers pool, rounds, answers, s
     runs/            models of `minift active train`
 """
 
-from __future__ import annotations
-
 import json
 import shlex
 from collections.abc import Iterable, Iterator, Sequence

@@ -5,8 +5,6 @@ Claim    Looking writes nothing, and works while somebody labels. A budget count
 Proof    tests/label/test_project.py
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from pathlib import Path

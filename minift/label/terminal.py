@@ -8,8 +8,6 @@ Differs  - The model's guess is not shown: people tend to follow what they are s
 Proof    tests/label/test_terminal.py
 """
 
-from __future__ import annotations
-
 import contextlib
 import re
 import shutil

@@ -10,8 +10,6 @@ Differs  What each tool cannot say, and what follows, stands in minift/label/REA
 Proof    tests/label/test_labelstudio.py, test_doccano.py, test_argilla.py, test_exports.py
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -8,8 +8,6 @@ Differs  Neither library is needed: a frame is known by the name of its class. W
 Proof    tests/data/test_frames.py
 """
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -18,7 +16,7 @@ from minift.data.files.lines import Problems
 from minift.data.files.tables import Row
 from minift.errors import MiniftError
 
-Source: TypeAlias = "str | Path | Any"  # a file, or rows in memory
+Source: TypeAlias = str | Path | Any  # a file, or rows in memory
 
 
 def path_of(source: Source, split: str) -> Path:

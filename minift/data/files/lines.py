@@ -8,8 +8,6 @@ Differs  Lines end at \\n and \\r\\n only. Python's `str.splitlines` also cuts a
 Proof    tests/data/test_readers.py, tests/data/test_texts.py
 """
 
-from __future__ import annotations
-
 import os
 import shlex
 import stat

@@ -9,8 +9,6 @@ Differs  Labels stay strings as they stand ("0.0", "negative"), and regression i
 Proof    tests/data/test_readers.py
 """
 
-from __future__ import annotations
-
 import math
 import os
 import re

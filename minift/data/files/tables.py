@@ -11,8 +11,6 @@ Differs  Columns are apart by the comma, semicolon, TAB or bar that gives the he
 Proof    tests/data/test_readers.py
 """
 
-from __future__ import annotations
-
 import contextlib
 import csv
 import json

@@ -10,8 +10,6 @@ Differs  - A table is read three times: for its columns, for its faults, for its
 Proof    tests/data/test_texts.py
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -15,8 +15,6 @@ Differs  What is decided here, since no standard does:
 Proof    tests/data/test_readers.py
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterable

@@ -9,8 +9,6 @@ Differs  - Argilla's page counts UTF-16 units (issue 5729), but its server count
 Proof    tests/label/test_argilla.py
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -13,8 +13,6 @@ Proof    tests/label/test_tables.py
     sings   ?
 """
 
-from __future__ import annotations
-
 import contextlib
 import re
 from collections.abc import Iterator, Sequence

@@ -11,8 +11,6 @@ Differs  - doccano gives each text a number of its own as `id`. Ours is `minift_
 Proof    tests/label/test_doccano.py
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 

@@ -8,8 +8,6 @@ Differs  What is written for a tool stands in its own module, and so does how to
 Proof    tests/label/test_exchange.py
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice

@@ -7,8 +7,6 @@ Differs  Our id is `minift_id` in the data, since JSON-MIN overwrites `id` with 
 Proof    tests/label/test_labelstudio.py
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any
 from xml.sax.saxutils import quoteattr

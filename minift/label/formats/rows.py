@@ -12,8 +12,6 @@ Differs  - A row is known by its id. If the id is missing or not of this project
 Proof    tests/label/test_exchange.py
 """
 
-from __future__ import annotations
-
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -14,8 +14,6 @@ Proof    tests/label/test_tables.py
     7,a fine film,pos,0.93,0.12,
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import re
