@@ -15,7 +15,7 @@ import itertools
 import json
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -100,14 +100,28 @@ def ask(
             tuned = _model(project, labelled, round, device)
         seed = seed_of(project.seed, round)
         choice = choose(asking, tuned, [*project.examples(state.pool)], count, seed)
-        # A random number is not a reason that helps anybody.
-        scores = {id: None if drawn else s for id, s in zip(choice.ids, choice.scores)}
+        by_id = {example.id: example for example in project.examples(choice.ids)}
+        examples = [by_id[id] for id in choice.ids]
+        said = guesses(tuned, examples) if tuned and guess is not False else {}
+        questions = [  # a random number is not a reason that helps anybody
+            Question(example, None if drawn else score, *said.get(example.id, ()))
+            for example, score in zip(examples, choice.scores)
+        ]
         # The file first: if this is killed in between, the same command chooses the same again.
-        shown = None if guess is False else tuned
-        path, how = _write_batch(project, scores, shown, format, f"{round:03d}")
+        content = written(format, questions, project.task).encode()
+        batches, suffix = project.folder / "batches", FORMATS[format].suffix
+        numbers = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
+        paths = (batches / f"{round:03d}{number}{suffix}" for number in numbers)
+        path = next(p for p in paths if not p.exists() or p.read_bytes() == content)
+        atomic_write(path, content)
+        pairs = any(len(texts_of(example)) > 1 for example in examples)
+        if format == "labelstudio":
+            interface = labelling_config(project.answers, project.task, pairs)
+            atomic_write(batches / "labelstudio.xml", interface)
         ledger.query(choice.ids, choice.scores, asking.strategy, seed, round)
+    todo = how(format, path, project.types, project.task, pairs)
     export = FORMATS[format].export or str(path)
-    return Asked(tuple(choice.ids), path, round, tuple(notes), how, export)
+    return Asked(tuple(choice.ids), path, round, tuple(notes), todo, export)
 
 
 def lacking(project: Project, labelled: Sequence[Example]) -> str:
@@ -119,30 +133,6 @@ def lacking(project: Project, labelled: Sequence[Example]) -> str:
         return "" if any(entities.values()) else "no entity is labelled yet"
     given = [label_of(example) for example in labelled]
     return "" if len({*given}) > 1 else f'all labels so far are "{joined(given[0])}"'
-
-
-def _write_batch(
-    project: Project,
-    scores: Mapping[str, float | None],
-    tuned: FineTuned | None,
-    format: str,
-    name: str,
-) -> tuple[Path, str]:
-    """Write the questions, never over a file of a person, and return it, and what to do with it."""
-    by_id = {example.id: example for example in project.examples(scores)}
-    said = guesses(tuned, [by_id[id] for id in scores]) if tuned else {}
-    questions = [Question(by_id[id], s, *said.get(id, (None, None))) for id, s in scores.items()]
-    folder, suffix = project.folder / "batches", FORMATS[format].suffix
-    content = written(format, questions, project.task).encode()
-    numbers = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
-    paths = (folder / f"{name}{number}{suffix}" for number in numbers)
-    path = next(p for p in paths if not p.exists() or p.read_bytes() == content)
-    atomic_write(path, content)
-    pairs = any(len(texts_of(example)) > 1 for example in by_id.values())
-    if format == "labelstudio":
-        interface = labelling_config(project.answers, project.task, pairs)
-        atomic_write(folder / "labelstudio.xml", interface)
-    return path, how(format, path, project.types, project.task, pairs)
 
 
 def guesses(

@@ -31,10 +31,6 @@ from minift.label.formats.rows import Question, shown_guess
 _FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 
 
-def _guard(text: str) -> str:
-    return f"'{text}" if _FORMULA.match(text) else text
-
-
 def _unguard(cell: str) -> str:
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
@@ -51,7 +47,8 @@ def write(questions: Sequence[Question]) -> str:
         cells = [question.example.id, *texts, shown_guess(question) or ""]
         both = question.confidence, question.score
         numbers = ["" if number is None else f"{number:.4g}" for number in both]
-        table.writerow([*map(_guard, cells), *numbers, ""])
+        guarded = [f"'{cell}" if _FORMULA.match(cell) else cell for cell in cells]
+        table.writerow([*guarded, *numbers, ""])
     return "\ufeff" + file.getvalue()
 
 
@@ -69,15 +66,10 @@ def read(text: str, task: str) -> Iterator[Row | Fault]:
             yield Fault(f"line {line}", f"{got}; put a text with the separator in it in quotes")
         elif any(cells):
             row = dict(zip(names, [*cells, *[""] * len(names)]))
-            yield _row(f"line {line}", row, task == "multilabel")
+            texts = [_unguard(row[n]) for n in ("text", "text_b") if n == "text" or row.get(n)]
+            label, where = _unguard(row["label"].strip()), f"line {line}"
+            classes = label.split(SEPARATOR) if task == "multilabel" else [label]
+            said = Said(where, classes=classes, or_skip=label.lower() in ("skip", "(skip)"))
+            yield Row(where, _unguard(row["id"]), texts, [said] if label else [])
     for line, what in problems:
         yield Fault(f"line {line}", f"{what}; it and all after it are left out")
-
-
-def _row(where: str, row: dict[str, str], several: bool) -> Row:
-    texts = [_unguard(row[name]) for name in ("text", "text_b") if name == "text" or row.get(name)]
-    label = _unguard(row["label"].strip())
-    skips = label.lower() in ("skip", "(skip)")
-    names = label.split(SEPARATOR) if several else [label]
-    said = [Said(where, classes=names, or_skip=skips)] if label else []
-    return Row(where, _unguard(row["id"]), texts, said)
