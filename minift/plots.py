@@ -129,7 +129,9 @@ class Curves:
         for tick in ticks(left, right, 6) if right > left else [left]:
             drawing.write("axis", f"{tick:g}", x(tick), HEIGHT + 18, "middle")
         drawing.write("axis", self.x_name, 412, HEIGHT + 18)
-        looks = self._looks()
+        others = ((f"color: var(--c{n % 5})", DASHES[(n + n // 5) % 5]) for n in count())
+        grey = "color: var(--soft)", "5 4"
+        looks = [grey if line.reference else next(others) for line in self.lines]
         for line, (colour, _) in zip(self.lines, looks):
             if line.band:
                 upper = [(a, high) for (a, _), (_, high) in zip(line.points, line.band)]
@@ -144,12 +146,6 @@ class Curves:
         for line, (colour, _), place in zip(self.lines, looks, places):
             drawing.write("name", line.name, x(line.points[-1][0]) + 8, place + 5, style=colour)
         return drawing.svg()
-
-    def _looks(self) -> list[tuple[str, str]]:
-        """Return the colour and the dashes of each line."""
-        others = ((f"color: var(--c{n % 5})", DASHES[(n + n // 5) % 5]) for n in count())
-        reference = ("color: var(--soft)", "5 4")
-        return [reference if line.reference else next(others) for line in self.lines]
 
 
 def reliability(name: str, bins: Sequence[tuple[int, float, float]]) -> Curves:

@@ -3,7 +3,7 @@
 Claim    Word accuracy flatters a tagger, because most words are "O". Precision, recall and
          F1 over whole entities do not: one that is a word too long is one false positive and
          one false negative. What an I- tag means when nothing before it can be continued moves
-         the score, so each report names its `mode`; a person sees both, and each error.
+         the score, so whoever scores names the `mode`; a person sees both, and each error.
 Paper    Tjong Kim Sang & De Meulder (2003), "Introduction to the CoNLL-2003 Shared Task",
          section 2, https://aclanthology.org/W03-0419/. Mode "conlleval", the default here and
          in seqeval, reads tags as its script of that name does.
@@ -49,7 +49,6 @@ class EntityScore:
 class EntityReport:
     """Entity scores per type and averaged."""
 
-    mode: Mode  # how a stray I- was read
     per_type: dict[str, EntityScore]  # each type in gold or prediction, sorted by name
     micro: EntityScore  # of all entities pooled; its f1 is *the* entity F1 of papers
     macro: EntityScore  # plain means over the types (its counts are those of micro)
@@ -75,7 +74,7 @@ def entity_scores(
         name: sum(getattr(score, name) for score in per_type.values()) / max(len(types), 1)
         for name in ("precision", "recall", "f1")
     }
-    return EntityReport(mode, per_type, micro, macro=replace(micro, **means))
+    return EntityReport(per_type, micro, macro=replace(micro, **means))
 
 
 def _score(correct: int, predicted: int, support: int) -> EntityScore:
@@ -155,11 +154,8 @@ def side_by_side(gold: Sequence[Tags], predicted: Predicted) -> dict[str, Any]:
     It is {"scheme": "iob2", mode: {"per_type": {type: score}, "micro": score, "macro": score}},
     each score being the fields of an `EntityScore`.
     """
-    report: dict[str, Any] = {"scheme": "iob2"}  # what every reader returns
-    for mode in MODES:
-        report[mode] = asdict(entity_scores(gold, predicted, mode))
-        del report[mode]["mode"]
-    return report
+    scores = {mode: asdict(entity_scores(gold, predicted, mode)) for mode in MODES}
+    return {"scheme": "iob2", **scores}  # the scheme that every reader returns
 
 
 def side_by_side_text(report: dict[str, Any]) -> str:
