@@ -154,7 +154,7 @@ def side_by_side(gold: Sequence[Tags], predicted: Predicted) -> dict[str, Any]:
     It is {"scheme": "iob2", mode: {"per_type": {type: score}, "micro": score, "macro": score}},
     each score being the fields of an `EntityScore`.
     """
-    scores = {mode: asdict(entity_scores(gold, predicted, mode)) for mode in MODES}
+    scores: dict[str, Any] = {m: asdict(entity_scores(gold, predicted, m)) for m in MODES}
     return {"scheme": "iob2", **scores}  # the scheme that every reader returns
 
 
