@@ -1,7 +1,5 @@
 """The one exception a user can cause; the command line prints it as a single line."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable
 

@@ -13,8 +13,6 @@ Differs  - BALD below 1e-12 is 0: rounding errors would otherwise rank passes th
 Proof    tests/active/test_acquisition.py
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable
 

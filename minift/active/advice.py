@@ -12,8 +12,6 @@ Differs  - A model that gives one class to every text has collapsed: that it agr
 Proof    tests/active/test_advice.py
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -9,8 +9,6 @@ Differs  Over several strategies the p-values are corrected (Holm); the paper ma
 Proof    tests/active/test_curves.py
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

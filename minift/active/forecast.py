@@ -14,8 +14,6 @@ Limits   - It forecasts more labels *of the same kind*, with the same method. Ac
 Proof    tests/active/test_forecast.py
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

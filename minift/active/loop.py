@@ -10,8 +10,6 @@ Differs  - The paper does not state whether each round starts anew; here it does
 Proof    tests/active/test_loop.py
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence

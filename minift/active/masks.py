@@ -11,8 +11,6 @@ Differs  As in bert/dropout.py, one 64-bit number decides four elements, p is ro
 Proof    tests/active/test_masks.py
 """
 
-from __future__ import annotations
-
 import hashlib
 from array import array
 from collections.abc import Sequence

@@ -14,8 +14,6 @@ Differs  - 10 passes by default; Griesshaber et al. take 50, and sample in the h
 Proof    tests/active/test_mc_dropout.py
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Literal
 

@@ -6,8 +6,6 @@ Claim    No number changes. The layers below the lowest site that samples run on
 Proof    tests/active/test_mc_dropout.py
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby

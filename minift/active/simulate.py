@@ -12,8 +12,6 @@ Proof    tests/active/test_simulate.py
     report.html, .md   curves, differences to random, labels saved, cost (see curves.py)
 """
 
-from __future__ import annotations
-
 import functools
 import json
 import time

@@ -6,8 +6,6 @@ Claim    Inside `sampling`, the sites that are named multiply by the masks that 
 Proof    tests/active/test_mc_dropout.py
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass

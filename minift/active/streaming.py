@@ -7,8 +7,6 @@ Claim    One chunk of texts is in memory at a time. By default dropout samples f
 Proof    tests/active/test_mc_dropout.py
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice

@@ -10,8 +10,6 @@ Differs  The interval of the labels saved resamples seeds, which with a handful 
 Proof    tests/active/test_curves.py
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -7,8 +7,6 @@ Source   Devlin et al. (2019), https://arxiv.org/abs/1810.04805; `minift.checkpo
 Proof    tests/bert/test_config.py
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

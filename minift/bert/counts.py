@@ -4,8 +4,6 @@ Claim    A table over any division adds up to the model.
 Proof    tests/bert/test_names.py
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 

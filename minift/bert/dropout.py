@@ -10,8 +10,6 @@ Differs  p is rounded to a multiple of 2**-16 (0.1 becomes 0.100006), and so is 
 Proof    tests/bert/test_dropout.py
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

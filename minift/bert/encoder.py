@@ -14,8 +14,6 @@ Proof    tests/bert/test_parity.py
 Tutorial tutorials/01_bert_from_scratch
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

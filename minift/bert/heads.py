@@ -8,8 +8,6 @@ Differs  A head is asked about some tokens only: [CLS] of each sequence, the fir
 Proof    tests/bert/test_parity.py
 """
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 
 from minift.bert.config import BertConfig

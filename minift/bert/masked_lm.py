@@ -6,8 +6,6 @@ Paper    Devlin et al. (2019), https://arxiv.org/abs/1810.04805, section 3.1.
 Proof    tests/bert/test_parity.py
 """
 
-from __future__ import annotations
-
 from collections.abc import Container
 
 import torch

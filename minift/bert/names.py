@@ -4,8 +4,6 @@ Claim    Every parameter is of the embeddings, of one layer, of the pooler, or o
 Proof    tests/bert/test_names.py
 """
 
-from __future__ import annotations
-
 import re
 
 _PLACE = re.compile(r"(?:bert\.)?(?:layers\.(\d+)|(embeddings|pooler))\.(.+)")

@@ -15,8 +15,6 @@ Sentences stand in a rectangle (sentences, longest, labels) with a mask (sentenc
 that is True for words. What stands where the mask is False is never read.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -27,8 +27,6 @@ Differs  - The authors' documentation writes KL(student || teacher) without T^2;
 Proof    tests/compact/test_distill.py
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

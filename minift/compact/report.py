@@ -8,8 +8,6 @@ Paper    Izsak, Guskin & Wasserblat (2019), https://arxiv.org/abs/1910.06294, co
 Proof    tests/compact/test_report.py
 """
 
-from __future__ import annotations
-
 import statistics
 import time
 from collections.abc import Callable, Sequence

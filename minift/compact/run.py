@@ -7,8 +7,6 @@ Differs  A sentence that is labelled is not also unlabelled: its gold tags are w
 Proof    tests/compact/test_run.py
 """
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Sequence

@@ -9,8 +9,6 @@ Differs  - 8 bits: a row is round(row / scale), scale = max |row| / 127, so no w
 Proof    tests/compact/test_store.py
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import asdict
 from pathlib import Path

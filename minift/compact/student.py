@@ -5,8 +5,6 @@ Claim    Tagger, vocabulary and labels are all there is to a student; its answer
 Proof    tests/compact/test_student.py
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 

@@ -16,8 +16,6 @@ Differs  - In the authors' code the padding takes part in the maximum and in the
 Proof    tests/compact/test_tagger.py
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, fields
 from typing import Literal
@@ -54,7 +52,7 @@ class TaggerConfig:
         require(self.head in ("softmax", "crf"), "head", self.head, '"softmax" or "crf"')
         for field in fields(self):
             value, largest = getattr(self, field.name), 64 if field.name == "layers" else 2**24
-            good = field.type != "int" or (type(value) is int and 0 < value <= largest)
+            good = field.type is not int or (type(value) is int and 0 < value <= largest)
             require(good, field.name, value, f"a whole number from 1 to {largest}")
         for name in ("dropout", "word_dropout"):
             value = getattr(self, name)

@@ -11,8 +11,6 @@ Differs  - The teacher's row for a word is that of its first piece, in the windo
 Proof    tests/compact/test_teacher.py
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

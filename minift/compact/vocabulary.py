@@ -13,8 +13,6 @@ Differs  - Words come from training and unlabelled text only. The authors' code 
 Proof    tests/compact/test_vocabulary.py
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -10,8 +10,6 @@ Differs  The paper's vectors are another download (GloVe and the like); these co
 Proof    tests/compact/test_word_vectors.py
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Literal
 

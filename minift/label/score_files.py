@@ -6,8 +6,6 @@ Claim    One chunk of texts is in memory at a time, however long the pool is. A 
 Proof    tests/label/test_project.py
 """
 
-from __future__ import annotations
-
 import json
 import os
 import sys

@@ -26,8 +26,6 @@ Proof    tests/methods/test_adaptive.py
 Tutorial tutorials/07_adaptive
 """
 
-from __future__ import annotations
-
 import math
 import sys
 from collections.abc import Iterable

@@ -16,8 +16,6 @@ Proof    tests/methods/test_bitfit.py
 Tutorial tutorials/05_bitfit
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from torch import nn

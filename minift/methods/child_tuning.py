@@ -27,8 +27,6 @@ Proof    tests/methods/test_child_tuning.py
 Tutorial tutorials/06_child_tuning
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor, nn

@@ -10,8 +10,6 @@ Differs  Griesshaber et al. do not state the CNN's sizes; here they are Kim's: 1
 Proof    tests/methods/test_cnn_head.py
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -17,8 +17,6 @@ Proof    tests/methods/test_debias.py
 Tutorial tutorials/13_neighbours
 """
 
-from __future__ import annotations
-
 import contextlib
 import math
 from collections.abc import Container, Iterator, Mapping, Sequence

@@ -19,8 +19,6 @@ Proof    tests/methods/test_fgm.py
 Tutorial tutorials/13_neighbours
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, replace
 from typing import ClassVar

@@ -18,8 +18,6 @@ Proof    tests/methods/test_fisher.py
 Tutorial tutorials/06_child_tuning
 """
 
-from __future__ import annotations
-
 from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any

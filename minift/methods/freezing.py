@@ -17,8 +17,6 @@ Proof    tests/methods/test_freezing.py
 Tutorial tutorials/04_freezing
 """
 
-from __future__ import annotations
-
 from torch import nn
 
 from minift.bert.counts import number_of_layers

@@ -15,8 +15,6 @@ Proof    tests/methods/test_gradual.py
 Tutorial tutorials/13_neighbours
 """
 
-from __future__ import annotations
-
 from torch import nn
 
 from minift.bert.counts import number_of_layers

@@ -10,8 +10,6 @@ Differs  For pairs u * v is read, too, as in InferSent (Conneau et al. 2017,
 Proof    tests/methods/test_mean_head.py
 """
 
-from __future__ import annotations
-
 from collections import OrderedDict
 
 import torch

@@ -15,8 +15,6 @@ Differs  - `random_scalars` is uniform over all scalars of the encoder and takes
 Proof    tests/methods/test_random_masks.py
 """
 
-from __future__ import annotations
-
 import random
 
 import torch

@@ -10,8 +10,6 @@ Differs  Learning rates are one number per kind of method (`RATES`, or rates.jso
 Proof    tests/methods/test_recipes.py
 """
 
-from __future__ import annotations
-
 import contextlib
 import math
 import sys

@@ -24,8 +24,6 @@ Differs  - What is minimised is scikit-learn's LogisticRegression: |W|^2 / 2 + C
 Proof    tests/methods/test_solved_head.py
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

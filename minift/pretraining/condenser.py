@@ -13,8 +13,6 @@ Proof    tests/pretraining/test_condenser.py
 Tutorial tutorials/13_neighbours
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import torch

@@ -15,8 +15,6 @@ Proof    tests/pretraining/test_expand.py
 Tutorial tutorials/13_neighbours
 """
 
-from __future__ import annotations
-
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence

@@ -13,8 +13,6 @@ Differs  - Masks are drawn anew each time a sequence is seen (RoBERTa, Liu et al
 Proof    tests/pretraining/test_masking.py
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -15,8 +15,6 @@ Proof    tests/pretraining/test_pretrain.py, tests/pretraining/test_further.py
 Tutorial tutorials/13_neighbours
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence

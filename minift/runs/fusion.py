@@ -11,8 +11,6 @@ Proof    tests/runs/test_fusion.py
 Tutorial tutorials/13_neighbours
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -14,8 +14,6 @@ Differs  - Refused on processors without such instructions: there each product i
 Proof    tests/speed/test_precision.py
 """
 
-from __future__ import annotations
-
 import contextlib
 import platform
 import re

@@ -8,8 +8,6 @@ Differs  For that, dropout in the prefix must be off, as the loop has it; where
 Proof    tests/speed/test_prefix.py
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeGuard

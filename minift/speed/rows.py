@@ -14,8 +14,6 @@ Differs  Sparse versions of Adam leave a row alone in steps that do not read it.
 Proof    tests/speed/test_rows.py
 """
 
-from __future__ import annotations
-
 from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 

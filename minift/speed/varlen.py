@@ -12,8 +12,6 @@ Differs  It takes bf16 only, and no dropout of attention probabilities: with tha
 Proof    tests/speed/test_varlen.py
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable
 from typing import Any

@@ -5,8 +5,6 @@ Claim    Every task has one shape: some tokens of a packed batch are asked, and 
 Proof    tests/training/test_items.py
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar

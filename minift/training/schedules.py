@@ -7,8 +7,6 @@ Source   Linear: Devlin et al. (2019), https://arxiv.org/abs/1810.04805, appendi
 Proof    tests/training/test_schedules.py
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Protocol
 

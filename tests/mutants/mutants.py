@@ -1023,8 +1023,8 @@ EXCHANGED = (
         "minift/label/formats/spreadsheet.py",
         (
             "a text can become a formula",
-            """return f"'{text}" if _FORMULA.match(text) else text""",
-            "return text",
+            """f"'{cell}" if _FORMULA.match(cell) else cell for cell""",
+            "cell for cell",
             TABLES + "test_no_cell_of_a_written_table_can_become_a_formula",
             "opening the batch in a spreadsheet runs what somebody wrote in a text",
         ),
@@ -1141,7 +1141,7 @@ TAGGING = (
         "minift/data/entities.py",
         (
             "both columns are the same convention",
-            "asdict(entity_scores(gold, predicted, mode))",
+            "asdict(entity_scores(gold, predicted, m))",
             "asdict(entity_scores(gold, predicted))",
             REPORT + "test_a_stray_i_tag_is_right_on_one_side_and_a_miss_on_the_other",
             "the strict score is flattered by stray tags",
@@ -1219,8 +1219,8 @@ PROJECTS = [
         "minift/label/score_files.py",
         (
             "scores are written where they are read",
-            "atomic_directory_write(path.parent, write) if first else write(path)",
-            "write(path.parent if first else path)",
+            "atomic_directory_write(path.parent, write)",
+            "write(path.parent)",
             PROJECT_TESTS + "test_a_score_file_holds_the_scores_of_the_loop_and_survives_a_kill",
             "a killed scoring leaves a part in the place of the whole",
         ),
@@ -1262,8 +1262,8 @@ PROJECTS = [
         ),
         (
             "a correction does not make another model",
-            "return [*made_by, asdict(project.settings), project.pool, answers]",
-            "return [*made_by, asdict(project.settings), project.pool]",
+            "asdict(project.settings), project.pool, answers]",
+            "asdict(project.settings), project.pool]",
             PROJECT_TESTS + "test_nothing_is_trained_anew_while_the_labels_stay",
             "all rounds are chosen by the model of the first",
         ),
