@@ -105,7 +105,7 @@ def pytest_collection_modifyitems(config, items):
 def pytest_cmdline_main(config):
     """Decide how many processes test, where nobody has said so by -n, -d or --pdb."""
     option, folders = config.option, all(Path(name).is_dir() for name in config.args)
-    if not hasattr(config, "workerinput"):  # a worker is told; a pytest that its test starts is none
+    if not hasattr(config, "workerinput"):  # a worker is told; a pytest that its test starts is not
         unnamed = config.args_source is not config.ArgsSource.ARGS
         proofs = unnamed and not option.all
         os.environ[PART] = "rest" if option.rest else "proofs" if proofs else "all"

@@ -102,7 +102,7 @@ class MaskedText:
         long_before = step // self.long_every if self.long_every else 0
         runs, turn, size = self.runs, step - long_before, self.sequences
         if self.long_every and step % self.long_every == self.long_every - 1:
-            runs, turn, size = self.long_runs, long_before, self.sequences // 2
+            runs, turn, size = self.long_runs, long_before, max(1, self.sequences // 2)
         generator = torch.Generator().manual_seed(stream(self.seed, step))
         sequences, segments, positions, targets = [], [], [], []
         for start, end in runs[rows_of(turn, len(runs), size, self.seed)]:

@@ -23,10 +23,10 @@ from torch import Tensor, nn
 
 from minift.bert.dropout import Dropout
 from minift.bert.masked_lm import initialise
-from minift.data.examples import Dataset, Example
+from minift.data.examples import Dataset, Example, is_labelled
 from minift.errors import MiniftError
 from minift.runs.evaluate import predict_logits
-from minift.runs.train import train
+from minift.runs.train import require_two_classes, train
 from minift.runs.tuned import FineTuned, build
 from minift.training.batches import Batch
 from minift.training.loop import Recipe, Seeds, Settings, fine_tune, usual_objective
@@ -66,17 +66,18 @@ def fuse(
     """Learn from the vectors of two encoders or more, which may be run folders.
 
     With `tune`, each is first fine-tuned on the data set on its own (method "full"). A MiniftError
-    says if one is not a BERT, or if words are tagged.
+    says if one is not a BERT, if words are tagged, or if there is nothing to learn from.
     """
     if dataset.task == "tagging":
         raise MiniftError("fusion gives one answer per text, and here words are tagged")
+    if isinstance(encoders, str) or not encoders or not is_labelled(dataset.train):
+        raise MiniftError("fusion needs a list of encoders, and training texts with labels")
+    require_two_classes(dataset.train, dataset)
+    seeds = Seeds.all(seeds)
     parts = [build(dataset, encoder, seeds, device) for encoder in encoders]
     if tune:
         parts = [train(dataset, e, "full", seeds=seeds, device=device)[0] for e in encoders]
-    vectors, seeds = (
-        Fused(parts, nn.Sequential()).vectors(dataset.train).to(device),
-        Seeds.all(seeds),
-    )
+    vectors = Fused(parts, nn.Sequential()).vectors(dataset.train).to(device)
     width, outputs = vectors.shape[1], max(1, len(dataset.labels))
     layers = nn.Linear(width, HIDDEN), nn.ReLU(), Dropout(0.1), nn.Linear(HIDDEN, outputs)
     perceptron = nn.Sequential(*layers)

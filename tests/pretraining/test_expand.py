@@ -14,7 +14,7 @@ spare rows of the embedding are used first                  the table's size
 text beyond the encoder's limit counts, [UNK] does not      words at the end of a long text; a kanji
 
 Points 3 to 9 are of the other parts of that study: heated-up softmax, adversarial training and
-fusion are modules of their own, and weighted F1 is in tests/data/test_metrics.py.
+fusion are modules of their own, and weighted F1 is a score that minift does not have.
 """
 
 from __future__ import annotations

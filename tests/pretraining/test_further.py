@@ -243,6 +243,13 @@ def test_no_text_is_cut_into_a_pair_so_an_encoder_of_one_segment_can_read_on(tmp
         [masked_lm_loss(old, source.batch(step)) for step in range(9)]
 
 
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_a_step_may_read_one_text_in_every_eighth_step_too(encoder, tmp_path, batch_size):
+    how = {**FAST, "batch_size": batch_size, "epochs": 3 * batch_size}
+    result = pretrain_further(encoder, TEXTS[:10], tmp_path, **how)
+    assert result["last"]["step"] > 16
+
+
 def test_texts_of_unknown_letters_are_left_out_and_the_others_are_read(encoder, tmp_path):
     """A batch of them alone has nothing to guess."""
     texts = ["日本 語", "", "film"] * 8
