@@ -85,10 +85,9 @@ class Occlusion:
             if (others := [*occluded(item.input_ids, words, inside, mask)])
         }
         if not pairs:
-            raise MiniftError(
-                f"none of the words to occlude ({', '.join(self.words[:3])}, ...) stands in the "
-                f"{len(items)} training texts, as the encoder's vocabulary spells it; give others"
-            )
+            what = f"none of the words to occlude ({', '.join(self.words[:3])}, ...) stands in the"
+            where = f"{len(items)} training texts, as the encoder's vocabulary spells it"
+            raise MiniftError(f"{what} {where}; give others")
         return replace(recipe, objective=replace(self, pairs=pairs))
 
 
@@ -144,14 +143,15 @@ class Adversary:
         values = sorted(set(gold_classes(self.examples)))
         apart = isinstance(tuned.model, PairClassifier)
         rows = make_items(self.examples, tuned.tokenizer, "classification", values, apart)
-        known = {_read(row): row.targets[0] for row in rows}
-        attributes: dict[int, Any] = {x.example: known.get(_read(x), UNLABELLED) for x in items}
+        known: dict[Any, Any] = {(*r.input_ids, None, *r.segment_ids): r.targets[0] for r in rows}
+        read = {item.example: (*item.input_ids, None, *item.segment_ids) for item in items}
+        attributes = {example: known.get(key, UNLABELLED) for example, key in read.items()}
         if len(met := {*attributes.values()} - {UNLABELLED}) < 2:
-            raise MiniftError(
-                "an adversary tells two attributes or more apart, and the file says of the "
-                f"{len(items)} training texts {''.join(values[one] for one in met) or 'nothing'}; "
-                "give it those of these texts, or draw more"
+            what = "an adversary tells two attributes or more apart, and the file says of the"
+            found = (
+                f"{len(items)} training texts {''.join(values[one] for one in met) or 'nothing'}"
             )
+            raise MiniftError(f"{what} {found}; give it those of these texts, or draw more")
         weight = next(tuned.model.parameters())
         first = to_device(make_batch(items[:1]), weight.device)
         width = tuned.model.vectors(first.packed, first.wanted).shape[1]
@@ -171,8 +171,7 @@ def debiased(word: str, argument: str) -> Occlusion | Adversary:
     """Return the objective for FILE,STRENGTH; FILE may be the name of a set that ships.
 
     For "occlusion" it has a word per line, for "adversary" columns of `read_examples` and one named
-    attribute; of two rows of one text the last counts. A MiniftError says if it is faulty, or the
-    strength is not a number from 0 up.
+    attribute (the last row of a text counts). A MiniftError says if file or strength is faulty.
     """
     name, _, number = argument.rpartition(",")
     strength = math.nan
@@ -186,14 +185,9 @@ def debiased(word: str, argument: str) -> Occlusion | Adversary:
     if word == "occlusion":
         return Occlusion(tuple(line for _, line in stream_text(path) if line.strip()), strength)
     rows = read_examples(path, label="attribute", require_labels=False)
-    known = tuple(row for row in rows if is_labelled([row]))
-    if not known:
+    if not (known := tuple(row for row in rows if is_labelled([row]))):
         raise MiniftError(f'{path}: no row has an attribute; the column for it is "attribute"')
     return Adversary(known, strength)
-
-
-def _read(item: Item) -> tuple[int, ...]:
-    return *item.input_ids, -1, *item.segment_ids
 
 
 def _judge(recipe: Recipe, model: nn.Module) -> None:

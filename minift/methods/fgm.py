@@ -43,9 +43,8 @@ def perturbation(gradient: Tensor, layout: Layout, size: float) -> Tensor:
     """
     texts = layout.pad(gradient)  # (texts, longest, hidden)
     peaks = texts.abs().amax((1, 2), keepdim=True)
-    texts = texts / peaks.masked_fill(peaks == 0, 1)  # the squares of its least numbers are 0
-    norms = torch.linalg.vector_norm(texts, dim=(1, 2), keepdim=True)  # 1 or more now, or 0
-    return layout.unpad(size * texts / norms.clamp(min=1))
+    rows = (texts / peaks.masked_fill(peaks == 0, 1)).flatten(1)  # each norm is 1 or more, or 0
+    return layout.unpad(size * nn.functional.normalize(rows).view_as(texts))
 
 
 @dataclass(frozen=True)

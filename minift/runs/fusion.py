@@ -73,7 +73,6 @@ def fuse(
     if isinstance(encoders, str) or not encoders or not is_labelled(dataset.train):
         raise MiniftError("fusion needs a list of encoders, and training texts with labels")
     require_two_classes(dataset.train, dataset)
-    seeds = Seeds.all(seeds)
     parts = [build(dataset, encoder, seeds, device) for encoder in encoders]
     if tune:
         parts = [train(dataset, e, "full", seeds=seeds, device=device)[0] for e in encoders]
@@ -81,7 +80,7 @@ def fuse(
     width, outputs = vectors.shape[1], max(1, len(dataset.labels))
     layers = nn.Linear(width, HIDDEN), nn.ReLU(), Dropout(0.1), nn.Linear(HIDDEN, outputs)
     perceptron = nn.Sequential(*layers)
-    initialise(perceptron, width**-0.5, torch.Generator().manual_seed(seeds.head))
+    initialise(perceptron, width**-0.5, torch.Generator().manual_seed(Seeds.all(seeds).head))
 
     def loss(model: nn.Module, batch: Batch, step: int, steps: int) -> Tensor:
         logits = model(vectors[list(batch.examples)])  # whatever asks the model gets these
@@ -89,5 +88,5 @@ def fuse(
         return usual_objective(parts[0].model)(asked, batch, step, steps)
 
     recipe = Recipe("fusion", objective=loss, settings=settings)
-    fine_tune(perceptron.to(device), parts[0].items(dataset.train), recipe, seeds)
+    fine_tune(perceptron.to(device), parts[0].items(dataset.train), recipe, Seeds.all(seeds))
     return Fused(parts, perceptron)

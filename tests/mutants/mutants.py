@@ -2800,8 +2800,8 @@ NEIGHBOURS = (
         "minift/methods/fgm.py",
         (
             "the norm is that of the batch",
-            "torch.linalg.vector_norm(texts, dim=(1, 2), keepdim=True)",
-            "texts.norm()",
+            "nn.functional.normalize(rows)",
+            "(rows / rows.norm())",
             TEXT_BY_TEXT,
             "a text moves less, the more texts stand beside it",
         ),
@@ -2829,7 +2829,7 @@ NEIGHBOURS = (
         ),
         (
             "a text without a gradient gets nan",
-            ".clamp(min=1)",
+            ".masked_fill(peaks == 0, 1)",
             "",
             FGM_TESTS + "test_where_the_gradient_is_0_nothing_moves_and_nothing_is_nan",
             "the run diverges at the first text that is learned",
@@ -2837,7 +2837,7 @@ NEIGHBOURS = (
         (
             "the squares of small gradients are 0",
             "texts / peaks.masked_fill(peaks == 0, 1)",
-            "texts * 1",
+            "texts * 1.0",
             FGM_TESTS + "test_the_norm_of_each_text_is_the_size_whatever_the_gradients[0.5]",
             "a text that is almost learned does not move, or too little",
         ),
