@@ -2956,6 +2956,13 @@ READ = (
             "a batch of them ends the run with an error that nobody understands",
         ),
         (
+            "every eighth step reads half as many texts, also where none is long",
+            "long_every if len(self.long_runs) < len(self.runs) else 0",
+            "long_every",
+            FURTHER + "test_a_pass_reads_each_text_once_where_none_is_longer_than_a_sequence",
+            "passes are announced in which some texts are never read",
+        ),
+        (
             "half of one text is no text",
             "max(1, self.sequences // 2)",
             "self.sequences // 2",
