@@ -158,6 +158,13 @@ def test_added_as_a_piece_a_word_would_change_others():
     assert ids(whole, ["covids"]) == ids(cased(), ["covids"]) != ids(as_piece, ["covids"])
 
 
+def test_a_word_is_whole_beside_a_sign_that_bert_takes_for_a_letter_but_not_beside_a_letter():
+    whole = cased().with_words(["covid"])
+    for text, found in (("covid\u2122", True), ("covid\u00b2", True), ("covid\u00fc", False)):
+        ((_, first, *_),) = ids(whole, [text])
+        assert (first == cased().vocab_size) is found, text
+
+
 def test_an_uncased_tokenizer_finds_a_word_in_any_case_and_a_cased_one_as_it_was_written():
     uncased = load_tokenizer("mini")
     assert worst_cut(TEXTS * 3, uncased, 9)[:2] == ["covid", "covidiots"]
