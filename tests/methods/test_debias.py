@@ -39,7 +39,7 @@ from minift.methods.debias import Adversary, occluded, reverse
 from minift.methods.recipes import recipe
 from minift.methods.solved_head import solve
 from minift.runs.evaluate import predict_logits
-from minift.runs.fit import fit
+from minift.runs.fit import fit, rehearse
 from minift.runs.train import train
 from minift.runs.tuned import build
 from minift.training.batches import UNLABELLED, make_batch
@@ -293,6 +293,19 @@ def test_states_of_a_frozen_prefix_change_nothing(encoder):
         found.append(weights(tuned.model))
     for parameter, value in found[0].items():
         torch.testing.assert_close(value, found[1][parameter], rtol=0, atol=1e-9)
+
+
+def test_what_is_there_only_to_train_is_not_counted_as_learned_or_to_be_stored(encoder):
+    found = []
+    for name in ("full", f"adversary:{ATTRIBUTES},1"):
+        tuned, made = build(reviews(), encoder, SEEDS), recipe(name)
+        items, made = tuned.items(reviews().train), replace(made, settings=Settings(epochs=1))
+        rows = rehearse(tuned, items, made, SEEDS, False)
+        learned = fit(tuned, items, made, SEEDS).learned
+        assert learned == rows["all"].learning
+        assert learned == sum(p.numel() for p in tuned.model.parameters())
+        found.append(rows)
+    assert found[0] == found[1]
 
 
 # --- strength 0 --------------------------------------------------------------------------------

@@ -3053,6 +3053,13 @@ UPSTREAM = (
             TAKEN,
             "no other program loads the run",
         ),
+        (
+            "what is there only to train is counted",
+            "if not name.startswith(ADVERSARY)]",
+            "if name]",
+            DEBIASED + "test_what_is_there_only_to_train_is_not_counted_as_learned_or_to_be_stored",
+            "a table says that more must be stored than is",
+        ),
     ),
     *_in(
         "minift/data/intervals.py",
