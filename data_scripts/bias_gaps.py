@@ -6,6 +6,8 @@
 One line per method and seed: accuracy on the test part of `identity`, the share of false positives
 among its 100 harmless texts with an identity, and how much that is above the share among the 100
 without, with a 95 % interval. The encoder is `mini`.
+
+Proof    tests/data_scripts/test_bias_gaps.py
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ class Occlusion:
     # the text, and the text without one of the words; `prepare` makes them
 
     def __call__(self, model: nn.Module, batch: Batch, step: int = 0, steps: int = 1) -> Tensor:
-        """Return the loss of each target, with an equal part of the penalty of all texts."""
+        """Return the loss of each target, plus the mean penalty of the texts."""
         losses = usual_objective(model)(model, batch, step, steps)
         pairs = [pair for example in batch.examples for pair in self.pairs.get(example, ())]
         if not pairs:
@@ -65,7 +65,7 @@ class Occlusion:
         for module, training in modes:
             module.training = training
         changes = (whole - without).square().mean(1)  # by each word of each text
-        return losses + self.strength * changes.sum() / max(1, len(losses))
+        return losses + self.strength * changes.sum() / len(batch.examples)
 
     def prepare(self, recipe: Recipe, tuned: Any, items: Sequence[Item], _: Seeds) -> Recipe:
         """Return the recipe with each text without each of its words.
@@ -83,10 +83,9 @@ class Occlusion:
             if (others := [*occluded(item.input_ids, words, inside, mask)])
         }
         if not pairs:
-            raise MiniftError(
-                f"none of the words to occlude ({', '.join(self.words[:3])}, ...) stands in the "
-                f"{len(items)} training texts, as the encoder's vocabulary spells it; give others"
-            )
+            what = f"none of the words to occlude ({', '.join(self.words[:3])}, ...) stands in the"
+            where = f"{len(items)} training texts, as the encoder's vocabulary spells it"
+            raise MiniftError(f"{what} {where}; give others")
         return replace(recipe, objective=replace(self, pairs=pairs))
 
 
@@ -124,14 +123,14 @@ class Adversary:
     reads_items: ClassVar[bool] = True
 
     def __call__(self, model: Any, batch: Batch, step: int = 0, steps: int = 1) -> Tensor:
-        """Return the loss of each target, with an equal part of the adversary's."""
+        """Return the loss of each target, plus the adversary's mean loss."""
         vectors = model.vectors(batch.packed, batch.wanted)  # (texts, width)
         logits = model.classifier(model.dropout(vectors))
         losses = usual_objective(model)(cast(nn.Module, lambda *_: logits), batch, step, steps)
         told = model.get_submodule(ADVERSARY)(reverse(vectors, self.strength))
         known = torch.tensor([self.attributes[e] for e in batch.examples], device=told.device)
         wrong = F.cross_entropy(told, known, ignore_index=UNLABELLED, reduction="sum")
-        return losses + wrong / max(1, len(losses))
+        return losses + wrong / len(batch.examples)
 
     def prepare(self, recipe: Recipe, tuned: Any, items: Sequence[Item], seeds: Seeds) -> Recipe:
         """Give the model an adversary; return the recipe with its rate, and the attributes.
@@ -146,11 +145,11 @@ class Adversary:
         read = {item.example: (*item.input_ids, None, *item.segment_ids) for item in items}
         attributes = {example: known.get(key, UNLABELLED) for example, key in read.items()}
         if len(met := {*attributes.values()} - {UNLABELLED}) < 2:
-            raise MiniftError(
-                "an adversary tells two attributes or more apart, and the file says of the "
-                f"{len(items)} training texts {[values[one] for one in met] or 'nothing'}; give it "
-                "those of these texts, or draw more"
+            what = "an adversary tells two attributes or more apart, and the file says of the"
+            found = (
+                f"{len(items)} training texts {''.join(values[one] for one in met) or 'nothing'}"
             )
+            raise MiniftError(f"{what} {found}; give it those of these texts, or draw more")
         weight = next(tuned.model.parameters())
         first = to_device(make_batch(items[:1]), weight.device)
         width = tuned.model.vectors(first.packed, first.wanted).shape[1]
@@ -170,7 +169,7 @@ def debiased(word: str, argument: str) -> Occlusion | Adversary:
     """Return the objective for FILE,STRENGTH; FILE may be the name of a set that ships.
 
     For "occlusion" it has a word per line, for "adversary" columns of `read_examples` and one named
-    attribute. A MiniftError says if it is faulty, or the strength is not a number from 0 up.
+    attribute (the last row of a text counts). A MiniftError says if file or strength is faulty.
     """
     name, _, number = argument.rpartition(",")
     strength = math.nan
@@ -184,7 +183,9 @@ def debiased(word: str, argument: str) -> Occlusion | Adversary:
     if word == "occlusion":
         return Occlusion(tuple(line for _, line in stream_text(path) if line.strip()), strength)
     rows = read_examples(path, label="attribute", require_labels=False)
-    return Adversary(tuple(row for row in rows if is_labelled([row])), strength)
+    if not (known := tuple(row for row in rows if is_labelled([row]))):
+        raise MiniftError(f'{path}: no row has an attribute; the column for it is "attribute"')
+    return Adversary(known, strength)
 
 
 def _judge(recipe: Recipe, model: nn.Module) -> None:

@@ -39,10 +39,10 @@ def perturbation(gradient: Tensor, layout: Layout, size: float) -> Tensor:
 
     With g = (3, 0) and (0, 4) of two tokens |g| is 5: by size 0.5 they move (0.3, 0) and (0, 0.4).
     """
-    wide = gradient.double()  # in which squares of the least float32 are not 0
-    norms = layout.pad(wide).flatten(1).norm(dim=1).clamp(min=torch.finfo(torch.double).tiny)
-    each = norms.repeat_interleave(norms.new_tensor(layout.lengths, dtype=torch.long))
-    return (size * wide / each.unsqueeze(1)).to(gradient.dtype)
+    texts = layout.pad(gradient)  # (texts, longest, hidden)
+    peaks = texts.abs().amax((1, 2), keepdim=True)
+    rows = (texts / peaks.masked_fill(peaks == 0, 1)).flatten(1)  # each norm is 1 or more, or 0
+    return layout.unpad(size * nn.functional.normalize(rows).view_as(texts))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ Differs  - No next-sentence prediction. Half of the sequences are cut into a pai
            all the same, so that segment 1 and the second [SEP] are trained.
          - Sequences without a piece to guess (of [UNK] alone) are left out.
          - Every eighth batch holds sequences of twice the length, so that later positions are
-           trained at little cost.
+           trained at little cost, but not where no text is longer than one sequence.
 Proof    tests/pretraining/test_pretrain.py
 """
 
@@ -77,13 +77,13 @@ class MaskedText:
         """Prepare batches of `sequences` x `length` pieces; sequences end between words.
 
         The `tokenizer` made the ids of the corpus. Every batch of the number `long_every` has half
-        as many sequences of twice the length, so that later positions are trained too; 0 for none.
+        as many sequences of twice the length (0: none has), if a text is longer than `length`.
         The seed is that of order, cuts and masks; `pairs` is the share that is cut into pairs.
         """
         self.continues, self.special = piece_kinds(tokenizer)
         self.corpus, self.tokenizer, self.seed, self.pairs = corpus, tokenizer, seed, pairs
         self.replacements = (~self.special).nonzero()[:, 0]
-        self.sequences, self.long_every = sequences, long_every
+        self.sequences = sequences
         asks = ~self.special.numpy()[corpus.ids]  # a run of [UNK] alone leaves nothing to guess
         cuts = (  # [CLS] a [SEP] b [SEP]
             corpus.cut(size - 3, self.continues.numpy()) for size in (length, 2 * length)
@@ -91,6 +91,7 @@ class MaskedText:
         self.runs, self.long_runs = (
             np.array([run for run in cut if asks[slice(*run)].any()]).reshape(-1, 2) for cut in cuts
         )
+        self.long_every = long_every if len(self.long_runs) < len(self.runs) else 0
         if len(self.runs) < sequences:
             raise MiniftError(
                 f"the text gives {len(self.runs)} sequences of {length} pieces, a batch needs "
@@ -102,7 +103,7 @@ class MaskedText:
         long_before = step // self.long_every if self.long_every else 0
         runs, turn, size = self.runs, step - long_before, self.sequences
         if self.long_every and step % self.long_every == self.long_every - 1:
-            runs, turn, size = self.long_runs, long_before, self.sequences // 2
+            runs, turn, size = self.long_runs, long_before, max(1, self.sequences // 2)
         generator = torch.Generator().manual_seed(stream(self.seed, step))
         sequences, segments, positions, targets = [], [], [], []
         for start, end in runs[rows_of(turn, len(runs), size, self.seed)]:

@@ -31,7 +31,7 @@ from minift.runs.tuned import FineTuned, Head, build, head_of
 from minift.speed.prefix import PrefixCache, prefix_cache
 from minift.speed.rows import used_rows
 from minift.training.batches import Item, make_batch
-from minift.training.loop import History, Recipe, Seeds, Training, fine_tune, select
+from minift.training.loop import ADVERSARY, History, Recipe, Seeds, Training, fine_tune, select
 from minift.training.schedules import Linear
 
 
@@ -98,7 +98,8 @@ def fit(
             f"the states of {cache.layers} layers were computed with other weights, or not all of "
             f"them are frozen and without dropout ({max(0, quiet - 1)} are); compute them anew"
         )
-    learned = what_learns(model, learning, rule.learning if rule else None)["all"].learning
+    kept = [name for name in learning if not name.startswith(ADVERSARY)]
+    learned = what_learns(model, kept, rule.learning if rule else None)["all"].learning
     last = last_linear(model) if recipe.solve else None
     if last is not None and _alone(last, learning, recipe):
         history = History(
@@ -159,9 +160,8 @@ def rehearse(
     if last is None or not _alone(last, learning, recipe):
         score = (lambda _: (0.0, 0.0)) if validated else None
         rule = Training(model, items[:4], recipe, seeds, score).rule
-    rows = what_learns(model, learning, rule.learning if rule else None, by_kind)
     _strip(model, own)
-    return rows
+    return what_learns(model, learning, rule.learning if rule else None, by_kind)
 
 
 def _alone(last: nn.Linear, learning: dict[str, nn.Parameter], recipe: Recipe) -> bool:

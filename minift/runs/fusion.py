@@ -21,10 +21,10 @@ from torch import Tensor, nn
 
 from minift.bert.dropout import Dropout
 from minift.bert.masked_lm import initialise
-from minift.data.examples import Dataset, Example
+from minift.data.examples import Dataset, Example, is_labelled
 from minift.errors import MiniftError
 from minift.runs.evaluate import predict_logits
-from minift.runs.train import train
+from minift.runs.train import require_two_classes, train
 from minift.runs.tuned import FineTuned, build
 from minift.training.batches import Batch
 from minift.training.loop import Recipe, Seeds, Settings, fine_tune, usual_objective
@@ -64,21 +64,21 @@ def fuse(
     """Learn from the vectors of two encoders or more, which may be run folders.
 
     With `tune`, each is first fine-tuned on the data set on its own (method "full"). A MiniftError
-    says if one is not a BERT, or if words are tagged.
+    says if one is not a BERT, if words are tagged, or if there is nothing to learn from.
     """
     if dataset.task == "tagging":
         raise MiniftError("fusion gives one answer per text, and here words are tagged")
+    if isinstance(encoders, str) or not encoders or not is_labelled(dataset.train):
+        raise MiniftError("fusion needs a list of encoders, and training texts with labels")
+    require_two_classes(dataset.train, dataset)
     parts = [build(dataset, encoder, seeds, device) for encoder in encoders]
     if tune:
         parts = [train(dataset, e, "full", seeds=seeds, device=device)[0] for e in encoders]
-    vectors, seeds = (
-        Fused(parts, nn.Sequential()).vectors(dataset.train).to(device),
-        Seeds.all(seeds),
-    )
+    vectors = Fused(parts, nn.Sequential()).vectors(dataset.train).to(device)
     width, outputs = vectors.shape[1], max(1, len(dataset.labels))
     layers = nn.Linear(width, HIDDEN), nn.ReLU(), Dropout(0.1), nn.Linear(HIDDEN, outputs)
     perceptron = nn.Sequential(*layers)
-    initialise(perceptron, width**-0.5, torch.Generator().manual_seed(seeds.head))
+    initialise(perceptron, width**-0.5, torch.Generator().manual_seed(Seeds.all(seeds).head))
 
     def loss(model: nn.Module, batch: Batch, step: int, steps: int) -> Tensor:
         logits = model(vectors[list(batch.examples)])  # whatever asks the model gets these
@@ -86,5 +86,5 @@ def fuse(
         return usual_objective(parts[0].model)(asked, batch, step, steps)
 
     recipe = Recipe("fusion", objective=loss, settings=settings)
-    fine_tune(perceptron.to(device), parts[0].items(dataset.train), recipe, seeds)
+    fine_tune(perceptron.to(device), parts[0].items(dataset.train), recipe, Seeds.all(seeds))
     return Fused(parts, perceptron)

@@ -5,6 +5,7 @@ claim (papers.md, 9.5)                                        oracle
   gradient; the adversary's own gradient is not reversed        network without a reversal, float64
 2 the penalty is the mean squared change by each word, with   a plain loop over texts and words that
   its gradient through both texts; 0 if a word is ignored       runs each alone; equal embeddings
+  it counts per text, as the adversary does, not per label      a set with several labels per text
 2 all pieces of a word are replaced                           sequences written by hand
 3 the encoder is taken over bit for bit, the head drawn       the files of the runs; torch.equal
 4 strength 0 is ordinary training at every step, with         weights after each step of `full`
@@ -38,11 +39,12 @@ from minift.methods.debias import Adversary, occluded, reverse
 from minift.methods.recipes import recipe
 from minift.methods.solved_head import solve
 from minift.runs.evaluate import predict_logits
-from minift.runs.fit import fit
+from minift.runs.fit import fit, rehearse
 from minift.runs.train import train
 from minift.runs.tuned import build
 from minift.training.batches import UNLABELLED, make_batch
 from minift.training.loop import Seeds, Settings, cross_entropy
+from tests.runs.test_multilabel import films
 from tests.tiny import SPECIAL, WORDS, checkpoint, news, reviews, similarity
 from tests.training.test_loop import weights
 
@@ -83,17 +85,19 @@ def same(one: dict, other: dict) -> None:
 # --- explanation regularisation ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("data", [reviews(), similarity()], ids=["classes", "numbers"])
+@pytest.mark.parametrize(
+    "data", [reviews(), similarity(), films()], ids=["classes", "numbers", "any-number-of-labels"]
+)
 def test_the_penalty_and_its_gradient_are_a_plain_loop_over_texts_and_words(
     encoder, data, tmp_path
 ):
     path = tmp_path / "list.txt"
     path.write_text("good\nbad\n", encoding="utf-8")
     tuned, items, objective = exact(encoder, f"occlusion:{path},0.3", data)
-    items, tokenizer = items[:7], tuned.tokenizer
+    items, tokenizer = items[:12], tuned.tokenizer
     ids = {i for i, piece in tokenizer.vocabulary() if piece in ("good", "bad")}
-    ours = objective(tuned.model, make_batch(items)).sum()
-    plain = objective.__class__(("good",), 0.0)(tuned.model, make_batch(items)).sum()
+    ours = objective(tuned.model, make_batch(items)).mean()  # what the loop minimises
+    plain = objective.__class__(("good",), 0.0)(tuned.model, make_batch(items)).mean()
 
     def alone(item, input_ids):
         batch = make_batch([replace(item, input_ids=input_ids)])
@@ -108,7 +112,7 @@ def test_the_penalty_and_its_gradient_are_a_plain_loop_over_texts_and_words(
                 change = alone(item, item.input_ids) - alone(item, without)
                 penalties.append((change**2).mean())
     assert len(penalties) >= 7 and min(penalties) > 0
-    expected = plain + 0.3 * sum(penalties)
+    expected = plain + 0.3 * sum(penalties) / len(items)
     torch.testing.assert_close(ours, expected, rtol=0, atol=1e-12)
     same(gradients(ours, tuned.model), gradients(expected, tuned.model))
 
@@ -234,6 +238,20 @@ def test_the_encoder_gets_the_reversed_gradient_and_the_adversary_its_own(encode
     torch.testing.assert_close(ours["classifier.weight"], task["classifier.weight"])
 
 
+def test_the_adversary_counts_once_per_text_however_many_labels_it_may_have(encoder):
+    rows = [replace(e, label=a) for e, a in zip(films().train, ["m", "f"] * 99)]
+    tuned = build(films(), encoder, SEEDS)
+    tuned.model.double().eval()
+    items = tuned.items(films().train)
+    made = Adversary(tuple(rows), 1.0).prepare(recipe("full"), tuned, items, SEEDS)
+    batch = make_batch(items[:9])
+    known = torch.tensor([made.objective.attributes[e] for e in batch.examples])
+    told = tuned.model.adversary(tuned.model.vectors(batch.packed, batch.wanted))
+    expected = cross_entropy(tuned.model, batch).mean() + F.cross_entropy(told, known)
+    ours = made.objective(tuned.model, batch).mean()
+    torch.testing.assert_close(ours, expected, rtol=0, atol=1e-12)
+
+
 def test_texts_without_an_attribute_have_no_part_in_it(encoder):
     tuned, items, objective = exact(encoder, f"adversary:{ATTRIBUTES},1")
     known = dict(objective.attributes)
@@ -275,6 +293,19 @@ def test_states_of_a_frozen_prefix_change_nothing(encoder):
         found.append(weights(tuned.model))
     for parameter, value in found[0].items():
         torch.testing.assert_close(value, found[1][parameter], rtol=0, atol=1e-9)
+
+
+def test_what_is_there_only_to_train_is_not_counted_as_learned_or_to_be_stored(encoder):
+    found = []
+    for name in ("full", f"adversary:{ATTRIBUTES},1"):
+        tuned, made = build(reviews(), encoder, SEEDS), recipe(name)
+        items, made = tuned.items(reviews().train), replace(made, settings=Settings(epochs=1))
+        rows = rehearse(tuned, items, made, SEEDS, False)
+        learned = fit(tuned, items, made, SEEDS).learned
+        assert learned == rows["all"].learning
+        assert learned == sum(p.numel() for p in tuned.model.parameters())
+        found.append(rows)
+    assert found[0] == found[1]
 
 
 # --- strength 0 --------------------------------------------------------------------------------
@@ -430,7 +461,8 @@ def test_a_list_without_a_word_of_the_texts_is_refused(word, encoder, tmp_path):
     ("rows", "words"),
     [
         ([("film", "a")], "of the 32 training texts nothing"),
-        ([(e.text, "same") for e in reviews().train], "of the 32 training texts ['same']"),
+        ([(e.text, "same") for e in reviews().train], "of the 32 training texts same; give it"),
+        ([("film", ""), ("book", "")], 'a.csv: no row has an attribute; the column for it is "att'),
         ([], "file is empty"),
     ],
 )
@@ -439,6 +471,11 @@ def test_an_attribute_with_one_value_is_refused(rows, words, encoder, tmp_path):
     lines = [f"{text},{attribute}" for text, attribute in rows]
     path.write_text("\n".join(["text,attribute", *lines][: len(rows) + bool(rows)]), "utf-8")
     assert words in refused(encoder, f"adversary:{path},1")
+
+
+def test_a_file_without_the_column_of_attributes_is_told_what_it_is_called():
+    with pytest.raises(MiniftError, match=r'no row has an attribute; .* is "attribute"$'):
+        recipe("adversary:reviews,1")  # the embedded set, which has none
 
 
 @BOTH

@@ -18,7 +18,7 @@ bad sizes and a head that is solved are refused           the words
 
 Resuming is proven in tests/runs/test_resume.py, every path that trains in tests/runs/test_fit.py.
 Of the list of the paper that names it, vocabulary expansion and fusion have tests of their own,
-and the weighted F1 is scikit-learn's in tests/data/test_metrics.py.
+and the weighted F1 is a score that minift does not have.
 """
 
 from __future__ import annotations
@@ -98,6 +98,15 @@ def test_where_the_gradient_is_0_nothing_moves_and_nothing_is_nan():
     moved = perturbation(gradient, Layout.of([2, 2, 1]), 0.5)
     assert moved.isfinite().all() and not moved[1:4].any()
     assert float(moved[0, 0]) == 0.5 and float(moved[4, 2]) == -0.5
+
+
+def test_no_number_is_made_float64_which_apples_gpu_has_not(monkeypatch):
+    def refused(*_):
+        raise TypeError("Cannot convert a MPS Tensor to float64 dtype")
+
+    monkeypatch.setattr(Tensor, "double", refused)
+    moved = perturbation(torch.ones(3, 4), Layout.of([1, 2]), 0.5)
+    assert moved.dtype == torch.float32 and float(moved[0].norm()) == pytest.approx(0.5)
 
 
 # --- the objective, text by text --------------------------------------------------------------

@@ -28,7 +28,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from minift.bert.heads import SequenceClassifier, TokenClassifier
-from minift.compare.lineup import split_methods
+from minift.compare.lineup import rehearse_all, split_methods
 from minift.errors import MiniftError
 from minift.methods.freezing import freeze
 from minift.methods.heated import Heated
@@ -285,3 +285,10 @@ def test_what_has_no_softmax_or_no_steps_is_refused(name, data, said, encoder):
     with pytest.raises(MiniftError, match=said) as caught:
         train(data, encoder, name, seeds=0)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("data", [similarity(), films()], ids=lambda data: data.task)
+def test_a_comparison_refuses_it_before_anything_runs(data, encoder):
+    methods = {"full": recipe("full"), "heated": recipe("heated")}
+    with pytest.raises(MiniftError, match=r'^method "heated": heated has a softmax'):
+        rehearse_all(data, encoder, methods, {(8, 0): data.train[:8]})

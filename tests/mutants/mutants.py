@@ -2764,8 +2764,8 @@ NEIGHBOURS = (
         "minift/methods/fgm.py",
         (
             "the norm is that of the batch",
-            "layout.pad(wide).flatten(1).norm(dim=1)",
-            "wide.norm().expand(len(layout.lengths))",
+            "nn.functional.normalize(rows)",
+            "(rows / rows.norm())",
             TEXT_BY_TEXT,
             "a text moves less, the more texts stand beside it",
         ),
@@ -2793,10 +2793,17 @@ NEIGHBOURS = (
         ),
         (
             "a text without a gradient gets nan",
-            ".clamp(min=torch.finfo(torch.double).tiny)",
+            ".masked_fill(peaks == 0, 1)",
             "",
             FGM_TESTS + "test_where_the_gradient_is_0_nothing_moves_and_nothing_is_nan",
             "the run diverges at the first text that is learned",
+        ),
+        (
+            "the squares of small gradients are 0",
+            "texts / peaks.masked_fill(peaks == 0, 1)",
+            "texts * 1.0",
+            FGM_TESTS + "test_the_norm_of_each_text_is_the_size_whatever_the_gradients[0.5]",
+            "a text that is almost learned does not move, or too little",
         ),
         (
             "states of frozen layers are read, so that no word moves",
@@ -2912,6 +2919,20 @@ READ = (
             FURTHER + "test_texts_of_unknown_letters_are_left_out_and_the_others_are_read",
             "a batch of them ends the run with an error that nobody understands",
         ),
+        (
+            "every eighth step reads half as many texts, also where none is long",
+            "long_every if len(self.long_runs) < len(self.runs) else 0",
+            "long_every",
+            FURTHER + "test_a_pass_reads_each_text_once_where_none_is_longer_than_a_sequence",
+            "passes are announced in which some texts are never read",
+        ),
+        (
+            "half of one text is no text",
+            "max(1, self.sequences // 2)",
+            "self.sequences // 2",
+            FURTHER + "test_a_step_may_read_one_text_in_every_eighth_step_too[1]",
+            "--batch-size 1 ends in a traceback after eight steps",
+        ),
     ),
 )
 
@@ -2949,6 +2970,20 @@ UPSTREAM = (
             "half of the gradient is lost",
         ),
         (
+            "the penalty is divided by the labels that a text may have",
+            "changes.sum() / len(batch.examples)",
+            "changes.sum() / max(1, len(losses))",
+            PENALTY + "[any-number-of-labels]",
+            "with 48 labels a strength is a 48th of what it says",
+        ),
+        (
+            "the adversary's loss is divided by the labels that a text may have",
+            "wrong / len(batch.examples)",
+            "wrong / max(1, len(losses))",
+            DEBIASED + "test_the_adversary_counts_once_per_text_however_many_labels_it_may_have",
+            "with 48 labels a strength is a 48th of what it says",
+        ),
+        (
             "the penalty draws dropout",
             "model.eval()(both.packed, both.wanted)",
             "model(both.packed, both.wanted)",
@@ -2981,6 +3016,13 @@ UPSTREAM = (
             "        pass",
             TAKEN,
             "no other program loads the run",
+        ),
+        (
+            "what is there only to train is counted",
+            "if not name.startswith(ADVERSARY)]",
+            "if name]",
+            DEBIASED + "test_what_is_there_only_to_train_is_not_counted_as_learned_or_to_be_stored",
+            "a table says that more must be stored than is",
         ),
     ),
     *_in(

@@ -14,7 +14,7 @@ spare rows of the embedding are used first                  the table's size
 text beyond the encoder's limit counts, [UNK] does not      words at the end of a long text; a kanji
 
 Points 3 to 9 are of the other parts of that study: heated-up softmax, adversarial training and
-fusion are modules of their own, and weighted F1 is in tests/data/test_metrics.py.
+fusion are modules of their own, and weighted F1 is a score that minift does not have.
 """
 
 from __future__ import annotations
@@ -156,6 +156,13 @@ def test_added_as_a_piece_a_word_would_change_others():
     as_piece = Tokenizer.from_vocabulary([*pieces, "covid"], lowercase=False)
     whole = cased().with_words(["covid"])
     assert ids(whole, ["covids"]) == ids(cased(), ["covids"]) != ids(as_piece, ["covids"])
+
+
+def test_a_word_is_whole_beside_a_sign_that_bert_takes_for_a_letter_but_not_beside_a_letter():
+    whole = cased().with_words(["covid"])
+    for text, found in (("covid\u2122", True), ("covid\u00b2", True), ("covid\u00fc", False)):
+        ((_, first, *_),) = ids(whole, [text])
+        assert (first == cased().vocab_size) is found, text
 
 
 def test_an_uncased_tokenizer_finds_a_word_in_any_case_and_a_cased_one_as_it_was_written():

@@ -243,6 +243,30 @@ def test_no_text_is_cut_into_a_pair_so_an_encoder_of_one_segment_can_read_on(tmp
         [masked_lm_loss(old, source.batch(step)) for step in range(9)]
 
 
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_a_step_may_read_one_text_in_every_eighth_step_too(encoder, tmp_path, batch_size):
+    how = {**FAST, "batch_size": batch_size, "epochs": 3 * batch_size}
+    result = pretrain_further(encoder, [*TEXTS[:9], " ".join(TEXTS)], tmp_path, **how)
+    assert result["last"]["step"] > 16
+
+
+def test_a_pass_reads_each_text_once_where_none_is_longer_than_a_sequence(encoder):
+    tokenizer = load_tokenizer(encoder)
+    texts = [f"{letter} {other} film" for letter in "abcdefg" for other in "hijkl"]
+    source = MaskedText(Corpus.of(texts, tokenizer), tokenizer, 2, 16, seed=3, pairs=0.0)
+    for first in (0, 18):  # 35 texts are 18 steps
+        read = []
+        for step in range(first, first + 18):
+            batch = source.batch(step)
+            ids = batch.packed.input_ids.clone()
+            ids[batch.wanted.indices] = batch.targets
+            read += [tuple(one.tolist()) for one in ids.split(list(batch.packed.lengths))]
+        assert sorted(read) == sorted(tuple(e.input_ids) for e in tokenizer.encode(texts))
+    longer = Corpus.of([*texts, "film " * 20], tokenizer)  # the negative control
+    source = MaskedText(longer, tokenizer, 2, 16, seed=3, pairs=0.0)
+    assert [len(source.batch(step).packed.lengths) for step in (6, 7)] == [2, 1]
+
+
 def test_texts_of_unknown_letters_are_left_out_and_the_others_are_read(encoder, tmp_path):
     """A batch of them alone has nothing to guess."""
     texts = ["日本 語", "", "film"] * 8

@@ -172,3 +172,16 @@ def test_what_is_no_bert_and_what_is_tagged_is_refused(encoders, tmp_path):
     assert "\n" not in str(caught.value)
     with pytest.raises(MiniftError, match="words are tagged"):
         fuse(news(), encoders, seeds=0)
+
+
+def test_nothing_to_fuse_and_nothing_to_learn_from_is_refused(encoders):
+    data, needs = reviews(), "fusion needs a list of encoders, and training texts with labels"
+    bare = replace(data, train=tuple(replace(e, label=None) for e in data.train))
+    for asked, given in (
+        (data, []), (data, "mini"), (replace(data, train=()), encoders), (bare, encoders)
+    ):  # fmt: skip
+        with pytest.raises(MiniftError, match=needs):
+            fuse(asked, given, seeds=0)
+    one = replace(data, train=tuple(e for e in data.train if e.label == data.train[0].label))
+    with pytest.raises(MiniftError, match="every training example"):
+        fuse(one, encoders, seeds=0)
