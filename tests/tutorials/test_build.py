@@ -551,13 +551,15 @@ def test_words_and_lines_are_counted_where_a_reader_reads_them(world):
     assert reading.counted(world.tutorial.cells()) == (words + 3, lines + 1)
 
 
-def test_a_hidden_cell_is_collapsed_in_jupyter_but_not_its_picture(world):
+def test_a_hidden_cell_is_collapsed_in_jupyter_but_not_what_it_shows(world):
     hidden = world.tutorial.built().cells[1].metadata
     assert hidden == {
         "tags": ["hide"],
         "jupyter": {"source_hidden": True, "outputs_hidden": True},
     }
     world.replace('# %% alt="a line', '# %% tags=["hide"] alt="a line')
+    assert world.tutorial.built().cells[3].metadata["jupyter"] == {"source_hidden": True}
+    world.replace('# %% alt="a line that rises"\n', '# %% tags=["hide"]\nprint(1)\n')
     assert world.tutorial.built().cells[3].metadata["jupyter"] == {"source_hidden": True}
     notebook = world.tutorial.built()
     del notebook.cells[3].metadata["jupyter"]
