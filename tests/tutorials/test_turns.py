@@ -101,7 +101,7 @@ MISTAKES = [(name, sentence) for name in TURNS for sentence in turns.find(name).
 def test_each_mistake_is_met_by_its_own_sentence_where_it_shows(name, sentence, capsys):
     told = said(name, turns.find(name).mistakes[sentence], capsys)
     assert told.startswith("not yet. ") and told.endswith(sentence)
-    assert re.search(r"expected|raised", told)
+    assert re.search(r"expected|raised|missing|too many", told)
     others = {other for turn, other in MISTAKES if turn == name} - {sentence}
     assert not [other for other in others if other in told]
 
