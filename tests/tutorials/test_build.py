@@ -827,6 +827,22 @@ def test_the_reference_has_every_public_name_or_says_how_to_get_it(monkeypatch):
     assert 'pip install -e ".[site]"' in reference.reference(site._Site.page)
 
 
+def test_a_formula_is_typeset_or_shown_as_it_is_written(world, monkeypatch):
+    world.replace(
+        "# ## Limits\n", "# ## Limits\n#\n# $$\n# a_1 < b_2 \\\\ c\n# $$\n#\n# It costs 5 $.\n"
+    )
+    assert world.complaints() == []
+    converter = SimpleNamespace(convert=lambda tex, display: f"<math>{display} {len(tex)}</math>")
+    page, out = world.tutorials / "site" / "01_first.html", world.tutorials / "site"
+    monkeypatch.setitem(sys.modules, "latex2mathml", SimpleNamespace(converter=converter))
+    monkeypatch.setitem(sys.modules, "latex2mathml.converter", converter)
+    site.write_site([world.tutorial], world.tutorials, out)
+    assert "<math>block 14</math>" in page.read_text() and "5 $." in page.read_text()
+    monkeypatch.setitem(sys.modules, "latex2mathml.converter", None)  # not installed
+    site.write_site([world.tutorial], world.tutorials, out)
+    assert r"a_1 &lt; b_2 \\ c</pre>" in page.read_text() and "set-aside" not in page.read_text()
+
+
 def test_the_site_does_not_overwrite_a_folder_that_is_not_its_own(world):
     (world.root / "mine").mkdir()
     (world.root / "mine" / "thesis.txt").write_text("years of work")

@@ -187,11 +187,20 @@ print("largest difference to the library: below 1e-12?", difference < 1e-12)
 # In attention each token asks all tokens of its text a question, and takes home a mixture of their
 # answers. Token *i* makes a query qᵢ; each token *j* offers a key kⱼ and a value vⱼ:
 #
-# ```
-# score     sᵢⱼ = qᵢ · kⱼ / √d                  d: width of a head
-# share     pᵢⱼ = exp(sᵢⱼ) / Σₘ exp(sᵢₘ)        softmax: positive, adds up to 1
-# output    oᵢ  = Σⱼ pᵢⱼ vⱼ
-# ```
+# $$
+# s_{ij} = \frac{q_i \cdot k_j}{\sqrt{d}}
+# $$
+#
+# $$
+# p_{ij} = \frac{\exp s_{ij}}{\sum_m \exp s_{im}}
+# $$
+#
+# $$
+# o_i = \sum_j p_{ij} \, v_j
+# $$
+#
+# The score *s* divides by the root of *d*, the width of a head; softmax makes shares *p* of the scores,
+# which are positive and add up to 1; and the output *o* is the mixture of the values.
 #
 # Take three tokens of width 2. The first number of each is ln 1, ln 2, ln 3; the second is 6, 12,
 # 24. Choose the weights so that every query is (√2, 0), a key is the token itself, and a value is

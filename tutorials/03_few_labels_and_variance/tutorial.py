@@ -236,7 +236,11 @@ for stream, scores in sources.items():
 # %% [markdown]
 # One more source is easily forgotten, because it never moves: the test set. Another 400 texts would
 # have given another figure. If each text is right with probability *a*, the accuracy on *n* texts
-# has standard deviation √(a (1 − a) / n).
+# has the standard deviation
+#
+# $$
+# \sqrt{\frac{a (1 - a)}{n}}
+# $$
 
 # %% alt="Dot plot of test accuracy with 50 labels, five dots per row: only the subset of labels changes, only the head, only the order, only dropout. The first two rows spread over five points, the third over three; the last hardly at all."
 test_set = math.sqrt(start * (1 - start) / len(data.test))

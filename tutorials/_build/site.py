@@ -34,6 +34,7 @@ from pygments.lexers import PythonLexer, TextLexer, get_lexer_for_filename
 from pygments.util import ClassNotFound
 
 from _build.cells import HIDE, MARKDOWN, Tutorial, TutorialError
+from _build.formulas import set_aside, typeset
 from _build.reference import reference
 from _build.rules import MIME, minutes, slug, title
 from minift.files import atomic_write
@@ -218,6 +219,7 @@ class _Site:
 
     def markdown(self, text: str, folder: Path, up: str) -> str:
         """Render Markdown; links to files lead to their pages."""
+        text, formulas = set_aside(text)
         tokens = MARKDOWN.parse(text)
         for number, token in enumerate(tokens):
             if token.type == "heading_open":
@@ -233,6 +235,7 @@ class _Site:
                 elif child.type == "image":
                     child.attrs["src"] = _data_uri(folder / unquote(str(child.attrs["src"])))
         html = MARKDOWN.renderer.render(tokens, _options(), {})
+        html = typeset(html, formulas)
         html = re.sub(r"<pre tabindex.*?</pre>", r'<div class="code">\g<0></div>', html, flags=re.S)
         frame = '<div class="wide" tabindex="0" role="region" aria-label="Table">'
         html = html.replace("<table>", f"{frame}<table>")
