@@ -758,11 +758,13 @@ def test_a_page_can_be_used_with_the_keyboard_and_read_aloud(world):
 
 def test_a_hidden_cell_and_its_numbers_are_folded_and_a_picture_is_not(world):
     source = SOURCE.replace('# %% alt="a line', '# %% tags=["hide"] alt="a line')
-    world.write(source, cell_2={"image/png": "aaaa", "text/plain": "x"})
+    numbers = {"text/plain": "measured: gain = 0.1235"}
+    world.write(source, cell_1=numbers, cell_2={"image/png": "aaaa", "text/plain": "x"})
     site.write_site([world.tutorial], world.tutorials, world.tutorials / "site")
     text = (world.tutorials / "site" / "01_first.html").read_text()
     folds = re.findall(r"<details class=.machinery.>(.*?)</details>", text, re.DOTALL)
     assert len(folds) == 2
+    assert "measured: gain = " in folds[0] and text.count("measured: gain = ") == 1
     assert "Measured numbers" in folds[0] and "measured</span>" in folds[0]
     assert "<summary>1 line of code</summary>" in folds[1] and "<img" not in folds[1]
     assert text.count("<img") == 1 and 'class="code turn"' in text

@@ -200,6 +200,7 @@ def no_arguments():
         (squared, r"squared\(\[1\]\)\[0\] is 1, expected 2: numbers are squared, not doubled"),
         (lambda numbers: [0], r"\[0\] is 0, expected 2\."),
         (no_arguments, r"raised TypeError: no_arguments\(\) takes 0 positional"),
+        (lambda numbers: 3, r"\) is 3, expected a list of 1\."),
         (len, r"len\(\[1\]\) is 1, expected a list of 1\."),
     ],
 )
