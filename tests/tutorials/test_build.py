@@ -11,16 +11,22 @@ an excerpt is a run of the library's lines            a made-up library, changed
 a number is tied to what a cell measured              bands by hand: inside, outside, rounded
 a PNG keeps its pixels and loses its comments         matplotlib's own reader; a comment put in
 pages need nothing from elsewhere                     every src and href of the HTML
+a hidden cell is folded, what it shows is not         the page's own folds
+the search knows every section, where it stands       the headings; their anchors in the pages
+the reference has every public name and no other      the names that minift/__init__.py imports `as`
 the repository's tutorials pass                       `check` itself, whose rules fail above
 the table of the heart in tutorial 00 is still true   lines counted in the source
 """
 
 from __future__ import annotations
 
+import base64
 import importlib.util
 import io
+import json
 import os
 import re
+import shutil
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
@@ -551,13 +557,15 @@ def test_words_and_lines_are_counted_where_a_reader_reads_them(world):
     assert reading.counted(world.tutorial.cells()) == (words + 3, lines + 1)
 
 
-def test_a_hidden_cell_is_collapsed_in_jupyter_but_not_its_picture(world):
+def test_a_hidden_cell_is_collapsed_in_jupyter_but_not_what_it_shows(world):
     hidden = world.tutorial.built().cells[1].metadata
     assert hidden == {
         "tags": ["hide"],
         "jupyter": {"source_hidden": True, "outputs_hidden": True},
     }
     world.replace('# %% alt="a line', '# %% tags=["hide"] alt="a line')
+    assert world.tutorial.built().cells[3].metadata["jupyter"] == {"source_hidden": True}
+    world.replace('# %% alt="a line that rises"\n', '# %% tags=["hide"]\nprint(1)\n')
     assert world.tutorial.built().cells[3].metadata["jupyter"] == {"source_hidden": True}
     notebook = world.tutorial.built()
     del notebook.cells[3].metadata["jupyter"]
@@ -714,17 +722,24 @@ def test_the_site_needs_nothing_from_elsewhere_and_every_link_leads_somewhere(wo
     assert build.main(["site"], world.tutorials) == 0
     pages = sorted((world.tutorials / "site").rglob("*.html"))
     names = [page.name for page in pages]
-    assert names == ["01_first.html", "index.html", "loop.py.html"]
+    assert names == ["01_first.html", "api.html", "index.html", "loop.py.html"]
     for file in pages:
+        if file.name == "api.html":  # pdoc's, if it is installed
+            continue
         page = Page(file)
-        assert not {tag for tag, _ in page.tags} & {"script", "iframe", "object"}
+        assert not {tag for tag, _ in page.tags} & {"iframe", "object"}
         for tag, target in page.targets:
             if tag != "a":
                 assert not re.match(r"(https?:)?//", target), target
             if not re.match(r"https?:|data:", target):
                 path, _, anchor = target.partition("#")
-                there = Page((file.parent / path).resolve() if path else file)
+                other = (file.parent / path).resolve() if path else file
+                assert other.is_file(), target
+                there = Page(other) if anchor else None
                 assert not anchor or anchor in [attrs.get("id") for _, attrs in there.tags], target
+    script = (world.tutorials / "site" / "site.js").read_text()
+    assert "//" not in re.sub(r"^\s*//.*|  // .*", "", script, flags=re.MULTILINE)  # no address
+    assert not re.search(r"fetch\(|XMLHttp|import\(|eval\(|innerHTML", script)
     style = (world.tutorials / "site" / "style.css").read_text()
     assert "url(" not in style and "@import" not in style
 
@@ -733,12 +748,101 @@ def test_a_page_can_be_used_with_the_keyboard_and_read_aloud(world):
     world.write(SOURCE, cell_2={"image/png": "aaaa", "text/plain": "x"})
     site.write_site([world.tutorial], world.tutorials, world.tutorials / "site")
     page = Page(world.tutorials / "site" / "01_first.html")
-    assert page.tags[0] == ("html", {"lang": "en"})
+    assert page.tags[0] == ("html", {"lang": "en", "data-up": ""})
     first_link = next(attrs for tag, attrs in page.tags if tag == "a")
     assert first_link == {"class": "skip", "href": "#content"}
     assert all(attrs.get("tabindex") == "0" for tag, attrs in page.tags if tag == "pre")
     (picture,) = [attrs for tag, attrs in page.tags if tag == "img"]
     assert picture["alt"] == "a line that rises"
+
+
+def test_a_hidden_cell_and_its_numbers_are_folded_and_a_picture_is_not(world):
+    source = SOURCE.replace('# %% alt="a line', '# %% tags=["hide"] alt="a line')
+    numbers = {"text/plain": "measured: gain = 0.1235"}
+    world.write(source, cell_1=numbers, cell_2={"image/png": "aaaa", "text/plain": "x"})
+    site.write_site([world.tutorial], world.tutorials, world.tutorials / "site")
+    text = (world.tutorials / "site" / "01_first.html").read_text()
+    folds = re.findall(r"<details class=.machinery.>(.*?)</details>", text, re.DOTALL)
+    assert len(folds) == 2
+    assert "measured: gain = " in folds[0] and text.count("measured: gain = ") == 1
+    assert "Measured numbers" in folds[0] and "measured</span>" in folds[0]
+    assert "<summary>1 line of code</summary>" in folds[1] and "<img" not in folds[1]
+    assert text.count("<img") == 1 and 'class="code turn"' in text
+    (picture,) = (world.tutorials / "site" / "pictures").iterdir()
+    assert picture.read_bytes() == base64.b64decode("aaaa") and picture.name in text
+
+
+def test_the_search_knows_every_section_by_its_anchor_and_shows_no_markup(world):
+    world.replace("# ## Limits\n", "# ## Limits of `this`\n#\n# A [word](x.md) <!-- given -->.\n")
+    site.write_site([world.tutorial], world.tutorials, world.tutorials / "site")
+    text = (world.tutorials / "site" / "search.js").read_text()
+    sections = json.loads(text.removeprefix("window.SECTIONS = ").rstrip(";\n"))
+    level_2 = [text for level, text in rules.headings(world.tutorial.cells()) if level == 2]
+    assert [s["heading"] for s in sections] == [
+        "A made-up tutorial",
+        *(text.replace("`", "") for text in level_2),
+    ]
+    limits = next(s for s in sections if s["heading"] == "Limits of this")
+    assert limits["text"].strip() == "A word ." and limits["url"] == "01_first.html#limits-of-this"
+    page = Page(world.tutorials / "site" / "01_first.html")
+    assert "limits-of-this" in [attrs.get("id") for _, attrs in page.tags]
+    assert ("a", "#limits-of-this") in page.targets  # in the contents, too
+
+
+def test_a_page_leads_to_its_assignment_and_back_and_to_its_neighbours(world):
+    (world.tutorial.folder / "assignment.md").write_text("# Made up\n")
+    second = cells.Tutorial(world.tutorials / "02_second")
+    shutil.copytree(world.tutorial.folder, second.folder)
+    out = world.tutorials / "site"
+    site.write_site([world.tutorial, second], world.tutorials, out)
+    first = Page(out / "01_first.html")
+    assert ("a", "source/tutorials/01_first/assignment.md.html") in first.targets
+    assert ("a", "02_second.html") in first.targets
+    back = Page(out / "source" / "tutorials" / "01_first" / "assignment.md.html")
+    assert ("a", "../../../01_first.html") in back.targets
+
+
+def test_the_reference_has_every_public_name_or_says_how_to_get_it(monkeypatch):
+    import minift
+    from _build import reference
+
+    names = reference.public_names()
+    assert {"BertConfig", "train", "recipe", "fine_tune"} <= set(names)
+    assert all(hasattr(minift, name) for name in names)
+    asked = {}
+
+    class Module:
+        def __init__(self, module):
+            asked["names"] = list(module.__all__)
+
+    doc = SimpleNamespace(Module=Module)
+    page = '<nav class="pdoc"></nav></body>'
+    render = SimpleNamespace(configure=lambda **_: None, html_module=lambda *_, **__: page)
+    pdoc = SimpleNamespace(doc=doc, render=render)
+    for name, module in (("pdoc", pdoc), ("pdoc.doc", doc), ("pdoc.render", render)):
+        monkeypatch.setitem(sys.modules, name, module)
+    html = reference.reference(site._Site.page)
+    assert asked["names"] == names and not hasattr(minift, "__all__")
+    assert "index.html" in html and "prefers-color-scheme: dark" in html
+    monkeypatch.setitem(sys.modules, "pdoc", None)  # not installed
+    monkeypatch.setitem(sys.modules, "pdoc.doc", None)
+    assert 'pip install -e ".[site]"' in reference.reference(site._Site.page)
+
+
+def test_a_formula_is_typeset_or_shown_as_it_is_written(world, monkeypatch):
+    world.replace(
+        "# ## Limits\n", "# ## Limits\n#\n# $$\n# a_1 < b_2 \\\\ c\n# $$\n#\n# It costs 5 $.\n"
+    )
+    assert world.complaints() == []
+    converter = SimpleNamespace(convert=lambda tex, display: f"<math>{display} {len(tex)}</math>")
+    page, out = world.tutorials / "site" / "01_first.html", world.tutorials / "site"
+    monkeypatch.setitem(sys.modules, "latex2mathml", SimpleNamespace(converter=converter))
+    monkeypatch.setitem(sys.modules, "latex2mathml.converter", converter)
+    site.write_site([world.tutorial], world.tutorials, out)
+    assert "<math>block 14</math>" in page.read_text() and "5 $." in page.read_text()
+    monkeypatch.setitem(sys.modules, "latex2mathml.converter", None)  # not installed
+    site.write_site([world.tutorial], world.tutorials, out)
+    assert r"a_1 &lt; b_2 \\ c</pre>" in page.read_text() and "set-aside" not in page.read_text()
 
 
 def test_the_site_does_not_overwrite_a_folder_that_is_not_its_own(world):

@@ -101,7 +101,7 @@ MISTAKES = [(name, sentence) for name in TURNS for sentence in turns.find(name).
 def test_each_mistake_is_met_by_its_own_sentence_where_it_shows(name, sentence, capsys):
     told = said(name, turns.find(name).mistakes[sentence], capsys)
     assert told.startswith("not yet. ") and told.endswith(sentence)
-    assert re.search(r"expected|raised", told)
+    assert re.search(r"expected|raised|missing|too many", told)
     others = {other for turn, other in MISTAKES if turn == name} - {sentence}
     assert not [other for other in others if other in told]
 
@@ -200,6 +200,7 @@ def no_arguments():
         (squared, r"squared\(\[1\]\)\[0\] is 1, expected 2: numbers are squared, not doubled"),
         (lambda numbers: [0], r"\[0\] is 0, expected 2\."),
         (no_arguments, r"raised TypeError: no_arguments\(\) takes 0 positional"),
+        (lambda numbers: 3, r"\) is 3, expected a list of 1\."),
         (len, r"len\(\[1\]\) is 1, expected a list of 1\."),
     ],
 )

@@ -4,7 +4,7 @@
 # **Claim.** With 50 labels, two runs of the same program differ by more than most methods do. You
 # will take that variance apart: which labels were drawn, which head, which order, which dropout.
 #
-# **Time.** 25 minutes to read, 2 minutes to run on two cores.
+# **Time.** 20 minutes to read, 2 minutes to run on two cores.
 #
 # **Before this.** [01, BERT from scratch](../01_bert_from_scratch/tutorial.ipynb), or the
 # willingness to take an encoder as given.
@@ -13,22 +13,24 @@
 # another method and got 67 %<!-- given -->." Is the other method better? This page finds out how
 # much such a sentence is worth.
 
-# %%
+# %% tags=["hide"]
 import math
 import statistics
 import sys
 from dataclasses import replace
 
 import matplotlib.pyplot as plt
-import torch
 
-import minift
-from minift import Seeds
 from minift.compare.bag_of_words import fit_bag_of_words
 from minift.runs.train import subset
 
 sys.path.append("..")
 from shared import GREY, ORANGE, RED, dots, mean_sd, measured  # publishes numbers; a plot
+from turns import check, yours
+
+# %%
+import minift
+from minift import Seeds
 
 DATA = "reviews"  # or "sst2", with ENCODER = "minilm"
 ENCODER = "tiny"
@@ -44,6 +46,39 @@ for example in data.train[:3]:
 #
 # Two baselines cost next to nothing. One always gives the most frequent label. The other counts
 # words and pairs of words, and gives each a weight (logistic regression). Neither knows any English.
+#
+# **Your turn.** What is left of a text once it is a bag of words?
+
+
+# %%
+def bag(text):
+    """Return {word or pair: how often}: bag("Good film") is {"good": 1, "film": 1, ("good", "film"): 1}.
+
+    Words are what blanks separate, in small letters; pairs are tuples of neighbours.
+    """
+    ...
+
+
+check("03.bag", bag)
+
+# %% [markdown]
+# <details><summary>Hint</summary>
+#
+# `text.lower().split()` gives the words, `zip(words, words[1:])` the pairs, and
+# `collections.Counter` counts either.
+#
+# </details>
+# <details><summary>Solution</summary>
+#
+# ```python
+# def bag(text):
+#     words, counts = text.lower().split(), {}
+#     for part in [*words, *zip(words, words[1:])]:
+#         counts[part] = counts.get(part, 0) + 1
+#     return counts
+# ```
+#
+# </details>
 
 # %%
 SEEDS = range(4)
@@ -61,11 +96,13 @@ words = {
 print(f"always one label       {majority:.3f}")
 for size, scores in words.items():
     print("bag of words, {:>3} labels {:.3f} ± {:.3f}".format(size, *mean_sd(scores)))
+
+# %% tags=["hide"]
 measured(majority=majority, words_50=mean_sd(words[50])[0], words_200=mean_sd(words[200])[0])
 
 # %% [markdown]
-# With 50 labels the bag of words gets 51 to 58 %<!-- measured: words_50 -->, with 200 it gets
-# 57 to 65 %<!-- measured: words_200 -->, where guessing gets 50 %<!-- measured: majority -->. It can
+# With 50 labels the bag of words gets 56 %<!-- measured: words_50 51 to 58 -->, with 200 it gets
+# 63 %<!-- measured: words_200 57 to 65 -->, where guessing gets 50 %<!-- measured: majority -->. It can
 # only know words that stand in the labelled texts, and 50 short texts hold few.
 #
 # ## 2. Fine-tuning, several times
@@ -91,41 +128,74 @@ for size, scores in accuracy.items():
 # the same texts, but half of each class get the wrong label. Then the labels say nothing about the texts. If
 # anything else told the answer (a leak, a bug in the scoring), it would show here. (Plain shuffling would
 # be a weaker control: of 50 shuffled labels 30 can be right by luck, and that is something to learn.)
+#
+# **Your turn.** Make the labels useless.
+
+
+# %%
+def useless(labels, other):
+    """Return the labels, those of the first, third, fifth ... text of each class flipped.
+
+    `other` is {"negative": "positive", "positive": "negative"}. `labels` stays as it is.
+    """
+    ...
+
+
+check("03.useless", useless)
+
+# %% [markdown]
+# <details><summary>Hint</summary>
+#
+# Keep a count of how many texts of each class you have met. A text is flipped if the count before it is
+# even.
+#
+# </details>
+# <details><summary>Solution</summary>
+#
+# ```python
+# def useless(labels, other):
+#     met, found = dict.fromkeys(other, 0), []
+#     for label in labels:
+#         found.append(other[label] if met[label] % 2 == 0 else label)
+#         met[label] += 1
+#     return found
+# ```
+#
+# </details>
 
 # %% alt="Dot plot of test accuracy. Bag of words and BERT with 50, 100 and 200 labels, and BERT on useless labels. BERT rises with the number of labels and lies above the bag of words; its dots spread over several points. Useless labels lie around the dashed line of guessing."
-useless = []
+useless, other = yours("03.useless"), dict(zip(data.labels, reversed(data.labels)))
+control = []
 for seed in SEEDS:
-    drawn = list(subset(data.train, 50, seed))
-    order = torch.randperm(50, generator=torch.Generator().manual_seed(seed)).tolist()
-    classes = [[i for i in order if drawn[i].label == label] for label in data.labels]
-    for members, other in zip(classes, reversed(data.labels)):
-        for i in members[::2]:
-            drawn[i] = replace(drawn[i], label=other)
-    useless.append(run(50, Seeds.all(seed), replace(data, train=tuple(drawn)))[0])
+    drawn = subset(data.train, 50, seed)
+    labels = useless([example.label for example in drawn], other)
+    mixed = tuple(replace(example, label=label) for example, label in zip(drawn, labels))
+    control.append(run(50, Seeds.all(seed), replace(data, train=mixed))[0])
 
 rows = {f"bag of words, {size} labels": scores for size, scores in words.items()}
 rows |= {f"BERT, {size} labels": scores for size, scores in accuracy.items()}
-rows["BERT, 50 useless labels"] = useless
+rows["BERT, 50 useless labels"] = control
 colours = dict.fromkeys((name for name in rows if name.startswith("bag")), ORANGE)
-figure, axes = plt.subplots(figsize=(5.8, 3.2))
+figure, axes = plt.subplots(figsize=(4.8, 3.2))
 dots(axes, rows, colours | {"BERT, 50 useless labels": GREY})
 axes.axvline(majority, color=GREY, linestyle="--", linewidth=1)
-axes.set_xlabel("test accuracy (one dot per seed; figures: mean ± sd)")
+axes.set_xlabel("test accuracy (mean ± sd)")
 plt.show()
 
+# %% tags=["hide"]
 means = {size: mean_sd(scores) for size, scores in accuracy.items()}
 measured(bert_50=means[50][0], bert_100=means[100][0], bert_200=means[200][0])
-measured(sd_50=means[50][1], useless=mean_sd(useless)[0])
+measured(sd_50=means[50][1], useless=mean_sd(control)[0])
 measured(
     gain_50=means[50][0] - mean_sd(words[50])[0], gain_200=means[200][0] - mean_sd(words[200])[0]
 )
 
 # %% [markdown]
 # What this shows: BERT is ahead of the bag of words at every size, with 50 labels by
-# 0.02 to 0.08<!-- measured: gain_50 --> and with 200 by 0.02 to 0.08<!-- measured: gain_200 -->. It saw the same
+# 6 points<!-- measured: gain_50 2 to 8 --> and with 200 by 6 points<!-- measured: gain_200 2 to 8 -->. It saw the same
 # labels, so the difference is something that BERT brought along. (Its pretraining, or merely its shape? `minift
 # demo` has a line for the same BERT with random weights.) Useless labels
-# leave 44 to 56 %<!-- measured: useless -->, which is guessing, so nothing leaks.
+# leave 49 %<!-- measured: useless 44 to 56 -->, which is guessing, so nothing leaks.
 #
 # What it does *not* show: whether 100 labels instead of 50 are worth their cost *to you*. With one
 # run of each you might have drawn a pair of dots in the wrong order, or nearly so.
@@ -166,48 +236,83 @@ for stream, scores in sources.items():
 # %% [markdown]
 # One more source is easily forgotten, because it never moves: the test set. Another 400 texts would
 # have given another figure. If each text is right with probability *a*, the accuracy on *n* texts
-# has standard deviation √(a (1 − a) / n).
+# has the standard deviation
+#
+# $$
+# \sqrt{\frac{a (1 - a)}{n}}
+# $$
 
 # %% alt="Dot plot of test accuracy with 50 labels, five dots per row: only the subset of labels changes, only the head, only the order, only dropout. The first two rows spread over five points, the third over three; the last hardly at all."
 test_set = math.sqrt(start * (1 - start) / len(data.test))
-figure, axes = plt.subplots(figsize=(5.8, 2.2))
+figure, axes = plt.subplots(figsize=(4.8, 2.2))
 rows = {f"only {stream} differs": scores for stream, scores in sources.items()}
 dots(axes, rows, numbers="{:.3f} ± {:.3f}")
 axes.axvline(start, color=GREY, linestyle=":", linewidth=1)
-axes.set_xlabel("test accuracy with 50 labels (dotted: the run they have in common)")
+axes.set_xlabel("test accuracy (dotted: the run in common)")
 plt.show()
 
 sd = {stream: statistics.stdev(scores) for stream, scores in sources.items()}
 for stream, value in sd.items():
     print(f"{stream:<8} sd {value:.3f}")
 print(f"test set sd {test_set:.3f} (computed, not run)")
+
+# %% tags=["hide"]
 measured(**{f"sd_{stream}": value for stream, value in sd.items()}, sd_test=test_set)
-measured(without_subset=math.sqrt(sd["head"] ** 2 + sd["order"] ** 2 + sd["dropout"] ** 2))
+measured(without_subset=yours("03.together")([sd["head"], sd["order"], sd["dropout"]]))
 
 # %% [markdown]
-# What this shows, in points of accuracy (hundredths):
+# What this shows, in points of accuracy (a point is one text in a hundred):
 #
-# - Which labels are drawn matters: a standard deviation of 1.5 to 5 %<!-- measured: sd_subset -->.
+# - Which labels are drawn matters: a standard deviation of 2.3 points<!-- measured: sd_subset 1.5 to 5 -->.
 #   Training cannot help that; choosing the texts to be labelled may, which is what active learning is
 #   about.
-# - The head's random weights matter as much here, 1 to 4 %<!-- measured: sd_head -->, and the order of the
-#   texts somewhat less, 0.5 to 3.5 %<!-- measured: sd_order -->. Nothing in the data is different there. It
+# - The head's random weights matter as much here, 2.4 points<!-- measured: sd_head 1 to 4 -->, and the order of the
+#   texts somewhat less, 1.4 points<!-- measured: sd_order 0.5 to 3.5 -->. Nothing in the data is different there. It
 #   is the program that disagrees with itself.
-# - Dropout alone does little here, 0 to 1.5 %<!-- measured: sd_dropout -->. A likely reason:
+# - Dropout alone does little here, 0.6 points<!-- measured: sd_dropout 0 to 1.5 -->. A likely reason:
 #   its masks are many and small, and their effects cancel over the run.
-# - The test set adds 2.4 to 2.5 %<!-- measured: sd_test --> that no number of runs removes, because all
+# - The test set adds 2.4 points<!-- measured: sd_test 2.4 to 2.5 --> that no number of runs removes, because all
 #   runs share it. It hits two methods compared on the same test set alike, at least in part.
 #
 # What it does *not* show: exact figures, or which source is the largest. Look back at section 2. There
-# *all* streams changed at once, and independent variances add up. Head, order and dropout alone give
-# 1.5 to 5 %<!-- measured: without_subset -->; with the subset it should be more. Yet those four runs have a
-# standard deviation of 1 to 4.5 %<!-- measured: sd_50 -->, which is hardly more than that. There is no
-# contradiction: a standard deviation from four or five runs is that uncertain itself. (In an earlier
-# build of this page, with other seeds, the subset was clearly first.)
+# *all* streams changed at once, and independent variances add up.
+#
+# **Your turn.** What spread do several independent sources make together?
+
+
+# %%
+def together(sds):
+    """Return the standard deviation of a sum of independent parts that have these."""
+    ...
+
+
+check("03.together", together)
+
+# %% [markdown]
+# <details><summary>Hint</summary>
+#
+# The variance of a sum of independent parts is the sum of their variances. For 3 and 4 the answer is 5.
+#
+# </details>
+# <details><summary>Solution</summary>
+#
+# ```python
+# def together(sds):
+#     return sum(sd**2 for sd in sds) ** 0.5
+# ```
+#
+# </details>
+#
+# Head, order and dropout alone give
+# 2.9 points<!-- measured: without_subset 1.5 to 5 -->; with the subset it should be more. Yet those four
+# runs have a standard deviation of 3.0 points<!-- measured: sd_50 1 to 4.5 -->, which is hardly more than
+# that. There is no contradiction: a standard deviation from four or five runs is that uncertain itself.
+# (In an earlier build of this page, with other seeds, the subset was clearly first.)
 #
 # So what is the sentence at the top of this page worth? Little. A step from 63 to 67 %<!-- given --> is
-# what two runs of *one* program easily differ by at 50 labels. Three habits follow: several seeds; the same draws for all methods, so that their differences do not
-# contain the luck of the draw; and the spread printed beside the mean.
+# what two runs of *one* program easily differ by at 50 labels. Three habits follow: several seeds; the same draws
+# for all methods, so that their differences do not contain the luck of the draw; and the spread printed
+# beside the mean.
 
 # %% [markdown]
 # ## 4. Too fast: collapse
@@ -221,19 +326,21 @@ fast = {
     factor: [run(50, Seeds.all(seed), rate=factor * RATE) for seed in SEEDS[:3]]
     for factor in (30, 100)
 }
-figure, axes = plt.subplots(figsize=(5.8, 1.8))
+figure, axes = plt.subplots(figsize=(4.8, 1.8))
 rows = {f"rate {RATE:g}": accuracy[50]}
 rows |= {f"rate {factor * RATE:g}": [score for score, _ in runs] for factor, runs in fast.items()}
 dots(axes, rows, dict.fromkeys(list(rows)[1:], RED))
 axes.axvline(majority, color=GREY, linestyle="--", linewidth=1)
-axes.set_xlabel("test accuracy with 50 labels (dashed: guessing)")
+axes.set_xlabel("test accuracy, 50 labels (dashed: guessing)")
 plt.show()
 for factor, runs in fast.items():
     print(f"{factor} times the rate: {sum(only for _, only in runs)} of {len(runs)} collapsed")
+
+# %% tags=["hide"]
 measured(collapsed=sum(only for runs in fast.values() for _, only in runs))
 
 # %% [markdown]
-# Of these six runs 2 to 6<!-- measured: collapsed --> collapsed: every text gets one label. `minift.train`
+# Of these six runs 5<!-- measured: collapsed 2 to 6 --> collapsed: every text gets one label. `minift.train`
 # notices and says so in its notes. A mean over seeds hides it: two good runs and a collapsed one look
 # like three mediocre ones. So look at the dots, count the collapsed runs, and report them.
 #
@@ -250,6 +357,41 @@ measured(collapsed=sum(only for runs in fast.values() for _, only in runs))
 # - One small encoder, one set of invented reviews, eight epochs. A larger encoder varies less in some
 #   streams and collapses more; set `DATA` and `ENCODER` at the top and see.
 # - Nothing was tuned: the learning rate is the one on [the card of `tiny`](../../minift/encoders/tiny/README.md).
+#
+# ## Summary
+#
+# - With 50 labels, runs of one program differ by several points, more than most methods do.
+# - The draw of the labels, the head and the order of the texts all matter; the test set adds its own.
+# - A control that cannot work (useless labels) shows that nothing leaks.
+# - Compare methods on the same draws, over several seeds, and count the runs that collapse.
+#
+# ## Questions
+#
+# 1. A method is two points better on one seed. How would you find out whether that means anything?
+#
+# <details><summary>Answer</summary>
+#
+# Run both methods with several seeds, the same draws for each pair, and look at the differences: their
+# mean, and how much they vary. If they have both signs, say so.
+#
+# </details>
+#
+# 2. Why are half of the labels flipped in the control, and not all of them?
+#
+# <details><summary>Answer</summary>
+#
+# If all are wrong, the labels say as much as before: a model learns to say the opposite, and scores far
+# below guessing. Only with half of each class wrong is there nothing to learn.
+#
+# </details>
+#
+# 3. You run ten times as many seeds. Which part of the uncertainty stays?
+#
+# <details><summary>Answer</summary>
+#
+# That of the test set: all runs are judged on the same 400 texts. Only more texts make it smaller.
+#
+# </details>
 #
 # ## Further reading
 #

@@ -20,7 +20,7 @@ from nbformat import NotebookNode
 from minift.errors import MiniftError, nearest
 
 # alt: what the cell's plot shows, in words. tags: "varies" for outputs that differ from run to run;
-# "hide" for machinery, which the site folds and Jupyter collapses.
+# "hide" for machinery, whose code the site folds and Jupyter collapses.
 METADATA = ("alt", "tags")
 HIDE = "hide"
 _JUPYTEXT = {"lines_to_next_cell", "lines_to_end_of_cell_marker"}  # its notes on blank lines
@@ -93,7 +93,7 @@ class Tutorial:
             digest = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:12]
             seen[digest] = seen.get(digest, 0) + 1
             identity = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
-            metadata = _metadata(cell) | collapsed(cell.metadata)
+            metadata = _metadata(cell) | collapsed(cell.metadata, cell.source)
             if unknown := set(cell.metadata) - set(METADATA) - _JUPYTEXT:
                 raise TutorialError(
                     f"{self.name}, line {line - 1} of tutorial.py: a cell has no "
@@ -124,12 +124,13 @@ def _metadata(cell: NotebookNode) -> dict:
     return {key: cell.metadata[key] for key in (*METADATA, "jupyter") if key in cell.metadata}
 
 
-def collapsed(header: dict) -> dict:
-    """Return what makes Jupyter collapse a hidden cell; a picture that it draws stays in sight."""
+def collapsed(header: dict, source: str) -> dict:
+    """Return what makes Jupyter collapse a hidden cell; what it draws or prints stays in sight."""
     if HIDE not in header.get("tags", ()):
         return {}
     hidden = {"source_hidden": True}
-    return {"jupyter": hidden if header.get("alt") else hidden | {"outputs_hidden": True}}
+    shows = header.get("alt") or "print(" in source
+    return {"jupyter": hidden if shows else hidden | {"outputs_hidden": True}}
 
 
 def as_pairs(cells: list[NotebookNode]) -> list[tuple]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 _LATER = ("02", "04", "05", "06", "07", "08", "09", "10", "11", "12", "13")
 
 TODO = {
-    "turns": ("00", "01", "03", *_LATER),  # a turn to take, each with its four parts
-    "ending": ("00", "01", "03", *_LATER),  # a summary of four lines, three questions
-    "cells": ("00", "01", "03", *_LATER),  # code cells of at most 25 lines, machinery hidden
-    "numbers": ("00", "01", "03", *_LATER),  # the text shows numbers, the comment holds the band
-    "minutes": ("03", *_LATER),  # to read: computed of words and lines of code
+    "turns": _LATER,  # a turn to take, each with its four parts
+    "ending": _LATER,  # a summary of four lines, three questions
+    "cells": _LATER,  # code cells of at most 25 lines, machinery hidden
+    "numbers": _LATER,  # the text shows numbers, the comment holds the band
+    "minutes": _LATER,  # to read: computed of words and lines of code
 }
