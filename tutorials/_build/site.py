@@ -268,11 +268,11 @@ class _Site:
             around: links to the pages before and after it.
         """
         entries = [f'<li><a href="#{anchor}">{_code(text)}</a></li>' for anchor, text in contents]
-        entries += [f'<li class="extra">{link}</li>' for link in extra]
-        toc = (
-            '<nav class="toc" aria-label="On this page"><details><summary>On this page</summary>'
-            f"<ol>{''.join(entries)}</ol></details></nav>\n"
-        )
+        listed = f"<details><summary>On this page</summary><ol>{''.join(entries)}</ol></details>"
+        links = "".join(f'<li class="extra">{link}</li>' for link in extra)
+        more = f"<ol>{links}</ol>"
+        parts = [listed] * bool(entries) + [more] * bool(extra)
+        toc = f'<nav class="toc" aria-label="On this page">{"".join(parts)}</nav>\n'
         links = f'<nav class="around" aria-label="Next pages">{"".join(around)}</nav>\n'
         return (
             f'<!doctype html>\n<html lang="en" data-up="{up}">\n<head>\n<meta charset="utf-8">\n'
@@ -286,7 +286,7 @@ class _Site:
             '<div id="search" role="search" hidden><input type="search" placeholder="Search  /" '
             'aria-label="Search the tutorials" autocomplete="off" spellcheck="false">'
             '<ul id="results" aria-label="Sections found"></ul></div></div></header>\n'
-            f'<div class="frame{" two" if entries else ""}">\n{toc if entries else ""}'
+            f'<div class="frame{" two" if parts else ""}">\n{toc if parts else ""}'
             f'<main id="content" tabindex="-1">\n{body}\n{links if around else ""}'
             f"<footer>{foot}</footer>\n</main>\n</div>\n</body>\n</html>\n"
         )
