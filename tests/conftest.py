@@ -42,13 +42,12 @@ NO_GPU = "no GPU"
 NO_FLOAT64 = "Apple's GPU has no float64"
 NO_REAL_DATA = "real data absent (set MINIFT_DATA)"
 NO_CHECKPOINT = "checkpoint not fetched (run: minift info minilm)"
-NO_CHROMIUM = "no Chromium"
 NO_SANDBOX = "this kernel makes no sandbox"
 NO_OTHER_USER = "no other user may run a Python here"
 NO_FRAMES = "pandas absent (pip install minift[test]), or datasets (pip install datasets)"
 NO_ONNX = "no ONNX (pip install onnx onnxscript onnxruntime)"
 ALLOWED_SKIPS = {
-    NO_GPU, NO_FLOAT64, NO_REAL_DATA, NO_CHECKPOINT, NO_CHROMIUM, NO_SANDBOX, NO_OTHER_USER,
+    NO_GPU, NO_FLOAT64, NO_REAL_DATA, NO_CHECKPOINT, NO_SANDBOX, NO_OTHER_USER,
     NO_FRAMES, NO_ONNX,
 }  # fmt: skip
 
