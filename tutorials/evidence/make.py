@@ -59,6 +59,7 @@ RUNS, ASKING = "runs.jsonl", "asking.jsonl"
 PRECISION = "bf16"  # all runs in one: 0.03 points from float32 on average, in half of the time
 MOST = 2000  # texts that are scored
 POWER = 0.8
+_LEFT_OUT = ("Linux", "minif")  # of the machine: the kernel, and minift, which is this one
 
 
 class Job(NamedTuple):
@@ -120,7 +121,7 @@ def measure(job: Job) -> dict:
         **job._asdict(),
         **said,
         "precision": PRECISION,
-        "machine": machine().split(", minift")[0],
+        "machine": ", ".join(part for part in machine().split(", ") if part[:5] not in _LEFT_OUT),
     }
 
 
@@ -210,8 +211,9 @@ def done_in(folder: Path) -> dict[Job, dict]:
 Scores = dict[str, tuple[list[float], list[float]]]  # cell -> arm's and control's, seed by seed
 
 
-def scores(claim: Claim, folder: Path) -> Scores:
-    """Return what both sides have, of the seeds that all cells have on both."""
+def scores(claim: Claim, folder: Path, cells: tuple[str, ...] = ()) -> Scores:
+    """Return what both sides have, of the seeds that all `cells` (or the claim's) have on both."""
+    cells = cells or claim.cells
     if claim.asks:
         found = {(r["pool"], r["strategy"], r["seed"]): r for r in read_log(folder / ASKING)}
 
@@ -226,11 +228,11 @@ def scores(claim: Claim, folder: Path) -> Scores:
     sides = (claim.arm, claim.control)
     whole = [
         seed for seed in range(claim.seeds)
-        if all(line(arm, cell, seed) for arm in sides for cell in claim.cells)
+        if all(line(arm, cell, seed) for arm in sides for cell in cells)
     ]  # fmt: skip
     key = "epochs" if claim.what == "epochs" else "score"
     result = {}
-    for cell in claim.cells:
+    for cell in cells:
         pair = tuple([line(arm, cell, seed)[key] for seed in whole] for arm in sides)
         if claim.what == "spread" and whole:
             pair = tuple([abs(value - fmean(side)) for value in side] for side in pair)
@@ -277,6 +279,7 @@ class Judged(NamedTuple):
     difference: Difference
     p: float | None
     verdict: str
+    so_far: dict[str, Difference]  # of each cell, over all seeds that it has
 
 
 def judge(folder: Path) -> list[Judged]:
@@ -287,7 +290,8 @@ def judge(folder: Path) -> list[Judged]:
     corrected = dict(zip(tested, holm([differences[number].p for number in tested])))
     return [
         Judged(claim, found[n], differences[n], corrected.get(n),
-               verdict(claim, differences[n], corrected.get(n)))
+               verdict(claim, differences[n], corrected.get(n)),
+               {cell: pooled(scores(claim, folder, (cell,))) for cell in claim.cells})
         for n, claim in enumerate(CLAIMS)
     ]  # fmt: skip
 
@@ -300,20 +304,22 @@ def told(claim: Claim, value: float) -> str:
 def sentence(judged: Judged) -> str:
     """Say what was found, in one sentence."""
     claim, d = judged.claim, judged.difference
-    if judged.verdict == "not run":
-        return f"**Not run**: {len(d.differences)} of {claim.seeds} seeds are complete."
     unit = "epochs" if claim.what == "epochs" else "points"
-    low, high = (told(claim, end) for end in d.interval)
-    text = (
-        f"{told(claim, d.mean)} {unit} (95 % interval {low} to {high}, {len(d.differences)} seeds)"
-    )
+
+    def text(d: Difference) -> str:
+        low, high = (told(claim, end) for end in d.interval)
+        seeds = f"{len(d.differences)} seeds"
+        return f"{told(claim, d.mean)} {unit} (95 % interval {low} to {high}, {seeds})"
+
+    if judged.verdict == "not run":
+        known = [f"{cell} {text(part)}" for cell, part in judged.so_far.items() if part.interval]
+        there = f"{len(d.differences)} of {claim.seeds} seeds are complete in all cells."
+        return f"**Not run**: {there}" + f" So far: {'; '.join(known)}." * bool(known)
     least = told(claim, would_see(d)).lstrip("+")
-    kind = {"spread": "distance from the mean over seeds", "epochs": "epochs"}.get(
-        claim.what, "score"
-    )
+    kind = {"spread": "distance from the mean over seeds"}.get(claim.what, claim.what)
     return (
         f"**{judged.verdict[0].upper()}{judged.verdict[1:]}**: {kind} of `{claim.arm}` minus that "
-        f"of `{claim.control}`: {text}; p = {judged.p:.3f} after Holm's correction. The design "
+        f"of `{claim.control}`: {text(d)}; p = {judged.p:.3f} after Holm's correction. The design "
         f"would see {least} {unit} with 80 % power."
     )
 
