@@ -442,7 +442,7 @@ measured(
 # LayerNorm gains: one such number acts on every token, and collects gradient from all of them. Fisher
 # scores lean towards the numbers that [BitFit](../05_bitfit/tutorial.ipynb) chose by name.
 #
-# ## 5. Six runs on the same draws
+# ## 5. Six methods on the same draws
 #
 # 100 labels, four epochs. F with p = 0.3<!-- given --> beside full fine-tuning and its fair opponent,
 # four seeds. D with p = 0.1<!-- given --> beside two controls with just as many weights, drawn at
