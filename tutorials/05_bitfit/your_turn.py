@@ -130,10 +130,10 @@ TURNS = {
             "by a hair": (_BEFORE, _HAIR),
         },
         {
-            "what is new, the head, is left out": lambda before, after: {
+            "what is new, the head, is expected, too": lambda before, after: {
                 name: value for name, value in _delta(before, after).items() if name in before
             },
-            "a tensor that moved by a hair moved, too": lambda before, after: {
+            "a tensor that moved by a hair is expected, too": lambda before, after: {
                 name: value
                 for name, value in after.items()
                 if name not in before or not torch.allclose(before[name], value, atol=1e-5)
@@ -141,7 +141,7 @@ TURNS = {
             "these are the values before, but the file needs those after": lambda before, after: {
                 name: before.get(name, value) for name, value in _delta(before, after).items()
             },
-            "what did not move need not be mailed": lambda before, after: dict(after),
+            "only what is new or has moved is expected": lambda before, after: dict(after),
         },
         "Whatever a method changed, this file holds it.",
     ),
