@@ -500,8 +500,8 @@ def test_what_people_answer_is_what_is_learned(encoder, tmp_path):
         assert {*value} <= {*names} or value == ["none"]
         assert len(score) == len(value)
     assert "rg.MultiLabelQuestion" in more.how and "'none'" in more.how
-    again = ask(project.folder, format="labelstudio", again=True)
-    assert 'choice="multiple"' in (again.path.parent / "labelstudio.xml").read_text()
+    more = ask(project.folder, 2, format="labelstudio", more=True)
+    assert 'choice="multiple"' in (more.path.parent / "labelstudio.xml").read_text()
     folder, result = train_project(project.folder)
     assert load_run(folder).task == result["task"] == "multilabel"
     with pytest.raises(MiniftError, match="batch_bald needs one label per text"):
