@@ -395,8 +395,8 @@ def test_a_project_keeps_its_precision_and_scores_have_it(tmp_path):
     scores = tmp_path / "scores.jsonl"
     score = ["active", "score", str(out), str(texts), "--out", str(scores), "--passes", "2"]
     found = []
-    for precision in ([], ["--precision", "bf16"], ["--precision", "float32"]):
-        assert main([*score, *precision]) == 0
+    for more in ([], ["--precision", "bf16"], ["--precision", "float32"]):
+        assert main([*score, *more]) == 0
         found.append(scores.read_bytes())
     assert found[0] == found[1] != found[2]
 

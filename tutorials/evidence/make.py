@@ -316,11 +316,15 @@ def sentence(judged: Judged) -> str:
         there = f"{len(d.differences)} of {claim.seeds} seeds are complete in all cells."
         return f"**Not run**: {there}" + f" So far: {'; '.join(known)}." * bool(known)
     least = told(claim, would_see(d)).lstrip("+")
+    small = f"= {judged.p:.3f}" if judged.p >= 0.0005 else "< 0.001"
+    cells = "; ".join(f"{cell} {told(claim, part.mean)}" for cell, part in judged.so_far.items())
     kind = {"spread": "distance from the mean over seeds"}.get(claim.what, claim.what)
+    if claim.asks:
+        kind = "score over the whole curve (macro F1 where a class is rare, else accuracy)"
     return (
         f"**{judged.verdict[0].upper()}{judged.verdict[1:]}**: {kind} of `{claim.arm}` minus that "
-        f"of `{claim.control}`: {text(d)}; p = {judged.p:.3f} after Holm's correction. The design "
-        f"would see {least} {unit} with 80 % power."
+        f"of `{claim.control}`: {text(d)}; p {small} after Holm's correction. The design would "
+        f"see {least} {unit} with 80 % power. In each cell: {cells}."
     )
 
 
