@@ -5,15 +5,14 @@
 # reads: padding, layers whose answer is known already, passes that would repeat each other. Each
 # saving can be counted in advance, must change no result, and has a place where it saves nothing.
 #
-# **Time.** 25 minutes to read, 2 minutes to run on two cores.
+# **Time.** 55 minutes to read, 2 minutes to run on two cores.
 #
 # **Before this.** [01, BERT from scratch](../01_bert_from_scratch/tutorial.ipynb), for the products
 # in a layer; [04, Freezing](../04_freezing/tutorial.ipynb), for what is not computed backward.
 #
-# A speed is easy to claim and hard to measure. On this page a saving is first *counted*, in
-# multiplications, which are the same on every machine; then it is *proven* that the results are
-# the same; then it is *timed*, and the time is compared with the count. Where they differ, there is
-# something to learn.
+# A speed is easy to claim and hard to measure. On this page each saving is first *counted*, in
+# multiplications, which are the same on every machine. Then a comparison shows that the results are
+# the same. Then the saving is *timed*, and the time is compared with the count.
 
 # %%
 import math
@@ -108,18 +107,18 @@ measured(
 )
 
 # %% [markdown]
-# They differ by 0<!-- measured: difference -->. Attention is 5 to 25 %<!-- measured: attention_share -->
+# They differ by 0<!-- measured: difference -->. Attention is 9 %<!-- measured: attention_share 5 to 25 -->
 # of the products of these 16 reviews, with a very narrow encoder; in BERT-base, with h = 768, it
 # would overtake the rest in texts of 4,608<!-- measured: overtakes --> tokens, nine times longer
 # than BERT can read.
 #
-# And where does the *time* of a training step go? Here it is, the median of several steps. (From here
-# on, seconds come in: other machines, other numbers. The bands in the text are wide for that reason,
-# and every comparison alternates: A B A B, in one process. They are seconds of the processor, with one
-# thread: on a free machine those of the clock, and on a busy one not disturbed by its other work.)
+# And where does the *time* of a training step go? The next cells take the median of several steps. (Another machine
+# has other seconds, and other ratios between them. To be fair, every comparison alternates, A B A B, in one process. What is
+# counted is the processor's time, with one thread: on a free machine it is the time on the clock, and on a busy one
+# other work hardly disturbs it.)
 
 
-# %%
+# %% tags=["hide"]
 def digits(apart):
     """Return to how many digits behind the point numbers agree that are so far apart."""
     return -math.log10(max(apart, 1e-17))
@@ -174,10 +173,10 @@ measured(
 )
 
 # %% [markdown]
-# Backward takes 0.7 to 4<!-- measured: backward_to_forward --> times forward; two products for each
-# one, but no tokenizing and packing. The optimizer is not a product at all: it walks through every
-# weight. The table of word vectors is 45 to 60 %<!-- measured: table_share --> of all weights, and
-# this batch has read 1 to 8 %<!-- measured: rows_read --> of its rows. All the others have a
+# Backward takes 1.1<!-- measured: backward_to_forward 0.7 to 4 --> times as long as forward, though it has two products for each
+# one of forward: with matrices this small, products are not all of the time. The optimizer is not a product at all: it walks through every
+# weight. The table of word vectors is 52 %<!-- measured: table_share 45 to 60 --> of all weights, and
+# this batch has read 4 %<!-- measured: rows_read 1 to 8 --> of its rows. All the others have a
 # gradient of zero, are clipped with zero and decayed, at every step. Section 6 avoids that
 # without changing the result. Savings that do change it are not on this page.
 #
@@ -243,11 +242,11 @@ print(f"largest difference, in float64: {worst:.1e}; if the mask is forgotten: {
 measured(digits=digits(worst), unmasked=unmasked, cells_a_token=cells / sum(lengths))
 
 # %% [markdown]
-# In every real token the numbers agree to 12 to 17<!-- measured: digits --> digits behind the point, so
+# In every real token the numbers agree to 17<!-- measured: digits 12 to 17 --> digits behind the point, so
 # the padding bought nothing. The comparison can fail: an encoder that forgets to mask it is off by
-# 0.1 to 10<!-- measured: unmasked -->.
+# 2.4<!-- measured: unmasked 0.1 to 10 -->.
 #
-# A rectangle has 1.4 to 2.4<!-- measured: cells_a_token --> cells for each token. What does it cost?
+# A rectangle has 2.1<!-- measured: cells_a_token 1.4 to 2.4 --> cells for each token. What does it cost?
 # The counter sees the linear products (attention is one fused kernel here, which it does not look
 # into); the second variant lets the last layer compute [CLS] only, all that a classifier reads.
 
@@ -304,17 +303,17 @@ measured(
 )
 
 # %% [markdown]
-# Packing takes 1.2 to 2.4<!-- measured: fewer_packed --> times fewer operations and is 1.1 to
-# 3<!-- measured: faster_packed --> times as fast; with the last layer for [CLS] only it is 1.6 to
-# 4<!-- measured: fewer_cls --> times fewer and 1.3 to 4<!-- measured: faster_cls --> times as fast.
+# Packing takes 2.1<!-- measured: fewer_packed 1.2 to 2.4 --> times fewer operations and is
+# 1.5<!-- measured: faster_packed 1.1 to 3 --> times as fast; with the last layer for [CLS] only it is
+# 2.8<!-- measured: fewer_cls 1.6 to 4 --> times fewer and 1.8<!-- measured: faster_cls 1.3 to 4 --> times as fast.
 #
-# **Control.** Where all texts have the same length there is nothing to save: 0.8 to
-# 1.3<!-- measured: faster_even --> times, which is 1 and the noise of the machine.
+# **Control.** Where all texts have the same length there is nothing to save:
+# 1.0<!-- measured: faster_even 0.8 to 1.3 --> times, which is 1 and the noise of the machine.
 #
 # ## 3. Sorting by length
 #
-# Those who pad can pad less: for prediction, order does not matter, so let texts of similar length
-# share a batch and put the answers back afterwards. How wide is the rectangle then, and does it help
+# Whoever pads can pad less. For prediction order does not matter, so let texts of similar length
+# share a batch, and put the answers back in order afterwards. How wide is the rectangle then, and does it help
 # those who do not pad?
 
 # %% tags=["varies"]
@@ -352,12 +351,12 @@ measured(
 )
 
 # %% [markdown]
-# Sorted, a token costs 1.0 to 1.3<!-- measured: cells_sorted --> cells. Those who pad become 1.2 to
-# 3<!-- measured: sorting_padded --> times as fast by it; those who pack 0.8 to
-# 1.6<!-- measured: sorting_packed --> times: only the rectangles inside attention shrink, and that is
+# Sorted, a token costs 1.2<!-- measured: cells_sorted 1.0 to 1.3 --> cells. Those who pad become
+# 1.7<!-- measured: sorting_padded 1.2 to 3 --> times as fast by it; those who pack
+# 1.1<!-- measured: sorting_packed 0.8 to 1.6 --> times: only the rectangles inside attention shrink, and that is
 # a small share. `predict_logits` does both: it sorts, and fills
 # batches up to a number of tokens, so that 128 texts become a few batches
-# (2 to 8<!-- measured: groups -->) of similar cost. All 128<!-- measured: in_place --> answers are in
+# (3<!-- measured: groups 2 to 8 -->) of similar cost. All 128<!-- measured: in_place --> answers are in
 # the places of their texts.
 #
 # In *training* sorting is not free: batches of similar length are other batches than random
@@ -415,8 +414,8 @@ print(f"after 3 epochs weights have moved by up to {moved:.1e}; the two runs dif
 measured(cache_digits=digits(apart), weights_moved=moved)
 
 # %% [markdown]
-# The weights moved by up to 0.001 to 0.01<!-- measured: weights_moved -->, and in both runs to the
-# same place, to 10 to 17<!-- measured: cache_digits --> digits behind the point. Now the time, for several numbers
+# The weights moved by up to 0.002<!-- measured: weights_moved 0.001 to 0.01 -->, and in both runs to the
+# same place, to 14<!-- measured: cache_digits 10 to 17 --> digits behind the point. Now the time, for several numbers
 # of epochs; the curve is the formula, with P and R taken from the run *without* a cache, the rest
 # being a measurement.
 
@@ -465,7 +464,7 @@ measured(
     cache_nothing_frozen=no_prefix[0],
 )
 
-# %% alt="Speed-up by the cache of a frozen prefix against the number of epochs, measured medians with their range, and the curve of the formula: both begin near 1 at one epoch and rise, ever more slowly, towards a limit. A cross at 2 epochs for nothing frozen lies at 1." tags=["varies"]
+# %% alt="Speed-up by the cache of a frozen prefix against the number of epochs, measured medians with their range, and the curve of the formula: both begin near 1 at one epoch and rise, ever more slowly, towards a limit. A cross at 2 epochs for nothing frozen lies at 1." tags=["varies", "hide"]
 figure, axes = plt.subplots(figsize=(5.8, 3.2))
 grid = [1 + 0.1 * n for n in range(76)]
 axes.plot(grid, [e / (share + e * (1 - share)) for e in grid], color=GREY, label="formula")
@@ -480,16 +479,16 @@ axes.legend(frameon=False, loc="lower right")
 plt.show()
 
 # %% [markdown]
-# One epoch gains nothing: 0.7 to 1.3<!-- measured: cache_1 --> times. Eight are 1.3 to
-# 4<!-- measured: cache_8 --> times as fast, where the formula says 1.3 to
-# 4<!-- measured: formula_8 -->; even a thousand could not exceed the formula's 1.4 to
-# 10<!-- measured: formula_limit -->. Three things are not in the formula: what
+# One epoch gains nothing: 0.9<!-- measured: cache_1 0.7 to 1.3 --> times. Eight are
+# 1.9<!-- measured: cache_8 1.3 to 4 --> times as fast, where the formula says
+# 2.0<!-- measured: formula_8 1.3 to 4 -->; even a thousand could not exceed the formula's
+# 2.3<!-- measured: formula_limit 1.4 to 10 -->. Three things are not in the formula: what
 # a run does once (setting up, copying the weights at the end), which costs both; the fingerprint of the
 # frozen weights, by which a cache knows its model; and that the cache is filled in larger batches than a
 # step has, which helps.
 #
-# **Control.** With nothing frozen there is no prefix and nothing to keep: 0.8 to
-# 1.3<!-- measured: cache_nothing_frozen --> times.
+# **Control.** With nothing frozen there is no prefix and nothing to keep:
+# 1.0<!-- measured: cache_nothing_frozen 0.8 to 1.3 --> times.
 #
 # It has a price, and a condition. The price is memory: a vector of h numbers for every token of the
 # training set. The condition is that dropout is off in the prefix, or the answer would be another
@@ -543,8 +542,8 @@ print(
 measured(mc_digits=digits(max(apart.values())), passes_apart=float(drawn.std(1).max()))
 
 # %% [markdown]
-# The same draws, to 10 to 17<!-- measured: mc_digits --> digits, and draws they are: passes
-# differ by up to 0.001 to 1<!-- measured: passes_apart --> (standard deviation of a logit). Now for
+# The same draws, to 16<!-- measured: mc_digits 10 to 17 --> digits, and draws they are: passes
+# differ by up to 0.050<!-- measured: passes_apart 0.001 to 1 --> (standard deviation of a logit). Now for
 # more and more passes.
 
 # %% tags=["varies"]
@@ -571,7 +570,7 @@ measured(
     mc_head_20=mc["head"][20][0],
 )
 
-# %% alt="Log-log plot of the speed-up by computing the non-sampling part once, against the number of passes: a line for sampling in the head that rises almost as steeply as the number of passes, one for the last layer and the head that rises and flattens, and one for all sites that stays at 1." tags=["varies"]
+# %% alt="Log-log plot of the speed-up by computing the non-sampling part once, against the number of passes: a line for sampling in the head that rises almost as steeply as the number of passes, one for the last layer and the head that rises and flattens, and one for all sites that stays at 1." tags=["varies", "hide"]
 figure, axes = plt.subplots(figsize=(5.8, 3.2))
 names = {"head": "head only", 1: "last layer and head", "all": "all sites (control)"}
 for (layers, name), colour in zip(names.items(), (BLUE, GREEN, RED)):
@@ -590,13 +589,13 @@ axes.legend(frameon=False)
 plt.show()
 
 # %% [markdown]
-# Twenty passes over the head alone are 4 to 20<!-- measured: mc_head_20 --> times as fast, in the
-# last layer and the head 2 to 8<!-- measured: mc_last_20 --> times. The formula is that of section 4,
+# Twenty passes over the head alone are 9<!-- measured: mc_head_20 4 to 20 --> times as fast, in the
+# last layer and the head 4<!-- measured: mc_last_20 2 to 8 --> times. The formula is that of section 4,
 # with T passes for E epochs: where the sampling part R is nearly nothing, the gain is nearly T.
 #
-# **Controls.** Where all sites sample, there is no part below them: 0.7 to
-# 1.4<!-- measured: mc_all_20 --> times. And one pass has nobody to share with: 0.6 to
-# 1.4<!-- measured: mc_head_1 --> times for the head, 0.6 to 1.4<!-- measured: mc_last_1 --> for the
+# **Controls.** Where all sites sample, there is no part below them:
+# 1.0<!-- measured: mc_all_20 0.7 to 1.4 --> times. And one pass has nobody to share with:
+# 1.0<!-- measured: mc_head_1 0.6 to 1.4 --> times for the head, 0.9<!-- measured: mc_last_1 0.6 to 1.4 --> for the
 # last layer.
 #
 # ## 6. Rows that nobody reads
@@ -656,9 +655,9 @@ measured(
 )
 
 # %% [markdown]
-# With 3 to 20 %<!-- measured: rows_share --> of the rows, all weights of the model agree to 13 to
-# 17<!-- measured: rows_digits --> digits behind the point. If the decay of the others is forgotten,
-# it is 2 to 6<!-- measured: forgotten_digits -->. Now the time. The control freezes the embeddings, so that
+# With 6 %<!-- measured: rows_share 3 to 20 --> of the rows, all weights of the model agree to
+# 15<!-- measured: rows_digits 13 to 17 --> digits behind the point. If the decay of the others is forgotten,
+# it is 4<!-- measured: forgotten_digits 2 to 6 -->. Now the time. The control freezes the embeddings, so that
 # there is no table to train.
 
 
@@ -681,9 +680,9 @@ measured(
 )
 
 # %% [markdown]
-# The small table makes it 0.9 to 1.4<!-- measured: rows_faster --> times as fast, and the control is at
-# 0.8 to 1.3<!-- measured: rows_control -->: with this encoder there may be nothing to see. Count before
-# you expect: all of clipping and AdamW is 5 to 40 %<!-- measured: optimizer_share --> of a step here,
+# The small table makes it 1.1<!-- measured: rows_faster 0.9 to 1.4 --> times as fast, and the control is at
+# 0.9<!-- measured: rows_control 0.8 to 1.3 -->: with this encoder there may be nothing to see. Count before
+# you expect: all of clipping and AdamW is 13 %<!-- measured: optimizer_share 5 to 40 --> of a step here,
 # and the table, of 8,000<!-- measured: table_rows --> rows, about half of that. MiniLM has 30,522 rows, on which
 # the README measured a gain of a tenth.
 #
@@ -718,6 +717,40 @@ measured(
 # - Medians of three to seven rounds, with one thread. With several, small products gain less than large
 #   ones, and the ratios are others.
 #
+# ## Summary
+#
+# - Count first: operations are the same on every machine, and where there is nothing to save, no trick saves anything.
+# - Packing computes no padding; the last layer is computed for those tokens only that somebody reads.
+# - What does not change from epoch to epoch, or from pass to pass, is computed once; the gain grows with their number.
+# - Each saving here leaves the result as it is, to rounding, and each has a control where it gains nothing.
+#
+# ## Questions
+#
+# 1. A batch has fifteen texts of 10 tokens and one of 100. How many cells does a rectangle have for each token?
+#
+# <details><summary>Answer</summary>
+#
+# It has 16 · 100 = 1,600 cells for 250 tokens, 6.4<!-- given --> for each. Sorted batches would have far fewer.
+#
+# </details>
+#
+# 2. The frozen prefix costs as much as all the rest. What is the most that a cache can gain, and what does it gain in four epochs?
+#
+# <details><summary>Answer</summary>
+#
+# P = R, so never more than 1 + P/R = 2. In four epochs it is 4 · 2 / (1 + 4) = 1.6<!-- given -->.
+#
+# </details>
+#
+# 3. Why may the rows of words that nobody reads not simply be left as they are?
+#
+# <details><summary>Answer</summary>
+#
+# Weight decay makes them smaller in every step. Without the last multiplication the run would end with other weights than the
+# plain one, and so would any text read later that has one of these words.
+#
+# </details>
+#
 # ## Further reading
 #
 # - Dao, Fu, Ermon, Rudra, Ré (2022), [FlashAttention](https://arxiv.org/abs/2205.14135), whose
@@ -727,3 +760,6 @@ measured(
 # - Gal, Ghahramani (2016), [Dropout as a Bayesian Approximation](https://arxiv.org/abs/1506.02142)
 # - Williams, Waterman, Patterson (2009), *Roofline: An Insightful Visual Performance Model*: what a
 #   machine could do, and which of two limits a program meets first
+#
+# This page has no assignment; [the table of measured speeds](../../tests/benchmarks/README.md) says what the savings are worth
+# together, against other libraries.
