@@ -5,7 +5,7 @@ A page that is listed and lacks nothing is an offence too, so that no list outli
 
 from __future__ import annotations
 
-_LATER = ("02", "04", "05", "06", "07", "08", "10", "11", "12", "13")
+_LATER = ("02", "04", "05", "06", "07", "08", "11", "12", "13")
 
 TODO = {
     "turns": _LATER,  # a turn to take, each with its four parts
