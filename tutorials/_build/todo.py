@@ -5,7 +5,7 @@ A page that is listed and lacks nothing is an offence too, so that no list outli
 
 from __future__ import annotations
 
-_LATER = ("10", "11")
+_LATER = ("11",)
 # Its cells can be split only when it is measured again, on a machine with nothing else to do.
 _TIMED = ("12",)
 
