@@ -241,10 +241,12 @@ def _keep(name: str, function: Callable) -> None:
 
 def _kept(name: str) -> Callable | None:
     """Return what the reader once wrote, if it stands by itself and still passes."""
-    file, scope = _folder() / f"{name}.py", {"math": math, "torch": torch, "F": F}
+    spec = importlib.util.spec_from_file_location("yours", _folder() / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    vars(module).update(math=math, torch=torch, F=F)
     with contextlib.suppress(Exception):  # the reader's: no page must fail for it
-        exec(compile(file.read_text(encoding="utf-8"), str(file), "exec"), scope)
-        function = next(v for v in reversed(scope.values()) if inspect.isfunction(v))
+        spec.loader.exec_module(module)
+        function = next(v for v in reversed(vars(module).values()) if inspect.isfunction(v))
         _judge(find(name), function)
         return function
     return None

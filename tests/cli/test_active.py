@@ -117,7 +117,7 @@ def test_from_texts_to_a_model_that_answers_by_the_commands_that_are_printed(
         "--passes", 2, "--layers", "head",
     )  # fmt: skip
     assert code == 0 and f"{len(DATA.train)} texts scored by bald" in out
-    assert len((project / "s.jsonl").read_text().splitlines()) == 1 + len(DATA.train)
+    assert len((project / "s.jsonl").read_text().splitlines()) == len(DATA.train)
     run_scores = run(
         capsys, "active", "score", folder, world / "pool.txt", "--out", project / "t.jsonl",
         "--strategy", "entropy",

@@ -26,7 +26,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, make_dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -96,7 +96,8 @@ def often() -> None:
     runs.train.__kwdefaults__["save_every"] = 0.0
     pretrain.pretrain_further.__kwdefaults__["save_every"] = 0.0
     run.distill.__kwdefaults__["save_every"] = 0.0
-    distill.Distillation = functools.partial(distill.Distillation, evaluate_every=2)
+    often, base = [("evaluate_every", int, 2)], (distill.Distillation,)
+    distill.Distillation = make_dataclass("Distillation", often, bases=base, frozen=True)
 
 
 def other_dropout() -> None:
