@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -54,6 +55,7 @@ def judged(differences, **fields):
         ((0.001, -0.001, 0.002, -0.002), "higher", "does not hold"),  # no gain of a point
         ((0.001, -0.001, 0.002, -0.002), "level", "holds"),
         ((0.02, 0.03, 0.04, 0.03), "level", "does not hold"),
+        ((-0.02, -0.03, -0.04, -0.03), "level", "does not hold"),
         ((0.05, -0.04, 0.06, -0.03), "higher", "cannot be told"),
         ((0.05, -0.04, 0.06, -0.03), "level", "cannot be told"),
         ((0.02, 0.03), "higher", "not run"),
@@ -139,7 +141,11 @@ def test_in_a_skewed_pool_one_text_in_ten_is_rare(monkeypatch):
     assert len(make.pool("reviews").train) == len({e.text for e in texts.train})
 
 
-def test_an_unknown_claim_is_refused(tmp_path):
+def test_an_unknown_claim_is_refused_in_one_line(tmp_path):
+    command = [sys.executable, str(FOLDER / "make.py"), "plan", "ulmfitt"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.startswith("make.py: no claim ulmfitt; there are")
+    assert len(done.stderr.splitlines()) == 1
     with pytest.raises(make.MiniftError, match="no claim ulmfitt; there are ulmfit"):
         make.main(["plan", "ulmfitt"], tmp_path)
 

@@ -454,4 +454,9 @@ def main(argv: list[str] | None = None, folder: Path = HERE) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except MiniftError as error:
+        sys.exit(f"make.py: {error}")
+    except KeyboardInterrupt:
+        sys.exit("make.py: interrupted; the same command goes on from the last whole run")
