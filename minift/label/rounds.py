@@ -79,7 +79,7 @@ def ask(
             rounds = ", ".join(map(str, sorted({state.queried[id] for id in waiting})))
             raise MiniftError(
                 f"texts that still wait for a label: {len(waiting)} (asked in round {rounds}; see "
-                f"{project.folder / 'batches'}). Label: {command('label', folder)}. Or --more "
+                f"{project.folder / 'batches'}). Label: {_here(project, folder)}. Or --more "
                 "chooses others"
             )
         if not state.pool:
@@ -198,7 +198,7 @@ def train(
     state, _, _ = read_state(project)
     labelled = project.labelled(state)
     if why := lacking(project, labelled):
-        raise MiniftError(f"nothing to train on: {why}. Label some: {command('label', folder)}")
+        raise MiniftError(f"nothing to train on: {why}. Label some: {_here(project, folder)}")
     if out is None:
         out = project.folder / "runs" / f"{len(labelled):04d}-{_name(project, labelled)[:6]}"
         done = out / "result.json"
@@ -210,3 +210,10 @@ def train(
         head=learner.head, out=out, device=device, progress=True,
     )  # fmt: skip
     return Path(out), result
+
+
+def _here(project: Project, folder: str | Path) -> str:
+    """Return the command that takes answers; the terminal asks for classes only."""
+    if project.task == "tagging":
+        return f"fill in the batch file, then {command('import', folder)} FILE"
+    return command("label", folder)

@@ -187,6 +187,15 @@ def test_sentences_for_tagging_come_from_any_format(world, tmp_path, name, conte
     assert made.types == ("PER", "LOC")
 
 
+def test_who_marks_entities_is_sent_to_the_batch_file_and_not_to_the_terminal(world, tmp_path):
+    (world / "p.csv").write_text("text,id\nAda  saw,1\nOslo,4\n")
+    begin(world, tmp_path / "proj", "p.csv", ("PER",), task="tagging")
+    ask(tmp_path / "proj", 1)
+    for refused in (ask, train):
+        with pytest.raises(MiniftError, match=r"fill in the batch file, then minift active import"):
+            refused(tmp_path / "proj")
+
+
 def test_a_start_that_dies_at_any_write_leaves_nothing_or_all(world, tmp_path):
     kills = 0
     for count in range(1, 50):
